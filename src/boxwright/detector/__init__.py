@@ -1,0 +1,1 @@
+"""Engine: learning. The network, its data, training, evaluation, checkpoints, export. The only room with torch."""

@@ -1,0 +1,1 @@
+"""Stores: the SQL side. Tables, transactions, statements; knows nothing of requests."""

@@ -1,0 +1,121 @@
+"""Resource names: parse and print them, nothing else.
+
+    projects/{project}/locations/{location}                                    LocationName
+    …/datasets/{dataset}                                                       DatasetName
+    …/datasets/{dataset}/annotationSpecs/{annotation_spec}                     AnnotationSpecName
+    …/models/{model}                                                           ModelName
+    …/models/{model}/modelEvaluations/{model_evaluation}                       ModelEvaluationName
+    …/operations/{operation}                                                   OperationName
+
+`parse(text, field)` raises INVALID_ARGUMENT naming the request field; whether the thing exists, or the location is
+served here, is not this module's business.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import ClassVar, Self
+
+from boxwright import errors
+
+_SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._:~-]*"  # project ids may hold dots and colons (domain-scoped projects)
+MAX_NAME_CHARS = 1024  # guards the regular expression against absurd input; real names stay below 200
+
+
+@dataclasses.dataclass(frozen=True)
+class ResourceName:
+    """A parsed resource name; subclasses declare their pattern and fields."""
+
+    PATTERN: ClassVar[str]
+    project: str
+    location: str
+
+    @classmethod
+    def parse(cls, text: str, field: str = "name") -> Self:
+        """Parses a full resource name.
+
+        Raises:
+            ApiError: INVALID_ARGUMENT naming `field`, with the form that was expected.
+        """
+        expression = re.sub(r"\{(\w+)\}", rf"(?P<\1>{_SEGMENT}|-)", cls.PATTERN)
+        match = re.fullmatch(expression, text) if len(text) <= MAX_NAME_CHARS else None
+        if match is None:
+            shown = text if len(text) <= 200 else text[:200] + "…"
+            why = f"Required field not set. Expected: {cls.PATTERN}" if not text else (
+                f"Malformed resource name '{shown}'. Expected: {cls.PATTERN}"
+            )
+            raise errors.invalid_argument(field, why)
+        return cls(**match.groupdict())
+
+    def __str__(self) -> str:
+        return self.PATTERN.format(**dataclasses.asdict(self))
+
+    @property
+    def parent(self) -> LocationName:
+        """The location that this name lives in."""
+        return LocationName(self.project, self.location)
+
+
+@dataclasses.dataclass(frozen=True)
+class LocationName(ResourceName):
+    """``projects/{project}/locations/{location}``."""
+
+    PATTERN = "projects/{project}/locations/{location}"
+
+    def dataset(self, dataset: str) -> DatasetName:
+        return DatasetName(self.project, self.location, dataset)
+
+    def model(self, model: str) -> ModelName:
+        return ModelName(self.project, self.location, model)
+
+    def operation(self, operation: str) -> OperationName:
+        return OperationName(self.project, self.location, operation)
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetName(ResourceName):
+    """``…/datasets/{dataset}``."""
+
+    PATTERN = LocationName.PATTERN + "/datasets/{dataset}"
+    dataset: str
+
+    def annotation_spec(self, annotation_spec: str) -> AnnotationSpecName:
+        return AnnotationSpecName(self.project, self.location, self.dataset, annotation_spec)
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnotationSpecName(ResourceName):
+    """``…/datasets/{dataset}/annotationSpecs/{annotation_spec}``."""
+
+    PATTERN = DatasetName.PATTERN + "/annotationSpecs/{annotation_spec}"
+    dataset: str
+    annotation_spec: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelName(ResourceName):
+    """``…/models/{model}``; the model may be ``-`` where a method allows the wildcard."""
+
+    PATTERN = LocationName.PATTERN + "/models/{model}"
+    model: str
+
+    def evaluation(self, model_evaluation: str) -> ModelEvaluationName:
+        return ModelEvaluationName(self.project, self.location, self.model, model_evaluation)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelEvaluationName(ResourceName):
+    """``…/models/{model}/modelEvaluations/{model_evaluation}``."""
+
+    PATTERN = ModelName.PATTERN + "/modelEvaluations/{model_evaluation}"
+    model: str
+    model_evaluation: str
+
+
+@dataclasses.dataclass(frozen=True)
+class OperationName(ResourceName):
+    """``…/operations/{operation}``."""
+
+    PATTERN = LocationName.PATTERN + "/operations/{operation}"
+    operation: str

@@ -1,0 +1,1 @@
+"""Engine: streaming inference. Plans, decoding, the predictor, pipelines, sinks, engines."""

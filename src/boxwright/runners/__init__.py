@@ -1,0 +1,1 @@
+"""The work behind each kind of operation. Never sees a request arrive."""

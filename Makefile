@@ -1,0 +1,58 @@
+# Boxwright's recipes; each makes its environment first. `make help` lists them.
+
+PYTHON ?= python3
+VENV   ?= .venv
+OUT    ?= demo-run
+bin    := $(VENV)/bin
+
+# Everything is installed at the versions that constraints.txt names.
+pip_install := $(bin)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := check
+.PHONY: help demo test check format clean
+
+help: ## lists the recipes
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+demo: $(VENV)/.demo-installed ## from nothing to boxes; KEEP=1, DATA=folder, MINUTES=n, OUT=folder
+	@$(bin)/python -m boxwright.demo --out "$(OUT)" \
+	    $(if $(DATA),--data "$(DATA)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(filter 1,$(KEEP)),--keep)
+
+test: $(VENV)/.dev-installed ## the whole suite; FAST=1 leaves slow tests out, STRICT=1 fails on a skip, ARGS=... for pytest
+	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest -rs $(if $(filter 1,$(FAST)),-m "not slow") $(ARGS)
+
+check: $(VENV)/.dev-installed ## format, lint, types, floors
+	$(bin)/ruff format --check .
+	$(bin)/ruff check .
+	$(bin)/mypy
+	$(bin)/lint-imports --no-logo
+
+format: $(VENV)/.dev-installed ## rewrites the code in the house's format
+	$(bin)/ruff format .
+	$(bin)/ruff check --fix .
+
+clean: ## removes the environment and everything that was made
+	rm -rf "$(VENV)" "$(OUT)" build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two complaints that a fresh machine can cause, each with what to do about it.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "Boxwright needs Python 3.11 or newer; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)." >&2; \
+	    echo "Name another one, for example: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "'$(PYTHON)' comes without venv and ensurepip, which make the environment." >&2; \
+	    echo "On Debian and Ubuntu: apt-get install python3-venv. Elsewhere name another Python: make PYTHON=..." >&2; exit 1; }
+	@echo "Making the environment in $(VENV) ..."
+	@$(PYTHON) -m venv "$(VENV)"
+	@touch $@
+
+$(VENV)/.demo-installed: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing Boxwright (a few minutes the first time: PyTorch and OpenVINO are large) ..."
+	@$(pip_install) --editable '.[train,demo]'
+	@touch $@
+
+$(VENV)/.dev-installed: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing Boxwright and its tools (a few minutes the first time: PyTorch and OpenVINO are large) ..."
+	@$(pip_install) --editable '.[train,demo,dev]'
+	@touch $@ $(VENV)/.demo-installed

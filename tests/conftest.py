@@ -1,0 +1,189 @@
+"""What every test may use: a real service on free ports, and the mode in which a skip is a failure.
+
+`service` is one service for the whole session; `service_factory` starts more, with flags of their own, and stops them
+when the test ends. Set BOXWRIGHT_TEST_STRICT=1 (as `.ci/run` does) to turn every skip into a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+
+import grpc
+import pytest
+
+START_TIMEOUT_S = 60.0  # a start takes under 2 s; a loaded two-core machine may need far longer
+STOP_TIMEOUT_S = 60.0  # a drain lets the running piece of work reach its next safe point
+POLL_S = 0.05
+
+STRICT = bool(os.environ.get("BOXWRIGHT_TEST_STRICT"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if STRICT and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, which strict mode forbids: {_reason(report.longrepr)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    report = yield
+    if STRICT and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped, which strict mode forbids: {_reason(report.longrepr)}"
+    return report
+
+
+def _reason(longrepr: object) -> str:
+    return longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+
+
+@dataclasses.dataclass
+class Service:
+    """A running `boxwright serve`.
+
+    Attributes:
+        port: where REST, health and metrics answer.
+        grpc_port: where gRPC answers.
+        data_dir: its state; start another service on it to see what survives.
+        buckets: each sub-folder is a bucket, reachable as ``gs://NAME/…``.
+        log: what it wrote to standard output and error.
+    """
+
+    process: subprocess.Popen[bytes]
+    port: int
+    grpc_port: int
+    data_dir: pathlib.Path
+    buckets: pathlib.Path
+    log: pathlib.Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def grpc_target(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
+
+    @contextlib.contextmanager
+    def channel(self) -> Iterator[grpc.Channel]:
+        """A plaintext gRPC channel to the service."""
+        with grpc.insecure_channel(self.grpc_target) as channel:
+            yield channel
+
+    def bucket(self, name: str) -> pathlib.Path:
+        """The folder behind ``gs://name``, made if it is not there."""
+        folder = self.buckets / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Asks it to end, waits, and returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                pytest.fail(f"the service did not end within {STOP_TIMEOUT_S:.0f} s of SIGTERM:\n{self.tail()}")
+        return self.process.returncode
+
+    def tail(self) -> str:
+        """The last of what it printed."""
+        return self.log.read_text(errors="replace")[-6000:]
+
+
+def _find_free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _wait_until_ready(service: Service) -> None:
+    pause = threading.Event()
+    for _ in range(int(START_TIMEOUT_S / POLL_S)):
+        if service.process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(service.url + "/readyz", timeout=5) as response:
+                if response.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            pass
+        pause.wait(POLL_S)
+    service.kill()
+    pytest.fail(f"the service did not become ready:\n{service.tail()}")
+
+
+def _start(folder: pathlib.Path, flags: dict[str, object], environment: dict[str, str]) -> Service:
+    """Starts a service whose files lie in `folder`; `train_minutes_max=2` becomes ``--train-minutes-max 2``."""
+    data_dir = pathlib.Path(str(flags.pop("data_dir", folder / "data")))
+    buckets = pathlib.Path(str(flags.pop("buckets", folder / "buckets")))
+    port = int(str(flags.pop("port", None) or _find_free_port()))
+    grpc_port = int(str(flags.pop("grpc_port", None) or _find_free_port()))
+    buckets.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "boxwright.cli", "serve"]
+    command += ["--data-dir", str(data_dir), "--buckets", str(buckets)]
+    command += ["--port", str(port), "--grpc-port", str(grpc_port)]
+    for name, value in flags.items():
+        command += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
+    log = folder / f"service-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=inherited | environment
+        )
+    service = Service(process, port, grpc_port, data_dir, buckets, log)
+    _wait_until_ready(service)
+    return service
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on."""
+    return _find_free_port()
+
+
+@pytest.fixture
+def service_factory(tmp_path: pathlib.Path) -> Iterator[Callable[..., Service]]:
+    """Starts services: ``service_factory(train_minutes_max=1, environment={"BOXWRIGHT_FAULTS": "…"})``."""
+    started: list[Service] = []
+
+    def start(environment: dict[str, str] | None = None, **flags: object) -> Service:
+        service = _start(tmp_path, flags, environment or {})
+        started.append(service)
+        return service
+
+    try:
+        yield start
+    finally:
+        for service in started:
+            service.stop()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for the whole session; each test uses names of its own in it."""
+    service = _start(tmp_path_factory.mktemp("service"), {"train_minutes_max": 1}, {})
+    try:
+        yield service
+    finally:
+        service.stop()

@@ -1,0 +1,151 @@
+"""Tables, constraints and indexes. CHECK constraints are built from `states`; times are integer microseconds UTC."""
+
+from __future__ import annotations
+
+import enum
+
+import sqlalchemy as sa
+
+from boxwright import states
+
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+
+
+def _one_of(column: str, values: type[enum.StrEnum]) -> sa.CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+_TERMINAL = ", ".join(f"'{state}'" for state in sorted(states.OPERATION_TERMINAL))
+
+versions = sa.Table(
+    "schema_version",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True),
+)
+
+datasets = sa.Table(
+    "datasets",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("project", sa.String(128), nullable=False),
+    sa.Column("location", sa.String(64), nullable=False),
+    sa.Column("display_name", sa.String(32), nullable=False),
+    sa.Column("description", sa.Text, nullable=False, default=""),
+    sa.Column("metadata_member", sa.String(80), nullable=False),  # name of the oneof member that is set
+    sa.Column("metadata_bytes", sa.LargeBinary, nullable=False, default=b""),  # that member, serialised
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("etag", sa.String(40), nullable=False),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("update_time_us", sa.BigInteger, nullable=False),
+    sa.Column("example_count", sa.Integer, nullable=False, default=0),
+    sa.Index("datasets_newest_first", "project", "location", "create_time_us", "id"),
+)
+
+annotation_specs = sa.Table(
+    "annotation_specs",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("dataset_id", sa.String(40), nullable=False),
+    sa.Column("display_name", sa.String(128), nullable=False),
+    sa.UniqueConstraint("dataset_id", "display_name", name="one_spec_per_label"),
+)
+
+examples = sa.Table(
+    "examples",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("dataset_id", sa.String(40), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),  # identity is the content, spec 5.1
+    sa.Column("uri", sa.String(2000), nullable=False),
+    sa.Column("ml_use", sa.String(16), nullable=False),
+    sa.Column("width_px", sa.Integer, nullable=False),
+    sa.Column("height_px", sa.Integer, nullable=False),
+    _one_of("ml_use", states.MlUse),
+    sa.UniqueConstraint("dataset_id", "sha256", name="one_example_per_content"),
+)
+
+annotations = sa.Table(
+    "annotations",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("example_id", sa.Integer, nullable=False, index=True),
+    sa.Column("annotation_spec_id", sa.String(40), nullable=False, index=True),
+    sa.Column("x_min", sa.Float, nullable=False),  # all four: fractions of the upright image's sides
+    sa.Column("y_min", sa.Float, nullable=False),
+    sa.Column("x_max", sa.Float, nullable=False),
+    sa.Column("y_max", sa.Float, nullable=False),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("project", sa.String(128), nullable=False),
+    sa.Column("location", sa.String(64), nullable=False),
+    sa.Column("display_name", sa.String(32), nullable=False),
+    sa.Column("dataset_id", sa.String(40), nullable=False),
+    sa.Column("model_type", sa.String(40), nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("etag", sa.String(40), nullable=False),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("update_time_us", sa.BigInteger, nullable=False),
+    sa.Column("deployment_state", sa.String(16), nullable=False),
+    sa.Column("node_count", sa.Integer, nullable=False, default=0),
+    sa.Column("stop_reason", sa.String(32), nullable=False),
+    sa.Column("train_budget_milli_node_hours", sa.BigInteger, nullable=False),
+    sa.Column("train_cost_milli_node_hours", sa.BigInteger, nullable=False),
+    sa.Column("folder", sa.String(200), nullable=False),  # below the models folder of the service's state
+    _one_of("deployment_state", states.DeploymentState),
+    sa.Index("models_newest_first", "project", "location", "create_time_us", "id"),
+)
+
+model_evaluations = sa.Table(
+    "model_evaluations",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("model_id", sa.String(40), nullable=False, index=True),
+    sa.Column("annotation_spec_id", sa.String(40), nullable=False),  # empty: the overall evaluation
+    sa.Column("display_name", sa.String(128), nullable=False),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("evaluated_example_count", sa.Integer, nullable=False),
+    sa.Column("metrics", sa.LargeBinary, nullable=False),  # ImageObjectDetectionEvaluationMetrics
+    sa.UniqueConstraint("model_id", "annotation_spec_id", name="one_evaluation_per_spec"),
+)
+
+operations = sa.Table(
+    "operations",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("project", sa.String(128), nullable=False),
+    sa.Column("location", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(24), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("request", sa.LargeBinary, nullable=False),  # the request message, serialised
+    sa.Column("details", sa.LargeBinary, nullable=False),  # OperationMetadata with its details member only
+    sa.Column("works_on", sa.String(400), nullable=False, default=""),  # resource name, empty if none
+    sa.Column("progress_percent", sa.Integer, nullable=False, default=0),
+    sa.Column("partial_failures", sa.JSON, nullable=False),  # [[code, message], …], at most 20
+    sa.Column("output_directory", sa.String(2200), nullable=False, default=""),
+    sa.Column("response", sa.LargeBinary),  # google.protobuf.Any
+    sa.Column("error", sa.LargeBinary),  # google.rpc.Status
+    sa.Column("create_time_us", sa.BigInteger, nullable=False, unique=True),
+    sa.Column("update_time_us", sa.BigInteger, nullable=False),
+    sa.Column("done_time_us", sa.BigInteger),
+    sa.Column("cancel_requested_us", sa.BigInteger),
+    sa.Column("lease_owner", sa.String(80)),
+    sa.Column("lease_epoch", sa.Integer, nullable=False, default=0),
+    sa.Column("lease_expires_us", sa.BigInteger),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    _one_of("state", states.OperationState),
+    _one_of("kind", states.OperationKind),
+    sa.CheckConstraint("(lease_owner IS NOT NULL) = (state = 'RUNNING')", name="leased_while_running"),
+    sa.CheckConstraint(f"(done_time_us IS NOT NULL) = (state IN ({_TERMINAL}))", name="done_time_when_terminal"),
+    sa.CheckConstraint("(response IS NOT NULL) = (state = 'SUCCEEDED')", name="response_when_succeeded"),
+    sa.CheckConstraint("(error IS NOT NULL) = (state IN ('FAILED', 'CANCELLED'))", name="error_when_not"),
+    sa.Index("operations_newest_first", "project", "location", "create_time_us", "id"),
+    sa.Index("operations_to_claim", "state", "kind", "create_time_us"),
+    sa.Index("operations_on_resource", "works_on", "state"),
+)

@@ -1,0 +1,342 @@
+"""The ledger of long-running operations: start, claim, renew, report, finish, cancel — fenced by lease epoch.
+
+An operation is a row. Services start rows, a worker claims them, clients read them. A claim adds one to `lease_epoch`, and
+every later write of the worker says ``WHERE id AND lease_epoch AND state = RUNNING``: a worker that lost its lease changes
+nothing and learns so by `errors.LeaseLost`. The database's clock alone decides when a lease has run out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from google.longrunning import operations_pb2
+from google.protobuf import any_pb2
+from google.rpc import status_pb2
+
+from boxwright import errors, names, states
+from boxwright.metadata import database
+from boxwright.metadata.schema import operations
+
+MAX_PARTIAL_FAILURES = 20  # operations.proto: "This field will never have more than 20 entries"
+MAX_ATTEMPTS_WITHOUT_PROGRESS = 5  # an operation that kills its worker each time must not do so for ever
+MICROSECONDS = 1_000_000
+
+State = states.OperationState
+_RUNNING_STATES = (State.PENDING, State.RUNNING)
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """An operation about to be started.
+
+    Attributes:
+        location: the location it belongs to.
+        id: the last segment of its name.
+        kind: what is to be done.
+        request: the serialised request message.
+        details: serialised OperationMetadata holding only its details member.
+        works_on: name of the resource that it works on, empty if none.
+    """
+
+    location: names.LocationName
+    id: str
+    kind: states.OperationKind
+    request: bytes
+    details: bytes
+    works_on: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lease:
+    """The right to work on one operation, for as long as it is renewed."""
+
+    operation_id: str
+    epoch: int
+    owner: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Claimed:
+    """An operation that this worker has just claimed, with what a runner needs of its row."""
+
+    lease: Lease
+    name: names.OperationName
+    kind: states.OperationKind
+    request: bytes
+    create_time_us: int
+    cancel_requested: bool
+    attempts: int
+
+
+class Ledger:
+    """All statements on the operations table.
+
+    Args:
+        db: the metadata database.
+        lease_ttl_s: how long a claim holds without renewal.
+        listeners: called with (operation name, state) after a state change made through this object.
+    """
+
+    def __init__(self, db: database.Database, *, lease_ttl_s: float) -> None:
+        self._db = db
+        self._ttl_us = round(lease_ttl_s * MICROSECONDS)
+        self.lease_ttl_s = lease_ttl_s
+        self.listeners: list[Callable[[str, State], None]] = []
+
+    # ---- services -----------------------------------------------------------------------------------------------
+
+    def start(self, connection: sa.Connection, draft: Draft) -> sa.Row[Any]:
+        """Adds a PENDING operation inside the caller's transaction; call `announce` after it has committed."""
+        return self._insert(connection, draft, {"state": State.PENDING})
+
+    def start_done(self, connection: sa.Connection, draft: Draft, response: any_pb2.Any) -> sa.Row[Any]:
+        """Adds an operation that is already SUCCEEDED: the work was done in this same transaction."""
+        values = {
+            "state": State.SUCCEEDED,
+            "response": response.SerializeToString(),
+            "progress_percent": 100,
+        }
+        return self._insert(connection, draft, values)
+
+    def announce(self, row: sa.Row[Any]) -> None:
+        """Tells the listeners of a row's state."""
+        for listener in self.listeners:
+            listener(str(name_of(row)), State(row.state))
+
+    def find(self, name: names.OperationName) -> sa.Row[Any] | None:
+        """Returns the operation's row, or None."""
+        with self._db.read() as connection:
+            return connection.execute(_named(sa.select(operations), name)).first()
+
+    def select_of(self, project: str, location: str) -> sa.Select[Any]:
+        """The query for a location's operations, to be filtered and paged."""
+        return sa.select(operations).where(operations.c.project == project, operations.c.location == location)
+
+    def running_on(self, connection: sa.Connection, works_on: str) -> Sequence[sa.Row[Any]]:
+        """The unfinished operations that work on a resource, oldest first."""
+        return connection.execute(
+            sa.select(operations)
+            .where(operations.c.works_on == works_on, operations.c.state.in_(_RUNNING_STATES))
+            .order_by(operations.c.create_time_us)
+        ).all()
+
+    def finished_among(self, wanted: Collection[str]) -> set[str]:
+        """Returns those of the named operations that are finished or gone."""
+        ids = {names.OperationName.parse(name).operation: name for name in wanted}
+        with self._db.read() as connection:
+            rows = connection.execute(
+                sa.select(operations.c.id).where(operations.c.id.in_(ids), operations.c.state.in_(_RUNNING_STATES))
+            )
+            still_running = {row.id for row in rows}
+        return {name for operation_id, name in ids.items() if operation_id not in still_running}
+
+    def request_cancel(self, name: names.OperationName) -> bool:
+        """Asks for cancellation; a PENDING operation is cancelled at once. Returns whether the operation exists."""
+        with self._db.write() as connection:
+            row = connection.execute(_named(sa.select(operations), name)).first()
+            if row is None:
+                return False
+            now = database.now_us(connection)
+            values: dict[str, Any] = {"cancel_requested_us": sa.func.coalesce(operations.c.cancel_requested_us, now)}
+            if row.state == State.PENDING:
+                error = errors.cancelled().status.SerializeToString()
+                values |= {"state": State.CANCELLED, "error": error, "done_time_us": now, "update_time_us": now}
+            if row.state in _RUNNING_STATES:
+                connection.execute(operations.update().where(operations.c.id == row.id).values(**values))
+        self._notify(str(name), State.CANCELLED if row.state == State.PENDING else State(row.state))
+        return True
+
+    def delete_if_done(self, name: names.OperationName) -> State | None:
+        """Forgets a finished operation; returns the state it was found in (None: there is no such operation)."""
+        with self._db.write() as connection:
+            row = connection.execute(_named(sa.select(operations.c.id, operations.c.state), name)).first()
+            if row is None:
+                return None
+            if row.state in states.OPERATION_TERMINAL:
+                connection.execute(operations.delete().where(operations.c.id == row.id))
+            return State(row.state)
+
+    # ---- worker -------------------------------------------------------------------------------------------------
+
+    def claim(self, kinds: Collection[states.OperationKind], owner: str) -> Claimed | None:
+        """Takes the oldest operation of these kinds that waits, or whose lease has run out; None if there is none."""
+        with self._db.write() as connection:
+            now = database.now_us(connection)
+            claimable = (operations.c.state == State.PENDING) | (
+                (operations.c.state == State.RUNNING) & (operations.c.lease_expires_us < now)
+            )
+            chosen = (
+                sa.select(operations.c.id)
+                .where(operations.c.kind.in_(kinds), claimable)
+                .order_by(operations.c.create_time_us)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
+            row = connection.execute(
+                operations.update()
+                .where(operations.c.id == chosen.scalar_subquery())
+                .values(
+                    state=State.RUNNING,
+                    lease_owner=owner,
+                    lease_epoch=operations.c.lease_epoch + 1,
+                    lease_expires_us=now + self._ttl_us,
+                    attempts=operations.c.attempts + 1,
+                    update_time_us=now,
+                )
+                .returning(*operations.c)
+            ).first()
+        if row is None:
+            return None
+        return Claimed(
+            lease=Lease(row.id, row.lease_epoch, owner),
+            name=name_of(row),
+            kind=states.OperationKind(row.kind),
+            request=row.request,
+            create_time_us=row.create_time_us,
+            cancel_requested=row.cancel_requested_us is not None,
+            attempts=row.attempts,
+        )
+
+    def renew(self, lease: Lease) -> bool:
+        """Extends the lease; returns whether cancellation was asked for. Raises LeaseLost."""
+        with self._db.write() as connection:
+            expires_us = database.now_us(connection) + self._ttl_us
+            row = self._fenced(connection, lease, {"lease_expires_us": expires_us})
+        return row.cancel_requested_us is not None
+
+    def report(
+        self,
+        lease: Lease,
+        *,
+        progress_percent: int | None = None,
+        partial_failures: Sequence[status_pb2.Status] | None = None,
+        output_directory: str | None = None,
+    ) -> bool:
+        """Records how far the work is; progress never goes back. Returns whether cancellation was asked for.
+
+        Raises:
+            LeaseLost: another worker owns the operation now.
+        """
+        with self._db.write() as connection:
+            values: dict[str, Any] = {"update_time_us": database.now_us(connection)}
+            if progress_percent is not None:
+                percent = max(0, min(100, progress_percent))
+                values["progress_percent"] = sa.func.max(operations.c.progress_percent, percent)
+                # an attempt that got further than any before it is not part of a crash loop
+                values["attempts"] = sa.case((operations.c.progress_percent < percent, 1), else_=operations.c.attempts)
+            if partial_failures is not None:
+                values["partial_failures"] = [[s.code, s.message] for s in partial_failures[:MAX_PARTIAL_FAILURES]]
+            if output_directory is not None:
+                values["output_directory"] = output_directory
+            row = self._fenced(connection, lease, values)
+        return row.cancel_requested_us is not None
+
+    def finish(
+        self,
+        lease: Lease,
+        outcome: any_pb2.Any | status_pb2.Status,
+        *,
+        also: Callable[[sa.Connection], None] | None = None,
+    ) -> None:
+        """Ends the operation with a response or an error, in one transaction with `also`. Raises LeaseLost."""
+        with self._db.write() as connection:
+            now = database.now_us(connection)
+            values: dict[str, Any] = {
+                "done_time_us": now,
+                "update_time_us": now,
+                "lease_owner": None,
+                "lease_expires_us": None,
+            }
+            if isinstance(outcome, any_pb2.Any):
+                values |= {"state": State.SUCCEEDED, "response": outcome.SerializeToString(), "progress_percent": 100}
+            else:
+                was_cancelled = outcome.code == errors.cancelled().code
+                values |= {
+                    "state": State.CANCELLED if was_cancelled else State.FAILED,
+                    "error": outcome.SerializeToString(),
+                }
+            row = self._fenced(connection, lease, values)
+            if also is not None:
+                also(connection)
+        self._notify(str(name_of(row)), State(row.state))
+
+    def release(self, lease: Lease, *, blameless: bool) -> None:
+        """Gives the operation back (drain, or a died child); a blameless release does not count as an attempt."""
+        with self._db.write() as connection:
+            attempts = operations.c.attempts - 1 if blameless else operations.c.attempts
+            self._fenced(
+                connection,
+                lease,
+                {"state": State.PENDING, "lease_owner": None, "lease_expires_us": None, "attempts": attempts},
+            )
+
+    # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _insert(self, connection: sa.Connection, draft: Draft, values: dict[str, Any]) -> sa.Row[Any]:
+        last_us = connection.execute(sa.select(sa.func.max(operations.c.create_time_us))).scalar() or 0
+        # whole milliseconds, each used once: output folders are named by it, and two jobs must never share a folder
+        create_us = max(database.now_us(connection) // 1000 * 1000, last_us + 1000)
+        done_us = create_us if values["state"] in states.OPERATION_TERMINAL else None
+        return connection.execute(
+            operations.insert()
+            .values(
+                id=draft.id,
+                project=draft.location.project,
+                location=draft.location.location,
+                kind=draft.kind,
+                request=draft.request,
+                details=draft.details,
+                works_on=draft.works_on,
+                partial_failures=[],
+                create_time_us=create_us,
+                update_time_us=create_us,
+                done_time_us=done_us,
+                **values,
+            )
+            .returning(*operations.c)
+        ).one()
+
+    def _fenced(self, connection: sa.Connection, lease: Lease, values: dict[str, Any]) -> sa.Row[Any]:
+        row = connection.execute(
+            operations.update()
+            .where(
+                operations.c.id == lease.operation_id,
+                operations.c.lease_epoch == lease.epoch,
+                operations.c.state == State.RUNNING,
+            )
+            .values(**values)
+            .returning(*operations.c)
+        ).first()
+        if row is None:
+            raise errors.LeaseLost(f"operation {lease.operation_id}, epoch {lease.epoch}")
+        return row
+
+    def _notify(self, name: str, state: State) -> None:
+        for listener in self.listeners:
+            listener(name, state)
+
+
+def name_of(row: sa.Row[Any]) -> names.OperationName:
+    """Returns the resource name of an operation's row."""
+    return names.OperationName(row.project, row.location, row.id)
+
+
+def to_message(row: sa.Row[Any]) -> operations_pb2.Operation:
+    """Returns the row as `google.longrunning.Operation` without its metadata, which only the services can build."""
+    message = operations_pb2.Operation(name=str(name_of(row)), done=row.state in states.OPERATION_TERMINAL)
+    if row.response is not None:
+        message.response.ParseFromString(row.response)
+    if row.error is not None:
+        message.error.ParseFromString(row.error)
+    return message
+
+
+def _named(query: Any, name: names.OperationName) -> Any:
+    return query.where(
+        operations.c.project == name.project,
+        operations.c.location == name.location,
+        operations.c.id == name.operation,
+    )

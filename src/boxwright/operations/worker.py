@@ -1,0 +1,279 @@
+"""The worker: claim, run, finish. It renews leases in the background and drains on request.
+
+A worker has a few lanes; each lane is a thread that runs one operation at a time of the kinds it serves. A runner does the
+work and speaks through its `Context`: it reports progress, asks whether to stop, and raises. What it raises decides:
+
+    returns a message     SUCCEEDED with that message as the response
+    ApiError              FAILED with that status
+    Stopped               CANCELLED if cancellation was asked for, else PENDING again (drain)
+    AttemptFailed         PENDING again, until too many attempts got nowhere; then FAILED
+    LeaseLost             nothing is written: somebody else owns the operation now
+    anything else         FAILED with INTERNAL and an incident id; the traceback goes to the log
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+import sqlalchemy as sa
+from google.protobuf import any_pb2, message
+from google.rpc import status_pb2
+
+from boxwright import errors, names, states
+from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, Claimed, Ledger
+
+POLL_INTERVAL_S = 0.5  # work started by another process is seen this late at most; our own wakes the lanes at once
+RENEW_FRACTION = 0.25  # renewals per lease: four, so that three may fail
+TRUST_MARGIN_FRACTION = 0.2  # stop trusting a lease this share of its life before it ends
+
+log = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """The runner saw `should_stop` and left its work in order."""
+
+
+class AttemptFailed(Exception):
+    """This attempt died through no fault of the request (a killed child, say); another may succeed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Success:
+    """What a runner returns: the operation's response, and what must be written with it in one transaction."""
+
+    response: message.Message
+    also: Callable[[sa.Connection], None] | None = None
+
+
+class Runner(Protocol):
+    """The work behind one kind of operation."""
+
+    def run(self, request: bytes, context: Context) -> Success:
+        """Does the work; may be called again for the same operation after a crash."""
+
+
+class Context:
+    """What a runner knows of its operation, and how it speaks to the ledger."""
+
+    def __init__(self, claimed: Claimed, ledger: Ledger) -> None:
+        self.name: names.OperationName = claimed.name
+        self.create_time_us = claimed.create_time_us
+        self.lease = claimed.lease
+        self._ledger = ledger
+        self._stop = threading.Event()
+        self._cancel_requested = claimed.cancel_requested
+        self._lost = False
+        self.trusted_until_s = time.monotonic() + ledger.lease_ttl_s * (1 - TRUST_MARGIN_FRACTION)
+        if claimed.cancel_requested:
+            self._stop.set()
+
+    def report(
+        self,
+        *,
+        progress_percent: int | None = None,
+        partial_failures: Sequence[status_pb2.Status] | None = None,
+        output_directory: str | None = None,
+    ) -> None:
+        """Records progress. Raises LeaseLost."""
+        cancel = self._ledger.report(
+            self.lease,
+            progress_percent=progress_percent,
+            partial_failures=partial_failures,
+            output_directory=output_directory,
+        )
+        self.note_renewal(cancel_requested=cancel)
+
+    def should_stop(self) -> bool:
+        """Whether the work should end now: cancelled, draining, or the lease is lost."""
+        return self._stop.is_set()
+
+    def wait_for_stop(self, timeout_s: float) -> bool:
+        """Waits until the work should end, at most `timeout_s`; returns whether it should."""
+        return self._stop.wait(timeout_s)
+
+    def raise_if_stopped(self) -> None:
+        """Raises LeaseLost or Stopped once the work should end."""
+        if self._lost:
+            raise errors.LeaseLost(self.name)
+        if self._stop.is_set():
+            raise Stopped(str(self.name))
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether cancellation was asked for."""
+        return self._cancel_requested
+
+    def note_renewal(self, *, cancel_requested: bool) -> None:
+        """Called after the lease was renewed."""
+        if cancel_requested:
+            self._cancel_requested = True
+            self._stop.set()
+
+    def stop(self, *, lost: bool = False) -> None:
+        """Asks the runner to stop."""
+        self._lost = self._lost or lost
+        self._stop.set()
+
+
+class Worker:
+    """Runs operations of the ledger in a few lanes until it is drained.
+
+    Args:
+        ledger: where operations are claimed and finished.
+        runners: which runner does which kind.
+        lanes: one entry per lane: the kinds that it serves.
+        owner: this worker's name in the leases.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        runners: Mapping[states.OperationKind, Runner],
+        lanes: Sequence[Collection[states.OperationKind]],
+        owner: str | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._runners = runners
+        self._owner = owner or f"worker-{uuid.uuid4().hex[:12]}"
+        self._draining = threading.Event()
+        self._wake = threading.Condition()
+        self._active: dict[str, Context] = {}
+        self._active_lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._serve_lane, args=(kinds,), name=f"lane-{number}")
+            for number, kinds in enumerate(lanes, 1)
+        ]
+        self._threads.append(threading.Thread(target=self._renew_leases, name="lease-renewer"))
+
+    def start(self) -> None:
+        """Starts the lanes."""
+        self._ledger.listeners.append(self._on_change)
+        for thread in self._threads:
+            thread.start()
+
+    def drain(self, timeout_s: float = 20.0) -> None:
+        """Claims nothing more, asks running work to stop, and waits for it; unfinished operations become PENDING."""
+        self._draining.set()
+        with self._active_lock:
+            for context in self._active.values():
+                context.stop()
+        with self._wake:
+            self._wake.notify_all()
+        deadline_s = time.monotonic() + timeout_s
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline_s - time.monotonic()))
+
+    # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _on_change(self, name: str, state: states.OperationState) -> None:
+        """Wakes the lanes for new work, and the renewer so that a cancel is seen at once."""
+        if state in states.OPERATION_TERMINAL:
+            return
+        with self._wake:
+            self._wake.notify_all()
+
+    def _serve_lane(self, kinds: Collection[states.OperationKind]) -> None:
+        while not self._draining.is_set():
+            try:
+                claimed = self._ledger.claim(kinds, self._owner)
+            except Exception:
+                log.exception("event=claim_failed")  # the database may be away for a while; the lane must not die of it
+                claimed = None
+            if claimed is None:
+                with self._wake:
+                    if not self._draining.is_set():
+                        self._wake.wait(POLL_INTERVAL_S)
+                continue
+            self._run(claimed)
+
+    def _run(self, claimed: Claimed) -> None:
+        context = Context(claimed, self._ledger)
+        with self._active_lock:
+            self._active[claimed.lease.operation_id] = context
+            if self._draining.is_set():
+                context.stop()
+        started_s = time.monotonic()
+        log.info("event=operation_started operation=%s kind=%s epoch=%d", claimed.name, claimed.kind, claimed.lease.epoch)
+        try:
+            self._finish(claimed, context)
+        except errors.LeaseLost:
+            log.warning("event=lease_lost operation=%s epoch=%d", claimed.name, claimed.lease.epoch)
+        except Exception:
+            log.exception("event=finish_failed operation=%s", claimed.name)  # the lease runs out and another attempt follows
+        finally:
+            with self._active_lock:
+                del self._active[claimed.lease.operation_id]
+            elapsed_s = time.monotonic() - started_s
+            log.info("event=operation_left operation=%s kind=%s elapsed_s=%.2f", claimed.name, claimed.kind, elapsed_s)
+
+    def _finish(self, claimed: Claimed, context: Context) -> None:
+        """Runs the operation and writes what came of it."""
+        lease = claimed.lease
+        try:
+            if claimed.attempts > MAX_ATTEMPTS_WITHOUT_PROGRESS:
+                raise errors.ApiError(
+                    errors.internal("").code,
+                    f"The work died {claimed.attempts - 1} times in a row without getting further; the service's log has "
+                    f"the reasons under {claimed.name}.",
+                )
+            context.raise_if_stopped()
+            success = self._runners[claimed.kind].run(claimed.request, context)
+            response = any_pb2.Any()
+            response.Pack(success.response)
+            self._ledger.finish(lease, response, also=success.also)
+        except errors.LeaseLost:
+            raise
+        except errors.ApiError as error:
+            log.warning("event=operation_failed operation=%s status=%s message=%s", claimed.name, error.code_name, error)
+            self._ledger.finish(lease, error.status)
+        except Stopped:
+            if context.cancel_requested:
+                self._ledger.finish(lease, errors.cancelled().status)
+            else:
+                self._ledger.release(lease, blameless=True)
+        except AttemptFailed as error:
+            log.warning("event=attempt_failed operation=%s attempt=%d reason=%s", claimed.name, claimed.attempts, error)
+            self._ledger.release(lease, blameless=False)
+        except Exception:
+            incident_id = uuid.uuid4().hex[:12]
+            log.exception("event=incident incident=%s operation=%s", incident_id, claimed.name)
+            self._ledger.finish(lease, errors.internal(incident_id).status)
+
+    def _renew_leases(self) -> None:
+        """Renews every active lease until the worker has drained; a lease that cannot be renewed is not trusted."""
+        interval_s = min(1.0, self._ledger.lease_ttl_s * RENEW_FRACTION)
+        while True:
+            with self._wake:
+                self._wake.wait(interval_s)
+            with self._active_lock:
+                contexts = list(self._active.values())
+            if self._draining.is_set() and not contexts:
+                return
+            for context in contexts:
+                self._renew(context)
+
+    def _renew(self, context: Context) -> None:
+        renewal_started_s = time.monotonic()
+        try:
+            cancel_requested = self._ledger.renew(context.lease)
+        except errors.LeaseLost:
+            with contextlib.suppress(KeyError), self._active_lock:
+                if self._active[context.lease.operation_id] is context:
+                    context.stop(lost=True)
+            return
+        except sa.exc.SQLAlchemyError:
+            log.exception("event=renewal_failed operation=%s", context.name)
+            if time.monotonic() > context.trusted_until_s:
+                context.stop(lost=True)
+            return
+        trusted_s = self._ledger.lease_ttl_s * (1 - TRUST_MARGIN_FRACTION)
+        context.trusted_until_s = renewal_started_s + trusted_s
+        context.note_renewal(cancel_requested=cancel_requested)

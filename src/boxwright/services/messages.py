@@ -1,0 +1,161 @@
+"""Rows to messages: the public AutoML messages that stand for stored rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from google.cloud.automl_v1 import types
+from google.longrunning import operations_pb2
+from google.protobuf import any_pb2, empty_pb2, message, timestamp_pb2
+
+from boxwright import boxes, names, states
+from boxwright.operations import ledger
+
+DATASET_PREFIXES = {  # the first three characters of ids, by kind of dataset (spec 3.1)
+    "image_object_detection_dataset_metadata": "IOD",
+    "image_classification_dataset_metadata": "ICN",
+    "text_classification_dataset_metadata": "TCN",
+    "text_extraction_dataset_metadata": "TEN",
+    "text_sentiment_dataset_metadata": "TST",
+    "translation_dataset_metadata": "TRL",
+}
+OBJECT_DETECTION = "image_object_detection_dataset_metadata"
+NODE_QPS = 1.5  # the real service's own approximate figure per node (spec 6.5)
+
+Kind = states.OperationKind
+_DETAILS_MEMBERS = {
+    Kind.CREATE_DATASET: "create_dataset_details",
+    Kind.DELETE_DATASET: "delete_details",
+    Kind.DELETE_MODEL: "delete_details",
+    Kind.IMPORT_DATA: "import_data_details",
+    Kind.EXPORT_DATA: "export_data_details",
+    Kind.CREATE_MODEL: "create_model_details",
+    Kind.DEPLOY_MODEL: "deploy_model_details",
+    Kind.UNDEPLOY_MODEL: "undeploy_model_details",
+    Kind.EXPORT_MODEL: "export_model_details",
+    Kind.BATCH_PREDICT: "batch_predict_details",
+}
+
+
+def timestamp(time_us: int) -> timestamp_pb2.Timestamp:
+    """A stored time, integer microseconds UTC, as a protobuf Timestamp."""
+    return timestamp_pb2.Timestamp(seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1000)
+
+
+def dataset(row: sa.Row[Any]) -> types.Dataset:
+    """The dataset that a row stores."""
+    result = types.Dataset.pb(types.Dataset())
+    result.name = str(names.DatasetName(row.project, row.location, row.id))
+    result.display_name = row.display_name
+    result.description = row.description
+    result.create_time.CopyFrom(timestamp(row.create_time_us))
+    result.etag = row.etag
+    result.example_count = row.example_count
+    result.labels.update(row.labels)
+    member = getattr(result, row.metadata_member)
+    member.ParseFromString(row.metadata_bytes)
+    member.SetInParent()  # clients tell datasets apart by the member that is set, even when it is empty
+    return types.Dataset.wrap(result)
+
+
+def model(row: sa.Row[Any]) -> types.Model:
+    """The model that a row stores."""
+    metadata = types.ImageObjectDetectionModelMetadata(
+        model_type=row.model_type,
+        node_count=row.node_count,
+        node_qps=NODE_QPS,
+        stop_reason=row.stop_reason,
+        train_budget_milli_node_hours=row.train_budget_milli_node_hours,
+        train_cost_milli_node_hours=row.train_cost_milli_node_hours,
+    )
+    result = types.Model(
+        name=str(names.ModelName(row.project, row.location, row.id)),
+        display_name=row.display_name,
+        dataset_id=row.dataset_id,
+        deployment_state=types.Model.DeploymentState[row.deployment_state],
+        etag=row.etag,
+        image_object_detection_model_metadata=metadata,
+        labels=row.labels,
+    )
+    raw = types.Model.pb(result)
+    raw.create_time.CopyFrom(timestamp(row.create_time_us))
+    raw.update_time.CopyFrom(timestamp(row.update_time_us))
+    return result
+
+
+def model_evaluation(row: sa.Row[Any], model_name: names.ModelName) -> types.ModelEvaluation:
+    """The evaluation that a row stores."""
+    result = types.ModelEvaluation.pb(types.ModelEvaluation())
+    result.name = str(model_name.evaluation(row.id))
+    result.annotation_spec_id = row.annotation_spec_id
+    result.display_name = row.display_name
+    result.create_time.CopyFrom(timestamp(row.create_time_us))
+    result.evaluated_example_count = row.evaluated_example_count
+    result.image_object_detection_evaluation_metrics.ParseFromString(row.metrics)
+    result.image_object_detection_evaluation_metrics.SetInParent()
+    return types.ModelEvaluation.wrap(result)
+
+
+def operation_details(
+    kind: states.OperationKind, input_config: types.BatchPredictInputConfig | None = None
+) -> bytes:
+    """Serialised OperationMetadata whose details member is set, as clients tell operations apart by it (spec 4.2)."""
+    metadata = types.OperationMetadata.pb(types.OperationMetadata())
+    member = getattr(metadata, _DETAILS_MEMBERS[kind])
+    member.SetInParent()
+    if input_config is not None:
+        member.input_config.CopyFrom(types.BatchPredictInputConfig.pb(input_config))
+    serialised: bytes = metadata.SerializeToString()
+    return serialised
+
+
+def operation(row: sa.Row[Any]) -> operations_pb2.Operation:
+    """The operation that a row stores, with its OperationMetadata."""
+    result = ledger.to_message(row)
+    metadata = types.OperationMetadata.pb(types.OperationMetadata())
+    metadata.ParseFromString(row.details)
+    metadata.create_time.CopyFrom(timestamp(row.create_time_us))
+    metadata.update_time.CopyFrom(timestamp(row.update_time_us))
+    metadata.progress_percent = row.progress_percent
+    for code, text in row.partial_failures:
+        metadata.partial_failures.add(code=code, message=text)
+    if row.output_directory:
+        member = getattr(metadata, _DETAILS_MEMBERS[states.OperationKind(row.kind)])
+        member.output_info.gcs_output_directory = row.output_directory
+    result.metadata.Pack(metadata)
+    return result
+
+
+def packed(response: message.Message | None = None) -> any_pb2.Any:
+    """A response as `google.protobuf.Any`; Empty if there is none."""
+    result = any_pb2.Any()
+    result.Pack(response if response is not None else empty_pb2.Empty())
+    return result
+
+
+def annotation_payloads(
+    found: boxes.Detections, labels: list[tuple[str, str]]
+) -> list[types.AnnotationPayload]:
+    """Detections as the payload of an online prediction, rounded as the batch files are.
+
+    Args:
+        labels: (annotation spec id, display name) by label index.
+    """
+    payloads = []
+    corners = boxes.rounded_boxes(found.boxes_norm)
+    for (x_min, y_min, x_max, y_max), score, index in zip(
+        corners.tolist(), boxes.rounded_scores(found.scores).tolist(), found.label_indices.tolist(), strict=True
+    ):
+        vertices = [types.NormalizedVertex(x=x_min, y=y_min), types.NormalizedVertex(x=x_max, y=y_max)]
+        spec_id, display_name = labels[index]
+        payloads.append(
+            types.AnnotationPayload(
+                annotation_spec_id=spec_id,
+                display_name=display_name,
+                image_object_detection=types.ImageObjectDetectionAnnotation(
+                    bounding_box=types.BoundingPoly(normalized_vertices=vertices), score=score
+                ),
+            )
+        )
+    return payloads

@@ -1,0 +1,147 @@
+"""Rules for the fields of requests, each raising INVALID_ARGUMENT that names the field. Sources: the proto comments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from boxwright import errors, names, objects
+
+MAX_DESCRIPTION_CHARS = 25_000
+MAX_LABELS = 64
+MAX_PAGE_SIZE = 1000
+MAX_PARAM_CHARS = 25_000  # prediction_service.proto
+DEFAULT_SCORE_THRESHOLD = 0.5
+DEFAULT_MAX_BOXES = 100
+MAX_BOXES = 500  # the documented maximum of max_bounding_box_count
+MODEL_TYPES: dict[str, tuple[int, int, int]] = {  # least, most and default budget, milli node hours (spec 6.1)
+    "cloud-high-accuracy-1": (20_000, 900_000, 216_000),
+    "cloud-low-latency-1": (20_000, 900_000, 216_000),
+    "mobile-low-latency-1": (1_000, 100_000, 24_000),
+    "mobile-versatile-1": (1_000, 100_000, 24_000),
+    "mobile-high-accuracy-1": (1_000, 100_000, 24_000),
+}
+DEFAULT_MODEL_TYPE = "cloud-high-accuracy-1"
+_N = TypeVar("_N", int, float)
+_DISPLAY_NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
+_LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,63}")
+_LABEL_VALUE = re.compile(r"[\w-]{0,64}")
+
+
+def location(name: names.ResourceName, allowed: Sequence[str], field: str) -> None:
+    """Refuses locations that this installation does not serve."""
+    if name.location not in allowed:
+        raise errors.invalid_argument(
+            field, f"Location '{name.location}' is not served here; allowed: {', '.join(allowed)}."
+        )
+
+
+def display_name(text: str, field: str, *, starts_with_letter: bool = False) -> None:
+    """At most 32 of ``[A-Za-z0-9_]``; a model's must start with a letter."""
+    if not text:
+        raise errors.invalid_argument(field, "Required field not set.")
+    if not _DISPLAY_NAME.fullmatch(text):
+        raise errors.invalid_argument(
+            field, f"'{text[:80]}' must have at most 32 characters, each an ASCII letter, a digit or an underscore."
+        )
+    if starts_with_letter and not text[0].isalpha():
+        raise errors.invalid_argument(field, f"'{text}' must start with a letter.")
+
+
+def description(text: str, field: str) -> None:
+    """At most 25,000 characters."""
+    if len(text) > MAX_DESCRIPTION_CHARS:
+        raise errors.invalid_argument(field, f"It has {len(text)} characters; the limit is {MAX_DESCRIPTION_CHARS}.")
+
+
+def labels(values: Mapping[str, str], field: str) -> None:
+    """At most 64 pairs; keys and values of at most 64 lowercase letters, digits, ``_`` and ``-``; keys start with a letter."""
+    if len(values) > MAX_LABELS:
+        raise errors.invalid_argument(field, f"There are {len(values)} labels; the limit is {MAX_LABELS}.")
+    for key, value in values.items():
+        if not _LABEL_KEY.fullmatch(key) or key != key.lower():
+            raise errors.invalid_argument(
+                field,
+                f"Label key '{key[:80]}' must start with a lowercase letter and have at most 64 lowercase letters, digits, "
+                "underscores or dashes.",
+            )
+        if not _LABEL_VALUE.fullmatch(value) or value != value.lower():
+            raise errors.invalid_argument(
+                field,
+                f"The value of label '{key}' may have at most 64 lowercase letters, digits, underscores or dashes.",
+            )
+
+
+def page_size(requested: int, *, default: int = 100) -> int:
+    """The page size to use: `default` when unset, never above 1000."""
+    if requested < 0:
+        raise errors.invalid_argument("page_size", f"{requested} is negative.")
+    return min(requested or default, MAX_PAGE_SIZE)
+
+
+def input_uris(uris: Sequence[str], field: str) -> list[objects.ObjectUri]:
+    """One or more full object paths."""
+    if not uris:
+        raise errors.invalid_argument(field, "Required field not set.")
+    return [_uri(uri, field) for uri in uris]
+
+
+def output_uri_prefix(prefix: str, field: str) -> objects.ObjectUri:
+    """A ``gs://bucket/directory`` prefix, with or without a slash at its end."""
+    if not prefix:
+        raise errors.invalid_argument(field, "Required field not set.")
+    return _uri(prefix, field, directory=True)
+
+
+def model_type(text: str, field: str) -> str:
+    """The model type in its dash-case spelling; either case is accepted, empty means the default."""
+    chosen = text.replace("_", "-") or DEFAULT_MODEL_TYPE
+    if chosen not in MODEL_TYPES:
+        raise errors.invalid_argument(field, f"Unknown model type '{text[:80]}'; allowed: {', '.join(MODEL_TYPES)}.")
+    return chosen
+
+
+def train_budget(requested: int, chosen_type: str, field: str) -> int:
+    """The training budget in milli node hours: the type's default when unset, else inside the type's range."""
+    least, most, default = MODEL_TYPES[chosen_type]
+    if requested and not least <= requested <= most:
+        raise errors.invalid_argument(
+            field, f"{requested} is outside the range of {chosen_type}: {least} to {most} milli node hours."
+        )
+    return requested or default
+
+
+def prediction_params(params: Mapping[str, str]) -> tuple[float, int]:
+    """Returns (score_threshold in [0, 1], max_bounding_box_count in [1, 500]); unknown keys are ignored (spec 9)."""
+    score_threshold, max_boxes = DEFAULT_SCORE_THRESHOLD, DEFAULT_MAX_BOXES
+    for key, value in params.items():
+        if len(value) > MAX_PARAM_CHARS:
+            raise errors.invalid_argument(f"params.{key[:80]}", f"It is longer than {MAX_PARAM_CHARS} characters.")
+        match key.replace("-", "_"):
+            case "score_threshold" | "scoreThreshold":
+                score_threshold = _number(value, f"params.{key}", float, 0.0, 1.0)
+            case "max_bounding_box_count" | "maxBoundingBoxCount":
+                max_boxes = _number(value, f"params.{key}", int, 1, MAX_BOXES)
+    return score_threshold, max_boxes
+
+
+def _number(text: str, field: str, kind: type[_N], least: _N, most: _N) -> _N:
+    expected = "a whole number" if kind is int else "a number"
+    try:
+        value = kind(text.strip())
+    except ValueError:
+        raise errors.invalid_argument(field, f"'{text[:80]}' is not {expected} from {least} to {most}.") from None
+    if not least <= value <= most:  # also refuses NaN
+        raise errors.invalid_argument(field, f"{text[:80]} is not {expected} from {least} to {most}.")
+    return value
+
+
+def _uri(text: str, field: str, *, directory: bool = False) -> objects.ObjectUri:
+    try:
+        uri = objects.ObjectUri.parse(text)
+    except objects.BadUri as error:
+        raise errors.invalid_argument(field, error.message) from error
+    if uri.scheme != "gs" or (not directory and (not uri.key or uri.key.endswith("/"))):
+        raise errors.invalid_argument(field, f"'{text[:200]}' is not the full gs:// path of an object.")
+    return uri

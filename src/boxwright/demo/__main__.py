@@ -1,0 +1,201 @@
+"""`python -m boxwright.demo`: the guided tour's command."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+
+from boxwright.demo import contact_sheet, dataset, drawn, folder, progress, results, service, steps, table
+
+DRAWN_MINUTES = 2.5  # the drawn set is learnt well by then, and the whole tour stays below five minutes on two cores
+FOLDER_MINUTES = 10.0
+MARKER = ".boxwright-demo"  # a folder that holds it was made by the demo and may be emptied by it
+SEED = 1
+TINY = drawn.Sizes(train=40, validation=10, test=12)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the tour and returns the exit status."""
+    options = _parse(arguments)
+    reporter = progress.Reporter()
+    try:
+        run(options, reporter)
+    except (dataset.DataError, service.ServiceError, steps.StepError, OutError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+class OutError(Exception):
+    """The output folder cannot be used."""
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m boxwright.demo",
+        description="From labelled images to boxes through the AutoML v1 API, on this machine.",
+    )
+    parser.add_argument(
+        "--data",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="a folder with labels.csv and its images; without it, a set is drawn",
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the service running at the end")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help=f"training minutes at most (default {DRAWN_MINUTES:g}; with --data {FOLDER_MINUTES:g})",
+    )
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=pathlib.Path("demo-run"), help="where everything is written"
+    )
+    parser.add_argument("--tiny", action="store_true", help="draw a few dozen images only, to try the tour itself")
+    options = parser.parse_args(arguments)
+    if options.minutes is None:
+        options.minutes = FOLDER_MINUTES if options.data else DRAWN_MINUTES
+    if not options.minutes > 0:
+        parser.error("--minutes must be more than 0")
+    return options
+
+
+def run(options: argparse.Namespace, reporter: progress.Reporter) -> None:
+    """The tour, step by step."""
+    started_s = time.monotonic()
+    out: pathlib.Path = options.out.resolve()
+    if options.data:
+        _check_data(options.data, out)  # before anything is removed
+    _prepare_out(out)
+    buckets = out / "buckets"
+    data = _make_dataset(options, buckets / dataset.BUCKET, reporter)
+    import_uri, batch_uri = dataset.write_import_csv(data), dataset.write_batch_csv(data)
+    reporter.say(
+        f"Data set: {data.count('TRAIN')} training, {data.count('VALIDATION')} validation, {data.count('TEST')} test,"
+        f" {data.count('UNASSIGNED')} unassigned images in {data.folder}"
+    )
+    with service.running(out, buckets, options.minutes, options.keep) as running:
+        reporter.say(f"Service:  gRPC on {running.grpc_target}, REST on {running.url}")
+        tour = steps.Tour(running.grpc_target, reporter, running.check_alive)
+        try:
+            model_name, batch, rows = _walk(tour, import_uri, batch_uri, reporter)
+        finally:
+            tour.close()
+        _report(data, batch, rows, out, started_s, reporter)
+        if options.keep:
+            _say_how_to_call(running, model_name, reporter)
+
+
+def _walk(
+    tour: steps.Tour, import_uri: str, batch_uri: str, reporter: progress.Reporter
+) -> tuple[str, steps.BatchOutcome, list[table.Row]]:
+    """The API's own steps; returns the model's name, the batch's outcome and the evaluation rows."""
+    created = tour.create_dataset("demo")
+    failures = tour.import_data(created.name, import_uri)
+    for failure in failures:
+        reporter.say(f"    {failure}")
+    model = tour.train(created.name, "demo_model")
+    reporter.say(f"  model: {model.name}")
+    rows = table.rows(tour.evaluations(model.name))
+    reporter.say()
+    reporter.console.print(table.render(rows))
+    reporter.say()
+    batch = tour.batch_predict(model.name, batch_uri, dataset.uri("predictions/"))
+    return model.name, batch, rows
+
+
+def _make_dataset(options: argparse.Namespace, bucket: pathlib.Path, reporter: progress.Reporter) -> dataset.DataSet:
+    bucket.mkdir(parents=True)
+    if options.data:
+        total = len(folder.read_labels(options.data))
+        with reporter.step("link images") as show:
+            return folder.link_dataset(options.data, bucket, lambda count: show(100 * count / total))
+    sizes = TINY if options.tiny else drawn.Sizes()
+    with reporter.step("draw images") as show:
+        return drawn.draw_dataset(bucket, SEED, sizes, lambda count: show(100 * count / sizes.total))
+
+
+def _check_data(source: pathlib.Path, out: pathlib.Path) -> None:
+    if source.resolve().is_relative_to(out):
+        raise OutError(f"{source} lies inside {out}, which the demo empties; name another folder with --out.")
+    folder.read_labels(source)
+
+
+def _prepare_out(out: pathlib.Path) -> None:
+    """An empty folder with the demo's mark; only a folder that already bears it is emptied."""
+    url = service.running_url(out)
+    if url:
+        raise OutError(
+            f"The service that an earlier demo left running at {url} uses {out}.\n"
+            f"Stop it first (its process id is in {out / 'service.json'}),"
+            f" or name another folder with --out (OUT= with make)."
+        )
+    if out.exists() and not (out / MARKER).exists() and any(out.iterdir()):
+        raise OutError(f"{out} is not empty and was not made by the demo; name another folder with --out.")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    (out / MARKER).touch()
+
+
+def _report(
+    data: dataset.DataSet,
+    batch: steps.BatchOutcome,
+    rows: list[table.Row],
+    out: pathlib.Path,
+    started_s: float,
+    reporter: progress.Reporter,
+) -> None:
+    """Reads the files back, writes the page and prints the outcome."""
+    files = steps.local_path(batch.directory, out / "buckets")
+    found = results.read_results(files)
+    ap50 = next(row.ap50 for row in rows if row.label == table.ALL_LABELS)
+    images = len(found.predictions)
+    rate = f"{images / batch.elapsed_s:.1f} images/s" if batch.elapsed_s > 0 else "too quick to measure"
+    summary = [
+        ("mAP@0.5", f"{ap50:.3f}"),
+        ("images predicted", str(images)),
+        ("images failed", str(len(found.errors))),
+        ("batch prediction", f"{batch.elapsed_s:.1f} s, {rate}"),
+    ]
+    page = out / "index.html"
+    contact_sheet.write_contact_sheet(
+        page,
+        data.to_predict(),
+        data.folder,
+        found,
+        contact_sheet.Facts("Boxwright: what the demo found", summary, rows),
+    )
+    reporter.say()
+    for name, value in summary:
+        reporter.say(f"{name + ':':<18} {value}")
+    for uri, why in found.errors.items():
+        reporter.say(f"    {uri}: {why}")
+    reporter.say(f"{'JSONL files:':<18} {files}")
+    reporter.say(f"{'contact sheet:':<18} {page}")
+    reporter.say(f"{'whole tour:':<18} {time.monotonic() - started_s:.0f} s")
+
+
+def _say_how_to_call(running: service.Service, model_name: str, reporter: progress.Reporter) -> None:
+    output = dataset.uri("more-predictions/")
+    body = (
+        f'{{"inputConfig": {{"gcsSource": {{"inputUris": ["{dataset.uri(dataset.BATCH_CSV)}"]}}}},'
+        f' "outputConfig": {{"gcsDestination": {{"outputUriPrefix": "{output}"}}}},'
+        f' "params": {{"score_threshold": "0.5"}}}}'
+    )
+    reporter.say(f"\nThe service keeps running: REST on {running.url}, gRPC on {running.grpc_target}. Try:\n")
+    reporter.say(
+        f"curl -X POST -H 'Content-Type: application/json' -d '{body}' {running.url}/v1/{model_name}:batchPredict\n"
+    )
+    reporter.say(f"curl {running.url}/v1/{steps.PARENT}/operations\n")
+    reporter.say(f"Stop it with: kill {running.process.pid}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Anybody's labelled images: `labels.csv` and the images it names, brought into the demo's bucket.
+
+    labels.csv    11 columns a row, no header: SET,path,label,x_min,y_min,,,x_max,y_max,, (or all four corners); the
+                  path is relative to the folder; SET is TRAIN, VALIDATION, TEST or UNASSIGNED; an image with nothing
+                  to find has one row with empty label and coordinates
+
+Images are linked, not copied, where the file system can. What the service itself checks at import (boxes too small,
+labels too long, images it cannot read) is left to it: those rows show up in the import's partial failures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Sequence
+
+from boxwright.demo import dataset
+
+LABELS_CSV = "labels.csv"
+COLUMNS = 11
+# Every spelling that the import accepts, and the one that the demo writes.
+ML_USES = {
+    "TRAIN": "TRAIN",
+    "TRAINING": "TRAIN",
+    "VALIDATE": "VALIDATION",
+    "VALIDATION": "VALIDATION",
+    "TEST": "TEST",
+    "UNASSIGNED": "UNASSIGNED",
+    "": "UNASSIGNED",
+}
+
+
+def link_dataset(
+    source: pathlib.Path, folder: pathlib.Path, linked: Callable[[int], None] = lambda count: None
+) -> dataset.DataSet:
+    """Reads `source`/labels.csv and brings its images into `folder`, the demo's bucket.
+
+    Args:
+        linked: told after each image how many are done.
+
+    Raises:
+        DataError: naming the file, the line and what is wrong with it.
+    """
+    pictures = read_labels(source)
+    for count, picture in enumerate(pictures, 1):
+        _link_or_copy(source / picture.key, folder / picture.key)
+        linked(count)
+    return dataset.DataSet(folder, tuple(pictures))
+
+
+def read_labels(source: pathlib.Path) -> list[dataset.Picture]:
+    """The pictures that `source`/labels.csv describes, in the order of their first row.
+
+    Raises:
+        DataError: naming the file, the line and what is wrong with it.
+    """
+    path = source / LABELS_CSV
+    if not path.is_file():
+        raise dataset.DataError(f"{source} has no {LABELS_CSV}; see docs/import.md for what it holds.")
+    ml_uses: dict[str, str] = {}
+    boxes: dict[str, list[dataset.Box]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for line, row in enumerate(csv.reader(file), 1):
+                if any(cell.strip() for cell in row):
+                    _read_row(source, [cell.strip() for cell in row], f"{path}, row {line}", ml_uses, boxes)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise dataset.DataError(f"{path} is not CSV in UTF-8: {error}.") from error
+    if not ml_uses:
+        raise dataset.DataError(f"{path} has no rows.")
+    return [dataset.Picture(ml_use, key, tuple(boxes[key])) for key, ml_use in ml_uses.items()]
+
+
+def _read_row(
+    source: pathlib.Path, row: Sequence[str], where: str, ml_uses: dict[str, str], boxes: dict[str, list[dataset.Box]]
+) -> None:
+    """Takes one row into the two tables, which are keyed by the image's path."""
+    if len(row) != COLUMNS:
+        raise dataset.DataError(
+            f"{where} has {len(row)} columns; {COLUMNS} are needed: SET,path,label and 8 coordinates."
+        )
+    ml_use = ML_USES.get(row[0].upper())
+    if ml_use is None:
+        raise dataset.DataError(f"{where}: the set '{row[0]}' is none of TRAIN, VALIDATION, TEST, UNASSIGNED.")
+    key = _inner_path(source, row[1], where)
+    ml_uses.setdefault(key, ml_use)
+    found = boxes.setdefault(key, [])
+    if row[2] and any(row[3:]):
+        found.append(_read_box(row, where))
+
+
+def _inner_path(source: pathlib.Path, text: str, where: str) -> str:
+    """The image's path inside the folder; paths that lead out of it are refused."""
+    path = pathlib.PurePosixPath(text)
+    if not text or "://" in text or path.is_absolute() or ".." in path.parts:
+        raise dataset.DataError(f"{where}: '{text}' is not a path inside {source}; the demo takes relative paths only.")
+    if not (source / path).is_file():
+        raise dataset.DataError(f"{where}: there is no file {source / path}.")
+    return str(path)
+
+
+def _read_box(row: Sequence[str], where: str) -> dataset.Box:
+    try:
+        numbers = [float(cell) for cell in row[3:] if cell]
+    except ValueError as error:
+        raise dataset.DataError(f"{where}: a coordinate is not a number: {','.join(row[3:])}.") from error
+    if len(numbers) not in (4, 8) or not all(0 <= number <= 1 for number in numbers):
+        raise dataset.DataError(f"{where}: two or four corners with coordinates from 0 to 1 are needed.")
+    xs, ys = numbers[0::2], numbers[1::2]
+    return dataset.Box(row[2], min(xs), min(ys), max(xs), max(ys))
+
+
+def _link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    """A second name for the file; a copy where linking is not possible (another disk, another owner)."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):
+        os.link(source.resolve(), target)
+        return
+    shutil.copyfile(source, target)

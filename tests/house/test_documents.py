@@ -1,0 +1,100 @@
+"""The documents are complete: index, decisions, settings, commands, changelog; their links lead somewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+
+import pytest
+
+import boxwright
+
+ROOT = pathlib.Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+DECISIONS = sorted((DOCS / "adr").glob("*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+
+
+def _label(path: pathlib.Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_the_index_lists_every_document() -> None:
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    linked = {target.split("#")[0] for target in re.findall(r"\]\(([^)]+)\)", index)}
+    missing = [
+        str(page.relative_to(DOCS))
+        for page in DOCS.rglob("*.md")
+        if page != DOCS / "README.md" and str(page.relative_to(DOCS)) not in linked
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_label)
+def test_every_link_inside_the_project_leads_somewhere(page: pathlib.Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+    broken = [target for target in targets if not (page.parent / target.split("#")[0]).exists()]
+    assert not broken
+
+
+def test_decisions_are_numbered_once_and_titled_alike() -> None:
+    numbers = [path.name[:4] for path in DECISIONS]
+    assert all(re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", path.name) for path in DECISIONS)
+    assert len(set(numbers)) == len(numbers)
+    assert numbers == [f"{number:04d}" for number in range(1, len(numbers) + 1)], "a number is missing"
+    for path in DECISIONS:
+        assert path.read_text(encoding="utf-8").startswith(f"# {path.name[:4]}"), path.name
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=_label)
+def test_a_decision_says_what_it_cost_and_how_to_tell_that_it_was_wrong(path: pathlib.Path) -> None:
+    headings = {line[3:].strip().lower() for line in path.read_text(encoding="utf-8").splitlines() if line[:3] == "## "}
+    assert {"context", "choice", "what we gave up", "how to tell we were wrong"} <= headings
+
+
+def test_every_setting_is_documented() -> None:
+    from boxwright import settings
+
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    missing = [field.name for field in dataclasses.fields(settings.Settings) if f"`{field.name}`" not in text]
+    assert not missing
+
+
+def test_every_documented_setting_exists() -> None:
+    from boxwright import settings
+
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE))
+    assert documented == {field.name for field in dataclasses.fields(settings.Settings)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_label)
+def test_every_make_command_in_a_document_is_a_recipe(page: pathlib.Path) -> None:
+    recipes = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+    assert named <= recipes
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make demo" in text
+    assert "make test" in text
+
+
+def test_the_newest_changelog_entry_is_this_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", text, re.MULTILINE)
+    assert versions[0] == boxwright.__version__
+
+
+def test_the_architecture_names_every_room() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = {
+        path.name.removesuffix(".py")
+        for path in (ROOT / "src/boxwright").iterdir()
+        if not path.name.startswith("__") and (path.suffix == ".py" or (path.is_dir() and any(path.iterdir())))
+    }
+    missing = sorted(room for room in rooms if not re.search(rf"\b{room}\b", text))
+    assert not missing

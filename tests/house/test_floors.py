@@ -1,0 +1,30 @@
+"""Imports go down the floors, and the serving path stays light."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_imports_keep_to_the_contracts_of_pyproject() -> None:
+    command = [sys.executable, "-c", "from importlinter import cli; cli.lint_imports_command()", "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Training's library takes seconds to load; the telemetry packages would call home.
+HEAVY_OR_TALKATIVE = ("torch", "onnx", "openvino_telemetry", "matplotlib", "pandas")
+
+
+@pytest.mark.parametrize("module", ["boxwright.server", "boxwright.cli"])
+def test_serving_loads_neither_torch_nor_telemetry(module: str) -> None:
+    assert importlib.util.find_spec(module), f"{module} is not there"
+    program = f"import sys, {module}\nprint([name for name in {HEAVY_OR_TALKATIVE!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ OUT    ?= demo-run
 bin    := $(VENV)/bin
 
 # Everything is installed at the versions that constraints.txt names.
-pip_install := $(bin)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+pip_install := $(bin)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt
 
 .DEFAULT_GOAL := check
 .PHONY: help demo test check format clean

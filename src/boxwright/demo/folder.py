@@ -21,6 +21,9 @@ from boxwright.demo import dataset
 
 LABELS_CSV = "labels.csv"
 COLUMNS = 11
+TWO_CORNERS = [True, True, False, False, True, True, False, False]
+FOUR_CORNERS = [True] * 8
+NEGATIVE_IMAGE = "NEGATIVE_IMAGE"  # the import's other way to say that nothing is to be found
 # Every spelling that the import accepts, and the one that the demo writes.
 ML_USES = {
     "TRAIN": "TRAIN",
@@ -78,18 +81,20 @@ def _read_row(
     source: pathlib.Path, row: Sequence[str], where: str, ml_uses: dict[str, str], boxes: dict[str, list[dataset.Box]]
 ) -> None:
     """Takes one row into the two tables, which are keyed by the image's path."""
-    if len(row) != COLUMNS:
-        raise dataset.DataError(
-            f"{where} has {len(row)} columns; {COLUMNS} are needed: SET,path,label and 8 coordinates."
-        )
+    if len(row) < 2 or any(row[COLUMNS:]):
+        raise dataset.DataError(f"{where} has {len(row)} columns; {COLUMNS} are needed: SET,path,label,8 coordinates.")
+    row = [*row, *[""] * COLUMNS][:COLUMNS]  # what is left out at the end is empty
     ml_use = ML_USES.get(row[0].upper())
     if ml_use is None:
         raise dataset.DataError(f"{where}: the set '{row[0]}' is none of TRAIN, VALIDATION, TEST, UNASSIGNED.")
     key = _inner_path(source, row[1], where)
     ml_uses.setdefault(key, ml_use)
     found = boxes.setdefault(key, [])
-    if row[2] and any(row[3:]):
+    label, has_box = row[2], any(row[3:])
+    if has_box and label:
         found.append(_read_box(row, where))
+    elif has_box or label not in ("", NEGATIVE_IMAGE):
+        raise dataset.DataError(f"{where}: a box needs a label, and a label a box.")
 
 
 def _inner_path(source: pathlib.Path, text: str, where: str) -> str:
@@ -103,12 +108,14 @@ def _inner_path(source: pathlib.Path, text: str, where: str) -> str:
 
 
 def _read_box(row: Sequence[str], where: str) -> dataset.Box:
+    if [bool(cell) for cell in row[3:]] not in (TWO_CORNERS, FOUR_CORNERS):
+        raise dataset.DataError(f"{where}: a box is two opposite corners (x,y,,,x,y,,) or all four (x,y,x,y,x,y,x,y).")
     try:
         numbers = [float(cell) for cell in row[3:] if cell]
     except ValueError as error:
         raise dataset.DataError(f"{where}: a coordinate is not a number: {','.join(row[3:])}.") from error
-    if len(numbers) not in (4, 8) or not all(0 <= number <= 1 for number in numbers):
-        raise dataset.DataError(f"{where}: two or four corners with coordinates from 0 to 1 are needed.")
+    if not all(0 <= number <= 1 for number in numbers):
+        raise dataset.DataError(f"{where}: coordinates are fractions of the image's sides, from 0 to 1.")
     xs, ys = numbers[0::2], numbers[1::2]
     return dataset.Box(row[2], min(xs), min(ys), max(xs), max(ys))
 

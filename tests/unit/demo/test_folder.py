@@ -29,7 +29,7 @@ def test_a_folder_is_brought_into_the_bucket(source: pathlib.Path, tmp_path: pat
         "train,images/a.jpg,cat,.1,0.2,,,0.3,0.4,,",
         "TRAIN,images/a.jpg,dog,0.5,0.6,0.7,0.6,0.7,0.9,0.5,0.9",
         "",
-        "Validate,images/b b.jpg,,,,,,,,,",
+        "Validate,images/b b.jpg",
     )
     data = folder.link_dataset(source, tmp_path / "bucket")
     assert data.pictures == (
@@ -51,19 +51,20 @@ def test_a_folder_is_brought_into_the_bucket(source: pathlib.Path, tmp_path: pat
     ("rows", "complaint"),
     [
         ((), "has no rows"),  # an empty file
-        (("TRAIN,images/a.jpg",), "row 1 has 2 columns; 11 are needed"),  # too short
-        (
-            ("TRAIN,images/a.jpg,cat,0.1,0.1,,,0.2,0.2,,", "x,images/a.jpg,,,,,,,,,"),
-            "row 2: the set 'x'",
-        ),  # unknown set
+        (("TRAIN",), "row 1 has 1 columns; 11 are needed"),  # too short
+        (("TRAIN,images/a.jpg,cat,0.1,0.1,,,0.2,0.2,,,x",), "row 1 has 12 columns"),  # too long
+        (("TRAIN,images/a.jpg", "x,images/a.jpg"), "row 2: the set 'x'"),  # unknown set
         (("TRAIN,images/no.jpg,,,,,,,,,",), "row 1: there is no file"),  # missing image
         (("TRAIN,,,,,,,,,,",), "row 1: '' is not a path inside"),  # no path
         (("TRAIN,../a.jpg,,,,,,,,,",), "is not a path inside"),  # climbs out
         (("TRAIN,/etc/hosts,,,,,,,,,",), "is not a path inside"),  # absolute
         (("TRAIN,gs://b/a.jpg,,,,,,,,,",), "relative paths only"),  # an address
         (("TRAIN,images/a.jpg,cat,a,0.1,,,0.2,0.2,,",), "a coordinate is not a number"),  # text
-        (("TRAIN,images/a.jpg,cat,0.1,0.1,,,2,0.2,,",), "coordinates from 0 to 1"),  # pixels, not fractions
-        (("TRAIN,images/a.jpg,cat,0.1,0.1,,,,,,",), "two or four corners"),  # one corner
+        (("TRAIN,images/a.jpg,cat,0.1,0.1,,,2,0.2,,",), "from 0 to 1"),  # pixels, not fractions
+        (("TRAIN,images/a.jpg,cat,0.1,0.1,,,,,,",), "two opposite corners"),  # one corner
+        (("TRAIN,images/a.jpg,cat,0.1,0.1,0.2,0.2,,,,",), "two opposite corners"),  # in the wrong columns
+        (("TRAIN,images/a.jpg,cat",), "a label a box"),  # label alone
+        (("TRAIN,images/a.jpg,,0.1,0.1,,,0.2,0.2,,",), "a box needs a label"),  # box alone
     ],
 )
 def test_what_is_wrong_is_said_with_its_row(source: pathlib.Path, rows: tuple[str, ...], complaint: str) -> None:

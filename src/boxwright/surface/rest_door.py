@@ -6,9 +6,11 @@ wrong with a request, the answer is JSON in Google's error shape.
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent import futures
+from typing import Any
 
 from google.protobuf import message
 from starlette import applications, exceptions, requests, responses, routing, types
@@ -69,12 +71,15 @@ class RestDoor:
                 answer, integers_for_enums=options.integers_for_enums, is_pretty=options.is_pretty
             )
 
-        content = await self._reception.answer(
-            route.row,
-            functools.partial(transcode.read_request, route, query, body, content_type),
-            metadata,
-            write,
-            remaining_s=None,
+        content = await _unless_disconnected(
+            request,
+            self._reception.answer(
+                route.row,
+                functools.partial(transcode.read_request, route, query, body, content_type),
+                metadata,
+                write,
+                remaining_s=None,
+            ),
         )
         return _json_response(200, content)
 
@@ -98,6 +103,19 @@ class RestDoor:
         if size_bytes and encoding not in ("", "identity"):
             raise errors.bad_request("Content-Encoding is not supported. Send the body uncompressed.")
         return b"".join(chunks)
+
+
+async def _unless_disconnected(request: requests.Request, work: Coroutine[Any, Any, bytes]) -> bytes:
+    answering = asyncio.ensure_future(work)
+    hanging_up = asyncio.ensure_future(request.receive())  # after the body only the disconnect can arrive
+    try:
+        await asyncio.wait((answering, hanging_up), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise requests.ClientDisconnect
+        return answering.result()
+    finally:
+        answering.cancel()
+        hanging_up.cancel()
 
 
 def show_error(error: errors.ApiError) -> responses.Response:

@@ -180,10 +180,14 @@ def _prepare(
     binaries: list[tuple[tuple[str | int, ...], bytes]],
 ) -> None:
     """Checks names against the schema, turns numbers in string maps into strings and takes binary values out."""
+    seen: set[str] = set()
     for key, value in payload.items():
         field = _find_field(kind, key)
         if field is None:
             raise _unknown_name(key, shown_path)
+        if field.name in seen:
+            raise errors.bad_request(f'{_BAD_JSON}The field "{field.name}" is given in both spellings.')
+        seen.add(field.name)
         here = (*shown_path, field.name)
         if _is_map(field):
             if isinstance(value, dict) and field.message_type.fields_by_name["value"].type == _Field.TYPE_STRING:

@@ -1,0 +1,332 @@
+"""Both doors, really listening, under the unmodified official client and under plain HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from google.api_core import client_options, exceptions
+from google.auth import credentials as auth_credentials
+from google.cloud import automl_v1
+from google.cloud.automl_v1.services.auto_ml import transports as automl_transports
+from google.cloud.automl_v1.services.prediction_service import transports as prediction_transports
+from google.protobuf import field_mask_pb2, json_format
+from google.rpc import code_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from tests.unit.surface import tiny_service
+from tests.unit.surface.tiny_service import rpc
+
+from boxwright import callers, errors
+from boxwright.surface import methods, transcode
+
+PARENT = tiny_service.PARENT
+MODEL = f"{PARENT}/models/m"
+TIMEOUT_S = tiny_service.TIMEOUT_S
+IMAGE_BYTES = bytes(range(256)) * (30 * 1024 * 4)  # 30 MiB, the largest image of the API
+BATCH = {
+    "name": MODEL,
+    "input_config": {"gcs_source": {"input_uris": ["gs://b/in.csv"]}},
+    "output_config": {"gcs_destination": {"output_uri_prefix": "gs://b/out"}},
+}
+
+
+@pytest.fixture(scope="module")
+def doors() -> Iterator[tiny_service.Doors]:
+    with tiny_service.open_doors() as opened:
+        yield opened
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def door(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@contextlib.contextmanager
+def automl_client(doors: tiny_service.Doors, door: str) -> Iterator[automl_v1.AutoMlClient]:
+    transport: Any
+    if door == "grpc":
+        transport = automl_transports.AutoMlGrpcTransport(channel=grpc.insecure_channel(doors.target))
+        client = automl_v1.AutoMlClient(transport=transport)
+    else:
+        client = automl_v1.AutoMlClient(transport="rest", **_rest_options(doors))
+    with client:
+        yield client
+
+
+@contextlib.contextmanager
+def prediction_client(doors: tiny_service.Doors, door: str) -> Iterator[automl_v1.PredictionServiceClient]:
+    transport: Any
+    if door == "grpc":
+        options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+        channel = grpc.insecure_channel(doors.target, options)
+        transport = prediction_transports.PredictionServiceGrpcTransport(channel=channel)
+        client = automl_v1.PredictionServiceClient(transport=transport)
+    else:
+        client = automl_v1.PredictionServiceClient(transport="rest", **_rest_options(doors))
+    with client:
+        yield client
+
+
+def _rest_options(doors: tiny_service.Doors) -> dict[str, Any]:
+    return {
+        "credentials": auth_credentials.AnonymousCredentials(),
+        "client_options": client_options.ClientOptions(api_endpoint=doors.url),
+    }
+
+
+@pytest.fixture
+def automl(doors: tiny_service.Doors, door: str) -> Iterator[automl_v1.AutoMlClient]:
+    with automl_client(doors, door) as client:
+        yield client
+
+
+@pytest.fixture
+def prediction(doors: tiny_service.Doors, door: str) -> Iterator[automl_v1.PredictionServiceClient]:
+    with prediction_client(doors, door) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def http(doors: tiny_service.Doors) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=doors.url, timeout=TIMEOUT_S, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def channel(doors: tiny_service.Doors) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(doors.target) as opened:
+        yield opened
+
+
+def test_the_official_client_creates_gets_lists_and_patches(automl: automl_v1.AutoMlClient, door: str) -> None:
+    created = []
+    for number in range(5):
+        dataset = {"display_name": f"{door}_{number}", "image_object_detection_dataset_metadata": {}}
+        created.append(automl.create_dataset(parent=PARENT, dataset=dataset).result(TIMEOUT_S))
+    fetched = automl.get_dataset(name=created[0].name)
+    assert fetched == created[0]
+    assert "image_object_detection_dataset_metadata" in fetched
+    assert fetched.create_time.microsecond == 302067
+    pages = list(automl.list_datasets(request={"parent": PARENT, "page_size": 2}).pages)
+    assert len(pages) >= 3
+    assert {one.name for one in created} <= {one.name for page in pages for one in page.datasets}
+    changed = automl.update_dataset(
+        dataset={"name": created[1].name, "display_name": "renamed", "description": "left alone"},
+        update_mask=field_mask_pb2.FieldMask(paths=["display_name"]),
+    )
+    assert (changed.display_name, changed.description) == ("renamed", "")
+    assert [one.name for one in automl.list_datasets(request={"parent": PARENT, "filter": "renamed"})] == [
+        created[1].name
+    ]
+    changed.display_name = f"renamed_by_{door}"
+    automl.update_dataset(dataset=changed, update_mask={"paths": ["display_name"]})
+
+
+def test_the_official_client_sees_what_is_missing_and_what_is_planned(automl: automl_v1.AutoMlClient) -> None:
+    with pytest.raises(exceptions.NotFound, match="was not found"):
+        automl.get_dataset(name=f"{PARENT}/datasets/IOD404", retry=None)
+    with pytest.raises((exceptions.MethodNotImplemented, exceptions.ServerError), match="not available") as caught:
+        automl.delete_model(name=MODEL, retry=None)
+    assert caught.value.code == 501
+
+
+def test_the_official_client_follows_a_batch_prediction(
+    doors: tiny_service.Doors, prediction: automl_v1.PredictionServiceClient
+) -> None:
+    running = prediction.batch_predict(request=BATCH)
+    assert not running.done()
+    assert running.metadata.progress_percent == 7
+    assert running.metadata.batch_predict_details.input_config.gcs_source.input_uris == ["gs://b/in.csv"]
+    operations = doors.house.operations
+    doors.house.operations.asked = set()
+    with futures.ThreadPoolExecutor(1) as pool:
+        result = pool.submit(running.result, TIMEOUT_S)
+        operations.wait_until_asked(1)  # its second poll is held
+        assert not result.done()
+        operations.finish(running.operation.name, automl_v1.BatchPredictResult.pb()(metadata={"k": "v"}))
+        assert result.result(TIMEOUT_S).metadata == {"k": "v"}
+
+
+def test_the_official_client_cancels_an_operation(prediction: automl_v1.PredictionServiceClient) -> None:
+    running = prediction.batch_predict(request=BATCH)
+    assert running.cancel()
+    assert running.cancelled()
+
+
+def test_the_official_clients_operations_client_lists_and_deletes(automl: automl_v1.AutoMlClient) -> None:
+    created = automl.create_dataset(parent=PARENT, dataset={"display_name": "for_operations"})
+    operations_client = automl.transport.operations_client
+    assert operations_client.get_operation(created.operation.name).done
+    listed = [one.name for one in operations_client.list_operations(PARENT, filter_="done=true")]
+    assert created.operation.name in listed
+    operations_client.delete_operation(created.operation.name)
+    with pytest.raises(exceptions.NotFound):
+        operations_client.get_operation(created.operation.name, retry=None)
+
+
+def test_the_official_async_client_follows_a_batch_prediction(doors: tiny_service.Doors) -> None:
+    async def follow() -> None:
+        async with grpc.aio.insecure_channel(doors.target) as channel:
+            transport = prediction_transports.PredictionServiceGrpcAsyncIOTransport(channel=channel)
+            client = automl_v1.PredictionServiceAsyncClient(transport=transport)
+            running = await client.batch_predict(request=BATCH)
+            assert not await running.done()
+            doors.house.operations.asked = set()
+            result = asyncio.create_task(running.result())
+            await asyncio.to_thread(doors.house.operations.wait_until_asked, 1)
+            doors.house.operations.finish(running.operation.name, automl_v1.BatchPredictResult.pb()())
+            assert await asyncio.wait_for(result, TIMEOUT_S) == automl_v1.BatchPredictResult()
+
+    asyncio.run(follow())
+
+
+def test_an_image_of_30_mib_passes_both_doors(prediction: automl_v1.PredictionServiceClient) -> None:
+    answer = prediction.predict(
+        name=MODEL, payload={"image": {"image_bytes": IMAGE_BYTES}}, params={"score_threshold": "0.5"}
+    )
+    assert answer.metadata["sha256"] == hashlib.sha256(IMAGE_BYTES).hexdigest()
+    assert answer.metadata["score_threshold"] == "0.5"
+    assert answer.payload[0].image_object_detection.bounding_box.normalized_vertices[0].y == 0
+
+
+def test_every_code_arrives_through_both_doors(doors: tiny_service.Doors, door: str) -> None:
+    for code, http_code in transcode.HTTP_CODES.items():
+        if (door, code) == ("rest", code_pb2.UNAUTHENTICATED):
+            continue  # the client would try to refresh its credentials
+        with automl_client(doors, door) as client, pytest.raises(exceptions.GoogleAPICallError) as caught:
+            client.get_model(name=f"{PARENT}/models/IOD{code}", retry=None)
+        assert f"Model IOD{code} is as it is: ä" in caught.value.message
+        if door == "grpc":
+            assert caught.value.details[0].field_violations[0].field == "name"
+            assert caught.value.grpc_status_code.value[0] == code
+        else:
+            assert caught.value.details[0]["fieldViolations"][0]["field"] == "name"
+            assert caught.value.code == http_code
+
+
+def test_both_spellings_and_loose_values_are_read(http: httpx.Client) -> None:
+    image = {"image": {"imageBytes": "AAEC"}}
+    for body in (
+        {"payload": image, "params": {"scoreThreshold": 0.5, "x": True, "n": 3}},
+        {"payload": {"image": {"image_bytes": "AAEC"}}, "params": {"scoreThreshold": "0.5", "x": "true", "n": "3"}},
+    ):
+        answer = http.post(f"/v1/{MODEL}:predict", json=body).json()
+        assert answer["metadata"]["bytes"] == "3"
+        assert {key: answer["metadata"][key] for key in ("scoreThreshold", "x", "n")} == {
+            "scoreThreshold": "0.5",
+            "x": "true",
+            "n": "3",
+        }
+        box = {"normalizedVertices": [{"x": 0.32}, {"x": 1.0, "y": 0.9}]}  # float32 in its shortest form, zero left out
+        assert answer["payload"] == [
+            {
+                "annotationSpecId": "7",
+                "displayName": "Tomato",
+                "imageObjectDetection": {"boundingBox": box, "score": 0.1},
+            }
+        ]
+
+
+def test_enums_are_names_unless_integers_are_asked_for(http: httpx.Client) -> None:
+    named = http.get(f"/v1/{MODEL}").json()
+    assert named["deploymentState"] == "DEPLOYED"
+    assert named["imageObjectDetectionModelMetadata"]["nodeCount"] == str(2**40)  # int64 is a string
+    for query in ("%24alt=json%3Benum-encoding%3Dint", "$alt=json;enum-encoding=int", "$alt=json%3Benum-encoding=int"):
+        assert http.get(f"/v1/{MODEL}?{query}").json()["deploymentState"] == 1
+    ignored = "alt=json&key=k&prettyPrint=true&access_token=t&$prettyPrint=true&$.xgafv=2&fields=name"
+    assert http.get(f"/v1/{MODEL}?{ignored}").json() == named
+    assert "\n  " in http.get(f"/v1/{MODEL}?prettyPrint=true").text
+
+
+def test_masks_filters_and_pages_are_read_in_both_spellings(http: httpx.Client) -> None:
+    json_type = {"content-type": "application/json; charset=utf-8"}
+    body = '{"displayName": "curled", "imageObjectDetectionDatasetMetadata": {}}'
+    created = http.post(f"/v1/{PARENT}/datasets?$alt=json", content=body, headers=json_type).json()
+    assert created["metadata"]["@type"] == "type.googleapis.com/google.cloud.automl.v1.OperationMetadata"
+    assert created["metadata"]["createDatasetDetails"] == {}
+    assert created["response"]["createTime"] == "2019-06-20T21:28:35.302067Z"
+    name = created["response"]["name"]
+    for mask in ("updateMask=display_name", "update_mask=displayName", "updateMask=displayName,description"):
+        patched = http.patch(f"/v1/{name}?{mask}", json={"display_name": "by_mask", "description": mask}).json()
+        assert patched["displayName"] == "by_mask"
+    assert patched["description"] == mask
+    for query in ('filter="by_mask"&pageSize=1', "filter=by_mask&page_size=1", "filter=%22by_mask%22&pageSize=001"):
+        assert [one["name"] for one in http.get(f"/v1/{PARENT}/datasets?{query}").json()["datasets"]] == [name]
+    override = {"x-http-method-override": "PATCH"}
+    answer = http.post(f"/v1/{name}?updateMask=displayName", json={"displayName": "overridden"}, headers=override)
+    assert answer.json()["displayName"] == "overridden"
+
+
+def test_an_empty_body_will_do_and_a_path_is_decoded_once(doors: tiny_service.Doors, http: httpx.Client) -> None:
+    started = http.post(f"/v1/{MODEL}:batchPredict", json=_camel(BATCH)).json()
+    assert http.post(f"/v1/{started['name']}:cancel").json() == {}
+    assert http.post(f"/v1/{started['name']}:wait", content=b"").json()["error"] == {"code": 1}
+    assert http.request("DELETE", f"/v1/{started['name']}", content=b"ignored").json() == {}
+    assert http.get("/v1/projects/example.com%3Ap/locations/us%2Dcentral1/models/a%2541").json()["name"] == (
+        "projects/example.com:p/locations/us-central1/models/a%41"
+    )
+
+
+def _camel(request: dict[str, Any]) -> dict[str, Any]:
+    written = json_format.MessageToDict(automl_v1.BatchPredictRequest.pb(automl_v1.BatchPredictRequest(request)))
+    return {key: value for key, value in written.items() if key != "name"}
+
+
+def test_health_follows_what_is_announced(doors: tiny_service.Doors, channel: grpc.Channel) -> None:
+    check = health_pb2_grpc.HealthStub(channel).Check
+    for service in ("", methods.AUTOML, methods.PREDICTION, methods.OPERATIONS):
+        assert check(health_pb2.HealthCheckRequest(service=service)).status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_reflection_describes_every_method(channel: grpc.Channel) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+
+    def ask(**question: str) -> reflection_pb2.ServerReflectionResponse:
+        return next(iter(stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(**question)]))))
+
+    listed = {service.name for service in ask(list_services="").list_services_response.service}
+    assert {row.service for row in methods.TABLE} < listed
+    for name in listed:
+        assert ask(file_containing_symbol=name).file_descriptor_response.file_descriptor_proto, name
+
+
+def test_the_authenticator_sees_headers_and_query_credentials_of_both_doors() -> None:
+    seen: list[dict[str, str]] = []
+
+    def authenticate(metadata: Any) -> callers.Caller:
+        seen.append(dict(metadata))
+        if metadata.get("authorization") != "Bearer good":
+            raise errors.unauthenticated("Send an access token.")
+        return callers.Caller("somebody")
+
+    with tiny_service.open_doors(authenticate=authenticate) as guarded:
+        refused = httpx.get(f"{guarded.url}/v1/{MODEL}", headers={"X-Goog-Api-Key": "k"}, trust_env=False)
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert seen.pop()["x-goog-api-key"] == "k"
+        assert httpx.get(f"{guarded.url}/v1/{MODEL}?access_token=good&key=k", trust_env=False).status_code == 200
+        assert seen.pop()["x-goog-api-key"] == "k"
+        with grpc.insecure_channel(guarded.target) as channel:
+            request = automl_v1.CreateDatasetRequest.pb()(parent=PARENT, dataset={"display_name": "d"})
+            rpc(channel, methods.AUTOML, "CreateDataset")(request, metadata=[("authorization", "Bearer good")])
+        assert guarded.house.automl.callers == [callers.Caller("somebody")]
+
+
+def test_the_json_of_an_operation_is_what_the_documentation_shows(http: httpx.Client) -> None:
+    started = http.post(f"/v1/{MODEL}:batchPredict", json=_camel(BATCH))
+    assert json.loads(started.text) == {
+        "name": started.json()["name"],
+        "metadata": {
+            "@type": "type.googleapis.com/google.cloud.automl.v1.OperationMetadata",
+            "batchPredictDetails": {"inputConfig": {"gcsSource": {"inputUris": ["gs://b/in.csv"]}}},
+            "progressPercent": 7,
+        },
+    }

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from google.longrunning import operations_pb2
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, message
 from google.rpc import status_pb2
 
 from boxwright import errors, names, states
@@ -224,9 +224,10 @@ class Ledger:
             values: dict[str, Any] = {"update_time_us": database.now_us(connection)}
             if progress_percent is not None:
                 percent = max(0, min(100, progress_percent))
-                values["progress_percent"] = sa.func.max(operations.c.progress_percent, percent)
+                further = operations.c.progress_percent < percent
+                values["progress_percent"] = sa.case((further, percent), else_=operations.c.progress_percent)
                 # an attempt that got further than any before it is not part of a crash loop
-                values["attempts"] = sa.case((operations.c.progress_percent < percent, 1), else_=operations.c.attempts)
+                values["attempts"] = sa.case((further, 1), else_=operations.c.attempts)
             if partial_failures is not None:
                 values["partial_failures"] = [[s.code, s.message] for s in partial_failures[:MAX_PARTIAL_FAILURES]]
             if output_directory is not None:
@@ -235,32 +236,26 @@ class Ledger:
         return row.cancel_requested_us is not None
 
     def finish(
-        self,
-        lease: Lease,
-        outcome: any_pb2.Any | status_pb2.Status,
-        *,
-        also: Callable[[sa.Connection], None] | None = None,
+        self, lease: Lease, outcome: status_pb2.Status | Callable[[sa.Connection], message.Message]
     ) -> None:
-        """Ends the operation with a response or an error, in one transaction with `also`. Raises LeaseLost."""
+        """Ends the operation: with an error, or with the response that `outcome` makes.
+
+        What `outcome` writes through its connection happens in the same transaction, or not at all. Raises LeaseLost.
+        """
         with self._db.write() as connection:
-            now = database.now_us(connection)
-            values: dict[str, Any] = {
-                "done_time_us": now,
-                "update_time_us": now,
-                "lease_owner": None,
-                "lease_expires_us": None,
-            }
-            if isinstance(outcome, any_pb2.Any):
-                values |= {"state": State.SUCCEEDED, "response": outcome.SerializeToString(), "progress_percent": 100}
+            values: dict[str, Any] = {"lease_owner": None, "lease_expires_us": None}
+            if callable(outcome):
+                response = any_pb2.Any()
+                response.Pack(outcome(connection))
+                values |= {"state": State.SUCCEEDED, "response": response.SerializeToString(), "progress_percent": 100}
             else:
                 was_cancelled = outcome.code == errors.cancelled().code
                 values |= {
                     "state": State.CANCELLED if was_cancelled else State.FAILED,
                     "error": outcome.SerializeToString(),
                 }
-            row = self._fenced(connection, lease, values)
-            if also is not None:
-                also(connection)
+            now = database.now_us(connection)
+            row = self._fenced(connection, lease, {**values, "done_time_us": now, "update_time_us": now})
         self._notify(str(name_of(row)), State(row.state))
 
     def release(self, lease: Lease, *, blameless: bool) -> None:
@@ -326,12 +321,12 @@ def name_of(row: sa.Row[Any]) -> names.OperationName:
 
 def to_message(row: sa.Row[Any]) -> operations_pb2.Operation:
     """Returns the row as `google.longrunning.Operation` without its metadata, which only the services can build."""
-    message = operations_pb2.Operation(name=str(name_of(row)), done=row.state in states.OPERATION_TERMINAL)
+    result = operations_pb2.Operation(name=str(name_of(row)), done=row.state in states.OPERATION_TERMINAL)
     if row.response is not None:
-        message.response.ParseFromString(row.response)
+        result.response.ParseFromString(row.response)
     if row.error is not None:
-        message.error.ParseFromString(row.error)
-    return message
+        result.error.ParseFromString(row.error)
+    return result
 
 
 def _named(query: Any, name: names.OperationName) -> Any:

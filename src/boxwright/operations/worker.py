@@ -3,7 +3,7 @@
 A worker has a few lanes; each lane is a thread that runs one operation at a time of the kinds it serves. A runner does the
 work and speaks through its `Context`: it reports progress, asks whether to stop, and raises. What it raises decides:
 
-    returns a message     SUCCEEDED with that message as the response
+    returns a Success     SUCCEEDED with its response
     ApiError              FAILED with that status
     Stopped               CANCELLED if cancellation was asked for, else PENDING again (drain)
     AttemptFailed         PENDING again, until too many attempts got nowhere; then FAILED
@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import sqlalchemy as sa
-from google.protobuf import any_pb2, message
+from google.protobuf import message
 from google.rpc import status_pb2
 
 from boxwright import errors, names, states
@@ -46,10 +46,15 @@ class AttemptFailed(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Success:
-    """What a runner returns: the operation's response, and what must be written with it in one transaction."""
+    """What a runner returns.
 
-    response: message.Message
-    also: Callable[[sa.Connection], None] | None = None
+    Attributes:
+        respond: makes the operation's response; what it writes is in the transaction that ends the operation.
+        afterwards: tidies up once the operation has ended; may be lost in a crash.
+    """
+
+    respond: Callable[[sa.Connection], message.Message]
+    afterwards: Callable[[], None] | None = None
 
 
 class Runner(Protocol):
@@ -226,9 +231,9 @@ class Worker:
                 )
             context.raise_if_stopped()
             success = self._runners[claimed.kind].run(claimed.request, context)
-            response = any_pb2.Any()
-            response.Pack(success.response)
-            self._ledger.finish(lease, response, also=success.also)
+            self._ledger.finish(lease, success.respond)
+            if success.afterwards is not None:
+                success.afterwards()
         except errors.LeaseLost:
             raise
         except errors.ApiError as error:

@@ -16,7 +16,7 @@ from boxwright.callers import Caller
 from boxwright.metadata import database, datasets, models
 from boxwright.metadata.schema import model_evaluations
 from boxwright.metadata.schema import models as models_table
-from boxwright.operations.ledger import Draft, Ledger
+from boxwright.operations.ledger import Draft, Ledger, name_of
 from boxwright.services import exclusivity, filters, messages, validation
 
 EVALUATIONS_PAGE_SIZE = 50  # an evaluation is about 15 kB; a page stays far below the 4 MiB some clients accept
@@ -53,15 +53,22 @@ class AutoMl:
         db: the metadata database.
         ledger: where operations are started.
         policy: the installation's choices.
+        on_model_deleted: called with a deleted model's folder name, to free its disk and memory.
         new_digits: makes ids; random digits unless a test says otherwise.
     """
 
     def __init__(
-        self, db: database.Database, ledger: Ledger, policy: Policy, new_digits: Callable[[], str] = random_digits
+        self,
+        db: database.Database,
+        ledger: Ledger,
+        policy: Policy,
+        on_model_deleted: Callable[[str], None],
+        new_digits: Callable[[], str] = random_digits,
     ) -> None:
         self._db = db
         self._ledger = ledger
         self._policy = policy
+        self._on_model_deleted = on_model_deleted
         self._new_digits = new_digits
 
     def create_dataset(self, request: types.CreateDatasetRequest, caller: Caller) -> operations_pb2.Operation:
@@ -196,14 +203,19 @@ class AutoMl:
         return types.ListModelsResponse(model=[messages.model(row) for row in rows], next_page_token=token)
 
     def delete_model(self, request: types.DeleteModelRequest, caller: Caller) -> operations_pb2.Operation:
-        """Deletes a model and its evaluations; its folder goes when nothing reads it any more."""
+        """Deletes a model, its evaluations and its folder; refused while a batch prediction uses it."""
         name = self._named(names.ModelName, request.name, "name")
         with self._db.write() as connection:
-            self._model(connection, name)
+            row = self._model(connection, name)
+            running = self._ledger.running_on(connection, str(name))
+            if running:
+                raise errors.failed_precondition(
+                    f"The model {name} is in use by {name_of(running[0])}; wait for its end or cancel it first."
+                )
             models.delete(connection, name.model)
             draft = self._draft(name.parent, Kind.DELETE_MODEL, request, works_on=str(name))
             operation = self._ledger.start_done(connection, draft, messages.packed())
-        self._ledger.announce(operation)
+        self._on_model_deleted(row.folder)
         return messages.operation(operation)
 
     def get_model_evaluation(

@@ -1,0 +1,64 @@
+"""The command line: ``boxwright serve`` and friends."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import boxwright
+from boxwright import errors
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status (2 for a mistake of the caller)."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    try:
+        _serve(options)
+    except errors.ApiError as error:
+        print(f"boxwright: {error.message.strip()}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="boxwright", description=boxwright.__doc__)
+    parser.add_argument("--version", action="version", version=f"boxwright {boxwright.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    serve = commands.add_parser("serve", help="run the service", description="Run the service until SIGTERM or Ctrl-C.")
+    serve.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="the service's own state")
+    serve.add_argument(
+        "--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="each sub-folder NAME is gs://NAME/"
+    )
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="REST port (default 8470, 0 picks a free one)")
+    serve.add_argument("--grpc-port", type=int, help="gRPC port (default 8471, 0 picks a free one)")
+    serve.add_argument("--tls-cert", type=pathlib.Path, metavar="FILE", help="certificate chain, PEM")
+    serve.add_argument("--tls-key", type=pathlib.Path, metavar="FILE", help="private key, PEM")
+    serve.add_argument(
+        "--train-minutes-max", type=float, metavar="N", help="cap the wall time of every training at N minutes"
+    )
+    serve.epilog = "Every other setting is an environment variable BOXWRIGHT_NAME; see docs/configuration.md."
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from boxwright import server, settings  # heavy, and needed by this command alone
+
+    flags = {name: value for name, value in vars(options).items() if name != "command"}
+    chosen = settings.Settings.from_environment(os.environ, **flags)
+    logging.basicConfig(
+        stream=sys.stderr, level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    server.serve(chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

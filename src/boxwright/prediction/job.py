@@ -1,0 +1,57 @@
+"""A batch prediction as data: what to read, with which model, where to write. JSON in, JSON out."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from typing import Any
+
+from boxwright import objects
+
+DEFAULT_SHARD_IMAGES = 500  # a few seconds of work: what a crash may cost
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchJob:
+    """Everything that an engine needs to know of one batch prediction.
+
+    Attributes:
+        input_uris: the CSV objects, in order.
+        output_directory: ``gs://…/prediction-…``, without a slash at its end.
+        scratch: state URI below which the plan and the shard reports live.
+        model_folder: the trained model's folder on this machine.
+        score_threshold: results with at least this score are kept, [0, 1].
+        max_boxes: at most so many results per image.
+        shard_images: images per output file.
+        row_failure_limit: share of unusable rows above which the job fails as a whole, [0, 1].
+        stores: how to open the object stores (`objects.Stores.to_config`).
+        threads: images worked on at the same time; never changes a result.
+    """
+
+    input_uris: list[str]
+    output_directory: str
+    scratch: str
+    model_folder: str
+    score_threshold: float
+    max_boxes: int
+    shard_images: int
+    row_failure_limit: float
+    stores: dict[str, Any]
+    threads: int
+
+    def to_json(self) -> str:
+        """Returns the job as one line of JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> BatchJob:
+        """Parses what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def output_directory(prefix: objects.ObjectUri, model_display_name: str, create_time_us: int) -> str:
+    """Returns ``PREFIX/prediction-<model display name>-<time of the call>``, true UTC with milliseconds (spec 10.2)."""
+    moment = datetime.datetime.fromtimestamp(create_time_us / 1_000_000, tz=datetime.UTC)
+    stamp = moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{create_time_us // 1000 % 1000:03d}Z"
+    return str(prefix.child(f"prediction-{model_display_name}-{stamp}"))

@@ -1,0 +1,188 @@
+"""The plan of a batch job: the input list read as a stream and frozen, segment by segment.
+
+A segment is one shard's images. Segments are put once, in order, each before its shard starts, so that a second attempt
+splits the input exactly as the first did. The identity of every list is put once before the first row is read: a list that
+changed under a running job fails it. An image that is listed twice is planned once; what was seen is remembered in a
+temporary database that spills to disk. Rows that are no usable path are planned as failed images, and fail the job as a
+whole when their share passes the limit, judged from the 1,000th row on and at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+
+from google.rpc import code_pb2, status_pb2
+
+from boxwright import errors, objects, rows
+from boxwright.prediction.job import BatchJob
+
+JUDGED_FROM_ROW = 1000
+MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
+PLAN_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One image of the plan; `failure` says why its row is unusable, None if it is fine."""
+
+    id: str
+    failure: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """One shard's images, in input order.
+
+    Attributes:
+        shard: the shard's number, from 1.
+        items: its images.
+        read_bytes: how much of the input lists had been read when the segment was complete.
+    """
+
+    shard: int
+    items: list[Item]
+    read_bytes: int
+
+
+class Plan:
+    """The frozen plan of one job. Iterate `segments()` once."""
+
+    def __init__(self, job: BatchJob, stores: objects.Stores) -> None:
+        self._job = job
+        self._stores = stores
+        self._scratch = objects.ObjectUri.parse(job.scratch)
+        self.rows_read = 0
+        self.rows_failed = 0
+        self.duplicates = 0
+        self.images_planned = 0
+        self.total_bytes = 0
+        self.is_complete = False
+        self.row_failures: list[status_pb2.Status] = []
+
+    def segments(self) -> Iterator[Segment]:
+        """Yields the segments in order, each frozen before it is yielded.
+
+        Raises:
+            ApiError: a list is missing, unreadable or empty, changed since the first attempt, or too many rows are unusable.
+        """
+        lists = [objects.ObjectUri.parse(uri) for uri in self._job.input_uris]
+        self._freeze_identities(lists)
+        held: list[Segment] = []
+        for segment in self._split(lists):
+            held.append(segment)
+            if self.rows_read >= JUDGED_FROM_ROW:
+                yield from held
+                held.clear()
+        self._judge()
+        if self.rows_read == 0:
+            raise errors.bad_request(errors.EMPTY_BATCH_CSV)
+        self.is_complete = True
+        yield from held
+
+    def estimated_images(self, read_bytes: int) -> float:
+        """How many images the whole job has: exact once the lists are read, before that by their share of bytes."""
+        if self.is_complete or read_bytes == 0:
+            return self.images_planned
+        return self.images_planned * max(1.0, self.total_bytes / read_bytes)
+
+    # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _freeze_identities(self, lists: list[objects.ObjectUri]) -> None:
+        infos = [self._stores.head(uri) for uri in lists]
+        self.total_bytes = sum(info.size_bytes for info in infos)
+        header = {
+            "version": PLAN_VERSION,
+            "shard_images": self._job.shard_images,
+            "lists": [[str(info.uri), info.size_bytes, info.e_tag] for info in infos],
+        }
+        uri = self._scratch.child("plan/header.json")
+        if not self._stores.put_once(uri, json.dumps(header).encode()):
+            first = json.loads(self._stores.get(uri))
+            for (list_uri, *identity), (_, *identity_now) in zip(first["lists"], header["lists"], strict=True):
+                if identity != identity_now:
+                    raise _changed(list_uri)
+
+    def _split(self, lists: list[objects.ObjectUri]) -> Iterator[Segment]:
+        """Yields frozen segments while reading the lists; every row is counted, duplicates are dropped."""
+        items: list[Item] = []
+        shard, read_bytes, finished_bytes = 1, 0, 0
+        with contextlib.closing(_Seen()) as seen:
+            for uri in lists:
+                before = self._stores.head(uri)
+                for row in rows.read(self._stores, uri):
+                    item = self._item(row)
+                    read_bytes = finished_bytes + row.end_bytes
+                    if seen.add(item.id):
+                        items.append(item)
+                    else:
+                        self.duplicates += 1
+                    if self.rows_read % JUDGED_FROM_ROW == 0:
+                        self._judge()
+                    if len(items) == self._job.shard_images:
+                        yield self._freeze(Segment(shard, items, read_bytes))
+                        shard, items = shard + 1, []
+                if self._stores.head(uri) != before:
+                    raise _changed(str(uri))
+                finished_bytes += before.size_bytes
+        if items:
+            yield self._freeze(Segment(shard, items, self.total_bytes))
+
+    def _item(self, row: rows.Row) -> Item:
+        self.rows_read += 1
+        text = row.cells[0]
+        try:
+            uri = objects.ObjectUri.parse(text)
+            if uri.scheme != "gs" or not uri.key or uri.key.endswith("/"):
+                raise objects.bad_uri(text, "it is not the full path of an object")
+        except objects.BadUri as error:
+            self.rows_failed += 1
+            reason = f"{row.uri}, line {row.line}: {error.message}"
+            if len(self.row_failures) < MAX_LISTED_FAILURES:
+                self.row_failures.append(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=reason))
+            return Item(text, reason)
+        return Item(text)
+
+    def _judge(self) -> None:
+        share = self.rows_failed / max(1, self.rows_read)
+        if share > self._job.row_failure_limit:
+            raise errors.bad_request(
+                f"{self.rows_failed} of {self.rows_read} rows are not usable gs:// paths, more than the limit of "
+                f"{self._job.row_failure_limit:.0%}; the first: {self.row_failures[0].message}"
+            )
+
+    def _freeze(self, segment: Segment) -> Segment:
+        """Puts the segment once; a later attempt must have read the same."""
+        self.images_planned += len(segment.items)
+        content = json.dumps([[item.id, item.failure] for item in segment.items], ensure_ascii=False).encode()
+        uri = self._scratch.child(f"plan/segment-{segment.shard:07d}.json")
+        if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
+            raise _changed(", ".join(self._job.input_uris))
+        return segment
+
+
+class _Seen:
+    """The ids met so far, as 16-byte digests in a temporary database that spills to disk."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a private temporary file
+        self._connection.execute("PRAGMA cache_size=-32768")  # 32 MiB in memory, the rest on disk
+        self._connection.execute("PRAGMA journal_mode=OFF")
+        self._connection.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+
+    def add(self, text: str) -> bool:
+        """Remembers an id; returns whether it is new."""
+        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        cursor = self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,))
+        return cursor.rowcount == 1
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _changed(uri: str) -> errors.ApiError:
+    return errors.aborted(f"{uri} changed while the job was running; start a new job to predict the list as it is now.")

@@ -1,0 +1,122 @@
+"""Child processes that speak JSON lines: spawned, told, listened to, stopped.
+
+A child reads commands on its standard input and writes events on its standard output, one JSON object a line; what it
+writes on standard error goes to the service's log. A child ends itself when its input ends, so that no child outlives a
+killed service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+CHILD_NICENESS = 10  # heavy work runs at lower priority than the doors and online prediction
+STOP_GRACE_S = 3.0  # a cancelled operation ends within 5 s: this much for an orderly stop, then the child is killed
+
+log = logging.getLogger(__name__)
+
+
+class ChildDied(Exception):
+    """The child ended without saying that it was done."""
+
+
+class Child:
+    """A running child process.
+
+    Args:
+        module: the module to run, as in ``python -m``.
+        arguments: its command line arguments.
+        environment: variables to add to the service's own.
+    """
+
+    def __init__(self, module: str, arguments: Sequence[str] = (), environment: dict[str, str] | None = None) -> None:
+        self.module = module
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,  # a Ctrl-C at the terminal is the service's to handle
+        )
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, CHILD_NICENESS)
+        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        threading.Thread(target=self._read_events, name=f"{module}-events", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def send(self, command: dict[str, Any]) -> None:
+        """Sends one command. Raises ChildDied if the child is gone."""
+        self.send_line(json.dumps(command))
+
+    def send_line(self, line: str) -> None:
+        """Sends one line of text. Raises ChildDied if the child is gone."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except (OSError, ValueError) as error:
+            raise ChildDied(self._epitaph()) from error
+
+    def next_event(self, timeout_s: float) -> dict[str, Any] | None:
+        """Returns the next event, or None if none came in time. Raises ChildDied at the end of its output."""
+        try:
+            event = self._events.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if event is None:
+            self._events.put(None)  # whoever asks again learns it too
+            raise ChildDied(self._epitaph())
+        return event
+
+    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        """Says ``stop``, closes the input, waits a moment, then kills; afterwards the process is gone."""
+        with contextlib.suppress(ChildDied):
+            self.send_line("stop")
+        self.close(grace_s)
+
+    def close(self, grace_s: float = STOP_GRACE_S) -> None:
+        """Waits `grace_s` for the child to end by itself, then closes its input and kills it."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(grace_s)
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+    def _read_events(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    log.warning("event=child_noise module=%s line=%r", self.module, line[:500])
+                    continue
+                self._events.put(event)
+        self._process.wait()
+        self._events.put(None)
+
+    def _epitaph(self) -> str:
+        code = self._process.poll()
+        how = "was killed by signal" if code is not None and code < 0 else "ended with status"
+        return f"the child process {self.module} (pid {self.pid}) {how} {abs(code) if code is not None else 'unknown'}"

@@ -1,0 +1,75 @@
+"""Rows of the CSV files that callers name: streamed, line by line, never held as a whole.
+
+UTF-8 with an optional byte order mark, LF or CRLF, blank lines skipped, cells trimmed, quotes honoured within a line. A
+quote that is opened and not closed spoils its own line only: no value that we read may hold a line break.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import dataclasses
+from collections.abc import Iterator
+
+from boxwright import errors, objects
+
+MAX_LINE_CHARS = 64 * 1024  # the longest legal row is far below; a file without line breaks is no CSV
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line that is not blank.
+
+    Attributes:
+        uri: the file that it stands in.
+        line: its line number, from 1.
+        cells: its trimmed cells.
+        end_bytes: about how many bytes of the file had been read when this row came.
+    """
+
+    uri: objects.ObjectUri
+    line: int
+    cells: list[str]
+    end_bytes: int
+
+
+def read(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[Row]:
+    """Yields the rows of a CSV object.
+
+    Raises:
+        ApiError: NOT_FOUND and the like from the store; INVALID_ARGUMENT if the file is no text.
+    """
+    number = 0
+    for text, end_bytes in _lines(stores, uri):
+        number += 1
+        if "\0" in text:
+            raise errors.bad_request(f"{uri}, line {number}: this is not a text file (it has NUL bytes); a CSV is expected.")
+        if text and not text.isspace():
+            cells = [cell.strip() for cell in next(csv.reader([text], skipinitialspace=True))]
+            if any(cells):
+                yield Row(uri, number, cells, end_bytes)
+
+
+def _lines(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[tuple[str, int]]:
+    """Yields (line without its break, bytes read so far)."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    rest, read_bytes = "", 0
+    chunks: Iterator[tuple[bytes, bool]] = _with_end_mark(stores.stream(uri))
+    for chunk, is_last in chunks:
+        read_bytes += len(chunk)
+        try:
+            rest += decoder.decode(chunk, final=is_last)
+        except UnicodeDecodeError as error:
+            raise errors.bad_request(f"{uri}: this is not a UTF-8 text file ({error.reason}); a CSV is expected.") from error
+        *lines, rest = rest.replace("\r\n", "\n").split("\n")
+        for line in lines:
+            yield line.rstrip("\r"), read_bytes
+        if len(rest) > MAX_LINE_CHARS:
+            raise errors.bad_request(f"{uri}: a line is longer than {MAX_LINE_CHARS} characters; a CSV is expected.")
+    if rest:
+        yield rest.rstrip("\r"), read_bytes
+
+
+def _with_end_mark(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    yield from ((chunk, False) for chunk in chunks)
+    yield b"", True

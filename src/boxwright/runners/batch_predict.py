@@ -1,0 +1,156 @@
+"""The work of batchPredict: make the job, let an inference child run it, pass on what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import pathlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from google.cloud.automl_v1 import types
+from google.rpc import status_pb2
+
+from boxwright import errors, names, objects
+from boxwright.metadata import database, models
+from boxwright.operations.worker import AttemptFailed, Context, Success
+from boxwright.prediction.children import Children
+from boxwright.prediction.job import BatchJob, output_directory
+from boxwright.processes import STOP_GRACE_S, Child, ChildDied
+
+REPORT_INTERVAL_S = 0.5
+MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchLimits:
+    """Settings of batch prediction; see the fields of the same names in `settings.Settings`."""
+
+    shard_images: int
+    row_failure_limit: float
+    threads: int
+
+
+@dataclasses.dataclass
+class _Failures:
+    """The first failed images in input order, whatever order their shards finish in."""
+
+    first: list[tuple[int, int, str]] = dataclasses.field(default_factory=list)
+
+    def add(self, shard: int, failures: list[list[Any]]) -> None:
+        self.first = sorted([*self.first, *((shard, code, text) for code, text in failures)], key=lambda f: f[0])
+        del self.first[MAX_LISTED_FAILURES:]
+
+    def statuses(self) -> list[status_pb2.Status]:
+        return [status_pb2.Status(code=code, message=text) for _, code, text in self.first]
+
+
+class BatchPredict:
+    """Runs batch predictions in child processes.
+
+    Args:
+        db: to look the model up.
+        stores: where lists and images are, and where results go.
+        models_dir: where trained models' folders are.
+        children: the inference children.
+        limits: settings of batch prediction.
+        validated_params: parses the request's params into (score threshold, max boxes).
+    """
+
+    def __init__(
+        self,
+        db: database.Database,
+        stores: objects.Stores,
+        models_dir: pathlib.Path,
+        children: Children,
+        limits: BatchLimits,
+        validated_params: Callable[[Mapping[str, str]], tuple[float, int]],
+    ) -> None:
+        self._db = db
+        self._stores = stores
+        self._models_dir = models_dir
+        self._children = children
+        self._limits = limits
+        self._validated_params = validated_params
+
+    def run(self, request: bytes, context: Context) -> Success:
+        """See `operations.worker.Runner`."""
+        job = self._job(types.BatchPredictRequest.deserialize(request), context)
+        context.report(output_directory=job.output_directory)
+        with self._children.borrow(job.model_folder) as child:
+            try:
+                child.send_line(job.to_json())
+                self._follow(child, context)
+            except ChildDied as error:
+                raise AttemptFailed(str(error)) from error
+        scratch = objects.ObjectUri.parse(job.scratch)
+        return Success(
+            respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult()),
+            afterwards=lambda: self._stores.delete_prefix(scratch),
+        )
+
+    def _job(self, request: types.BatchPredictRequest, context: Context) -> BatchJob:
+        name = names.ModelName.parse(request.name)
+        with self._db.read() as connection:
+            model = models.find(connection, name.project, name.location, name.model)
+        if model is None:
+            raise errors.not_found(errors.MODEL_UNKNOWN)
+        score_threshold, max_boxes = self._validated_params(request.params)
+        prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
+        return BatchJob(
+            input_uris=list(request.input_config.gcs_source.input_uris),
+            output_directory=output_directory(prefix, model.display_name, context.create_time_us),
+            scratch=str(self._stores.state(f"operations/{context.name.operation}")),
+            model_folder=str(self._models_dir / model.folder),
+            score_threshold=score_threshold,
+            max_boxes=max_boxes,
+            shard_images=self._limits.shard_images,
+            row_failure_limit=self._limits.row_failure_limit,
+            stores=self._stores.to_config(),
+            threads=self._limits.threads,
+        )
+
+    def _follow(self, child: Child, context: Context) -> None:
+        """Passes the child's events on until the job is done; stops the child when the operation should stop."""
+        failures = _Failures()
+        reported_s = 0.0
+        while True:
+            if context.should_stop():
+                self._stop(child)
+                context.raise_if_stopped()
+            event = child.next_event(timeout_s=0.1)
+            match event:
+                case None:
+                    continue
+                case {"event": "progress", "percent": percent}:
+                    if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
+                        reported_s = time.monotonic()
+                        context.report(progress_percent=percent)
+                case {"event": "shard", "shard": shard, "failures": listed}:
+                    if listed:
+                        failures.add(shard, listed)
+                        context.report(partial_failures=failures.statuses())
+                case {"event": "error", "code": code, "message": message, "row_failures": rows}:
+                    if rows:
+                        context.report(partial_failures=[status_pb2.Status(code=c, message=text) for c, text in rows])
+                    raise errors.ApiError(code, message)
+                case {"event": "done"}:
+                    log.info("event=batch_done operation=%s %s", context.name, _as_log(event))
+                    return
+
+    def _stop(self, child: Child) -> None:
+        """Ends the job under way: whole shards stay; a child that does not listen in time is killed."""
+        child.send_line("stop")
+        deadline_s = time.monotonic() + STOP_GRACE_S
+        while time.monotonic() < deadline_s:
+            event = child.next_event(timeout_s=0.1)
+            if event is not None and event["event"] in ("stopped", "done", "error"):
+                return
+        child.close(grace_s=0)
+
+
+def _as_log(event: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in event.items() if key != "event")

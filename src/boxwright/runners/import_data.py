@@ -1,0 +1,229 @@
+"""The work of importData: read rows, look at the images, then merge — in memory that does not grow with the job.
+
+Three phases: *rows* are parsed into a staging file; each distinct *image* is fetched, decoded and hashed, as its identity is
+its content; then the good images are *merged* into the dataset in small transactions. Nothing is merged unless few enough
+rows failed. Merging adds only what is not there, so it can be run again after a crash; it is not interrupted by a cancel.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import logging
+import pathlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from google.cloud.automl_v1 import types
+from google.protobuf import empty_pb2
+from google.rpc import code_pb2, status_pb2
+
+from boxwright import errors, names, objects, rows
+from boxwright.metadata import database, datasets
+from boxwright.operations.worker import Context, Success
+from boxwright.prediction import decode
+from boxwright.runners import import_rows
+
+MAX_IMAGE_BYTES = 30_000_000  # image.proto: 30 MB
+MAX_BOXES_PER_IMAGE = 500  # io.proto
+MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
+MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
+REPORT_INTERVAL_S = 0.5
+ROWS_PERCENT, IMAGES_PERCENT = 10, 90  # where the phases end on the progress scale
+PROBE_HW = (32, 32)  # decoding is only a check here: at the smallest scale that the decoder offers
+
+log = logging.getLogger(__name__)
+
+_STAGING = """
+CREATE TABLE images (id INTEGER PRIMARY KEY, uri TEXT UNIQUE, ml_use TEXT, rows INTEGER DEFAULT 0, place TEXT,
+                     sha256 TEXT, width_px INTEGER, height_px INTEGER);
+CREATE TABLE boxes (image_id INTEGER, label TEXT, x_min REAL, y_min REAL, x_max REAL, y_max REAL);
+CREATE INDEX boxes_of_image ON boxes (image_id);
+"""
+
+
+@dataclasses.dataclass
+class _Tally:
+    """How many rows there were and which failed."""
+
+    rows: int = 0
+    failed: int = 0
+    failures: list[status_pb2.Status] = dataclasses.field(default_factory=list)
+
+    def fail(self, place: str, reason: str, *, rows: int = 1, code: int = code_pb2.INVALID_ARGUMENT) -> None:
+        self.failed += rows
+        if len(self.failures) < MAX_LISTED_FAILURES:
+            self.failures.append(status_pb2.Status(code=code, message=f"{place}: {reason}"))
+
+
+class ImportData:
+    """Imports CSVs into datasets.
+
+    Args:
+        db: the metadata database.
+        stores: where CSVs and images are.
+        work_dir: a folder for staging files on this machine.
+        row_failure_limit: share of failed rows above which nothing is imported, [0, 1].
+        threads: images fetched at the same time.
+        new_digits: makes annotation spec ids.
+    """
+
+    def __init__(
+        self,
+        db: database.Database,
+        stores: objects.Stores,
+        work_dir: pathlib.Path,
+        *,
+        row_failure_limit: float,
+        threads: int,
+        new_digits: Callable[[], str],
+    ) -> None:
+        self._db = db
+        self._stores = stores
+        self._work_dir = work_dir
+        self._row_failure_limit = row_failure_limit
+        self._threads = threads
+        self._new_digits = new_digits
+
+    def run(self, request: bytes, context: Context) -> Success:
+        """See `operations.worker.Runner`."""
+        message = types.ImportDataRequest.deserialize(request)
+        dataset = names.DatasetName.parse(message.name)
+        folder = self._work_dir / context.name.operation
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "staging.sqlite"
+        path.unlink(missing_ok=True)
+        try:
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:
+                staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _STAGING)
+                tally = _Tally()
+                self._stage_rows(message.input_config.gcs_source.input_uris, staging, tally, context)
+                self._look_at_images(staging, tally, context)
+                context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.failures)
+                self._judge(tally)
+                self._merge(dataset, staging, context)
+        finally:
+            path.unlink(missing_ok=True)
+            folder.rmdir()
+        log.info("event=imported operation=%s rows=%d failed=%d", context.name, tally.rows, tally.failed)
+        return Success(respond=lambda connection: empty_pb2.Empty())
+
+    # ---- rows ---------------------------------------------------------------------------------------------------
+
+    def _stage_rows(self, uris: Any, staging: sqlite3.Connection, tally: _Tally, context: Context) -> None:
+        lists = [objects.ObjectUri.parse(uri) for uri in uris]
+        total_bytes = sum(self._stores.head(uri).size_bytes for uri in lists) or 1
+        finished_bytes, reported_s = 0, time.monotonic()
+        staging.execute("BEGIN")
+        for uri in lists:
+            for row in rows.read(self._stores, uri):
+                tally.rows += 1
+                place = f"{row.uri}, line {row.line}"
+                try:
+                    self._stage(staging, import_rows.parse(row.cells), place)
+                except import_rows.BadRow as error:
+                    tally.fail(place, str(error))
+                if time.monotonic() - reported_s > REPORT_INTERVAL_S:
+                    reported_s = time.monotonic()
+                    context.raise_if_stopped()
+                    share = (finished_bytes + row.end_bytes) / total_bytes
+                    context.report(progress_percent=int(ROWS_PERCENT * min(1.0, share)))
+            finished_bytes += self._stores.head(uri).size_bytes
+        staging.execute("COMMIT")
+        if tally.rows == 0:
+            raise errors.bad_request(f"{', '.join(str(uri) for uri in lists)}: there are no rows to import.")
+
+    def _stage(self, staging: sqlite3.Connection, row: import_rows.ImportRow, place: str) -> None:
+        staging.execute(
+            "INSERT OR IGNORE INTO images (uri, ml_use, place) VALUES (?, ?, ?)", (row.uri, row.ml_use.value, place)
+        )
+        (image_id,) = staging.execute("SELECT id FROM images WHERE uri = ?", (row.uri,)).fetchone()
+        if row.box is not None:
+            (count,) = staging.execute("SELECT count(*) FROM boxes WHERE image_id = ?", (image_id,)).fetchone()
+            if count >= MAX_BOXES_PER_IMAGE:
+                raise import_rows.BadRow(f"{row.uri} has more than {MAX_BOXES_PER_IMAGE} boxes")
+            staging.execute("INSERT INTO boxes VALUES (?, ?, ?, ?, ?, ?)", (image_id, row.label, *row.box))
+        staging.execute("UPDATE images SET rows = rows + 1 WHERE id = ?", (image_id,))
+
+    # ---- images -------------------------------------------------------------------------------------------------
+
+    def _look_at_images(self, staging: sqlite3.Connection, tally: _Tally, context: Context) -> None:
+        (total,) = staging.execute("SELECT count(*) FROM images").fetchone()
+        done, last_id = 0, 0
+        with concurrent.futures.ThreadPoolExecutor(self._threads) as pool:
+            while batch := staging.execute(
+                "SELECT id, uri, rows, place FROM images WHERE id > ? ORDER BY id LIMIT ?", (last_id, 16 * self._threads)
+            ).fetchall():
+                context.raise_if_stopped()
+                last_id = batch[-1][0]
+                staging.execute("BEGIN")
+                for (image_id, uri, row_count, place), seen in zip(
+                    batch, pool.map(self._look_at, [entry[1] for entry in batch]), strict=True
+                ):
+                    if isinstance(seen, errors.ApiError):
+                        reason = seen.message if uri in seen.message else f"{uri}: {seen.message}"
+                        tally.fail(place, reason, rows=row_count, code=seen.code)
+                    else:
+                        staging.execute(
+                            "UPDATE images SET sha256 = ?, width_px = ?, height_px = ? WHERE id = ?", (*seen, image_id)
+                        )
+                staging.execute("COMMIT")
+                done += len(batch)
+                share = done / total
+                context.report(progress_percent=int(ROWS_PERCENT + share * (IMAGES_PERCENT - ROWS_PERCENT)))
+
+    def _look_at(self, uri: str) -> tuple[str, int, int] | errors.ApiError:
+        """Returns (sha256, width, height) of an image that decodes, or what is wrong with it."""
+        try:
+            data = self._stores.get(objects.ObjectUri.parse(uri), max_bytes=MAX_IMAGE_BYTES)
+            height_px, width_px = decode.decode(data, PROBE_HW).size_hw
+        except errors.ApiError as error:
+            return error
+        except decode.DecodeError as error:
+            return errors.bad_request(f"{uri}: {error}")
+        return hashlib.sha256(data).hexdigest(), width_px, height_px
+
+    def _judge(self, tally: _Tally) -> None:
+        share = tally.failed / tally.rows
+        if share > self._row_failure_limit:
+            raise errors.bad_request(
+                f"{tally.failed} of {tally.rows} rows failed, more than the limit of {self._row_failure_limit:.0%}; nothing "
+                f"was imported. The first: {tally.failures[0].message}"
+            )
+
+    # ---- merge --------------------------------------------------------------------------------------------------
+
+    def _merge(self, dataset: names.DatasetName, staging: sqlite3.Connection, context: Context) -> None:
+        (total,) = staging.execute("SELECT count(*) FROM images WHERE sha256 IS NOT NULL").fetchone()
+        done = 0
+        images = _staged_images(staging)
+        while batch := list(itertools.islice(images, MERGE_IMAGES)):
+            with self._db.write() as connection:
+                if datasets.find(connection, dataset.project, dataset.location, dataset.dataset) is None:
+                    raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
+                datasets.merge(connection, dataset.dataset, batch, self._new_digits)
+            done += len(batch)
+            context.report(progress_percent=min(99, int(IMAGES_PERCENT + done / total * (100 - IMAGES_PERCENT))))
+
+
+def _staged_images(staging: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+    staged = staging.execute(
+        "SELECT id, uri, ml_use, sha256, width_px, height_px FROM images WHERE sha256 IS NOT NULL ORDER BY id"
+    )
+    for image_id, uri, ml_use, sha256, width_px, height_px in staged:
+        boxes = staging.execute(
+            "SELECT label, x_min, y_min, x_max, y_max FROM boxes WHERE image_id = ? ORDER BY rowid", (image_id,)
+        ).fetchall()
+        yield {
+            "uri": uri,
+            "ml_use": ml_use,
+            "sha256": sha256,
+            "width_px": width_px,
+            "height_px": height_px,
+            "boxes": boxes,
+        }

@@ -1,0 +1,242 @@
+"""The work of createModel: write the job, let a training child do it, store the model and its evaluations."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import os
+import pathlib
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from google.cloud.automl_v1 import types
+from google.protobuf import message
+from google.rpc import status_pb2
+
+from boxwright import errors, names, objects, states
+from boxwright.metadata import database, datasets, messages, models
+from boxwright.operations.worker import AttemptFailed, Context, Success
+from boxwright.processes import Child, ChildDied
+
+CHILD_MODULE = "boxwright.detector.train"
+SECONDS_PER_MILLI_NODE_HOUR = 3.6  # one node: this machine
+REPORT_INTERVAL_S = 1.0
+MAX_LISTED_WARNINGS = 20  # operations.proto: partial_failures never has more entries
+OUTCOME_FILE = "outcome.json"
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingLimits:
+    """Settings of training; see the fields of the same names in `settings.Settings`."""
+
+    train_minutes_max: float | None
+    threads: int
+    cache_bytes: int
+    seed: int
+
+
+class TrainModel:
+    """Trains models in a child process.
+
+    Args:
+        db: the metadata database.
+        stores: where the images are.
+        work_dir: a folder for training jobs on this machine.
+        models_dir: where trained models' folders go.
+        limits: settings of training.
+        new_digits: makes evaluation ids.
+    """
+
+    def __init__(
+        self,
+        db: database.Database,
+        stores: objects.Stores,
+        work_dir: pathlib.Path,
+        models_dir: pathlib.Path,
+        limits: TrainingLimits,
+        new_digits: Callable[[], str],
+    ) -> None:
+        self._db = db
+        self._stores = stores
+        self._work_dir = work_dir
+        self._models_dir = models_dir
+        self._limits = limits
+        self._new_digits = new_digits
+
+    def run(self, request: bytes, context: Context) -> Success:
+        """See `operations.worker.Runner`."""
+        model = types.CreateModelRequest.deserialize(request).model
+        name = names.ModelName.parse(model.name)
+        folder = self._work_dir / context.name.operation
+        outcome_file = folder / OUTCOME_FILE
+        try:
+            if not outcome_file.exists():
+                self._write_job(folder, name, model)
+                outcome = self._train(folder, context)
+                _write_whole(outcome_file, json.dumps(outcome))
+            outcome = json.loads(outcome_file.read_text())
+        except errors.ApiError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        target = self._models_dir / name.model
+        if not target.exists():
+            os.replace(folder / "model", target)
+        evaluation = json.loads((target / "evaluation.json").read_text())
+        return Success(
+            respond=lambda connection: self._store(connection, name, model, outcome, evaluation),
+            afterwards=lambda: shutil.rmtree(folder, ignore_errors=True),
+        )
+
+    # ---- the job ------------------------------------------------------------------------------------------------
+
+    def _write_job(self, folder: pathlib.Path, name: names.ModelName, model: types.Model) -> None:
+        """Writes examples.jsonl, then job.json; what an earlier attempt wrote stays as it is."""
+        if (folder / "job.json").exists():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._db.read() as connection:
+            if datasets.find(connection, name.project, name.location, model.dataset_id) is None:
+                raise errors.not_found(errors.DATASET_UNKNOWN_TO_TRAINING)
+            counts = datasets.examples_per_spec(connection, model.dataset_id)
+            labels = [entry for entry in datasets.specs(connection, model.dataset_id) if counts.get(entry[0])]
+            datasets.write_examples(
+                connection, model.dataset_id, folder / "examples.jsonl", [spec_id for spec_id, _ in labels]
+            )
+        job = {
+            "labels": [{"display_name": label, "annotation_spec_id": spec_id} for spec_id, label in labels],
+            "model_type": model.image_object_detection_model_metadata.model_type,
+            "budget_s": self._budget_s(model),
+            "seed": self._limits.seed,
+            "threads": self._limits.threads,
+            "cache_bytes": self._limits.cache_bytes,
+            "stores": self._stores.to_config(),
+        }
+        _write_whole(folder / "job.json", json.dumps(job))
+
+    def _budget_s(self, model: types.Model) -> float:
+        metadata = model.image_object_detection_model_metadata
+        budget_s = metadata.train_budget_milli_node_hours * SECONDS_PER_MILLI_NODE_HOUR
+        if self._limits.train_minutes_max is not None:
+            budget_s = min(budget_s, self._limits.train_minutes_max * 60)
+        return budget_s
+
+    # ---- the child ----------------------------------------------------------------------------------------------
+
+    def _train(self, folder: pathlib.Path, context: Context) -> dict[str, Any]:
+        """Runs the training child to its end and returns its outcome."""
+        threads = str(self._limits.threads)
+        child = Child(CHILD_MODULE, [str(folder)], {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads})
+        try:
+            return self._follow(child, context)
+        except ChildDied as error:
+            raise AttemptFailed(str(error)) from error
+        finally:
+            child.close(grace_s=0)
+
+    def _follow(self, child: Child, context: Context) -> dict[str, Any]:
+        warnings: list[status_pb2.Status] = []
+        reported_s = 0.0
+        while True:
+            if context.should_stop():
+                child.stop()
+                context.raise_if_stopped()
+            event = child.next_event(timeout_s=0.1)
+            match event:
+                case None:
+                    continue
+                case {"event": "progress", "percent": percent}:
+                    if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
+                        reported_s = time.monotonic()
+                        log.info("event=training operation=%s %s", context.name, json.dumps(event))
+                        context.report(progress_percent=min(99, int(percent)))
+                case {"event": "warning", "message": text}:
+                    log.warning("event=training_warning operation=%s message=%s", context.name, text)
+                    if len(warnings) < MAX_LISTED_WARNINGS:
+                        warnings.append(status_pb2.Status(code=errors.bad_request("").code, message=text))
+                        context.report(partial_failures=warnings)
+                case {"event": "failed", "message": text}:
+                    raise errors.failed_precondition(f"Training failed: {text}")
+                case {"event": "done", "stop_reason": stop_reason, "elapsed_s": elapsed_s}:
+                    return {"stop_reason": stop_reason, "elapsed_s": elapsed_s}
+
+    # ---- the result ---------------------------------------------------------------------------------------------
+
+    def _store(
+        self,
+        connection: sa.Connection,
+        name: names.ModelName,
+        model: types.Model,
+        outcome: dict[str, Any],
+        evaluation: dict[str, Any],
+    ) -> message.Message:
+        """Adds the model and its evaluations; returns the operation's response."""
+        metadata = model.image_object_detection_model_metadata
+        now = database.now_us(connection)
+        budget = metadata.train_budget_milli_node_hours
+        cost = min(budget, math.ceil(outcome["elapsed_s"] / SECONDS_PER_MILLI_NODE_HOUR))
+        values = {
+            "id": name.model,
+            "project": name.project,
+            "location": name.location,
+            "display_name": model.display_name,
+            "dataset_id": model.dataset_id,
+            "model_type": metadata.model_type,
+            "labels": dict(model.labels),
+            "etag": secrets.token_hex(8),
+            "create_time_us": now,
+            "update_time_us": now,
+            "deployment_state": states.DeploymentState.UNDEPLOYED,
+            "stop_reason": outcome["stop_reason"],
+            "train_budget_milli_node_hours": budget,
+            "train_cost_milli_node_hours": cost,
+            "folder": name.model,
+        }
+        overall = {"annotation_spec_id": "", "display_name": "", **evaluation["overall"]}
+        entries = [*evaluation["labels"], overall]
+        rows = [
+            {
+                "id": self._new_digits(),
+                "model_id": name.model,
+                "annotation_spec_id": entry["annotation_spec_id"],
+                "display_name": entry["display_name"],
+                # lists are newest first: the overall evaluation is the newest, as clients look for it first
+                "create_time_us": now + position,
+                "evaluated_example_count": entry["evaluated_example_count"],
+                "metrics": _metrics(entry),
+            }
+            for position, entry in enumerate(entries)
+        ]
+        models.insert(connection, values, rows)
+        row = models.find(connection, name.project, name.location, name.model)
+        assert row is not None
+        raw: message.Message = types.Model.pb(messages.model(row))
+        return raw
+
+
+def _metrics(entry: dict[str, Any]) -> bytes:
+    """The evaluation's numbers as a serialised ImageObjectDetectionEvaluationMetrics."""
+    metrics = types.ImageObjectDetectionEvaluationMetrics(
+        evaluated_bounding_box_count=entry["evaluated_bounding_box_count"],
+        bounding_box_mean_average_precision=entry["bounding_box_mean_average_precision"],
+        bounding_box_metrics_entries=entry["bounding_box_metrics_entries"],
+    )
+    serialised: bytes = types.ImageObjectDetectionEvaluationMetrics.serialize(metrics)
+    return serialised
+
+
+def _write_whole(path: pathlib.Path, text: str) -> None:
+    """Writes a file so that it is there as a whole or not at all, also after a power cut."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,258 @@
+"""The composition root: builds every room from the settings, starts and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import ipaddress
+import logging
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent import futures
+from typing import TextIO
+
+import grpc
+import uvicorn
+from starlette import requests, responses, routing
+
+from boxwright import errors, objects, states
+from boxwright.metadata import database
+from boxwright.operations import ledger, worker
+from boxwright.prediction.children import Children
+from boxwright.prediction.online import OnlineModels
+from boxwright.runners import batch_predict, import_data, sweep, train_model
+from boxwright.services import automl, operations, prediction, validation
+from boxwright.settings import Settings
+from boxwright.surface import dispatch, grpc_door, rest_door, waiting
+
+UNIMPLEMENTED_YET = (
+    "UpdateDataset", "ExportData", "UpdateModel", "DeployModel", "UndeployModel", "ExportModel",
+    "ListLocations", "GetLocation",
+)  # fmt: skip
+GRPC_GRACE_S = 3.0
+DRAIN_S = 8.0
+
+Kind = states.OperationKind
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class Rooms:
+    """The rooms below the doors, built and not yet started."""
+
+    db: database.Database
+    worker: worker.Worker
+    children: Children
+    dispatcher: dispatch.Dispatcher
+    book: ledger.Ledger
+    operations: operations.Operations
+
+
+def build(settings: Settings) -> Rooms:
+    """Builds everything below the doors; creates the folders of the data directory."""
+    models_dir, work_dir = settings.data_dir / "models", settings.data_dir / "work"
+    for folder in (settings.data_dir / "state", models_dir, work_dir, settings.buckets_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state")
+    db = database.Database(settings.data_dir / "metadata.sqlite")
+    sweep.sweep(db, work_dir, models_dir)
+    book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
+    online = OnlineModels(models_dir, capacity=settings.online_models, threads=settings.cores)
+    children = Children()
+    runners: dict[Kind, worker.Runner] = {
+        Kind.IMPORT_DATA: import_data.ImportData(
+            db,
+            stores,
+            work_dir,
+            row_failure_limit=settings.import_row_failure_limit,
+            threads=settings.cores,
+            new_digits=automl.random_digits,
+        ),
+        Kind.CREATE_MODEL: train_model.TrainModel(
+            db,
+            stores,
+            work_dir,
+            models_dir,
+            train_model.TrainingLimits(
+                train_minutes_max=settings.train_minutes_max,
+                threads=settings.cores,
+                cache_bytes=settings.train_cache_bytes,
+                seed=settings.train_seed,
+            ),
+            automl.random_digits,
+        ),
+        Kind.BATCH_PREDICT: batch_predict.BatchPredict(
+            db,
+            stores,
+            models_dir,
+            children,
+            batch_predict.BatchLimits(
+                shard_images=settings.shard_images,
+                row_failure_limit=settings.batch_row_failure_limit,
+                threads=settings.cores,
+            ),
+            validation.prediction_params,
+        ),
+    }
+    lanes = [[Kind.CREATE_MODEL]]
+    lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
+
+    def on_model_deleted(folder: str) -> None:
+        online.forget(folder)
+        shutil.rmtree(models_dir / folder, ignore_errors=True)
+
+    policy = automl.Policy(settings.locations, settings.min_images_per_label, settings.model_life_days)
+    operations_service = operations.Operations(db, book, settings.locations)
+    dispatcher = dispatch.Dispatcher(
+        {
+            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, on_model_deleted),
+            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, book, policy, online),
+            "google.longrunning.Operations": operations_service,
+        },
+        planned=UNIMPLEMENTED_YET,
+    )
+    return Rooms(db, worker.Worker(book, runners, lanes), children, dispatcher, book, operations_service)
+
+
+def check_exposure(host: str) -> None:
+    """Refuses to listen where others could reach a service that lets everybody in.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION with what to do instead.
+    """
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    if not is_loopback:
+        raise errors.failed_precondition(
+            f"Refusing to listen on {host}: it is not a loopback address and no authentication is configured, so anybody who "
+            "reaches it could read and write every bucket. Listen on 127.0.0.1 and put an authenticating proxy in front."
+        )
+
+
+def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
+    """Runs the service until SIGTERM or SIGINT."""
+    check_exposure(settings.host)
+    rooms = build(settings)
+    asyncio.run(_serve(settings, rooms, out))
+
+
+async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
+    """Opens both doors, runs until a signal, then stops everything in order."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    executor = futures.ThreadPoolExecutor(settings.request_threads, thread_name_prefix="request")
+    watcher = waiting.Watcher(rooms.operations.finished_among, hold_s=settings.hold_s, executor=executor)
+    rooms.book.listeners.append(lambda name, state: watcher.notify(name))
+    ready = asyncio.Event()
+    door = grpc_door.build_grpc_server(rooms.dispatcher, watcher, executor)
+    grpc_port = _listen_grpc(door, settings)
+    routes = [
+        routing.Route("/healthz", _answer(lambda: True)),
+        routing.Route("/readyz", _answer(ready.is_set)),
+    ]
+    http_socket = _bound_socket(settings.host, settings.port)
+    http = _HttpServer(
+        uvicorn.Config(
+            rest_door.build_rest_app(rooms.dispatcher, watcher, executor, routes),
+            log_config=None,
+            lifespan="off",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=3,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+        )
+    )
+    rooms.worker.start()
+    await door.start()
+    http_task = asyncio.create_task(http.serve(sockets=[http_socket]))
+    while not http.started and not http_task.done():
+        await asyncio.sleep(0.01)
+    ready.set()
+    await door.announce(True)
+    _welcome(settings, http_socket.getsockname()[1], grpc_port, out)
+    await asyncio.wait([asyncio.create_task(stopping.wait()), http_task], return_when=asyncio.FIRST_COMPLETED)
+    log.info("event=stopping")
+    ready.clear()
+    watcher.close()
+    http.should_exit = True
+    await asyncio.gather(door.stop(GRPC_GRACE_S), http_task)
+    await asyncio.to_thread(rooms.worker.drain, DRAIN_S)
+    rooms.children.close()
+    executor.shutdown()
+    rooms.db.close()
+    log.info("event=stopped")
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: the service stops both doors together."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitable[responses.Response]]:
+    async def answer(request: requests.Request) -> responses.Response:
+        return responses.PlainTextResponse("ok\n") if is_fine() else responses.PlainTextResponse("not ready\n", 503)
+
+    return answer
+
+
+def _listen_grpc(door: grpc_door.GrpcDoor, settings: Settings) -> int:
+    credentials = None
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
+        credentials = grpc.ssl_server_credentials([pair])
+    try:
+        return door.listen(f"{_bracketed(settings.host)}:{settings.grpc_port}", credentials)
+    except RuntimeError as error:
+        raise _port_taken("--grpc-port", settings.host, settings.grpc_port) from error
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise _port_taken("--port", host, port) from error
+    return listener
+
+
+def _port_taken(flag: str, host: str, port: int) -> errors.ApiError:
+    return errors.failed_precondition(
+        f"Cannot listen on {host}, port {port}: something else listens there already, or the port is not allowed. Choose "
+        f"another with {flag}."
+    )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO) -> None:
+    """Says where the doors are and how to point a client at them."""
+    scheme = "https" if settings.tls_cert else "http"
+    host = _bracketed(settings.host)
+    location = settings.locations[0]
+    print(
+        f"Boxwright is ready.\n"
+        f"  REST   {scheme}://{host}:{port}/v1/projects/PROJECT/locations/{location}/…\n"
+        f"  gRPC   {host}:{grpc_port}{'' if settings.tls_cert else ' (plaintext)'}\n"
+        f"  gs://NAME/… is the folder {settings.buckets_dir}/NAME\n"
+        f"  curl   curl {scheme}://{host}:{port}/v1/projects/demo/locations/{location}/datasets\n"
+        f"  Python automl.AutoMlClient(transport='rest', credentials=AnonymousCredentials(),\n"
+        f"                             client_options={{'api_endpoint': '{scheme}://{host}:{port}'}})",
+        file=out,
+        flush=True,
+    )

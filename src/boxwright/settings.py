@@ -1,0 +1,121 @@
+"""Settings: one frozen record, every field documented with its unit, read from the environment.
+
+A field ``name`` is set by the environment variable ``BOXWRIGHT_NAME``; the flags of ``boxwright serve`` override it. Only the
+composition root reads settings; every other room receives values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Self
+
+from boxwright import errors
+
+PREFIX = "BOXWRIGHT_"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _documented(default: Any, text: str) -> Any:
+    if callable(default):
+        return dataclasses.field(default_factory=default, metadata={"help": text})
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that an operator may choose."""
+
+    data_dir: pathlib.Path = _documented(
+        pathlib.Path("boxwright-data"), "Folder of the service's own state: metadata, models, work in progress."
+    )
+    buckets_dir: pathlib.Path = _documented(
+        pathlib.Path("buckets"), "Folder whose sub-folders are the buckets: `NAME/` is reachable as `gs://NAME/`."
+    )
+    host: str = _documented("127.0.0.1", "Address that both doors listen on; other than loopback needs authentication.")
+    port: int = _documented(8470, "Port of REST, health and readiness. 0 picks a free one.")
+    grpc_port: int = _documented(8471, "Port of gRPC. 0 picks a free one.")
+    tls_cert: pathlib.Path | None = _documented(None, "Certificate chain (PEM) for both doors; needs `tls_key`.")
+    tls_key: pathlib.Path | None = _documented(None, "Private key (PEM) of `tls_cert`.")
+    locations: tuple[str, ...] = _documented(("us-central1",), "Location ids served here, separated by commas.")
+    cores: int = _documented(_cores, "Cores to use for training and for each inference process; default: all usable ones.")
+    train_minutes_max: float | None = _documented(
+        None, "Wall-time cap of every training in minutes, below the request's budget; unset: the budget alone."
+    )
+    train_seed: int = _documented(0, "Seed of every training; same data, seed and cores give the same weights.")
+    train_cache_bytes: int = _documented(2_000_000_000, "Memory for decoded training images, in bytes.")
+    min_images_per_label: int = _documented(10, "Images that each label needs before training starts.")
+    import_row_failure_limit: float = _documented(0.5, "Share of failed rows, 0 to 1, above which an import imports nothing.")
+    batch_row_failure_limit: float = _documented(
+        0.5, "Share of unusable rows, 0 to 1, above which a batch prediction fails as a whole."
+    )
+    shard_images: int = _documented(500, "Images per `image_object_detection_N.jsonl`.")
+    batch_jobs: int = _documented(2, "Batch predictions that run at the same time.")
+    import_jobs: int = _documented(2, "Imports that run at the same time.")
+    model_life_days: float | None = _documented(
+        548.0, "Days after which a model stops predicting (18 months); `none` for never."
+    )
+    online_models: int = _documented(2, "Models kept in memory for online prediction.")
+    hold_s: float = _documented(
+        5.0, "Seconds for which GetOperation of a running operation is held open, from its second poll on; 0 for never."
+    )
+    lease_ttl_s: float = _documented(10.0, "Seconds after which a dead worker's operation is taken over.")
+    request_threads: int = _documented(16, "Threads that answer API calls.")
+    log_level: str = _documented("INFO", "Least severe log level written to standard error.")
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("port", 0, 65535),
+            ("grpc_port", 0, 65535),
+            ("cores", 1, 4096),
+            ("import_row_failure_limit", 0, 1),
+            ("batch_row_failure_limit", 0, 1),
+            ("shard_images", 1, 1_000_000),
+            ("batch_jobs", 1, 1000),
+            ("import_jobs", 1, 1000),
+            ("online_models", 1, 1000),
+            ("request_threads", 1, 1000),
+            ("lease_ttl_s", 1, 3600),
+            ("hold_s", 0, 60),
+        ):
+            if not least <= getattr(self, name) <= most:
+                raise errors.invalid_argument(name, f"{getattr(self, name)} is not from {least} to {most}.")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise errors.invalid_argument("tls_cert", "TLS needs both the certificate and its key.")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **overrides: Any) -> Self:
+        """Reads ``BOXWRIGHT_*`` variables; `overrides` that are not None win.
+
+        Raises:
+            ApiError: INVALID_ARGUMENT naming the setting that is unknown or cannot be read.
+        """
+        hints = typing.get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for variable, text in environment.items():
+            name = variable.removeprefix(PREFIX).lower()
+            if variable.startswith(PREFIX) and name in hints:
+                values[name] = _parsed(name, text, hints[name])
+        values |= {name: value for name, value in overrides.items() if value is not None}
+        return cls(**values)
+
+
+def _parsed(name: str, text: str, kind: Any) -> Any:
+    """Parses one variable into the field's type."""
+    choices = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if type(None) in choices and text.strip().lower() in ("", "none"):
+        return None
+    wanted = choices[0]
+    if typing.get_origin(wanted) is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        return wanted(text)
+    except ValueError:
+        raise errors.invalid_argument(name, f"{PREFIX}{name.upper()}='{text}' is not a {wanted.__name__}.") from None

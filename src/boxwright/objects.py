@@ -14,6 +14,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -175,10 +176,7 @@ class Stores:
         """Deletes every object below a prefix of the service's own state."""
         if uri.scheme != STATE:
             raise ValueError(f"only the service's own state is ever deleted, not {uri}")
-        store = self._store(uri)
-        with _translated(uri):
-            for batch in obstore.list(store, prefix=uri.key.rstrip("/")):
-                obstore.delete(store, [entry["path"] for entry in batch])
+        shutil.rmtree(self._path(uri), ignore_errors=True)
 
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a local folder: files still under their staging name."""
@@ -202,7 +200,7 @@ class Stores:
             if not folder.is_dir() or folder.resolve() != folder:
                 raise ObjectNotFound(
                     code_pb2.NOT_FOUND,
-                    f"The bucket '{uri.bucket}' does not exist; it would be a folder of that name below the buckets folder.",
+                    f"{uri} does not exist: there is no bucket '{uri.bucket}' (a folder of that name below the buckets folder).",
                 )
             self._open[key] = LocalStore(folder)
         return self._open[key]

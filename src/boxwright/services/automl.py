@@ -21,6 +21,7 @@ from boxwright.services import exclusivity, filters, messages, validation
 
 EVALUATIONS_PAGE_SIZE = 50  # an evaluation is about 15 kB; a page stays far below the 4 MiB some clients accept
 MIN_IMAGES_PER_LABEL = 10  # the documented requirement for training (spec 5.3)
+MAX_LISTED_LABELS = 20  # error texts travel in headers, which clients accept up to 8 KiB
 
 Kind = states.OperationKind
 _Name = TypeVar("_Name", bound=names.ResourceName)
@@ -322,8 +323,11 @@ class AutoMl:
         least = self._policy.min_images_per_label
         lacking = [f"'{label}' has {counts.get(spec, 0)}" for spec, label in specs if counts.get(spec, 0) < least]
         if lacking:
+            shown = lacking[:MAX_LISTED_LABELS] + [f"{len(lacking) - MAX_LISTED_LABELS} more have too few"] * (
+                len(lacking) > MAX_LISTED_LABELS
+            )
             raise errors.failed_precondition(
-                f"Each label needs at least {least} images with a box of it; in {name} {', '.join(lacking)}. "
+                f"Each label needs at least {least} images with a box of it; in {name} {', '.join(shown)}. "
                 "Import more images of these labels, or lower the minimum in the service's settings."
             )
         uses = datasets.examples_per_use(connection, name.dataset)

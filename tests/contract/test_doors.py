@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import hashlib
 import json
+import socket
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
@@ -13,6 +15,9 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.api_core import client_options, exceptions
 from google.auth import credentials as auth_credentials
 from google.cloud import automl_v1
@@ -26,7 +31,7 @@ from tests.unit.surface import tiny_service
 from tests.unit.surface.tiny_service import rpc
 
 from boxwright import callers, errors
-from boxwright.surface import methods, transcode
+from boxwright.surface import methods, rest_door, transcode
 
 PARENT = tiny_service.PARENT
 MODEL = f"{PARENT}/models/m"
@@ -330,3 +335,30 @@ def test_the_json_of_an_operation_is_what_the_documentation_shows(http: httpx.Cl
             "progressPercent": 7,
         },
     }
+
+
+def test_answers_over_a_kept_connection_are_not_delayed() -> None:
+    with rest_door.open_listener("127.0.0.1", 0) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_the_grpc_door_speaks_tls() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    key_pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with tiny_service.open_doors(credentials=grpc.ssl_server_credentials([(key_pem, certificate)])) as secured:
+        authority = [("grpc.ssl_target_name_override", "localhost")]
+        with grpc.secure_channel(secured.target, grpc.ssl_channel_credentials(certificate), authority) as channel:
+            answer = rpc(channel, methods.AUTOML, "GetModel")(automl_v1.GetModelRequest.pb()(name=MODEL))
+    assert answer.name == MODEL

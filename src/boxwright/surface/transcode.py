@@ -114,7 +114,8 @@ def write_error(error: errors.ApiError) -> tuple[int, bytes]:
     """Returns the HTTP code and the body ``{"error": {"code", "message", "status", "details"}}``."""
     http_code = HTTP_CODES.get(error.code, 500)
     shown: dict[str, Any] = {"code": http_code, "message": error.message, "status": error.code_name}
-    details = [json_format.MessageToDict(detail) for detail in error.status.details]
+    packed = errors.ApiError(error.code, "", error.details).status.details  # the message need not be valid Unicode here
+    details = [json_format.MessageToDict(detail) for detail in packed]
     if details:
         shown["details"] = details
     return http_code, json.dumps({"error": shown}, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"

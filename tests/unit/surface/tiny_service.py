@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
-import socket
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent import futures
@@ -259,7 +258,7 @@ def open_doors(
             )
             door = grpc_door.build_grpc_server(house.dispatcher, watcher, executor)
             app = rest_door.build_rest_app(house.dispatcher, watcher, executor)
-            with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+            with rest_door.open_listener("127.0.0.1", 0) as listener:
                 grpc_port = door.listen("127.0.0.1:0", credentials)
                 await door.start()
                 await door.announce(True)

@@ -1,0 +1,116 @@
+"""The table of methods against what the installed official client declares and sends."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from google.auth import credentials
+from google.cloud import automl_v1
+from google.cloud.automl_v1.services.auto_ml import transports as automl_transports
+from google.cloud.automl_v1.services.auto_ml.transports import rest_base as automl_rest
+from google.cloud.automl_v1.services.prediction_service.transports import rest_base as prediction_rest
+from google.longrunning import operations_pb2
+from google.protobuf import field_mask_pb2
+
+from boxwright.surface import methods
+
+CLIENTS = {
+    methods.AUTOML: (automl_v1.AutoMlClient, automl_rest._BaseAutoMlRestTransport),
+    methods.PREDICTION: (automl_v1.PredictionServiceClient, prediction_rest._BasePredictionServiceRestTransport),
+}
+
+
+def rows(*services: str) -> list[methods.Method]:
+    return [row for row in methods.TABLE if row.service in services]
+
+
+def as_declared(options: list[dict[str, str]]) -> list[tuple[str, str, str | None]]:
+    return [(option["method"].upper(), option["uri"], option.get("body")) for option in options]
+
+
+@pytest.mark.parametrize("row", rows(*CLIENTS), ids=lambda row: row.rpc)
+def test_every_row_is_what_the_official_client_sends(row: methods.Method) -> None:
+    client, transport = CLIENTS[row.service]
+    declared = getattr(transport, f"_Base{row.rpc}")._get_http_options()
+    assert as_declared(declared) == [(row.verb, path, row.body) for path in row.paths]
+    assert callable(getattr(client, row.python_name))
+
+
+def test_no_method_of_the_official_client_is_missing() -> None:
+    for service, (_, transport) in CLIENTS.items():
+        declared = {
+            name.removeprefix("_Base")
+            for name, kind in vars(transport).items()
+            if name.startswith("_Base") and hasattr(kind, "_get_http_options")
+        }
+        assert {row.rpc for row in rows(service)} == declared
+    assert [len(rows(service)) for service in CLIENTS] == [18, 2]
+
+
+def test_every_operations_row_is_what_the_official_client_sends() -> None:
+    transport = automl_transports.AutoMlRestTransport(credentials=credentials.AnonymousCredentials())
+    declared = transport.operations_client._transport._http_options
+    for row in rows(methods.OPERATIONS):
+        assert as_declared(declared[f"{row.service}.{row.rpc}"]) == [(row.verb, path, row.body) for path in row.paths]
+    assert len(declared) == len(rows(methods.OPERATIONS)) == 5
+    transport.close()
+
+
+def test_rows_are_unique_and_frozen() -> None:
+    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 27
+    assert len({(row.verb, path) for row in methods.TABLE for path in row.paths}) == len(methods.TABLE)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        methods.TABLE[0].verb = "GET"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("row", methods.TABLE, ids=lambda row: row.rpc)
+def test_the_fields_a_row_names_exist(row: methods.Method) -> None:
+    empty = row.request_pb()
+    for path in row.required:
+        assert not methods.is_set(empty, path), path
+    if row.body not in (None, "*"):
+        assert row.body in empty.DESCRIPTOR.fields_by_name
+    assert (row.response is operations_pb2.Operation and row.service != methods.OPERATIONS) == (row.result is not None)
+
+
+def test_the_evaluation_filter_is_not_required() -> None:
+    row = next(row for row in methods.TABLE if row.rpc == "ListModelEvaluations")
+    assert row.required == ("parent",)
+
+
+IS_SET: list[tuple[Any, str, bool]] = [
+    (automl_v1.PredictRequest(), "payload.payload", False),  # nothing there
+    (automl_v1.PredictRequest(payload={}), "payload.payload", False),  # an empty message
+    (automl_v1.PredictRequest(payload={"image": {}}), "payload.payload", True),  # a member of the oneof
+    (automl_v1.PredictRequest(name="m"), "name", True),
+    (automl_v1.ImportDataRequest(input_config={"gcs_source": {}}), "input_config.gcs_source.input_uris", False),
+    (
+        automl_v1.ImportDataRequest(input_config={"gcs_source": {"input_uris": ["gs://b/a.csv"]}}),
+        "input_config.gcs_source.input_uris",
+        True,
+    ),
+    (automl_v1.UpdateModelRequest(update_mask=field_mask_pb2.FieldMask()), "update_mask", False),  # an empty mask
+    (automl_v1.UpdateModelRequest(update_mask=field_mask_pb2.FieldMask(paths=["labels"])), "update_mask", True),
+    (automl_v1.CreateDatasetRequest(dataset={}), "dataset", True),  # present, though empty
+    (automl_v1.CreateDatasetRequest(), "dataset", False),
+]
+
+
+@pytest.mark.parametrize("request_, path, expected", IS_SET, ids=range(len(IS_SET)))
+def test_a_field_is_set_when_it_has_a_value(request_: Any, path: str, expected: bool) -> None:
+    assert methods.is_set(type(request_).pb(request_), path) is expected
+
+
+def test_wrapping_shares_the_message() -> None:
+    row = next(row for row in methods.TABLE if row.rpc == "GetModel")
+    request = row.request_pb(name="a")
+    row.wrap(request).name = "b"
+    assert request.name == "b"
+
+
+def test_an_answer_of_the_wrong_type_is_not_passed_on() -> None:
+    row = next(row for row in methods.TABLE if row.rpc == "GetModel")
+    with pytest.raises(TypeError, match="GetModel answered Dataset instead of Model"):
+        row.unwrap(automl_v1.Dataset())

@@ -1,0 +1,87 @@
+"""A training job on disk: job.json beside examples.jsonl. Light: imports no tensor library.
+
+    {"labels": [{"display_name", "annotation_spec_id"}], "model_type": str, "budget_s": float, "seed": int,
+     "threads": int, "cache_bytes": int, "stores": {…}, "score_floor": float?, "recipe": {…}?}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+JOB_FILE = "job.json"
+EXAMPLES_FILE = "examples.jsonl"
+
+
+class JobError(Exception):
+    """The job cannot be done as it stands; the text is for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What to train.
+
+    Attributes:
+        folder: holds the job's files, its checkpoint and, at the end, `model/`.
+        labels: display_name and annotation_spec_id each; boxes refer to them by index.
+        model_type: one of the API's model types.
+        budget_s: wall time for everything, over all attempts.
+        seed: of weights and data order.
+        threads: processor threads to use; part of what determines the weights.
+        cache_bytes: limit for decoded images in memory.
+        stores: configuration of the object stores, opaque here.
+        score_floor: lowest score that the model reports, None for the default.
+        recipe: overrides of hyper-parameters by name.
+        fingerprint: of everything that determines the weights except the budget.
+    """
+
+    folder: pathlib.Path
+    labels: list[dict[str, str]]
+    model_type: str
+    budget_s: float
+    seed: int
+    threads: int
+    cache_bytes: int
+    stores: dict[str, Any]
+    score_floor: float | None
+    recipe: dict[str, Any]
+    fingerprint: str
+
+    @classmethod
+    def read(cls, folder: pathlib.Path) -> Job:
+        """Reads job.json.
+
+        Raises:
+            JobError: a file is absent or a field is missing or impossible.
+        """
+        try:
+            fields = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+            examples = (folder / EXAMPLES_FILE).read_bytes()
+            labels = [
+                {"display_name": one["display_name"], "annotation_spec_id": one["annotation_spec_id"]}
+                for one in fields["labels"]
+            ]
+            decisive = [labels, fields["model_type"], int(fields["seed"]), int(fields["threads"]), fields.get("recipe")]
+            job = cls(
+                folder=folder,
+                labels=labels,
+                model_type=fields["model_type"],
+                budget_s=float(fields["budget_s"]),
+                seed=int(fields["seed"]),
+                threads=int(fields["threads"]),
+                cache_bytes=int(fields["cache_bytes"]),
+                stores=dict(fields.get("stores") or {}),
+                score_floor=None if fields.get("score_floor") is None else float(fields["score_floor"]),
+                recipe=dict(fields.get("recipe") or {}),
+                fingerprint=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode() + examples).hexdigest(),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise JobError(f"The training job in {folder} is unreadable: {error!r}.") from error
+        if not job.labels:
+            raise JobError("There is no label to learn: the dataset has no annotated images.")
+        if job.threads < 1 or job.budget_s <= 0 or job.seed < 0:
+            raise JobError("threads and budget_s must be positive and seed must not be negative.")
+        return job

@@ -1,0 +1,157 @@
+"""What the network is asked to do: which points answer for which box, and how wrong they are.
+
+    assign(...) -> Assignment         task-aligned: the best points of every box by score and overlap together
+    detection_loss(...) -> Losses     quality focal loss, GIoU, distribution focal loss
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from boxwright.detector import model
+
+POSITIVES_PER_BOX = 10
+SCORE_POWER = 0.5  # alignment = score^0.5 * IoU^4, the values of the TOOD paper's successors
+IOU_POWER = 4.0
+BOX_WEIGHT = 2.0
+DISTRIBUTION_WEIGHT = 0.5
+MINIMUM_QUALITY = 0.05  # target of the one point given to a box that holds no point
+EPSILON = 1e-7
+
+
+@dataclasses.dataclass(frozen=True)
+class Targets:
+    """Ground truth of a batch, padded to G boxes.
+
+    Attributes:
+        boxes_px: (B, G, 4) float32, xyxy in input pixels.
+        label_indices: (B, G) int64.
+        present: (B, G) bool, false for padding.
+    """
+
+    boxes_px: Tensor
+    label_indices: Tensor
+    present: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Assignment:
+    """Which points answer for which boxes.
+
+    Attributes:
+        positive: (B, A) bool.
+        box_indices: (B, A) int64 into G, meaningful where positive.
+        quality: (B, A) float32, the score that the point should give, in [0, 1].
+    """
+
+    positive: Tensor
+    box_indices: Tensor
+    quality: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Losses:
+    """The three terms, unweighted, and their weighted sum (all scalars)."""
+
+    score: Tensor
+    box: Tensor
+    distribution: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        return self.score + BOX_WEIGHT * self.box + DISTRIBUTION_WEIGHT * self.distribution
+
+
+def overlap(boxes_a: Tensor, boxes_b: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and generalised IoU of matching rows; (..., 4) each, broadcast, give (...) each."""
+    low = torch.maximum(boxes_a[..., :2], boxes_b[..., :2])
+    high = torch.minimum(boxes_a[..., 2:], boxes_b[..., 2:])
+    intersection = (high - low).clamp(min=0).prod(dim=-1)
+    areas_a = (boxes_a[..., 2:] - boxes_a[..., :2]).clamp(min=0).prod(dim=-1)
+    areas_b = (boxes_b[..., 2:] - boxes_b[..., :2]).clamp(min=0).prod(dim=-1)
+    union = areas_a + areas_b - intersection + EPSILON
+    hull_low = torch.minimum(boxes_a[..., :2], boxes_b[..., :2])
+    hull_high = torch.maximum(boxes_a[..., 2:], boxes_b[..., 2:])
+    hull = (hull_high - hull_low).clamp(min=0).prod(dim=-1) + EPSILON
+    iou = intersection / union
+    return iou, iou - (hull - union) / hull
+
+
+@torch.no_grad()
+def assign(scores: Tensor, boxes_px: Tensor, points: model.Points, targets: Targets) -> Assignment:
+    """Gives every box its best points; a point wanted by several boxes goes to the one it overlaps most.
+
+    Args:
+        scores: (B, A, C) in [0, 1].
+        boxes_px: (B, A, 4) predicted.
+        points: of the same input size.
+        targets: ground truth.
+    """
+    count = targets.present.shape[1]
+    centres = points.centres_px[None, None]  # (1, 1, A, 2)
+    above_low = (centres - targets.boxes_px[:, :, None, :2]).amin(dim=-1) > 1e-3  # (B, G, A)
+    below_high = (targets.boxes_px[:, :, None, 2:] - centres).amin(dim=-1) > 1e-3  # (B, G, A)
+    inside = above_low & below_high & targets.present[:, :, None]  # (B, G, A)
+    iou = overlap(targets.boxes_px[:, :, None], boxes_px[:, None])[0] * inside  # (B, G, A)
+    labels = targets.label_indices[:, :, None].expand(-1, -1, scores.shape[1])  # (B, G, A)
+    own_scores = scores.transpose(1, 2).gather(1, labels)  # (B, G, A)
+    alignment = own_scores.pow(SCORE_POWER) * iou.pow(IOU_POWER) * inside  # (B, G, A)
+
+    values, best = alignment.topk(min(POSITIVES_PER_BOX, alignment.shape[2]), dim=-1)  # (B, G, K)
+    chosen = torch.zeros_like(inside).scatter_(2, best, values > 1e-9) & inside  # (B, G, A)
+    empty = ~chosen.any(dim=-1) & targets.present  # (B, G): no point inside, or none overlapping yet
+    if bool(empty.any()):
+        images, rows = empty.nonzero(as_tuple=True)  # (E,), (E,)
+        middles = (targets.boxes_px[images, rows, :2] + targets.boxes_px[images, rows, 2:]) / 2  # (E, 2)
+        nearest = (points.centres_px[None] - middles[:, None]).square().sum(dim=-1).argmin(dim=1)  # (E,)
+        chosen[images, rows, nearest] = True
+        iou[images, rows, nearest] = iou[images, rows, nearest].clamp(min=MINIMUM_QUALITY)
+        alignment[images, rows, nearest] = alignment[images, rows, nearest].clamp(min=1e-6)
+
+    best_box = functional.one_hot((iou * chosen).argmax(dim=1), count).transpose(1, 2).bool()  # (B, G, A)
+    contested = chosen.sum(dim=1, keepdim=True) > 1  # (B, 1, A)
+    chosen = torch.where(contested, best_box & chosen, chosen)  # (B, G, A)
+    alignment = alignment * chosen
+    best_alignment = alignment.amax(dim=-1, keepdim=True)  # (B, G, 1)
+    best_iou = (iou * chosen).amax(dim=-1, keepdim=True)  # (B, G, 1)
+    quality = (alignment / (best_alignment + 1e-9) * best_iou).amax(dim=1)  # (B, A)
+    return Assignment(chosen.any(dim=1), chosen.float().argmax(dim=1), quality)
+
+
+def detection_loss(scores: Tensor, distances: Tensor, points: model.Points, targets: Targets) -> Losses:
+    """The losses of one batch: class logits (B, A, C), distance logits (B, A, 4*(bins+1))."""
+    boxes_px = model.decode_boxes(distances, points)  # (B, A, 4)
+    probabilities = scores.detach().sigmoid()  # (B, A, C)
+    assignment = assign(probabilities, boxes_px.detach(), points, targets)
+    images, anchors = assignment.positive.nonzero(as_tuple=True)  # (P,), (P,)
+    rows = assignment.box_indices[images, anchors]  # (P,)
+    quality = assignment.quality[images, anchors]  # (P,)
+    wanted = torch.zeros_like(scores)  # (B, A, C)
+    wanted[images, anchors, targets.label_indices[images, rows]] = quality
+    normaliser = wanted.sum().clamp(min=1.0)
+    focus = (probabilities - wanted).square()  # (B, A, C): hard points count most
+    cross_entropy = functional.binary_cross_entropy_with_logits(scores, wanted, reduction="none")  # (B, A, C)
+    score_loss = (cross_entropy * focus).sum() / normaliser
+    if len(images) == 0:
+        nothing = distances.sum() * 0.0
+        return Losses(score_loss, nothing, nothing)
+
+    wanted_boxes = targets.boxes_px[images, rows]  # (P, 4)
+    _, generalised = overlap(boxes_px[images, anchors], wanted_boxes)  # (P,)
+    box_loss = ((1.0 - generalised) * quality).sum() / normaliser
+
+    bins = distances.shape[2] // 4 - 1
+    centres, strides = points.centres_px[anchors], points.strides_px[anchors]  # (P, 2), (P, 1)
+    sides = torch.cat([centres - wanted_boxes[:, :2], wanted_boxes[:, 2:] - centres], dim=-1) / strides  # (P, 4)
+    sides = sides.clamp(0.0, bins - 0.01)
+    lower = sides.floor().long()  # (P, 4)
+    upper_weight = sides - lower  # (P, 4)
+    log_probabilities = distances[images, anchors].reshape(-1, 4, bins + 1).log_softmax(dim=-1)  # (P, 4, bins+1)
+    at_lower = log_probabilities.gather(2, lower[..., None])[..., 0]  # (P, 4)
+    at_upper = log_probabilities.gather(2, lower[..., None] + 1)[..., 0]  # (P, 4)
+    entropy = -(at_lower * (1.0 - upper_weight) + at_upper * upper_weight).mean(dim=-1)  # (P,)
+    return Losses(score_loss, box_loss, (entropy * quality).sum() / normaliser)

@@ -1,0 +1,203 @@
+"""The network: a plain, dense 3x3 ReLU detector, and which size of it each model type trains.
+
+    pixels ─► stem /2 ─► stage 1 /4 ─► stage 2 /8 ─► stage 3 /16 ─► stage 4 /32
+                                          │              │              │          1x1 to the neck's width
+                                          └──◄───────────┴──◄───────────┘          top down, then bottom up
+                                        heads: per level one 3x3, then 1x1 class scores and 1x1 box distributions
+
+No depthwise convolutions and no activation but ReLU: integer inference is fast on exactly this (ADR 0008). A box side is
+the mean of a distribution over `distance_bins + 1` distances in units of the level's stride.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STRIDES = (8, 16, 32)
+SIDE_MULTIPLE_PX = 32  # the coarsest stride: every level's grid divides the input
+INPUT_MEAN = 127.0  # also the letterbox's fill, so that padding is zero
+INPUT_SCALE = 1.0 / 128.0
+SCORE_PRIOR = 0.01  # initial score everywhere: most places hold nothing
+MAX_ASPECT = 2.0  # longer frames waste pixels on images of the other orientation
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Widths and depths.
+
+    Attributes:
+        stem_width: channels after the first convolution.
+        stage_widths: channels of the four stages, at strides 4, 8, 16, 32.
+        stage_depths: convolutions in each stage, the first of which halves the size.
+        neck_width: channels of the neck and the heads.
+        distance_bins: largest distance from a point to a box side, in strides.
+    """
+
+    stem_width: int = 24
+    stage_widths: tuple[int, int, int, int] = (48, 96, 160, 256)
+    stage_depths: tuple[int, int, int, int] = (1, 2, 3, 2)
+    neck_width: int = 64
+    distance_bins: int = 16
+
+
+TINY = NetworkConfig(stem_width=8, stage_widths=(8, 12, 16, 24), stage_depths=(1, 1, 1, 1), neck_width=16)  # for tests
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelType:
+    """What a `model_type` of the API trains: a network and how many pixels it looks at."""
+
+    network: NetworkConfig
+    input_area_px: int
+
+
+ACCURATE = ModelType(NetworkConfig(), 118_000)  # 384 x 288 for 4:3 images
+FAST = ModelType(NetworkConfig(), 80_000)  # 320 x 256 for 4:3 images
+DEFAULT_MODEL_TYPE = "cloud-high-accuracy-1"
+MODEL_TYPES = {
+    "cloud-high-accuracy-1": ACCURATE,
+    "mobile-high-accuracy-1": ACCURATE,
+    "cloud-low-latency-1": FAST,
+    "mobile-versatile-1": FAST,
+    "mobile-low-latency-1": FAST,
+}
+
+
+def choose_input_hw(area_px: int, sizes_hw: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Frame with about `area_px` pixels whose aspect is the median aspect of the images; sides are multiples of 32."""
+    aspects = sorted(width / height for height, width in sizes_hw) or [1.0]
+    aspect = min(MAX_ASPECT, max(1 / MAX_ASPECT, aspects[len(aspects) // 2]))
+    sides = range(SIDE_MULTIPLE_PX, 2 * math.isqrt(area_px) + SIDE_MULTIPLE_PX, SIDE_MULTIPLE_PX)
+
+    def misfit(frame_hw: tuple[int, int]) -> float:
+        height, width = frame_hw
+        return abs(math.log(height * width / area_px)) + abs(math.log(width / height / aspect))
+
+    return min(((height, width) for height in sides for width in sides), key=misfit)
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch normalisation, ReLU; adds its input where the shapes allow it."""
+
+    def __init__(self, in_width: int, out_width: int, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_width, out_width, kernel, stride, kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(out_width, eps=1e-3, momentum=0.1)
+        self.residual = in_width == out_width and stride == 1 and kernel == 3
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+        if self.residual:
+            nn.init.constant_(self.norm.weight, 0.5)  # keeps the sum's variance near the input's
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.conv(x))  # (B, out, H/stride, W/stride)
+        return functional.relu(y + x if self.residual else y)
+
+
+class Head(nn.Module):
+    """One level's outputs: class logits and box distance logits at every point."""
+
+    def __init__(self, width: int, label_count: int, distance_bins: int) -> None:
+        super().__init__()
+        self.shared = ConvBlock(width, width)
+        self.scores = nn.Conv2d(width, label_count, 1)
+        self.distances = nn.Conv2d(width, 4 * (distance_bins + 1), 1)
+        nn.init.normal_(self.scores.weight, 0.0, 0.01)
+        nn.init.constant_(self.scores.bias, math.log(SCORE_PRIOR / (1 - SCORE_PRIOR)))  # type: ignore[arg-type]
+        nn.init.normal_(self.distances.weight, 0.0, 0.01)
+        nn.init.constant_(self.distances.bias, 1.0)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.shared(x)  # (B, neck, h, w)
+        scores = self.scores(x).flatten(2).transpose(1, 2)  # (B, h*w, C)
+        distances = self.distances(x).flatten(2).transpose(1, 2)  # (B, h*w, 4*(bins+1))
+        return scores, distances
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """Where the network looks.
+
+    Attributes:
+        centres_px: (A, 2) float32, x and y in input pixels.
+        strides_px: (A, 1) float32.
+    """
+
+    centres_px: Tensor
+    strides_px: Tensor
+
+
+def points_for(input_hw: tuple[int, int]) -> Points:
+    """Cell centres of every level, in the order of the network's outputs."""
+    centres, strides = [], []
+    for stride in STRIDES:
+        rows = torch.arange(input_hw[0] // stride, dtype=torch.float32) + 0.5
+        columns = torch.arange(input_hw[1] // stride, dtype=torch.float32) + 0.5
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        centres.append(torch.stack([x, y], dim=-1).reshape(-1, 2) * stride)  # (h*w, 2)
+        strides.append(torch.full((len(rows) * len(columns), 1), float(stride)))  # (h*w, 1)
+    return Points(torch.cat(centres), torch.cat(strides))
+
+
+def decode_boxes(distances: Tensor, points: Points) -> Tensor:
+    """Distance logits (B, A, 4*(bins+1)) to boxes (B, A, 4), xyxy in input pixels."""
+    batch, anchors, width = distances.shape
+    bins = torch.arange(width // 4, dtype=distances.dtype)  # (bins+1,)
+    probabilities = distances.reshape(batch, anchors, 4, -1).softmax(dim=-1)  # (B, A, 4, bins+1)
+    sides = (probabilities * bins).sum(dim=-1) * points.strides_px  # (B, A, 4) left, top, right, bottom
+    centres = points.centres_px
+    return torch.cat([centres - sides[..., :2], centres + sides[..., 2:]], dim=-1)  # (B, A, 4)
+
+
+class Network(nn.Module):
+    """The detector. `forward` gives training's logits, `predict` what the exported graph gives."""
+
+    def __init__(self, config: NetworkConfig, label_count: int) -> None:
+        super().__init__()
+        self.config = config
+        self.label_count = label_count
+        self.stem = ConvBlock(3, config.stem_width, stride=2)
+        widths = (config.stem_width, *config.stage_widths)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                ConvBlock(widths[index], widths[index + 1], stride=2),
+                *(ConvBlock(widths[index + 1], widths[index + 1]) for _ in range(depth - 1)),
+            )
+            for index, depth in enumerate(config.stage_depths)
+        )
+        neck = config.neck_width
+        self.lateral = nn.ModuleList(ConvBlock(width, neck, kernel=1) for width in config.stage_widths[1:])
+        self.top_down = nn.ModuleList(ConvBlock(neck, neck) for _ in range(2))
+        self.bottom_up = nn.ModuleList(ConvBlock(neck, neck, stride=2) for _ in range(2))
+        self.heads = nn.ModuleList(Head(neck, label_count, config.distance_bins) for _ in STRIDES)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels (B, H, W, 3) uint8 to class logits (B, A, C) and distance logits (B, A, 4*(bins+1))."""
+        x = (pixels.permute(0, 3, 1, 2).float() - INPUT_MEAN) * INPUT_SCALE  # (B, 3, H, W), channels last in memory
+        x = self.stem(x)  # (B, stem, H/2, W/2)
+        levels = []
+        for index, stage in enumerate(self.stages):
+            x = stage(x)  # (B, width, H/4 … H/32, …)
+            if index:
+                levels.append(self.lateral[index - 1](x))  # (B, neck, H/8 … H/32, …)
+        fine, middle, coarse = levels
+        middle = self.top_down[0](middle + functional.interpolate(coarse, scale_factor=2.0))  # (B, neck, H/16, W/16)
+        fine = self.top_down[1](fine + functional.interpolate(middle, scale_factor=2.0))  # (B, neck, H/8, W/8)
+        middle = middle + self.bottom_up[0](fine)  # (B, neck, H/16, W/16)
+        coarse = coarse + self.bottom_up[1](middle)  # (B, neck, H/32, W/32)
+        outputs = [head(level) for head, level in zip(self.heads, (fine, middle, coarse), strict=True)]
+        scores = torch.cat([one for one, _ in outputs], dim=1)  # (B, A, C)
+        distances = torch.cat([one for _, one in outputs], dim=1)  # (B, A, 4*(bins+1))
+        return scores, distances
+
+    @torch.inference_mode()
+    def predict(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels (B, H, W, 3) uint8 to boxes (B, A, 4) in input pixels and scores (B, A, C); eval mode expected."""
+        scores, distances = self(pixels)
+        boxes_px = decode_boxes(distances, points_for((pixels.shape[1], pixels.shape[2])))  # (B, A, 4)
+        return boxes_px, scores.sigmoid()

@@ -1,0 +1,134 @@
+"""How long to train and what each step looks like: numbers, no tensors.
+
+    planned_steps(images)          from the data alone, so that equal jobs end with equal weights
+    Schedule.progress(step, now)   0 to 1; learning rate, input size and mosaic follow it
+
+When the budget is too short for the planned steps, the schedule is bound to the clock: progress then follows time, so
+that the learning rate always comes down in time. Binding happens at most once and is kept in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from boxwright.detector import augment, model
+
+EPOCHS = 120  # up to `FULL_EPOCHS_IMAGES`; more images need fewer passes
+FULL_EPOCHS_IMAGES = 1000
+MIN_STEPS = 1500  # twenty images still need this many to learn boxes at all
+CALIBRATION_STEPS = 24  # the first steps are slow, the later ones tell the speed
+WARM_UP_STEPS = 60
+FINAL_RATE = 0.02  # of the peak learning rate
+COARSE_UNTIL = 0.45  # low resolution up to here
+MOSAIC_UNTIL = 0.7
+COARSE_SCALE = 2 / 3
+CHECK_EVERY = 0.05  # validation, from `CHECK_FROM` on
+CHECK_FROM = 0.5
+PATIENCE_CHECKS = 4
+PATIENCE_FROM = 0.7
+MIN_GAIN = 0.002  # of mean average precision
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Hyper-parameters. The defaults are what users get; jobs may override them for tests and experiments."""
+
+    batch_size: int = 8
+    peak_rate: float = 2e-3
+    weight_decay: float = 0.05
+    ema_decay: float = 0.998
+    clip_norm: float = 10.0
+    mosaic: float = 0.4
+    steps: int = 0  # 0: planned from the data
+    input_area_px: int = 0  # 0: by model type
+    network: str = ""  # "tiny" or by model type
+    checkpoint_every_s: float = 25.0
+
+    @classmethod
+    def from_job(cls, overrides: dict[str, Any]) -> Recipe:
+        """Defaults with overrides by field name.
+
+        Raises:
+            TypeError: an unknown field.
+        """
+        return dataclasses.replace(cls(), **overrides)
+
+
+def planned_steps(images: int, batch_size: int) -> int:
+    """Steps of a training that no clock cuts short."""
+    full = min(images, FULL_EPOCHS_IMAGES)
+    growth = math.sqrt(max(1.0, images / FULL_EPOCHS_IMAGES))  # four times the images: twice the steps
+    return max(MIN_STEPS, round(EPOCHS * full * growth / batch_size))
+
+
+def coarse_hw(input_hw: tuple[int, int]) -> tuple[int, int]:
+    """Input of the first phase: two thirds of each side, a multiple of 32."""
+    multiple = model.SIDE_MULTIPLE_PX
+    height, width = (max(multiple, round(side * COARSE_SCALE / multiple) * multiple) for side in input_hw)
+    return height, width
+
+
+@dataclasses.dataclass
+class Schedule:
+    """Progress of one training.
+
+    Attributes:
+        steps: planned.
+        input_hw: full network input in pixels.
+        bound_at: (progress, elapsed_s) where the clock took over, None while the steps decide.
+        train_until_s: elapsed time at which training ends at the latest.
+    """
+
+    steps: int
+    input_hw: tuple[int, int]
+    train_until_s: float
+    mosaic: float
+    bound_at: tuple[float, float] | None = None
+
+    def progress(self, step: int, elapsed_s: float) -> float:
+        """Fraction done before this step, in [0, 1]."""
+        by_steps = step / self.steps
+        if self.bound_at is None:
+            return min(1.0, by_steps)
+        start, start_s = self.bound_at
+        if elapsed_s <= start_s:
+            return min(1.0, max(start, by_steps))
+        left_s = self.train_until_s - start_s
+        by_time = start + (1.0 - start) * (elapsed_s - start_s) / left_s if left_s > 0 else 1.0
+        return min(1.0, max(by_time, by_steps))
+
+    def bind_to_clock(self, step: int, elapsed_s: float) -> None:
+        """From here on progress follows time."""
+        self.bound_at = (self.progress(step, elapsed_s), elapsed_s)
+
+    def remaining_s(self, step: int, coarse_step_s: float) -> float:
+        """Time that the planned rest takes, given what a low-resolution step takes."""
+        fine_step_s = coarse_step_s * self._area_ratio()
+        coarse_left = max(0.0, self.steps * COARSE_UNTIL - step)
+        return coarse_left * coarse_step_s + (self.steps - step - coarse_left) * fine_step_s
+
+    def _area_ratio(self) -> float:
+        coarse_height, coarse_width = coarse_hw(self.input_hw)
+        return (self.input_hw[0] * self.input_hw[1]) / (coarse_height * coarse_width)
+
+    def view(self, progress: float) -> augment.View:
+        """What a step at this progress looks at."""
+        size_hw = coarse_hw(self.input_hw) if progress < COARSE_UNTIL else self.input_hw
+        return augment.View(size_hw, self.mosaic if progress < MOSAIC_UNTIL else 0.0)
+
+
+def rate(progress: float, step: int) -> float:
+    """Learning rate relative to its peak: linear warm-up, then half a cosine."""
+    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+    return warm_up * (FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * progress)))
+
+
+def has_converged(checks: list[tuple[float, float]]) -> bool:
+    """Whether the last `PATIENCE_CHECKS` validations brought nothing; checks are (progress, score) in order."""
+    if len(checks) <= PATIENCE_CHECKS or checks[-1][0] < PATIENCE_FROM:
+        return False
+    before = max(score for _, score in checks[:-PATIENCE_CHECKS])
+    recent = max(score for _, score in checks[-PATIENCE_CHECKS:])
+    return recent < before + MIN_GAIN

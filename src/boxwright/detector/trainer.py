@@ -1,0 +1,291 @@
+"""The optimisation loop: steps, moving average, validation checks, checkpoints.
+
+    Trainer(...).run() -> stop reason        resumes from the job's checkpoint; the result is in `average`
+
+Everything that influences the weights comes from the job's data, seed and thread count, unless the budget is too short for
+the planned steps; then time decides how many there are.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from boxwright import boxes
+from boxwright.detector import augment, checkpoint, evaluate, loss, model, schedule
+from boxwright.prediction import predictor
+
+PROGRESS_EVERY_S = 1.5
+MODEL_CONVERGED = "MODEL_CONVERGED"
+BUDGET_REACHED = "BUDGET_REACHED"
+CHECK_BATCH = 8
+CHECK_SCORE_FLOOR = 0.01
+SPEED_MEMORY = 0.9  # of the running mean of seconds per pixel
+
+
+class Watcher(Protocol):
+    """Who listens to a training."""
+
+    def progress(self, percent: float, stage: str, **details: object) -> None: ...
+
+    def warn(self, message: str) -> None: ...
+
+    def stop_requested(self) -> bool: ...
+
+
+class Stopped(Exception):
+    """The training was asked to stop; its checkpoint is on disk."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationSet:
+    """Letterboxed images with their ground truth, for checks during training."""
+
+    images: Sequence[predictor.Prepared]
+    ground_truth: Sequence[evaluate.GroundTruth]
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a training works with.
+
+    Attributes:
+        folder: where the checkpoint lives.
+        fingerprint: of the job.
+        image_count: training images, for counting epochs.
+        elapsed_s: returns seconds spent so far, over all attempts.
+    """
+
+    folder: pathlib.Path
+    fingerprint: str
+    image_count: int
+    elapsed_s: Callable[[], float]
+
+
+def _optimizer(network: nn.Module, recipe: schedule.Recipe) -> torch.optim.AdamW:
+    """Weight decay on matrices only; biases and normalisation go free."""
+    groups = [
+        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.peak_rate, fused=True)
+
+
+class Trainer:
+    """One training, from a fresh network or from a checkpoint."""
+
+    def __init__(
+        self,
+        network: model.Network,
+        source: augment.BatchSource,
+        plan: schedule.Schedule,
+        recipe: schedule.Recipe,
+        setting: Setting,
+        validation: ValidationSet,
+        watcher: Watcher,
+    ) -> None:
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.network).eval()
+        self.source = source
+        self.plan = plan
+        self.recipe = recipe
+        self.setting = setting
+        self.validation = validation
+        self.watcher = watcher
+        self.optimizer = _optimizer(self.network, recipe)
+        self.step = 0
+        self.checks: list[tuple[float, float]] = []
+        self.validation_map50: float | None = None
+        self.stop_reason = ""
+        self._points: dict[tuple[int, int], model.Points] = {}
+        self._seconds_per_px = 0.0  # running mean over recent steps
+        self._saved_s = setting.elapsed_s()
+        self._reported_s = -math.inf
+
+    def restore(self, state: checkpoint.State) -> None:
+        """Continues where a checkpoint was taken."""
+        self.network.load_state_dict(state.weights)
+        self.average.load_state_dict(state.average)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.step = state.step
+        self.checks = [(float(progress), float(score)) for progress, score in state.checks]
+        bound_at = state.schedule["bound_at"]
+        self.plan.bound_at = None if bound_at is None else (float(bound_at[0]), float(bound_at[1]))
+        self.stop_reason = state.stop_reason
+
+    def save(self) -> None:
+        """Writes a checkpoint."""
+        bound_at = self.plan.bound_at
+        checkpoint.save(
+            self.setting.folder,
+            checkpoint.State(
+                step=self.step,
+                elapsed_s=self.setting.elapsed_s(),
+                weights=self.network.state_dict(),
+                average=self.average.state_dict(),
+                optimizer=self.optimizer.state_dict(),
+                schedule={"bound_at": None if bound_at is None else list(bound_at), "steps": self.plan.steps},
+                checks=self.checks,
+                trained=bool(self.stop_reason),
+                stop_reason=self.stop_reason,
+                fingerprint=self.setting.fingerprint,
+            ),
+        )
+        self._saved_s = self.setting.elapsed_s()
+
+    def run(self) -> str:
+        """Trains until the plan ends, the budget ends, or validation stops improving; returns the stop reason.
+
+        Raises:
+            Stopped: the watcher asked for it.
+            FloatingPointError: a loss is not finite; the last checkpoint is untouched.
+            UnreadableImage: too many images cannot be read.
+        """
+        prefetcher = self._prefetcher()
+        try:
+            while not self.stop_reason:
+                if self.watcher.stop_requested():
+                    self.save()
+                    raise Stopped
+                progress = self.plan.progress(self.step, self.setting.elapsed_s())
+                self.stop_reason = self._reason_to_end(progress)
+                if self.stop_reason:
+                    self.save()
+                    break
+                losses = self._optimise(prefetcher.take(), progress)
+                self._after_step(losses)
+        finally:
+            prefetcher.close()
+        return self.stop_reason
+
+    def _prefetcher(self) -> augment.Prefetcher:
+        def view_of(step: int) -> augment.View:
+            return self.plan.view(self.plan.progress(step, self.setting.elapsed_s()))
+
+        return augment.Prefetcher(self.source, view_of, self.step)
+
+    def _reason_to_end(self, progress: float) -> str:
+        if self.setting.elapsed_s() >= self.plan.train_until_s:
+            return BUDGET_REACHED
+        if progress >= 1.0:
+            return MODEL_CONVERGED if self.plan.bound_at is None else BUDGET_REACHED
+        return MODEL_CONVERGED if schedule.has_converged(self.checks) else ""
+
+    def _optimise(self, batch: augment.Batch, progress: float) -> dict[str, float]:
+        """One step; returns the losses."""
+        started_s = self.setting.elapsed_s()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.peak_rate * schedule.rate(progress, self.step)
+        input_hw = (batch.pixels.shape[1], batch.pixels.shape[2])
+        if input_hw not in self._points:
+            self._points[input_hw] = model.points_for(input_hw)
+        targets = loss.Targets(
+            torch.from_numpy(batch.boxes_px), torch.from_numpy(batch.label_indices), torch.from_numpy(batch.present)
+        )
+        self.network.train()
+        scores, distances = self.network(torch.from_numpy(batch.pixels))
+        losses = loss.detection_loss(scores, distances, self._points[input_hw], targets)
+        values = {
+            "score": losses.score.item(),
+            "box": losses.box.item(),
+            "distribution": losses.distribution.item(),
+            "total": losses.total.item(),
+        }
+        if not all(math.isfinite(value) for value in values.values()):
+            raise FloatingPointError(f"The loss is not finite at step {self.step}: {values}")
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        self._update_average()
+        step_s = (self.setting.elapsed_s() - started_s) / batch.pixels[..., 0].size
+        memory = SPEED_MEMORY if self._seconds_per_px and self.step > schedule.CALIBRATION_STEPS // 2 else 0.0
+        self._seconds_per_px = memory * self._seconds_per_px + (1 - memory) * step_s
+        return values
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
+        averaged, current = self.average.state_dict(), self.network.state_dict()
+        floating = [name for name, tensor in averaged.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([averaged[name] for name in floating], [current[name] for name in floating], 1.0 - decay)
+
+    def _after_step(self, losses: dict[str, float]) -> None:
+        """Validation, the clock, reports and checkpoints, in this order."""
+        elapsed_s = self.setting.elapsed_s()
+        progress = self.plan.progress(self.step, elapsed_s)
+        last_check = self.checks[-1][0] if self.checks else schedule.CHECK_FROM - schedule.CHECK_EVERY
+        if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + schedule.CHECK_EVERY - 1e-9:
+            self._check(progress)
+        if self.plan.bound_at is None and self.step >= schedule.CALIBRATION_STEPS:
+            height, width = schedule.coarse_hw(self.plan.input_hw)
+            coarse_step_s = self._seconds_per_px * height * width * self.recipe.batch_size
+            if elapsed_s + self.plan.remaining_s(self.step, coarse_step_s) > self.plan.train_until_s:
+                self.plan.bind_to_clock(self.step, elapsed_s)
+        if elapsed_s - self._reported_s >= PROGRESS_EVERY_S:
+            self._report(progress, losses)
+        if elapsed_s - self._saved_s >= self.recipe.checkpoint_every_s:
+            self.save()
+
+    def _report(self, progress: float, losses: dict[str, float]) -> None:
+        elapsed_s = self.setting.elapsed_s()
+        self._reported_s = elapsed_s
+        view = self.plan.view(progress)
+        batch_px = view.input_hw[0] * view.input_hw[1] * self.recipe.batch_size
+        step_s = max(1e-6, self._seconds_per_px * batch_px)
+        if self.plan.bound_at is None:
+            height, width = schedule.coarse_hw(self.plan.input_hw)
+            coarse_step_s = self._seconds_per_px * height * width * self.recipe.batch_size
+            left_s, steps = self.plan.remaining_s(self.step, coarse_step_s), self.plan.steps
+        else:
+            left_s = max(0.0, self.plan.train_until_s - elapsed_s)
+            steps = min(self.plan.steps, self.step + round(left_s / step_s))
+        details: dict[str, object] = {
+            "step": self.step,
+            "steps": max(steps, self.step),
+            "epoch": round(self.step * self.recipe.batch_size / self.setting.image_count, 2),
+            "losses": {name: round(value, 4) for name, value in losses.items()},
+            "images_per_s": round(self.recipe.batch_size / step_s, 1),
+            "eta_s": round(left_s, 1),
+        }
+        if self.validation_map50 is not None:
+            details["validation_map50"] = round(self.validation_map50, 4)
+        self.watcher.progress(progress, "training", **details)
+
+    def _check(self, progress: float) -> None:
+        """Validates the moving average."""
+        found: list[boxes.Detections] = []
+        images = self.validation.images
+        for first in range(0, len(images), CHECK_BATCH):
+            if self.watcher.stop_requested():
+                raise Stopped  # without saving: the steps since the last checkpoint are repeated, and so is the check
+            chunk = images[first : first + CHECK_BATCH]
+            pixels = torch.from_numpy(np.concatenate([one.pixels for one in chunk]))  # (B, H, W, 3)
+            boxes_px, scores = self.average.predict(pixels)
+            for row, prepared in enumerate(chunk):
+                found.append(_detections(boxes_px[row].numpy(), scores[row].numpy(), prepared))
+        map50, map50_95 = evaluate.quick_scores(self.network.label_count, self.validation.ground_truth, found)
+        self.validation_map50 = map50
+        self.checks.append((progress, (map50 + map50_95) / 2))
+
+
+def _detections(
+    boxes_px: npt.NDArray[np.float32], scores: npt.NDArray[np.float32], prepared: predictor.Prepared
+) -> boxes.Detections:
+    return predictor.detections_from(
+        predictor.RawOutput(boxes_px, scores),
+        prepared,
+        score_floor=CHECK_SCORE_FLOOR,
+        suppression_iou=0.6,
+        max_detections=evaluate.MAX_BOXES_PER_IMAGE,
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -114,3 +116,11 @@ def test_an_answer_of_the_wrong_type_is_not_passed_on() -> None:
     row = next(row for row in methods.TABLE if row.rpc == "GetModel")
     with pytest.raises(TypeError, match="GetModel answered Dataset instead of Model"):
         row.unwrap(automl_v1.Dataset())
+
+
+def test_every_row_is_documented() -> None:
+    page = (pathlib.Path(__file__).parents[3] / "docs" / "wire.md").read_text(encoding="utf-8")
+    for row in methods.TABLE:
+        for path in row.paths:
+            plain = re.sub(r"\{[\w.]+=([^}]+)\}", r"\1", path).replace("projects/*/locations/*", "P")
+            assert re.search(rf"^\| `{row.rpc}` \| `{row.verb} {re.escape(plain)}[`?]", page, re.MULTILINE), row.rpc

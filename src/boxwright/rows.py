@@ -1,6 +1,6 @@
 """Rows of the CSV files that callers name: streamed, line by line, never held as a whole.
 
-UTF-8 with an optional byte order mark, LF or CRLF, blank lines skipped, cells trimmed, quotes honoured within a line. A
+UTF-8 with an optional byte order mark, LF, CRLF or CR, blank lines skipped, cells trimmed, quotes honoured within a line. A
 quote that is opened and not closed spoils its own line only: no value that we read may hold a line break.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import dataclasses
+import io
 from collections.abc import Iterator
 
 from boxwright import errors, objects
@@ -39,11 +40,11 @@ def read(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[Row]:
     Raises:
         ApiError: NOT_FOUND and the like from the store; INVALID_ARGUMENT if the file is no text.
     """
-    number = 0
-    for text, end_bytes in _lines(stores, uri):
-        number += 1
+    for number, (text, end_bytes) in enumerate(_lines(stores, uri), 1):
         if "\0" in text:
-            raise errors.bad_request(f"{uri}, line {number}: this is not a text file (it has NUL bytes); a CSV is expected.")
+            raise errors.bad_request(
+                f"{uri}, line {number}: this is not a text file (it has NUL bytes); a CSV is expected."
+            )
         if text and not text.isspace():
             cells = [cell.strip() for cell in next(csv.reader([text], skipinitialspace=True))]
             if any(cells):
@@ -52,7 +53,7 @@ def read(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[Row]:
 
 def _lines(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[tuple[str, int]]:
     """Yields (line without its break, bytes read so far)."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
     rest, read_bytes = "", 0
     chunks: Iterator[tuple[bytes, bool]] = _with_end_mark(stores.stream(uri))
     for chunk, is_last in chunks:
@@ -60,14 +61,16 @@ def _lines(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[tuple[str
         try:
             rest += decoder.decode(chunk, final=is_last)
         except UnicodeDecodeError as error:
-            raise errors.bad_request(f"{uri}: this is not a UTF-8 text file ({error.reason}); a CSV is expected.") from error
-        *lines, rest = rest.replace("\r\n", "\n").split("\n")
-        for line in lines:
-            yield line.rstrip("\r"), read_bytes
-        if len(rest) > MAX_LINE_CHARS:
+            raise errors.bad_request(
+                f"{uri}: this is not a UTF-8 text file ({error.reason}); a CSV is expected."
+            ) from error
+        *lines, rest = rest.split("\n")
+        if len(rest) > MAX_LINE_CHARS or any(len(line) > MAX_LINE_CHARS for line in lines):
             raise errors.bad_request(f"{uri}: a line is longer than {MAX_LINE_CHARS} characters; a CSV is expected.")
+        for line in lines:
+            yield line, read_bytes
     if rest:
-        yield rest.rstrip("\r"), read_bytes
+        yield rest, read_bytes
 
 
 def _with_end_mark(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:

@@ -109,7 +109,10 @@ def open_api(service: Running, transport: str = "grpc") -> Iterator[Api]:
             automl = automl_v1.AutoMlClient(transport=AutoMlGrpcTransport(channel=channel))
             prediction = automl_v1.PredictionServiceClient(transport=PredictionServiceGrpcTransport(channel=channel))
         else:
-            options = {"credentials": credentials.AnonymousCredentials(), "client_options": {"api_endpoint": service.url}}
+            options = {
+                "credentials": credentials.AnonymousCredentials(),
+                "client_options": {"api_endpoint": service.url},
+            }
             automl = automl_v1.AutoMlClient(transport="rest", **options)
             prediction = automl_v1.PredictionServiceClient(transport="rest", **options)
         with automl, prediction:

@@ -40,7 +40,9 @@ def draw(seed: int, *, size_hw: tuple[int, int] = (48, 64), file_format: str = "
     return Drawing(target.getvalue(), drawn)
 
 
-def write_images(folder: pathlib.Path, count: int, *, size_hw: tuple[int, int] = (48, 64), first_seed: int = 0) -> list[str]:
+def write_images(
+    folder: pathlib.Path, count: int, *, size_hw: tuple[int, int] = (48, 64), first_seed: int = 0
+) -> list[str]:
     """Writes images named ``0000.jpg`` and on; returns their file names."""
     folder.mkdir(parents=True, exist_ok=True)
     file_names = []

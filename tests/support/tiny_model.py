@@ -55,7 +55,9 @@ class TinyModel:
         with db.write() as connection:
             created_us = database.now_us(connection) - round(age_days * 86_400_000_000)
             models.insert(
-                connection, _model_row(model_id, display_name, created_us), _evaluation_rows(model_id, created_us, evaluation)
+                connection,
+                _model_row(model_id, display_name, created_us),
+                _evaluation_rows(model_id, created_us, evaluation),
             )
         db.close()
         return f"{PARENT}/models/{model_id}"
@@ -88,7 +90,13 @@ def _exported() -> pathlib.Path:
     ]
     draft = root / "draft"
     export.write_draft(
-        draft, network, labels=labels, model_type="mobile-low-latency-1", input_hw=INPUT_HW, score_floor=0.01, provenance={}
+        draft,
+        network,
+        labels=labels,
+        model_type="mobile-low-latency-1",
+        input_hw=INPUT_HW,
+        score_floor=0.01,
+        provenance={},
     )
     opened = predictor.Predictor.open(draft, streams=1)
     ground_truth, found = [], []

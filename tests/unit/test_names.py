@@ -18,7 +18,11 @@ PARSED = [
     (names.LocationName, "projects/example.com:my-p/locations/l", {"project": "example.com:my-p", "location": "l"}),
     (names.LocationName, "projects/233822521623/locations/eu", {"project": "233822521623", "location": "eu"}),
     (names.DatasetName, f"{LOCATION}/datasets/IOD1", {"dataset": "IOD1"}),
-    (names.AnnotationSpecName, f"{LOCATION}/datasets/IOD1/annotationSpecs/38", {"dataset": "IOD1", "annotation_spec": "38"}),
+    (
+        names.AnnotationSpecName,
+        f"{LOCATION}/datasets/IOD1/annotationSpecs/38",
+        {"dataset": "IOD1", "annotation_spec": "38"},
+    ),
     (names.ModelName, f"{LOCATION}/models/IOD4412217016962778756", {"model": "IOD4412217016962778756"}),
     (names.ModelName, f"{LOCATION}/models/-", {"model": "-"}),  # the wildcard
     (names.ModelEvaluationName, f"{LOCATION}/models/m/modelEvaluations/68", {"model": "m", "model_evaluation": "68"}),

@@ -50,7 +50,9 @@ def test_every_state_has_its_moves_and_is_reached_from_the_first():
     assert reached == set(State)
 
 
-@pytest.mark.parametrize("row", [PENDING_ROW, RUNNING_ROW, SUCCEEDED_ROW, FAILED_ROW, CANCELLED_ROW], ids=lambda row: row["state"])
+@pytest.mark.parametrize(
+    "row", [PENDING_ROW, RUNNING_ROW, SUCCEEDED_ROW, FAILED_ROW, CANCELLED_ROW], ids=lambda row: row["state"]
+)
 def test_a_row_of_each_state_is_accepted(db, row):
     with db.write() as connection:
         connection.execute(schema.operations.insert().values(**row))

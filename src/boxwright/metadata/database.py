@@ -105,10 +105,14 @@ class PageKey:
             padded = token.encode() + b"=" * (-len(token) % 4)
             create_time_us, row_id, checksum = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
             key = cls(int(create_time_us), str(row_id))
-        except (ValueError, TypeError, binascii.Error, UnicodeError, RecursionError) as error:
+            if not 0 <= key.create_time_us < 1 << 63:
+                raise ValueError("no time that a row can have")
+        except (ValueError, TypeError, OverflowError, binascii.Error, UnicodeError, RecursionError) as error:
             raise errors.invalid_argument("page_token", "This is not a page token of this service.") from error
         if checksum != zlib.crc32(scope.encode()):
-            raise errors.invalid_argument("page_token", "This page token belongs to a list with another parent or filter.")
+            raise errors.invalid_argument(
+                "page_token", "This page token belongs to a list with another parent or filter."
+            )
         return key
 
 

@@ -1,0 +1,201 @@
+"""Rules for request fields: what passes, what does not, and that the field is named."""
+
+from __future__ import annotations
+
+import pytest
+from google.rpc import code_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boxwright import errors, names
+from boxwright.services import validation
+
+PARAMS = [
+    ({}, (0.5, 100)),  # nothing: the documented defaults
+    ({"score_threshold": "0.0"}, (0.0, 100)),  # as on the founding page
+    ({"score_threshold": "0"}, (0.0, 100)),
+    ({"score_threshold": "1.0"}, (1.0, 100)),
+    ({"score_threshold": " 0.8 "}, (0.8, 100)),
+    ({"score_threshold": ".5"}, (0.5, 100)),
+    ({"score_threshold": "5e-1"}, (0.5, 100)),
+    ({"score-threshold": "0.8"}, (0.8, 100)),
+    ({"scoreThreshold": "0.8"}, (0.8, 100)),
+    ({"max_bounding_box_count": "1"}, (0.5, 1)),
+    ({"max_bounding_box_count": "500"}, (0.5, 500)),
+    ({"maxBoundingBoxCount": "7"}, (0.5, 7)),
+    ({"score_threshold": "0.25", "max_bounding_box_count": "7"}, (0.25, 7)),
+    ({"feature_importance": "true"}, (0.5, 100)),  # another problem type's parameter
+]
+
+
+@pytest.mark.parametrize(("params", "expected"), PARAMS)
+def test_prediction_params_are_read_in_every_spelling(params, expected):
+    assert validation.prediction_params(params) == expected
+
+
+BAD_PARAMS = [
+    ("score_threshold", "abc"),
+    ("score_threshold", ""),
+    ("score_threshold", "1.5"),
+    ("score_threshold", "-0.1"),
+    ("score_threshold", "nan"),
+    ("score_threshold", "inf"),
+    ("score_threshold", "-inf"),
+    ("score_threshold", "0,5"),
+    ("score_threshold", "50%"),
+    ("score_threshold", "0x1"),
+    ("score-threshold", "abc"),
+    ("scoreThreshold", "abc"),
+    ("max_bounding_box_count", "0"),
+    ("max_bounding_box_count", "501"),
+    ("max_bounding_box_count", "-1"),
+    ("max_bounding_box_count", "1.5"),
+    ("max_bounding_box_count", "many"),
+    ("max_bounding_box_count", ""),
+    ("max_bounding_box_count", "9" * 5000),
+    ("score_threshold", "0" * 25_001),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), BAD_PARAMS)
+def test_a_bad_param_is_refused_with_its_key_and_its_range(key, value):
+    with pytest.raises(errors.ApiError) as raised:
+        validation.prediction_params({key: value})
+    assert raised.value.code == code_pb2.INVALID_ARGUMENT
+    assert f"Field: params.{key};" in raised.value.message
+    assert len(raised.value.message) < 400
+
+
+@given(st.dictionaries(st.sampled_from(["score_threshold", "max_bounding_box_count"]), st.text(max_size=12)))
+def test_no_param_does_more_than_raise_an_api_error(params):
+    try:
+        threshold, count = validation.prediction_params(params)
+    except errors.ApiError as error:
+        assert error.code == code_pb2.INVALID_ARGUMENT
+    else:
+        assert 0 <= threshold <= 1
+        assert 1 <= count <= 500
+
+
+ALLOWED = [
+    (validation.display_name, "salads_1"),
+    (validation.display_name, "1"),
+    (validation.display_name, "x" * 32),
+    (validation.description, ""),
+    (validation.description, "x" * 25_000),
+    (validation.labels, {}),
+    (validation.labels, {"team": ""}),
+    (validation.labels, {"a-b_1": "v-1_"}),
+    (validation.labels, {"größe": "übel"}),
+    (validation.labels, {"k" * 64: "v" * 64}),
+    (validation.labels, {f"k{number}": "" for number in range(64)}),
+    (validation.input_uris, ["gs://b/in.csv"]),
+    (validation.input_uris, ["gs://b/in.csv", "gs://c/d/in2.csv"]),
+    (validation.output_uri_prefix, "gs://b"),
+    (validation.output_uri_prefix, "gs://b/"),
+    (validation.output_uri_prefix, "gs://b/dir"),
+    (validation.output_uri_prefix, "gs://b/dir/"),
+]
+
+
+@pytest.mark.parametrize(("rule", "value"), ALLOWED)
+def test_a_good_field_passes(rule, value):
+    rule(value, "field")
+
+
+REFUSED = [
+    (validation.display_name, "", "Required field not set"),
+    (validation.display_name, "x" * 33, "at most 32"),
+    (validation.display_name, "a b", "an ASCII letter"),
+    (validation.display_name, "a-b", "an ASCII letter"),
+    (validation.display_name, "ä", "an ASCII letter"),
+    (validation.display_name, "a\n", "an ASCII letter"),
+    (validation.description, "x" * 25_001, "25001 characters; the limit is 25000"),
+    (validation.labels, {"Team": ""}, "'Team'"),
+    (validation.labels, {"1a": ""}, "'1a'"),
+    (validation.labels, {"": ""}, "''"),
+    (validation.labels, {"k" * 65: ""}, "at most 64"),
+    (validation.labels, {"k": "V"}, "label 'k'"),
+    (validation.labels, {"k": "v" * 65}, "label 'k'"),
+    (validation.labels, {"k": "a b"}, "label 'k'"),
+    (validation.labels, {f"k{number}": "" for number in range(65)}, "65 labels; the limit is 64"),
+    (validation.input_uris, [], "Required field not set"),
+    (validation.input_uris, ["gs://b/in.csv", "in.csv"], "'in.csv'"),
+    (validation.input_uris, ["gs://b/"], "'gs://b/' is not the full gs:// path"),
+    (validation.input_uris, ["gs://b"], "'gs://b'"),
+    (validation.input_uris, ["gs://b/../x.csv"], "'gs://b/../x.csv'"),
+    (validation.input_uris, ["state://boxwright/x"], "'state://boxwright/x'"),
+    (validation.input_uris, ["gs://b/" + "x" * 2000], "longer than 2000"),
+    (validation.output_uri_prefix, "", "Required field not set"),
+    (validation.output_uri_prefix, "out", "'out'"),
+    (validation.output_uri_prefix, "gs://b/../out", "'gs://b/../out'"),
+    (validation.output_uri_prefix, "state://boxwright/x", "'state://boxwright/x'"),
+    (validation.output_uri_prefix, "file:///tmp", "'file:///tmp'"),
+]
+
+
+@pytest.mark.parametrize(("rule", "value", "reason"), REFUSED)
+def test_a_bad_field_is_refused_by_name_with_the_reason(rule, value, reason):
+    with pytest.raises(errors.ApiError) as raised:
+        rule(value, "some.field")
+    assert raised.value.code == code_pb2.INVALID_ARGUMENT
+    assert "Field: some.field; Message: " in raised.value.message
+    assert reason in raised.value.message
+
+
+def test_a_models_display_name_starts_with_a_letter():
+    validation.display_name("m1", "f", starts_with_letter=True)
+    for text in ("1m", "_m"):
+        with pytest.raises(errors.ApiError, match="must start with a letter"):
+            validation.display_name(text, "f", starts_with_letter=True)
+
+
+def test_a_page_size_has_a_default_and_a_cap():
+    assert validation.page_size(0) == 100
+    assert validation.page_size(0, default=50) == 50
+    assert validation.page_size(7) == 7
+    assert validation.page_size(2**31 - 1) == 1000
+    with pytest.raises(errors.ApiError, match="page_size; Message: -1 is negative"):
+        validation.page_size(-1)
+
+
+BUDGETS = [
+    ("cloud-high-accuracy-1", 0, 216_000),
+    ("cloud-low-latency-1", 20_000, 20_000),
+    ("cloud-high-accuracy-1", 900_000, 900_000),
+    ("mobile-low-latency-1", 0, 24_000),
+    ("mobile-versatile-1", 1_000, 1_000),
+    ("mobile-high-accuracy-1", 100_000, 100_000),
+]
+
+
+@pytest.mark.parametrize(("kind", "requested", "budget"), BUDGETS)
+def test_a_budget_inside_its_models_range_is_taken(kind, requested, budget):
+    assert validation.train_budget(requested, kind, "f") == budget
+
+
+@pytest.mark.parametrize(("kind", "requested"), [
+    ("cloud-high-accuracy-1", 19_999),
+    ("cloud-high-accuracy-1", 900_001),
+    ("mobile-versatile-1", 999),
+    ("mobile-versatile-1", 100_001),
+    ("mobile-versatile-1", -1),
+])  # fmt: skip
+def test_a_budget_outside_its_models_range_is_refused_with_the_range(kind, requested):
+    with pytest.raises(errors.ApiError, match=f"{requested} is outside the range of {kind}: "):
+        validation.train_budget(requested, kind, "f")
+
+
+def test_model_types_are_taken_in_either_spelling():
+    assert validation.model_type("", "f") == "cloud-high-accuracy-1"
+    assert validation.model_type("mobile_versatile_1", "f") == validation.model_type("mobile-versatile-1", "f")
+    with pytest.raises(errors.ApiError, match="Unknown model type 'huge'; allowed: cloud-high-accuracy-1"):
+        validation.model_type("huge", "f")
+
+
+def test_a_location_that_is_not_served_is_refused_with_those_that_are():
+    validation.location(names.LocationName("p", "us-central1"), ["us-central1"], "parent")
+    with pytest.raises(
+        errors.ApiError, match="parent; Message: Location 'eu' is not served here; allowed: us-central1"
+    ):
+        validation.location(names.LocationName("p", "eu"), ["us-central1"], "parent")

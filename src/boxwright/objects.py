@@ -181,9 +181,10 @@ class Stores:
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a local folder: files still under their staging name."""
         folder = self._path(directory)
+        self._check_inside(directory, folder)
         if folder.is_dir():
             for path in folder.iterdir():
-                if _STAGING.search(path.name):
+                if _STAGING.search(path.name) and not path.is_dir():
                     path.unlink(missing_ok=True)
 
     def check_bucket(self, uri: ObjectUri) -> None:
@@ -200,7 +201,7 @@ class Stores:
             if not folder.is_dir() or folder.resolve() != folder:
                 raise ObjectNotFound(
                     code_pb2.NOT_FOUND,
-                    f"{uri} does not exist: there is no bucket '{uri.bucket}' (a folder of that name below the buckets folder).",
+                    f"{uri} does not exist: there is no bucket '{uri.bucket}', a folder below the buckets folder.",
                 )
             self._open[key] = LocalStore(folder)
         return self._open[key]

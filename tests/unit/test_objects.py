@@ -289,8 +289,9 @@ def test_leftovers_of_killed_writers_are_swept_and_nothing_else(bucket, stores):
     kept = ["image_object_detection_1.jsonl", "errors_1.jsonl", "a#b", "#1.jsonl"]
     for name in [*kept, "image_object_detection_2.jsonl#1", "errors_1.jsonl#23"]:
         (folder / name).write_bytes(b"x")
+    (folder / "folder#1").mkdir()
     stores.sweep_unfinished(parse("gs://b/out"))
-    assert sorted(path.name for path in folder.iterdir()) == sorted(kept)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*kept, "folder#1"])
     stores.sweep_unfinished(parse("gs://b/not/there"))
 
 

@@ -1,0 +1,134 @@
+"""The sink: a shard exists or it does not, errors are gathered in order, and doing it again changes nothing."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+from google.rpc import status_pb2
+from tests.support.batch_jobs import Bench, in_order
+
+from boxwright import errors
+from boxwright.prediction import sink as sink_module
+from boxwright.prediction.sink import Sink
+
+
+@pytest.fixture
+def bench(tmp_path: pathlib.Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def sink(bench: Bench) -> Sink:
+    return Sink(bench.job(), bench.stores)
+
+
+def _commit(sink: Sink, shard: int, good: int, bad: int):
+    lines = [b'{"ID":"%d-%d"}\n' % (shard, number) for number in range(good)]
+    error_lines = [b'{"ID":"%d-e%d"}\n' % (shard, number) for number in range(bad)]
+    failures = [status_pb2.Status(code=5, message=f"{shard}-e{number}") for number in range(bad)]
+    return sink.commit(shard, lines, error_lines, failures, 100 * shard)
+
+
+def test_nothing_is_committed_at_first_and_nothing_is_gathered(bench, sink):
+    assert sink.committed(1) is None
+    assert sink.gather_errors(0) == 0
+    assert bench.output() == {}
+
+
+def test_a_committed_shard_is_found_again_with_its_report(bench, sink):
+    report = _commit(sink, 1, 3, 2)
+    assert (report.shard, report.predicted, report.failed, report.read_bytes) == (1, 3, 2, 100)
+    assert Sink(bench.job(), bench.stores).committed(1) == report
+    assert sink.committed(2) is None
+    assert list(bench.output()) == ["image_object_detection_1.jsonl"]
+
+
+def test_a_shard_whose_images_all_failed_is_an_empty_file(bench, sink):
+    _commit(sink, 1, 0, 2)
+    assert bench.output() == {"image_object_detection_1.jsonl": b""}
+    assert sink.committed(1) is not None
+
+
+def test_a_report_lists_at_most_twenty_failures(sink):
+    assert len(_commit(sink, 1, 0, 25).failures) == 20
+
+
+def test_committing_again_writes_the_same_bytes_into_the_same_file(bench, sink):
+    first = _commit(sink, 1, 3, 1)
+    before = (bench.bucket / "job/image_object_detection_1.jsonl").stat()
+    assert _commit(sink, 1, 3, 1) == first
+    after = (bench.bucket / "job/image_object_detection_1.jsonl").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_a_shard_that_is_there_is_never_replaced(bench, sink):
+    _commit(sink, 1, 3, 0)
+    _commit(sink, 1, 5, 0)
+    assert bench.output()["image_object_detection_1.jsonl"].count(b"\n") == 3
+
+
+def test_errors_are_gathered_in_input_order_without_holes(bench, sink):
+    for shard, bad in ((3, 1), (1, 2), (2, 0)):  # finished out of order
+        _commit(sink, shard, 1, bad)
+    assert sink.gather_errors(3) == 1
+    assert bench.output()["errors_1.jsonl"] == b'{"ID":"1-e0"}\n{"ID":"1-e1"}\n{"ID":"3-e0"}\n'
+
+
+def test_a_job_without_failures_has_no_errors_file(bench, sink):
+    _commit(sink, 1, 1, 0)
+    assert sink.gather_errors(1) == 0
+    assert list(bench.output()) == ["image_object_detection_1.jsonl"]
+
+
+def test_gathering_again_gives_the_same_bytes(bench, sink):
+    for shard in (1, 2):
+        _commit(sink, shard, 1, 3)
+    sink.gather_errors(2)
+    first = bench.output()
+    assert Sink(bench.job(), bench.stores).gather_errors(2) == 1
+    assert bench.output() == first
+
+
+def test_many_errors_are_spread_over_files_without_splitting_a_line(bench, sink, monkeypatch):
+    monkeypatch.setattr(sink_module, "ERRORS_FILE_BYTES", 60)
+    for shard in range(1, 8):
+        _commit(sink, shard, 0, 3)
+    files = sink.gather_errors(7)
+    output = bench.output()
+    assert files == len([name for name in output if name.startswith("errors_")]) > 1
+    assert in_order(output, "errors").count(b"\n") == 21
+    assert all(content.endswith(b"}\n") for name, content in output.items() if name.startswith("errors_"))
+
+
+def test_preparing_sweeps_what_a_killed_writer_left_and_keeps_whole_shards(bench, sink):
+    _commit(sink, 1, 1, 0)
+    (bench.bucket / "job" / "image_object_detection_2.jsonl#1").write_bytes(b'{"ID"')
+    sink.prepare()
+    assert list(bench.output()) == ["image_object_detection_1.jsonl"]
+
+
+def test_preparing_without_the_bucket_names_it(bench):
+    (bench.bucket / "x").write_bytes(b"")
+    job = bench.job()
+    object.__setattr__(job, "output_directory", "gs://nowhere/out")
+    with pytest.raises(errors.ApiError, match="nowhere"):
+        Sink(job, bench.stores).prepare()
+
+
+def test_an_output_folder_that_leads_out_of_its_bucket_is_never_written(bench, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (bench.bucket / "job").symlink_to(tmp_path / "outside")
+    with pytest.raises(errors.ApiError, match="leads out of its bucket"):
+        _commit(Sink(bench.job(), bench.stores), 1, 1, 1)
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_preparing_never_deletes_outside_the_bucket(bench, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "notes#1").write_bytes(b"mine")
+    (bench.bucket / "job").symlink_to(outside)
+    with pytest.raises(errors.ApiError, match="leads out of its bucket"):
+        Sink(bench.job(), bench.stores).prepare()
+    assert (outside / "notes#1").read_bytes() == b"mine"

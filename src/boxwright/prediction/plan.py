@@ -15,6 +15,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
 from google.rpc import code_pb2, status_pb2
 
@@ -56,6 +57,7 @@ class Plan:
         self._job = job
         self._stores = stores
         self._scratch = objects.ObjectUri.parse(job.scratch)
+        self._shard_images = job.shard_images
         self.rows_read = 0
         self.rows_failed = 0
         self.duplicates = 0
@@ -95,7 +97,7 @@ class Plan:
     def _freeze_identities(self, lists: list[objects.ObjectUri]) -> None:
         infos = [self._stores.head(uri) for uri in lists]
         self.total_bytes = sum(info.size_bytes for info in infos)
-        header = {
+        header: dict[str, Any] = {
             "version": PLAN_VERSION,
             "shard_images": self._job.shard_images,
             "lists": [[str(info.uri), info.size_bytes, info.e_tag] for info in infos],
@@ -103,6 +105,7 @@ class Plan:
         uri = self._scratch.child("plan/header.json")
         if not self._stores.put_once(uri, json.dumps(header).encode()):
             first = json.loads(self._stores.get(uri))
+            self._shard_images = first["shard_images"]  # a setting may have changed since; the plan does not
             for (list_uri, *identity), (_, *identity_now) in zip(first["lists"], header["lists"], strict=True):
                 if identity != identity_now:
                     raise _changed(list_uri)
@@ -123,7 +126,7 @@ class Plan:
                         self.duplicates += 1
                     if self.rows_read % JUDGED_FROM_ROW == 0:
                         self._judge()
-                    if len(items) == self._job.shard_images:
+                    if len(items) == self._shard_images:
                         yield self._freeze(Segment(shard, items, read_bytes))
                         shard, items = shard + 1, []
                 if self._stores.head(uri) != before:
@@ -169,7 +172,9 @@ class _Seen:
     """The ids met so far, as 16-byte digests in a temporary database that spills to disk."""
 
     def __init__(self) -> None:
-        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a private temporary file
+        self._connection = sqlite3.connect(
+            "", isolation_level=None, check_same_thread=False
+        )  # a private temporary file
         self._connection.execute("PRAGMA cache_size=-32768")  # 32 MiB in memory, the rest on disk
         self._connection.execute("PRAGMA journal_mode=OFF")
         self._connection.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")

@@ -141,7 +141,9 @@ class BatchSource:
         if rng.random() < 0.5:
             pixels = pixels.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             width = float(view.input_hw[1])
-            boxes_px = np.stack([width - boxes_px[:, 2], boxes_px[:, 1], width - boxes_px[:, 0], boxes_px[:, 3]], axis=1)
+            boxes_px = np.stack(
+                [width - boxes_px[:, 2], boxes_px[:, 1], width - boxes_px[:, 0], boxes_px[:, 3]], axis=1
+            )
         gains = rng.uniform(*CHANNEL_GAIN_RANGE, 3) * rng.uniform(*GAIN_RANGE)
         levels = np.arange(256)[None] * gains[:, None] + rng.uniform(*OFFSET_RANGE)  # (3, 256)
         table = np.clip(levels, 0, 255).astype(np.uint8).reshape(-1).tolist()

@@ -1,7 +1,7 @@
 """Training state on disk: written whole or not at all, read without executing anything.
 
-    save(folder, state)      temporary file, fsync, rename
-    load(folder) -> state    None when there is none; a damaged file counts as none and is reported by the caller
+save(folder, state)      temporary file, fsync, rename
+load(folder) -> state    None when there is none; a damaged file counts as none and is reported by the caller
 """
 
 from __future__ import annotations

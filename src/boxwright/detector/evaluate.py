@@ -59,7 +59,7 @@ class LabelCurve:
     image_count: int
 
 
-def match_boxes(iou: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def match_boxes(iou: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     """Greedy matching at every threshold of the grid.
 
     Args:

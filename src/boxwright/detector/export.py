@@ -50,7 +50,9 @@ class _Graph:
 
     def node(self, operation: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         output = output or f"n{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operation, list(inputs), [output], name=f"op{len(self.nodes)}", **attributes))
+        self.nodes.append(
+            helper.make_node(operation, list(inputs), [output], name=f"op{len(self.nodes)}", **attributes)
+        )
         return output
 
     def convolution(self, x: str, weight: Array, bias: Array, stride: int) -> str:

@@ -1,7 +1,7 @@
 """A training job on disk: job.json beside examples.jsonl. Light: imports no tensor library.
 
-    {"labels": [{"display_name", "annotation_spec_id"}], "model_type": str, "budget_s": float, "seed": int,
-     "threads": int, "cache_bytes": int, "stores": {…}, "score_floor": float?, "recipe": {…}?}
+{"labels": [{"display_name", "annotation_spec_id"}], "model_type": str, "budget_s": float, "seed": int,
+ "threads": int, "cache_bytes": int, "stores": {…}, "score_floor": float?, "recipe": {…}?}
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the network is asked to do: which points answer for which box, and how wrong they are.
 
-    assign(...) -> Assignment         task-aligned: the best points of every box by score and overlap together
-    detection_loss(...) -> Losses     quality focal loss, GIoU, distribution focal loss
+assign(...) -> Assignment         task-aligned: the best points of every box by score and overlap together
+detection_loss(...) -> Losses     quality focal loss, GIoU, distribution focal loss
 """
 
 from __future__ import annotations
@@ -103,16 +103,18 @@ def assign(scores: Tensor, boxes_px: Tensor, points: model.Points, targets: Targ
 
     values, best = alignment.topk(min(POSITIVES_PER_BOX, alignment.shape[2]), dim=-1)  # (B, G, K)
     chosen = torch.zeros_like(inside).scatter_(2, best, values > 1e-9) & inside  # (B, G, A)
+    claim = iou.clone()  # (B, G, A): who gets a contested point
     empty = ~chosen.any(dim=-1) & targets.present  # (B, G): no point inside, or none overlapping yet
     if bool(empty.any()):
         images, rows = empty.nonzero(as_tuple=True)  # (E,), (E,)
         middles = (targets.boxes_px[images, rows, :2] + targets.boxes_px[images, rows, 2:]) / 2  # (E, 2)
         nearest = (points.centres_px[None] - middles[:, None]).square().sum(dim=-1).argmin(dim=1)  # (E,)
         chosen[images, rows, nearest] = True
+        claim[images, rows, nearest] = 2.0  # above any IoU: this box has no other point
         iou[images, rows, nearest] = iou[images, rows, nearest].clamp(min=MINIMUM_QUALITY)
         alignment[images, rows, nearest] = alignment[images, rows, nearest].clamp(min=1e-6)
 
-    best_box = functional.one_hot((iou * chosen).argmax(dim=1), count).transpose(1, 2).bool()  # (B, G, A)
+    best_box = functional.one_hot((claim * chosen).argmax(dim=1), count).transpose(1, 2).bool()  # (B, G, A)
     contested = chosen.sum(dim=1, keepdim=True) > 1  # (B, 1, A)
     chosen = torch.where(contested, best_box & chosen, chosen)  # (B, G, A)
     alignment = alignment * chosen

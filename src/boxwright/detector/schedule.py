@@ -18,7 +18,7 @@ from boxwright.detector import augment, model
 EPOCHS = 120  # up to `FULL_EPOCHS_IMAGES`; more images need fewer passes
 FULL_EPOCHS_IMAGES = 1000
 MIN_STEPS = 1500  # twenty images still need this many to learn boxes at all
-CALIBRATION_STEPS = 24  # the first steps are slow, the later ones tell the speed
+CALIBRATION_STEPS = 60  # the first steps are slow, the later ones tell the speed
 WARM_UP_STEPS = 60
 FINAL_RATE = 0.02  # of the peak learning rate
 COARSE_UNTIL = 0.45  # low resolution up to here
@@ -131,4 +131,4 @@ def has_converged(checks: list[tuple[float, float]]) -> bool:
         return False
     before = max(score for _, score in checks[:-PATIENCE_CHECKS])
     recent = max(score for _, score in checks[-PATIENCE_CHECKS:])
-    return recent < before + MIN_GAIN
+    return 0.0 < before and recent < before + MIN_GAIN  # a network that finds nothing yet is not done

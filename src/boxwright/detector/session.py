@@ -222,9 +222,7 @@ def _trainer(
         train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s),
         mosaic=recipe.mosaic,
     )
-    source = augment.BatchSource(
-        splits.train, cache, seed=job.seed, batch_size=recipe.batch_size, warn=watcher.warn
-    )
+    source = augment.BatchSource(splits.train, cache, seed=job.seed, batch_size=recipe.batch_size, warn=watcher.warn)
     setting = trainer.Setting(job.folder, job.fingerprint, len(splits.train), elapsed)
     validation = _validation_set(splits.validation, input_hw, read_bytes)
     return trainer.Trainer(network, source, plan, recipe, setting, validation, _TrainingPart(watcher))

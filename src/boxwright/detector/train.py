@@ -84,7 +84,11 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
     from boxwright.detector import data, session, trainer
     from boxwright.prediction import predictor
 
-    stores = objects.Stores.from_config(job.stores)
+    try:
+        stores = objects.Stores.from_config(job.stores)
+    except (KeyError, TypeError) as error:
+        channel.emit("failed", message=f"The job's stores cannot be opened: {error!r}.")
+        return EXIT_FAILED
 
     def read_bytes(uri: str) -> bytes:
         return stores.get(objects.ObjectUri.parse(uri))

@@ -29,7 +29,7 @@ MODEL_CONVERGED = "MODEL_CONVERGED"
 BUDGET_REACHED = "BUDGET_REACHED"
 CHECK_BATCH = 8
 CHECK_SCORE_FLOOR = 0.01
-SPEED_MEMORY = 0.9  # of the running mean of seconds per pixel
+SPEED_MEMORY = 0.95  # of the running mean of seconds per pixel
 
 
 class Watcher(Protocol):
@@ -161,7 +161,10 @@ class Trainer:
                 if self.stop_reason:
                     self.save()
                     break
-                losses = self._optimise(prefetcher.take(), progress)
+                started_s = self.setting.elapsed_s()
+                batch = prefetcher.take()
+                losses = self._optimise(batch, progress)
+                self._time_step(started_s, batch)
                 self._after_step(losses)
         finally:
             prefetcher.close()
@@ -174,15 +177,14 @@ class Trainer:
         return augment.Prefetcher(self.source, view_of, self.step)
 
     def _reason_to_end(self, progress: float) -> str:
+        if progress >= 1.0:
+            return MODEL_CONVERGED if self.step >= self.plan.steps else BUDGET_REACHED
         if self.setting.elapsed_s() >= self.plan.train_until_s:
             return BUDGET_REACHED
-        if progress >= 1.0:
-            return MODEL_CONVERGED if self.plan.bound_at is None else BUDGET_REACHED
         return MODEL_CONVERGED if schedule.has_converged(self.checks) else ""
 
     def _optimise(self, batch: augment.Batch, progress: float) -> dict[str, float]:
         """One step; returns the losses."""
-        started_s = self.setting.elapsed_s()
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.peak_rate * schedule.rate(progress, self.step)
         input_hw = (batch.pixels.shape[1], batch.pixels.shape[2])
@@ -202,16 +204,19 @@ class Trainer:
         }
         if not all(math.isfinite(value) for value in values.values()):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: {values}")
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses.total.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
         self._update_average()
+        return values
+
+    def _time_step(self, started_s: float, batch: augment.Batch) -> None:
+        """Keeps a running mean of seconds per pixel, waiting for data included."""
         step_s = (self.setting.elapsed_s() - started_s) / batch.pixels[..., 0].size
         memory = SPEED_MEMORY if self._seconds_per_px and self.step > schedule.CALIBRATION_STEPS // 2 else 0.0
         self._seconds_per_px = memory * self._seconds_per_px + (1 - memory) * step_s
-        return values
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -35,7 +35,7 @@ from PIL import (
 # Importing a plugin registers its format; a fixed list keeps rarely tested parsers away from untrusted bytes.
 _PLUGINS = (BmpImagePlugin, GifImagePlugin, IcoImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin,
             TiffImagePlugin, WebPImagePlugin)  # fmt: skip
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "ICO", "WEBP", "TIFF")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "ICO", "WEBP", "TIFF")
 
 DEFAULT_MAX_BYTES = 30 * 1024 * 1024  # the documented limit for one image is 30 MB
 DEFAULT_MAX_PIXELS = 100_000_000  # 300 MB as RGB: room for any camera, refuses bombs
@@ -43,6 +43,7 @@ BACKGROUND_RGB = (255, 255, 255)  # what shows through transparent pixels
 _EXIF_ORIENTATION_TAG = 0x0112
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_ICON_MAGIC = b"\0\0\1\0"
 
 # Pillow's own pixel guard warns through process-wide state; the limits below replace it, checked for every image.
 Image.MAX_IMAGE_PIXELS = None
@@ -190,32 +191,43 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     """Reads the header with Pillow and applies the pixel limit."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         _check_pixels(*_webp_size(data), limits)  # Pillow's reader allocates the canvas while opening
+    elif data[:4] == _ICON_MAGIC:
+        for width, height in _icon_sizes(data):  # Pillow's reader decodes an icon while opening
+            _check_pixels(width, height, limits)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        if data[:3] == _JPEG_MAGIC or data[:8] == _PNG_MAGIC:
-            raise _damaged("JPEG" if data[:3] == _JPEG_MAGIC else "PNG", error) from error
-        accepted = ", ".join(name for name in FORMATS if name != "MPO")
-        raise DecodeError(f"Not an image: the content is none of {accepted}.") from error
+        name = _claimed_format(data)
+        if name:
+            raise _damaged(name, error) from error
+        raise DecodeError(f"Not an image: the content is none of {', '.join(FORMATS)}.") from error
     except _PARSER_ERRORS as error:
-        raise _damaged("image", error) from error
+        raise _damaged(_claimed_format(data) or "image", error) from error
     _check_pixels(*image.size, limits)
-    if isinstance(image, IcoImagePlugin.IcoImageFile):
-        return _open_icon(image, data, limits)
     return image
 
 
-def _open_icon(icon: IcoImagePlugin.IcoImageFile, data: bytes, limits: Limits) -> Image.Image:
-    """Checks the picture inside an icon: its own header may claim more pixels than the icon's directory."""
-    entry = icon.ico.entry[0]  # sorted by size: the largest
-    payload = data[entry.offset : entry.offset + entry.size]
-    if payload[:8] == _PNG_MAGIC:
-        return _open(payload, limits)
-    if len(payload) < 12:
-        raise DecodeError("The ICO is truncated: its data ends before the image is complete.")
-    width, height = struct.unpack_from("<ii", payload, 4)
-    _check_pixels(abs(width), abs(height), limits)
-    return icon
+def _claimed_format(data: bytes) -> str:
+    """The format that the first bytes promise, empty when they promise none."""
+    starts = {_JPEG_MAGIC: "JPEG", _PNG_MAGIC: "PNG", b"GIF8": "GIF", b"RIFF": "WEBP", _ICON_MAGIC: "ICO"}
+    return next((name for start, name in starts.items() if data.startswith(start)), "")
+
+
+def _icon_sizes(data: bytes) -> list[tuple[int, int]]:
+    """(width, height) in the header of every picture inside an icon; its directory may understate them."""
+    (count,) = struct.unpack_from("<H", data, 4) if len(data) >= 6 else (0,)
+    sizes = []
+    for index in range(count):
+        if len(data) < 22 + 16 * index:
+            break
+        (offset,) = struct.unpack_from("<I", data, 18 + 16 * index)
+        payload = data[offset : offset + 24]
+        if payload[:8] == _PNG_MAGIC and len(payload) == 24:
+            sizes.append(struct.unpack_from(">II", payload, 16))
+        elif len(payload) >= 12:
+            width, height = struct.unpack_from("<ii", payload, 4)
+            sizes.append((abs(width), abs(height)))
+    return [(width, height) for width, height in sizes if width and height]
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import queue
+import sys
 from typing import Any
 
 import numpy as np
@@ -148,16 +149,27 @@ def suppress(
 ) -> npt.NDArray[np.bool_]:
     """Greedy class-wise suppression of boxes that come best first; (N, 4) and (N,) give the kept rows, (N,) bool.
 
-    One pairwise matrix, then one boolean row per box that overlaps anything: about a millisecond for 400 boxes.
+    One pairwise matrix, then one boolean row per box that is kept and overlaps another. The overlap is written out in
+    place and without a division: this is the only stage of a prediction that holds the interpreter for long.
     """
-    count = len(boxes_px)
-    overlaps = boxes.pairwise_iou(boxes_px, boxes_px) > iou_threshold
-    overlaps &= label_indices[:, None] == label_indices[None, :]
-    overlaps &= np.tri(count, count, -1, dtype=bool).T  # a box suppresses only worse ones
-    keep = np.ones(count, bool)
-    for row in np.flatnonzero(overlaps.any(axis=1)):
+    left, top, right, bottom = boxes_px.T.copy()
+    areas = (right - left) * (bottom - top)
+    intersection = np.minimum(right[:, None], right)  # (N, N), as all below
+    intersection -= np.maximum(left[:, None], left)
+    np.maximum(intersection, 0.0, out=intersection)
+    heights = np.minimum(bottom[:, None], bottom)
+    heights -= np.maximum(top[:, None], top)
+    np.maximum(heights, 0.0, out=heights)
+    intersection *= heights
+    union = np.add(areas[:, None], areas, out=heights)
+    union -= intersection
+    union *= iou_threshold
+    overlaps = intersection > union
+    overlaps &= label_indices[:, None] == label_indices
+    keep = np.ones(len(boxes_px), bool)
+    for row in np.flatnonzero(overlaps.sum(axis=1) > 1):  # every box overlaps itself
         if keep[row]:
-            keep &= ~overlaps[row]
+            keep[row + 1 :] &= ~overlaps[row, row + 1 :]
     return keep
 
 
@@ -190,6 +202,18 @@ def detections_from(
         flat_scores[candidates[keep]].astype(np.float32),
         label_indices[keep].astype(np.int64),
     )
+
+
+def load_openvino() -> Any:
+    """Imports the runtime: late, because it is heavy, and without its usage reports.
+
+    Importing openvino sends a report over the network from a forked process, which also keeps the importer's standard
+    output open. Without its telemetry package it falls back to a silent stub; nothing here may call home.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # makes the import fail, as documented
+    import openvino
+
+    return openvino
 
 
 class Predictor:
@@ -234,8 +258,7 @@ class Predictor:
         if hashlib.sha256(network).hexdigest() != info.document.get("digests", {}).get(NETWORK_FILE):
             raise ModelError(f"{folder}: {NETWORK_FILE} is not the file that {MODEL_FILE} describes.")
 
-        import openvino  # heavy: only who predicts pays for it
-
+        openvino = load_openvino()
         count = streams or len(os.sched_getaffinity(0))
         options = {
             "INFERENCE_PRECISION_HINT": "f32",

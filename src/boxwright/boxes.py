@@ -58,7 +58,9 @@ class Detections:
 
 def rounded_scores(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Scores as they are published: float64 rounded to `SCORE_DECIMALS`; shape (N,)."""
-    return np.round(scores.astype(np.float64), SCORE_DECIMALS)
+    exact: npt.NDArray[np.float64] = scores.astype(np.float64)
+    rounded: npt.NDArray[np.float64] = np.round(exact, SCORE_DECIMALS)
+    return rounded
 
 
 def rounded_boxes(boxes_norm: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -66,9 +68,7 @@ def rounded_boxes(boxes_norm: npt.NDArray[np.float32]) -> npt.NDArray[np.float64
     return np.clip(np.round(boxes_norm.astype(np.float64), COORDINATE_DECIMALS), 0.0, 1.0)
 
 
-def pairwise_iou(
-    boxes_a: npt.NDArray[np.floating], boxes_b: npt.NDArray[np.floating]
-) -> npt.NDArray[np.floating]:
+def pairwise_iou(boxes_a: npt.NDArray[np.floating], boxes_b: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """Intersection over union of every pair; boxes in one common frame, shapes (A, 4) and (B, 4) give (A, B).
 
     A pair whose union has no area has IoU 0.

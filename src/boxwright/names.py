@@ -42,8 +42,10 @@ class ResourceName:
         match = re.fullmatch(expression, text) if len(text) <= MAX_NAME_CHARS else None
         if match is None:
             shown = text if len(text) <= 200 else text[:200] + "…"
-            why = f"Required field not set. Expected: {cls.PATTERN}" if not text else (
-                f"Malformed resource name '{shown}'. Expected: {cls.PATTERN}"
+            why = (
+                f"Required field not set. Expected: {cls.PATTERN}"
+                if not text
+                else (f"Malformed resource name '{shown}'. Expected: {cls.PATTERN}")
             )
             raise errors.invalid_argument(field, why)
         return cls(**match.groupdict())

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import ipaddress
 import logging
-import shutil
 import signal
 import socket
 import sys
@@ -20,19 +19,16 @@ import uvicorn
 from starlette import requests, responses, routing
 
 from boxwright import errors, objects, states
-from boxwright.metadata import database
+from boxwright.metadata import database, models
 from boxwright.operations import ledger, worker
 from boxwright.prediction.children import Children
-from boxwright.prediction.online import OnlineModels
-from boxwright.runners import batch_predict, import_data, sweep, train_model
-from boxwright.services import automl, operations, prediction, validation
+from boxwright.prediction.online import DeployedModels
+from boxwright.runners import batch_predict, export, import_data, sweep, train_model
+from boxwright.services import automl, operations, prediction, resources, validation
 from boxwright.settings import Settings
 from boxwright.surface import dispatch, grpc_door, rest_door, waiting
 
-UNIMPLEMENTED_YET = (
-    "UpdateDataset", "ExportData", "UpdateModel", "DeployModel", "UndeployModel", "ExportModel",
-    "ListLocations", "GetLocation",
-)  # fmt: skip
+UNIMPLEMENTED_YET = ("ListLocations", "GetLocation")
 GRPC_GRACE_S = 3.0
 DRAIN_S = 8.0
 
@@ -47,6 +43,7 @@ class Rooms:
     db: database.Database
     worker: worker.Worker
     children: Children
+    online: DeployedModels
     dispatcher: dispatch.Dispatcher
     book: ledger.Ledger
     operations: operations.Operations
@@ -55,13 +52,13 @@ class Rooms:
 def build(settings: Settings) -> Rooms:
     """Builds everything below the doors; creates the folders of the data directory."""
     models_dir, work_dir = settings.data_dir / "models", settings.data_dir / "work"
-    for folder in (settings.data_dir / "state", models_dir, work_dir, settings.buckets_dir):
-        folder.mkdir(parents=True, exist_ok=True)
+    for needed in (settings.data_dir / "state", models_dir, work_dir, settings.buckets_dir):
+        needed.mkdir(parents=True, exist_ok=True)
     stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state")
     db = database.Database(settings.data_dir / "metadata.sqlite")
     sweep.sweep(db, work_dir, models_dir)
     book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
-    online = OnlineModels(models_dir, capacity=settings.online_models, threads=settings.cores)
+    online = DeployedModels(models_dir, cores=settings.cores)
     children = Children()
     runners: dict[Kind, worker.Runner] = {
         Kind.IMPORT_DATA: import_data.ImportData(
@@ -70,7 +67,7 @@ def build(settings: Settings) -> Rooms:
             work_dir,
             row_failure_limit=settings.import_row_failure_limit,
             threads=settings.cores,
-            new_digits=automl.random_digits,
+            new_digits=resources.random_digits,
         ),
         Kind.CREATE_MODEL: train_model.TrainModel(
             db,
@@ -83,7 +80,7 @@ def build(settings: Settings) -> Rooms:
                 cache_bytes=settings.train_cache_bytes,
                 seed=settings.train_seed,
             ),
-            automl.random_digits,
+            resources.random_digits,
         ),
         Kind.BATCH_PREDICT: batch_predict.BatchPredict(
             db,
@@ -97,25 +94,26 @@ def build(settings: Settings) -> Rooms:
             ),
             validation.prediction_params,
         ),
+        Kind.EXPORT_DATA: export.ExportData(db, stores),
+        Kind.EXPORT_MODEL: export.ExportModel(db, stores, models_dir),
     }
-    lanes = [[Kind.CREATE_MODEL]]
+    with db.read() as connection:
+        for folder, node_count in models.deployed(connection):
+            online.deploy(folder, node_count)
+    lanes = [[Kind.CREATE_MODEL], [Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
     lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
 
-    def on_model_deleted(folder: str) -> None:
-        online.forget(folder)
-        shutil.rmtree(models_dir / folder, ignore_errors=True)
-
-    policy = automl.Policy(settings.locations, settings.min_images_per_label, settings.model_life_days)
+    policy = resources.Policy(settings.locations, settings.min_images_per_label, settings.model_life_days)
     operations_service = operations.Operations(db, book, settings.locations)
     dispatcher = dispatch.Dispatcher(
         {
-            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, on_model_deleted),
+            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, online),
             "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, book, policy, online),
             "google.longrunning.Operations": operations_service,
         },
         planned=UNIMPLEMENTED_YET,
     )
-    return Rooms(db, worker.Worker(book, runners, lanes), children, dispatcher, book, operations_service)
+    return Rooms(db, worker.Worker(book, runners, lanes), children, online, dispatcher, book, operations_service)
 
 
 def check_exposure(host: str) -> None:
@@ -130,8 +128,9 @@ def check_exposure(host: str) -> None:
         is_loopback = host == "localhost"
     if not is_loopback:
         raise errors.failed_precondition(
-            f"Refusing to listen on {host}: it is not a loopback address and no authentication is configured, so anybody who "
-            "reaches it could read and write every bucket. Listen on 127.0.0.1 and put an authenticating proxy in front."
+            f"Refusing to listen on {host}: it is not a loopback address and no authentication is configured, so "
+            "anybody who reaches it could read and write every bucket. Listen on 127.0.0.1 and put an authenticating "
+            "proxy in front."
         )
 
 
@@ -186,6 +185,7 @@ async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
     await asyncio.gather(door.stop(GRPC_GRACE_S), http_task)
     await asyncio.to_thread(rooms.worker.drain, DRAIN_S)
     rooms.children.close()
+    rooms.online.close()
     executor.shutdown()
     rooms.db.close()
     log.info("event=stopped")

@@ -1,7 +1,8 @@
+# ruff: noqa: RUF009 — _documented makes dataclass fields, which is what defaults are for
 """Settings: one frozen record, every field documented with its unit, read from the environment.
 
-A field ``name`` is set by the environment variable ``BOXWRIGHT_NAME``; the flags of ``boxwright serve`` override it. Only the
-composition root reads settings; every other room receives values.
+A field ``name`` is set by the environment variable ``BOXWRIGHT_NAME``; the flags of ``boxwright serve`` override it.
+Only the composition root reads settings; every other room receives values.
 """
 
 from __future__ import annotations
@@ -45,14 +46,18 @@ class Settings:
     tls_cert: pathlib.Path | None = _documented(None, "Certificate chain (PEM) for both doors; needs `tls_key`.")
     tls_key: pathlib.Path | None = _documented(None, "Private key (PEM) of `tls_cert`.")
     locations: tuple[str, ...] = _documented(("us-central1",), "Location ids served here, separated by commas.")
-    cores: int = _documented(_cores, "Cores to use for training and for each inference process; default: all usable ones.")
+    cores: int = _documented(
+        _cores, "Cores to use for training and for each inference process; default: all usable ones."
+    )
     train_minutes_max: float | None = _documented(
         None, "Wall-time cap of every training in minutes, below the request's budget; unset: the budget alone."
     )
     train_seed: int = _documented(0, "Seed of every training; same data, seed and cores give the same weights.")
     train_cache_bytes: int = _documented(2_000_000_000, "Memory for decoded training images, in bytes.")
     min_images_per_label: int = _documented(10, "Images that each label needs before training starts.")
-    import_row_failure_limit: float = _documented(0.5, "Share of failed rows, 0 to 1, above which an import imports nothing.")
+    import_row_failure_limit: float = _documented(
+        0.5, "Share of failed rows, 0 to 1, above which an import imports nothing."
+    )
     batch_row_failure_limit: float = _documented(
         0.5, "Share of unusable rows, 0 to 1, above which a batch prediction fails as a whole."
     )
@@ -62,7 +67,6 @@ class Settings:
     model_life_days: float | None = _documented(
         548.0, "Days after which a model stops predicting (18 months); `none` for never."
     )
-    online_models: int = _documented(2, "Models kept in memory for online prediction.")
     hold_s: float = _documented(
         5.0, "Seconds for which GetOperation of a running operation is held open, from its second poll on; 0 for never."
     )
@@ -80,7 +84,6 @@ class Settings:
             ("shard_images", 1, 1_000_000),
             ("batch_jobs", 1, 1000),
             ("import_jobs", 1, 1000),
-            ("online_models", 1, 1000),
             ("request_threads", 1, 1000),
             ("lease_ttl_s", 1, 3600),
             ("hold_s", 0, 60),

@@ -1,7 +1,6 @@
 """Rows of datasets: datasets, annotation specs, examples and annotations. Statements only, no rules."""
 
-from __future__ import annotations
-
+import dataclasses
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from boxwright.metadata.schema import annotation_specs, annotations, datasets, examples
 
 INSERT_BATCH_ROWS = 2000
+_BOX_COLUMNS = ("example_id", "annotation_spec_id", "x_min", "y_min", "x_max", "y_max")
 
 
 def insert(connection: sa.Connection, values: dict[str, Any]) -> None:
@@ -60,9 +60,7 @@ def specs(connection: sa.Connection, dataset_id: str) -> list[tuple[str, str]]:
 def find_spec(connection: sa.Connection, dataset_id: str, spec_id: str) -> sa.Row[Any] | None:
     """Returns the annotation spec's row, or None."""
     return connection.execute(
-        sa.select(annotation_specs).where(
-            annotation_specs.c.dataset_id == dataset_id, annotation_specs.c.id == spec_id
-        )
+        sa.select(annotation_specs).where(annotation_specs.c.dataset_id == dataset_id, annotation_specs.c.id == spec_id)
     ).first()
 
 
@@ -80,7 +78,9 @@ def examples_per_spec(connection: sa.Connection, dataset_id: str) -> dict[str, i
 def examples_per_use(connection: sa.Connection, dataset_id: str) -> dict[str, int]:
     """Counts the dataset's examples per ML use."""
     rows = connection.execute(
-        sa.select(examples.c.ml_use, sa.func.count()).where(examples.c.dataset_id == dataset_id).group_by(examples.c.ml_use)
+        sa.select(examples.c.ml_use, sa.func.count())
+        .where(examples.c.dataset_id == dataset_id)
+        .group_by(examples.c.ml_use)
     )
     return {row[0]: row[1] for row in rows}
 
@@ -116,9 +116,7 @@ def merge(
             box = (known_specs[label], *corners)
             if box not in seen:
                 seen.add(box)
-                pending.append(
-                    dict(zip(("example_id", "annotation_spec_id", "x_min", "y_min", "x_max", "y_max"), (example_id, *box), strict=True))
-                )
+                pending.append(dict(zip(_BOX_COLUMNS, (example_id, *box), strict=True)))
         if len(pending) >= INSERT_BATCH_ROWS:
             connection.execute(annotations.insert(), pending)
             pending = []
@@ -140,7 +138,9 @@ def _example(
     if found is None:
         values = {key: image[key] for key in ("sha256", "uri", "ml_use", "width_px", "height_px")}
         result = connection.execute(examples.insert().values(dataset_id=dataset_id, **values))
-        return int(result.inserted_primary_key[0]), None
+        key = result.inserted_primary_key
+        assert key is not None
+        return int(key[0]), None
     boxes = connection.execute(
         sa.select(
             annotations.c.annotation_spec_id,
@@ -166,11 +166,34 @@ def write_examples(connection: sa.Connection, dataset_id: str, path: pathlib.Pat
                 "uri": row.uri,
                 "sha256": row.sha256,
                 "ml_use": row.ml_use,
-                "boxes": [[index_of[box.annotation_spec_id], box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes],
+                "boxes": [
+                    [index_of[box.annotation_spec_id], box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes
+                ],
             }
             lines.write(json.dumps(image) + "\n")
             count += 1
     return count
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportRow:
+    """One row of the import CSV; an image with nothing in it has no label and no box."""
+
+    ml_use: str
+    uri: str
+    label: str
+    box: tuple[float, float, float, float] | None
+
+
+def rows(connection: sa.Connection, dataset_id: str) -> Iterator[ExportRow]:
+    """Yields the dataset as rows of the import CSV, ordered by content hash."""
+    label_of = dict(specs(connection, dataset_id))
+    for example, boxes in _with_boxes(connection, dataset_id):
+        for box in boxes:
+            corners = (box.x_min, box.y_min, box.x_max, box.y_max)
+            yield ExportRow(example.ml_use, example.uri, label_of[box.annotation_spec_id], corners)
+        if not boxes:
+            yield ExportRow(example.ml_use, example.uri, "", None)
 
 
 def _with_boxes(connection: sa.Connection, dataset_id: str) -> Iterator[tuple[sa.Row[Any], Sequence[sa.Row[Any]]]]:

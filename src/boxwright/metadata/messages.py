@@ -48,7 +48,7 @@ def model(row: sa.Row[Any]) -> types.Model:
         name=str(names.ModelName(row.project, row.location, row.id)),
         display_name=row.display_name,
         dataset_id=row.dataset_id,
-        deployment_state=types.Model.DeploymentState[row.deployment_state],
+        deployment_state=getattr(types.Model.DeploymentState, row.deployment_state),
         etag=row.etag,
         image_object_detection_model_metadata=metadata,
         labels=row.labels,

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from boxwright import states
 from boxwright.metadata.schema import model_evaluations, models
 
 
@@ -26,6 +27,16 @@ def find(connection: sa.Connection, project: str, location: str, model_id: str) 
 def select_of(project: str, location: str) -> sa.Select[Any]:
     """The query for a location's models, to be filtered and paged."""
     return sa.select(models).where(models.c.project == project, models.c.location == location)
+
+
+def deployed(connection: sa.Connection) -> list[tuple[str, int]]:
+    """Returns (folder, node count) of every deployed model."""
+    rows = connection.execute(
+        sa.select(models.c.folder, models.c.node_count).where(
+            models.c.deployment_state == states.DeploymentState.DEPLOYED
+        )
+    )
+    return [(row.folder, row.node_count) for row in rows]
 
 
 def update(connection: sa.Connection, model_id: str, values: dict[str, Any]) -> None:

@@ -1,7 +1,5 @@
 """Tables, constraints and indexes. CHECK constraints are built from `states`; times are integer microseconds UTC."""
 
-from __future__ import annotations
-
 import enum
 
 import sqlalchemy as sa

@@ -69,6 +69,7 @@ class Claimed:
     create_time_us: int
     cancel_requested: bool
     attempts: int
+    output_directory: str
 
 
 class Ledger:
@@ -198,6 +199,7 @@ class Ledger:
             create_time_us=row.create_time_us,
             cancel_requested=row.cancel_requested_us is not None,
             attempts=row.attempts,
+            output_directory=row.output_directory,
         )
 
     def renew(self, lease: Lease) -> bool:
@@ -235,9 +237,7 @@ class Ledger:
             row = self._fenced(connection, lease, values)
         return row.cancel_requested_us is not None
 
-    def finish(
-        self, lease: Lease, outcome: status_pb2.Status | Callable[[sa.Connection], message.Message]
-    ) -> None:
+    def finish(self, lease: Lease, outcome: status_pb2.Status | Callable[[sa.Connection], message.Message]) -> None:
         """Ends the operation: with an error, or with the response that `outcome` makes.
 
         What `outcome` writes through its connection happens in the same transaction, or not at all. Raises LeaseLost.

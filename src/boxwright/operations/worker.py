@@ -72,6 +72,7 @@ class Context:
         self.create_time_us = claimed.create_time_us
         self.lease = claimed.lease
         self._ledger = ledger
+        self._output_directory = claimed.output_directory
         self._stop = threading.Event()
         self._cancel_requested = claimed.cancel_requested
         self._lost = False
@@ -94,6 +95,13 @@ class Context:
             output_directory=output_directory,
         )
         self.note_renewal(cancel_requested=cancel)
+
+    def keep_output_directory(self, proposed: str) -> str:
+        """Records where results go and returns it; a later attempt gets the first one's answer, whatever it proposes."""
+        if not self._output_directory:
+            self.report(output_directory=proposed)
+            self._output_directory = proposed
+        return self._output_directory
 
     def should_stop(self) -> bool:
         """Whether the work should end now: cancelled, draining, or the lease is lost."""
@@ -206,13 +214,17 @@ class Worker:
             if self._draining.is_set():
                 context.stop()
         started_s = time.monotonic()
-        log.info("event=operation_started operation=%s kind=%s epoch=%d", claimed.name, claimed.kind, claimed.lease.epoch)
+        log.info(
+            "event=operation_started operation=%s kind=%s epoch=%d", claimed.name, claimed.kind, claimed.lease.epoch
+        )
         try:
             self._finish(claimed, context)
         except errors.LeaseLost:
             log.warning("event=lease_lost operation=%s epoch=%d", claimed.name, claimed.lease.epoch)
         except Exception:
-            log.exception("event=finish_failed operation=%s", claimed.name)  # the lease runs out and another attempt follows
+            log.exception(
+                "event=finish_failed operation=%s", claimed.name
+            )  # the lease runs out and another attempt follows
         finally:
             with self._active_lock:
                 del self._active[claimed.lease.operation_id]
@@ -237,7 +249,9 @@ class Worker:
         except errors.LeaseLost:
             raise
         except errors.ApiError as error:
-            log.warning("event=operation_failed operation=%s status=%s message=%s", claimed.name, error.code_name, error)
+            log.warning(
+                "event=operation_failed operation=%s status=%s message=%s", claimed.name, error.code_name, error
+            )
             self._ledger.finish(lease, error.status)
         except Stopped:
             if context.cancel_requested:

@@ -7,8 +7,6 @@ import datetime
 import json
 from typing import Any
 
-from boxwright import objects
-
 DEFAULT_SHARD_IMAGES = 500  # a few seconds of work: what a crash may cost
 
 
@@ -50,8 +48,7 @@ class BatchJob:
         return cls(**json.loads(text))
 
 
-def output_directory(prefix: objects.ObjectUri, model_display_name: str, create_time_us: int) -> str:
-    """Returns ``PREFIX/prediction-<model display name>-<time of the call>``, true UTC with milliseconds (spec 10.2)."""
+def stamp(create_time_us: int) -> str:
+    """Returns ``YYYY-MM-DDThh:mm:ss.sssZ``, true UTC: the form of time in output folders' names (spec 10.2)."""
     moment = datetime.datetime.fromtimestamp(create_time_us / 1_000_000, tz=datetime.UTC)
-    stamp = moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{create_time_us // 1000 % 1000:03d}Z"
-    return str(prefix.child(f"prediction-{model_display_name}-{stamp}"))
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{create_time_us // 1000 % 1000:03d}Z"

@@ -1,58 +1,94 @@
-"""Online prediction: a few models kept in memory in this process, least recently used out first."""
+"""Online prediction: deployed models stay in memory, and each answers as many images at once as it has nodes."""
 
 from __future__ import annotations
 
-import collections
+import concurrent.futures
+import dataclasses
+import logging
 import pathlib
+import shutil
 import threading
 
 from boxwright import boxes, errors
 from boxwright.prediction.decode import DecodeError
 from boxwright.prediction.predictor import ModelError, Predictor
 
+log = logging.getLogger(__name__)
 
-class OnlineModels:
-    """Answers one image at a time.
+
+@dataclasses.dataclass(frozen=True)
+class _Deployment:
+    node_count: int
+    predictor: concurrent.futures.Future[Predictor]
+
+
+class DeployedModels:
+    """The models that answer online predictions.
 
     Args:
         models_dir: where trained models' folders are.
-        capacity: how many models stay loaded.
-        threads: images predicted at once per model.
+        cores: images predicted at once at most, however many nodes a model has.
     """
 
-    def __init__(self, models_dir: pathlib.Path, *, capacity: int, threads: int) -> None:
+    def __init__(self, models_dir: pathlib.Path, *, cores: int) -> None:
         self._models_dir = models_dir
-        self._capacity = capacity
-        self._threads = threads
+        self._cores = cores
         self._lock = threading.Lock()
-        self._open: collections.OrderedDict[str, Predictor] = collections.OrderedDict()
+        self._deployed: dict[str, _Deployment] = {}
+        self._loader = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="model-loader")
+
+    def deploy(self, folder: str, node_count: int) -> None:
+        """Loads a model in the background; while it loads again for another node count, the old one answers."""
+        with self._lock:
+            current = self._deployed.get(folder)
+            if current is not None and current.node_count == node_count:
+                return
+            loading = self._loader.submit(self._load, folder, node_count)
+            if current is None:
+                self._deployed[folder] = _Deployment(node_count, loading)
+            else:
+                loading.add_done_callback(lambda done: self._replace(folder, _Deployment(node_count, done)))
+
+    def undeploy(self, folder: str) -> None:
+        """Frees a model's memory once its running predictions have ended."""
+        with self._lock:
+            self._deployed.pop(folder, None)
+
+    def delete(self, folder: str) -> None:
+        """Frees a model's memory and removes its folder."""
+        self.undeploy(folder)
+        shutil.rmtree(self._models_dir / folder, ignore_errors=True)
 
     def predict(self, folder: str, image_bytes: bytes) -> tuple[boxes.Detections, list[tuple[str, str]]]:
         """Returns the detections and the model's (annotation spec id, display name) by label index.
 
         Raises:
-            ApiError: INVALID_ARGUMENT if the bytes are no usable image, FAILED_PRECONDITION if the model cannot be loaded.
+            ApiError: INVALID_ARGUMENT if the bytes are no usable image, FAILED_PRECONDITION if the model cannot be loaded,
+                UNAVAILABLE if it was undeployed meanwhile.
         """
-        predictor = self._get(folder)
+        with self._lock:
+            deployment = self._deployed.get(folder)
+        if deployment is None:
+            raise errors.unavailable("The model was undeployed a moment ago; deploy it again to predict.")
         try:
+            predictor = deployment.predictor.result()
             found = predictor.predict(image_bytes)
+        except ModelError as error:
+            raise errors.failed_precondition(f"The model cannot be loaded: {error}") from error
         except DecodeError as error:
             raise errors.invalid_argument("payload.image.image_bytes", str(error)) from error
         return found, [(label.annotation_spec_id, label.display_name) for label in predictor.labels]
 
-    def forget(self, folder: str) -> None:
-        """Frees a model's memory."""
-        with self._lock:
-            self._open.pop(folder, None)
+    def close(self) -> None:
+        """Stops loading."""
+        self._loader.shutdown(cancel_futures=True)
 
-    def _get(self, folder: str) -> Predictor:
-        with self._lock:  # loading under the lock: two callers must not load one model twice
-            if folder not in self._open:
-                try:
-                    self._open[folder] = Predictor.open(self._models_dir / folder, streams=self._threads)
-                except ModelError as error:
-                    raise errors.failed_precondition(f"The model cannot be loaded: {error}") from error
-                while len(self._open) > self._capacity:
-                    self._open.popitem(last=False)
-            self._open.move_to_end(folder)
-            return self._open[folder]
+    def _load(self, folder: str, node_count: int) -> Predictor:
+        predictor = Predictor.open(self._models_dir / folder, streams=min(node_count, self._cores))
+        log.info("event=model_loaded folder=%s node_count=%d", folder, node_count)
+        return predictor
+
+    def _replace(self, folder: str, deployment: _Deployment) -> None:
+        with self._lock:
+            if folder in self._deployed and deployment.predictor.exception() is None:
+                self._deployed[folder] = deployment

@@ -16,7 +16,7 @@ from boxwright import errors, names, objects
 from boxwright.metadata import database, models
 from boxwright.operations.worker import AttemptFailed, Context, Success
 from boxwright.prediction.children import Children
-from boxwright.prediction.job import BatchJob, output_directory
+from boxwright.prediction.job import BatchJob, stamp
 from boxwright.processes import STOP_GRACE_S, Child, ChildDied
 
 REPORT_INTERVAL_S = 0.5
@@ -79,7 +79,6 @@ class BatchPredict:
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.worker.Runner`."""
         job = self._job(types.BatchPredictRequest.deserialize(request), context)
-        context.report(output_directory=job.output_directory)
         with self._children.borrow(job.model_folder) as child:
             try:
                 child.send_line(job.to_json())
@@ -102,7 +101,9 @@ class BatchPredict:
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
         return BatchJob(
             input_uris=list(request.input_config.gcs_source.input_uris),
-            output_directory=output_directory(prefix, model.display_name, context.create_time_us),
+            output_directory=context.keep_output_directory(
+                str(prefix.child(f"prediction-{model.display_name}-{stamp(context.create_time_us)}"))
+            ),
             scratch=str(self._stores.state(f"operations/{context.name.operation}")),
             model_folder=str(self._models_dir / model.folder),
             score_threshold=score_threshold,

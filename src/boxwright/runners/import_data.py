@@ -157,7 +157,8 @@ class ImportData:
         done, last_id = 0, 0
         with concurrent.futures.ThreadPoolExecutor(self._threads) as pool:
             while batch := staging.execute(
-                "SELECT id, uri, rows, place FROM images WHERE id > ? ORDER BY id LIMIT ?", (last_id, 16 * self._threads)
+                "SELECT id, uri, rows, place FROM images WHERE id > ? ORDER BY id LIMIT ?",
+                (last_id, 16 * self._threads),
             ).fetchall():
                 context.raise_if_stopped()
                 last_id = batch[-1][0]

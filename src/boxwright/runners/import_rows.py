@@ -87,7 +87,8 @@ def _box(cells: Sequence[str]) -> tuple[float, float, float, float]:
     filled = tuple(bool(cell) for cell in cells)
     if filled == (True, True, False, False, True, True, False, False):
         x_a, y_a, x_b, y_b = (_coordinate(cells[index], index) for index in (0, 1, 4, 5))
-        xs, ys = (x_a, x_b), (y_a, y_b)
+        xs: tuple[float, ...] = (x_a, x_b)
+        ys: tuple[float, ...] = (y_a, y_b)
     elif all(filled):
         values = [_coordinate(cell, index) for index, cell in enumerate(cells)]
         xs, ys = tuple(values[0::2]), tuple(values[1::2])
@@ -108,7 +109,9 @@ def _coordinate(cell: str, index: int) -> float:
     except ValueError:
         raise BadRow(f"column {index + 4}: '{cell[:40]}' is not a number") from None
     if not math.isfinite(value) or not -TOLERANCE_NORM <= value <= 1 + TOLERANCE_NORM:
-        raise BadRow(f"column {index + 4}: {cell[:40]} is outside 0 to 1; coordinates are fractions of the image's sides")
+        raise BadRow(
+            f"column {index + 4}: {cell[:40]} is outside 0 to 1; coordinates are fractions of the image's sides"
+        )
     return min(1.0, max(0.0, value))
 
 

@@ -103,5 +103,7 @@ def _without_outer_quotes(text: str) -> str:
 
 def _not_understood(rest: str) -> errors.ApiError:
     return errors.invalid_argument(
-        "filter", f"Cannot understand the filter at '{rest[:80]}'; terms look like field=value, field!=value or field:*, joined by AND."
+        "filter",
+        f"Cannot understand the filter at '{rest[:80]}'; terms look like field=value, field!=value or field:*, "
+        "joined by AND.",
     )

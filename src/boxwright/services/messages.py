@@ -9,7 +9,7 @@ from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import any_pb2, empty_pb2, message
 
-from boxwright import boxes, states
+from boxwright import boxes, errors, states
 from boxwright.metadata.messages import dataset, model, model_evaluation, timestamp
 from boxwright.operations import ledger
 
@@ -38,9 +38,15 @@ _DETAILS_MEMBERS = {
 }
 
 
-def operation_details(
-    kind: states.OperationKind, input_config: types.BatchPredictInputConfig | None = None
-) -> bytes:
+def check_object_detection(row: sa.Row[Any], what: str) -> None:
+    """FAILED_PRECONDITION unless a dataset is one for object detection; `what` begins the sentence."""
+    if row.metadata_member != OBJECT_DETECTION:
+        raise errors.failed_precondition(
+            f"{what} datasets of kind {OBJECT_DETECTION}; this one is {row.metadata_member}."
+        )
+
+
+def operation_details(kind: states.OperationKind, input_config: types.BatchPredictInputConfig | None = None) -> bytes:
     """Serialised OperationMetadata whose details member is set, as clients tell operations apart by it (spec 4.2)."""
     metadata = types.OperationMetadata.pb(types.OperationMetadata())
     member = getattr(metadata, _DETAILS_MEMBERS[kind])
@@ -75,9 +81,7 @@ def packed(response: message.Message | None = None) -> any_pb2.Any:
     return result
 
 
-def annotation_payloads(
-    found: boxes.Detections, labels: list[tuple[str, str]]
-) -> list[types.AnnotationPayload]:
+def annotation_payloads(found: boxes.Detections, labels: list[tuple[str, str]]) -> list[types.AnnotationPayload]:
     """Detections as the payload of an online prediction, rounded as the batch files are.
 
     Args:
@@ -106,6 +110,7 @@ __all__ = [
     "DATASET_PREFIXES",
     "OBJECT_DETECTION",
     "annotation_payloads",
+    "check_object_detection",
     "dataset",
     "model",
     "model_evaluation",

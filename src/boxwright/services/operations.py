@@ -47,9 +47,7 @@ class Operations:
             next_page_token=following.token(scope) if following else "",
         )
 
-    def get_operation(
-        self, request: operations_pb2.GetOperationRequest, caller: Caller
-    ) -> operations_pb2.Operation:
+    def get_operation(self, request: operations_pb2.GetOperationRequest, caller: Caller) -> operations_pb2.Operation:
         """Returns an operation as it stands."""
         return self._get(request.name)
 
@@ -70,9 +68,7 @@ class Operations:
             raise _unknown(name)
         return empty_pb2.Empty()
 
-    def wait_operation(
-        self, request: operations_pb2.WaitOperationRequest, caller: Caller
-    ) -> operations_pb2.Operation:
+    def wait_operation(self, request: operations_pb2.WaitOperationRequest, caller: Caller) -> operations_pb2.Operation:
         """Returns an operation as it stands; the doors do the waiting."""
         return self._get(request.name)
 

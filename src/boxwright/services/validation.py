@@ -23,6 +23,9 @@ MODEL_TYPES: dict[str, tuple[int, int, int]] = {  # least, most and default budg
     "mobile-high-accuracy-1": (1_000, 100_000, 24_000),
 }
 DEFAULT_MODEL_TYPE = "cloud-high-accuracy-1"
+MODEL_FORMATS = ("onnx", "openvino")
+DEFAULT_MODEL_FORMAT = "onnx"
+FOREIGN_FORMATS = ("tflite", "tf_saved_model", "tf_js", "edgetpu_tflite", "core_ml", "docker")  # io.proto names them
 _N = TypeVar("_N", int, float)
 _DISPLAY_NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
 _LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,63}")
@@ -56,7 +59,7 @@ def description(text: str, field: str) -> None:
 
 
 def labels(values: Mapping[str, str], field: str) -> None:
-    """At most 64 pairs; keys and values of at most 64 lowercase letters, digits, ``_`` and ``-``; keys start with a letter."""
+    """At most 64 pairs of at most 64 lowercase letters, digits, ``_`` and ``-`` each; keys start with a letter."""
     if len(values) > MAX_LABELS:
         raise errors.invalid_argument(field, f"There are {len(values)} labels; the limit is {MAX_LABELS}.")
     for key, value in values.items():
@@ -100,6 +103,18 @@ def model_type(text: str, field: str) -> str:
     if chosen not in MODEL_TYPES:
         raise errors.invalid_argument(field, f"Unknown model type '{text[:80]}'; allowed: {', '.join(MODEL_TYPES)}.")
     return chosen
+
+
+def model_format(text: str, field: str) -> str:
+    """The export format; empty means our documented default. What cannot be produced here is refused, saying so."""
+    chosen = text.replace("-", "_").lower() or DEFAULT_MODEL_FORMAT
+    if chosen in MODEL_FORMATS:
+        return chosen
+    if chosen in FOREIGN_FORMATS:
+        why = f"Models cannot be exported as '{chosen}' by this service; formats: {', '.join(MODEL_FORMATS)}."
+    else:
+        why = f"Unknown model format '{text[:80]}'; formats: {', '.join(MODEL_FORMATS)}."
+    raise errors.invalid_argument(field, why)
 
 
 def train_budget(requested: int, chosen_type: str, field: str) -> int:

@@ -1,0 +1,43 @@
+"""Exchange formats of a trained model: the files that another runtime needs, as bytes."""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+from boxwright.prediction.predictor import MODEL_FILE, NETWORK_FILE, ModelInfo
+
+LABELS_FILE = "dict.txt"  # the real service's name for the list of labels, one a line in class order
+
+
+def files(folder: pathlib.Path, model_format: str) -> Iterator[tuple[str, bytes]]:
+    """Yields (file name, content) of an exported model; the description that others refer to comes last.
+
+    Args:
+        folder: the trained model's folder.
+        model_format: ``onnx`` or ``openvino``.
+
+    Raises:
+        ModelError: the folder is incomplete or damaged.
+    """
+    info = ModelInfo.read(folder)
+    match model_format:
+        case "onnx":
+            yield NETWORK_FILE, (folder / NETWORK_FILE).read_bytes()
+        case "openvino":
+            yield from _openvino_files(folder / NETWORK_FILE)
+        case _:
+            raise ValueError(f"unknown model format {model_format!r}")
+    yield LABELS_FILE, "".join(label.display_name + "\n" for label in info.labels).encode()
+    yield MODEL_FILE, (folder / MODEL_FILE).read_bytes()
+
+
+def _openvino_files(network: pathlib.Path) -> Iterator[tuple[str, bytes]]:
+    import openvino  # heavy: only who exports to it pays for it
+
+    with tempfile.TemporaryDirectory() as scratch:
+        target = pathlib.Path(scratch, "model.xml")
+        openvino.save_model(openvino.Core().read_model(network), target, compress_to_fp16=False)
+        for path in (target.with_suffix(".bin"), target):
+            yield path.name, path.read_bytes()

@@ -1,0 +1,105 @@
+"""The work of exportData and exportModel: write files below a prefix, in a folder named by the operation's create time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import pathlib
+from collections.abc import Iterator
+
+from google.cloud.automl_v1 import types
+from google.protobuf import empty_pb2
+
+from boxwright import errors, names, objects
+from boxwright.metadata import database, datasets, models
+from boxwright.operations.worker import Context, Success
+from boxwright.prediction import formats
+from boxwright.prediction.job import stamp
+from boxwright.prediction.predictor import ModelError
+
+ROWS_PER_FILE = 100_000  # about 10 MB: far below the 100 MB that an import CSV may have
+
+
+class ExportData:
+    """Writes a dataset as import CSVs: original paths, the sets as imported, boxes in two-vertex form (spec 5.4)."""
+
+    def __init__(self, db: database.Database, stores: objects.Stores) -> None:
+        self._db = db
+        self._stores = stores
+
+    def run(self, request: bytes, context: Context) -> Success:
+        """See `operations.worker.Runner`."""
+        message = types.ExportDataRequest.deserialize(request)
+        name = names.DatasetName.parse(message.name)
+        prefix = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
+        self._stores.check_bucket(prefix)
+        with self._db.read() as connection:
+            row = datasets.find(connection, name.project, name.location, name.dataset)
+            if row is None:
+                raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
+            directory = context.keep_output_directory(
+                str(prefix.child(f"export_data-{row.display_name}-{stamp(context.create_time_us)}"))
+            )
+            rows = datasets.rows(connection, name.dataset)
+            done = 0
+            for number in itertools.count(1):
+                batch = list(itertools.islice(rows, ROWS_PER_FILE))
+                if not batch and number > 1:
+                    break
+                uri = objects.ObjectUri.parse(directory).child(f"image_object_detection_{number}.csv")
+                self._stores.put(uri, _csv(batch))
+                done += len(batch)
+                context.raise_if_stopped()
+                if len(batch) < ROWS_PER_FILE:
+                    break
+        return Success(respond=lambda connection: empty_pb2.Empty())
+
+
+class ExportModel:
+    """Writes a model in an exchange format.
+
+    The folder is ``model-export/iod/<format>-<display name>-<time>`` below the prefix, as the real service's was.
+    """
+
+    def __init__(self, db: database.Database, stores: objects.Stores, models_dir: pathlib.Path) -> None:
+        self._db = db
+        self._stores = stores
+        self._models_dir = models_dir
+
+    def run(self, request: bytes, context: Context) -> Success:
+        """See `operations.worker.Runner`."""
+        message = types.ExportModelRequest.deserialize(request)
+        name = names.ModelName.parse(message.name)
+        model_format = message.output_config.model_format
+        prefix = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
+        self._stores.check_bucket(prefix)
+        with self._db.read() as connection:
+            row = models.find(connection, name.project, name.location, name.model)
+        if row is None:
+            raise errors.not_found(errors.MODEL_UNKNOWN)
+        leaf = f"{model_format}-{row.display_name}-{stamp(context.create_time_us)}"
+        directory = context.keep_output_directory(str(prefix.child(f"model-export/iod/{leaf}")))
+        try:
+            for file_name, content in formats.files(self._models_dir / row.folder, model_format):
+                context.raise_if_stopped()
+                self._stores.put(objects.ObjectUri.parse(directory).child(file_name), content)
+        except ModelError as error:
+            raise errors.failed_precondition(f"The model {name} cannot be exported: {error}") from error
+        return Success(respond=lambda connection: empty_pb2.Empty())
+
+
+def _csv(rows: list[datasets.ExportRow]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(_cells(rows))
+    return text.getvalue().encode()
+
+
+def _cells(rows: list[datasets.ExportRow]) -> Iterator[list[object]]:
+    for row in rows:
+        if row.box is None:
+            yield [row.ml_use, row.uri, *[""] * 9]
+        else:
+            x_min, y_min, x_max, y_max = row.box
+            yield [row.ml_use, row.uri, row.label, x_min, y_min, "", "", x_max, y_max, "", ""]

@@ -1,0 +1,139 @@
+"""The AutoMl methods about datasets, in proto order."""
+
+from __future__ import annotations
+
+import secrets
+
+from google.cloud.automl_v1 import types
+from google.longrunning import operations_pb2
+
+from boxwright import errors, names
+from boxwright.callers import Caller
+from boxwright.metadata import database, datasets
+from boxwright.metadata.schema import datasets as datasets_table
+from boxwright.services import exclusivity, filters, messages, updates, validation
+from boxwright.services.resources import Kind, Resources
+
+
+class DatasetMethods(Resources):
+    """Datasets and their annotation specs."""
+
+    def create_dataset(self, request: types.CreateDatasetRequest, caller: Caller) -> operations_pb2.Operation:
+        """Creates an empty dataset; the operation is done at once."""
+        parent = self._location(request.parent, "parent")
+        dataset = request.dataset
+        validation.display_name(dataset.display_name, "dataset.display_name")
+        validation.description(dataset.description, "dataset.description")
+        validation.labels(dataset.labels, "dataset.labels")
+        member = types.Dataset.pb(dataset).WhichOneof("dataset_metadata")
+        if member is None:
+            raise errors.invalid_argument("dataset.image_object_detection_dataset_metadata", "Required field not set.")
+        prefix = messages.DATASET_PREFIXES[member]
+        dataset_id = prefix + self._new_digits()
+        with self._db.write() as connection:
+            now = database.now_us(connection)
+            datasets.insert(
+                connection,
+                {
+                    "id": dataset_id,
+                    "project": parent.project,
+                    "location": parent.location,
+                    "display_name": dataset.display_name,
+                    "description": dataset.description,
+                    "metadata_member": member,
+                    "metadata_bytes": getattr(types.Dataset.pb(dataset), member).SerializeToString(),
+                    "labels": dict(dataset.labels),
+                    "etag": secrets.token_hex(8),
+                    "create_time_us": now,
+                    "update_time_us": now,
+                },
+            )
+            row = self._dataset(connection, parent.dataset(dataset_id), "")
+            response = messages.packed(types.Dataset.pb(messages.dataset(row)))
+            name = str(parent.dataset(dataset_id))
+            draft = self._draft(parent, Kind.CREATE_DATASET, request, works_on=name, prefix=prefix)
+            operation = self._ledger.start_done(connection, draft, response)
+        return messages.operation(operation)
+
+    def get_dataset(self, request: types.GetDatasetRequest, caller: Caller) -> types.Dataset:
+        """Returns one dataset."""
+        name = self._named(names.DatasetName, request.name, "name")
+        with self._db.read() as connection:
+            return messages.dataset(self._dataset(connection, name, f"Dataset {name} was not found."))
+
+    def list_datasets(self, request: types.ListDatasetsRequest, caller: Caller) -> types.ListDatasetsResponse:
+        """Lists a location's datasets, newest first."""
+        parent = self._location(request.parent, "parent")
+        clauses = {
+            member: filters.existence(lambda field: datasets_table.c.metadata_member == field, member)
+            for member in messages.DATASET_PREFIXES
+        }
+        query = filters.apply(datasets.select_of(parent.project, parent.location), request.filter, clauses)
+        rows, token = self._page(query, datasets_table, request, scope=f"datasets {parent} {request.filter}")
+        return types.ListDatasetsResponse(datasets=[messages.dataset(row) for row in rows], next_page_token=token)
+
+    def update_dataset(self, request: types.UpdateDatasetRequest, caller: Caller) -> types.Dataset:
+        """Changes the display name, description or labels that the mask names."""
+        name = self._named(names.DatasetName, request.dataset.name, "dataset.name")
+        dataset = request.dataset
+        checks = {
+            "display_name": lambda: validation.display_name(dataset.display_name, "dataset.display_name"),
+            "description": lambda: validation.description(dataset.description, "dataset.description"),
+            "labels": lambda: validation.labels(dataset.labels, "dataset.labels"),
+        }
+        with self._db.write() as connection:
+            row = self._dataset(connection, name, f"Dataset {name} was not found.")
+            paths = updates.paths(request.update_mask, checks)
+            updates.check_etag(dataset.etag, row.etag, name)
+            values = {path: dict(dataset.labels) if path == "labels" else getattr(dataset, path) for path in paths}
+            values |= {"etag": secrets.token_hex(8), "update_time_us": database.now_us(connection)}
+            datasets.update(connection, name.dataset, values)
+            return messages.dataset(self._dataset(connection, name, ""))
+
+    def delete_dataset(self, request: types.DeleteDatasetRequest, caller: Caller) -> operations_pb2.Operation:
+        """Deletes a dataset; models trained from it live on."""
+        name = self._named(names.DatasetName, request.name, "name")
+        with self._db.write() as connection:
+            self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
+            exclusivity.check(self._ledger, connection, name, Kind.DELETE_DATASET)
+            datasets.delete(connection, name.dataset)
+            draft = self._draft(name.parent, Kind.DELETE_DATASET, request, works_on=str(name))
+            operation = self._ledger.start_done(connection, draft, messages.packed())
+        return messages.operation(operation)
+
+    def import_data(self, request: types.ImportDataRequest, caller: Caller) -> operations_pb2.Operation:
+        """Starts the import of one or more CSVs; nothing is read before the operation is returned."""
+        name = self._named(names.DatasetName, request.name, "name")
+        with self._db.write() as connection:
+            row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
+            validation.input_uris(request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris")
+            messages.check_object_detection(row, "Images with boxes can be imported only into")
+            exclusivity.check(self._ledger, connection, name, Kind.IMPORT_DATA)
+            draft = self._draft(name.parent, Kind.IMPORT_DATA, request, works_on=str(name))
+            operation = self._ledger.start(connection, draft)
+        return self._announced(operation)
+
+    def export_data(self, request: types.ExportDataRequest, caller: Caller) -> operations_pb2.Operation:
+        """Starts writing the dataset as import CSVs below a prefix."""
+        name = self._named(names.DatasetName, request.name, "name")
+        with self._db.write() as connection:
+            row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
+            prefix = request.output_config.gcs_destination.output_uri_prefix
+            validation.output_uri_prefix(prefix, "output_config.gcs_destination.output_uri_prefix")
+            messages.check_object_detection(row, "Images with boxes can be exported only from")
+            exclusivity.check(self._ledger, connection, name, Kind.EXPORT_DATA)
+            draft = self._draft(name.parent, Kind.EXPORT_DATA, request, works_on=str(name))
+            operation = self._ledger.start(connection, draft)
+        return self._announced(operation)
+
+    def get_annotation_spec(self, request: types.GetAnnotationSpecRequest, caller: Caller) -> types.AnnotationSpec:
+        """Returns one label of a dataset and how many examples carry it."""
+        name = self._named(names.AnnotationSpecName, request.name, "name")
+        dataset_name = name.parent.dataset(name.dataset)
+        with self._db.read() as connection:
+            self._dataset(connection, dataset_name, f"Dataset {dataset_name} was not found.")
+            row = datasets.find_spec(connection, name.dataset, name.annotation_spec)
+            if row is None:
+                raise errors.not_found(f"AnnotationSpec {name} was not found.")
+            counts = datasets.examples_per_spec(connection, name.dataset)
+        return types.AnnotationSpec(name=str(name), display_name=row.display_name, example_count=counts.get(row.id, 0))

@@ -1,0 +1,241 @@
+"""The AutoMl methods about models and their evaluations, in proto order."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import sqlalchemy as sa
+from google.cloud.automl_v1 import types
+from google.longrunning import operations_pb2
+
+from boxwright import errors, names, states
+from boxwright.callers import Caller
+from boxwright.metadata import database, datasets, models
+from boxwright.metadata.schema import model_evaluations
+from boxwright.metadata.schema import models as models_table
+from boxwright.operations.ledger import name_of
+from boxwright.services import exclusivity, filters, messages, updates, validation
+from boxwright.services.resources import Kind, Resources
+
+EVALUATIONS_PAGE_SIZE = 50  # an evaluation is about 15 kB; a page stays far below the 4 MiB some clients accept
+MAX_LISTED_LABELS = 20  # error texts travel in headers, which clients accept up to 8 KiB
+MAX_NODES = 100  # model deployment metadata: 1 to 100 nodes
+
+
+class ModelMethods(Resources):
+    """Models and their evaluations."""
+
+    def create_model(self, request: types.CreateModelRequest, caller: Caller) -> operations_pb2.Operation:
+        """Starts training; the model appears once it is trained."""
+        parent = self._location(request.parent, "parent")
+        model = request.model
+        validation.display_name(model.display_name, "model.display_name", starts_with_letter=True)
+        validation.labels(model.labels, "model.labels")
+        if not model.dataset_id:
+            raise errors.invalid_argument("model.dataset_id", "Required field not set.")
+        with self._db.write() as connection:
+            row = datasets.find(connection, parent.project, parent.location, model.dataset_id)
+            if row is None:
+                raise errors.not_found(errors.DATASET_UNKNOWN_TO_TRAINING)
+            name = parent.dataset(row.id)
+            messages.check_object_detection(row, "Models can be trained only from")
+            request = self._resolved_training(parent, request)
+            self._check_trainable(connection, name)
+            exclusivity.check(self._ledger, connection, name, Kind.CREATE_MODEL)
+            draft = self._draft(parent, Kind.CREATE_MODEL, request, works_on=str(name))
+            operation = self._ledger.start(connection, draft)
+        return self._announced(operation)
+
+    def get_model(self, request: types.GetModelRequest, caller: Caller) -> types.Model:
+        """Returns one trained model."""
+        name = self._named(names.ModelName, request.name, "name")
+        with self._db.read() as connection:
+            return messages.model(self._model(connection, name))
+
+    def list_models(self, request: types.ListModelsRequest, caller: Caller) -> types.ListModelsResponse:
+        """Lists a location's models, newest first."""
+        parent = self._location(request.parent, "parent")
+        members = [kind.replace("_dataset_", "_model_") for kind in messages.DATASET_PREFIXES]
+        clauses: dict[str, filters.Clause] = {"dataset_id": filters.equals(models_table.c.dataset_id)}
+        for member in members:
+            is_ours = sa.true() if member == "image_object_detection_model_metadata" else sa.false()
+            clauses[member] = filters.existence(lambda field, is_ours=is_ours: is_ours, member)  # type: ignore[misc]
+        query = filters.apply(models.select_of(parent.project, parent.location), request.filter, clauses)
+        rows, token = self._page(query, models_table, request, scope=f"models {parent} {request.filter}")
+        return types.ListModelsResponse(model=[messages.model(row) for row in rows], next_page_token=token)
+
+    def delete_model(self, request: types.DeleteModelRequest, caller: Caller) -> operations_pb2.Operation:
+        """Deletes a model, its evaluations and its folder; refused while a batch prediction uses it."""
+        name = self._named(names.ModelName, request.name, "name")
+        with self._db.write() as connection:
+            row = self._model(connection, name)
+            running = self._ledger.running_on(connection, str(name))
+            if running:
+                raise errors.failed_precondition(
+                    f"The model {name} is in use by {name_of(running[0])}; wait for its end or cancel it first."
+                )
+            models.delete(connection, name.model)
+            draft = self._draft(name.parent, Kind.DELETE_MODEL, request, works_on=str(name))
+            operation = self._ledger.start_done(connection, draft, messages.packed())
+        self._online.delete(row.folder)
+        return messages.operation(operation)
+
+    def update_model(self, request: types.UpdateModelRequest, caller: Caller) -> types.Model:
+        """Changes the display name or labels that the mask names."""
+        name = self._named(names.ModelName, request.model.name, "model.name")
+        model = request.model
+        checks = {
+            "display_name": lambda: validation.display_name(
+                model.display_name, "model.display_name", starts_with_letter=True
+            ),
+            "labels": lambda: validation.labels(model.labels, "model.labels"),
+        }
+        with self._db.write() as connection:
+            row = self._model(connection, name)
+            paths = updates.paths(request.update_mask, checks)
+            updates.check_etag(model.etag, row.etag, name)
+            values = {path: dict(model.labels) if path == "labels" else getattr(model, path) for path in paths}
+            values |= {"etag": secrets.token_hex(8), "update_time_us": database.now_us(connection)}
+            models.update(connection, name.model, values)
+            return messages.model(self._model(connection, name))
+
+    def deploy_model(self, request: types.DeployModelRequest, caller: Caller) -> operations_pb2.Operation:
+        """Loads a model for online prediction; the node count is how many images it answers at once."""
+        name = self._named(names.ModelName, request.name, "name")
+        with self._db.write() as connection:
+            row = self._usable_model(connection, name)
+            node_count = _node_count(request)
+            self._set_deployment(connection, row, states.DeploymentState.DEPLOYED, node_count)
+            draft = self._draft(name.parent, Kind.DEPLOY_MODEL, request, works_on=str(name))
+            operation = self._ledger.start_done(connection, draft, messages.packed())
+        self._online.deploy(row.folder, node_count)
+        return messages.operation(operation)
+
+    def undeploy_model(self, request: types.UndeployModelRequest, caller: Caller) -> operations_pb2.Operation:
+        """Ends online prediction with a model; no effect if it is not deployed."""
+        name = self._named(names.ModelName, request.name, "name")
+        with self._db.write() as connection:
+            row = self._model(connection, name)
+            self._set_deployment(connection, row, states.DeploymentState.UNDEPLOYED, 0)
+            draft = self._draft(name.parent, Kind.UNDEPLOY_MODEL, request, works_on=str(name))
+            operation = self._ledger.start_done(connection, draft, messages.packed())
+        self._online.undeploy(row.folder)
+        return messages.operation(operation)
+
+    def export_model(self, request: types.ExportModelRequest, caller: Caller) -> operations_pb2.Operation:
+        """Starts writing a model in an exchange format below a prefix."""
+        name = self._named(names.ModelName, request.name, "name")
+        with self._db.write() as connection:
+            row = self._model(connection, name)
+            prefix = request.output_config.gcs_destination.output_uri_prefix
+            validation.output_uri_prefix(prefix, "output_config.gcs_destination.output_uri_prefix")
+            resolved = types.ExportModelRequest(request)
+            resolved.output_config.model_format = validation.model_format(
+                request.output_config.model_format, "output_config.model_format"
+            )
+            if not row.model_type.startswith("mobile-"):
+                raise errors.failed_precondition(
+                    f"The model {name} is of type {row.model_type}, which is not exportable; train one of the "
+                    "mobile-* types."
+                )
+            draft = self._draft(name.parent, Kind.EXPORT_MODEL, resolved, works_on=str(name))
+            operation = self._ledger.start(connection, draft)
+        return self._announced(operation)
+
+    def get_model_evaluation(self, request: types.GetModelEvaluationRequest, caller: Caller) -> types.ModelEvaluation:
+        """Returns one evaluation of a model."""
+        name = self._named(names.ModelEvaluationName, request.name, "name")
+        model_name = name.parent.model(name.model)
+        with self._db.read() as connection:
+            self._model(connection, model_name)
+            row = models.find_evaluation(connection, name.project, name.location, name.model, name.model_evaluation)
+        if row is None:
+            raise errors.not_found(f"ModelEvaluation {name} was not found.")
+        return messages.model_evaluation(row, model_name)
+
+    def list_model_evaluations(
+        self, request: types.ListModelEvaluationsRequest, caller: Caller
+    ) -> types.ListModelEvaluationsResponse:
+        """Lists a model's evaluations, the overall one first; model ``-`` lists those of all models."""
+        parent = self._named(names.ModelName, request.parent, "parent")
+        wanted = None if parent.model == "-" else parent.model
+        if wanted is not None:
+            with self._db.read() as connection:
+                self._model(connection, parent)
+        clauses: dict[str, filters.Clause] = {
+            "annotation_spec_id": filters.equals(model_evaluations.c.annotation_spec_id),
+            # an old official sample passes this model filter here; every model of ours satisfies it
+            "image_object_detection_model_metadata": filters.existence(
+                lambda field: sa.true(), "image_object_detection_model_metadata"
+            ),
+        }
+        query = models.evaluations_of(parent.project, parent.location, wanted)
+        query = filters.apply(query, request.filter, clauses)
+        scope = f"evaluations {parent} {request.filter}"
+        rows, token = self._page(query, model_evaluations, request, scope=scope, default_size=EVALUATIONS_PAGE_SIZE)
+        evaluations = [messages.model_evaluation(row, parent.parent.model(row.model_id)) for row in rows]
+        return types.ListModelEvaluationsResponse(model_evaluation=evaluations, next_page_token=token)
+
+    # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _resolved_training(
+        self, parent: names.LocationName, request: types.CreateModelRequest
+    ) -> types.CreateModelRequest:
+        """The request with model type, budget and the new model's name filled in: all that the runner needs."""
+        member = types.Model.pb(request.model).WhichOneof("model_metadata")
+        if member != "image_object_detection_model_metadata":
+            why = "Required field not set." if member is None else f"'{member}' does not match the dataset's type."
+            raise errors.invalid_argument("model.image_object_detection_model_metadata", why)
+        resolved = types.CreateModelRequest(request)
+        metadata = resolved.model.image_object_detection_model_metadata
+        field = "model.image_object_detection_model_metadata"
+        metadata.model_type = validation.model_type(metadata.model_type, f"{field}.model_type")
+        metadata.train_budget_milli_node_hours = validation.train_budget(
+            metadata.train_budget_milli_node_hours, metadata.model_type, f"{field}.train_budget_milli_node_hours"
+        )
+        resolved.model.name = str(parent.model("IOD" + self._new_digits()))
+        return resolved
+
+    def _check_trainable(self, connection: sa.Connection, name: names.DatasetName) -> None:
+        """FAILED_PRECONDITION unless every label has enough images and something can be trained on (spec 5.3)."""
+        counts = datasets.examples_per_spec(connection, name.dataset)
+        specs = datasets.specs(connection, name.dataset)
+        if not specs:
+            raise errors.failed_precondition(f"Dataset {name} has no labelled boxes; import images with boxes first.")
+        least = self._policy.min_images_per_label
+        lacking = [f"'{label}' has {counts.get(spec, 0)}" for spec, label in specs if counts.get(spec, 0) < least]
+        if lacking:
+            shown = lacking[:MAX_LISTED_LABELS] + [f"{len(lacking) - MAX_LISTED_LABELS} more have too few"] * (
+                len(lacking) > MAX_LISTED_LABELS
+            )
+            raise errors.failed_precondition(
+                f"Each label needs at least {least} images with a box of it; in {name} {', '.join(shown)}. "
+                "Import more images of these labels, or lower the minimum in the service's settings."
+            )
+        uses = datasets.examples_per_use(connection, name.dataset)
+        if not uses.get(states.MlUse.TRAIN) and not uses.get(states.MlUse.UNASSIGNED):
+            raise errors.failed_precondition(
+                f"Dataset {name} has no images to train on: none is assigned to TRAIN or left UNASSIGNED."
+            )
+
+    def _set_deployment(
+        self, connection: sa.Connection, row: sa.Row[Any], state: states.DeploymentState, node_count: int
+    ) -> None:
+        if (row.deployment_state, row.node_count) != (state, node_count):
+            now = database.now_us(connection)
+            values = {"deployment_state": state, "node_count": node_count, "update_time_us": now}
+            models.update(connection, row.id, {**values, "etag": secrets.token_hex(8)})
+
+
+def _node_count(request: types.DeployModelRequest) -> int:
+    """The nodes asked for; 1 when no metadata is given (spec 6.5)."""
+    member = types.DeployModelRequest.pb(request).WhichOneof("model_deployment_metadata")
+    if member is None:
+        return 1
+    if member != "image_object_detection_model_deployment_metadata":
+        raise errors.invalid_argument(member, "It does not match the model's type, image object detection.")
+    node_count = request.image_object_detection_model_deployment_metadata.node_count
+    if not 1 <= node_count <= MAX_NODES:
+        raise errors.invalid_argument(f"{member}.node_count", f"{node_count} is not from 1 to {MAX_NODES}.")
+    return node_count

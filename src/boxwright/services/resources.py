@@ -1,0 +1,141 @@
+"""What every AutoMl method needs: names checked, rows found, pages cut, operations drafted."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+from google.longrunning import operations_pb2
+
+from boxwright import boxes, errors, names, states
+from boxwright.metadata import database, datasets, models
+from boxwright.operations.ledger import Draft, Ledger
+from boxwright.services import messages, validation
+
+MIN_IMAGES_PER_LABEL = 10  # the documented requirement for training (spec 5.3)
+DAY_US = 86_400_000_000
+
+Kind = states.OperationKind
+_Name = TypeVar("_Name", bound=names.ResourceName)
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """The installation's choices that the services enforce.
+
+    Attributes:
+        locations: location ids served here.
+        min_images_per_label: how many images each label needs before training starts.
+        model_life_days: age at which a model stops predicting; None for never.
+    """
+
+    locations: Sequence[str] = ("us-central1",)
+    min_images_per_label: int = MIN_IMAGES_PER_LABEL
+    model_life_days: float | None = None
+
+
+def random_digits() -> str:
+    """Nineteen random decimal digits, the form of the service's ids (never starting with 0)."""
+    return str(10**18 + secrets.randbelow(8 * 10**18))
+
+
+class OnlineModels(Protocol):
+    """The models in memory, as the services see them."""
+
+    def predict(self, folder: str, image_bytes: bytes) -> tuple[boxes.Detections, list[tuple[str, str]]]:
+        """Returns the detections and the model's (annotation spec id, display name) by label index."""
+
+    def deploy(self, folder: str, node_count: int) -> None:
+        """Loads a model in the background, or changes how many images it answers at once."""
+
+    def undeploy(self, folder: str) -> None:
+        """Frees a model's memory."""
+
+    def delete(self, folder: str) -> None:
+        """Frees a model's memory and its disk."""
+
+
+class Resources:
+    """The ground that the methods of datasets and models share.
+
+    Args:
+        db: the metadata database.
+        ledger: where operations are started.
+        policy: the installation's choices.
+        online: the models that answer online predictions.
+        new_digits: makes ids; random digits unless a test says otherwise.
+    """
+
+    def __init__(
+        self,
+        db: database.Database,
+        ledger: Ledger,
+        policy: Policy,
+        online: OnlineModels,
+        new_digits: Callable[[], str] = random_digits,
+    ) -> None:
+        self._db = db
+        self._ledger = ledger
+        self._policy = policy
+        self._online = online
+        self._new_digits = new_digits
+
+    def _location(self, text: str, field: str) -> names.LocationName:
+        return self._named(names.LocationName, text, field)
+
+    def _named(self, kind: type[_Name], text: str, field: str) -> _Name:
+        name = kind.parse(text, field)
+        validation.location(name, self._policy.locations, field)
+        return name
+
+    def _dataset(self, connection: sa.Connection, name: names.DatasetName, unknown: str) -> sa.Row[Any]:
+        row = datasets.find(connection, name.project, name.location, name.dataset)
+        if row is None:
+            raise errors.not_found(unknown)
+        return row
+
+    def _model(self, connection: sa.Connection, name: names.ModelName) -> sa.Row[Any]:
+        row = models.find(connection, name.project, name.location, name.model)
+        if row is None:
+            raise errors.not_found(errors.MODEL_UNKNOWN)
+        return row
+
+    def _usable_model(self, connection: sa.Connection, name: names.ModelName) -> sa.Row[Any]:
+        """The model's row; NOT_FOUND if there is none, FAILED_PRECONDITION if its life has ended (spec 6.4)."""
+        row = self._model(connection, name)
+        life_days = self._policy.model_life_days
+        if life_days is not None and database.now_us(connection) - row.create_time_us > life_days * DAY_US:
+            raise errors.failed_precondition(
+                f"The model {name} has expired: models predict for {life_days:g} days after their training. "
+                "Train a new model, or change the model life in the service's settings."
+            )
+        return row
+
+    def _draft(
+        self, parent: names.LocationName, kind: Kind, request: Any, *, works_on: str, prefix: str = "IOD"
+    ) -> Draft:
+        return Draft(
+            location=parent,
+            id=prefix + self._new_digits(),
+            kind=kind,
+            request=type(request).serialize(request),
+            details=messages.operation_details(kind),
+            works_on=works_on,
+        )
+
+    def _page(
+        self, query: sa.Select[Any], table: sa.Table, request: Any, *, scope: str, default_size: int = 100
+    ) -> tuple[Sequence[sa.Row[Any]], str]:
+        size = validation.page_size(request.page_size, default=default_size)
+        after = database.PageKey.from_token(request.page_token, scope)
+        with self._db.read() as connection:
+            rows, following = database.newest_first(connection, query, table, page_size=size, after=after)
+        return rows, following.token(scope) if following else ""
+
+    def _announced(self, row: sa.Row[Any]) -> operations_pb2.Operation:
+        """Tells the worker of a started operation, once its transaction has ended, and answers with it."""
+        self._ledger.announce(row)
+        return messages.operation(row)

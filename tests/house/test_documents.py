@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
 import boxwright
+from boxwright import settings
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -54,20 +57,35 @@ def test_a_decision_says_what_it_cost_and_how_to_tell_that_it_was_wrong(path: pa
     assert {"context", "choice", "what we gave up", "how to tell we were wrong"} <= headings
 
 
-def test_every_setting_is_documented() -> None:
-    from boxwright import settings
+def _setting_lines() -> list[str]:
+    """The table of settings as configuration.md must hold it."""
+    lines = []
+    for field in dataclasses.fields(settings.Settings):
+        if field.default_factory is not dataclasses.MISSING:
+            default = "as many as usable"
+        elif field.default is None:
+            default = "unset"
+        elif isinstance(field.default, tuple):
+            default = f"`{','.join(field.default)}`"
+        else:
+            default = f"`{field.default}`"
+        lines.append(f"| `{field.name}` | {default} | {field.metadata['help']} |")
+    return lines
 
+
+def test_the_table_of_settings_says_what_the_settings_say() -> None:
     text = (DOCS / "configuration.md").read_text(encoding="utf-8")
-    missing = [field.name for field in dataclasses.fields(settings.Settings) if f"`{field.name}`" not in text]
-    assert not missing
+    documented = [line for line in text.splitlines() if re.match(r"\| `[a-z_0-9]+` \|", line)]
+    assert documented == _setting_lines(), "the table should read:\n" + "\n".join(_setting_lines())
 
 
-def test_every_documented_setting_exists() -> None:
-    from boxwright import settings
-
+def test_every_flag_of_serve_is_documented() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "boxwright.cli", "serve", "--help"], capture_output=True, text=True, check=True
+    ).stdout
     text = (DOCS / "configuration.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE))
-    assert documented == {field.name for field in dataclasses.fields(settings.Settings)}
+    flags = set(re.findall(r"--[a-z-]+", shown)) - {"--help"}
+    assert flags == set(re.findall(r"`(--[a-z-]+)`", text))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_label)

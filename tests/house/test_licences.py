@@ -22,7 +22,6 @@ REVIEWED = {
     "certifi": "MPL-2.0: a list of certificates, used unchanged through requests",
     "hypothesis": "MPL-2.0: runs tests only, unchanged",
     "pathspec": "MPL-2.0: used by mypy only, unchanged",
-    "tqdm": "MPL-2.0 and MIT: pulled in by other packages, used unchanged",
     "faster-coco-eval": "Apache-2.0 in the LICENSE file of its wheel; its metadata names none. Tests only",
 }
 

@@ -1,0 +1,64 @@
+"""A ledger over a database file, drafts for it, and the work of one process that finishes operations."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import sqlalchemy as sa
+from google.protobuf import empty_pb2
+
+from boxwright import names, states
+from boxwright.metadata import database
+from boxwright.metadata.schema import operations
+from boxwright.operations.ledger import Draft, Ledger
+
+LOCATION = names.LocationName("p", "us-central1")
+Kind = states.OperationKind
+
+
+def open_ledger(path: pathlib.Path, *, lease_ttl_s: float = 10.0) -> Ledger:
+    """Opens (and creates, if missing) a ledger in a database file."""
+    return Ledger(database.Database(path), lease_ttl_s=lease_ttl_s)
+
+
+def draft(operation_id: str, kind: states.OperationKind = Kind.IMPORT_DATA, works_on: str = "") -> Draft:
+    """An operation about to be started."""
+    return Draft(LOCATION, operation_id, kind, request=b"request", details=b"", works_on=works_on)
+
+
+def start(ledger: Ledger, *operation_ids: str, kind: states.OperationKind = Kind.IMPORT_DATA) -> None:
+    """Starts operations, each in a transaction of its own."""
+    for operation_id in operation_ids:
+        with ledger._db.write() as connection:
+            ledger.start(connection, draft(operation_id, kind))
+
+
+def expire(ledger: Ledger, operation_id: str) -> None:
+    """Lets an operation's lease run out now, by the database's clock."""
+    with ledger._db.write() as connection:
+        connection.execute(operations.update().where(operations.c.id == operation_id).values(lease_expires_us=0))
+
+
+def row_of(ledger: Ledger, operation_id: str) -> sa.Row:
+    """The operation's row."""
+    row = ledger.find(LOCATION.operation(operation_id))
+    assert row is not None
+    return row
+
+
+def finish_everything(path: pathlib.Path, owner: str) -> list[str]:
+    """Claims and finishes until nothing is left; returns the ids of what it finished."""
+    ledger = open_ledger(path)
+    finished = []
+    while (claimed := ledger.claim([Kind.IMPORT_DATA], owner)) is not None:
+        ledger.report(claimed.lease, progress_percent=50)
+        ledger.finish(claimed.lease, lambda connection: empty_pb2.Empty())
+        finished.append(claimed.lease.operation_id)
+    return finished
+
+
+if __name__ == "__main__":
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(" ".join(finish_everything(pathlib.Path(sys.argv[1]), sys.argv[2])))

@@ -60,7 +60,32 @@ def build(settings: Settings) -> Rooms:
     book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
     online = DeployedModels(models_dir, cores=settings.cores)
     children = Children()
-    runners: dict[Kind, worker.Runner] = {
+    runners = _runners(settings, db, stores, children)
+    with db.read() as connection:
+        for folder, node_count in models.deployed(connection):
+            online.deploy(folder, node_count)
+    lanes = [[Kind.CREATE_MODEL], [Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
+    lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
+
+    policy = resources.Policy(settings.locations, settings.min_images_per_label, settings.model_life_days)
+    operations_service = operations.Operations(db, book, settings.locations)
+    dispatcher = dispatch.Dispatcher(
+        {
+            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, online),
+            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, book, policy, online),
+            "google.longrunning.Operations": operations_service,
+        },
+        planned=UNIMPLEMENTED_YET,
+    )
+    return Rooms(db, worker.Worker(book, runners, lanes), children, online, dispatcher, book, operations_service)
+
+
+def _runners(
+    settings: Settings, db: database.Database, stores: objects.Stores, children: Children
+) -> dict[Kind, worker.Runner]:
+    """Who does which kind of work."""
+    models_dir, work_dir = settings.data_dir / "models", settings.data_dir / "work"
+    return {
         Kind.IMPORT_DATA: import_data.ImportData(
             db,
             stores,
@@ -97,23 +122,6 @@ def build(settings: Settings) -> Rooms:
         Kind.EXPORT_DATA: export.ExportData(db, stores),
         Kind.EXPORT_MODEL: export.ExportModel(db, stores, models_dir),
     }
-    with db.read() as connection:
-        for folder, node_count in models.deployed(connection):
-            online.deploy(folder, node_count)
-    lanes = [[Kind.CREATE_MODEL], [Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
-    lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
-
-    policy = resources.Policy(settings.locations, settings.min_images_per_label, settings.model_life_days)
-    operations_service = operations.Operations(db, book, settings.locations)
-    dispatcher = dispatch.Dispatcher(
-        {
-            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, online),
-            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, book, policy, online),
-            "google.longrunning.Operations": operations_service,
-        },
-        planned=UNIMPLEMENTED_YET,
-    )
-    return Rooms(db, worker.Worker(book, runners, lanes), children, online, dispatcher, book, operations_service)
 
 
 def check_exposure(host: str) -> None:
@@ -156,7 +164,7 @@ async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
         routing.Route("/healthz", _answer(lambda: True)),
         routing.Route("/readyz", _answer(ready.is_set)),
     ]
-    http_socket = _bound_socket(settings.host, settings.port)
+    http_socket = _listen_http(settings)
     http = _HttpServer(
         uvicorn.Config(
             rest_door.build_rest_app(rooms.dispatcher, watcher, executor, routes),
@@ -217,16 +225,11 @@ def _listen_grpc(door: grpc_door.GrpcDoor, settings: Settings) -> int:
         raise _port_taken("--grpc-port", settings.host, settings.grpc_port) from error
 
 
-def _bound_socket(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _listen_http(settings: Settings) -> socket.socket:
     try:
-        listener.bind((host, port))
+        return rest_door.open_listener(settings.host, settings.port)
     except OSError as error:
-        listener.close()
-        raise _port_taken("--port", host, port) from error
-    return listener
+        raise _port_taken("--port", settings.host, settings.port) from error
 
 
 def _port_taken(flag: str, host: str, port: int) -> errors.ApiError:

@@ -6,7 +6,7 @@ import pathlib
 import tempfile
 from collections.abc import Iterator
 
-from boxwright.prediction.predictor import MODEL_FILE, NETWORK_FILE, ModelInfo
+from boxwright.prediction.predictor import MODEL_FILE, NETWORK_FILE, ModelInfo, load_openvino
 
 LABELS_FILE = "dict.txt"  # the real service's name for the list of labels, one a line in class order
 
@@ -34,8 +34,7 @@ def files(folder: pathlib.Path, model_format: str) -> Iterator[tuple[str, bytes]
 
 
 def _openvino_files(network: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    import openvino  # heavy: only who exports to it pays for it
-
+    openvino = load_openvino()
     with tempfile.TemporaryDirectory() as scratch:
         target = pathlib.Path(scratch, "model.xml")
         openvino.save_model(openvino.Core().read_model(network), target, compress_to_fp16=False)

@@ -216,6 +216,11 @@ def load_openvino() -> Any:
     return openvino
 
 
+def _outputs(request: Any) -> RawOutput:
+    """Copies what a request has inferred; the request is reused."""
+    return RawOutput(np.array(request.get_output_tensor(0).data[0]), np.array(request.get_output_tensor(1).data[0]))
+
+
 class Predictor:
     """A loaded model. Safe for any number of threads; as many images run at once as there are streams."""
 
@@ -271,7 +276,14 @@ class Predictor:
             compiled = core.compile_model(core.read_model(network), "CPU", options)
         except RuntimeError as error:
             raise ModelError(f"{folder}: {NETWORK_FILE} cannot be loaded: {error}") from error
-        return cls(info, [compiled.create_infer_request() for _ in range(count)], limits)
+        requests = [compiled.create_infer_request() for _ in range(count)]
+        blank = np.zeros((1, *info.input_hw, 3), np.uint8)
+        for request in requests:
+            # here, in one thread: the binding sets up its use of arrays at the first inference, and two threads doing so
+            # at once wait for each other for ever
+            request.infer([blank])
+            _outputs(request)
+        return cls(info, requests, limits)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -301,11 +313,9 @@ class Predictor:
         request = self._idle.get()
         try:
             request.infer([prepared.pixels])
-            boxes_px = np.array(request.get_output_tensor(0).data[0])  # copies: the request is reused
-            scores = np.array(request.get_output_tensor(1).data[0])
+            return _outputs(request)
         finally:
             self._idle.put(request)
-        return RawOutput(boxes_px, scores)
 
     def postprocess(self, raw: RawOutput, prepared: Prepared, min_score: float = 0.0) -> boxes.Detections:
         """Suppression and the way back to the upright original.

@@ -24,11 +24,10 @@ from boxwright.operations import ledger, worker
 from boxwright.prediction.children import Children
 from boxwright.prediction.online import DeployedModels
 from boxwright.runners import batch_predict, export, import_data, sweep, train_model
-from boxwright.services import automl, operations, prediction, resources, validation
+from boxwright.services import automl, locations, operations, prediction, resources, validation
 from boxwright.settings import Settings
 from boxwright.surface import dispatch, grpc_door, rest_door, waiting
 
-UNIMPLEMENTED_YET = ("ListLocations", "GetLocation")
 GRPC_GRACE_S = 3.0
 DRAIN_S = 8.0
 
@@ -74,8 +73,9 @@ def build(settings: Settings) -> Rooms:
             "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, online),
             "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, book, policy, online),
             "google.longrunning.Operations": operations_service,
+            "google.cloud.location.Locations": locations.Locations(settings.locations),
         },
-        planned=UNIMPLEMENTED_YET,
+        planned=(),
     )
     return Rooms(db, worker.Worker(book, runners, lanes), children, online, dispatcher, book, operations_service)
 

@@ -1,0 +1,91 @@
+"""The guided tour, run as a person would run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+from boxwright.demo import dataset, drawn
+
+pytestmark = pytest.mark.slow
+
+TRAIN_MINUTES = "0.2"  # what is learnt does not matter here
+STOP_TIMEOUT_S = 60.0
+POLL_S = 0.1
+
+
+def _run_demo(out: pathlib.Path, *arguments: str) -> str:
+    """Runs the demo and returns what it printed."""
+    command = [sys.executable, "-m", "boxwright.demo", "--out", str(out), "--minutes", TRAIN_MINUTES, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def test_the_drawn_tour_ends_with_files_and_a_page(tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "out"
+    printed = _run_demo(out, "--tiny")
+    for step in ("draw images", "create dataset", "import labels", "train", "batch predict"):
+        assert f"  {step:<24} 100 %" in printed
+    for label in ("coin", "gear", "key", "leaf", "star", "all labels"):
+        assert f"\n{label}" in printed
+    assert "images predicted:  12" in printed
+    assert "images failed:     2" in printed
+    (folder,) = (out / "buckets/demo/predictions").iterdir()
+    lines = (folder / "image_object_detection_1.jsonl").read_text().splitlines()
+    listed = (out / "buckets/demo/batch.csv").read_text().splitlines()
+    assert [json.loads(line)["ID"] for line in lines] == listed[:12]
+    failed = [json.loads(line) for line in (folder / "errors_1.jsonl").read_text().splitlines()]
+    assert [line["ID"] for line in failed] == listed[12:]
+    page = (out / "index.html").read_text()
+    assert page.count("<figure>") == 12
+    assert all(line["ID"] in page for line in failed)
+    assert not _answers(json.loads((out / "service.json").read_text())["url"] + "/healthz"), "the service still runs"
+
+
+def test_the_tour_through_a_folder_can_leave_the_service_running(tmp_path: pathlib.Path) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    made = drawn.draw_dataset(source, 3, drawn.Sizes(train=40, validation=8, test=6))
+    dataset.write_import_csv(made)
+    labels = source / dataset.IMPORT_CSV
+    labels.write_text(labels.read_text().replace("gs://demo/", ""))
+    printed = _run_demo(out, "--data", str(source), "--keep")
+    assert "images predicted:  6" in printed
+    assert "images failed:     0" in printed
+    noted = json.loads((out / "service.json").read_text())
+    try:
+        assert _answers(noted["url"] + "/readyz")
+        command = next(line for line in printed.splitlines() if line.startswith("curl -X POST"))
+        answer = json.loads(subprocess.run(command, shell=True, capture_output=True, check=True).stdout)
+        assert "/operations/" in answer["name"]
+        again = subprocess.run(
+            [sys.executable, "-m", "boxwright.demo", "--out", str(out), "--tiny"], capture_output=True, check=False
+        )
+        assert again.returncode == 1
+        assert b"Stop it first" in again.stderr
+    finally:
+        os.kill(noted["pid"], signal.SIGTERM)
+    pause = threading.Event()
+    for _ in range(int(STOP_TIMEOUT_S / POLL_S)):
+        if not _answers(noted["url"] + "/healthz"):
+            break
+        pause.wait(POLL_S)
+    else:
+        pytest.fail("the service that was left running does not end on SIGTERM")

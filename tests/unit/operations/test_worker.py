@@ -1,0 +1,233 @@
+"""The worker: what becomes of an operation is decided by what its runner raises."""
+
+from __future__ import annotations
+
+import pathlib
+import threading
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from google.protobuf import empty_pb2
+from google.rpc import code_pb2, status_pb2
+from tests.support.ledgers import LOCATION, Kind, expire, open_ledger, row_of, start
+from tests.support.waiting import wait_until
+
+from boxwright import errors, states
+from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, Ledger
+from boxwright.operations.worker import AttemptFailed, Context, Stopped, Success, Worker
+
+State = states.OperationState
+
+
+def _done(connection: sa.Connection) -> empty_pb2.Empty:
+    return empty_pb2.Empty()
+
+
+class Scripted:
+    """A runner that does what the test says, and remembers how often it was asked."""
+
+    def __init__(self, act: Callable[[Context], object]) -> None:
+        self._act = act
+        self.runs = 0
+        self.started = threading.Event()
+
+    def run(self, request: bytes, context: Context) -> Success:
+        self.runs += 1
+        self.started.set()
+        found = self._act(context)
+        return found if isinstance(found, Success) else Success(respond=_done)
+
+
+@pytest.fixture
+def ledger(tmp_path: pathlib.Path):
+    opened = open_ledger(tmp_path / "metadata.sqlite", lease_ttl_s=1.0)
+    yield opened
+    opened._db.close()
+
+
+@pytest.fixture
+def work(ledger: Ledger):
+    """Starts a worker whose one lane runs imports as the test says."""
+    workers = []
+
+    def begin(act: Callable[[Context], object], lanes: int = 1) -> tuple[Worker, Scripted]:
+        runner = Scripted(act)
+        workers.append(Worker(ledger, {Kind.IMPORT_DATA: runner}, [[Kind.IMPORT_DATA]] * lanes))
+        workers[-1].start()
+        return workers[-1], runner
+
+    yield begin
+    for worker in workers:
+        worker.drain(timeout_s=10)
+
+
+def _until(ledger: Ledger, *wanted: State) -> sa.Row:
+    return wait_until(
+        lambda: row if (row := row_of(ledger, "IOD1")).state in wanted else None, f"a state of {wanted}", timeout_s=20
+    )
+
+
+def _raise(error: BaseException) -> Callable[[Context], object]:
+    def act(context: Context) -> object:
+        raise error
+
+    return act
+
+
+def test_work_that_returns_has_succeeded_and_is_tidied_up_afterwards(ledger, work):
+    start(ledger, "IOD1")
+    seen = threading.Event()
+    work(lambda context: Success(respond=_done, afterwards=seen.set))
+    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+    assert seen.wait(10)
+
+
+def test_an_api_error_is_the_operations_error(ledger, work):
+    start(ledger, "IOD1")
+    work(_raise(errors.not_found("gs://b/x does not exist.")))
+    row = _until(ledger, *states.OPERATION_TERMINAL)
+    assert row.state == State.FAILED
+    assert status_pb2.Status.FromString(row.error) == status_pb2.Status(code=5, message="gs://b/x does not exist.")
+
+
+def test_a_surprise_is_an_internal_error_that_shows_an_incident_and_not_the_reason(ledger, work, caplog):
+    start(ledger, "IOD1")
+    work(_raise(ZeroDivisionError("the secret reason")))
+    row = _until(ledger, *states.OPERATION_TERMINAL)
+    status = status_pb2.Status.FromString(row.error)
+    assert status.code == code_pb2.INTERNAL
+    assert "secret" not in status.message
+    (record,) = [record for record in caplog.records if "event=incident" in record.message]
+    incident = record.message.partition("incident=")[2].split()[0]
+    assert incident in status.message
+    assert record.exc_info
+
+
+def test_a_response_that_cannot_be_made_is_an_internal_error(ledger, work):
+    start(ledger, "IOD1")
+    work(lambda context: Success(respond=_raise(KeyError("gone"))))
+    row = _until(ledger, *states.OPERATION_TERMINAL)
+    assert status_pb2.Status.FromString(row.error).code == code_pb2.INTERNAL
+
+
+def test_tidying_that_fails_does_not_undo_the_success(ledger, work):
+    start(ledger, "IOD1", "IOD2")
+    work(lambda context: Success(respond=_done, afterwards=lambda: 1 / 0))
+    wait_until(lambda: row_of(ledger, "IOD2").state in states.OPERATION_TERMINAL, "the next operation to end")
+    assert (row_of(ledger, "IOD1").state, row_of(ledger, "IOD2").state) == (State.SUCCEEDED, State.SUCCEEDED)
+
+
+def test_an_attempt_that_dies_again_and_again_fails_after_the_limit(ledger, work):
+    start(ledger, "IOD1")
+    _, runner = work(_raise(AttemptFailed("the child was killed")))
+    row = _until(ledger, *states.OPERATION_TERMINAL)
+    assert row.state == State.FAILED
+    assert runner.runs == MAX_ATTEMPTS_WITHOUT_PROGRESS
+    assert f"died {MAX_ATTEMPTS_WITHOUT_PROGRESS} times" in status_pb2.Status.FromString(row.error).message
+
+
+def test_an_attempt_that_gets_further_each_time_is_not_given_up(ledger, work):
+    start(ledger, "IOD1")
+    steps = iter(range(1, 100))
+
+    def act(context: Context) -> None:
+        step = next(steps)
+        context.report(progress_percent=step)
+        if step < 3 * MAX_ATTEMPTS_WITHOUT_PROGRESS:
+            raise AttemptFailed("the child was killed")
+
+    work(act)
+    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+
+
+def _work_until_stopped(context: Context) -> None:
+    assert context.wait_for_stop(30)
+    context.raise_if_stopped()
+
+
+def test_a_cancel_reaches_running_work_at_once(ledger, work):
+    start(ledger, "IOD1")
+    _, runner = work(_work_until_stopped)
+    assert runner.started.wait(10)
+    ledger.request_cancel(LOCATION.operation("IOD1"))
+    row = _until(ledger, *states.OPERATION_TERMINAL)
+    assert row.state == State.CANCELLED
+    assert status_pb2.Status.FromString(row.error).code == code_pb2.CANCELLED
+    assert row.done_time_us - row.cancel_requested_us < 2_000_000
+
+
+def test_a_drain_lets_running_work_wait_again_without_blame(ledger, work):
+    start(ledger, "IOD1")
+    worker, runner = work(_work_until_stopped)
+    assert runner.started.wait(10)
+    worker.drain(timeout_s=10)
+    row = row_of(ledger, "IOD1")
+    assert (row.state, row.attempts, row.lease_epoch) == (State.PENDING, 0, 1)
+    work(lambda context: None)
+    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+
+
+def test_a_drained_worker_claims_nothing_more(ledger, work):
+    worker, runner = work(lambda context: None)
+    worker.drain(timeout_s=10)
+    start(ledger, "IOD1")
+    assert not runner.started.wait(1)
+    assert row_of(ledger, "IOD1").state == State.PENDING
+
+
+def test_work_whose_lease_is_lost_is_told_and_writes_nothing(ledger, work):
+    start(ledger, "IOD1")
+    outcome: list[BaseException] = []
+    done = threading.Event()
+
+    def act(context: Context) -> None:
+        expire(ledger, "IOD1")
+        ledger.claim([Kind.IMPORT_DATA], "heir")
+        try:
+            _work_until_stopped(context)
+        except BaseException as error:
+            outcome.append(error)
+            raise
+        finally:
+            done.set()
+
+    work(act)
+    assert done.wait(20)
+    assert [type(error) for error in outcome] == [errors.LeaseLost]
+    row = row_of(ledger, "IOD1")
+    assert (row.state, row.lease_owner) == (State.RUNNING, "heir")
+
+
+def test_a_lease_is_kept_while_the_work_takes_longer_than_it(ledger, work):
+    start(ledger, "IOD1")
+    finish = threading.Event()
+    _, runner = work(lambda context: finish.wait(20))
+    assert runner.started.wait(10)
+    pause = threading.Event()
+    for _ in range(25):  # twice the lease's life
+        pause.wait(0.1)
+        assert ledger.claim([Kind.IMPORT_DATA], "thief") is None
+    finish.set()
+    assert _until(ledger, *states.OPERATION_TERMINAL).lease_epoch == 1
+
+
+def test_lanes_work_at_the_same_time(ledger, work):
+    start(ledger, "IOD1", "IOD2")
+    together = threading.Barrier(2)
+    work(lambda context: together.wait(20), lanes=2)
+    wait_until(lambda: row_of(ledger, "IOD2").state in states.OPERATION_TERMINAL, "both to end")
+    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+
+
+def test_a_wish_to_stop_that_nobody_uttered_is_not_a_cancel(ledger, work):
+    start(ledger, "IOD1")
+    calls = iter([Stopped("by itself"), None])
+
+    def act(context: Context) -> None:
+        error = next(calls)
+        if error is not None:
+            raise error
+
+    work(act)
+    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED

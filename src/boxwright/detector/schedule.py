@@ -29,6 +29,7 @@ CHECK_FROM = 0.5
 PATIENCE_CHECKS = 4
 PATIENCE_FROM = 0.7
 MIN_GAIN = 0.002  # of mean average precision
+LEAST_SCORE = 0.05  # a network that finds next to nothing is not done, however steady it is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,4 +132,4 @@ def has_converged(checks: list[tuple[float, float]]) -> bool:
         return False
     before = max(score for _, score in checks[:-PATIENCE_CHECKS])
     recent = max(score for _, score in checks[-PATIENCE_CHECKS:])
-    return 0.0 < before and recent < before + MIN_GAIN  # a network that finds nothing yet is not done
+    return before > LEAST_SCORE and recent < before + MIN_GAIN

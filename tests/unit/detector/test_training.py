@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,11 @@ def elapsed() -> session.Elapsed:
     return session.Elapsed(time.monotonic, time.monotonic())
 
 
-@pytest.fixture(autouse=True)
-def every_step_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+@pytest.fixture(autouse=True, scope="module")
+def every_step_is_reported() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")

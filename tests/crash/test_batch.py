@@ -1,0 +1,206 @@
+"""Batch prediction under fire: killed anywhere, it ends with the bytes of an undisturbed run."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import time
+
+import pytest
+from tests.support import crashes, drawn_images
+from tests.support.api import Api, metadata, open_api
+from tests.support.crashes import ENVIRONMENT, INFERENCE, children_of, contents, stats, wait_until_gone, whole_shards
+from tests.support.tiny_model import TinyModel
+from tests.support.waiting import wait_until
+
+IMAGES = 1600
+SHARDS = 33  # 1,600 images and a few that fail, fifty each
+
+
+@dataclasses.dataclass
+class Batch:
+    """A service with the tiny model and a list of many small images, a few of them spoilt."""
+
+    start: object
+    service: object
+    model: str
+
+    @property
+    def bucket(self) -> pathlib.Path:
+        return self.service.bucket("b")
+
+    def restart(self) -> None:
+        """Starts the service again on the same files."""
+        self.service = self.start(environment=ENVIRONMENT)
+
+    def folder(self, prefix: str) -> pathlib.Path | None:
+        return crashes.result_folder(self.bucket, prefix)
+
+    def wait_for_shards(self, prefix: str, count: int) -> pathlib.Path:
+        """Waits until some shards are written, and makes sure that the job is not at its end."""
+
+        def look() -> pathlib.Path | None:
+            folder = self.folder(prefix)
+            return folder if folder and len(whole_shards(folder)) >= count else None
+
+        folder = wait_until(look, f"{count} shards", interval_s=0.005)
+        assert len(whole_shards(folder)) < SHARDS - 3, "the job was too quick to be disturbed"
+        return folder
+
+    def undisturbed(self, api: Api) -> dict[str, bytes]:
+        """What a run that nobody disturbs writes."""
+        name = api.start_batch(self.model, "gs://b/list.csv", "gs://b/undisturbed/", score_threshold="0.3")
+        assert not api.finished(name, timeout_s=120).HasField("error")
+        return contents(self.folder("undisturbed"))
+
+
+@pytest.fixture
+def batch(service_factory, tiny_model: TinyModel) -> Batch:
+    service = service_factory(environment=ENVIRONMENT)
+    bucket = service.bucket("b")
+    names = drawn_images.write_images(bucket / "images", IMAGES)
+    rows = [f"gs://b/images/{name}" for name in names]
+    (bucket / "images" / "text.jpg").write_bytes(b"no image")
+    for position, row in ((1500, "gs://b/images/text.jpg"), (700, "gs://b/none.jpg"), (20, "gs://b/gone.jpg")):
+        rows.insert(position, row)
+    drawn_images.write_csv(bucket, "list.csv", rows)
+    return Batch(service_factory, service, tiny_model.install(service.data_dir))
+
+
+def _start(api: Api, batch: Batch) -> str:
+    return api.start_batch(batch.model, "gs://b/list.csv", "gs://b/out/", score_threshold="0.3")
+
+
+def _finish_and_compare(batch: Batch, name: str, before: dict[str, tuple[int, int]]) -> None:
+    """The job ends well, with an undisturbed run's bytes, and nothing that was finished is written again."""
+    with open_api(batch.service) as api:
+        operation = api.finished(name, timeout_s=120)
+        assert not operation.HasField("error"), operation.error
+        folder = batch.folder("out")
+        seen = metadata(operation)
+        assert seen.batch_predict_details.output_info.gcs_output_directory == f"gs://b/out/{folder.name}"
+        assert seen.progress_percent == 100
+        assert len(seen.partial_failures) == 3
+        after = stats(folder)
+        assert {shard: after[shard] for shard in before} == before
+        output = contents(folder)
+        assert len(output) == SHARDS + 1
+        assert output == batch.undisturbed(api)
+    crashes.assert_tidy(batch.service.data_dir)
+
+
+def _shard_stats(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
+    seen = stats(folder)
+    return {name: seen[name] for name in whole_shards(folder)}
+
+
+def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_restart(batch):
+    with open_api(batch.service) as api:
+        name = _start(api, batch)
+        folder = batch.wait_for_shards("out", 4)
+        orphans = children_of(batch.service.process.pid, INFERENCE)
+        batch.service.kill()
+    wait_until_gone(orphans)
+    before = _shard_stats(folder)
+    assert 4 <= len(before) < SHARDS
+    (folder / "image_object_detection_33.jsonl#1").write_bytes(
+        b'{"ID":"half a li'
+    )  # as a writer killed in a put leaves it
+    batch.restart()
+    _finish_and_compare(batch, name, before)
+
+
+def test_a_service_killed_again_and_again_still_finishes(batch):
+    with open_api(batch.service) as api:
+        name = _start(api, batch)
+        folder = batch.wait_for_shards("out", 2)
+    for _ in range(2):
+        batch.service.kill()
+        count = len(whole_shards(folder))
+        batch.restart()
+        wait_until(lambda count=count: len(whole_shards(folder)) > count, "one shard more", interval_s=0.005)
+    before = _shard_stats(folder)
+    _finish_and_compare(batch, name, before)
+
+
+def test_a_killed_inference_child_costs_an_attempt_and_nothing_else(batch):
+    with open_api(batch.service) as api:
+        name = _start(api, batch)
+        folder = batch.wait_for_shards("out", 3)
+        (child,) = children_of(batch.service.process.pid, INFERENCE)
+        child.kill()
+        wait_until_gone([child])
+        before = _shard_stats(folder)
+        assert batch.service.process.poll() is None
+        assert not api.get(name).done
+    _finish_and_compare(batch, name, before)
+    assert "event=attempt_failed" in batch.service.tail()
+
+
+def test_a_service_that_is_asked_to_end_stops_between_shards_and_a_restart_goes_on(batch):
+    with open_api(batch.service) as api:
+        name = _start(api, batch)
+        folder = batch.wait_for_shards("out", 3)
+    children = children_of(batch.service.process.pid)
+    assert batch.service.stop() == 0
+    wait_until_gone(children)
+    before = _shard_stats(folder)
+    assert 3 <= len(before) < SHARDS
+    assert len(stats(folder)) == len(before), "a half-written file was left"
+    batch.restart()
+    _finish_and_compare(batch, name, before)
+
+
+def test_a_cancelled_batch_ends_within_five_seconds_with_whole_shards_only(batch):
+    with open_api(batch.service) as api:
+        name = _start(api, batch)
+        folder = batch.wait_for_shards("out", 3)
+        asked_s = time.monotonic()
+        api.cancel(name)
+        operation = api.finished(name)
+        assert time.monotonic() - asked_s < 5
+        assert (operation.error.code, operation.HasField("response")) == (1, False)
+        kept = contents(folder)
+        assert 3 <= len(kept) < SHARDS
+        assert all(re.fullmatch(r"image_object_detection_\d+\.jsonl", shard) for shard in kept)
+        whole = batch.undisturbed(api)
+        assert all(whole[shard] == content for shard, content in kept.items())
+        assert contents(folder) == kept, "a cancelled job went on writing"
+        assert api.get(name).error.code == 1
+    batch.service.stop()
+    batch.restart()
+    with open_api(batch.service) as api:
+        assert api.get(name).error.code == 1
+    assert contents(folder) == kept
+
+
+def test_a_cancel_that_nobody_heard_is_obeyed_after_the_restart(batch):
+    with open_api(batch.service) as api:
+        name = _start(api, batch)
+        folder = batch.wait_for_shards("out", 2)
+        (child,) = children_of(batch.service.process.pid, INFERENCE)
+        child.suspend()  # whoever hangs cannot hear a stop
+        api.cancel(name)
+        batch.service.kill()
+    child.resume()
+    wait_until_gone([child])
+    before = _shard_stats(folder)
+    batch.restart()
+    with open_api(batch.service) as api:
+        assert api.finished(name).error.code == 1
+    assert _shard_stats(folder) == before
+
+
+def test_a_child_that_hangs_is_killed_when_its_job_is_cancelled(batch):
+    with open_api(batch.service) as api:
+        name = _start(api, batch)
+        batch.wait_for_shards("out", 2)
+        (child,) = children_of(batch.service.process.pid, INFERENCE)
+        child.suspend()
+        asked_s = time.monotonic()
+        api.cancel(name)
+        assert api.finished(name).error.code == 1
+        assert time.monotonic() - asked_s < 5
+        wait_until_gone([child])
+        batch.undisturbed(api)

@@ -172,6 +172,15 @@ class Stores:
                 return False
         return True
 
+    def list(self, prefix: ObjectUri) -> Iterator[ObjectInfo]:
+        """Yields the objects below a prefix folder, in order of their keys."""
+        store = self._store(prefix)
+        with _translated(prefix):
+            entries = [entry for batch in obstore.list(store, prefix=prefix.key.rstrip("/")) for entry in batch]
+        for entry in sorted(entries, key=lambda entry: entry["path"]):
+            uri = dataclasses.replace(prefix, key=entry["path"])
+            yield ObjectInfo(uri, entry["size"], entry["e_tag"] or "")
+
     def delete_prefix(self, uri: ObjectUri) -> None:
         """Deletes every object below a prefix of the service's own state."""
         if uri.scheme != STATE:

@@ -88,11 +88,12 @@ def _run(bench: Bench, job: BatchJob, predictors, *, stop_after: int | None = No
     sink = Sink(job, bench.stores)
     sink.prepare()
     engine = LocalEngine(job, bench.stores, predictors(job.threads), sink)
+    plan = Plan(job, bench.stores)
     reports: list[ShardReport] = []
-    for report in engine.run(Plan(job, bench.stores), lambda: stop_after is not None and len(reports) >= stop_after):
+    for report in engine.run(plan, lambda: stop_after is not None and len(reports) >= stop_after):
         reports.append(report)
     if stop_after is None:
-        sink.gather_errors(len(reports))
+        sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
     return sorted(reports, key=lambda report: report.shard)
 
 
@@ -225,7 +226,7 @@ def test_a_failing_predictor_costs_its_image_and_shows_only_an_incident(bench, p
     sink = Sink(job, bench.stores)
     engine = LocalEngine(job, bench.stores, Surprised(predictors(1)), sink)
     (report,) = engine.run(Plan(job, bench.stores), lambda: False)
-    sink.gather_errors(1)
+    sink.close("SUCCEEDED", rows_read=3, duplicates=0, model_digest="d")
     assert (report.predicted, report.failed) == (2, 1)
     error = bench.output("surprise")["errors_1.jsonl"]
     assert b'"ID":"gs://b/0001.jpg","status":{"code":13' in error

@@ -57,6 +57,10 @@ class Bench:
             threads=threads,
         )
 
+    def directory(self, name: str = "job") -> objects.ObjectUri:
+        """A job's output folder as a URI."""
+        return objects.ObjectUri("gs", self.bucket.name, name)
+
     def output(self, name: str = "job") -> dict[str, bytes]:
         """The files of a job's output folder, by name."""
         folder = self.bucket / name

@@ -4,7 +4,7 @@ Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for th
 
     {"event": "progress", "done", "failed", "estimated_images", "percent"}
     {"event": "shard", …ShardReport}
-    {"event": "done", "shards", "images", "failed", "rows_read", "duplicates", "errors_files", "elapsed_s"}
+    {"event": "done", "shards", "images", "failed", "rows_read", "duplicates", "elapsed_s"}
     {"event": "stopped"}                                        shards that were finished stay
     {"event": "error", "code", "message", "row_failures"}       the job as a whole has failed
 
@@ -115,7 +115,11 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
     if stop_requested.is_set():
         events.say("stopped")
         return
-    errors_files = sink.gather_errors(shards)
+    manifest = sink.close(
+        "SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=predictor.digest
+    )
+    if manifest.images_predicted + sum(manifest.errors_by_code.values()) != plan.images_planned:
+        raise RuntimeError(f"the manifest accounts for other images than the {plan.images_planned} planned: {manifest}")
     events.say(
         "done",
         shards=shards,
@@ -123,7 +127,6 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
         failed=failed,
         rows_read=plan.rows_read,
         duplicates=plan.duplicates,
-        errors_files=errors_files,
         elapsed_s=round(time.monotonic() - started_s, 3),
     )
 

@@ -25,6 +25,8 @@ class BatchJob:
         row_failure_limit: share of unusable rows above which the job fails as a whole, [0, 1].
         stores: how to open the object stores (`objects.Stores.to_config`).
         threads: images worked on at the same time; never changes a result.
+        operation: resource name of the operation, for the manifest.
+        model: resource name of the model, for the manifest.
     """
 
     input_uris: list[str]
@@ -37,6 +39,8 @@ class BatchJob:
     row_failure_limit: float
     stores: dict[str, Any]
     threads: int
+    operation: str = ""
+    model: str = ""
 
     def to_json(self) -> str:
         """Returns the job as one line of JSON."""

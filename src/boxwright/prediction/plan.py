@@ -19,7 +19,7 @@ from typing import Any
 
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, objects, rows
+from boxwright import errors, faults, objects, rows
 from boxwright.prediction.job import BatchJob
 
 JUDGED_FROM_ROW = 1000
@@ -103,6 +103,7 @@ class Plan:
             "lists": [[str(info.uri), info.size_bytes, info.e_tag] for info in infos],
         }
         uri = self._scratch.child("plan/header.json")
+        faults.point("plan.before_header")
         if not self._stores.put_once(uri, json.dumps(header).encode()):
             first = json.loads(self._stores.get(uri))
             self._shard_images = first["shard_images"]  # a setting may have changed since; the plan does not
@@ -165,6 +166,7 @@ class Plan:
         uri = self._scratch.child(f"plan/segment-{segment.shard:07d}.json")
         if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
             raise _changed(", ".join(self._job.input_uris))
+        faults.point("plan.after_segment")
         return segment
 
 

@@ -2,21 +2,25 @@
 
 Shard *k* is ``image_object_detection_k.jsonl`` in the output folder. Before it is put, its report and its error lines are
 put in the scratch prefix, so that the shard's existence alone says that all three are there. All are functions of the plan
-and the images: a second attempt finds them or writes the same bytes again.
+and the images: a second attempt finds them or writes the same bytes again. The manifest comes last.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterator
 
 from google.rpc import status_pb2
 
-from boxwright import objects
+from boxwright import faults, objects
 from boxwright.prediction.job import BatchJob
+from boxwright.prediction.manifest import MANIFEST_FILE, Manifest, OutputFile, code_name
 
 ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
+REPORT, ERRORS = "report.json", "errors.jsonl"  # what a shard leaves in the scratch prefix
 MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
 
 
@@ -28,6 +32,7 @@ class ShardReport:
         shard: its number, from 1.
         predicted: images with a line in the shard.
         failed: images with an error line.
+        errors_by_code: the same, by canonical code name.
         sha256: digest of the shard's bytes.
         failures: (code, message) of the first failed images.
         read_bytes: how much of the input lists had been read when it was planned.
@@ -36,6 +41,7 @@ class ShardReport:
     shard: int
     predicted: int
     failed: int
+    errors_by_code: dict[str, int]
     sha256: str
     failures: list[tuple[int, str]]
     read_bytes: int
@@ -45,6 +51,7 @@ class Sink:
     """Where one job's results go."""
 
     def __init__(self, job: BatchJob, stores: objects.Stores) -> None:
+        self._job = job
         self._stores = stores
         self._output = objects.ObjectUri.parse(job.output_directory)
         self._scratch = objects.ObjectUri.parse(job.scratch)
@@ -58,7 +65,7 @@ class Sink:
         """Returns the report of a shard that an earlier attempt finished, or None."""
         if not self._stores.exists(self._shard_uri(shard)):
             return None
-        values = json.loads(self._stores.get(self._part(shard, "report.json")))
+        values = json.loads(self._stores.get(self._part(shard, REPORT)))
         return ShardReport(**{**values, "failures": [tuple(failure) for failure in values["failures"]]})
 
     def commit(
@@ -75,36 +82,87 @@ class Sink:
             shard=shard,
             predicted=len(lines),
             failed=len(error_lines),
+            errors_by_code=dict(sorted(collections.Counter(code_name(status.code) for status in failures).items())),
             sha256=hashlib.sha256(content).hexdigest(),
             failures=[(status.code, status.message) for status in failures[:MAX_LISTED_FAILURES]],
             read_bytes=read_bytes,
         )
         if error_lines:
-            self._stores.put(self._part(shard, "errors.jsonl"), b"".join(error_lines))
-        self._stores.put(self._part(shard, "report.json"), json.dumps(dataclasses.asdict(report)).encode())
+            self._stores.put(self._part(shard, ERRORS), b"".join(error_lines))
+            faults.point("sink.after_errors")
+        self._stores.put(self._part(shard, REPORT), json.dumps(dataclasses.asdict(report)).encode())
+        faults.point("sink.before_put")
         self._stores.put_once(self._shard_uri(shard), content)
+        faults.point("sink.after_put")
         return report
 
-    def gather_errors(self, shards: int) -> int:
-        """Writes ``errors_1..M.jsonl`` from the parts of shards 1 to `shards`, in input order; returns M."""
-        files, pending = 0, b""
-        for shard in range(1, shards + 1):
-            part = self._part(shard, "errors.jsonl")
-            if self._stores.exists(part):
-                pending += self._stores.get(part)
-            if len(pending) >= ERRORS_FILE_BYTES:
-                files, pending = files + 1, self._put_errors(files + 1, pending)
-        if pending:
-            files, pending = files + 1, self._put_errors(files + 1, pending)
+    def close(self, state: str, *, rows_read: int, duplicates: int, model_digest: str) -> Manifest:
+        """Gathers the errors of all finished shards and writes the manifest, last of all.
+
+        Args:
+            state: SUCCEEDED or CANCELLED.
+            rows_read: rows of the lists, 0 if they were not read to their end.
+            duplicates: rows whose image had been listed before.
+            model_digest: names the model's exact version.
+        """
+        reports = [report for shard in self._reported() if (report := self.committed(shard)) is not None]
+        by_code: collections.Counter[str] = collections.Counter()
+        for report in reports:
+            by_code.update(report.errors_by_code)
+        manifest = Manifest(
+            operation=self._job.operation,
+            state=state,
+            rows_read=rows_read,
+            duplicates_removed=duplicates,
+            images_predicted=sum(report.predicted for report in reports),
+            errors_by_code=dict(by_code),
+            shards=[OutputFile(_shard_name(report.shard), report.predicted, report.sha256) for report in reports],
+            errors_files=self._gather_errors([report.shard for report in reports if report.failed]),
+            model={"name": self._job.model, "digest": model_digest},
+            settings={
+                "score_threshold": self._job.score_threshold,
+                "max_bounding_box_count": self._job.max_boxes,
+                "row_failure_limit": self._job.row_failure_limit,
+            },
+        )
+        faults.point("sink.before_manifest")
+        self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
+        faults.point("sink.after_manifest")
         self._stores.sweep_unfinished(self._output)
+        return manifest
+
+    def _reported(self) -> Iterator[int]:
+        """Yields, in order, the shards that have a report; the shard itself may still be missing."""
+        for info in self._stores.list(self._scratch.child("shards")):
+            shard, _, kind = info.uri.key.rpartition("/")[2].partition("-")
+            if kind == REPORT:
+                yield int(shard)
+
+    def _gather_errors(self, shards: list[int]) -> list[OutputFile]:
+        """Writes ``errors_1..M.jsonl`` from the parts of these shards, in input order."""
+        files: list[OutputFile] = []
+        pending = b""
+        for shard in shards:
+            pending += self._stores.get(self._part(shard, ERRORS))
+            if len(pending) >= ERRORS_FILE_BYTES:
+                files.append(self._put_errors(len(files) + 1, pending))
+                pending = b""
+        if pending:
+            files.append(self._put_errors(len(files) + 1, pending))
         return files
 
-    def _put_errors(self, number: int, content: bytes) -> bytes:
-        self._stores.put(self._output.child(f"errors_{number}.jsonl"), content)
-        return b""
+    def _put_errors(self, number: int, content: bytes) -> OutputFile:
+        name = f"errors_{number}.jsonl"
+        self._stores.put(self._output.child(name), content)
+        faults.point("sink.after_errors_file")
+        return OutputFile(name, content.count(b"\n"), hashlib.sha256(content).hexdigest())
 
     def _shard_uri(self, shard: int) -> objects.ObjectUri:
-        return self._output.child(f"image_object_detection_{shard}.jsonl")
+        return self._output.child(_shard_name(shard))
 
     def _part(self, shard: int, name: str) -> objects.ObjectUri:
         return self._scratch.child(f"shards/{shard:07d}-{name}")
+
+
+def _shard_name(shard: int) -> str:
+    return f"image_object_detection_{shard}.jsonl"

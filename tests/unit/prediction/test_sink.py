@@ -9,6 +9,7 @@ from google.rpc import status_pb2
 from tests.support.batch_jobs import Bench, in_order
 
 from boxwright import errors
+from boxwright.prediction import manifest
 from boxwright.prediction import sink as sink_module
 from boxwright.prediction.sink import Sink
 
@@ -30,10 +31,14 @@ def _commit(sink: Sink, shard: int, good: int, bad: int):
     return sink.commit(shard, lines, error_lines, failures, 100 * shard)
 
 
-def test_nothing_is_committed_at_first_and_nothing_is_gathered(bench, sink):
+def _close(sink: Sink, rows_read: int = 0) -> manifest.Manifest:
+    return sink.close("SUCCEEDED", rows_read=rows_read, duplicates=0, model_digest="d")
+
+
+def test_nothing_is_committed_at_first_and_a_closed_job_has_its_manifest_alone(bench, sink):
     assert sink.committed(1) is None
-    assert sink.gather_errors(0) == 0
-    assert bench.output() == {}
+    assert _close(sink).shards == []
+    assert list(bench.output()) == ["manifest.json"]
 
 
 def test_a_committed_shard_is_found_again_with_its_report(bench, sink):
@@ -71,22 +76,22 @@ def test_a_shard_that_is_there_is_never_replaced(bench, sink):
 def test_errors_are_gathered_in_input_order_without_holes(bench, sink):
     for shard, bad in ((3, 1), (1, 2), (2, 0)):  # finished out of order
         _commit(sink, shard, 1, bad)
-    assert sink.gather_errors(3) == 1
+    assert len(_close(sink).errors_files) == 1
     assert bench.output()["errors_1.jsonl"] == b'{"ID":"1-e0"}\n{"ID":"1-e1"}\n{"ID":"3-e0"}\n'
 
 
 def test_a_job_without_failures_has_no_errors_file(bench, sink):
     _commit(sink, 1, 1, 0)
-    assert sink.gather_errors(1) == 0
-    assert list(bench.output()) == ["image_object_detection_1.jsonl"]
+    assert _close(sink).errors_files == []
+    assert list(bench.output()) == ["image_object_detection_1.jsonl", "manifest.json"]
 
 
 def test_gathering_again_gives_the_same_bytes(bench, sink):
     for shard in (1, 2):
         _commit(sink, shard, 1, 3)
-    sink.gather_errors(2)
+    _close(sink)
     first = bench.output()
-    assert Sink(bench.job(), bench.stores).gather_errors(2) == 1
+    _close(Sink(bench.job(), bench.stores))
     assert bench.output() == first
 
 
@@ -94,9 +99,9 @@ def test_many_errors_are_spread_over_files_without_splitting_a_line(bench, sink,
     monkeypatch.setattr(sink_module, "ERRORS_FILE_BYTES", 60)
     for shard in range(1, 8):
         _commit(sink, shard, 0, 3)
-    files = sink.gather_errors(7)
+    files = _close(sink).errors_files
     output = bench.output()
-    assert files == len([name for name in output if name.startswith("errors_")]) > 1
+    assert len(files) == len([name for name in output if name.startswith("errors_")]) > 1
     assert in_order(output, "errors").count(b"\n") == 21
     assert all(content.endswith(b"}\n") for name, content in output.items() if name.startswith("errors_"))
 
@@ -132,3 +137,39 @@ def test_preparing_never_deletes_outside_the_bucket(bench, tmp_path):
     with pytest.raises(errors.ApiError, match="leads out of its bucket"):
         Sink(bench.job(), bench.stores).prepare()
     assert (outside / "notes#1").read_bytes() == b"mine"
+
+
+def test_the_manifest_accounts_for_every_row_and_verifies(bench, sink):
+    _commit(sink, 1, 3, 2)
+    _commit(sink, 2, 1, 0)
+    written = _close(sink, rows_read=6)
+    assert manifest.Manifest.from_json(bench.output()["manifest.json"]) == written
+    assert (written.images_predicted, written.errors_by_code) == (4, {"NOT_FOUND": 2})
+    assert [file.lines for file in written.shards] == [3, 1]
+    assert list(manifest.verify(bench.stores, bench.directory())) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (
+            lambda folder: (folder / "image_object_detection_2.jsonl").unlink(),
+            "image_object_detection_2.jsonl is missing",
+        ),
+        (lambda folder: (folder / "image_object_detection_1.jsonl").write_bytes(b"{}\n" * 3), "other bytes"),
+        (lambda folder: (folder / "errors_1.jsonl").write_bytes(b""), "errors_1.jsonl has other bytes"),
+    ],
+)
+def test_verifying_names_the_file_that_is_not_what_the_job_wrote(bench, sink, spoil, problem):
+    _commit(sink, 1, 3, 2)
+    _commit(sink, 2, 1, 0)
+    _close(sink, rows_read=6)
+    spoil(bench.bucket / "job")
+    assert any(problem in line for line in manifest.verify(bench.stores, bench.directory()))
+
+
+def test_verifying_sees_a_row_that_is_not_accounted_for(bench, sink):
+    _commit(sink, 1, 3, 0)
+    _close(sink, rows_read=4)
+    (line,) = manifest.verify(bench.stores, bench.directory())
+    assert line.startswith("4 different rows were read, but 3 results and 0 errors")

@@ -1,0 +1,73 @@
+"""Fault injection: named points at which a process may be told to die, fail or hang.
+
+``BOXWRIGHT_FAULTS=sink.after_put:kill@3,plan.after_segment:raise`` kills the process at the third passage of the point
+``sink.after_put`` and raises at the first passage of ``plan.after_segment``. Actions: ``kill`` (SIGKILL to itself), ``raise``
+(`OSError`, as a full disk would), ``hang`` (for ever). Points and actions are documented in docs/crash-safety.md; without the
+variable a point costs one dictionary look-up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import signal
+import threading
+from collections.abc import Mapping
+
+from boxwright import errors
+
+VARIABLE = "BOXWRIGHT_FAULTS"
+ACTIONS = ("kill", "raise", "hang")
+
+
+@dataclasses.dataclass
+class _Fault:
+    action: str
+    at: int
+    passed: int = 0
+
+
+def parse(text: str) -> dict[str, _Fault]:
+    """Parses the variable's value.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT naming the part that is not understood.
+    """
+    found = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        point, _, what = part.partition(":")
+        action, _, count = what.partition("@")
+        if action not in ACTIONS or not (count or "1").isdigit():
+            raise errors.invalid_argument(
+                VARIABLE, f"'{part}' is not POINT:ACTION[@N] with one of {', '.join(ACTIONS)}."
+            )
+        found[point] = _Fault(action, int(count or 1))
+    return found
+
+
+class Faults:
+    """The faults of one process."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._faults = parse(environment.get(VARIABLE, ""))
+        self._lock = threading.Lock()
+
+    def point(self, name: str) -> None:
+        """Passes a named point; usually nothing happens."""
+        fault = self._faults.get(name)
+        if fault is None:
+            return
+        with self._lock:
+            fault.passed += 1
+            if fault.passed != fault.at:
+                return
+        if fault.action == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault.action == "raise":
+            raise OSError(errno.ENOSPC, f"injected fault at {name}")
+        threading.Event().wait()
+
+
+_process_faults = Faults(os.environ)
+point = _process_faults.point

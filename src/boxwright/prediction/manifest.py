@@ -1,0 +1,135 @@
+"""The manifest of a batch job: what was read, what became of every row, and the digest of every file.
+
+``manifest.json`` is written last into the output folder, so its presence says that the folder is complete. It holds nothing
+that depends on when the job ran: a second run gives the same bytes. `verify` proves it against the folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from google.rpc import code_pb2
+
+import boxwright
+from boxwright import errors, objects
+
+MANIFEST_FILE = "manifest.json"
+FORMAT_VERSION = 1
+RETRYABLE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})  # another job may succeed with these
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputFile:
+    """One file of the output folder: its name, number of lines, and the sha256 of its bytes."""
+
+    name: str
+    lines: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.json`` says.
+
+    Attributes:
+        operation: the operation's resource name.
+        state: SUCCEEDED, or CANCELLED if only the shards that were whole by then are there.
+        rows_read: rows of the lists that are not blank; 0 if the job was cancelled.
+        duplicates_removed: rows whose image had been listed before.
+        images_predicted: lines in the shards.
+        errors_by_code: lines in the errors files, by canonical code name.
+        shards: the result files, in order.
+        errors_files: the error files, in order.
+        model: the model's resource name and digest.
+        settings: what the request and the installation chose that influences the lines.
+    """
+
+    operation: str
+    state: str
+    rows_read: int
+    duplicates_removed: int
+    images_predicted: int
+    errors_by_code: dict[str, int]
+    shards: list[OutputFile]
+    errors_files: list[OutputFile]
+    model: dict[str, str]
+    settings: dict[str, Any]
+
+    def to_json(self) -> bytes:
+        """The file's bytes."""
+        document = dataclasses.asdict(self)
+        document["errors_by_code"] = {
+            code: {"images": count, "retryable": code in RETRYABLE}
+            for code, count in sorted(self.errors_by_code.items())
+        }
+        document = {"format_version": FORMAT_VERSION, "software": f"boxwright {boxwright.__version__}", **document}
+        return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Manifest:
+        """Parses the file. Raises ApiError if it is no manifest of a version that this program reads."""
+        try:
+            document = json.loads(content)
+            if document.pop("format_version") != FORMAT_VERSION:
+                raise errors.failed_precondition("The manifest has a format version that this Boxwright does not read.")
+            del document["software"]
+            document["errors_by_code"] = {code: entry["images"] for code, entry in document["errors_by_code"].items()}
+            for kind in ("shards", "errors_files"):
+                document[kind] = [OutputFile(**entry) for entry in document[kind]]
+            return cls(**document)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise errors.bad_request(f"This is not a manifest of a batch prediction: {error}.") from error
+
+
+def verify(stores: objects.Stores, directory: objects.ObjectUri) -> Iterator[str]:
+    """Yields what is wrong with an output folder; nothing if every row is accounted for and every digest holds.
+
+    Raises:
+        ApiError: there is no manifest, or it cannot be read.
+    """
+    manifest = Manifest.from_json(stores.get(directory.child(MANIFEST_FILE)))
+    failed = sum(manifest.errors_by_code.values())
+    if manifest.state == "SUCCEEDED":
+        expected = manifest.rows_read - manifest.duplicates_removed
+        if expected != manifest.images_predicted + failed:
+            yield (
+                f"{expected} different rows were read, but {manifest.images_predicted} results and {failed} errors are "
+                "accounted for"
+            )
+    else:
+        yield f"the job was {manifest.state}: only the shards listed here are complete"
+    for files, total, what in (
+        (manifest.shards, manifest.images_predicted, "results"),
+        (manifest.errors_files, failed, "errors"),
+    ):
+        found = 0
+        for file in files:
+            lines, problem = _check(stores, directory, file)
+            found += lines
+            if problem:
+                yield problem
+        if found != total:
+            yield f"the files hold {found} {what}, the manifest says {total}"
+
+
+def _check(stores: objects.Stores, directory: objects.ObjectUri, file: OutputFile) -> tuple[int, str]:
+    """Returns the lines found in one file, and what is wrong with it."""
+    digest, lines = hashlib.sha256(), 0
+    try:
+        for chunk in stores.stream(directory.child(file.name)):
+            digest.update(chunk)
+            lines += chunk.count(b"\n")
+    except objects.ObjectNotFound:
+        return lines, f"{file.name} is missing"
+    if digest.hexdigest() != file.sha256:
+        return lines, f"{file.name} has other bytes than the job wrote"
+    return lines, "" if lines == file.lines else f"{file.name} has {lines} lines instead of {file.lines}"
+
+
+def code_name(code: int) -> str:
+    """The canonical name of a `google.rpc.Code` number."""
+    return code_pb2.Code.Name(code)

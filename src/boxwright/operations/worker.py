@@ -13,6 +13,7 @@ work and speaks through its `Context`: it reports progress, asks whether to stop
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import dataclasses
 import logging
@@ -20,7 +21,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
 
 import sqlalchemy as sa
 from google.protobuf import message
@@ -50,18 +50,20 @@ class Success:
 
     Attributes:
         respond: makes the operation's response; what it writes is in the transaction that ends the operation.
-        afterwards: tidies up once the operation has ended; may be lost in a crash.
     """
 
     respond: Callable[[sa.Connection], message.Message]
-    afterwards: Callable[[], None] | None = None
 
 
-class Runner(Protocol):
+class Runner(abc.ABC):
     """The work behind one kind of operation."""
 
+    @abc.abstractmethod
     def run(self, request: bytes, context: Context) -> Success:
         """Does the work; may be called again for the same operation after a crash."""
+
+    def tidy(self, operation: names.OperationName) -> None:  # noqa: B027 — most runners keep nothing
+        """Frees what the attempts kept, once the operation has ended in whatever way; may be lost in a crash."""
 
 
 class Context:
@@ -244,8 +246,6 @@ class Worker:
             context.raise_if_stopped()
             success = self._runners[claimed.kind].run(claimed.request, context)
             self._ledger.finish(lease, success.respond)
-            if success.afterwards is not None:
-                success.afterwards()
         except errors.LeaseLost:
             raise
         except errors.ApiError as error:
@@ -258,13 +258,16 @@ class Worker:
                 self._ledger.finish(lease, errors.cancelled().status)
             else:
                 self._ledger.release(lease, blameless=True)
+                return
         except AttemptFailed as error:
             log.warning("event=attempt_failed operation=%s attempt=%d reason=%s", claimed.name, claimed.attempts, error)
             self._ledger.release(lease, blameless=False)
+            return
         except Exception:
             incident_id = uuid.uuid4().hex[:12]
             log.exception("event=incident incident=%s operation=%s", incident_id, claimed.name)
             self._ledger.finish(lease, errors.internal(incident_id).status)
+        self._runners[claimed.kind].tidy(claimed.name)
 
     def _renew_leases(self) -> None:
         """Renews every active lease until the worker has drained; a lease that cannot be renewed is not trusted."""

@@ -14,7 +14,7 @@ from google.rpc import status_pb2
 
 from boxwright import errors, names, objects
 from boxwright.metadata import database, models
-from boxwright.operations.worker import AttemptFailed, Context, Success
+from boxwright.operations.worker import AttemptFailed, Context, Runner, Success
 from boxwright.prediction.children import Children
 from boxwright.prediction.job import BatchJob, stamp
 from boxwright.processes import STOP_GRACE_S, Child, ChildDied
@@ -48,7 +48,7 @@ class _Failures:
         return [status_pb2.Status(code=code, message=text) for _, code, text in self.first]
 
 
-class BatchPredict:
+class BatchPredict(Runner):
     """Runs batch predictions in child processes.
 
     Args:
@@ -85,11 +85,14 @@ class BatchPredict:
                 self._follow(child, context)
             except ChildDied as error:
                 raise AttemptFailed(str(error)) from error
-        scratch = objects.ObjectUri.parse(job.scratch)
-        return Success(
-            respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult()),
-            afterwards=lambda: self._stores.delete_prefix(scratch),
-        )
+        return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult()))
+
+    def tidy(self, operation: names.OperationName) -> None:
+        """Deletes the plan and the reports."""
+        self._stores.delete_prefix(self._scratch(operation))
+
+    def _scratch(self, operation: names.OperationName) -> objects.ObjectUri:
+        return self._stores.state(f"operations/{operation.operation}")
 
     def _job(self, request: types.BatchPredictRequest, context: Context) -> BatchJob:
         name = names.ModelName.parse(request.name)
@@ -104,7 +107,7 @@ class BatchPredict:
             output_directory=context.keep_output_directory(
                 str(prefix.child(f"prediction-{model.display_name}-{stamp(context.create_time_us)}"))
             ),
-            scratch=str(self._stores.state(f"operations/{context.name.operation}")),
+            scratch=str(self._scratch(context.name)),
             model_folder=str(self._models_dir / model.folder),
             score_threshold=score_threshold,
             max_boxes=max_boxes,

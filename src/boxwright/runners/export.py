@@ -13,7 +13,7 @@ from google.protobuf import empty_pb2
 
 from boxwright import errors, names, objects
 from boxwright.metadata import database, datasets, models
-from boxwright.operations.worker import Context, Success
+from boxwright.operations.worker import Context, Runner, Success
 from boxwright.prediction import formats
 from boxwright.prediction.job import stamp
 from boxwright.prediction.predictor import ModelError
@@ -21,7 +21,7 @@ from boxwright.prediction.predictor import ModelError
 ROWS_PER_FILE = 100_000  # about 10 MB: far below the 100 MB that an import CSV may have
 
 
-class ExportData:
+class ExportData(Runner):
     """Writes a dataset as import CSVs: original paths, the sets as imported, boxes in two-vertex form (spec 5.4)."""
 
     def __init__(self, db: database.Database, stores: objects.Stores) -> None:
@@ -56,7 +56,7 @@ class ExportData:
         return Success(respond=lambda connection: empty_pb2.Empty())
 
 
-class ExportModel:
+class ExportModel(Runner):
     """Writes a model in an exchange format.
 
     The folder is ``model-export/iod/<format>-<display name>-<time>`` below the prefix, as the real service's was.

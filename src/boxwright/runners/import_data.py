@@ -25,7 +25,7 @@ from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, names, objects, rows
 from boxwright.metadata import database, datasets
-from boxwright.operations.worker import Context, Success
+from boxwright.operations.worker import Context, Runner, Success
 from boxwright.prediction import decode
 from boxwright.runners import import_rows
 
@@ -61,7 +61,7 @@ class _Tally:
             self.failures.append(status_pb2.Status(code=code, message=f"{place}: {reason}"))
 
 
-class ImportData:
+class ImportData(Runner):
     """Imports CSVs into datasets.
 
     Args:

@@ -1,4 +1,4 @@
-"""Clears what crashes left behind: work folders of finished operations, model folders that no row knows."""
+"""Clears what crashes left behind: folders of finished operations, model folders that no row knows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from boxwright.metadata import database
 from boxwright.metadata.schema import models, operations
 
 
-def sweep(db: database.Database, work_dir: pathlib.Path, models_dir: pathlib.Path) -> None:
+def sweep(
+    db: database.Database, work_dir: pathlib.Path, models_dir: pathlib.Path, scratch_dir: pathlib.Path | None = None
+) -> None:
     """Removes folders that nothing will read again; run before the worker starts."""
     with db.read() as connection:
         unfinished = {
@@ -28,9 +30,10 @@ def sweep(db: database.Database, work_dir: pathlib.Path, models_dir: pathlib.Pat
             )
         ).scalar_one()
         known = {row.folder for row in connection.execute(sa.select(models.c.folder))}
-    for folder in work_dir.iterdir():
-        if folder.name not in unfinished:
-            shutil.rmtree(folder, ignore_errors=True)
+    for root in (work_dir, scratch_dir):
+        for folder in root.iterdir() if root is not None and root.is_dir() else ():
+            if folder.name not in unfinished:
+                shutil.rmtree(folder, ignore_errors=True)
     if not training:  # a training that is about to finish has a folder before it has a row
         for folder in models_dir.iterdir():
             if folder.name not in known:

@@ -21,7 +21,7 @@ from google.rpc import status_pb2
 
 from boxwright import errors, names, objects, states
 from boxwright.metadata import database, datasets, messages, models
-from boxwright.operations.worker import AttemptFailed, Context, Success
+from boxwright.operations.worker import AttemptFailed, Context, Runner, Success
 from boxwright.processes import Child, ChildDied
 
 CHILD_MODULE = "boxwright.detector.train"
@@ -43,7 +43,7 @@ class TrainingLimits:
     seed: int
 
 
-class TrainModel:
+class TrainModel(Runner):
     """Trains models in a child process.
 
     Args:
@@ -77,23 +77,20 @@ class TrainModel:
         name = names.ModelName.parse(model.name)
         folder = self._work_dir / context.name.operation
         outcome_file = folder / OUTCOME_FILE
-        try:
-            if not outcome_file.exists():
-                self._write_job(folder, name, model)
-                outcome = self._train(folder, context)
-                _write_whole(outcome_file, json.dumps(outcome))
-            outcome = json.loads(outcome_file.read_text())
-        except errors.ApiError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        if not outcome_file.exists():
+            self._write_job(folder, name, model)
+            outcome = self._train(folder, context)
+            _write_whole(outcome_file, json.dumps(outcome))
+        outcome = json.loads(outcome_file.read_text())
         target = self._models_dir / name.model
         if not target.exists():
             os.replace(folder / "model", target)
         evaluation = json.loads((target / "evaluation.json").read_text())
-        return Success(
-            respond=lambda connection: self._store(connection, name, model, outcome, evaluation),
-            afterwards=lambda: shutil.rmtree(folder, ignore_errors=True),
-        )
+        return Success(respond=lambda connection: self._store(connection, name, model, outcome, evaluation))
+
+    def tidy(self, operation: names.OperationName) -> None:
+        """Deletes the job: examples, checkpoint, outcome."""
+        shutil.rmtree(self._work_dir / operation.operation, ignore_errors=True)
 
     # ---- the job ------------------------------------------------------------------------------------------------
 

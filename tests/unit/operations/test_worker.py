@@ -13,9 +13,9 @@ from google.rpc import code_pb2, status_pb2
 from tests.support.ledgers import LOCATION, Kind, expire, open_ledger, row_of, start
 from tests.support.waiting import wait_until
 
-from boxwright import errors, states
+from boxwright import errors, names, states
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, Ledger
-from boxwright.operations.worker import AttemptFailed, Context, Stopped, Success, Worker
+from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped, Success, Worker
 
 State = states.OperationState
 
@@ -24,12 +24,13 @@ def _done(connection: sa.Connection) -> empty_pb2.Empty:
     return empty_pb2.Empty()
 
 
-class Scripted:
+class Scripted(Runner):
     """A runner that does what the test says, and remembers how often it was asked."""
 
     def __init__(self, act: Callable[[Context], object]) -> None:
         self._act = act
         self.runs = 0
+        self.tidied: list[str] = []
         self.started = threading.Event()
 
     def run(self, request: bytes, context: Context) -> Success:
@@ -37,6 +38,9 @@ class Scripted:
         self.started.set()
         found = self._act(context)
         return found if isinstance(found, Success) else Success(respond=_done)
+
+    def tidy(self, operation: names.OperationName) -> None:
+        self.tidied.append(operation.operation)
 
 
 @pytest.fixture
@@ -75,12 +79,39 @@ def _raise(error: BaseException) -> Callable[[Context], object]:
     return act
 
 
-def test_work_that_returns_has_succeeded_and_is_tidied_up_afterwards(ledger, work):
+def test_work_that_returns_has_succeeded(ledger, work):
     start(ledger, "IOD1")
-    seen = threading.Event()
-    work(lambda context: Success(respond=_done, afterwards=seen.set))
+    work(lambda context: None)
     assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
-    assert seen.wait(10)
+
+
+@pytest.mark.parametrize(
+    "error", [None, errors.not_found(), ZeroDivisionError()], ids=["success", "failure", "surprise"]
+)
+def test_what_the_attempts_kept_is_freed_once_at_the_end_whatever_it_was(ledger, work, error):
+    start(ledger, "IOD1")
+    attempts = iter([AttemptFailed("the child was killed"), error])
+
+    def act(context: Context) -> None:
+        outcome = next(attempts)
+        if outcome is not None:
+            raise outcome
+
+    _, runner = work(act)
+    _until(ledger, *states.OPERATION_TERMINAL)
+    wait_until(lambda: runner.tidied, "the tidying")
+    assert (runner.runs, runner.tidied) == (2, ["IOD1"])
+
+
+def test_what_the_attempts_kept_is_freed_when_a_cancel_is_found_before_the_next_one(ledger, work):
+    start(ledger, "IOD1")
+    ledger.claim([Kind.IMPORT_DATA], "somebody who died")
+    ledger.request_cancel(LOCATION.operation("IOD1"))
+    expire(ledger, "IOD1")
+    _, runner = work(lambda context: None)
+    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.CANCELLED
+    wait_until(lambda: runner.tidied, "the tidying")
+    assert runner.runs == 0
 
 
 def test_an_api_error_is_the_operations_error(ledger, work):
@@ -113,7 +144,8 @@ def test_a_response_that_cannot_be_made_is_an_internal_error(ledger, work):
 
 def test_tidying_that_fails_does_not_undo_the_success(ledger, work):
     start(ledger, "IOD1", "IOD2")
-    work(lambda context: Success(respond=_done, afterwards=lambda: 1 / 0))
+    _, runner = work(lambda context: None)
+    runner.tidy = lambda operation: 1 / 0
     wait_until(lambda: row_of(ledger, "IOD2").state in states.OPERATION_TERMINAL, "the next operation to end")
     assert (row_of(ledger, "IOD1").state, row_of(ledger, "IOD2").state) == (State.SUCCEEDED, State.SUCCEEDED)
 
@@ -150,6 +182,7 @@ def test_a_cancel_reaches_running_work_at_once(ledger, work):
     start(ledger, "IOD1")
     _, runner = work(_work_until_stopped)
     assert runner.started.wait(10)
+    assert runner.tidied == []
     ledger.request_cancel(LOCATION.operation("IOD1"))
     row = _until(ledger, *states.OPERATION_TERMINAL)
     assert row.state == State.CANCELLED
@@ -164,6 +197,7 @@ def test_a_drain_lets_running_work_wait_again_without_blame(ledger, work):
     worker.drain(timeout_s=10)
     row = row_of(ledger, "IOD1")
     assert (row.state, row.attempts, row.lease_epoch) == (State.PENDING, 0, 1)
+    assert runner.tidied == [], "the next attempt needs what this one kept"
     work(lambda context: None)
     assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
 

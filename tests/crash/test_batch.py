@@ -168,6 +168,7 @@ def test_a_cancelled_batch_ends_within_five_seconds_with_whole_shards_only(batch
         assert all(whole[shard] == content for shard, content in kept.items())
         assert contents(folder) == kept, "a cancelled job went on writing"
         assert api.get(name).error.code == 1
+    crashes.assert_tidy(batch.service.data_dir)
     batch.service.stop()
     batch.restart()
     with open_api(batch.service) as api:
@@ -190,6 +191,7 @@ def test_a_cancel_that_nobody_heard_is_obeyed_after_the_restart(batch):
     with open_api(batch.service) as api:
         assert api.finished(name).error.code == 1
     assert _shard_stats(folder) == before
+    crashes.assert_tidy(batch.service.data_dir)
 
 
 def test_a_child_that_hangs_is_killed_when_its_job_is_cancelled(batch):

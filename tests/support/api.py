@@ -88,6 +88,10 @@ class Api:
         }
         return self.automl.create_model(parent=PARENT, model=model).operation.name
 
+    def deploy(self, model: str) -> None:
+        """Deploys a model, so that it answers online."""
+        self.automl.deploy_model(name=model).result(timeout=60)
+
     def start_batch(self, model: str, csv_uri: str, output_uri: str, **params: str) -> str:
         """Starts a batch prediction; returns the operation's name."""
         return self.prediction.batch_predict(

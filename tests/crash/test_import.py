@@ -1,0 +1,113 @@
+"""Import under fire: killed in any of its phases, it ends with every image and every box exactly once."""
+
+from __future__ import annotations
+
+import pathlib
+import sqlite3
+import time
+
+import pytest
+from tests.support import crashes, drawn_images
+from tests.support.api import Api, metadata, open_api
+from tests.support.crashes import ENVIRONMENT
+from tests.support.waiting import wait_until
+
+IMAGES, SAME = 1500, 100  # the second number: files with the content of the first ones
+BOXES = 4
+
+
+@pytest.fixture
+def service(service_factory):
+    return service_factory(environment=ENVIRONMENT)
+
+
+@pytest.fixture
+def csv_uri(service) -> str:
+    """A list of many images, a few rows of each, some images twice under different names, some rows bad."""
+    bucket = service.bucket("b")
+    names = drawn_images.write_images(bucket / "images", IMAGES)
+    rows = []
+    for name in names:
+        for number in range(BOXES):
+            rows.append(f"TRAIN,gs://b/images/{name},label{number},0.1,0.{number + 1},,,0.9,0.9,,")
+    for name in names[:SAME]:
+        copy = f"again-{name}"
+        (bucket / "images" / copy).write_bytes((bucket / "images" / name).read_bytes())
+        rows.append(f"TRAIN,gs://b/images/{copy},extra,0.2,0.2,,,0.8,0.8,,")
+    rows.insert(77, "TRAIN,gs://b/images/0000.jpg,car,0.1,0.2,,,7,8,,")
+    rows.insert(99, "TRAIN,gs://b/images/none.jpg,car,0.1,0.2,,,0.3,0.4,,")
+    return drawn_images.write_csv(bucket, "import.csv", rows)
+
+
+def _stored(data_dir: pathlib.Path, dataset: str) -> tuple[int, int, int, int]:
+    """Counts of examples, distinct contents, boxes and distinct boxes of a dataset."""
+    connection = sqlite3.connect(data_dir / "metadata.sqlite")
+    try:
+        mine = "FROM annotations JOIN examples ON examples.id = example_id WHERE dataset_id = ?"
+        box = "example_id || '/' || annotation_spec_id || '/' || x_min || '/' || y_min || '/' || x_max || '/' || y_max"
+        queries = (
+            "SELECT count(*) FROM examples WHERE dataset_id = ?",
+            "SELECT count(DISTINCT sha256) FROM examples WHERE dataset_id = ?",
+            f"SELECT count(*) {mine}",
+            f"SELECT count(DISTINCT {box}) {mine}",
+        )
+        dataset_id = dataset.rpartition("/")[2]
+        return tuple(connection.execute(query, (dataset_id,)).fetchone()[0] for query in queries)
+    finally:
+        connection.close()
+
+
+def _assert_whole(api: Api, data_dir: pathlib.Path, dataset: str, name: str) -> None:
+    operation = api.finished(name, timeout_s=120)
+    assert not operation.HasField("error"), operation.error
+    boxes = IMAGES * BOXES + SAME
+    assert _stored(data_dir, dataset) == (IMAGES, IMAGES, boxes, boxes)
+    assert api.automl.get_dataset(name=dataset).example_count == IMAGES
+    failures = [failure.message for failure in metadata(operation).partial_failures]
+    assert len(failures) == 2
+    assert "import.csv, line 78" in failures[0]
+    assert "gs://b/images/none.jpg" in failures[1]
+
+
+# Progress says which phase it is: rows up to 10, images up to 90, merging after that.
+@pytest.mark.parametrize("percent", [0, 30, 91], ids=["while reading rows", "while looking at images", "while merging"])
+def test_a_service_killed_during_an_import_finishes_it_after_its_restart(service, service_factory, csv_uri, percent):
+    with open_api(service) as api:
+        dataset = api.create_dataset()
+        name = api.start_import(dataset, csv_uri)
+        look = lambda: metadata(api.get(name)).progress_percent  # noqa: E731
+        seen = wait_until(lambda: (progress := look()) >= percent and (progress,), f"{percent} %", interval_s=0.001)
+        service.kill()
+    assert seen[0] < 100, "the import was too quick to be disturbed"
+    again = service_factory(environment=ENVIRONMENT)
+    with open_api(again) as api:
+        _assert_whole(api, again.data_dir, dataset, name)
+    crashes.assert_tidy(again.data_dir)
+
+
+def test_a_service_that_is_asked_to_end_during_an_import_goes_on_after_its_restart(service, service_factory, csv_uri):
+    with open_api(service) as api:
+        dataset = api.create_dataset()
+        name = api.start_import(dataset, csv_uri)
+        wait_until(lambda: metadata(api.get(name)).progress_percent >= 20, "20 %", interval_s=0.005)
+    assert service.stop() == 0
+    assert _stored(service.data_dir, dataset) == (0, 0, 0, 0)
+    again = service_factory(environment=ENVIRONMENT)
+    with open_api(again) as api:
+        _assert_whole(api, again.data_dir, dataset, name)
+
+
+def test_a_cancelled_import_ends_within_five_seconds_and_has_imported_nothing(service, csv_uri):
+    with open_api(service) as api:
+        dataset = api.create_dataset()
+        name = api.start_import(dataset, csv_uri)
+        wait_until(lambda: metadata(api.get(name)).progress_percent >= 15, "15 %", interval_s=0.005)
+        asked_s = time.monotonic()
+        api.cancel(name)
+        operation = api.finished(name)
+        assert time.monotonic() - asked_s < 5
+        assert operation.error.code == 1
+        assert _stored(service.data_dir, dataset) == (0, 0, 0, 0)
+        name = api.start_import(dataset, csv_uri)
+        _assert_whole(api, service.data_dir, dataset, name)
+    crashes.assert_tidy(service.data_dir)

@@ -1,0 +1,132 @@
+"""Training under fire: killed, drained or cancelled, it goes on from its checkpoint or ends at once."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from tests.support import crashes, drawn_images
+from tests.support.api import Api, metadata, open_api
+from tests.support.crashes import ENVIRONMENT, TRAINING, children_of, wait_until_gone
+from tests.support.waiting import wait_until
+
+SHORT_MINUTES = 0.3
+LONG_MINUTES = 0.75  # long enough for the first checkpoint, which comes after 25 s
+
+
+@pytest.fixture
+def start(service_factory):
+    """Starts a service, on the same files each time, with a cap on training."""
+    return lambda minutes: service_factory(environment=ENVIRONMENT, train_minutes_max=minutes)
+
+
+def _start_training(api: Api, service) -> tuple[str, str]:
+    """Imports a drawn data set and starts a training; returns dataset and operation."""
+    csv_uri = drawn_images.write_dataset(service.bucket("b"), 40)
+    dataset = api.create_dataset()
+    imported = api.finished(api.start_import(dataset, csv_uri))
+    assert not imported.HasField("error"), imported.error
+    return dataset, api.start_training(dataset)
+
+
+def _assert_trained(api: Api, service, name: str) -> None:
+    operation = api.finished(name, timeout_s=180)
+    assert not operation.HasField("error"), operation.error
+    seen = metadata(operation)
+    assert seen.progress_percent == 100
+    (model,) = list(api.automl.list_models(parent="projects/demo/locations/us-central1"))
+    assert model.image_object_detection_model_metadata.stop_reason == "BUDGET_REACHED"
+    image = drawn_images.draw(0).content
+    api.deploy(model.name)
+    answer = api.prediction.predict(
+        name=model.name, payload={"image": {"image_bytes": image}}, params={"score_threshold": "0.0"}
+    )
+    assert answer.payload
+    crashes.assert_tidy(service.data_dir)
+    assert [path.name for path in (service.data_dir / "models").iterdir()] == [model.name.rpartition("/")[2]]
+
+
+def _steps(service) -> list[int]:
+    """The step numbers that a service's log shows of its trainings."""
+    lines = [line for line in service.log.read_text().splitlines() if "event=training " in line]
+    events = [json.loads(line[line.index("{") :]) for line in lines]
+    return [event["step"] for event in events if event.get("step")]
+
+
+@pytest.mark.slow
+def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start):
+    service = start(LONG_MINUTES)
+    with open_api(service) as api:
+        _, name = _start_training(api, service)
+        checkpoint = service.data_dir / "work" / name.rpartition("/")[2] / "checkpoint.pt"
+        wait_until(checkpoint.exists, "the first checkpoint", timeout_s=90)
+        orphans = children_of(service.process.pid, TRAINING)
+        progress = metadata(api.get(name)).progress_percent
+        assert 0 < progress < 100
+        service.kill()
+    wait_until_gone(orphans)
+    done = _steps(service)
+    again = start(LONG_MINUTES)
+    with open_api(again) as api:
+        assert metadata(api.get(name)).progress_percent >= progress
+        _assert_trained(api, again, name)
+    assert _steps(again)[0] > done[0] * 2
+    assert _steps(again)[0] > done[-1] * 0.5, "the second attempt began anew"
+
+
+def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(start):
+    service = start(SHORT_MINUTES)
+    with open_api(service) as api:
+        _, name = _start_training(api, service)
+        wait_until(lambda: len(_steps(service)) >= 2, "the second progress", timeout_s=60)
+    children = children_of(service.process.pid, TRAINING)
+    assert service.stop() == 0
+    wait_until_gone(children)
+    assert (service.data_dir / "work" / name.rpartition("/")[2] / "checkpoint.pt").exists()
+    again = start(SHORT_MINUTES)
+    with open_api(again) as api:
+        _assert_trained(api, again, name)
+    assert not _steps(again) or _steps(again)[0] > _steps(service)[-1]
+
+
+def test_a_killed_training_child_costs_an_attempt_and_nothing_else(start):
+    service = start(SHORT_MINUTES)
+    with open_api(service) as api:
+        _, name = _start_training(api, service)
+        wait_until(lambda: metadata(api.get(name)).progress_percent > 0, "the first progress", timeout_s=60)
+        (child,) = children_of(service.process.pid, TRAINING)
+        child.kill()
+        wait_until_gone([child])
+        assert service.process.poll() is None
+        _assert_trained(api, service, name)
+    assert "event=attempt_failed" in service.log.read_text()
+
+
+def test_a_cancelled_training_ends_within_five_seconds_without_a_model(start):
+    service = start(SHORT_MINUTES)
+    with open_api(service) as api:
+        dataset, name = _start_training(api, service)
+        wait_until(lambda: metadata(api.get(name)).progress_percent > 0, "the first progress", timeout_s=60)
+        children = children_of(service.process.pid, TRAINING)
+        asked_s = time.monotonic()
+        api.cancel(name)
+        operation = api.finished(name)
+        assert time.monotonic() - asked_s < 5
+        assert operation.error.code == 1
+        wait_until_gone(children)
+        assert list(api.automl.list_models(parent="projects/demo/locations/us-central1")) == []
+        api.automl.delete_dataset(name=dataset).result(timeout=30)  # nothing works on it any more
+        crashes.assert_tidy(service.data_dir)
+
+
+def test_a_training_cancelled_before_it_really_began_ends_within_five_seconds(start):
+    service = start(SHORT_MINUTES)
+    with open_api(service) as api:
+        _, name = _start_training(api, service)
+        children = wait_until(lambda: children_of(service.process.pid, TRAINING), "the child", interval_s=0.005)
+        asked_s = time.monotonic()
+        api.cancel(name)
+        assert api.finished(name).error.code == 1
+        assert time.monotonic() - asked_s < 5
+        wait_until_gone(children)

@@ -22,8 +22,8 @@ PixelBox = tuple[int, int, int, int]
 
 SIZES_WH = ((480, 360), (360, 480), (420, 420), (640, 480))
 EMPTY_EVERY = 16  # one image in so many shows nothing
-MAX_OBJECTS = 6
-SMALLEST, LARGEST = 0.14, 0.55  # an object's longer side, as a share of the image's shorter side
+MAX_OBJECTS = 5
+SMALLEST, LARGEST = 0.2, 0.6  # an object's longer side, as a share of the image's shorter side
 MAX_HIDDEN = 0.3  # share of an object's box that another may cover
 MIN_SHOWN = 0.75  # share of an object's box that must lie inside the image
 PNG_SHARE, TURNED_SHARE = 0.12, 0.08
@@ -75,7 +75,7 @@ def draw_dataset(
 
 def compose(rng: np.random.Generator, is_empty: bool = False) -> tuple[Image.Image, tuple[dataset.Box, ...]]:
     """One image and the boxes of the objects in it."""
-    width, height = SIZES_WH[int(rng.choice(len(SIZES_WH), p=(0.45, 0.2, 0.2, 0.15)))]
+    width, height = SIZES_WH[int(rng.choice(len(SIZES_WH), p=(0.6, 0.1, 0.1, 0.2)))]
     canvas = Image.fromarray(_background(rng, height, width).astype(np.uint8))
     _clutter(canvas, rng)
     count = 0 if is_empty else int(rng.integers(1, MAX_OBJECTS + 1))

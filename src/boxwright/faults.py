@@ -1,9 +1,9 @@
 """Fault injection: named points at which a process may be told to die, fail or hang.
 
 ``BOXWRIGHT_FAULTS=sink.after_put:kill@3,plan.after_segment:raise`` kills the process at the third passage of the point
-``sink.after_put`` and raises at the first passage of ``plan.after_segment``. Actions: ``kill`` (SIGKILL to itself), ``raise``
-(`OSError`, as a full disk would), ``hang`` (for ever). Points and actions are documented in docs/crash-safety.md; without the
-variable a point costs one dictionary look-up.
+``sink.after_put`` and raises at the first passage of ``plan.after_segment``. Actions: ``kill`` (SIGKILL to itself),
+``raise`` (`OSError`, as a full disk would), ``hang`` (for ever). Points and actions are documented in
+docs/crash-safety.md; without the variable a point costs one dictionary look-up.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def parse(text: str) -> dict[str, _Fault]:
     """
     found = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
-        point, _, what = part.partition(":")
+        point, _, what = part.rpartition(":")
         action, _, count = what.partition("@")
         if action not in ACTIONS or not (count or "1").isdigit():
             raise errors.invalid_argument(

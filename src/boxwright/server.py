@@ -110,12 +110,14 @@ def _runners(
         Kind.BATCH_PREDICT: batch_predict.BatchPredict(
             db,
             stores,
+            work_dir,
             models_dir,
             children,
             batch_predict.BatchLimits(
                 shard_images=settings.shard_images,
                 row_failure_limit=settings.batch_row_failure_limit,
                 threads=settings.cores,
+                image_timeout_s=settings.image_timeout_s,
             ),
             validation.prediction_params,
         ),

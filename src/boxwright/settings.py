@@ -62,6 +62,9 @@ class Settings:
         0.5, "Share of unusable rows, 0 to 1, above which a batch prediction fails as a whole."
     )
     shard_images: int = _documented(500, "Images per `image_object_detection_N.jsonl`.")
+    image_timeout_s: float = _documented(
+        60.0, "Seconds that one image may take in a batch prediction before it is left out, with an error line."
+    )
     batch_jobs: int = _documented(2, "Batch predictions that run at the same time.")
     import_jobs: int = _documented(2, "Imports that run at the same time.")
     model_life_days: float | None = _documented(
@@ -87,6 +90,7 @@ class Settings:
             ("request_threads", 1, 1000),
             ("lease_ttl_s", 1, 3600),
             ("hold_s", 0, 60),
+            ("image_timeout_s", 1, 86400),
         ):
             if not least <= getattr(self, name) <= most:
                 raise errors.invalid_argument(name, f"{getattr(self, name)} is not from {least} to {most}.")

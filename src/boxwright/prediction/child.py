@@ -5,6 +5,8 @@ Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for th
     {"event": "progress", "done", "failed", "estimated_images", "percent"}
     {"event": "shard", …ShardReport}
     {"event": "done", "shards", "images", "failed", "rows_read", "duplicates", "elapsed_s"}
+    {"event": "alive"}                                          nothing to report for a second
+    {"event": "probed"}                                         the one image of a probe did no harm
     {"event": "stopped"}                                        shards that were finished stay
     {"event": "error", "code", "message", "row_failures"}       the job as a whole has failed
 
@@ -26,6 +28,8 @@ import time
 from typing import Any
 
 from boxwright import errors, objects
+from boxwright.prediction import guard as guard_notes
+from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.local_engine import LocalEngine
 from boxwright.prediction.plan import Plan
@@ -34,6 +38,8 @@ from boxwright.prediction.sink import Sink
 
 MODELS_KEPT = 2  # loaded models per child, least recently used out first
 PROGRESS_INTERVAL_S = 0.25
+ALIVE_EVERY = 4  # intervals without progress after which the child says that it is alive
+HUNG_EXIT_STATUS = 75
 
 log = logging.getLogger("boxwright.prediction.child")
 
@@ -90,14 +96,23 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
     started_s = time.monotonic()
     stores = objects.Stores.from_config(job.stores)
     sink = Sink(job, stores)
-    sink.prepare()
+    if not job.probe:
+        sink.prepare()
     plan = Plan(job, stores)
     try:
         predictor = models.get(job.model_folder, job.threads)
     except ModelError as error:
         raise errors.failed_precondition(f"The model cannot be loaded: {error}") from error
-    engine = LocalEngine(job, stores, predictor, sink)
-    progress = _Progress(engine, plan, events)
+    guard = Guard(pathlib.Path(job.guard_folder), job.threads) if job.guard_folder else None
+    engine = LocalEngine(job, stores, predictor, sink, guard)
+    progress = _Progress(engine, plan, events, _Watchdog(job, guard))
+    if job.probe:
+        try:
+            engine.probe(job.probe)
+        finally:
+            progress.end()
+        events.say("probed")
+        return
     shards = images = failed = 0
     try:
         for report in engine.run(plan, stop_requested.is_set):
@@ -131,11 +146,30 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
     )
 
 
+class _Watchdog:
+    """Ends this process when an image takes too long; the image is convicted first, so the next process leaves it out."""
+
+    def __init__(self, job: BatchJob, guard: Guard | None) -> None:
+        self._job = job
+        self._guard = guard
+
+    def look(self) -> None:
+        """Looks once."""
+        overdue = self._guard.overdue(self._job.image_timeout_s) if self._guard is not None else []
+        for image_id in overdue:
+            log.error("event=image_overdue image=%s timeout_s=%g", image_id, self._job.image_timeout_s)
+            status = guard_notes.hung(image_id, self._job.image_timeout_s)
+            guard_notes.convict(pathlib.Path(self._job.guard_folder), image_id, status)
+        if overdue:
+            os._exit(HUNG_EXIT_STATUS)
+
+
 class _Progress:
     """Says every quarter second how far the job is."""
 
-    def __init__(self, engine: LocalEngine, plan: Plan, events: Events) -> None:
+    def __init__(self, engine: LocalEngine, plan: Plan, events: Events, watchdog: _Watchdog) -> None:
         self.read_bytes = 0
+        self._watchdog = watchdog
         self._engine = engine
         self._plan = plan
         self._events = events
@@ -149,12 +183,16 @@ class _Progress:
         self._thread.join()
 
     def _run(self) -> None:
-        said = -1
+        said, quiet = -1, 0
         while not self._ended.wait(PROGRESS_INTERVAL_S):
+            self._watchdog.look()
             done = self._engine.images_done
             if done == said:
+                quiet += 1
+                if quiet % ALIVE_EVERY == 0:
+                    self._events.say("alive")
                 continue
-            said = done
+            said, quiet = done, 0
             estimated = max(self._plan.estimated_images(self.read_bytes), done, 1)
             percent = min(99, int(100 * done / estimated))
             self._events.say(

@@ -25,8 +25,10 @@ class BatchJob:
         row_failure_limit: share of unusable rows above which the job fails as a whole, [0, 1].
         stores: how to open the object stores (`objects.Stores.to_config`).
         threads: images worked on at the same time; never changes a result.
-        operation: resource name of the operation, for the manifest.
         model: resource name of the model, for the manifest.
+        guard_folder: a folder on this machine for the notes on images under way; empty for none.
+        image_timeout_s: an image whose decoding and prediction takes longer is left out.
+        probe: do nothing but predict this one image, to see whether the process survives it.
     """
 
     input_uris: list[str]
@@ -39,8 +41,10 @@ class BatchJob:
     row_failure_limit: float
     stores: dict[str, Any]
     threads: int
-    operation: str = ""
     model: str = ""
+    guard_folder: str = ""
+    image_timeout_s: float = 60.0
+    probe: str = ""
 
     def to_json(self) -> str:
         """Returns the job as one line of JSON."""

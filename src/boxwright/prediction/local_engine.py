@@ -8,6 +8,7 @@ which image never shows in the result: lines are kept in the plan's order.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -17,8 +18,9 @@ from typing import Protocol
 
 from google.rpc import status_pb2
 
-from boxwright import boxes, errors, objects
+from boxwright import boxes, errors, faults, objects
 from boxwright.prediction import decode, encode
+from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.plan import Item, Plan, Segment
 from boxwright.prediction.predictor import Predictor
@@ -75,10 +77,14 @@ class LocalEngine:
         stores: where images come from.
         predictor: the opened model.
         sink: where shards go.
+        guard: notes the images under way and knows those that must not be touched; None: neither.
     """
 
-    def __init__(self, job: BatchJob, stores: objects.Stores, predictor: Predictor, sink: Sink) -> None:
+    def __init__(
+        self, job: BatchJob, stores: objects.Stores, predictor: Predictor, sink: Sink, guard: Guard | None = None
+    ) -> None:
         self._job = job
+        self._guard = guard
         self._stores = stores
         self._predictor = predictor
         self._sink = sink
@@ -113,6 +119,10 @@ class LocalEngine:
             self._halt.set()
             for thread in (feeder, *threads):
                 thread.join()
+
+    def probe(self, image_id: str) -> None:
+        """Takes one image all the way and forgets the result."""
+        self._line(Item(image_id))
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
@@ -198,6 +208,10 @@ class LocalEngine:
     def _detect(self, item: Item) -> boxes.Detections:
         if item.failure is not None:
             raise errors.bad_request(item.failure)
+        if self._guard is not None and item.id in self._guard.convicted:
+            raise errors.from_status(self._guard.convicted[item.id])
         data = self._stores.get(objects.ObjectUri.parse(item.id), max_bytes=MAX_IMAGE_BYTES)
-        found = self._predictor.predict(data, min_score=self._job.score_threshold)
+        with self._guard.watched(item.id) if self._guard is not None else contextlib.nullcontext():
+            faults.point(f"image {item.id}")
+            found = self._predictor.predict(data, min_score=self._job.score_threshold)
         return found.keep(self._job.score_threshold, self._job.max_boxes)

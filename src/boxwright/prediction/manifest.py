@@ -36,7 +36,6 @@ class Manifest:
     """What ``manifest.json`` says.
 
     Attributes:
-        operation: the operation's resource name.
         state: SUCCEEDED, or CANCELLED if only the shards that were whole by then are there.
         rows_read: rows of the lists that are not blank; 0 if the job was cancelled.
         duplicates_removed: rows whose image had been listed before.
@@ -48,7 +47,6 @@ class Manifest:
         settings: what the request and the installation chose that influences the lines.
     """
 
-    operation: str
     state: str
     rows_read: int
     duplicates_removed: int

@@ -110,7 +110,6 @@ class Sink:
         for report in reports:
             by_code.update(report.errors_by_code)
         manifest = Manifest(
-            operation=self._job.operation,
             state=state,
             rows_read=rows_read,
             duplicates_removed=duplicates,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import pathlib
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,12 +15,16 @@ from google.rpc import status_pb2
 
 from boxwright import errors, names, objects
 from boxwright.metadata import database, models
-from boxwright.operations.worker import AttemptFailed, Context, Runner, Success
+from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped, Success
 from boxwright.prediction.children import Children
 from boxwright.prediction.job import BatchJob, stamp
+from boxwright.prediction.predictor import ModelInfo
+from boxwright.prediction.sink import Sink
 from boxwright.processes import STOP_GRACE_S, Child, ChildDied
+from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
 
 REPORT_INTERVAL_S = 0.5
+MAX_UNEXPLAINED_DEATHS = 3  # of the child in a row, without an image that is to blame
 MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
 
 log = logging.getLogger(__name__)
@@ -32,6 +37,7 @@ class BatchLimits:
     shard_images: int
     row_failure_limit: float
     threads: int
+    image_timeout_s: float
 
 
 @dataclasses.dataclass
@@ -54,6 +60,7 @@ class BatchPredict(Runner):
     Args:
         db: to look the model up.
         stores: where lists and images are, and where results go.
+        work_dir: a folder for notes on images under way, on this machine.
         models_dir: where trained models' folders are.
         children: the inference children.
         limits: settings of batch prediction.
@@ -64,6 +71,7 @@ class BatchPredict(Runner):
         self,
         db: database.Database,
         stores: objects.Stores,
+        work_dir: pathlib.Path,
         models_dir: pathlib.Path,
         children: Children,
         limits: BatchLimits,
@@ -71,6 +79,7 @@ class BatchPredict(Runner):
     ) -> None:
         self._db = db
         self._stores = stores
+        self._work_dir = work_dir
         self._models_dir = models_dir
         self._children = children
         self._limits = limits
@@ -79,17 +88,19 @@ class BatchPredict(Runner):
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.worker.Runner`."""
         job = self._job(types.BatchPredictRequest.deserialize(request), context)
-        with self._children.borrow(job.model_folder) as child:
-            try:
-                child.send_line(job.to_json())
-                self._follow(child, context)
-            except ChildDied as error:
-                raise AttemptFailed(str(error)) from error
+        try:
+            self._run_job(job, context)
+        except Stopped:
+            if context.cancel_requested:
+                digest = ModelInfo.read(pathlib.Path(job.model_folder)).digest
+                Sink(job, self._stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest=digest)
+            raise
         return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult()))
 
     def tidy(self, operation: names.OperationName) -> None:
-        """Deletes the plan and the reports."""
+        """Deletes the plan, the reports and the notes."""
         self._stores.delete_prefix(self._scratch(operation))
+        shutil.rmtree(self._work_dir / operation.operation, ignore_errors=True)
 
     def _scratch(self, operation: names.OperationName) -> objects.ObjectUri:
         return self._stores.state(f"operations/{operation.operation}")
@@ -115,20 +126,44 @@ class BatchPredict(Runner):
             row_failure_limit=self._limits.row_failure_limit,
             stores=self._stores.to_config(),
             threads=self._limits.threads,
+            model=request.name,
+            guard_folder=str(self._work_dir / context.name.operation),
+            image_timeout_s=self._limits.image_timeout_s,
         )
+
+    def _run_job(self, job: BatchJob, context: Context) -> None:
+        """Runs the job in a child; when an image takes the child down with it, leaves that image out and goes on."""
+        isolation = Isolation(self._children, job)
+        deaths = 0
+        while True:
+            try:
+                with self._children.borrow(job.model_folder) as child:
+                    child.send_line(job.to_json())
+                    self._follow(child, context)
+                return
+            except ChildDied as death:
+                log.warning("event=inference_child_died operation=%s reason=%s", context.name, death)
+                deaths = 0 if isolation.convicts_somebody(context) else deaths + 1
+                if deaths == MAX_UNEXPLAINED_DEATHS:
+                    raise AttemptFailed(str(death)) from death
 
     def _follow(self, child: Child, context: Context) -> None:
         """Passes the child's events on until the job is done; stops the child when the operation should stop."""
         failures = _Failures()
         reported_s = 0.0
+        heard_s = time.monotonic()
         while True:
             if context.should_stop():
                 self._stop(child)
                 context.raise_if_stopped()
             event = child.next_event(timeout_s=0.1)
+            if event is not None:
+                heard_s = time.monotonic()
             match event:
                 case None:
-                    continue
+                    if time.monotonic() - heard_s > self._limits.image_timeout_s + SILENCE_MARGIN_S:
+                        child.close(grace_s=0)  # it holds the interpreter's lock and cannot even say so
+                        raise ChildDied(f"the child {child.pid} was silent for too long and was ended")
                 case {"event": "progress", "percent": percent}:
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()

@@ -1,0 +1,127 @@
+"""The guard: which images are being worked on, and which may never be worked on again.
+
+A native decoder may crash or hang; neither can be caught in the process that it happens to. So every thread notes the image
+that it is about to decode in a small file that survives the process, and gives the note back afterwards. When a child dies,
+the notes name the suspects; each is then tried alone, and the one that kills its child, or takes too long, is convicted: it
+becomes one error line, and the job goes on without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import threading
+import time
+from collections.abc import Iterator
+
+from google.rpc import code_pb2, status_pb2
+
+SLOT_BYTES = 4096  # longer than any id: a URI has at most 2000 characters
+NOTES_FILE, CONVICTED_FILE = "in-flight", "convicted.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """An image under way and when its work began, on the monotonic clock."""
+
+    id: str
+    started_s: float
+
+
+class Guard:
+    """The notes and convictions of one job, in a folder on this machine.
+
+    Args:
+        folder: where they are kept; made if missing.
+        threads: how many images may be under way at once.
+    """
+
+    def __init__(self, folder: pathlib.Path, threads: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._notes = os.open(folder / NOTES_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        os.ftruncate(self._notes, 0)
+        os.ftruncate(self._notes, threads * SLOT_BYTES)
+        self._lock = threading.Lock()
+        self._free = list(range(threads))
+        self._work: dict[int, Work] = {}
+        self.convicted = read_convicted(folder)
+
+    @contextlib.contextmanager
+    def watched(self, image_id: str) -> Iterator[None]:
+        """Notes an image while it is decoded and predicted."""
+        encoded = image_id.encode("utf-8", "replace")[: SLOT_BYTES - 2]
+        with self._lock:
+            slot = self._free.pop()
+            self._work[slot] = Work(image_id, time.monotonic())
+        os.pwrite(self._notes, len(encoded).to_bytes(2, "little") + encoded, slot * SLOT_BYTES)
+        try:
+            yield
+        finally:
+            os.pwrite(self._notes, b"\0\0", slot * SLOT_BYTES)
+            with self._lock:
+                del self._work[slot]
+                self._free.append(slot)
+
+    def overdue(self, timeout_s: float) -> list[str]:
+        """The images under way for longer than `timeout_s`."""
+        now_s = time.monotonic()
+        with self._lock:
+            return [work.id for work in self._work.values() if now_s - work.started_s > timeout_s]
+
+    def close(self) -> None:
+        """Closes the notes."""
+        os.close(self._notes)
+
+
+def suspects(folder: pathlib.Path) -> list[str]:
+    """The images that were under way when the process that noted them died, without those convicted already."""
+    try:
+        notes = (folder / NOTES_FILE).read_bytes()
+    except FileNotFoundError:
+        return []
+    known = read_convicted(folder)
+    found = []
+    for start in range(0, len(notes), SLOT_BYTES):
+        length = int.from_bytes(notes[start : start + 2], "little")
+        image_id = notes[start + 2 : start + 2 + length].decode("utf-8", "replace")
+        if image_id and image_id not in known:
+            found.append(image_id)
+    return found
+
+
+def read_convicted(folder: pathlib.Path) -> dict[str, status_pb2.Status]:
+    """The convicted images with the status that each gets."""
+    try:
+        entries = json.loads((folder / CONVICTED_FILE).read_text())
+    except FileNotFoundError:
+        return {}
+    return {image_id: status_pb2.Status(code=code, message=text) for image_id, (code, text) in entries.items()}
+
+
+def convict(folder: pathlib.Path, image_id: str, status: status_pb2.Status) -> None:
+    """Remembers, for this and every later attempt, that an image is not to be touched again."""
+    entries = {known: (other.code, other.message) for known, other in read_convicted(folder).items()}
+    entries[image_id] = (status.code, status.message)
+    path = folder / CONVICTED_FILE
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(entries))
+    os.replace(temporary, path)
+
+
+def crashed(image_id: str) -> status_pb2.Status:
+    """The status of an image that kills the process that decodes it."""
+    return status_pb2.Status(
+        code=code_pb2.INTERNAL, message=f"{image_id}: decoding this image crashes the decoder; it was left out."
+    )
+
+
+def hung(image_id: str, timeout_s: float) -> status_pb2.Status:
+    """The status of an image that takes too long."""
+    return status_pb2.Status(
+        code=code_pb2.DEADLINE_EXCEEDED,
+        message=f"{image_id}: this image took longer than {timeout_s:g} s; it was left out.",
+    )

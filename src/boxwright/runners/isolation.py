@@ -1,0 +1,63 @@
+"""Finding the image that takes an inference child down with it: every suspect is tried alone in a child of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import pathlib
+import time
+
+from boxwright.operations.worker import Context
+from boxwright.prediction import guard
+from boxwright.prediction.children import Children
+from boxwright.prediction.job import BatchJob
+from boxwright.processes import ChildDied
+
+SILENCE_MARGIN_S = 20.0  # beyond an image's own time: loading a model says nothing for a while
+
+log = logging.getLogger(__name__)
+
+
+class Isolation:
+    """Who is to blame for the deaths of one job's children.
+
+    Args:
+        children: where children for the trials come from.
+        job: the job; its guard folder holds the notes.
+    """
+
+    def __init__(self, children: Children, job: BatchJob) -> None:
+        self._children = children
+        self._job = job
+        self._folder = pathlib.Path(job.guard_folder)
+        self._known = len(guard.read_convicted(self._folder))
+
+    def convicts_somebody(self, context: Context) -> bool:
+        """Tries the images that were under way when a child died; returns whether any is convicted since the last call."""
+        for image_id in guard.suspects(self._folder):
+            context.raise_if_stopped()
+            self._try(image_id, context)
+        before, self._known = self._known, len(guard.read_convicted(self._folder))
+        return self._known > before
+
+    def _try(self, image_id: str, context: Context) -> None:
+        """Predicts one image alone; if the child dies or stays silent, the image is convicted."""
+        deadline_s = time.monotonic() + self._job.image_timeout_s + SILENCE_MARGIN_S
+        with self._children.borrow(self._job.model_folder) as child:
+            try:
+                child.send_line(dataclasses.replace(self._job, probe=image_id).to_json())
+                while time.monotonic() < deadline_s:
+                    event = child.next_event(timeout_s=0.1)
+                    if event is not None and event["event"] in ("probed", "error"):
+                        return
+                    if context.should_stop():
+                        child.close(grace_s=0)
+                        context.raise_if_stopped()
+            except ChildDied:
+                status = guard.crashed(image_id)
+            else:
+                child.close(grace_s=0)
+                status = guard.hung(image_id, self._job.image_timeout_s)
+        if image_id not in guard.read_convicted(self._folder):  # the child may have convicted it itself, as overdue
+            guard.convict(self._folder, image_id, status)
+        log.warning("event=image_convicted image=%s message=%s", image_id, status.message)

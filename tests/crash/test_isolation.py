@@ -1,0 +1,40 @@
+"""An image that crashes or hangs its decoder costs one error line, not the job."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support import crashes, drawn_images
+from tests.support.api import open_api
+from tests.support.crashes import ENVIRONMENT, contents
+from tests.support.tiny_model import TinyModel
+
+from boxwright.prediction.manifest import Manifest
+
+FAULTS = {  # what befalls the image, and the code and words that its error line has
+    "crash": ("image gs://b/images/{name}:kill", b'"code":13,', b"crashes the decoder"),
+    "hang": ("image gs://b/images/{name}:hang", b'"code":4,', b"took longer than 2 s"),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_an_image_that_takes_the_process_down_is_left_out_and_the_others_are_predicted(
+    kind, service_factory, tiny_model: TinyModel
+):
+    fault, code, words = FAULTS[kind]
+    names = sorted(f"{number:04d}.jpg" for number in range(40))
+    environment = {**ENVIRONMENT, "BOXWRIGHT_IMAGE_TIMEOUT_S": "2", "BOXWRIGHT_FAULTS": fault.format(name=names[17])}
+    service = service_factory(environment=environment)
+    bucket = service.bucket("b")
+    written = drawn_images.write_images(bucket / "images", 40)
+    assert sorted(written) == names
+    drawn_images.write_csv(bucket, "list.csv", [f"gs://b/images/{name}" for name in names])
+    with open_api(service) as api:
+        model = tiny_model.install(service.data_dir)
+        operation = api.finished(api.start_batch(model, "gs://b/list.csv", "gs://b/out/"), timeout_s=60)
+    assert not operation.HasField("error"), operation.error
+    output = contents(crashes.result_folder(bucket, "out"))
+    (line,) = output["errors_1.jsonl"].splitlines()
+    assert names[17].encode() in line and code in line and words in line
+    manifest = Manifest.from_json(output["manifest.json"])
+    assert (manifest.rows_read, manifest.images_predicted) == (40, 39)
+    crashes.assert_tidy(service.data_dir)

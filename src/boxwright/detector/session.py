@@ -223,7 +223,7 @@ def _trainer(
         mosaic=recipe.mosaic,
     )
     source = augment.BatchSource(splits.train, cache, seed=job.seed, batch_size=recipe.batch_size, warn=watcher.warn)
-    setting = trainer.Setting(job.folder, job.fingerprint, len(splits.train), elapsed)
+    setting = trainer.Setting(job.folder, job.fingerprint, len(splits.train), job.threads, elapsed)
     validation = _validation_set(splits.validation, input_hw, read_bytes)
     return trainer.Trainer(network, source, plan, recipe, setting, validation, _TrainingPart(watcher))
 

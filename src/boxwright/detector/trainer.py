@@ -21,13 +21,13 @@ import torch
 from torch import nn
 
 from boxwright import boxes
-from boxwright.detector import augment, checkpoint, evaluate, loss, model, schedule
+from boxwright.detector import augment, checkpoint, evaluate, model, schedule, shards
 from boxwright.prediction import predictor
 
 PROGRESS_EVERY_S = 1.5
 MODEL_CONVERGED = "MODEL_CONVERGED"
 BUDGET_REACHED = "BUDGET_REACHED"
-CHECK_BATCH = 8
+CHECK_BATCH = 4
 CHECK_SCORE_FLOOR = 0.01
 SPEED_MEMORY = 0.95  # of the running mean of seconds per pixel
 
@@ -62,12 +62,14 @@ class Setting:
         folder: where the checkpoint lives.
         fingerprint: of the job.
         image_count: training images, for counting epochs.
+        threads: to compute with.
         elapsed_s: returns seconds spent so far, over all attempts.
     """
 
     folder: pathlib.Path
     fingerprint: str
     image_count: int
+    threads: int
     elapsed_s: Callable[[], float]
 
 
@@ -95,6 +97,7 @@ class Trainer:
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
+        self.shards: shards.Shards
         self.source = source
         self.plan = plan
         self.recipe = recipe
@@ -106,7 +109,6 @@ class Trainer:
         self.checks: list[tuple[float, float]] = []
         self.validation_map50: float | None = None
         self.stop_reason = ""
-        self._points: dict[tuple[int, int], model.Points] = {}
         self._seconds_per_px = 0.0  # running mean over recent steps
         self._saved_s = setting.elapsed_s()
         self._reported_s = -math.inf
@@ -150,6 +152,7 @@ class Trainer:
             FloatingPointError: a loss is not finite; the last checkpoint is untouched.
             UnreadableImage: too many images cannot be read.
         """
+        self.shards = shards.Shards(self.network, self.setting.threads, self.recipe.batch_size)
         prefetcher = self._prefetcher()
         try:
             while not self.stop_reason:
@@ -168,6 +171,7 @@ class Trainer:
                 self._after_step(losses)
         finally:
             prefetcher.close()
+            self.shards.close()
         return self.stop_reason
 
     def _prefetcher(self) -> augment.Prefetcher:
@@ -187,24 +191,11 @@ class Trainer:
         """One step; returns the losses."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.peak_rate * schedule.rate(progress, self.step)
-        input_hw = (batch.pixels.shape[1], batch.pixels.shape[2])
-        if input_hw not in self._points:
-            self._points[input_hw] = model.points_for(input_hw)
-        targets = loss.Targets(
-            torch.from_numpy(batch.boxes_px), torch.from_numpy(batch.label_indices), torch.from_numpy(batch.present)
-        )
-        self.network.train()
-        scores, distances = self.network(torch.from_numpy(batch.pixels))
-        losses = loss.detection_loss(scores, distances, self._points[input_hw], targets)
-        values = {
-            "score": losses.score.item(),
-            "box": losses.box.item(),
-            "distribution": losses.distribution.item(),
-            "total": losses.total.item(),
-        }
+        gradients, values = self.shards.gradients(batch)
         if not all(math.isfinite(value) for value in values.values()):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: {values}")
-        losses.total.backward()
+        for parameter, gradient in zip(self.network.parameters(), gradients, strict=True):
+            parameter.grad = gradient
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -269,19 +260,26 @@ class Trainer:
 
     def _check(self, progress: float) -> None:
         """Validates the moving average."""
-        found: list[boxes.Detections] = []
         images = self.validation.images
-        for first in range(0, len(images), CHECK_BATCH):
-            if self.watcher.stop_requested():
-                raise Stopped  # without saving: the steps since the last checkpoint are repeated, and so is the check
-            chunk = images[first : first + CHECK_BATCH]
-            pixels = torch.from_numpy(np.concatenate([one.pixels for one in chunk]))  # (B, H, W, 3)
-            boxes_px, scores = self.average.predict(pixels)
-            for row, prepared in enumerate(chunk):
-                found.append(_detections(boxes_px[row].numpy(), scores[row].numpy(), prepared))
+        chunks = [images[first : first + CHECK_BATCH] for first in range(0, len(images), CHECK_BATCH)]
+        found = [one for answers in self.shards.map(self._find, chunks) for one in answers]
         map50, map50_95 = evaluate.quick_scores(self.network.label_count, self.validation.ground_truth, found)
         self.validation_map50 = map50
         self.checks.append((progress, (map50 + map50_95) / 2))
+
+    def _find(self, images: Sequence[predictor.Prepared]) -> list[boxes.Detections]:
+        """What the moving average finds in a few images.
+
+        Raises:
+            Stopped: without saving; the steps since the last checkpoint are repeated, and so is the check.
+        """
+        if self.watcher.stop_requested():
+            raise Stopped
+        pixels = torch.from_numpy(np.concatenate([one.pixels for one in images]))  # (B, H, W, 3)
+        boxes_px, scores = self.average.predict(pixels)  # (B, A, 4), (B, A, C)
+        return [
+            _detections(boxes_px[row].numpy(), scores[row].numpy(), prepared) for row, prepared in enumerate(images)
+        ]
 
 
 def _detections(

@@ -116,6 +116,14 @@ def test_a_resumed_training_ends_with_the_same_weights(
     assert same[0] == same[1]
 
 
+def test_several_threads_repeat_their_result_too(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
+    folders = [conftest.write_job(tmp_path / name, drawn.rows, threads=2) for name in ("whole", "stopped")]
+    with pytest.raises(trainer.Stopped):
+        session.run(Job.read(folders[1]), drawn.read, Watcher(55.0), elapsed())
+    outcomes = [session.run(Job.read(folder), drawn.read, Watcher(), elapsed()) for folder in folders]
+    assert outcomes[0].weights_sha256 == outcomes[1].weights_sha256
+
+
 def test_another_seed_gives_other_weights_and_an_old_checkpoint_is_not_used(
     undisturbed: tuple[pathlib.Path, session.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:
@@ -220,8 +228,12 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_checkpoint(
     with pytest.raises(trainer.Stopped):
         session.run(Job.read(folder), drawn.read, Watcher(40), elapsed())
     before = (folder / checkpoint.CHECKPOINT_FILE).read_bytes()
-    nan = torch.tensor(float("nan"))
-    monkeypatch.setattr(trainer.loss, "detection_loss", lambda *arguments: loss.Losses(nan, nan, nan))
+
+    def spoilt(scores: torch.Tensor, distances: torch.Tensor, *rest: object) -> loss.Losses:
+        nan = (scores.sum() + distances.sum()) * float("nan")
+        return loss.Losses(nan, nan, nan)
+
+    monkeypatch.setattr(loss, "detection_loss", spoilt)
     with pytest.raises(FloatingPointError, match="not finite at step"):
         session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
     assert (folder / checkpoint.CHECKPOINT_FILE).read_bytes() == before

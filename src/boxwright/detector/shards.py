@@ -1,0 +1,111 @@
+"""One step's gradient, computed by independent threads: each takes a part of the batch.
+
+    Shards(network, threads).gradients(batch) -> (gradients, losses)
+    Shards.map(function, items)                                        other work for the same threads
+
+Splitting the batch beats splitting every convolution: threads meet once a step instead of hundreds of times, so a core
+that is briefly wanted by someone else delays a step a little and not every operation in it. Normalisation sees the
+statistics of its own part; the running statistics are the mean over the parts. Sums are made in a fixed order, so that
+the result depends on the number of threads but not on their timing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from boxwright.detector import augment, loss, model
+
+MIN_PART = 2  # images: normalisation over a single one is too noisy
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def count_for(threads: int, batch_size: int) -> int:
+    """How many parts a batch is split into."""
+    return max(1, min(threads, batch_size // MIN_PART))
+
+
+class Shards:
+    """Threads with a view of one network each: parameters are shared, running statistics are their own."""
+
+    def __init__(self, network: model.Network, threads: int, batch_size: int) -> None:
+        self._count = count_for(threads, batch_size)
+        torch.set_num_threads(max(1, threads // self._count))
+        self._network = network
+        self._parameters = list(network.parameters())
+        self._views = [_view(network) for _ in range(self._count)]
+        # Values near zero are slow; the switch is per thread.
+        self._pool = futures.ThreadPoolExecutor(self._count, "shard", lambda: torch.set_flush_denormal(True))
+        self._points: dict[tuple[int, int], model.Points] = {}
+
+    def gradients(self, batch: augment.Batch) -> tuple[list[Tensor], dict[str, float]]:
+        """The mean gradient over the parts, in the order of the network's parameters, and the mean losses."""
+        height, width = batch.pixels.shape[1:3]
+        if (height, width) not in self._points:
+            self._points[height, width] = model.points_for((height, width))
+        size = len(batch.pixels) // self._count
+        bounds = [(part * size, (part + 1) * size) for part in range(self._count)]
+        bounds[-1] = (bounds[-1][0], len(batch.pixels))
+        parts = list(self.map(lambda job: self._part(batch, *job), zip(self._views, bounds, strict=True)))
+        total = parts[0][0]
+        for gradients, _ in parts[1:]:
+            torch._foreach_add_(total, gradients)
+        if self._count > 1:
+            torch._foreach_div_(total, float(self._count))
+        self._gather_statistics()
+        return total, {name: sum(losses[name] for _, losses in parts) / self._count for name in parts[0][1]}
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Applies a function in the threads; results come in order."""
+        return self._pool.map(function, items)
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _part(
+        self, batch: augment.Batch, view: model.Network, bounds: tuple[int, int]
+    ) -> tuple[list[Tensor], dict[str, float]]:
+        rows = slice(*bounds)
+        targets = loss.Targets(
+            torch.from_numpy(batch.boxes_px[rows]),
+            torch.from_numpy(batch.label_indices[rows]),
+            torch.from_numpy(batch.present[rows]),
+        )
+        scores, distances = view(torch.from_numpy(batch.pixels[rows]))
+        points = self._points[batch.pixels.shape[1], batch.pixels.shape[2]]
+        losses = loss.detection_loss(scores, distances, points, targets)
+        values = {
+            "score": losses.score.item(),
+            "box": losses.box.item(),
+            "distribution": losses.distribution.item(),
+            "total": losses.total.item(),
+        }
+        return list(torch.autograd.grad(losses.total, self._parameters)), values
+
+    @torch.no_grad()
+    def _gather_statistics(self) -> None:
+        """The network's running statistics become the mean of the parts', and every part goes on from there."""
+        own = [buffer for buffer in self._network.buffers() if buffer.is_floating_point()]
+        theirs = [[buffer for buffer in view.buffers() if buffer.is_floating_point()] for view in self._views]
+        torch._foreach_copy_(own, theirs[0])
+        for buffers in theirs[1:]:
+            torch._foreach_add_(own, buffers)
+        if len(theirs) > 1:
+            torch._foreach_div_(own, float(len(theirs)))
+        for buffers in theirs:
+            torch._foreach_copy_(buffers, own)
+
+
+def _view(network: model.Network) -> model.Network:
+    view = copy.deepcopy(network).train()
+    for own, shared in zip(view.modules(), network.modules(), strict=True):
+        own._parameters = shared._parameters
+    return view

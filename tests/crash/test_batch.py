@@ -124,7 +124,7 @@ def test_a_service_killed_again_and_again_still_finishes(batch):
     _finish_and_compare(batch, name, before)
 
 
-def test_a_killed_inference_child_costs_an_attempt_and_nothing_else(batch):
+def test_a_killed_inference_child_costs_nothing_but_its_unfinished_shards(batch):
     with open_api(batch.service) as api:
         name = _start(api, batch)
         folder = batch.wait_for_shards("out", 3)
@@ -135,7 +135,7 @@ def test_a_killed_inference_child_costs_an_attempt_and_nothing_else(batch):
         assert batch.service.process.poll() is None
         assert not api.get(name).done
     _finish_and_compare(batch, name, before)
-    assert "event=attempt_failed" in batch.service.tail()
+    assert "event=inference_child_died" in batch.service.tail()
 
 
 def test_a_service_that_is_asked_to_end_stops_between_shards_and_a_restart_goes_on(batch):

@@ -178,7 +178,7 @@ class Trainer:
         def view_of(step: int) -> augment.View:
             return self.plan.view(self.plan.progress(step, self.setting.elapsed_s()))
 
-        return augment.Prefetcher(self.source, view_of, self.step)
+        return augment.Prefetcher(self.source, view_of, self.step, max(1, self.setting.threads // 2))
 
     def _reason_to_end(self, progress: float) -> str:
         if progress >= 1.0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import functools
+import hashlib
 import json
 import pathlib
 import shutil
@@ -135,7 +136,7 @@ def _evaluation_rows(model_id: str, created_us: int, evaluation: dict) -> list[d
     entries = [*evaluation["labels"], {"annotation_spec_id": "", "display_name": "", **evaluation["overall"]}]
     return [
         {
-            "id": str(6800627877826816909 + position + int(model_id[-6:]) * 10),
+            "id": str(int(hashlib.sha256(f"{model_id}/{position}".encode()).hexdigest()[:15], 16)),
             "model_id": model_id,
             "annotation_spec_id": entry["annotation_spec_id"],
             "display_name": entry["display_name"],

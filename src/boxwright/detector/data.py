@@ -161,7 +161,7 @@ class PixelCache:
     def is_full(self) -> bool:
         """Whether another image of average size would not fit."""
         with self._lock:
-            return self._used_bytes + self._used_bytes // max(1, len(self._pixels)) > self._limit_bytes
+            return self._used_bytes + self._used_bytes // max(1, len(self._pixels)) >= self._limit_bytes
 
     def warm(self, uri: str) -> int:
         """Loads an image ahead of its use; 1 if it could be read. Who uses it reports what is wrong with it."""

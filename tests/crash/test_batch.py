@@ -14,6 +14,8 @@ from tests.support.crashes import ENVIRONMENT, INFERENCE, children_of, contents,
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import wait_until
 
+from boxwright.prediction.manifest import Manifest
+
 IMAGES = 1600
 SHARDS = 33  # 1,600 images and a few that fail, fifty each
 
@@ -90,6 +92,10 @@ def _finish_and_compare(batch: Batch, name: str, before: dict[str, tuple[int, in
     crashes.assert_tidy(batch.service.data_dir)
 
 
+def _number(shard: str) -> int:
+    return int(re.findall(r"\d+", shard)[0])
+
+
 def _shard_stats(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
     seen = stats(folder)
     return {name: seen[name] for name in whole_shards(folder)}
@@ -162,10 +168,14 @@ def test_a_cancelled_batch_ends_within_five_seconds_with_whole_shards_only(batch
         assert time.monotonic() - asked_s < 5
         assert (operation.error.code, operation.HasField("response")) == (1, False)
         kept = contents(folder)
-        assert 3 <= len(kept) < SHARDS
-        assert all(re.fullmatch(r"image_object_detection_\d+\.jsonl", shard) for shard in kept)
+        manifest = Manifest.from_json(kept["manifest.json"])
+        assert manifest.state == "CANCELLED"
+        assert [file.name for file in manifest.shards] == sorted(whole_shards(folder), key=_number)
+        assert 3 <= len(manifest.shards) < SHARDS
         whole = batch.undisturbed(api)
-        assert all(whole[shard] == content for shard, content in kept.items())
+        assert all(whole[shard] == kept[shard] for shard in whole_shards(folder))
+        assert set(kept) - set(whole_shards(folder)) == {"errors_1.jsonl", "manifest.json"}
+        assert whole["errors_1.jsonl"].startswith(kept["errors_1.jsonl"])
         assert contents(folder) == kept, "a cancelled job went on writing"
         assert api.get(name).error.code == 1
     crashes.assert_tidy(batch.service.data_dir)

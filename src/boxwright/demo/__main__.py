@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 import shutil
 import sys
@@ -85,30 +86,43 @@ def run(options: argparse.Namespace, reporter: progress.Reporter) -> None:
         reporter.say(f"Service:  gRPC on {running.grpc_target}, REST on {running.url}")
         tour = steps.Tour(running.grpc_target, reporter, running.check_alive)
         try:
-            model_name, batch, rows = _walk(tour, import_uri, batch_uri, reporter)
+            outcome = _walk(tour, import_uri, batch_uri, reporter)
         finally:
             tour.close()
-        _report(data, batch, rows, out, started_s, reporter)
+        _report(data, outcome, out, started_s, reporter)
         if options.keep:
-            _say_how_to_call(running, model_name, reporter)
+            _say_how_to_call(running, outcome.model_name, reporter)
 
 
-def _walk(
-    tour: steps.Tour, import_uri: str, batch_uri: str, reporter: progress.Reporter
-) -> tuple[str, steps.BatchOutcome, list[table.Row]]:
-    """The API's own steps; returns the model's name, the batch's outcome and the evaluation rows."""
+@dataclasses.dataclass(frozen=True)
+class _Outcome:
+    """What the API's own steps gave.
+
+    Attributes:
+        best: the confidence with the best overall F1, and that F1.
+    """
+
+    model_name: str
+    rows: list[table.Row]
+    best: tuple[float, float]
+    batch: steps.BatchOutcome
+
+
+def _walk(tour: steps.Tour, import_uri: str, batch_uri: str, reporter: progress.Reporter) -> _Outcome:
+    """The API's own steps."""
     created = tour.create_dataset("demo")
     failures = tour.import_data(created.name, import_uri)
     for failure in failures:
         reporter.say(f"    {failure}")
     model = tour.train(created.name, "demo_model")
     reporter.say(f"  model: {model.name}")
-    rows = table.rows(tour.evaluations(model.name))
+    evaluations = tour.evaluations(model.name)
+    rows = table.rows(evaluations)
     reporter.say()
     reporter.console.print(table.render(rows))
     reporter.say()
     batch = tour.batch_predict(model.name, batch_uri, dataset.uri("predictions/"))
-    return model.name, batch, rows
+    return _Outcome(model.name, rows, table.best_confidence(evaluations), batch)
 
 
 def _make_dataset(options: argparse.Namespace, bucket: pathlib.Path, reporter: progress.Reporter) -> dataset.DataSet:
@@ -145,33 +159,25 @@ def _prepare_out(out: pathlib.Path) -> None:
 
 
 def _report(
-    data: dataset.DataSet,
-    batch: steps.BatchOutcome,
-    rows: list[table.Row],
-    out: pathlib.Path,
-    started_s: float,
-    reporter: progress.Reporter,
+    data: dataset.DataSet, outcome: _Outcome, out: pathlib.Path, started_s: float, reporter: progress.Reporter
 ) -> None:
     """Reads the files back, writes the page and prints the outcome."""
+    batch, (confidence, f1) = outcome.batch, outcome.best
     files = steps.local_path(batch.directory, out / "buckets")
     found = results.read_results(files)
-    ap50 = next(row.ap50 for row in rows if row.label == table.ALL_LABELS)
+    ap50 = next(row.ap50 for row in outcome.rows if row.label == table.ALL_LABELS)
     images = len(found.predictions)
     rate = f"{images / batch.elapsed_s:.1f} images/s" if batch.elapsed_s > 0 else "too quick to measure"
     summary = [
         ("mAP@0.5", f"{ap50:.3f}"),
+        ("best F1", f"{f1:.3f} at a score of {confidence:.2f}"),
         ("images predicted", str(images)),
         ("images failed", str(len(found.errors))),
         ("batch prediction", f"{batch.elapsed_s:.1f} s, {rate}"),
     ]
     page = out / "index.html"
-    contact_sheet.write_contact_sheet(
-        page,
-        data.to_predict(),
-        data.folder,
-        found,
-        contact_sheet.Facts("Boxwright: what the demo found", summary, rows),
-    )
+    facts = contact_sheet.Facts("Boxwright: what the demo found", summary, outcome.rows, confidence)
+    contact_sheet.write_contact_sheet(page, data.to_predict(), data.folder, found, facts)
     reporter.say()
     for name, value in summary:
         reporter.say(f"{name + ':':<18} {value}")

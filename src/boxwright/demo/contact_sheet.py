@@ -17,7 +17,6 @@ from PIL import Image, ImageOps
 
 from boxwright.demo import dataset, results, table
 
-FIRST_THRESHOLD = 0.5
 MAX_FIGURES = 150  # keeps the page below some ten megabytes
 THUMBNAIL_PX = 480
 JPEG_QUALITY = 82
@@ -34,11 +33,13 @@ class Facts:
     Attributes:
         summary: pairs of name and value.
         rows: the per-label table.
+        threshold: the score from which boxes are shown at first, and at which the captions count.
     """
 
     title: str
     summary: Sequence[tuple[str, str]]
     rows: Sequence[table.Row]
+    threshold: float
 
 
 def write_contact_sheet(
@@ -50,7 +51,7 @@ def write_contact_sheet(
     labels.discard(table.ALL_LABELS)
     colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(sorted(labels))}
     figures = [
-        _figure(picture, folder / picture.key, found.predictions[picture.uri], colours)
+        _figure(picture, folder / picture.key, found.predictions[picture.uri], colours, facts.threshold)
         for picture in shown[:MAX_FIGURES]
     ]
     note = f"<p>{len(shown) - MAX_FIGURES} more images are not shown.</p>" if len(shown) > MAX_FIGURES else ""
@@ -58,7 +59,7 @@ def write_contact_sheet(
         title=html.escape(facts.title),
         summary="".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in facts.summary),
         table=_table(facts.rows, colours),
-        threshold=f"{FIRST_THRESHOLD:.2f}",
+        threshold=f"{facts.threshold:.2f}",
         figures="\n".join(figures),
         note=note,
         errors=_errors(found.errors),
@@ -81,15 +82,19 @@ def _table(rows: Sequence[table.Row], colours: dict[str, str]) -> str:
 
 
 def _figure(
-    picture: dataset.Picture, path: pathlib.Path, predictions: tuple[results.Prediction, ...], colours: dict[str, str]
+    picture: dataset.Picture,
+    path: pathlib.Path,
+    predictions: tuple[results.Prediction, ...],
+    colours: dict[str, str],
+    threshold: float,
 ) -> str:
-    """One image with its boxes; the caption counts at the first threshold."""
+    """One image with its boxes; the caption counts those of at least `threshold`."""
     encoded, (width, height) = _thumbnail(path)
     # Frames first, tags on top of them; the best score is drawn last.
     drawn = sorted(predictions, key=lambda prediction: prediction.score)
     layers = [_truth(box, width, height) for box in picture.boxes]
-    layers += [_predicted(prediction, width, height, colours) for prediction in drawn]
-    counts = results.compare(picture.boxes, predictions, FIRST_THRESHOLD)
+    layers += [_predicted(prediction, width, height, colours, prediction.score >= threshold) for prediction in drawn]
+    counts = results.compare(picture.boxes, predictions, threshold)
     verdict = "good" if counts.missed == counts.extra == 0 else "off"
     words = [f"{counts.found} of {len(picture.boxes)} found"] if picture.boxes else ["nothing to find"]
     words += [f"{counts.extra} extra"] if counts.extra else []
@@ -116,7 +121,7 @@ def _truth(box: dataset.Box, width: int, height: int) -> str:
     return f'<g class="truth"><title>label: {html.escape(box.label)}</title>{_frame(box, width, height) * 2}</g>'
 
 
-def _predicted(prediction: results.Prediction, width: int, height: int, colours: dict[str, str]) -> str:
+def _predicted(prediction: results.Prediction, width: int, height: int, colours: dict[str, str], is_shown: bool) -> str:
     """A predicted box: a solid frame in its label's colour and a tag with the score."""
     box, colour = prediction.box, colours.get(prediction.box.label, "#ffffff")
     text = f"{box.label} {prediction.score:.2f}"
@@ -124,7 +129,7 @@ def _predicted(prediction: results.Prediction, width: int, height: int, colours:
     x = max(0.0, min(box.x_min * width, width - tag_width))
     above = box.y_min * height - TAG_HEIGHT_PX
     y = above if above >= 0 else box.y_min * height
-    hidden = "" if prediction.score >= FIRST_THRESHOLD else " hidden"
+    hidden = "" if is_shown else " hidden"
     return (
         f'<g class="hit{hidden}" data-score="{prediction.score:.4f}" style="--c:{colour}">'
         f"<title>{html.escape(text)}</title>{_frame(box, width, height)}"

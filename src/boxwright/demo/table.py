@@ -40,6 +40,14 @@ def rows(evaluations: Iterable[automl_v1.ModelEvaluation]) -> list[Row]:
     return sorted(made, key=lambda row: (row.label == ALL_LABELS, row.label))
 
 
+def best_confidence(evaluations: Iterable[automl_v1.ModelEvaluation]) -> tuple[float, float]:
+    """The confidence at which the overall F1 at IoU 0.5 is highest, and that F1; 0.5 when nothing was found at all."""
+    overall = next(evaluation for evaluation in evaluations if not evaluation.display_name)
+    at = _entry(overall).confidence_metrics_entries
+    best = max(at, key=lambda row: row.f1_score)
+    return (round(best.confidence_threshold, 2), best.f1_score) if best.f1_score > 0 else (SHOWN_CONFIDENCE, 0.0)
+
+
 def render(made: Iterable[Row]) -> rich_table.Table:
     """The rows as a table for the terminal."""
     shown = rich_table.Table(box=None, pad_edge=False, padding=(0, 2))
@@ -58,8 +66,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def _row(evaluation: automl_v1.ModelEvaluation) -> Row:
-    metrics = evaluation.image_object_detection_evaluation_metrics
-    entry = next(e for e in metrics.bounding_box_metrics_entries if _is_close(e.iou_threshold, SHOWN_IOU))
+    metrics, entry = evaluation.image_object_detection_evaluation_metrics, _entry(evaluation)
     at = next(c for c in entry.confidence_metrics_entries if _is_close(c.confidence_threshold, SHOWN_CONFIDENCE))
     return Row(
         evaluation.display_name or ALL_LABELS,
@@ -70,6 +77,12 @@ def _row(evaluation: automl_v1.ModelEvaluation) -> Row:
         at.precision,
         at.recall,
     )
+
+
+def _entry(evaluation: automl_v1.ModelEvaluation) -> automl_v1.BoundingBoxMetricsEntry:
+    """The evaluation's figures at IoU 0.5."""
+    entries = evaluation.image_object_detection_evaluation_metrics.bounding_box_metrics_entries
+    return next(entry for entry in entries if _is_close(entry.iou_threshold, SHOWN_IOU))
 
 
 def _is_close(value: float, wanted: float) -> bool:

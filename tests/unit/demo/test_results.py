@@ -101,6 +101,15 @@ def test_the_table_shows_the_labels_and_then_all_of_them() -> None:
     assert "AP@0.5" in text.getvalue()
 
 
+def test_the_page_starts_where_f1_is_best() -> None:
+    overall = _evaluation("", 0.85, 12)
+    at = overall.image_object_detection_evaluation_metrics.bounding_box_metrics_entries[1].confidence_metrics_entries
+    assert table.best_confidence([_evaluation("cat", 0.9, 7), overall]) == (0.5, 0.0)  # nothing was found at all
+    at.append({"confidence_threshold": 0.35, "f1_score": 0.75})
+    at.append({"confidence_threshold": 0.96, "f1_score": 0.25})
+    assert table.best_confidence([_evaluation("cat", 0.9, 7), overall]) == (0.35, 0.75)
+
+
 class _Page(html.parser.HTMLParser):
     """Counts what a page holds and collects what it would load from elsewhere."""
 
@@ -128,7 +137,7 @@ def test_the_page_shows_every_image_and_needs_nothing_else(tmp_path: pathlib.Pat
         {"gs://demo/a.png": (results.Prediction(CAT, 0.9), results.Prediction(DOG, 0.2)), "gs://demo/b.png": ()},
         {"gs://demo/<c>.jpg": "no & such file"},
     )
-    facts = contact_sheet.Facts("What was found", [("mAP@0.5", "0.9")], table.rows([_evaluation("cat", 0.9, 1)]))
+    facts = contact_sheet.Facts("What was found", [("mAP@0.5", "0.9")], table.rows([_evaluation("cat", 0.9, 1)]), 0.5)
     contact_sheet.write_contact_sheet(tmp_path / "index.html", pictures, tmp_path, found, facts)
     text = (tmp_path / "index.html").read_text()
     page = _Page()

@@ -21,11 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        _serve(options)
+        status: int = options.run(options)
     except errors.ApiError as error:
         print(f"boxwright: {error.message.strip()}", file=sys.stderr)
         return 2
-    return 0
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,19 +45,47 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--train-minutes-max", type=float, metavar="N", help="cap the wall time of every training at N minutes"
     )
+    serve.set_defaults(run=_serve)
     serve.epilog = "Every other setting is an environment variable BOXWRIGHT_NAME; see docs/configuration.md."
+    verify = commands.add_parser(
+        "verify",
+        help="prove that a batch prediction's folder is complete",
+        description="Prove by its manifest that an output folder accounts for every row and holds the bytes that the job "
+        "wrote. Exit status 0 if so, 1 if not.",
+    )
+    verify.add_argument("folder", help="gs://BUCKET/…/prediction-…")
+    verify.add_argument(
+        "--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve (default buckets)"
+    )
+    verify.set_defaults(run=_verify)
     return parser
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _verify(options: argparse.Namespace) -> int:
+    from boxwright import objects, settings
+    from boxwright.prediction import manifest
+
+    chosen = settings.Settings.from_environment(os.environ, buckets_dir=options.buckets_dir)
+    stores = objects.Stores(chosen.buckets_dir, chosen.data_dir / "state")
+    problems = list(manifest.verify(stores, objects.ObjectUri.parse(options.folder.rstrip("/"))))
+    for problem in problems:
+        print(problem)
+    print(
+        f"{options.folder}: {'not as the manifest says' if problems else 'every row and every byte is accounted for'}."
+    )
+    return 1 if problems else 0
+
+
+def _serve(options: argparse.Namespace) -> int:
     from boxwright import server, settings  # heavy, and needed by this command alone
 
-    flags = {name: value for name, value in vars(options).items() if name != "command"}
+    flags = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
     chosen = settings.Settings.from_environment(os.environ, **flags)
     logging.basicConfig(
         stream=sys.stderr, level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     server.serve(chosen)
+    return 0
 
 
 if __name__ == "__main__":

@@ -103,10 +103,11 @@ def merge(
     known_specs = {name: spec_id for spec_id, name in specs(connection, dataset_id)}
     added = 0
     pending: list[dict[str, Any]] = []
+    seen_in: dict[int, set[tuple[Any, ...]]] = {}  # boxes of this batch's examples, those not yet written included
     for image in images:
         example_id, known_boxes = _example(connection, dataset_id, image)
         added += known_boxes is None
-        seen = known_boxes or set()
+        seen = seen_in.setdefault(example_id, known_boxes or set())
         for label, *corners in image["boxes"]:
             if label not in known_specs:
                 known_specs[label] = new_spec_id()

@@ -11,7 +11,7 @@ import threading
 import pytest
 import sqlalchemy as sa
 from google.protobuf import any_pb2, empty_pb2
-from google.rpc import code_pb2, status_pb2
+from google.rpc import status_pb2
 from tests.support.ledgers import LOCATION, Kind, draft, expire, open_ledger, row_of, start
 from tests.support.waiting import wait_until
 
@@ -278,106 +278,6 @@ def test_a_response_that_cannot_be_made_leaves_the_operation_running(ledger):
     ledger.finish(lease, _empty)
 
 
-# ---- cancel and delete --------------------------------------------------------------------------------------------------
-
-
-def test_cancelling_what_waits_ends_it_at_once(ledger):
-    start(ledger, "IOD1")
-    assert ledger.request_cancel(LOCATION.operation("IOD1")) is True
-    row = row_of(ledger, "IOD1")
-    assert row.state == State.CANCELLED
-    assert status_pb2.Status.FromString(row.error).code == code_pb2.CANCELLED
-    assert _claim(ledger) is None
-
-
-def test_cancelling_what_runs_is_seen_by_its_worker_at_the_next_word(ledger):
-    start(ledger, "IOD1")
-    lease = _claim(ledger).lease
-    assert ledger.renew(lease) is False
-    assert ledger.request_cancel(LOCATION.operation("IOD1")) is True
-    assert row_of(ledger, "IOD1").state == State.RUNNING
-    assert ledger.renew(lease) is True
-    assert ledger.report(lease) is True
-
-
-def test_a_wish_to_cancel_outlives_the_worker_that_did_not_hear_it(ledger):
-    start(ledger, "IOD1")
-    _claim(ledger)
-    ledger.request_cancel(LOCATION.operation("IOD1"))
-    expire(ledger, "IOD1")
-    assert _claim(ledger).cancel_requested
-
-
-def test_cancelling_twice_keeps_the_first_time(ledger):
-    start(ledger, "IOD1")
-    _claim(ledger)
-    ledger.request_cancel(LOCATION.operation("IOD1"))
-    first = row_of(ledger, "IOD1").cancel_requested_us
-    ledger.request_cancel(LOCATION.operation("IOD1"))
-    assert row_of(ledger, "IOD1").cancel_requested_us == first
-
-
-def test_cancelling_what_is_done_or_unknown_changes_nothing(ledger):
-    start(ledger, "IOD1")
-    ledger.finish(_claim(ledger).lease, _empty)
-    before = row_of(ledger, "IOD1")
-    assert ledger.request_cancel(LOCATION.operation("IOD1")) is True
-    assert row_of(ledger, "IOD1") == before
-    assert ledger.request_cancel(LOCATION.operation("IOD2")) is False
-
-
-def test_only_what_is_done_is_forgotten(ledger):
-    start(ledger, "IOD1")
-    name = LOCATION.operation("IOD1")
-    assert ledger.delete_if_done(name) == State.PENDING
-    lease = _claim(ledger).lease
-    assert ledger.delete_if_done(name) == State.RUNNING
-    ledger.finish(lease, _empty)
-    assert ledger.delete_if_done(name) == State.SUCCEEDED
-    assert ledger.find(name) is None
-    assert ledger.delete_if_done(name) is None
-
-
-def test_an_operation_is_known_under_its_whole_name_only(ledger):
-    start(ledger, "IOD1")
-    for other in (LOCATION.__class__("q", "us-central1"), LOCATION.__class__("p", "eu")):
-        assert ledger.find(other.operation("IOD1")) is None
-        assert ledger.request_cancel(other.operation("IOD1")) is False
-        assert ledger.delete_if_done(other.operation("IOD1")) is None
-
-
-def test_listeners_hear_of_every_change_they_can_act_on(ledger):
-    heard = []
-    ledger.listeners.append(lambda name, state: heard.append((name.rpartition("/")[2], state)))
-    with ledger._db.write() as connection:
-        row = ledger.start(connection, draft("IOD1"))
-    ledger.announce(row)
-    lease = _claim(ledger).lease
-    ledger.request_cancel(LOCATION.operation("IOD1"))
-    ledger.finish(lease, _empty)
-    assert heard == [("IOD1", State.PENDING), ("IOD1", State.RUNNING), ("IOD1", State.SUCCEEDED)]
-
-
-def test_who_waits_learns_what_is_finished_or_gone(ledger):
-    start(ledger, "IOD1", "IOD2")
-    ledger.finish(_claim(ledger).lease, _empty)
-    wanted = [str(LOCATION.operation(f"IOD{number}")) for number in (1, 2, 3)]
-    assert ledger.finished_among(wanted) == {wanted[0], wanted[2]}
-    assert ledger.finished_among([]) == set()
-
-
-def test_what_works_on_a_resource_is_listed_until_it_is_done(ledger):
-    with ledger._db.write() as connection:
-        for operation_id, works_on in (("IOD1", "x"), ("IOD2", "y"), ("IOD3", "x")):
-            ledger.start(connection, draft(operation_id, works_on=works_on))
-    lease = _claim(ledger).lease
-    with ledger._db.read() as connection:
-        assert [row.id for row in ledger.running_on(connection, "x")] == ["IOD1", "IOD3"]
-    ledger.finish(lease, _empty)
-    with ledger._db.read() as connection:
-        assert [row.id for row in ledger.running_on(connection, "x")] == ["IOD3"]
-
-
 # ---- several processes --------------------------------------------------------------------------------------------------
 
 
@@ -389,7 +289,7 @@ def test_two_processes_finish_four_hundred_operations_exactly_once_each(tmp_path
             ledger.start(connection, draft(f"IOD{number}"))
     command = [sys.executable, "-m", "tests.support.ledgers", str(path)]
     workers = [
-        subprocess.Popen([*command, owner], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([*command, owner, "200"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for owner in ("first", "second")
     ]
     for worker in workers:
@@ -401,7 +301,7 @@ def test_two_processes_finish_four_hundred_operations_exactly_once_each(tmp_path
     for worker in workers:
         ids = worker.communicate(timeout=120)[0].split()
         assert worker.returncode == 0
-        assert len(ids) > 20, "one process did nearly everything"
+        assert len(ids) == 200
         finished.update(ids)
     assert finished == {f"IOD{number}": 1 for number in range(400)}
     with ledger._db.read() as connection:

@@ -47,11 +47,11 @@ def row_of(ledger: Ledger, operation_id: str) -> sa.Row:
     return row
 
 
-def finish_everything(path: pathlib.Path, owner: str) -> list[str]:
-    """Claims and finishes until nothing is left; returns the ids of what it finished."""
+def finish_some(path: pathlib.Path, owner: str, count: int) -> list[str]:
+    """Claims and finishes operations, as many as are asked for; returns their ids."""
     ledger = open_ledger(path)
     finished = []
-    while (claimed := ledger.claim([Kind.IMPORT_DATA], owner)) is not None:
+    while len(finished) < count and (claimed := ledger.claim([Kind.IMPORT_DATA], owner)) is not None:
         ledger.report(claimed.lease, progress_percent=50)
         ledger.finish(claimed.lease, lambda connection: empty_pb2.Empty())
         finished.append(claimed.lease.operation_id)
@@ -61,4 +61,4 @@ def finish_everything(path: pathlib.Path, owner: str) -> list[str]:
 if __name__ == "__main__":
     print("ready", flush=True)
     sys.stdin.readline()
-    print(" ".join(finish_everything(pathlib.Path(sys.argv[1]), sys.argv[2])))
+    print(" ".join(finish_some(pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))

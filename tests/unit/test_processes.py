@@ -1,0 +1,104 @@
+"""Child processes that speak JSON lines: told, heard, and gone when they should be."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+
+from boxwright.processes import CHILD_NICENESS, Child, ChildDied
+
+MODULE = "tests.support.talking_child"
+
+
+@pytest.fixture
+def spawn():
+    children = []
+
+    def start(behaviour: str, **environment: str) -> Child:
+        children.append(Child(MODULE, [behaviour], environment))
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.close(grace_s=0)
+
+
+def _next(child: Child) -> dict:
+    event = child.next_event(timeout_s=20)
+    assert event is not None, "the child said nothing"
+    return event
+
+
+def test_a_child_hears_commands_and_is_heard(spawn):
+    child = spawn("echo")
+    child.send({"do": "this", "ä": 1})
+    assert _next(child) == {"event": "heard", "line": '{"do": "this", "\\u00e4": 1}'}
+    child.send_line("ünïcode")
+    assert _next(child) == {"event": "heard", "line": "ünïcode"}
+
+
+def test_a_child_that_says_nothing_in_time_gives_nothing(spawn):
+    assert spawn("deaf").next_event(timeout_s=0) is None
+
+
+def test_what_is_no_event_is_logged_and_skipped(spawn, caplog):
+    assert _next(spawn("noise")) == {"event": "clear"}
+    assert caplog.text.count("event=child_noise") == 2
+
+
+def test_the_end_of_a_child_is_told_with_its_status_to_everybody_who_asks(spawn):
+    child = spawn("dies")
+    assert _next(child) == {"event": "last words"}
+    for _ in range(3):
+        with pytest.raises(ChildDied, match=rf"{MODULE} \(pid {child.pid}\) ended with status 7"):
+            child.next_event(timeout_s=20)
+    assert not child.is_alive()
+
+
+def test_a_killed_child_is_told_by_its_signal(spawn):
+    child = spawn("deaf")
+    _next(child)
+    psutil.Process(child.pid).kill()
+    with pytest.raises(ChildDied, match="was killed by signal 9"):
+        child.next_event(timeout_s=20)
+
+
+def test_speaking_to_a_dead_child_says_that_it_is_dead(spawn):
+    child = spawn("dies")
+    child.close(grace_s=20)
+    with pytest.raises(ChildDied, match="ended with status 7"):
+        child.send({"do": "this"})
+
+
+def test_a_child_that_listens_stops_by_itself(spawn):
+    child = spawn("echo")
+    child.send_line("hello")
+    _next(child)
+    child.stop(grace_s=20)
+    assert not child.is_alive()
+    assert _next(child) == {"event": "stopping"}
+    with pytest.raises(ChildDied, match="ended with status 0"):
+        child.next_event(timeout_s=20)
+
+
+def test_a_child_that_does_not_listen_is_killed_after_its_grace(spawn):
+    child = spawn("deaf")
+    _next(child)
+    started_s = time.monotonic()
+    child.stop(grace_s=0.2)
+    assert not child.is_alive()
+    assert 0.2 <= time.monotonic() - started_s < 5
+
+
+def test_closing_twice_is_no_trouble(spawn):
+    child = spawn("deaf")
+    child.close(grace_s=0)
+    child.close(grace_s=0)
+    assert not child.is_alive()
+
+
+def test_a_child_runs_at_lower_priority_in_a_session_of_its_own_with_the_variables_it_is_given(spawn):
+    event = _next(spawn("environment", TALKING="yes"))
+    assert event == {"event": "environment", "value": "yes", "niceness": CHILD_NICENESS, "session": True}

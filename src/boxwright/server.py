@@ -118,6 +118,7 @@ def _runners(
                 row_failure_limit=settings.batch_row_failure_limit,
                 threads=settings.cores,
                 image_timeout_s=settings.image_timeout_s,
+                camel_case=settings.batch_camel_case,
             ),
             validation.prediction_params,
         ),

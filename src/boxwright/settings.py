@@ -18,6 +18,7 @@ from typing import Any, Self
 from boxwright import errors
 
 PREFIX = "BOXWRIGHT_"
+TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def _cores() -> int:
@@ -64,6 +65,9 @@ class Settings:
     shard_images: int = _documented(500, "Images per `image_object_detection_N.jsonl`.")
     image_timeout_s: float = _documented(
         60.0, "Seconds that one image may take in a batch prediction before it is left out, with an error line."
+    )
+    batch_camel_case: bool = _documented(
+        False, "Spell the keys inside `annotations` of the batch files in camelCase instead of snake_case."
     )
     batch_jobs: int = _documented(2, "Batch predictions that run at the same time.")
     import_jobs: int = _documented(2, "Imports that run at the same time.")
@@ -122,6 +126,10 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
     wanted = choices[0]
     if typing.get_origin(wanted) is tuple:
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if wanted is bool:
+        if text.strip().lower() not in TRUTHS:
+            raise errors.invalid_argument(name, f"{PREFIX}{name.upper()}='{text}' is neither true nor false.")
+        return TRUTHS[text.strip().lower()]
     try:
         return wanted(text)
     except ValueError:

@@ -1,7 +1,8 @@
-"""Lines of the output files: one image, one line of compact snake_case JSON (spec 10.3)."""
+"""Lines of the output files: one image, one line of compact JSON, snake_case unless the installation says otherwise (spec 10.3)."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 
@@ -10,13 +11,31 @@ from google.rpc import status_pb2
 from boxwright import boxes
 
 
-def success_line(image_id: str, found: boxes.Detections, labels: Sequence[tuple[str, str]]) -> bytes:
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """The spelling of the keys inside ``annotations``; JSON parsers of protobuf accept either."""
+
+    spec_id: str = "annotation_spec_id"
+    detail: str = "image_object_detection"
+    box: str = "bounding_box"
+    vertices: str = "normalized_vertices"
+    display_name: str = "display_name"
+
+
+SNAKE_CASE = Keys()
+CAMEL_CASE = Keys("annotationSpecId", "imageObjectDetection", "boundingBox", "normalizedVertices", "displayName")
+
+
+def success_line(
+    image_id: str, found: boxes.Detections, labels: Sequence[tuple[str, str]], keys: Keys = SNAKE_CASE
+) -> bytes:
     """Returns ``{"ID":…,"annotations":[…]}`` and a line break.
 
     Coordinates that are exactly 0 are written out: proto JSON allows it, and a reader that indexes ``x`` never stumbles.
 
     Args:
         labels: (annotation spec id, display name) by label index.
+        keys: how the keys are spelt.
     """
     corners = boxes.rounded_boxes(found.boxes_norm).tolist()
     scores = boxes.rounded_scores(found.scores).tolist()
@@ -26,9 +45,9 @@ def success_line(image_id: str, found: boxes.Detections, labels: Sequence[tuple[
         vertices = [{"x": x_min, "y": y_min}, {"x": x_max, "y": y_max}]
         annotations.append(
             {
-                "annotation_spec_id": spec_id,
-                "image_object_detection": {"bounding_box": {"normalized_vertices": vertices}, "score": score},
-                "display_name": display_name,
+                keys.spec_id: spec_id,
+                keys.detail: {keys.box: {keys.vertices: vertices}, "score": score},
+                keys.display_name: display_name,
             }
         )
     return _line({"ID": image_id, "annotations": annotations})

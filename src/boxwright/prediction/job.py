@@ -28,6 +28,7 @@ class BatchJob:
         model: resource name of the model, for the manifest.
         guard_folder: a folder on this machine for the notes on images under way; empty for none.
         image_timeout_s: an image whose decoding and prediction takes longer is left out.
+        camel_case: spell the keys inside ``annotations`` as REST bodies do.
         probe: do nothing but predict this one image, to see whether the process survives it.
     """
 
@@ -45,6 +46,7 @@ class BatchJob:
     guard_folder: str = ""
     image_timeout_s: float = 60.0
     probe: str = ""
+    camel_case: bool = False
 
     def to_json(self) -> str:
         """Returns the job as one line of JSON."""

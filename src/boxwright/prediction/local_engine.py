@@ -89,6 +89,7 @@ class LocalEngine:
         self._predictor = predictor
         self._sink = sink
         self._labels = [(label.annotation_spec_id, label.display_name) for label in predictor.labels]
+        self._keys = encode.CAMEL_CASE if job.camel_case else encode.SNAKE_CASE
         self._work: queue.Queue[tuple[_OpenShard, int] | None] = queue.Queue(job.threads * QUEUED_PER_THREAD)
         self._results: queue.Queue[ShardReport | BaseException | None] = queue.Queue()
         self._halt = threading.Event()
@@ -193,7 +194,7 @@ class LocalEngine:
     def _line(self, item: Item) -> tuple[bytes, status_pb2.Status | None]:
         """Takes one image all the way; whatever goes wrong becomes its own error line."""
         try:
-            return encode.success_line(item.id, self._detect(item), self._labels), None
+            return encode.success_line(item.id, self._detect(item), self._labels, self._keys), None
         except errors.ApiError as error:
             status = error.status
         except decode.DecodeError as error:

@@ -122,6 +122,7 @@ class Sink:
                 "score_threshold": self._job.score_threshold,
                 "max_bounding_box_count": self._job.max_boxes,
                 "row_failure_limit": self._job.row_failure_limit,
+                "camel_case": self._job.camel_case,
             },
         )
         faults.point("sink.before_manifest")

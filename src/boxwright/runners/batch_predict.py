@@ -38,6 +38,7 @@ class BatchLimits:
     row_failure_limit: float
     threads: int
     image_timeout_s: float
+    camel_case: bool
 
 
 @dataclasses.dataclass
@@ -129,6 +130,7 @@ class BatchPredict(Runner):
             model=request.name,
             guard_folder=str(self._work_dir / context.name.operation),
             image_timeout_s=self._limits.image_timeout_s,
+            camel_case=self._limits.camel_case,
         )
 
     def _run_job(self, job: BatchJob, context: Context) -> None:

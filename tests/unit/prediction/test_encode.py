@@ -73,3 +73,14 @@ def test_numbers_are_short_and_inside_the_image(rows):
         for number in [*numbers, detection["score"]]:
             assert 0 <= number <= 1
             assert round(number, 6) == number
+
+
+def test_keys_can_be_spelt_as_rest_bodies_spell_them():
+    found = boxes.Detections(
+        np.array([[0, 0.25, 0.5, 1]], np.float32), np.array([0.75], np.float32), np.array([0], np.int64)
+    )
+    line = json.loads(encode.success_line("gs://b/a.jpg", found, [("12", "cat")], encode.CAMEL_CASE))
+    message = json_format.ParseDict(line["annotations"][0], types.AnnotationPayload.pb(types.AnnotationPayload()))
+    assert (message.annotation_spec_id, message.display_name) == ("12", "cat")
+    assert message.image_object_detection.bounding_box.normalized_vertices[1].y == 1
+    assert "annotationSpecId" in line["annotations"][0]

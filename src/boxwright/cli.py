@@ -9,6 +9,8 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from google.rpc import error_details_pb2
+
 import boxwright
 from boxwright import errors
 
@@ -23,9 +25,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except errors.ApiError as error:
-        print(f"boxwright: {error.message.strip()}", file=sys.stderr)
+        for line in _plainly(error):
+            print(f"boxwright: {line}", file=sys.stderr)
         return 2
     return status
+
+
+def _plainly(error: errors.ApiError) -> list[str]:
+    """An error's sentences; one for each field if it is about fields."""
+    fields = [
+        f"{violation.field}: {violation.description}"
+        for detail in error.details
+        if isinstance(detail, error_details_pb2.BadRequest)
+        for violation in detail.field_violations
+    ]
+    return fields or [error.message.strip()]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent import futures
@@ -52,7 +53,10 @@ def build(settings: Settings) -> Rooms:
     """Builds everything below the doors; creates the folders of the data directory."""
     models_dir, work_dir = settings.data_dir / "models", settings.data_dir / "work"
     for needed in (settings.data_dir / "state", models_dir, work_dir, settings.buckets_dir):
-        needed.mkdir(parents=True, exist_ok=True)
+        try:
+            needed.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise errors.failed_precondition(f"The folder {needed} cannot be made: {error.strerror}.") from error
     stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state")
     db = database.Database(settings.data_dir / "metadata.sqlite")
     sweep.sweep(db, work_dir, models_dir)
@@ -145,9 +149,22 @@ def check_exposure(host: str) -> None:
         )
 
 
+def check_certificate(settings: Settings) -> None:
+    """Raises FAILED_PRECONDITION unless the certificate and its key, if any, can be read and belong together."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as error:  # also what ssl itself raises
+        raise errors.failed_precondition(
+            f"The certificate {settings.tls_cert} with the key {settings.tls_key} cannot be used: {error}."
+        ) from error
+
+
 def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     """Runs the service until SIGTERM or SIGINT."""
     check_exposure(settings.host)
+    check_certificate(settings)
     rooms = build(settings)
     asyncio.run(_serve(settings, rooms, out))
 

@@ -18,6 +18,7 @@ from typing import Any, Self
 from boxwright import errors
 
 PREFIX = "BOXWRIGHT_"
+KINDS = {int: "a whole number", float: "a number"}
 TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -98,6 +99,10 @@ class Settings:
         ):
             if not least <= getattr(self, name) <= most:
                 raise errors.invalid_argument(name, f"{getattr(self, name)} is not from {least} to {most}.")
+        for name in ("train_minutes_max", "model_life_days", "train_cache_bytes", "min_images_per_label"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise errors.invalid_argument(name, f"{value} is not above 0.")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise errors.invalid_argument("tls_cert", "TLS needs both the certificate and its key.")
 
@@ -133,4 +138,6 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
     try:
         return wanted(text)
     except ValueError:
-        raise errors.invalid_argument(name, f"{PREFIX}{name.upper()}='{text}' is not a {wanted.__name__}.") from None
+        raise errors.invalid_argument(
+            name, f"{PREFIX}{name.upper()}='{text}' is not {KINDS.get(wanted, wanted.__name__)}."
+        ) from None

@@ -8,6 +8,7 @@ Only the composition root reads settings; every other room receives values.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import pathlib
 import types
@@ -103,6 +104,11 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise errors.invalid_argument(name, f"{value} is not above 0.")
+        if not self.locations:
+            raise errors.invalid_argument("locations", "At least one location must be served.")
+        if self.log_level.upper() not in logging.getLevelNamesMapping():
+            known = ", ".join(logging.getLevelNamesMapping())
+            raise errors.invalid_argument("log_level", f"'{self.log_level}' is none of {known}.")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise errors.invalid_argument("tls_cert", "TLS needs both the certificate and its key.")
 

@@ -91,9 +91,6 @@ def test_a_port_that_is_taken_is_named_with_the_flag_that_changes_it(tmp_path, f
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a missing file ends in a traceback, an unreadable one is told as a port that is taken"
-)
 def test_certificates_that_cannot_be_used_are_named(tmp_path):
     (tmp_path / "cert.pem").write_text("no certificate")
     (tmp_path / "key.pem").write_text("no key")

@@ -219,8 +219,13 @@ def run(folder: pathlib.Path, wanted: int, images: int, seed: int) -> dict[str, 
         name = start_batch(service, model, prefix)
         disturb(service, name, rng, kills, wanted)
         operation = service.finished(name)
+        if "error" in operation:
+            print(f"batch {batches}: {operation['error']}; the last of the log:", flush=True)
+            print("".join((folder / "log").read_text().splitlines(keepends=True)[-40:]), flush=True)
+            different += 1
+            continue
         output = contents(bucket, prefix)
-        different += output != reference or "error" in operation
+        different += output != reference
         directory = objects.ObjectUri("gs", dataset.BUCKET, f"{prefix}/{next((bucket / prefix).iterdir()).name}")
         different += any(True for _ in manifest.verify(stores, directory))
         ids = [

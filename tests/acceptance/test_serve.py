@@ -64,7 +64,7 @@ REFUSED = [
     (["--host", "example.com"], {}, "Refusing to listen on example.com"),
     (["--tls-cert", "cert.pem"], {}, "TLS needs both the certificate and its key"),
     (["--port", "99999"], {}, "port"),
-    ([], {"BOXWRIGHT_LEASE_TTL_S": "soon"}, "BOXWRIGHT_LEASE_TTL_S='soon' is not a float"),
+    ([], {"BOXWRIGHT_LEASE_TTL_S": "soon"}, "BOXWRIGHT_LEASE_TTL_S='soon' is not a number"),
     ([], {"BOXWRIGHT_SHARD_IMAGES": "0"}, "shard_images"),
 ]
 

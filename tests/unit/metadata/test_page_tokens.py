@@ -131,28 +131,3 @@ def test_a_page_key_too_large_for_the_database_is_an_invalid_argument():
     checksum = json.loads(base64.urlsafe_b64decode(database.PageKey(1, "a").token(scope) + "=="))[2]
     with pytest.raises(errors.ApiError):
         database.PageKey.from_token(_encoded([10**30, "a", checksum]), scope)
-
-
-def test_a_database_of_another_version_is_refused(db, tmp_path):
-    with db.write() as connection:
-        connection.execute(sa.text("UPDATE schema_version SET version = 999"))
-    with pytest.raises(errors.ApiError, match="schema version 999"):
-        database.Database(tmp_path / "metadata.sqlite")
-
-
-def test_a_reader_sees_one_moment_while_a_writer_commits(db):
-    _insert(db, ("a", 1))
-    with db.read() as reader:
-        count = sa.select(sa.func.count()).select_from(datasets)
-        assert reader.execute(count).scalar() == 1
-        _insert(db, ("b", 2))
-        assert reader.execute(count).scalar() == 1
-    with db.read() as reader:
-        assert reader.execute(count).scalar() == 2
-
-
-def test_the_databases_clock_is_the_time_of_day(db):
-    import time
-
-    with db.read() as connection:
-        assert abs(database.now_us(connection) / 1e6 - time.time()) < 5

@@ -175,6 +175,15 @@ def test_a_list_that_changed_under_a_running_job_fails_it_by_name(bench, what):
     assert raised.value.code == code_pb2.ABORTED
 
 
+def test_a_row_that_was_added_behind_what_an_attempt_had_read_is_seen(bench):
+    lines = [f"gs://b/{number}.jpg" for number in range(2500)]
+    bench.write_list(lines)
+    next(Plan(bench.job(shard_images=100), bench.stores).segments())
+    bench.write_list([*lines, "gs://b/new.jpg"])
+    with pytest.raises(errors.ApiError, match=r"gs://b/list\.csv changed while the job was running"):
+        _segments(bench, shard_images=100)
+
+
 def test_a_list_that_is_gone_at_the_second_attempt_is_named(bench):
     bench.write_list(["gs://b/1.jpg"])
     _segments(bench)

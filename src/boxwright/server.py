@@ -27,7 +27,7 @@ from boxwright.prediction.online import DeployedModels
 from boxwright.runners import batch_predict, export, import_data, sweep, train_model
 from boxwright.services import automl, locations, operations, prediction, resources, validation
 from boxwright.settings import Settings
-from boxwright.surface import dispatch, grpc_door, rest_door, waiting
+from boxwright.surface import dispatch, grpc_door, http_protocol, rest_door, waiting
 
 GRPC_GRACE_S = 3.0
 DRAIN_S = 8.0
@@ -188,6 +188,8 @@ async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
     http = _HttpServer(
         uvicorn.Config(
             rest_door.build_rest_app(rooms.dispatcher, watcher, executor, routes),
+            http=http_protocol.HttpProtocol,
+            h11_max_incomplete_event_size=http_protocol.MAX_HEAD_BYTES,
             log_config=None,
             lifespan="off",
             access_log=False,

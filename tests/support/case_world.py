@@ -43,7 +43,8 @@ class World:
         self.service = service
         self.channel = channel
         self._tiny_model = tiny_model
-        self._values: dict[str, str] = {"P": PARENT, "L": LISTED, "spec": SPEC_IDS[0], "other_spec": SPEC_IDS[1]}
+        self._elsewhere: set[str] = set()
+        self._values: dict[str, str] = {"P": PARENT, "spec": SPEC_IDS[0], "other_spec": SPEC_IDS[1]}
 
     def for_one_test(self) -> Callable[[str], str | None]:
         """Returns a look-up whose ``new_…`` values are its own."""
@@ -119,10 +120,10 @@ class World:
             pager = api.automl.list_datasets(request={"parent": LISTED, "page_size": 1})
             token = next(iter(pager.pages)).next_page_token
             found = api.stub.ListOperations(operations_pb2.ListOperationsRequest(name=LISTED, page_size=1))
-        values |= {"L_first": first.name, "L_second": second.name, "L_third": third.name}
+        values |= {"L": LISTED, "L_first": first.name, "L_second": second.name, "L_third": third.name}
         values |= {"L_token": token, "L_operations_token": found.next_page_token}
 
-    _l_first = _l_second = _l_token = _l_operations_token = _l_third
+    _l = _l_first = _l_second = _l_token = _l_operations_token = _l_third
 
     # ---- models -------------------------------------------------------------------------------------------------
 
@@ -190,8 +191,16 @@ class World:
         running = {"state": states.OperationState.RUNNING, "lease_owner": "elsewhere", "lease_expires_us": _FAR_US}
         with db.write() as connection:
             name = str(ledger.name_of(ledger.Ledger(db, lease_ttl_s=10)._insert(connection, draft, running)))
+        self._elsewhere.add(draft.id)
         db.close()
         return name
+
+    def end(self, name: str) -> None:
+        """Cancels an operation that a case has started, and waits for its end; those that run elsewhere have none."""
+        if name.rpartition("/")[2] not in self._elsewhere:
+            with open_api(self.service) as api:
+                api.cancel(name)
+                api.finished(name)
 
     def _new_running(self, values: dict[str, str]) -> None:
         values["new_running"] = self._run_elsewhere(states.OperationKind.BATCH_PREDICT, f"{PARENT}/models/IOD1")

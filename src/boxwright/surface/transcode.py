@@ -196,13 +196,22 @@ def _prepare(
         elif field.type == _Field.TYPE_BYTES and isinstance(value, str) and not field.is_repeated:
             binaries.append(((*steps, field.name), _decode_base64(value, here)))
             payload[key] = ""
+        elif field.type == _Field.TYPE_ENUM and isinstance(value, float):
+            raise _wrong_kind(here, "TYPE_ENUM", value)
         elif field.type == _Field.TYPE_MESSAGE and not _is_well_known(field.message_type):
             if isinstance(value, dict) and not field.is_repeated:
                 _prepare(value, field.message_type, here, (*steps, field.name), binaries)
+            elif value is not None and not field.is_repeated:
+                raise _wrong_kind(here, field.message_type.full_name, value)
             elif isinstance(value, list) and field.is_repeated:
                 for index, item in enumerate(value):
                     if isinstance(item, dict):
                         _prepare(item, field.message_type, here, (*steps, field.name, index), binaries)
+
+
+def _wrong_kind(path: tuple[str, ...], kind: str, value: Any) -> errors.ApiError:
+    shown = routes.shown(json.dumps(value))
+    return errors.bad_request(f"{_BAD_JSON}Invalid value at '{'.'.join(path)}' ({kind}), {shown}")
 
 
 def _as_text(value: Any) -> Any:

@@ -25,7 +25,7 @@ from boxwright.operations import ledger, worker
 from boxwright.prediction.children import Children
 from boxwright.prediction.online import DeployedModels
 from boxwright.runners import batch_predict, export, import_data, sweep, train_model
-from boxwright.services import automl, locations, operations, prediction, resources, validation
+from boxwright.services import automl, iam, locations, operations, prediction, resources, validation
 from boxwright.settings import Settings
 from boxwright.surface import dispatch, grpc_door, http_protocol, rest_door, waiting
 
@@ -78,6 +78,7 @@ def build(settings: Settings) -> Rooms:
             "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, book, policy, online),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(settings.locations),
+            "google.iam.v1.IAMPolicy": iam.IamPolicy(settings.locations),
         },
         planned=(),
     )

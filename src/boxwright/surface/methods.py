@@ -1,6 +1,6 @@
 """The table of methods: one frozen row per rpc, from which both doors are built.
 
-    TABLE            every row, AutoMl in proto order, then PredictionService, Operations and Locations
+    TABLE            every row, AutoMl in proto order, then PredictionService, Operations, Locations, IAMPolicy
     row.request_pb   the protobuf class the doors speak
     row.wrap(pb)     what the service method receives: the proto-plus type for AutoML messages, else the message itself
     is_set(pb, path) whether a required field (dotted, may end in a oneof) has a value
@@ -16,6 +16,7 @@ from typing import Any
 
 from google.cloud.automl_v1 import types
 from google.cloud.location import locations_pb2
+from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, field_mask_pb2, message
 
@@ -23,6 +24,7 @@ AUTOML = "google.cloud.automl.v1.AutoMl"
 PREDICTION = "google.cloud.automl.v1.PredictionService"
 OPERATIONS = "google.longrunning.Operations"
 LOCATIONS = "google.cloud.location.Locations"
+IAM = "google.iam.v1.IAMPolicy"
 
 _MESSAGE_TYPE = 11  # FieldDescriptor.TYPE_MESSAGE
 
@@ -208,5 +210,20 @@ _LOCATION_ROWS = (
          locations_pb2.GetLocationRequest, locations_pb2.Location, ("name",)),
 )  # fmt: skip
 
-TABLE: tuple[Method, ...] = _AUTOML_ROWS + _PREDICTION_ROWS + _OPERATION_ROWS + _LOCATION_ROWS
-PLANNED = frozenset({"ListLocations", "GetLocation"})  # may be missing at start-up; they answer UNIMPLEMENTED then
+_POLICY_HOLDERS = (_LOCATION, _DATASET, _MODEL)
+_IAM_ROWS = (
+    Method(service=IAM, rpc="SetIamPolicy", verb="POST", body="*",
+           paths=tuple(f"/v1/{{resource={holder}}}:setIamPolicy" for holder in _POLICY_HOLDERS),
+           request=iam_policy_pb2.SetIamPolicyRequest, response=policy_pb2.Policy, required=("resource",)),
+    Method(service=IAM, rpc="GetIamPolicy", verb="GET",
+           paths=tuple(f"/v1/{{resource={holder}}}:getIamPolicy" for holder in _POLICY_HOLDERS),
+           request=iam_policy_pb2.GetIamPolicyRequest, response=policy_pb2.Policy, required=("resource",)),
+    Method(service=IAM, rpc="TestIamPermissions", verb="POST", body="*",
+           paths=(f"/v1/{{resource={_LOCATION}/**}}:testIamPermissions",),
+           request=iam_policy_pb2.TestIamPermissionsRequest, response=iam_policy_pb2.TestIamPermissionsResponse,
+           required=("resource", "permissions")),
+)  # fmt: skip
+
+TABLE: tuple[Method, ...] = _AUTOML_ROWS + _PREDICTION_ROWS + _OPERATION_ROWS + _LOCATION_ROWS + _IAM_ROWS
+# may be missing at start-up; they answer UNIMPLEMENTED then
+PLANNED = frozenset({"ListLocations", "GetLocation", *(row.rpc for row in _IAM_ROWS)})

@@ -1,7 +1,8 @@
 """Which row of the table an HTTP request means, by verb and path.
 
 Paths are compared segment by segment after percent-decoding each once, so an encoded slash never changes which row is
-meant. The custom verb (``:predict``) is what follows the first colon of the last segment.
+meant. The custom verb (``:predict``) is what follows the first colon of the last segment. A template may end in ``**``,
+which is any number of segments, none included.
 """
 
 from __future__ import annotations
@@ -32,14 +33,15 @@ class _Template:
     custom_verb: str
     field: str
     first: int
-    last: int
+    last: int | None  # None: to the end
 
 
 def _compile(row: methods.Method, path: str) -> _Template:
     before, field, pattern, after = re.fullmatch(r"/(.*)\{([\w.]+)=([^}]+)\}(.*)", path).groups()  # type: ignore[union-attr]
     plain, _, custom_verb = f"{before}{pattern}{after}".partition(":")
     first = before.count("/")
-    return _Template(row, tuple(plain.split("/")), custom_verb, field, first, first + pattern.count("/") + 1)
+    last = None if pattern.endswith("**") else first + pattern.count("/") + 1
+    return _Template(row, tuple(plain.split("/")), custom_verb, field, first, last)
 
 
 _TEMPLATES = tuple(_compile(row, path) for row in methods.TABLE for path in row.paths)
@@ -69,12 +71,14 @@ def find_route(verb: str, raw_path: str) -> Route:
 
 
 def _matches(template: _Template, segments: list[str], custom_verb: str) -> bool:
+    wanted = template.segments
+    if wanted[-1] == "**":
+        wanted = wanted[:-1] + ("*",) * (len(segments) - len(wanted) + 1)
     return (
-        len(segments) == len(template.segments)
+        len(segments) == len(wanted)
         and custom_verb == template.custom_verb
         and all(
-            segment if wanted == "*" else segment == wanted
-            for wanted, segment in zip(template.segments, segments, strict=True)
+            segment if pattern == "*" else segment == pattern for pattern, segment in zip(wanted, segments, strict=True)
         )
     )
 

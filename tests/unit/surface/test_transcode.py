@@ -252,7 +252,8 @@ def survives(route: routes.Route, query: bytes, body: bytes, content_type: str =
 
 
 def route_to(row: methods.Method) -> routes.Route:
-    return routes.Route(row, "name" if "name" in row.request_pb.DESCRIPTOR.fields_by_name else "parent", P)
+    field = next(name for name in ("name", "parent", "resource") if name in row.request_pb.DESCRIPTOR.fields_by_name)
+    return routes.Route(row, field, P)
 
 
 @PROFILE

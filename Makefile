@@ -19,7 +19,7 @@ demo: $(VENV)/.demo-installed ## from nothing to boxes; KEEP=1, DATA=folder, MIN
 	    $(if $(DATA),--data "$(DATA)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(filter 1,$(KEEP)),--keep)
 
 test: $(VENV)/.dev-installed ## the whole suite; FAST=1 leaves slow tests out, STRICT=1 fails on a skip, ARGS=... for pytest
-	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest -rs $(if $(filter 1,$(FAST)),-m "not slow") $(ARGS)
+	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest -rsfE $(if $(filter 1,$(FAST)),-m "not slow") $(ARGS)
 
 check: $(VENV)/.dev-installed ## format, lint, types, floors
 	$(bin)/ruff format --check .

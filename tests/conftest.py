@@ -156,6 +156,14 @@ def _start(folder: pathlib.Path, flags: dict[str, object], environment: dict[str
     return service
 
 
+@pytest.fixture(autouse=True)
+def _denormals_stay() -> Iterator[None]:
+    """Training lets the processor round tiny floats to zero; what runs after it in this process shall not."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
+
+
 @pytest.fixture
 def free_port() -> int:
     """A TCP port of the loopback interface that nothing listens on."""

@@ -52,6 +52,8 @@ class Service:
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
+        self.marks = folder / "marks"
+        self.marks.mkdir()
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
@@ -62,6 +64,7 @@ class Service:
         environment = {
             **os.environ,
             "BOXWRIGHT_FAULTS": faults,
+            "BOXWRIGHT_FAULTS_ONCE": str(self.marks),
             "BOXWRIGHT_LEASE_TTL_S": "2",
             "BOXWRIGHT_SHARD_IMAGES": "40",
             "BOXWRIGHT_TRAIN_MINUTES_MAX": "0.75",
@@ -186,18 +189,16 @@ def disturb(service: Service, name: str, rng: random.Random, kills: collections.
 
 
 def _killed_at(service: Service, point: str, rng: random.Random, name: str) -> bool:
-    """Restarts the service with a fault, waits for the child's death by it; returns whether it came."""
+    """Restarts the service with a fault and waits for it to happen; returns whether it did before the batch ended."""
+    for mark in service.marks.iterdir():
+        mark.unlink()
     service.kill()
     service.start(f"{point}:kill@{rng.choice((1, 1, 2, 3))}")
-    log = service.folder / "log"
-    before = log.read_text().count("event=inference_child_died")
-    while not service.call("GET", name).get("done"):
-        if log.read_text().count("event=inference_child_died") > before:
-            service.kill()
-            service.start()
-            return True
-        threading.Event().wait(0.05)
-    return False
+    while not any(service.marks.iterdir()):
+        if service.call("GET", name).get("done"):
+            return False
+        threading.Event().wait(0.02)
+    return True
 
 
 def run(folder: pathlib.Path, wanted: int, images: int, seed: int) -> dict[str, Any]:

@@ -4,6 +4,9 @@
 ``sink.after_put`` and raises at the first passage of ``plan.after_segment``. Actions: ``kill`` (SIGKILL to itself),
 ``raise`` (`OSError`, as a full disk would), ``hang`` (for ever). Points and actions are documented in
 docs/crash-safety.md; without the variable a point costs one dictionary look-up.
+
+Every process counts for itself, so a fault that kills a child kills its successors too. With ``BOXWRIGHT_FAULTS_ONCE=FOLDER``
+each fault happens once: it leaves a mark in the folder, and whoever finds the mark passes unharmed.
 """
 
 from __future__ import annotations
@@ -11,13 +14,16 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import pathlib
 import signal
 import threading
+import urllib.parse
 from collections.abc import Mapping
 
 from boxwright import errors
 
 VARIABLE = "BOXWRIGHT_FAULTS"
+ONCE_VARIABLE = "BOXWRIGHT_FAULTS_ONCE"
 ACTIONS = ("kill", "raise", "hang")
 
 
@@ -51,6 +57,7 @@ class Faults:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._faults = parse(environment.get(VARIABLE, ""))
+        self._marks = environment.get(ONCE_VARIABLE, "")
         self._lock = threading.Lock()
 
     def point(self, name: str) -> None:
@@ -62,11 +69,22 @@ class Faults:
             fault.passed += 1
             if fault.passed != fault.at:
                 return
+        if self._marks and not _marked_first(pathlib.Path(self._marks, urllib.parse.quote(name, safe=""))):
+            return
         if fault.action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if fault.action == "raise":
             raise OSError(errno.ENOSPC, f"injected fault at {name}")
         threading.Event().wait()
+
+
+def _marked_first(mark: pathlib.Path) -> bool:
+    """Leaves a mark; returns whether nobody had left it before."""
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 _process_faults = Faults(os.environ)

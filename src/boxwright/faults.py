@@ -5,8 +5,9 @@
 ``raise`` (`OSError`, as a full disk would), ``hang`` (for ever). Points and actions are documented in
 docs/crash-safety.md; without the variable a point costs one dictionary look-up.
 
-Every process counts for itself, so a fault that kills a child kills its successors too. With ``BOXWRIGHT_FAULTS_ONCE=FOLDER``
-each fault happens once: it leaves a mark in the folder, and whoever finds the mark passes unharmed.
+Every process counts for itself, so a fault that kills a child kills its successors too. With
+``BOXWRIGHT_FAULTS_ONCE=FOLDER`` each fault happens once: it leaves a mark in the folder, and whoever finds the mark
+passes unharmed.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from google.rpc import error_details_pb2
 
 import boxwright
-from boxwright import errors
+from boxwright import client_env, errors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.set_defaults(run=_serve)
     serve.epilog = "Every other setting is an environment variable BOXWRIGHT_NAME; see docs/configuration.md."
+    client_env.add_command(commands)
     verify = commands.add_parser(
         "verify",
         help="prove that a batch prediction's folder is complete",

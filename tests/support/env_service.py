@@ -1,0 +1,115 @@
+"""A service started, and clients pointed at it, with nothing but what `boxwright client-env` prints."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shlex
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+from tests.support.waiting import wait_until
+
+# A machine may preset some of these; what is printed must do without.
+PRESET = ("GOOGLE_", "GRPC_", "REQUESTS_CA", "SSL_CERT", "CURL_CA", "NODE_", "BOXWRIGHT_")
+CLI = [sys.executable, "-m", "boxwright.cli"]
+
+
+@dataclasses.dataclass
+class EnvService:
+    """A running service with TLS on both doors.
+
+    Attributes:
+        exports: what the command printed.
+        exports_without_universe: what it printed with ``--no-universe``.
+    """
+
+    folder: pathlib.Path
+    port: int
+    grpc_port: int
+    exports: str
+    exports_without_universe: str
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+    @property
+    def authority(self) -> pathlib.Path:
+        return self.folder / "client" / "ca.pem"
+
+    @property
+    def data_dir(self) -> pathlib.Path:
+        return self.folder / "data"
+
+    def bucket(self, name: str) -> pathlib.Path:
+        """The folder behind ``gs://name``."""
+        path = self.folder / "buckets" / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def run(self, *command: str, universe: bool = True, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """Runs a program in a shell that has evaluated the printed lines, and in no other environment."""
+        exports = self.exports if universe else self.exports_without_universe
+        return subprocess.run(
+            ["sh", "-c", 'eval "$EXPORTS"; exec "$@"', "sh", *command],
+            env=clean_environment() | {"EXPORTS": exports},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+        )
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without anything that points clients somewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PRESET)}
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _print_exports(folder: pathlib.Path, port: int, grpc_port: int, *flags: str) -> str:
+    command = [*CLI, "client-env", "--out", str(folder), "--port", str(port), "--grpc-port", str(grpc_port), *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@contextlib.contextmanager
+def run_env_service(folder: pathlib.Path) -> Iterator[EnvService]:
+    """Runs the command, then the service as the command says, until the end of the block."""
+    ports = _free_port(), _free_port()
+    exports = _print_exports(folder / "client", *ports)
+    service = EnvService(folder, *ports, exports, _print_exports(folder / "client", *ports, "--no-universe"))
+    (advice,) = (line for line in exports.splitlines() if "boxwright serve" in line)
+    command = [*CLI, *shlex.split(advice.removeprefix("#"))[1:]]
+    command += ["--data-dir", str(service.data_dir), "--buckets", str(folder / "buckets")]
+    trust = ssl.create_default_context(cafile=str(service.authority))
+    log = folder / "service.log"
+
+    def is_ready() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(service.url + "/readyz", timeout=5, context=trust) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean_environment()
+        )
+    try:
+        wait_until(is_ready, f"the service to be ready; see {log}", interval_s=0.05)
+        yield service
+    finally:
+        process.terminate()
+        process.wait(60)

@@ -15,6 +15,7 @@ def service(service_factory):
     return service_factory(train_minutes_max=0.3, environment={"BOXWRIGHT_HOLD_S": "0"})
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_evaluated_and_predicts(service):
     bucket = service.bucket("drawn")
     csv_uri = drawn_images.write_dataset(bucket, 40)

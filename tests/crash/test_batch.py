@@ -117,6 +117,7 @@ def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_
     _finish_and_compare(batch, name, before)
 
 
+@pytest.mark.slow
 def test_a_service_killed_again_and_again_still_finishes(batch):
     with open_api(batch.service) as api:
         name = _start(api, batch)

@@ -71,10 +71,11 @@ def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start):
     with open_api(again) as api:
         assert metadata(api.get(name)).progress_percent >= progress
         _assert_trained(api, again, name)
-    assert _steps(again)[0] > done[0] * 2
-    assert _steps(again)[0] > done[-1] * 0.5, "the second attempt began anew"
+    steps = _steps(again)  # none, if the rest was done before the first report; a new beginning takes far longer
+    assert not steps or steps[0] > done[-1] * 0.5, "the second attempt began anew"
 
 
+@pytest.mark.slow
 def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(start):
     service = start(SHORT_MINUTES)
     with open_api(service) as api:
@@ -90,6 +91,7 @@ def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(sta
     assert not _steps(again) or _steps(again)[0] > _steps(service)[-1]
 
 
+@pytest.mark.slow
 def test_a_killed_training_child_costs_an_attempt_and_nothing_else(start):
     service = start(SHORT_MINUTES)
     with open_api(service) as api:

@@ -59,7 +59,7 @@ def build(settings: Settings) -> Rooms:
             raise errors.failed_precondition(f"The folder {needed} cannot be made: {error.strerror}.") from error
     stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state")
     db = database.Database(settings.data_dir / "metadata.sqlite")
-    sweep.sweep(db, work_dir, models_dir)
+    sweep.sweep(db, work_dir, models_dir, settings.data_dir / "state" / "boxwright" / "operations")
     book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
     online = DeployedModels(models_dir, cores=settings.cores)
     children = Children()

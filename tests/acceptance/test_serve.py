@@ -122,7 +122,6 @@ def test_a_data_directory_of_another_version_is_refused(service_factory, tmp_pat
     assert "schema version 999" in done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="build() does not name the scratch folders to sweep()")
 def test_what_a_crash_left_of_finished_operations_is_gone_after_the_start(service_factory, tmp_path):
     left = [tmp_path / "data" / "work" / "IOD1", tmp_path / "data" / "state" / "boxwright" / "operations" / "IOD1"]
     for folder in left:

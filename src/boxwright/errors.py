@@ -65,7 +65,7 @@ def from_status(status: status_pb2.Status) -> ApiError:
 
 
 def invalid_fields(problems: Iterable[tuple[str, str]]) -> ApiError:
-    """INVALID_ARGUMENT in the service's own numbered, tab-separated list form (spec 8.2)."""
+    """INVALID_ARGUMENT in the service's own numbered, tab-separated list form."""
     problems = list(problems)
     lines = [f"{number}.Field: {field}; Message: {why}\t" for number, (field, why) in enumerate(problems, 1)]
     violations = error_details_pb2.BadRequest(

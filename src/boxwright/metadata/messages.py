@@ -10,7 +10,7 @@ from google.protobuf import timestamp_pb2
 
 from boxwright import names
 
-NODE_QPS = 1.5  # the real service's own approximate figure per node (spec 6.5)
+NODE_QPS = 1.5  # the real service's own approximate figure per node
 
 
 def timestamp(time_us: int) -> timestamp_pb2.Timestamp:

@@ -56,7 +56,7 @@ examples = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("dataset_id", sa.String(40), nullable=False),
-    sa.Column("sha256", sa.String(64), nullable=False),  # identity is the content, spec 5.1
+    sa.Column("sha256", sa.String(64), nullable=False),  # identity is the content
     sa.Column("uri", sa.String(2000), nullable=False),
     sa.Column("ml_use", sa.String(16), nullable=False),
     sa.Column("width_px", sa.Integer, nullable=False),

@@ -1,4 +1,4 @@
-"""Lines of the output files: one image, one line of compact JSON (spec 10.3)."""
+"""Lines of the output files: one image, one line of compact JSON."""
 
 from __future__ import annotations
 

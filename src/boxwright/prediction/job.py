@@ -59,6 +59,6 @@ class BatchJob:
 
 
 def stamp(create_time_us: int) -> str:
-    """Returns ``YYYY-MM-DDThh:mm:ss.sssZ``, true UTC: the form of time in output folders' names (spec 10.2)."""
+    """Returns ``YYYY-MM-DDThh:mm:ss.sssZ``, true UTC: the form of time in output folders' names."""
     moment = datetime.datetime.fromtimestamp(create_time_us / 1_000_000, tz=datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{create_time_us // 1000 % 1000:03d}Z"

@@ -19,6 +19,7 @@ import os
 import pathlib
 import queue
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ MODEL_FILE = "model.json"
 NETWORK_FILE = "model.onnx"
 MAX_CANDIDATES = 600  # best-scored boxes that enter suppression: bounds the pairwise matrix whatever the scores are
 FILL = 127  # grey that becomes zero after the network's normalisation
+
+_WARMING_UP = threading.Lock()
 
 
 class ModelError(Exception):
@@ -278,11 +281,12 @@ class Predictor:
             raise ModelError(f"{folder}: {NETWORK_FILE} cannot be loaded: {error}") from error
         requests = [compiled.create_infer_request() for _ in range(count)]
         blank = np.zeros((1, *info.input_hw, 3), np.uint8)
-        for request in requests:
-            # here, in one thread: the binding sets up its use of arrays at the first inference, and two threads doing so
-            # at once wait for each other for ever
-            request.infer([blank])
-            _outputs(request)
+        with _WARMING_UP:
+            for request in requests:
+                # here, one thread at a time: the binding sets up its use of arrays at the first inference, and two
+                # threads doing so at once wait for each other for ever
+                request.infer([blank])
+                _outputs(request)
         return cls(info, requests, limits)
 
     @property

@@ -22,7 +22,7 @@ ROWS_PER_FILE = 100_000  # about 10 MB: far below the 100 MB that an import CSV 
 
 
 class ExportData(Runner):
-    """Writes a dataset as import CSVs: original paths, the sets as imported, boxes in two-vertex form (spec 5.4)."""
+    """Writes a dataset as import CSVs: original paths, the sets as imported, boxes in two-vertex form."""
 
     def __init__(self, db: database.Database, stores: objects.Stores) -> None:
         self._db = db

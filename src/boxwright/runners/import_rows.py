@@ -1,4 +1,4 @@
-"""One row of the import CSV: parse it or say what is wrong with it (spec 5.1)."""
+"""One row of the import CSV: parse it or say what is wrong with it."""
 
 from __future__ import annotations
 

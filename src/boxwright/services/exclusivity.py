@@ -1,4 +1,4 @@
-"""Which operations may work on one dataset at the same time (spec 4.4): up to four imports, otherwise one."""
+"""Which operations may work on one dataset at the same time: up to four imports, otherwise one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""List filters (spec 2.7): ``field = value``, ``field != value``, ``field:*``, ``NOT``, ``AND``, quotes, both casings."""
+"""List filters: ``field = value``, ``field != value``, ``field:*``, ``NOT``, ``AND``, quotes, both casings."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from boxwright import boxes, errors, states
 from boxwright.metadata.messages import dataset, model, model_evaluation, timestamp
 from boxwright.operations import ledger
 
-DATASET_PREFIXES = {  # the first three characters of ids, by kind of dataset (spec 3.1)
+DATASET_PREFIXES = {  # the first three characters of ids, by kind of dataset
     "image_object_detection_dataset_metadata": "IOD",
     "image_classification_dataset_metadata": "ICN",
     "text_classification_dataset_metadata": "TCN",
@@ -47,7 +47,7 @@ def check_object_detection(row: sa.Row[Any], what: str) -> None:
 
 
 def operation_details(kind: states.OperationKind, input_config: types.BatchPredictInputConfig | None = None) -> bytes:
-    """Serialised OperationMetadata whose details member is set, as clients tell operations apart by it (spec 4.2)."""
+    """Serialised OperationMetadata whose details member is set, as clients tell operations apart by it."""
     metadata = types.OperationMetadata.pb(types.OperationMetadata())
     member = getattr(metadata, _DETAILS_MEMBERS[kind])
     member.SetInParent()

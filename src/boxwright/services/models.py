@@ -198,7 +198,7 @@ class ModelMethods(Resources):
         return resolved
 
     def _check_trainable(self, connection: sa.Connection, name: names.DatasetName) -> None:
-        """FAILED_PRECONDITION unless every label has enough images and something can be trained on (spec 5.3)."""
+        """FAILED_PRECONDITION unless every label has enough images and something can be trained on."""
         counts = datasets.examples_per_spec(connection, name.dataset)
         specs = datasets.specs(connection, name.dataset)
         if not specs:
@@ -229,7 +229,7 @@ class ModelMethods(Resources):
 
 
 def _node_count(request: types.DeployModelRequest) -> int:
-    """The nodes asked for; 1 when no metadata is given (spec 6.5)."""
+    """The nodes asked for; 1 when no metadata is given."""
     member = types.DeployModelRequest.pb(request).WhichOneof("model_deployment_metadata")
     if member is None:
         return 1

@@ -15,7 +15,7 @@ from boxwright.metadata import database, datasets, models
 from boxwright.operations.ledger import Draft, Ledger
 from boxwright.services import messages, validation
 
-MIN_IMAGES_PER_LABEL = 10  # the documented requirement for training (spec 5.3)
+MIN_IMAGES_PER_LABEL = 10  # the documented requirement for training
 DAY_US = 86_400_000_000
 
 Kind = states.OperationKind
@@ -104,7 +104,7 @@ class Resources:
         return row
 
     def _usable_model(self, connection: sa.Connection, name: names.ModelName) -> sa.Row[Any]:
-        """The model's row; NOT_FOUND if there is none, FAILED_PRECONDITION if its life has ended (spec 6.4)."""
+        """The model's row; NOT_FOUND if there is none, FAILED_PRECONDITION if its life has ended."""
         row = self._model(connection, name)
         life_days = self._policy.model_life_days
         if life_days is not None and database.now_us(connection) - row.create_time_us > life_days * DAY_US:

@@ -1,4 +1,4 @@
-"""Update masks and etags: which fields a patch may change, and whether somebody else was faster (spec 2.9)."""
+"""Update masks and etags: which fields a patch may change, and whether somebody else was faster."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ MAX_PARAM_CHARS = 25_000  # prediction_service.proto
 DEFAULT_SCORE_THRESHOLD = 0.5
 DEFAULT_MAX_BOXES = 100
 MAX_BOXES = 500  # the documented maximum of max_bounding_box_count
-MODEL_TYPES: dict[str, tuple[int, int, int]] = {  # least, most and default budget, milli node hours (spec 6.1)
+MODEL_TYPES: dict[str, tuple[int, int, int]] = {  # least, most and default budget, milli node hours
     "cloud-high-accuracy-1": (20_000, 900_000, 216_000),
     "cloud-low-latency-1": (20_000, 900_000, 216_000),
     "mobile-low-latency-1": (1_000, 100_000, 24_000),
@@ -128,7 +128,7 @@ def train_budget(requested: int, chosen_type: str, field: str) -> int:
 
 
 def prediction_params(params: Mapping[str, str]) -> tuple[float, int]:
-    """Returns (score_threshold in [0, 1], max_bounding_box_count in [1, 500]); unknown keys are ignored (spec 9)."""
+    """Returns (score_threshold in [0, 1], max_bounding_box_count in [1, 500]); unknown keys are ignored."""
     score_threshold, max_boxes = DEFAULT_SCORE_THRESHOLD, DEFAULT_MAX_BOXES
     for key, value in params.items():
         if len(value) > MAX_PARAM_CHARS:

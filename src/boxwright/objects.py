@@ -26,7 +26,7 @@ from obstore.store import LocalStore
 
 from boxwright import errors
 
-MAX_URI_CHARS = 2000  # spec 5.1: each URI is at most 2000 characters
+MAX_URI_CHARS = 2000  # io.proto: each URI is at most 2000 characters long
 STREAM_CHUNK_BYTES = 1 << 20
 STATE = "state"
 _BUCKET = re.compile(r"[a-z0-9A-Z][a-z0-9A-Z._-]{0,221}")

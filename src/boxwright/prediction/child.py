@@ -53,11 +53,14 @@ class Commands:
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
     def _read(self) -> None:
-        for line in sys.stdin:
-            if line.strip() == "stop":
-                self.stop_requested.set()
-            else:
-                self.jobs.put(BatchJob.from_json(line))
+        try:
+            for line in sys.stdin:
+                if line.strip() == "stop":
+                    self.stop_requested.set()
+                else:
+                    self.jobs.put(BatchJob.from_json(line))
+        except (ValueError, TypeError):
+            log.exception("event=unreadable_job")
         os._exit(0)  # the service is gone or wants us gone; shards are whole or absent, nothing needs tidying
 
 

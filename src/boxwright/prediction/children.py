@@ -5,10 +5,32 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from boxwright.processes import Child
 
 CHILD_MODULE = "boxwright.prediction.child"
+JOB_ENDS = ("done", "error", "stopped", "probed")
+
+
+class InferenceChild(Child):
+    """A child that knows whether it is in the middle of a job."""
+
+    def __init__(self) -> None:
+        super().__init__(CHILD_MODULE)
+        self.is_busy = False
+
+    def send_line(self, line: str) -> None:
+        """Sends a job, or ``stop``."""
+        self.is_busy = self.is_busy or line != "stop"
+        super().send_line(line)
+
+    def next_event(self, timeout_s: float) -> dict[str, Any] | None:
+        """See `Child.next_event`; notices the end of a job."""
+        event = super().next_event(timeout_s)
+        if event is not None and event["event"] in JOB_ENDS:
+            self.is_busy = False
+        return event
 
 
 class Children:
@@ -16,16 +38,22 @@ class Children:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: list[tuple[str, Child]] = []  # with the model folder that each used last
-        self._borrowed: set[Child] = set()
+        self._idle: list[tuple[str, InferenceChild]] = []  # with the model folder that each used last
+        self._borrowed: set[InferenceChild] = set()
 
     @contextlib.contextmanager
-    def borrow(self, model_folder: str) -> Iterator[Child]:
-        """Lends a child, best one that has this model loaded; it comes back unless it has died."""
+    def borrow(self, model_folder: str) -> Iterator[InferenceChild]:
+        """Lends a child, best one that has this model loaded.
+
+        It comes back for the next job unless it has died. One that is given back in the middle of a job, because its
+        borrower lost the lease, say, is ended: nobody is left to listen to it.
+        """
         child = self._take(model_folder)
         try:
             yield child
         finally:
+            if child.is_busy:
+                child.close(grace_s=0)
             with self._lock:
                 self._borrowed.discard(child)
                 if child.is_alive():
@@ -39,7 +67,7 @@ class Children:
         for child in children:
             child.close(grace_s=0)
 
-    def _take(self, model_folder: str) -> Child:
+    def _take(self, model_folder: str) -> InferenceChild:
         with self._lock:
             self._idle = [(folder, child) for folder, child in self._idle if child.is_alive()]
             same = [entry for entry in self._idle if entry[0] == model_folder]
@@ -48,7 +76,7 @@ class Children:
                 self._idle.remove(entry)
                 self._borrowed.add(entry[1])
                 return entry[1]
-        child = Child(CHILD_MODULE)
+        child = InferenceChild()
         with self._lock:
             self._borrowed.add(child)
         return child

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import grpc
 from google.cloud import automl_v1
 from google.cloud.automl_v1.services.auto_ml.transports import AutoMlGrpcTransport
+from google.longrunning import operations_pb2, operations_pb2_grpc
 from tests.support import drawn_images
 from tests.support.api import OBJECT_DETECTION, PARENT
 from tests.support.tiny_model import TinyModel
@@ -55,6 +56,14 @@ class Scene:
     def as_json(self) -> str:
         """The scene for a program of another language."""
         return json.dumps(dataclasses.asdict(self))
+
+
+def end(channel: grpc.Channel, operation: str) -> None:
+    """Cancels an operation and waits for its end."""
+    stub = operations_pb2_grpc.OperationsStub(channel)
+    stub.CancelOperation(operations_pb2.CancelOperationRequest(name=operation), timeout=30)
+    while not stub.WaitOperation(operations_pb2.WaitOperationRequest(name=operation), timeout=60).done:
+        pass
 
 
 def prepare(service: Running, channel: grpc.Channel, tiny_model: TinyModel) -> Scene:

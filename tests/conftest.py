@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
+from tests.support.postgres import database_place as database_place
+from tests.support.postgres import postgres as postgres
 
 START_TIMEOUT_S = 60.0  # a start takes under 2 s; a loaded two-core machine may need far longer
 STOP_TIMEOUT_S = 60.0  # a drain lets the running piece of work reach its next safe point

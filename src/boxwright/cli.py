@@ -8,11 +8,15 @@ import os
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from google.rpc import error_details_pb2
 
 import boxwright
 from boxwright import client_env, errors
+
+if TYPE_CHECKING:
+    from boxwright import settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--train-minutes-max", type=float, metavar="N", help="cap the wall time of every training at N minutes"
     )
+    serve.add_argument(
+        "--no-worker", dest="worker", action="store_const", const=False, help="leave operations to boxwright worker"
+    )
     serve.set_defaults(run=_serve)
     serve.epilog = "Every other setting is an environment variable BOXWRIGHT_NAME; see docs/configuration.md."
     client_env.add_command(commands)
@@ -73,7 +80,27 @@ def _parser() -> argparse.ArgumentParser:
         "--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve (default buckets)"
     )
     verify.set_defaults(run=_verify)
+    _add_database_commands(commands)
     return parser
+
+
+def _add_database_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    worker = commands.add_parser(
+        "worker",
+        help="run operations, without doors",
+        description="Claim and run operations until SIGTERM or Ctrl-C, then hand back what is unfinished. Several may share "
+        "one database, one data directory and the same buckets; see docs/operations.md.",
+    )
+    migrate = commands.add_parser(
+        "migrate",
+        help="bring the database's schema to this version's",
+        description="Bring the database's schema to what this version needs. Stop every process that uses the database, and "
+        "make a backup, first; see docs/backup.md.",
+    )
+    for command, run in ((worker, _worker), (migrate, _migrate)):
+        command.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="the service's own state")
+        command.set_defaults(run=run)
+    worker.add_argument("--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve")
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -92,15 +119,42 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from boxwright import server, settings  # heavy, and needed by this command alone
+    from boxwright import server  # heavy, and not needed by every command
+
+    server.serve(_chosen(options))
+    return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from boxwright import server
+
+    server.serve_worker(_chosen(options))
+    return 0
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from boxwright import server
+
+    chosen = _chosen(options)
+    if chosen.database_url is None and not chosen.data_dir.is_dir():
+        raise errors.failed_precondition(f"There is no folder {chosen.data_dir}; name the service's with --data-dir.")
+    db = server.open_database(chosen, prepare=False)
+    before, now = db.migrate()
+    db.close()
+    print(f"{db.label}: schema {before or 'none'} → {now}{' (nothing to do)' if before == now else ''}")
+    return 0
+
+
+def _chosen(options: argparse.Namespace) -> settings.Settings:
+    """The settings that flags and environment give; also starts the log."""
+    from boxwright import settings
 
     flags = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
     chosen = settings.Settings.from_environment(os.environ, **flags)
     logging.basicConfig(
         stream=sys.stderr, level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    server.serve(chosen)
-    return 0
+    return chosen
 
 
 if __name__ == "__main__":

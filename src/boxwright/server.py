@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent import futures
 from typing import TextIO
@@ -37,20 +38,43 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
-class Rooms:
-    """The rooms below the doors, built and not yet started."""
+class Workshop:
+    """What runs operations, built and not yet started."""
 
     db: database.Database
     worker: worker.Worker
     children: Children
+    book: ledger.Ledger
+
+    def close(self) -> None:
+        """Hands back what is running, ends the children and leaves the database."""
+        self.worker.drain(DRAIN_S)
+        self.children.close()
+        self.db.close()
+
+
+@dataclasses.dataclass
+class Rooms:
+    """The rooms below the doors, built and not yet started."""
+
+    workshop: Workshop
     online: DeployedModels
     dispatcher: dispatch.Dispatcher
-    book: ledger.Ledger
     operations: operations.Operations
 
 
-def build(settings: Settings) -> Rooms:
-    """Builds everything below the doors; creates the folders of the data directory."""
+def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:
+    """Opens the metadata database that the settings name."""
+    return database.Database(
+        settings.database_url or settings.data_dir / "metadata.sqlite",
+        connections=settings.database_connections,
+        ca_file=settings.database_ca,
+        prepare=prepare,
+    )
+
+
+def build_workshop(settings: Settings) -> Workshop:
+    """Builds what runs operations; creates the folders of the data directory."""
     models_dir, work_dir = settings.data_dir / "models", settings.data_dir / "work"
     for needed in (settings.data_dir / "state", models_dir, work_dir, settings.buckets_dir):
         try:
@@ -58,18 +82,25 @@ def build(settings: Settings) -> Rooms:
         except OSError as error:
             raise errors.failed_precondition(f"The folder {needed} cannot be made: {error.strerror}.") from error
     stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state")
-    db = database.Database(settings.data_dir / "metadata.sqlite")
+    db = open_database(settings)
     sweep.sweep(db, work_dir, models_dir, settings.data_dir / "state" / "boxwright" / "operations")
     book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
-    online = DeployedModels(models_dir, cores=settings.cores)
     children = Children()
+    lanes = [[Kind.CREATE_MODEL], [Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
+    lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
+    slices_s = {Kind.BATCH_PREDICT: settings.batch_slice_s}
     runners = _runners(settings, db, stores, children)
+    return Workshop(db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, book)
+
+
+def build(settings: Settings) -> Rooms:
+    """Builds everything below the doors."""
+    workshop = build_workshop(settings)
+    db, book = workshop.db, workshop.book
+    online = DeployedModels(settings.data_dir / "models", cores=settings.cores)
     with db.read() as connection:
         for folder, node_count in models.deployed(connection):
             online.deploy(folder, node_count)
-    lanes = [[Kind.CREATE_MODEL], [Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
-    lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
-
     policy = resources.Policy(settings.locations, settings.min_images_per_label, settings.model_life_days)
     operations_service = operations.Operations(db, book, settings.locations)
     dispatcher = dispatch.Dispatcher(
@@ -82,7 +113,7 @@ def build(settings: Settings) -> Rooms:
         },
         planned=(),
     )
-    return Rooms(db, worker.Worker(book, runners, lanes), children, online, dispatcher, book, operations_service)
+    return Rooms(workshop, online, dispatcher, operations_service)
 
 
 def _runners(
@@ -170,6 +201,20 @@ def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     asyncio.run(_serve(settings, rooms, out))
 
 
+def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
+    """Runs operations until SIGTERM or SIGINT, without any door."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    workshop = build_workshop(settings)
+    workshop.worker.start()
+    print(f"Boxwright's worker is ready.\n  database  {workshop.db.label}", file=out, flush=True)
+    stopping.wait()
+    log.info("event=stopping")
+    workshop.close()
+    log.info("event=stopped")
+
+
 async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
     """Opens both doors, runs until a signal, then stops everything in order."""
     stopping = asyncio.Event()
@@ -177,7 +222,7 @@ async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     executor = futures.ThreadPoolExecutor(settings.request_threads, thread_name_prefix="request")
     watcher = waiting.Watcher(rooms.operations.finished_among, hold_s=settings.hold_s, executor=executor)
-    rooms.book.listeners.append(lambda name, state: watcher.notify(name))
+    rooms.workshop.book.listeners.append(lambda name, state: watcher.notify(name))
     ready = asyncio.Event()
     door = grpc_door.build_grpc_server(rooms.dispatcher, watcher, executor)
     grpc_port = _listen_grpc(door, settings)
@@ -200,7 +245,8 @@ async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
             ssl_keyfile=settings.tls_key,
         )
     )
-    rooms.worker.start()
+    if settings.worker:
+        rooms.workshop.worker.start()
     await door.start()
     http_task = asyncio.create_task(http.serve(sockets=[http_socket]))
     while not http.started and not http_task.done():
@@ -214,11 +260,10 @@ async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
     watcher.close()
     http.should_exit = True
     await asyncio.gather(door.stop(GRPC_GRACE_S), http_task)
-    await asyncio.to_thread(rooms.worker.drain, DRAIN_S)
-    rooms.children.close()
+    await asyncio.to_thread(rooms.workshop.worker.drain, DRAIN_S)
     rooms.online.close()
     executor.shutdown()
-    rooms.db.close()
+    rooms.workshop.close()
     log.info("event=stopped")
 
 

@@ -40,6 +40,14 @@ class Settings:
     data_dir: pathlib.Path = _documented(
         pathlib.Path("boxwright-data"), "Folder of the service's own state: metadata, models, work in progress."
     )
+    database_url: str | None = _documented(
+        None,
+        "Metadata database, `postgresql+pg8000://USER:PASSWORD@HOST/NAME`; unset: `metadata.sqlite` in `data_dir`.",
+    )
+    database_connections: int = _documented(20, "Connections to PostgreSQL that one process holds at most.")
+    database_ca: pathlib.Path | None = _documented(
+        None, "Certificates (PEM) that PostgreSQL's is checked against; unset: the connection is not encrypted."
+    )
     buckets_dir: pathlib.Path = _documented(
         pathlib.Path("buckets"), "Folder whose sub-folders are the buckets: `NAME/` is reachable as `gs://NAME/`."
     )
@@ -71,6 +79,12 @@ class Settings:
     batch_camel_case: bool = _documented(
         False, "Spell the keys inside `annotations` of the batch files in camelCase instead of snake_case."
     )
+    worker: bool = _documented(
+        True, "Whether `serve` also runs operations; `false` leaves them to `boxwright worker` processes."
+    )
+    batch_slice_s: float = _documented(
+        30.0, "Seconds for which a batch prediction may go on while others wait; then it goes to the end of the queue."
+    )
     batch_jobs: int = _documented(2, "Batch predictions that run at the same time.")
     import_jobs: int = _documented(2, "Imports that run at the same time.")
     model_life_days: float | None = _documented(
@@ -94,6 +108,8 @@ class Settings:
             ("batch_jobs", 1, 1000),
             ("import_jobs", 1, 1000),
             ("request_threads", 1, 1000),
+            ("database_connections", 2, 1000),
+            ("batch_slice_s", 0, 86400),
             ("lease_ttl_s", 1, 3600),
             ("hold_s", 0, 60),
             ("image_timeout_s", 1, 86400),

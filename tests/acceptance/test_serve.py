@@ -115,11 +115,11 @@ def test_a_data_directory_of_another_version_is_refused(service_factory, tmp_pat
     service = service_factory()
     service.stop()
     with sqlite3.connect(service.data_dir / "metadata.sqlite") as connection:
-        connection.execute("UPDATE schema_version SET version = 999")
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     done = _serve(tmp_path, "--port", "0", "--grpc-port", "0")
     assert done.returncode == 2
-    assert "schema version 999" in done.stderr
+    assert "schema 9999, which this Boxwright does not know" in done.stderr
 
 
 def test_what_a_crash_left_of_finished_operations_is_gone_after_the_start(service_factory, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import pathlib
 import subprocess
 import sys
 import threading
@@ -28,10 +27,22 @@ def _empty(connection: sa.Connection) -> empty_pb2.Empty:
 
 
 @pytest.fixture
-def ledger(tmp_path: pathlib.Path):
-    opened = open_ledger(tmp_path / "metadata.sqlite")
-    yield opened
-    opened._db.close()
+def opened(database_place):
+    """Opens ledgers over the test's database, each with its own length of lease, and closes them."""
+    ledgers = []
+
+    def open_one(**options: float) -> Ledger:
+        ledgers.append(open_ledger(database_place, **options))
+        return ledgers[-1]
+
+    yield open_one
+    for ledger in ledgers:
+        ledger._db.close()
+
+
+@pytest.fixture
+def ledger(opened):
+    return opened()
 
 
 def _claim(ledger: Ledger, owner: str = "w", kind: states.OperationKind = Kind.IMPORT_DATA):
@@ -63,6 +74,28 @@ def test_the_oldest_is_claimed_first_and_each_only_once(ledger):
     claimed = [_claim(ledger).lease.operation_id for _ in range(3)]
     assert claimed == ["IOD3", "IOD1", "IOD2"]
     assert _claim(ledger) is None
+
+
+def test_what_was_put_back_waits_behind_what_waits_already(ledger):
+    start(ledger, "IOD1", "IOD2", "IOD3")
+    ledger.release(_claim(ledger).lease, blameless=True)
+    claimed = [_claim(ledger).lease.operation_id for _ in range(3)]
+    assert claimed == ["IOD2", "IOD3", "IOD1"]
+
+
+def test_what_a_dead_worker_left_keeps_its_place(ledger):
+    start(ledger, "IOD1", "IOD2")
+    _claim(ledger)
+    expire(ledger, "IOD1")
+    assert _claim(ledger).lease.operation_id == "IOD1"
+
+
+def test_only_those_wait_who_have_waited_long_enough_and_are_of_the_kind(ledger):
+    start(ledger, "IOD1", "IOD2", "IOD3")
+    start(ledger, "IOD4", kind=Kind.CREATE_MODEL)
+    _claim(ledger)
+    assert ledger.waiting(Kind.IMPORT_DATA, since_s=60) == 0
+    wait_until(lambda: ledger.waiting(Kind.IMPORT_DATA, since_s=0.01) == 2, "two that wait", timeout_s=5)
 
 
 def test_only_the_kinds_that_are_asked_for_are_claimed(ledger):
@@ -97,8 +130,8 @@ def test_an_operation_that_is_done_at_once_is_never_claimed(ledger):
 # ---- leases -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_lease_that_runs_out_by_the_databases_clock_is_taken_over(tmp_path):
-    ledger = open_ledger(tmp_path / "metadata.sqlite", lease_ttl_s=0.3)
+def test_a_lease_that_runs_out_by_the_databases_clock_is_taken_over(opened):
+    ledger = opened(lease_ttl_s=0.3)
     start(ledger, "IOD1")
     first = _claim(ledger, "first")
     assert _claim(ledger, "second") is None
@@ -107,8 +140,8 @@ def test_a_lease_that_runs_out_by_the_databases_clock_is_taken_over(tmp_path):
     assert row_of(ledger, "IOD1").lease_owner == "second"
 
 
-def test_a_renewed_lease_is_not_taken_over(tmp_path):
-    ledger = open_ledger(tmp_path / "metadata.sqlite", lease_ttl_s=0.5)
+def test_a_renewed_lease_is_not_taken_over(opened):
+    ledger = opened(lease_ttl_s=0.5)
     start(ledger, "IOD1")
     lease = _claim(ledger, "first").lease
     pause = threading.Event()
@@ -281,13 +314,11 @@ def test_a_response_that_cannot_be_made_leaves_the_operation_running(ledger):
 # ---- several processes --------------------------------------------------------------------------------------------------
 
 
-def test_two_processes_finish_four_hundred_operations_exactly_once_each(tmp_path):
-    path = tmp_path / "metadata.sqlite"
-    ledger = open_ledger(path)
+def test_two_processes_finish_four_hundred_operations_exactly_once_each(ledger, database_place):
     with ledger._db.write() as connection:
         for number in range(400):
             ledger.start(connection, draft(f"IOD{number}"))
-    command = [sys.executable, "-m", "tests.support.ledgers", str(path)]
+    command = [sys.executable, "-m", "tests.support.ledgers", str(database_place)]
     workers = [
         subprocess.Popen([*command, owner, "200"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for owner in ("first", "second")

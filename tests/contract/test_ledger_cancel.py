@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pathlib
+import threading
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -21,8 +22,8 @@ def _empty(connection: sa.Connection) -> empty_pb2.Empty:
 
 
 @pytest.fixture
-def ledger(tmp_path: pathlib.Path):
-    opened = open_ledger(tmp_path / "metadata.sqlite")
+def ledger(database_place):
+    opened = open_ledger(database_place)
     yield opened
     opened._db.close()
 
@@ -48,6 +49,37 @@ def test_cancelling_what_runs_is_seen_by_its_worker_at_the_next_word(ledger):
     assert row_of(ledger, "IOD1").state == State.RUNNING
     assert ledger.renew(lease) is True
     assert ledger.report(lease) is True
+
+
+def test_a_cancel_and_a_claim_at_the_same_moment_never_collide(ledger):
+    names = [f"IOD{number}" for number in range(40)]
+    start(ledger, *names)
+    failures: list[BaseException] = []
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    def claim_all() -> None:
+        while _claim(ledger) is not None:
+            pass
+
+    def cancel_all() -> None:
+        for name in names:
+            ledger.request_cancel(LOCATION.operation(name))
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in (claim_all, cancel_all, claim_all)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    for name in names:
+        row = row_of(ledger, name)
+        assert row.cancel_requested_us is not None
+        assert row.state in (State.RUNNING, State.CANCELLED)
 
 
 def test_a_wish_to_cancel_outlives_the_worker_that_did_not_hear_it(ledger):

@@ -17,9 +17,14 @@ LOCATION = names.LocationName("p", "us-central1")
 Kind = states.OperationKind
 
 
-def open_ledger(path: pathlib.Path, *, lease_ttl_s: float = 10.0) -> Ledger:
-    """Opens (and creates, if missing) a ledger in a database file."""
-    return Ledger(database.Database(path), lease_ttl_s=lease_ttl_s)
+def open_ledger(place: pathlib.Path | str, *, lease_ttl_s: float = 10.0) -> Ledger:
+    """Opens (and creates, if missing) a ledger in a database file or on a server."""
+    return Ledger(database.Database(place), lease_ttl_s=lease_ttl_s)
+
+
+def place_of(text: str) -> pathlib.Path | str:
+    """A database's place as a command line spells it."""
+    return text if "://" in text else pathlib.Path(text)
 
 
 def draft(operation_id: str, kind: states.OperationKind = Kind.IMPORT_DATA, works_on: str = "") -> Draft:
@@ -47,9 +52,9 @@ def row_of(ledger: Ledger, operation_id: str) -> sa.Row:
     return row
 
 
-def finish_some(path: pathlib.Path, owner: str, count: int) -> list[str]:
+def finish_some(place: pathlib.Path | str, owner: str, count: int) -> list[str]:
     """Claims and finishes operations, as many as are asked for; returns their ids."""
-    ledger = open_ledger(path)
+    ledger = open_ledger(place)
     finished = []
     while len(finished) < count and (claimed := ledger.claim([Kind.IMPORT_DATA], owner)) is not None:
         ledger.report(claimed.lease, progress_percent=50)
@@ -61,4 +66,4 @@ def finish_some(path: pathlib.Path, owner: str, count: int) -> list[str]:
 if __name__ == "__main__":
     print("ready", flush=True)
     sys.stdin.readline()
-    print(" ".join(finish_some(pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))
+    print(" ".join(finish_some(place_of(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))

@@ -47,11 +47,17 @@ class TinyModel:
         return pathlib.Path(shutil.copytree(self.folder, models_dir / model_id))
 
     def install(
-        self, data_dir: pathlib.Path, model_id: str = MODEL_ID, *, display_name: str = "tiny", age_days: float = 0
+        self,
+        data_dir: pathlib.Path,
+        model_id: str = MODEL_ID,
+        *,
+        display_name: str = "tiny",
+        age_days: float = 0,
+        database_url: str | None = None,
     ) -> str:
         """Adds the model to a service's data directory, its evaluations too; returns its resource name."""
         self.copy_to(data_dir / "models", model_id)
-        db = database.Database(data_dir / "metadata.sqlite")
+        db = database.Database(database_url or data_dir / "metadata.sqlite")
         evaluation = json.loads((self.folder / "evaluation.json").read_text())
         with db.write() as connection:
             created_us = database.now_us(connection) - round(age_days * 86_400_000_000)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
-
 import pytest
 import sqlalchemy as sa
 
@@ -28,10 +26,12 @@ SUCCEEDED_ROW = {**PENDING_ROW, "state": "SUCCEEDED", "response": b"x", "done_ti
 FAILED_ROW = {**PENDING_ROW, "state": "FAILED", "error": b"x", "done_time_us": 2}
 CANCELLED_ROW = {**FAILED_ROW, "state": "CANCELLED"}
 
+REFUSED = (sa.exc.IntegrityError, sa.exc.ProgrammingError)  # pg8000 knows most broken constraints by the second name
+
 
 @pytest.fixture
-def db(tmp_path: pathlib.Path):
-    opened = database.Database(tmp_path / "metadata.sqlite")
+def db(database_place):
+    opened = database.Database(database_place)
     yield opened
     opened.close()
 
@@ -80,25 +80,25 @@ IMPOSSIBLE = {
 
 @pytest.mark.parametrize("what", IMPOSSIBLE)
 def test_an_impossible_operation_is_refused_by_the_table(db, what):
-    with pytest.raises(sa.exc.IntegrityError, match="CHECK"), db.write() as connection:
+    with pytest.raises(REFUSED, match=r"(?i)check"), db.write() as connection:
         connection.execute(schema.operations.insert().values(**IMPOSSIBLE[what]))
 
 
 def test_two_operations_never_have_one_create_time(db):
     with db.write() as connection:
         connection.execute(schema.operations.insert().values(**PENDING_ROW))
-    with pytest.raises(sa.exc.IntegrityError, match="UNIQUE"), db.write() as connection:
+    with pytest.raises(REFUSED, match=r"(?i)unique"), db.write() as connection:
         connection.execute(schema.operations.insert().values(**{**PENDING_ROW, "id": "IOD2"}))
 
 
 def test_an_example_with_an_unknown_use_is_refused(db):
     values = {"dataset_id": "d", "sha256": "s", "uri": "gs://b/i", "ml_use": "HOLIDAY", "width_px": 1, "height_px": 1}
-    with pytest.raises(sa.exc.IntegrityError, match="CHECK"), db.write() as connection:
+    with pytest.raises(REFUSED, match=r"(?i)check"), db.write() as connection:
         connection.execute(schema.examples.insert().values(**values))
 
 
 def test_a_refused_row_takes_its_whole_transaction_with_it(db):
-    with pytest.raises(sa.exc.IntegrityError), db.write() as connection:
+    with pytest.raises(REFUSED), db.write() as connection:
         connection.execute(schema.operations.insert().values(**PENDING_ROW))
         connection.execute(schema.operations.insert().values(**{**PENDING_ROW, "id": "IOD2", "state": "SLEEPING"}))
     with db.read() as connection:

@@ -1,4 +1,8 @@
-"""Database: read and write transactions on SQLite, the database's own clock, and keyset page tokens."""
+"""Database: read and write transactions on SQLite or PostgreSQL, the database's own clock, and keyset page tokens.
+
+Both databases keep the same promises: a reader sees one moment; what an exclusive writer read is still true when it writes.
+SQLite has one writer at a time by nature. PostgreSQL is told so by an advisory lock that every exclusive writer takes first.
+"""
 
 from __future__ import annotations
 
@@ -8,76 +12,217 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+import ssl
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import sqlalchemy as sa
+from google.rpc import code_pb2
 
 from boxwright import errors
-from boxwright.metadata import schema
+from boxwright.metadata import migrations
 
 BUSY_TIMEOUT_S = 30  # how long a writer waits for another writer
-_WRITE = "boxwright_write"
+SILENCE_TIMEOUT_S = 60  # after which a PostgreSQL server that does not answer counts as gone
+POOL_TIMEOUT_S = 10  # how long a transaction waits for a connection of the pool
+DEFAULT_CONNECTIONS = 20
+DRIVER = "postgresql+pg8000"
+_WRITER_LOCK = 0x626F7877  # "boxw": the advisory lock that makes writers of one database take turns
+_WRITE, _EXCLUSIVE = "boxwright_write", "boxwright_exclusive"
+_AWAY = ("08", "57P01", "57P02", "57P03", "53300")  # SQLSTATEs: no connection, shutting down, starting, too many
+_IN_THE_WAY = ("40001", "40P01", "55P03")  # a serialisation failure, a deadlock, a lock not got in time
+_UNSTORABLE = ("22",)  # a NUL in a text, a text that is too long, a number that is too large
+_REFUSED = ("28", "3D", "42501")  # who are you, there is no such database, you may not
+
+
+class Transient(errors.ApiError):
+    """UNAVAILABLE or ABORTED: the database was away, or somebody else was faster; the same may be tried again."""
 
 
 class Database:
     """Transactions on the metadata store.
 
-    `read()` sees one consistent snapshot; `write()` holds the only write lock from its first moment, so that what it read
-    is still true when it writes.
+    `read()` sees one consistent snapshot. `write()` holds the only write lock from its first moment, so that what it read
+    is still true when it writes; `write(exclusive=False)` is for single statements that need no more than their row.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
-        """Opens (and creates, if missing) the SQLite file at `path`."""
-        self._engine = sa.create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
-        )
-        sa.event.listen(self._engine, "connect", _configure_connection)
-        sa.event.listen(self._engine, "begin", _begin)
+    def __init__(
+        self,
+        where: pathlib.Path | str,
+        *,
+        connections: int = DEFAULT_CONNECTIONS,
+        ca_file: pathlib.Path | None = None,
+        prepare: bool = True,
+    ) -> None:
+        """Opens the SQLite file or the PostgreSQL URL `where`; an empty database gets its tables.
+
+        Args:
+            where: a path, or ``postgresql+pg8000://user:password@host/database``.
+            connections: how many connections to a PostgreSQL server are held at most.
+            ca_file: checks the PostgreSQL server's certificate; without it the connection is not encrypted.
+            prepare: False leaves the schema alone and does not even look.
+
+        Raises:
+            ApiError: FAILED_PRECONDITION if the schema is of another version; UNAVAILABLE if there is no answer.
+        """
+        self._engine = _engine(where, connections, ca_file)
+        self.label = self._engine.url.render_as_string(hide_password=True)
+        if prepare:
+            try:
+                self._prepare()
+            except BaseException:
+                self.close()
+                raise
+
+    def migrate(self) -> tuple[str | None, str]:
+        """Brings the schema to this version's; returns the revisions (before, now), None for an empty database.
+
+        Raises:
+            ApiError: FAILED_PRECONDITION if the schema is newer than this version.
+        """
         with self.write() as connection:
-            schema.metadata.create_all(connection)
-            found = connection.execute(sa.select(schema.versions.c.version)).scalar()
-            if found is None:
-                connection.execute(schema.versions.insert().values(version=schema.SCHEMA_VERSION))
-            elif found != schema.SCHEMA_VERSION:
-                raise errors.failed_precondition(
-                    f"The database {path} has schema version {found}, this Boxwright needs {schema.SCHEMA_VERSION}."
-                )
+            found = migrations.revision_of(connection)
+            if found is not None and found not in migrations.REVISIONS:
+                raise migrations.other_revision(self.label, found)
+            migrations.upgrade(connection, found)
+        return found, migrations.HEAD
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that only reads."""
-        with self._engine.connect() as connection, connection.begin():
+        with self._named_failures(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, exclusive: bool = True) -> Iterator[sa.Connection]:
         """A transaction that may write; commits at the end, rolls back on any exception."""
-        with self._engine.connect().execution_options(**{_WRITE: True}) as connection, connection.begin():
+        options = {_WRITE: True, _EXCLUSIVE: exclusive}
+        with (
+            self._named_failures(),
+            self._engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def close(self) -> None:
         """Closes every connection."""
         self._engine.dispose()
 
+    def _prepare(self) -> None:
+        with self.read() as connection:
+            found = migrations.revision_of(connection)
+        if found is None:
+            with self.write() as connection:
+                migrations.create(connection)
+        elif found != migrations.HEAD:
+            raise migrations.other_revision(self.label, found)
+
+    @contextlib.contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        """Gives the failures that are nobody's mistake their canonical code."""
+        try:
+            yield
+        except sa.exc.TimeoutError as error:
+            raise _unavailable("All connections to the metadata database are in use; try again.") from error
+        except sa.exc.DBAPIError as error:
+            state = _sqlstate(error)
+            is_cut = error.connection_invalidated or (isinstance(error, sa.exc.InterfaceError) and not state)
+            if is_cut or state.startswith(_AWAY):
+                raise _unavailable(
+                    f"The metadata database {self.label} cannot be reached, or let nobody in."
+                ) from error
+            if state.startswith(_IN_THE_WAY) or "database is locked" in str(error.orig):
+                raise Transient(code_pb2.ABORTED, "Another change of the same data was faster; try again.") from error
+            if state.startswith(_UNSTORABLE):
+                raise errors.bad_request(f"A value cannot be stored: {_reason(error)}.") from error
+            if state.startswith(_REFUSED):
+                raise errors.failed_precondition(
+                    f"The metadata database {self.label} refused: {_reason(error)}."
+                ) from error
+            raise
+
 
 def now_us(connection: sa.Connection) -> int:
     """The database's clock: microseconds since 1970 UTC. It alone decides times and lease expiry."""
+    if connection.dialect.name == "postgresql":
+        clock = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+        return int(connection.execute(sa.text(clock)).scalar_one())
     # julianday is a float of days: exact to about 40 µs, enough for leases; the ledger makes create times unique itself
     seconds = connection.execute(sa.text("SELECT (julianday('now') - 2440587.5) * 86400.0")).scalar_one()
     return round(seconds * 1_000_000)
 
 
-def _configure_connection(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver's own implicit BEGIN is off: `_begin` says which kind
+def _engine(where: pathlib.Path | str, connections: int, ca_file: pathlib.Path | None) -> sa.Engine:
+    if isinstance(where, pathlib.Path):
+        where = f"sqlite:///{where}"
+    try:
+        url = sa.make_url(where)
+    except sa.exc.ArgumentError as error:  # its text would show the password
+        raise errors.invalid_argument("database_url", f"This is not a URL like {DRIVER}://user@host/name.") from error
+    if url.drivername == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+        sa.event.listen(engine, "connect", _configure_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if url.drivername != DRIVER:
+        raise errors.invalid_argument(
+            "database_url", f"'{url.drivername}' is not {DRIVER}, the driver that is supported."
+        )
+    settings = {"lock_timeout": f"{BUSY_TIMEOUT_S}s", "default_transaction_isolation": "read committed"}
+    engine = sa.create_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        pool_pre_ping=True,  # a server that was restarted costs nobody an error
+        connect_args={
+            "timeout": SILENCE_TIMEOUT_S,
+            "application_name": "boxwright",
+            "startup_params": settings,
+            "ssl_context": ssl.create_default_context(cafile=ca_file) if ca_file else None,
+        },
+    )
+    sa.event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver's own implicit BEGIN is off: `_begin_sqlite` says which kind
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _begin(connection: sa.Connection) -> None:
+def _begin_sqlite(connection: sa.Connection) -> None:
     immediate = connection.get_execution_options().get(_WRITE, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get(_WRITE, False):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    elif options.get(_EXCLUSIVE, True):
+        # read committed: every statement after this one sees what the writer before it committed
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+
+def _unavailable(message: str) -> Transient:
+    return Transient(code_pb2.UNAVAILABLE, message)
+
+
+def _sqlstate(error: sa.exc.DBAPIError) -> str:
+    return _field(error, "C")
+
+
+def _reason(error: sa.exc.DBAPIError) -> str:
+    return _field(error, "M")
+
+
+def _field(error: sa.exc.DBAPIError, letter: str) -> str:
+    """One field of what a PostgreSQL server said of an error; empty if it was not such a server."""
+    found = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return str(found.get(letter, "")) if isinstance(found, dict) else ""
 
 
 @dataclasses.dataclass(frozen=True)

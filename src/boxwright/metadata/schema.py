@@ -1,12 +1,13 @@
-"""Tables, constraints and indexes. CHECK constraints are built from `states`; times are integer microseconds UTC."""
+"""Tables, constraints and indexes. CHECK constraints are built from `states`; times are integer microseconds UTC.
+
+What is changed here needs a migration in `migrations/versions`; a test compares the two.
+"""
 
 import enum
 
 import sqlalchemy as sa
 
 from boxwright import states
-
-SCHEMA_VERSION = 1
 
 metadata = sa.MetaData()
 
@@ -16,13 +17,9 @@ def _one_of(column: str, values: type[enum.StrEnum]) -> sa.CheckConstraint:
     return sa.CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
 
 
+# lists by name have the same order in every database, whatever its locale
+_BY_BYTES = sa.String(128).with_variant(sa.String(128, collation="C"), "postgresql")
 _TERMINAL = ", ".join(f"'{state}'" for state in sorted(states.OPERATION_TERMINAL))
-
-versions = sa.Table(
-    "schema_version",
-    metadata,
-    sa.Column("version", sa.Integer, primary_key=True),
-)
 
 datasets = sa.Table(
     "datasets",
@@ -47,7 +44,7 @@ annotation_specs = sa.Table(
     metadata,
     sa.Column("id", sa.String(40), primary_key=True),
     sa.Column("dataset_id", sa.String(40), nullable=False),
-    sa.Column("display_name", sa.String(128), nullable=False),
+    sa.Column("display_name", _BY_BYTES, nullable=False),
     sa.UniqueConstraint("dataset_id", "display_name", name="one_spec_per_label"),
 )
 
@@ -137,6 +134,7 @@ operations = sa.Table(
     sa.Column("lease_epoch", sa.Integer, nullable=False, default=0),
     sa.Column("lease_expires_us", sa.BigInteger),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("queued_time_us", sa.BigInteger, nullable=False, server_default="0"),  # last put in the queue
     _one_of("state", states.OperationState),
     _one_of("kind", states.OperationKind),
     sa.CheckConstraint("(lease_owner IS NOT NULL) = (state = 'RUNNING')", name="leased_while_running"),
@@ -144,6 +142,6 @@ operations = sa.Table(
     sa.CheckConstraint("(response IS NOT NULL) = (state = 'SUCCEEDED')", name="response_when_succeeded"),
     sa.CheckConstraint("(error IS NOT NULL) = (state IN ('FAILED', 'CANCELLED'))", name="error_when_not"),
     sa.Index("operations_newest_first", "project", "location", "create_time_us", "id"),
-    sa.Index("operations_to_claim", "state", "kind", "create_time_us"),
+    sa.Index("operations_to_claim", "state", "kind", "queued_time_us"),
     sa.Index("operations_on_resource", "works_on", "state"),
 )

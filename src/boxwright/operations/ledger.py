@@ -137,7 +137,7 @@ class Ledger:
     def request_cancel(self, name: names.OperationName) -> bool:
         """Asks for cancellation; a PENDING operation is cancelled at once. Returns whether the operation exists."""
         with self._db.write() as connection:
-            row = connection.execute(_named(sa.select(operations), name)).first()
+            row = connection.execute(_named(sa.select(operations), name).with_for_update()).first()
             if row is None:
                 return False
             now = database.now_us(connection)
@@ -153,7 +153,8 @@ class Ledger:
     def delete_if_done(self, name: names.OperationName) -> State | None:
         """Forgets a finished operation; returns the state it was found in (None: there is no such operation)."""
         with self._db.write() as connection:
-            row = connection.execute(_named(sa.select(operations.c.id, operations.c.state), name)).first()
+            found = _named(sa.select(operations.c.id, operations.c.state), name).with_for_update()
+            row = connection.execute(found).first()
             if row is None:
                 return None
             if row.state in states.OPERATION_TERMINAL:
@@ -163,19 +164,13 @@ class Ledger:
     # ---- worker -------------------------------------------------------------------------------------------------
 
     def claim(self, kinds: Collection[states.OperationKind], owner: str) -> Claimed | None:
-        """Takes the oldest operation of these kinds that waits, or whose lease has run out; None if there is none."""
-        with self._db.write() as connection:
+        """Takes the operation of these kinds that has waited longest, or whose lease has run out; None if there is none."""
+        with self._db.read() as connection:  # looking costs no writer anything; it is done far more often than claiming
+            if connection.execute(_claimable(kinds, database.now_us(connection))).first() is None:
+                return None
+        with self._db.write(exclusive=False) as connection:
             now = database.now_us(connection)
-            claimable = (operations.c.state == State.PENDING) | (
-                (operations.c.state == State.RUNNING) & (operations.c.lease_expires_us < now)
-            )
-            chosen = (
-                sa.select(operations.c.id)
-                .where(operations.c.kind.in_(kinds), claimable)
-                .order_by(operations.c.create_time_us)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
+            chosen = _claimable(kinds, now).with_for_update(skip_locked=True)
             row = connection.execute(
                 operations.update()
                 .where(operations.c.id == chosen.scalar_subquery())
@@ -202,9 +197,21 @@ class Ledger:
             output_directory=row.output_directory,
         )
 
+    def waiting(self, kind: states.OperationKind, since_s: float) -> int:
+        """How many operations of this kind have waited for so long, so that no lane anywhere can be free for them."""
+        with self._db.read() as connection:
+            before_us = database.now_us(connection) - round(since_s * MICROSECONDS)
+            return connection.execute(
+                sa.select(sa.func.count()).where(
+                    operations.c.kind == kind,
+                    operations.c.state == State.PENDING,
+                    operations.c.queued_time_us <= before_us,
+                )
+            ).scalar_one()
+
     def renew(self, lease: Lease) -> bool:
         """Extends the lease; returns whether cancellation was asked for. Raises LeaseLost."""
-        with self._db.write() as connection:
+        with self._db.write(exclusive=False) as connection:
             expires_us = database.now_us(connection) + self._ttl_us
             row = self._fenced(connection, lease, {"lease_expires_us": expires_us})
         return row.cancel_requested_us is not None
@@ -222,7 +229,7 @@ class Ledger:
         Raises:
             LeaseLost: another worker owns the operation now.
         """
-        with self._db.write() as connection:
+        with self._db.write(exclusive=False) as connection:
             values: dict[str, Any] = {"update_time_us": database.now_us(connection)}
             if progress_percent is not None:
                 percent = max(0, min(100, progress_percent))
@@ -259,14 +266,16 @@ class Ledger:
         self._notify(str(name_of(row)), State(row.state))
 
     def release(self, lease: Lease, *, blameless: bool) -> None:
-        """Gives the operation back (drain, or a died child); a blameless release does not count as an attempt."""
-        with self._db.write() as connection:
-            attempts = operations.c.attempts - 1 if blameless else operations.c.attempts
-            self._fenced(
-                connection,
-                lease,
-                {"state": State.PENDING, "lease_owner": None, "lease_expires_us": None, "attempts": attempts},
-            )
+        """Puts the operation back at the end of the queue; a blameless release does not count as an attempt."""
+        with self._db.write(exclusive=False) as connection:
+            values = {
+                "state": State.PENDING,
+                "lease_owner": None,
+                "lease_expires_us": None,
+                "attempts": operations.c.attempts - 1 if blameless else operations.c.attempts,
+                "queued_time_us": database.now_us(connection),
+            }
+            self._fenced(connection, lease, values)
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
@@ -289,6 +298,7 @@ class Ledger:
                 create_time_us=create_us,
                 update_time_us=create_us,
                 done_time_us=done_us,
+                queued_time_us=create_us,
                 **values,
             )
             .returning(*operations.c)
@@ -327,6 +337,18 @@ def to_message(row: sa.Row[Any]) -> operations_pb2.Operation:
     if row.error is not None:
         result.error.ParseFromString(row.error)
     return result
+
+
+def _claimable(kinds: Collection[states.OperationKind], now_us: int) -> sa.Select[tuple[str]]:
+    """The id of what is to be claimed next: by when it was put into the queue, so that everybody gets a turn."""
+    expired = (operations.c.state == State.RUNNING) & (operations.c.lease_expires_us < now_us)
+    return (
+        sa.select(operations.c.id)
+        .where(operations.c.kind.in_(kinds), operations.c.state.in_(_RUNNING_STATES))  # what the index serves
+        .where((operations.c.state == State.PENDING) | expired)
+        .order_by(operations.c.queued_time_us, operations.c.create_time_us)
+        .limit(1)
+    )
 
 
 def _named(query: Any, name: names.OperationName) -> Any:

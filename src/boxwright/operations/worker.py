@@ -6,8 +6,10 @@ work and speaks through its `Context`: it reports progress, asks whether to stop
     returns a Success     SUCCEEDED with its response
     ApiError              FAILED with that status
     Stopped               CANCELLED if cancellation was asked for, else PENDING again (drain)
+    TurnOver              PENDING again, behind all that waits already
     AttemptFailed         PENDING again, until too many attempts got nowhere; then FAILED
     LeaseLost             nothing is written: somebody else owns the operation now
+    database.Transient    nothing is written: the database is away, and the lease will run out
     anything else         FAILED with INTERNAL and an incident id; the traceback goes to the log
 """
 
@@ -27,8 +29,11 @@ from google.protobuf import message
 from google.rpc import status_pb2
 
 from boxwright import errors, names, states
+from boxwright.metadata import database
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, Claimed, Ledger
 
+WAITED_S = 1.0  # two polls: what has waited for so long has no free lane anywhere
+RETRY_INTERVAL_S = 0.5  # between attempts to write down an end while the database is away
 POLL_INTERVAL_S = 0.5  # work started by another process is seen this late at most; our own wakes the lanes at once
 RENEW_FRACTION = 0.25  # renewals per lease: four, so that three may fail
 TRUST_MARGIN_FRACTION = 0.2  # stop trusting a lease this share of its life before it ends
@@ -38,6 +43,10 @@ log = logging.getLogger(__name__)
 
 class Stopped(Exception):
     """The runner saw `should_stop` and left its work in order."""
+
+
+class TurnOver(Exception):
+    """The runner has had its turn while others wait, and left its work in order; it goes on when its next turn comes."""
 
 
 class AttemptFailed(Exception):
@@ -69,8 +78,13 @@ class Runner(abc.ABC):
 class Context:
     """What a runner knows of its operation, and how it speaks to the ledger."""
 
-    def __init__(self, claimed: Claimed, ledger: Ledger) -> None:
+    def __init__(
+        self, claimed: Claimed, ledger: Ledger, is_turn_over: Callable[[float], bool] = lambda worked_s: False
+    ) -> None:
         self.name: names.OperationName = claimed.name
+        self.kind = claimed.kind
+        self.leaves = False
+        self._is_turn_over = is_turn_over
         self.create_time_us = claimed.create_time_us
         self.lease = claimed.lease
         self._ledger = ledger
@@ -90,12 +104,18 @@ class Context:
         output_directory: str | None = None,
     ) -> None:
         """Records progress. Raises LeaseLost."""
-        cancel = self._ledger.report(
-            self.lease,
-            progress_percent=progress_percent,
-            partial_failures=partial_failures,
-            output_directory=output_directory,
-        )
+        try:
+            cancel = self._ledger.report(
+                self.lease,
+                progress_percent=progress_percent,
+                partial_failures=partial_failures,
+                output_directory=output_directory,
+            )
+        except database.Transient as error:
+            if output_directory is not None:
+                raise  # the work depends on it; how far it is will be said again
+            log.warning("event=report_failed operation=%s reason=%s", self.name, error)
+            return
         self.note_renewal(cancel_requested=cancel)
 
     def keep_output_directory(self, proposed: str) -> str:
@@ -108,6 +128,11 @@ class Context:
     def should_stop(self) -> bool:
         """Whether the work should end now: cancelled, draining, or the lease is lost."""
         return self._stop.is_set()
+
+    def should_yield(self, worked_s: float) -> bool:
+        """Whether others of its kind wait and this work, having got on for `worked_s`, should raise TurnOver."""
+        self.leaves = self.leaves or self._is_turn_over(worked_s)
+        return self.leaves
 
     def wait_for_stop(self, timeout_s: float) -> bool:
         """Waits until the work should end, at most `timeout_s`; returns whether it should."""
@@ -145,6 +170,7 @@ class Worker:
         runners: which runner does which kind.
         lanes: one entry per lane: the kinds that it serves.
         owner: this worker's name in the leases.
+        slices_s: for how long work of a kind may go on while others of that kind wait; without limit if not named.
     """
 
     def __init__(
@@ -153,8 +179,11 @@ class Worker:
         runners: Mapping[states.OperationKind, Runner],
         lanes: Sequence[Collection[states.OperationKind]],
         owner: str | None = None,
+        slices_s: Mapping[states.OperationKind, float] | None = None,
     ) -> None:
         self._ledger = ledger
+        self._slices_s = slices_s or {}
+        self._turn_lock = threading.Lock()
         self._runners = runners
         self._owner = owner or f"worker-{uuid.uuid4().hex[:12]}"
         self._draining = threading.Event()
@@ -199,6 +228,9 @@ class Worker:
         while not self._draining.is_set():
             try:
                 claimed = self._ledger.claim(kinds, self._owner)
+            except database.Transient as error:
+                log.warning("event=claim_failed reason=%s", error)
+                claimed = None
             except Exception:
                 log.exception("event=claim_failed")  # the database may be away for a while; the lane must not die of it
                 claimed = None
@@ -210,7 +242,7 @@ class Worker:
             self._run(claimed)
 
     def _run(self, claimed: Claimed) -> None:
-        context = Context(claimed, self._ledger)
+        context = Context(claimed, self._ledger, lambda worked_s: self._is_turn_over(claimed.kind, worked_s))
         with self._active_lock:
             self._active[claimed.lease.operation_id] = context
             if self._draining.is_set():
@@ -223,6 +255,8 @@ class Worker:
             self._finish(claimed, context)
         except errors.LeaseLost:
             log.warning("event=lease_lost operation=%s epoch=%d", claimed.name, claimed.lease.epoch)
+        except database.Transient as error:
+            log.warning("event=database_lost operation=%s reason=%s", claimed.name, error)
         except Exception:
             log.exception(
                 "event=finish_failed operation=%s", claimed.name
@@ -245,17 +279,22 @@ class Worker:
                 )
             context.raise_if_stopped()
             success = self._runners[claimed.kind].run(claimed.request, context)
-            self._ledger.finish(lease, success.respond)
-        except errors.LeaseLost:
+            self._end(context, success.respond)
+        except (errors.LeaseLost, database.Transient):
             raise
         except errors.ApiError as error:
             log.warning(
                 "event=operation_failed operation=%s status=%s message=%s", claimed.name, error.code_name, error
             )
-            self._ledger.finish(lease, error.status)
+            self._end(context, error.status)
+        except TurnOver:
+            self._ledger.release(lease, blameless=True)
+            with self._wake:
+                self._wake.notify_all()
+            return
         except Stopped:
             if context.cancel_requested:
-                self._ledger.finish(lease, errors.cancelled().status)
+                self._end(context, errors.cancelled().status)
             else:
                 self._ledger.release(lease, blameless=True)
                 return
@@ -266,8 +305,30 @@ class Worker:
         except Exception:
             incident_id = uuid.uuid4().hex[:12]
             log.exception("event=incident incident=%s operation=%s", incident_id, claimed.name)
-            self._ledger.finish(lease, errors.internal(incident_id).status)
+            self._end(context, errors.internal(incident_id).status)
         self._runners[claimed.kind].tidy(claimed.name)
+
+    def _end(self, context: Context, outcome: status_pb2.Status | Callable[[sa.Connection], message.Message]) -> None:
+        """Writes the end down, again and again while the database is away and the lease can be trusted."""
+        while True:
+            try:
+                return self._ledger.finish(context.lease, outcome)
+            except database.Transient:
+                if time.monotonic() > context.trusted_until_s:
+                    raise
+                time.sleep(RETRY_INTERVAL_S)
+
+    def _is_turn_over(self, kind: states.OperationKind, worked_s: float) -> bool:
+        """Whether somebody waits for the lane of one that has worked for so long; one lane is freed for each who waits."""
+        if worked_s < self._slices_s.get(kind, float("inf")):
+            return False
+        with self._turn_lock:
+            with self._active_lock:
+                leaving = sum(context.kind == kind and context.leaves for context in self._active.values())
+            try:
+                return self._ledger.waiting(kind, WAITED_S) > leaving
+            except database.Transient:
+                return False
 
     def _renew_leases(self) -> None:
         """Renews every active lease until the worker has drained; a lease that cannot be renewed is not trusted."""
@@ -291,8 +352,8 @@ class Worker:
                 if self._active[context.lease.operation_id] is context:
                     context.stop(lost=True)
             return
-        except sa.exc.SQLAlchemyError:
-            log.exception("event=renewal_failed operation=%s", context.name)
+        except (sa.exc.SQLAlchemyError, errors.ApiError) as error:
+            log.warning("event=renewal_failed operation=%s reason=%s", context.name, error)
             if time.monotonic() > context.trusted_until_s:
                 context.stop(lost=True)
             return

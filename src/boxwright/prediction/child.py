@@ -3,7 +3,7 @@
 Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for the job under way. Events on standard output:
 
     {"event": "progress", "done", "failed", "estimated_images", "percent"}
-    {"event": "shard", …ShardReport}
+    {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
     {"event": "done", "shards", "images", "failed", "rows_read", "duplicates", "elapsed_s"}
     {"event": "alive"}                                          nothing to report for a second
     {"event": "probed"}                                         the one image of a probe did no harm
@@ -123,7 +123,7 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
             images += report.predicted + report.failed
             failed += report.failed
             progress.read_bytes = max(progress.read_bytes, report.read_bytes)
-            events.say("shard", **dataclasses.asdict(report))
+            events.say("shard", committed=engine.shards_committed, **dataclasses.asdict(report))
     except errors.ApiError as error:
         failures = [[status.code, status.message] for status in plan.row_failures]
         events.say("error", code=error.code, message=error.message, row_failures=failures)

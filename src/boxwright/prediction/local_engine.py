@@ -96,6 +96,7 @@ class LocalEngine:
         self._count_lock = threading.Lock()
         self.images_done = 0
         self.images_failed = 0
+        self.shards_committed = 0  # by this run; those that were found do not count
 
     def run(self, plan: Plan, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
         """Yields shard reports; see `Engine`. Raises what the plan or the sink raised."""
@@ -174,7 +175,10 @@ class LocalEngine:
             self._count(1, status is not None)
             if shard.put(index, line, status):
                 try:
-                    self._results.put(shard.commit_to(self._sink))
+                    report = shard.commit_to(self._sink)
+                    with self._count_lock:
+                        self.shards_committed += 1
+                    self._results.put(report)
                 except (errors.ApiError, OSError) as error:
                     self._results.put(error)
                     self._halt.set()

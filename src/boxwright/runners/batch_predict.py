@@ -15,7 +15,7 @@ from google.rpc import status_pb2
 
 from boxwright import errors, names, objects
 from boxwright.metadata import database, models
-from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped, Success
+from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped, Success, TurnOver
 from boxwright.prediction.children import Children
 from boxwright.prediction.job import BatchJob, stamp
 from boxwright.prediction.predictor import ModelInfo
@@ -141,7 +141,11 @@ class BatchPredict(Runner):
             try:
                 with self._children.borrow(job.model_folder) as child:
                     child.send_line(job.to_json())
-                    self._follow(child, context)
+                    try:
+                        self._follow(child, context)
+                    except TurnOver:
+                        self._stop(child)  # in good order, so that the next job finds the model loaded
+                        raise
                 return
             except ChildDied as death:
                 log.warning("event=inference_child_died operation=%s reason=%s", context.name, death)
@@ -154,6 +158,7 @@ class BatchPredict(Runner):
         failures = _Failures()
         reported_s = 0.0
         heard_s = time.monotonic()
+        first_shard_s: float | None = None  # of this attempt: finding what is there already is no turn
         while True:
             if context.should_stop():
                 self._stop(child)
@@ -170,10 +175,14 @@ class BatchPredict(Runner):
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()
                         context.report(progress_percent=percent)
-                case {"event": "shard", "shard": shard, "failures": listed}:
+                case {"event": "shard", "shard": shard, "failures": listed, "committed": committed}:
                     if listed:
                         failures.add(shard, listed)
                         context.report(partial_failures=failures.statuses())
+                    if committed and first_shard_s is None:
+                        first_shard_s = time.monotonic()
+                    if first_shard_s is not None and context.should_yield(time.monotonic() - first_shard_s):
+                        raise TurnOver(str(context.name))
                 case {"event": "error", "code": code, "message": message, "row_failures": rows}:
                     if rows:
                         context.report(partial_failures=[status_pb2.Status(code=c, message=text) for c, text in rows])

@@ -15,7 +15,13 @@ from boxwright.metadata.schema import models, operations
 def sweep(
     db: database.Database, work_dir: pathlib.Path, models_dir: pathlib.Path, scratch_dir: pathlib.Path | None = None
 ) -> None:
-    """Removes folders that nothing will read again; run before the worker starts."""
+    """Removes folders that nothing will read again; run before the worker starts.
+
+    Other processes may be at work in the same folders: what is looked at was there before the database is asked.
+    """
+    roots = [root for root in (work_dir, scratch_dir) if root is not None and root.is_dir()]
+    kept_for_operations = [folder for root in roots for folder in root.iterdir()]
+    kept_for_models = list(models_dir.iterdir())
     with db.read() as connection:
         unfinished = {
             row.id
@@ -30,11 +36,10 @@ def sweep(
             )
         ).scalar_one()
         known = {row.folder for row in connection.execute(sa.select(models.c.folder))}
-    for root in (work_dir, scratch_dir):
-        for folder in root.iterdir() if root is not None and root.is_dir() else ():
-            if folder.name not in unfinished:
-                shutil.rmtree(folder, ignore_errors=True)
+    for folder in kept_for_operations:
+        if folder.name not in unfinished:
+            shutil.rmtree(folder, ignore_errors=True)
     if not training:  # a training that is about to finish has a folder before it has a row
-        for folder in models_dir.iterdir():
+        for folder in kept_for_models:
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)

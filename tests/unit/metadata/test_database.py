@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 import threading
 import time
 
@@ -10,13 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from boxwright import errors
-from boxwright.metadata import database
+from boxwright.metadata import database, migrations
 from boxwright.metadata.schema import datasets
 
 
 @pytest.fixture
-def db(tmp_path: pathlib.Path):
-    opened = database.Database(tmp_path / "metadata.sqlite")
+def db(database_place):
+    opened = database.Database(database_place)
     yield opened
     opened.close()
 
@@ -28,11 +27,13 @@ def _insert(db, dataset_id: str, create_time_us: int) -> None:
         connection.execute(datasets.insert().values(**values, **times, labels={}, etag="e"))
 
 
-def test_a_database_of_another_version_is_refused(db, tmp_path):
+def test_a_database_of_a_newer_version_is_refused(db, database_place):
     with db.write() as connection:
-        connection.execute(sa.text("UPDATE schema_version SET version = 999"))
-    with pytest.raises(errors.ApiError, match="schema version 999"):
-        database.Database(tmp_path / "metadata.sqlite")
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(errors.ApiError, match=r"schema 9999.*newer version"):
+        database.Database(database_place)
+    with pytest.raises(errors.ApiError, match=r"schema 9999.*newer version"):
+        db.migrate()
 
 
 def test_a_reader_sees_one_moment_while_a_writer_commits(db):
@@ -51,13 +52,13 @@ def test_the_databases_clock_is_the_time_of_day(db):
         assert abs(database.now_us(connection) / 1e6 - time.time()) < 5
 
 
-def test_what_a_writer_read_is_still_true_when_it_writes(db, tmp_path):
+def test_what_a_writer_read_is_still_true_when_it_writes(db, database_place):
     _insert(db, "a", 0)
     failures: list[BaseException] = []
     together = threading.Barrier(4)
 
     def count_up() -> None:
-        own = database.Database(tmp_path / "metadata.sqlite")
+        own = database.Database(database_place)
         together.wait()
         try:
             for _ in range(25):
@@ -81,7 +82,9 @@ def test_what_a_writer_read_is_still_true_when_it_writes(db, tmp_path):
 
 def test_a_write_that_fails_leaves_nothing(db):
     with pytest.raises(RuntimeError), db.write() as connection:
-        connection.execute(sa.text("INSERT INTO schema_version VALUES (77)"))
+        connection.execute(sa.text("INSERT INTO alembic_version VALUES ('77')"))
         raise RuntimeError
     with db.read() as connection:
-        assert connection.execute(sa.text("SELECT count(*) FROM schema_version WHERE version = 77")).scalar() == 0
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [
+            migrations.HEAD
+        ]

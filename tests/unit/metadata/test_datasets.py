@@ -12,8 +12,8 @@ from boxwright.metadata import database, datasets
 
 
 @pytest.fixture
-def db(tmp_path: pathlib.Path):
-    opened = database.Database(tmp_path / "metadata.sqlite")
+def db(database_place):
+    opened = database.Database(database_place)
     with opened.write() as connection:
         for dataset_id in ("IOD1", "IOD2"):
             values = {"id": dataset_id, "project": "p", "location": "l", "display_name": "d", "metadata_member": "m"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import pathlib
 
 import pytest
 import sqlalchemy as sa
@@ -18,8 +17,8 @@ from boxwright.metadata.schema import datasets
 
 
 @pytest.fixture
-def db(tmp_path: pathlib.Path):
-    opened = database.Database(tmp_path / "metadata.sqlite")
+def db(database_place):
+    opened = database.Database(database_place)
     yield opened
     opened.close()
 

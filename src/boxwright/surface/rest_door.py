@@ -17,7 +17,7 @@ from google.protobuf import message
 from starlette import applications, exceptions, requests, responses, routing, types
 
 from boxwright import errors
-from boxwright.surface import dispatch, routes, transcode, waiting
+from boxwright.surface import dispatch, openapi, routes, transcode, waiting
 
 MAX_BODY_BYTES = 48 * 1024 * 1024  # a 30 MB image as base64, with room for the rest
 MAX_DRAINED_BYTES = 8 * MAX_BODY_BYTES  # read and dropped, so that a client still sending sees why it was refused
@@ -36,7 +36,7 @@ def build_rest_app(
     """Builds the ASGI application; `extra_routes` come first."""
     door = RestDoor(waiting.Reception(dispatcher, watcher, executor), max_body_bytes)
     app = applications.Starlette(
-        routes=[*extra_routes, routing.Route("/v1/{path:path}", door)],
+        routes=[*extra_routes, routing.Route("/v1/openapi.json", _describe), routing.Route("/v1/{path:path}", door)],
         exception_handlers={exceptions.HTTPException: _show_http_exception},
     )
     app.router.redirect_slashes = False
@@ -130,6 +130,10 @@ async def _unless_disconnected(request: requests.Request, work: Coroutine[Any, A
     finally:
         answering.cancel()
         hanging_up.cancel()
+
+
+async def _describe(request: requests.Request) -> responses.Response:
+    return _json_response(200, openapi.document())
 
 
 def show_error(error: errors.ApiError) -> responses.Response:

@@ -10,7 +10,9 @@ import threading
 import pytest
 import sqlalchemy as sa
 from google.rpc import code_pb2
+from tests.support import drawn_images
 from tests.support import postgres as servers
+from tests.support.api import open_api
 from tests.support.ledgers import Kind, open_ledger, row_of, start
 
 from boxwright import errors, settings
@@ -129,6 +131,29 @@ def test_labels_have_the_same_order_as_in_sqlite(db, tmp_path: pathlib.Path):
             orders.append([name for _, name in datasets.specs(connection, "d")])
     file.close()
     assert orders[0] == orders[1]
+
+
+def test_a_client_notices_no_difference(service_factory, postgres):
+    service = service_factory(environment={"BOXWRIGHT_DATABASE_URL": postgres.new_database()})
+    bucket = service.bucket("b")
+    names = drawn_images.write_images(bucket / "images", 12)
+    rows = [f"TRAIN,gs://b/images/{name},label{n % 2},0.1,0.1,,,0.9,0.9,," for n, name in enumerate(names)]
+    uri = drawn_images.write_csv(bucket, "import.csv", rows)
+    with open_api(service) as api:
+        name = api.create_dataset("first")
+        others = [api.create_dataset(f"d{number}") for number in range(3)]
+        assert not api.finished(api.start_import(name, uri)).HasField("error")
+        found = api.automl.get_dataset(name=name)
+        assert (found.display_name, found.example_count) == ("first", 12)
+        pages = api.automl.list_datasets(request={"parent": name.partition("/datasets/")[0], "page_size": 2})
+        assert [dataset.name for dataset in pages] == [*reversed(others), name]
+        found.description = "changed"
+        changed = api.automl.update_dataset(dataset=found, update_mask={"paths": ["description"]})
+        assert changed.description == "changed"
+        api.automl.delete_dataset(name=name).result(timeout=30)
+        assert len(list(api.automl.list_datasets(parent=name.partition("/datasets/")[0]))) == 3
+    assert not (service.data_dir / "metadata.sqlite").exists()
+    assert "Traceback" not in service.tail()
 
 
 def test_a_pool_without_a_free_connection_says_so(postgres, monkeypatch):

@@ -33,6 +33,8 @@ PARSED = [
     ("BOXWRIGHT_LEASE_TTL_S", "2", "lease_ttl_s", 2.0),
     ("BOXWRIGHT_SHARD_IMAGES", "50", "shard_images", 50),
     ("BOXWRIGHT_HOLD_S", "0", "hold_s", 0.0),
+    ("BOXWRIGHT_WORKER", "no", "worker", False),
+    ("BOXWRIGHT_DATABASE_URL", "none", "database_url", None),
 ]
 
 

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 from boxwright import errors, names, states
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, Ledger
-from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped, Success, Worker
+from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped, Success, TurnOver, Worker
 
 State = states.OperationState
 
@@ -112,6 +112,39 @@ def test_what_the_attempts_kept_is_freed_when_a_cancel_is_found_before_the_next_
     assert _until(ledger, *states.OPERATION_TERMINAL).state == State.CANCELLED
     wait_until(lambda: runner.tidied, "the tidying")
     assert runner.runs == 0
+
+
+def test_who_has_had_a_turn_while_others_wait_goes_to_the_end_of_the_queue_without_blame(ledger):
+    order: list[str] = []
+    start(ledger, "IOD1", "IOD2")
+
+    def act(context: Context) -> None:
+        order.append(context.name.operation)
+        if context.name.operation == "IOD1" and len(order) == 1:
+            wait_until(lambda: context.should_yield(worked_s=1.0), "the end of the turn", timeout_s=10)
+            raise TurnOver
+
+    worker = Worker(ledger, {Kind.IMPORT_DATA: Scripted(act)}, [[Kind.IMPORT_DATA]], slices_s={Kind.IMPORT_DATA: 0.5})
+    worker.start()
+    wait_until(lambda: row_of(ledger, "IOD1").state in states.OPERATION_TERMINAL, "the end")
+    worker.drain()
+    assert order == ["IOD1", "IOD2", "IOD1"]
+    assert row_of(ledger, "IOD1").attempts == 1
+
+
+def test_who_is_alone_or_has_worked_for_less_than_a_turn_goes_on(ledger, work):
+    start(ledger, "IOD1")
+    asked: list[bool] = []
+    worker = Worker(
+        ledger,
+        {Kind.IMPORT_DATA: Scripted(lambda context: asked.extend(context.should_yield(s) for s in (0.1, 9.0)))},
+        [[Kind.IMPORT_DATA]],
+        slices_s={Kind.IMPORT_DATA: 0.5},
+    )
+    worker.start()
+    _until(ledger, State.SUCCEEDED)
+    worker.drain()
+    assert asked == [False, False]
 
 
 def test_an_api_error_is_the_operations_error(ledger, work):

@@ -18,7 +18,7 @@ demo: $(VENV)/.demo-installed ## from nothing to boxes; KEEP=1, DATA=folder, MIN
 	@$(bin)/python -m boxwright.demo --out "$(OUT)" \
 	    $(if $(DATA),--data "$(DATA)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(filter 1,$(KEEP)),--keep)
 
-test: $(VENV)/.dev-installed ## the whole suite; FAST=1 leaves slow tests out, STRICT=1 fails on a skip, ARGS=... for pytest
+test: $(VENV)/.dev-installed $(VENV)/.azurite-installed ## the whole suite; FAST=1 leaves slow tests out, STRICT=1 fails on a skip, ARGS=... for pytest
 	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest -rsfE $(if $(filter 1,$(FAST)),-m "not slow") $(ARGS)
 
 check: $(VENV)/.dev-installed ## format, lint, types, floors
@@ -50,6 +50,17 @@ $(VENV)/.created:
 $(VENV)/.demo-installed: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing Boxwright (a few minutes the first time: PyTorch and OpenVINO are large) ..."
 	@$(pip_install) --editable '.[train,demo]'
+	@touch $@
+
+# The emulator of Azure, for tests; without npm those tests are skipped.
+azurite_version := 3.35.0
+azurite := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/boxwright/azurite-$(azurite_version)
+
+$(VENV)/.azurite-installed: $(VENV)/.created
+	@if command -v npm >/dev/null && [ ! -e "$(azurite)/node_modules/.bin/azurite-blob" ]; then \
+	    echo "Installing azurite $(azurite_version) for the tests (a minute) ..."; mkdir -p "$(azurite)"; \
+	    npm install --silent --no-audit --no-fund --prefix "$(azurite)" "azurite@$(azurite_version)" \
+	    || { rm -rf "$(azurite)"; echo "azurite could not be installed; its tests are skipped." >&2; exit 0; }; fi
 	@touch $@
 
 $(VENV)/.dev-installed: $(VENV)/.created pyproject.toml constraints.txt

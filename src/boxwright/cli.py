@@ -108,8 +108,9 @@ def _verify(options: argparse.Namespace) -> int:
     from boxwright.prediction import manifest
 
     chosen = settings.Settings.from_environment(os.environ, buckets_dir=options.buckets_dir)
-    stores = objects.Stores(chosen.buckets_dir, chosen.data_dir / "state")
-    problems = list(manifest.verify(stores, objects.ObjectUri.parse(options.folder.rstrip("/"))))
+    stores = objects.Stores(chosen.buckets_dir, chosen.data_dir / "state", chosen.store_choices)
+    folder = objects.caller_uri(options.folder.rstrip("/"), stores.schemes, directory=True)
+    problems = list(manifest.verify(stores, folder))
     for problem in problems:
         print(problem)
     print(

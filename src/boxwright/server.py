@@ -81,7 +81,7 @@ def build_workshop(settings: Settings) -> Workshop:
             needed.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise errors.failed_precondition(f"The folder {needed} cannot be made: {error.strerror}.") from error
-    stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state")
+    stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state", settings.store_choices)
     db = open_database(settings)
     sweep.sweep(db, work_dir, models_dir, settings.data_dir / "state" / "boxwright" / "operations")
     book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
@@ -101,7 +101,9 @@ def build(settings: Settings) -> Rooms:
     with db.read() as connection:
         for folder, node_count in models.deployed(connection):
             online.deploy(folder, node_count)
-    policy = resources.Policy(settings.locations, settings.min_images_per_label, settings.model_life_days)
+    policy = resources.Policy(
+        settings.locations, settings.min_images_per_label, settings.model_life_days, settings.store_choices.served
+    )
     operations_service = operations.Operations(db, book, settings.locations)
     dispatcher = dispatch.Dispatcher(
         {
@@ -311,6 +313,19 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _stores_line(settings: Settings) -> str:
+    """Says what the object addresses mean here."""
+    lines = []
+    if "gs" in settings.schemes and settings.gs_emulator:
+        lines.append(f"gs://NAME/… is the emulator at {settings.gs_emulator}")
+    elif "gs" in settings.schemes:
+        where = f"the folder {settings.buckets_dir}/NAME" if settings.gs == "folder" else "Google Cloud Storage"
+        lines.append(f"gs://NAME/… is {where}")
+    lines += [f"{scheme}://NAME/… is served" for scheme in settings.schemes if scheme != "gs"]
+    lines += [f"file://{root}/… is served" for root in settings.file_roots]
+    return "".join(f"  {line}\n" for line in lines)
+
+
 def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO) -> None:
     """Says where the doors are and how to point a client at them."""
     scheme = "https" if settings.tls_cert else "http"
@@ -320,7 +335,7 @@ def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO) -> None
         f"Boxwright is ready.\n"
         f"  REST   {scheme}://{host}:{port}/v1/projects/PROJECT/locations/{location}/…\n"
         f"  gRPC   {host}:{grpc_port}{'' if settings.tls_cert else ' (plaintext)'}\n"
-        f"  gs://NAME/… is the folder {settings.buckets_dir}/NAME\n"
+        f"{_stores_line(settings)}"
         f"  curl   curl {scheme}://{host}:{port}/v1/projects/demo/locations/{location}/datasets\n"
         f"  Python automl.AutoMlClient(transport='rest', credentials=AnonymousCredentials(),\n"
         f"                             client_options={{'api_endpoint': '{scheme}://{host}:{port}'}})",

@@ -16,9 +16,10 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
-from boxwright import errors
+from boxwright import errors, objects
 
 PREFIX = "BOXWRIGHT_"
+EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"  # as in Google's own clients
 KINDS = {int: "a whole number", float: "a number"}
 TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -50,6 +51,19 @@ class Settings:
     )
     buckets_dir: pathlib.Path = _documented(
         pathlib.Path("buckets"), "Folder whose sub-folders are the buckets: `NAME/` is reachable as `gs://NAME/`."
+    )
+    gs: str = _documented("folder", "What `gs://` is: `folder` (the buckets folder) or `cloud` (Google Cloud Storage).")
+    gs_emulator: str | None = _documented(
+        None, "Address of an emulator that `gs://` is instead; `STORAGE_EMULATOR_HOST` sets it too."
+    )
+    schemes: tuple[str, ...] = _documented(
+        ("gs",), "Object stores that callers may name, separated by commas: `gs`, `s3`, `az`."
+    )
+    file_roots: tuple[str, ...] = _documented(
+        (), "Folders below which `file:///` paths may be read and written, separated by commas; none: no `file:///`."
+    )
+    storage_retry_s: float = _documented(
+        20.0, "Seconds for which one call to a store waits for trouble to pass, with growing pauses between attempts."
     )
     host: str = _documented("127.0.0.1", "Address that both doors listen on; other than loopback needs authentication.")
     port: int = _documented(8470, "Port of REST, health and readiness. 0 picks a free one.")
@@ -113,6 +127,7 @@ class Settings:
             ("lease_ttl_s", 1, 3600),
             ("hold_s", 0, 60),
             ("image_timeout_s", 1, 86400),
+            ("storage_retry_s", 0.1, 3600),
         ):
             if not least <= getattr(self, name) <= most:
                 raise errors.invalid_argument(name, f"{getattr(self, name)} is not from {least} to {most}.")
@@ -125,8 +140,20 @@ class Settings:
         if self.log_level.upper() not in logging.getLevelNamesMapping():
             known = ", ".join(logging.getLevelNamesMapping())
             raise errors.invalid_argument("log_level", f"'{self.log_level}' is none of {known}.")
+        if self.gs not in ("folder", "cloud"):
+            raise errors.invalid_argument("gs", f"'{self.gs}' is neither folder nor cloud.")
+        unknown = sorted(set(self.schemes) - {"gs", "s3", "az"})
+        if unknown or not self.schemes:
+            raise errors.invalid_argument("schemes", f"'{','.join(self.schemes)}' is no list of gs, s3 and az.")
+        if not all(root.startswith("/") for root in self.file_roots):
+            raise errors.invalid_argument("file_roots", "Every folder must be an absolute path.")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise errors.invalid_argument("tls_cert", "TLS needs both the certificate and its key.")
+
+    @property
+    def store_choices(self) -> objects.StoreChoices:
+        """What of these settings concerns object stores."""
+        return objects.StoreChoices(self.gs, self.schemes, self.file_roots, self.gs_emulator, self.storage_retry_s)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **overrides: Any) -> Self:
@@ -141,6 +168,8 @@ class Settings:
             name = variable.removeprefix(PREFIX).lower()
             if variable.startswith(PREFIX) and name in hints:
                 values[name] = _parsed(name, text, hints[name])
+        if environment.get(EMULATOR_VARIABLE):
+            values.setdefault("gs_emulator", environment[EMULATOR_VARIABLE])
         values |= {name: value for name, value in overrides.items() if value is not None}
         return cls(**values)
 

@@ -63,7 +63,7 @@ def _setting_lines() -> list[str]:
     for field in dataclasses.fields(settings.Settings):
         if field.default_factory is not dataclasses.MISSING:
             default = "as many as usable"
-        elif field.default is None:
+        elif field.default is None or field.default == ():
             default = "unset"
         elif isinstance(field.default, tuple):
             default = f"`{','.join(field.default)}`"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boxwright import errors, objects
+from boxwright.objects import folders
 
 parse = objects.ObjectUri.parse
 
@@ -32,8 +33,11 @@ REFUSED_URIS = [
     "",
     "b/key",
     "/etc/passwd",
-    "file:///etc/passwd",
     "http://b/key",
+    "file://host/key",
+    "file:///a/../key",
+    "s3://b/../key",
+    "az:///key",
     "GS://b/key",
     "gs:/b/key",
     "gs://",
@@ -60,7 +64,7 @@ REFUSED_URIS = [
 
 @pytest.mark.parametrize("text", REFUSED_URIS)
 def test_a_text_that_is_no_usable_uri_is_refused_by_name(text):
-    with pytest.raises(objects.BadUri, match="is not a usable gs:// path") as raised:
+    with pytest.raises(objects.BadUri, match=r"is not a usable (gs|s3|az|file):// path") as raised:
         parse(text)
     assert raised.value.code == code_pb2.INVALID_ARGUMENT
     assert len(raised.value.message) < 400
@@ -312,7 +316,7 @@ def test_the_name_of_a_file_that_is_being_written_is_one_that_is_swept(bucket, s
     watcher.join()
     staged = names - {"image_object_detection_1.jsonl"}
     assert staged, "no write was seen under way"
-    assert all(objects._STAGING.search(name) for name in staged)
+    assert all(folders.STAGING.search(name) for name in staged)
 
 
 def test_only_the_services_own_state_is_ever_deleted(bucket, stores):

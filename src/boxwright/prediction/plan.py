@@ -140,9 +140,7 @@ class Plan:
         self.rows_read += 1
         text = row.cells[0]
         try:
-            uri = objects.ObjectUri.parse(text)
-            if uri.scheme != "gs" or not uri.key or uri.key.endswith("/"):
-                raise objects.bad_uri(text, "it is not the full path of an object")
+            objects.caller_uri(text, self._stores.schemes)
         except objects.BadUri as error:
             self.rows_failed += 1
             reason = f"{row.uri}, line {row.line}: {error.message}"
@@ -155,7 +153,7 @@ class Plan:
         share = self.rows_failed / max(1, self.rows_read)
         if share > self._job.row_failure_limit:
             raise errors.bad_request(
-                f"{self.rows_failed} of {self.rows_read} rows are not usable gs:// paths, more than the limit of "
+                f"{self.rows_failed} of {self.rows_read} rows are not usable paths of images, more than the limit of "
                 f"{self._job.row_failure_limit:.0%}; the first: {self.row_failures[0].message}"
             )
 

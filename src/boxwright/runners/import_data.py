@@ -125,7 +125,7 @@ class ImportData(Runner):
                 tally.rows += 1
                 place = f"{row.uri}, line {row.line}"
                 try:
-                    self._stage(staging, import_rows.parse(row.cells), place)
+                    self._stage(staging, import_rows.parse(row.cells, self._stores.schemes), place)
                 except import_rows.BadRow as error:
                     tally.fail(place, str(error))
                 if time.monotonic() - reported_s > REPORT_INTERVAL_S:

@@ -45,13 +45,13 @@ class ImportRow:
     box: tuple[float, float, float, float] | None
 
 
-def parse(cells: Sequence[str]) -> ImportRow:
-    """Parses the cells of one row.
+def parse(cells: Sequence[str], schemes: Sequence[str] = objects.DEFAULT_SCHEMES) -> ImportRow:
+    """Parses the cells of one row, whose image must have one of these URI schemes.
 
     Raises:
         BadRow: with the column and the reason.
     """
-    if cells[0].startswith("gs://"):
+    if cells[0].startswith(tuple(f"{scheme}://" for scheme in schemes)):
         cells = ["", *cells]  # the set may be left out altogether
     if any(cells[COLUMNS:]):
         raise BadRow(f"it has {len(cells)} columns; at most {COLUMNS} are expected")
@@ -60,7 +60,7 @@ def parse(cells: Sequence[str]) -> ImportRow:
     ml_use = ML_USES.get(ml_use_text.upper())
     if ml_use is None:
         raise BadRow(f"column 1: '{ml_use_text[:40]}' is none of TRAIN, VALIDATION, TEST, UNASSIGNED")
-    _check_uri(uri)
+    _check_uri(uri, schemes)
     if len(label) > MAX_LABEL_CHARS or not label.isprintable():
         raise BadRow(f"column 3: a label is printable text of at most {MAX_LABEL_CHARS} characters")
     if not any(coordinates):
@@ -72,15 +72,13 @@ def parse(cells: Sequence[str]) -> ImportRow:
     return ImportRow(ml_use, uri, label, _box(coordinates))
 
 
-def _check_uri(uri: str) -> None:
+def _check_uri(uri: str, schemes: Sequence[str]) -> None:
     if not uri:
         raise BadRow("column 2: the image's gs:// path is missing")
     try:
-        parsed = objects.ObjectUri.parse(uri)
+        objects.caller_uri(uri, schemes)
     except errors.ApiError as error:
         raise BadRow(f"column 2: {error.message.removesuffix('.')}") from error
-    if parsed.scheme != "gs" or not parsed.key or parsed.key.endswith("/"):
-        raise BadRow(f"column 2: '{uri[:200]}' is not the full gs:// path of an image")
 
 
 def _box(cells: Sequence[str]) -> tuple[float, float, float, float]:

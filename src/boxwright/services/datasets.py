@@ -106,7 +106,9 @@ class DatasetMethods(Resources):
         name = self._named(names.DatasetName, request.name, "name")
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
-            validation.input_uris(request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris")
+            validation.input_uris(
+                request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
+            )
             messages.check_object_detection(row, "Images with boxes can be imported only into")
             exclusivity.check(self._ledger, connection, name, Kind.IMPORT_DATA)
             draft = self._draft(name.parent, Kind.IMPORT_DATA, request, works_on=str(name))
@@ -119,7 +121,9 @@ class DatasetMethods(Resources):
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
             prefix = request.output_config.gcs_destination.output_uri_prefix
-            validation.output_uri_prefix(prefix, "output_config.gcs_destination.output_uri_prefix")
+            validation.output_uri_prefix(
+                prefix, "output_config.gcs_destination.output_uri_prefix", self._policy.schemes
+            )
             messages.check_object_detection(row, "Images with boxes can be exported only from")
             exclusivity.check(self._ledger, connection, name, Kind.EXPORT_DATA)
             draft = self._draft(name.parent, Kind.EXPORT_DATA, request, works_on=str(name))

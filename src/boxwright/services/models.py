@@ -129,7 +129,9 @@ class ModelMethods(Resources):
         with self._db.write() as connection:
             row = self._model(connection, name)
             prefix = request.output_config.gcs_destination.output_uri_prefix
-            validation.output_uri_prefix(prefix, "output_config.gcs_destination.output_uri_prefix")
+            validation.output_uri_prefix(
+                prefix, "output_config.gcs_destination.output_uri_prefix", self._policy.schemes
+            )
             resolved = types.ExportModelRequest(request)
             resolved.output_config.model_format = validation.model_format(
                 request.output_config.model_format, "output_config.model_format"

@@ -51,9 +51,13 @@ class PredictionService(Resources):
         name = self._named(names.ModelName, request.name, "name")
         with self._db.write() as connection:
             self._usable_model(connection, name)
-            validation.input_uris(request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris")
+            validation.input_uris(
+                request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
+            )
             prefix = request.output_config.gcs_destination.output_uri_prefix
-            validation.output_uri_prefix(prefix, "output_config.gcs_destination.output_uri_prefix")
+            validation.output_uri_prefix(
+                prefix, "output_config.gcs_destination.output_uri_prefix", self._policy.schemes
+            )
             validation.prediction_params(request.params)
             draft = Draft(
                 location=name.parent,

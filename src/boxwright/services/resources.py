@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from google.longrunning import operations_pb2
 
-from boxwright import boxes, errors, names, states
+from boxwright import boxes, errors, names, objects, states
 from boxwright.metadata import database, datasets, models
 from boxwright.operations.ledger import Draft, Ledger
 from boxwright.services import messages, validation
@@ -30,11 +30,13 @@ class Policy:
         locations: location ids served here.
         min_images_per_label: how many images each label needs before training starts.
         model_life_days: age at which a model stops predicting; None for never.
+        schemes: URI schemes that callers may name.
     """
 
     locations: Sequence[str] = ("us-central1",)
     min_images_per_label: int = MIN_IMAGES_PER_LABEL
     model_life_days: float | None = None
+    schemes: Sequence[str] = objects.DEFAULT_SCHEMES
 
 
 def random_digits() -> str:

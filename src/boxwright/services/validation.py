@@ -83,18 +83,20 @@ def page_size(requested: int, *, default: int = 100) -> int:
     return min(requested or default, MAX_PAGE_SIZE)
 
 
-def input_uris(uris: Sequence[str], field: str) -> list[objects.ObjectUri]:
-    """One or more full object paths."""
+def input_uris(
+    uris: Sequence[str], field: str, schemes: Sequence[str] = objects.DEFAULT_SCHEMES
+) -> list[objects.ObjectUri]:
+    """One or more full object paths of the schemes served."""
     if not uris:
         raise errors.invalid_argument(field, "Required field not set.")
-    return [_uri(uri, field) for uri in uris]
+    return [_uri(uri, field, schemes) for uri in uris]
 
 
-def output_uri_prefix(prefix: str, field: str) -> objects.ObjectUri:
+def output_uri_prefix(prefix: str, field: str, schemes: Sequence[str] = objects.DEFAULT_SCHEMES) -> objects.ObjectUri:
     """A ``gs://bucket/directory`` prefix, with or without a slash at its end."""
     if not prefix:
         raise errors.invalid_argument(field, "Required field not set.")
-    return _uri(prefix, field, directory=True)
+    return _uri(prefix, field, schemes, directory=True)
 
 
 def model_type(text: str, field: str) -> str:
@@ -152,11 +154,8 @@ def _number(text: str, field: str, kind: type[_N], least: _N, most: _N) -> _N:
     return value
 
 
-def _uri(text: str, field: str, *, directory: bool = False) -> objects.ObjectUri:
+def _uri(text: str, field: str, schemes: Sequence[str], *, directory: bool = False) -> objects.ObjectUri:
     try:
-        uri = objects.ObjectUri.parse(text)
+        return objects.caller_uri(text, schemes, directory=directory)
     except objects.BadUri as error:
         raise errors.invalid_argument(field, error.message) from error
-    if uri.scheme != "gs" or (not directory and (not uri.key or uri.key.endswith("/"))):
-        raise errors.invalid_argument(field, f"'{text[:200]}' is not the full gs:// path of an object.")
-    return uri

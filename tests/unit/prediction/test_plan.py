@@ -98,7 +98,7 @@ def test_a_row_that_is_no_path_is_planned_as_a_failed_image_with_its_place(bench
 def test_a_job_fails_when_too_many_rows_are_no_paths_and_quotes_the_first(bench):
     bench.write_list(["gs://b/a.jpg", "bad 1", "bad 2"])
     with pytest.raises(
-        errors.ApiError, match=r"2 of 3 rows are not usable gs:// paths, more than the limit of 50%.*'bad 1'"
+        errors.ApiError, match=r"2 of 3 rows are not usable paths of images, more than the limit of 50%.*'bad 1'"
     ):
         _segments(bench)
 

@@ -121,7 +121,7 @@ REFUSED = [
     (validation.labels, {f"k{number}": "" for number in range(65)}, "65 labels; the limit is 64"),
     (validation.input_uris, [], "Required field not set"),
     (validation.input_uris, ["gs://b/in.csv", "in.csv"], "'in.csv'"),
-    (validation.input_uris, ["gs://b/"], "'gs://b/' is not the full gs:// path"),
+    (validation.input_uris, ["gs://b/"], "'gs://b/' is not a usable gs:// path: it is not the full path"),
     (validation.input_uris, ["gs://b"], "'gs://b'"),
     (validation.input_uris, ["gs://b/../x.csv"], "'gs://b/../x.csv'"),
     (validation.input_uris, ["state://boxwright/x"], "'state://boxwright/x'"),

@@ -1,0 +1,39 @@
+"""Object storage: one small interface over folders and clouds, and the walls around it.
+
+`Stores` maps URIs to objects: ``gs://``, ``s3://``, ``az://`` and ``file://`` as the installation serves them, and
+``state://`` for the service's own state, which no caller can name. Reading, writing once, writing and listing; never
+renaming, never locking. Every error is an `ApiError` whose message names the URI.
+
+    uris       ObjectUri, and the one rule on which URIs a caller may name
+    trouble    errors of stores turned into ours; patience with those that pass
+    folders    gs:// as folders, file:// below allowed roots, state://; the walls
+    clouds     gs://, s3:// and az:// over the network; the writer for an emulator of gs://
+    stores     Stores, which chooses among them
+"""
+
+from boxwright.objects.stores import STREAM_CHUNK_BYTES, ObjectInfo, StoreChoices, Stores
+from boxwright.objects.trouble import ObjectNotFound
+from boxwright.objects.uris import (
+    DEFAULT_SCHEMES,
+    MAX_URI_CHARS,
+    STATE,
+    BadUri,
+    ObjectUri,
+    bad_uri,
+    caller_uri,
+)
+
+__all__ = [
+    "DEFAULT_SCHEMES",
+    "MAX_URI_CHARS",
+    "STATE",
+    "STREAM_CHUNK_BYTES",
+    "BadUri",
+    "ObjectInfo",
+    "ObjectNotFound",
+    "ObjectUri",
+    "StoreChoices",
+    "Stores",
+    "bad_uri",
+    "caller_uri",
+]

@@ -1,0 +1,200 @@
+"""Objects over the network: Google Cloud Storage, S3 and its like, Azure; and an emulator of the first.
+
+Credentials come from each cloud's usual environment, which the client library reads itself, in this process and in its
+children alike; they are in no setting and in no job.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import secrets
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+import obstore
+import requests
+from obstore import exceptions
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from boxwright import errors
+from boxwright.objects import trouble
+from boxwright.objects.folders import Place
+from boxwright.objects.uris import ObjectUri
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+MAX_RETRIES = 1000  # time bounds the retries, not their number
+CONNECT_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 3600.0  # a large object may take long as long as bytes come; silence is what ends a request
+LONGEST_SILENCE_S = 30.0
+ENDPOINT_VARIABLES = {  # plain http is for endpoints that the operator writes so; the clouds themselves use TLS
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+}
+
+
+class Cloud:
+    """The buckets of one cloud.
+
+    Args:
+        scheme: ``gs``, ``s3`` or ``az``.
+        patience_s: how long one call waits for trouble to pass; half of it is the longest silence within a request.
+    """
+
+    def __init__(self, scheme: str, patience_s: float) -> None:
+        self._scheme = scheme
+        self._patience_s = patience_s
+        self._silence_s = min(LONGEST_SILENCE_S, max(0.5, patience_s / 2))
+        self._open: dict[str, ObjectStore] = {}
+
+    def reading(self, uri: ObjectUri) -> Place:
+        """Finds an object, without asking whether it is there."""
+        if not uri.names_object:
+            raise trouble.not_found(uri)
+        return self.place(uri)
+
+    def place(self, uri: ObjectUri) -> Place:
+        """Finds where an object is or would be."""
+        if uri.bucket not in self._open:
+            try:
+                self._open[uri.bucket] = self._connect(uri.bucket)
+            except (exceptions.BaseError, ValueError, OSError) as error:
+                raise errors.failed_precondition(
+                    f"{uri} cannot be opened: {trouble.reason(error)}; docs/storage.md says what the environment must hold."
+                ) from error
+        return Place(self._open[uri.bucket], uri.key)
+
+    def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
+        """Writes an object; returns False if it is there already and was to be written once only."""
+        place = self.place(uri)
+        if not once:
+            obstore.put(place.store, place.key, data)
+            return True
+        return trouble.patiently(lambda: self._create(place, data), self._patience_s)
+
+    def _create(self, place: Place, data: bytes) -> bool:
+        try:
+            obstore.put(place.store, place.key, data, mode="create")
+        except exceptions.AlreadyExistsError as error:
+            if self._scheme == "s3" and "status code: 409" in str(error):  # who else writes it may yet fail
+                raise trouble.StatusError(409, trouble.reason(error)) from error
+            return False
+        return True
+
+    def check_bucket(self, uri: ObjectUri) -> None:
+        """Raises unless the bucket exists and may be listed."""
+        store = self.place(uri).store
+        try:
+            next(iter(obstore.list(store, prefix=uri.key.rstrip("/"), chunk_size=1)), None)
+        except (exceptions.GenericError, FileNotFoundError) as error:
+            if isinstance(error, FileNotFoundError) or "status code: 404" in str(error):
+                raise trouble.no_bucket(uri, "") from error
+            raise
+
+    def sweep_unfinished(self, directory: ObjectUri) -> None:
+        """Nothing to do: an upload that was cut off leaves no object."""
+
+    def _connect(self, bucket: str) -> ObjectStore:
+        options: dict[str, Any] = {"client_options": self._client_options(), "retry_config": self._retry_config()}
+        match self._scheme:
+            case "s3":
+                return S3Store(bucket, **options)
+            case "az":
+                return AzureStore(bucket, **options)
+            case _:
+                return GCSStore(bucket, **options)
+
+    def _client_options(self) -> dict[str, Any]:
+        endpoints = [os.environ.get(name, "") for name in ENDPOINT_VARIABLES[self._scheme]]
+        return {
+            "allow_http": any(endpoint.startswith("http://") for endpoint in endpoints),
+            "connect_timeout": datetime.timedelta(seconds=min(CONNECT_TIMEOUT_S, self._silence_s)),
+            "read_timeout": datetime.timedelta(seconds=self._silence_s),
+            "timeout": datetime.timedelta(seconds=REQUEST_TIMEOUT_S),
+        }
+
+    def _retry_config(self) -> dict[str, Any]:
+        return {
+            "max_retries": MAX_RETRIES,
+            "retry_timeout": datetime.timedelta(seconds=self._patience_s),
+            "backoff": {
+                "init_backoff": datetime.timedelta(seconds=trouble.FIRST_WAIT_S),
+                "max_backoff": datetime.timedelta(seconds=trouble.LONGEST_WAIT_S),
+                "base": 2,
+            },
+        }
+
+
+class GcsEmulator(Cloud):
+    """An emulator of Google Cloud Storage: read as the cloud is, written through the JSON interface.
+
+    The common emulator does not take the writes of the interface that the client library speaks.
+    """
+
+    def __init__(self, address: str, patience_s: float) -> None:
+        super().__init__("gs", patience_s)
+        self.address = (address if "://" in address else f"http://{address}").rstrip("/")
+
+    def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
+        """See `Cloud.put`."""
+        self.place(uri)
+        return trouble.patiently(lambda: self._upload(uri, data, once), self._patience_s)
+
+    def place(self, uri: ObjectUri) -> Place:
+        """See `Cloud.place`. Its lists fail oddly if there is no such bucket, so that is asked first."""
+        if uri.bucket not in self._open:
+            trouble.patiently(lambda: self._ask_for_bucket(uri), self._patience_s)
+        return super().place(uri)
+
+    def _ask_for_bucket(self, uri: ObjectUri) -> None:
+        response = requests.get(f"{self.address}/storage/v1/b/{_quoted(uri.bucket)}", timeout=self._timeouts_s)
+        if response.status_code == 404:
+            raise trouble.no_bucket(uri, "")
+        _raise_for_status(response)
+
+    def _upload(self, uri: ObjectUri, data: bytes, once: bool) -> bool:
+        """Uploads in one request of two parts; of those in one part the emulator does not heed the condition."""
+        boundary = secrets.token_hex(16)
+        about = json.dumps({"name": uri.key, "contentType": "application/octet-stream"})
+        head = (
+            f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{about}\r\n"
+            f"--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n"
+        )
+        response = requests.post(
+            f"{self.address}/upload/storage/v1/b/{_quoted(uri.bucket)}/o",
+            params={"uploadType": "multipart", **({"ifGenerationMatch": "0"} if once else {})},
+            data=b"".join((head.encode(), data, f"\r\n--{boundary}--\r\n".encode())),
+            headers={"Content-Type": f"multipart/related; boundary={boundary}"},
+            timeout=self._timeouts_s,
+        )
+        if once and response.status_code == 412:
+            return False
+        _raise_for_status(response)
+        return True
+
+    @property
+    def _timeouts_s(self) -> tuple[float, float]:
+        return min(CONNECT_TIMEOUT_S, self._silence_s), self._silence_s
+
+    def _connect(self, bucket: str) -> ObjectStore:
+        options = {**self._client_options(), "allow_http": self.address.startswith("http://")}
+        return GCSStore(
+            bucket,
+            base_url=self.address,
+            bearer_token="emulator",
+            client_options=options,  # type: ignore[arg-type]
+            retry_config=self._retry_config(),  # type: ignore[arg-type]
+        )
+
+
+def _quoted(bucket: str) -> str:
+    return urllib.parse.quote(bucket, safe="")
+
+
+def _raise_for_status(response: requests.Response) -> None:
+    if response.status_code >= 300:
+        raise trouble.StatusError(response.status_code, response.reason)

@@ -1,0 +1,162 @@
+"""Objects in folders of this machine, and the walls around them.
+
+`BucketFolders` is ``gs://BUCKET/KEY`` (or ``state://…``) as the file KEY below the folder BUCKET; `AllowedFolders` is
+``file:///PATH`` below the folders that the operator allowed. A path that leaves its folder through a symbolic link is
+refused, for reading and for writing, and so is everything that is no regular file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import re
+import stat
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore import exceptions
+from obstore.store import LocalStore
+
+from boxwright import errors
+from boxwright.objects import trouble
+from boxwright.objects.uris import ObjectUri, bad_uri
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+STAGING = re.compile(r"#\d+$")  # obstore's name for a file that is being written to a local folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where an object is.
+
+    Attributes:
+        store: the store that has it.
+        key: its key there.
+        base: what the store's keys lack of the URI's.
+    """
+
+    store: ObjectStore
+    key: str
+    base: str = ""
+
+
+class Folders:
+    """What both kinds of folders share: a URI is a path below one of some folders."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._open: dict[pathlib.Path, LocalStore] = {}
+
+    def folder(self, uri: ObjectUri) -> tuple[pathlib.Path, str, str]:
+        """Returns (existing folder that the URI may not leave, path below it, what the URI's key has before that)."""
+        raise NotImplementedError
+
+    def reading(self, uri: ObjectUri) -> Place:
+        """Finds an object that is known to be a regular file inside its folder."""
+        place = self.place(uri)
+        path = self.path(uri)
+        try:
+            kind = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise trouble.not_found(uri) from error
+        except PermissionError as error:
+            raise errors.permission_denied(f"{uri} may not be read by this service.") from error
+        except OSError as error:
+            if error.errno in trouble.TRANSIENT_ERRNOS:
+                raise
+            raise bad_uri(str(uri), error.strerror or "the file system refuses it") from error
+        if not stat.S_ISREG(kind):
+            raise trouble.not_found(uri)
+        return place
+
+    def place(self, uri: ObjectUri) -> Place:
+        """Finds where an object is or would be."""
+        folder, key, base = self.folder(uri)
+        self._check_inside(uri, folder, folder / key)
+        if folder not in self._open:
+            self._open[folder] = LocalStore(folder)
+        return Place(self._open[folder], key, base)
+
+    def path(self, uri: ObjectUri) -> pathlib.Path:
+        """The file behind a URI."""
+        folder, key, _ = self.folder(uri)
+        return folder / key
+
+    def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
+        """Writes an object; returns False if it is there already and was to be written once only."""
+        place = self.place(uri)
+        try:
+            trouble.patiently(
+                lambda: obstore.put(place.store, place.key, data, mode="create" if once else "overwrite"),
+                self._patience_s,
+            )
+        except exceptions.AlreadyExistsError:
+            return False
+        return True
+
+    def check_bucket(self, uri: ObjectUri) -> None:
+        """Raises unless the folder of the URI exists."""
+        self.place(uri)
+
+    def sweep_unfinished(self, directory: ObjectUri) -> None:
+        """Removes what a killed writer may have left: files still under their staging name."""
+        self.place(directory)
+        folder = self.path(directory)
+        if folder.is_dir():
+            for path in folder.iterdir():
+                if STAGING.search(path.name) and not path.is_dir():
+                    path.unlink(missing_ok=True)
+
+    def _check_inside(self, uri: ObjectUri, folder: pathlib.Path, path: pathlib.Path) -> None:
+        if not (os.path.realpath(path) + os.sep).startswith(str(folder).rstrip(os.sep) + os.sep):
+            raise errors.permission_denied(f"{uri} leads out of its bucket through a symbolic link; this is refused.")
+
+
+class BucketFolders(Folders):
+    """Buckets that are the sub-folders of one folder.
+
+    Args:
+        root: the folder whose sub-folders are the buckets.
+        create: whether a bucket that is not there is made.
+        patience_s: how long trouble that passes is waited for.
+    """
+
+    def __init__(self, root: pathlib.Path, patience_s: float, *, create: bool = False) -> None:
+        super().__init__(patience_s)
+        self.root = root.resolve()
+        self._create = create
+
+    def folder(self, uri: ObjectUri) -> tuple[pathlib.Path, str, str]:
+        """See `Folders.folder`."""
+        folder = self.root / uri.bucket
+        if self._create:
+            folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir() or folder.resolve() != folder:
+            raise trouble.no_bucket(uri, ", a folder below the buckets folder")
+        return folder, uri.key, ""
+
+
+class AllowedFolders(Folders):
+    """Paths of this machine below the folders that the operator allowed."""
+
+    def __init__(self, roots: Sequence[str], patience_s: float) -> None:
+        super().__init__(patience_s)
+        self._roots = sorted((os.path.normpath(root) for root in roots), key=len, reverse=True)  # the innermost first
+
+    def folder(self, uri: ObjectUri) -> tuple[pathlib.Path, str, str]:
+        """See `Folders.folder`."""
+        path = "/" + uri.key
+        for root in self._roots:
+            prefix = root.rstrip("/") + "/"
+            if (path.rstrip("/") + "/").startswith(prefix):
+                folder = pathlib.Path(root).resolve()
+                if not folder.is_dir():
+                    raise trouble.not_found(uri)
+                return folder, path[len(prefix) :], prefix[1:]
+        raise errors.permission_denied(
+            f"{uri} is not below a folder that this installation allows; the setting file_roots names them."
+        )

@@ -1,0 +1,235 @@
+"""`Stores`: all object stores that this installation reaches, behind one interface."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import obstore
+
+from boxwright import errors
+from boxwright.objects import trouble
+from boxwright.objects.clouds import Cloud, GcsEmulator
+from boxwright.objects.folders import AllowedFolders, BucketFolders, Place
+from boxwright.objects.uris import CLOUDS, DEFAULT_SCHEMES, FILE, STATE, ObjectUri
+
+STREAM_CHUNK_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectInfo:
+    """What a store says of an object: its size and its entity tag."""
+
+    uri: ObjectUri
+    size_bytes: int
+    e_tag: str
+
+
+@dataclasses.dataclass(frozen=True)
+class StoreChoices:
+    """What an installation serves; see the settings of the same meaning. Holds no secrets.
+
+    Attributes:
+        gs: ``folder`` if gs:// is the buckets folder, ``cloud`` if it is Google Cloud Storage.
+        schemes: schemes of object stores that callers may name, of gs, s3, az.
+        file_roots: folders below which file:// paths may be; none: file:// is not served.
+        gs_emulator: address of an emulator that gs:// is; None for none.
+        retry_s: how long one call waits for trouble to pass.
+    """
+
+    gs: str = "folder"
+    schemes: tuple[str, ...] = DEFAULT_SCHEMES
+    file_roots: tuple[str, ...] = ()
+    gs_emulator: str | None = None
+    retry_s: float = 20.0
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Every scheme that callers may name."""
+        return (*self.schemes, FILE) if self.file_roots else self.schemes
+
+
+class Backend(Protocol):
+    """One way to keep objects. Its errors are the client library's, except where a wall is met."""
+
+    def reading(self, uri: ObjectUri) -> Place:
+        """Finds an object that is to be read; NOT_FOUND if the URI cannot be one."""
+
+    def place(self, uri: ObjectUri) -> Place:
+        """Finds where an object or a folder is or would be."""
+
+    def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
+        """Writes an object; returns False if it is there already and was to be written once only."""
+        ...
+
+    def check_bucket(self, uri: ObjectUri) -> None:
+        """Raises unless the bucket exists."""
+
+    def sweep_unfinished(self, directory: ObjectUri) -> None:
+        """Removes what a killed writer may have left below a folder."""
+
+
+class Stores:
+    """All object stores this installation reaches.
+
+    Args:
+        buckets_dir: the folder whose sub-folders are the buckets, where gs:// is a folder.
+        state_dir: the service's own folder, reached as ``state://boxwright/…``.
+        choices: what is served beyond that.
+    """
+
+    def __init__(self, buckets_dir: pathlib.Path, state_dir: pathlib.Path, choices: StoreChoices | None = None) -> None:
+        self._buckets_dir, self._choices = buckets_dir.resolve(), choices or StoreChoices()
+        patience_s = self._choices.retry_s
+        self._state = BucketFolders(state_dir, patience_s, create=True)
+        self._backends: dict[str, Backend] = {STATE: self._state}
+        for scheme in CLOUDS:
+            if scheme in self._choices.schemes:
+                self._backends[scheme] = self._cloud(scheme)
+        if self._choices.file_roots:
+            self._backends[FILE] = AllowedFolders(self._choices.file_roots, patience_s)
+
+    def _cloud(self, scheme: str) -> Backend:
+        patience_s = self._choices.retry_s
+        if scheme == "gs" and self._choices.gs_emulator:
+            return GcsEmulator(self._choices.gs_emulator, patience_s)
+        if scheme == "gs" and self._choices.gs == "folder":
+            return BucketFolders(self._buckets_dir, patience_s)
+        return Cloud(scheme, patience_s)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Stores:
+        """Opens the stores that `to_config` described, in another process."""
+        choices: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.get("choices", {}).items()
+        }
+        return cls(pathlib.Path(config["buckets_dir"]), pathlib.Path(config["state_dir"]), StoreChoices(**choices))
+
+    def to_config(self) -> dict[str, Any]:
+        """Describes these stores as JSON data for a child process; secrets stay in the environment, which it inherits."""
+        return {
+            "buckets_dir": str(self._buckets_dir),
+            "state_dir": str(self._state.root),
+            "choices": {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in dataclasses.asdict(self._choices).items()
+            },
+        }
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """The schemes that callers may name."""
+        return self._choices.served
+
+    def state(self, key: str) -> ObjectUri:
+        """Returns the URI of an object in the service's own state."""
+        return ObjectUri(STATE, "boxwright", key)
+
+    def get(self, uri: ObjectUri, *, max_bytes: int | None = None) -> bytes:
+        """Reads a whole object.
+
+        Raises:
+            ApiError: NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE, or INVALID_ARGUMENT if it is larger than `max_bytes`.
+        """
+        backend = self._backend(uri)
+
+        def read() -> bytes:
+            place = backend.reading(uri)
+            result = obstore.get(place.store, place.key)
+            size_bytes = result.meta["size"]
+            if max_bytes is not None and size_bytes > max_bytes:
+                raise errors.bad_request(f"{uri} has {size_bytes} bytes; the limit is {max_bytes}.")
+            data = bytes(result.bytes())
+            if len(data) != size_bytes:
+                raise trouble.Truncated(f"{len(data)} of {size_bytes} bytes came")
+            return data
+
+        with trouble.translated(uri):
+            return trouble.patiently(read, self._choices.retry_s)
+
+    def stream(self, uri: ObjectUri) -> Iterator[bytes]:
+        """Reads an object in chunks of about 1 MiB, never as a whole; ends with an error rather than too early."""
+        backend = self._backend(uri)
+        with trouble.translated(uri):
+            place = backend.reading(uri)
+            result = trouble.patiently(lambda: obstore.get(place.store, place.key), self._choices.retry_s)
+            left = result.meta["size"]
+            for chunk in result.stream(min_chunk_size=STREAM_CHUNK_BYTES):
+                left -= len(chunk)
+                yield bytes(chunk)
+            if left:
+                raise trouble.Truncated(f"the last {left} bytes did not come")
+
+    def head(self, uri: ObjectUri) -> ObjectInfo:
+        """Returns size and entity tag; NOT_FOUND if there is no such object."""
+        backend = self._backend(uri)
+
+        def look() -> ObjectInfo:
+            place = backend.reading(uri)
+            meta = obstore.head(place.store, place.key)
+            return ObjectInfo(uri, meta["size"], meta["e_tag"] or "")
+
+        with trouble.translated(uri):
+            return trouble.patiently(look, self._choices.retry_s)
+
+    def exists(self, uri: ObjectUri) -> bool:
+        """Whether the object is there; other trouble raises."""
+        try:
+            self.head(uri)
+        except trouble.ObjectNotFound:
+            return False
+        return True
+
+    def put(self, uri: ObjectUri, data: bytes) -> None:
+        """Writes an object atomically, replacing what was there."""
+        with trouble.translated(uri):
+            self._backend(uri).put(uri, data, once=False)
+
+    def put_once(self, uri: ObjectUri, data: bytes) -> bool:
+        """Writes an object atomically unless it exists.
+
+        Returns whether this call wrote it. After a lost answer that can be False although it did: the object then has
+        these very bytes.
+        """
+        with trouble.translated(uri):
+            return self._backend(uri).put(uri, data, once=True)
+
+    def list(self, prefix: ObjectUri) -> Iterator[ObjectInfo]:
+        """Yields the objects below a prefix folder, in order of their keys."""
+        with trouble.translated(prefix):
+            place = self._backend(prefix).place(prefix)
+            found = [
+                (place.base + entry["path"], entry["size"], entry["e_tag"] or "")
+                for batch in obstore.list(place.store, prefix=place.key.rstrip("/"))
+                for entry in batch
+            ]
+        for key, size_bytes, e_tag in sorted(found):
+            yield ObjectInfo(dataclasses.replace(prefix, key=key), size_bytes, e_tag)
+
+    def delete_prefix(self, uri: ObjectUri) -> None:
+        """Deletes every object below a prefix of the service's own state."""
+        if uri.scheme != STATE:
+            raise ValueError(f"only the service's own state is ever deleted, not {uri}")
+        shutil.rmtree(self._state.path(uri), ignore_errors=True)
+
+    def sweep_unfinished(self, directory: ObjectUri) -> None:
+        """Removes what a killed writer may have left below a folder: files still under their staging name."""
+        with trouble.translated(directory):
+            self._backend(directory).sweep_unfinished(directory)
+
+    def check_bucket(self, uri: ObjectUri) -> None:
+        """Raises NOT_FOUND unless the URI's bucket exists."""
+        with trouble.translated(uri):
+            self._backend(uri).check_bucket(uri)
+
+    def _backend(self, uri: ObjectUri) -> Backend:
+        try:
+            return self._backends[uri.scheme]
+        except KeyError:
+            raise errors.failed_precondition(
+                f"{uri}: this installation does not serve {uri.scheme}://; see the settings schemes and file_roots."
+            ) from None

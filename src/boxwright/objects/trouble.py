@@ -1,0 +1,168 @@
+"""Trouble with stores: which errors pass by themselves, how long they are waited for, and what a caller is told.
+
+Remote reads and replacing writes are retried inside the client library; `patiently` is for what the library does not retry:
+local disks, conditional writes whose answer got lost, and the writer for the emulator.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import requests
+from google.api_core import exceptions as api_exceptions
+from google.api_core import retry
+from google.rpc import code_pb2
+from obstore import exceptions
+
+from boxwright import errors
+from boxwright.objects.uris import ObjectUri, bad_uri
+
+FIRST_WAIT_S = 0.1
+LONGEST_WAIT_S = 5.0
+_TRANSIENT_NAMES = "EIO ENOSPC EDQUOT ESTALE EAGAIN EBUSY ENFILE EMFILE EINTR ETIMEDOUT"
+TRANSIENT_ERRNOS = frozenset(getattr(errno, name) for name in _TRANSIENT_NAMES.split())
+_DENIED_ERRNOS = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+_PASSING_STATUSES = (408, 409, 429)  # S3 answers 409 while another conditional write is under way
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_STATUS = re.compile(r"status code: (\d{3})")
+_QUERY = re.compile(r"\?[^\s)]+")  # a signed URL is a secret
+
+_T = TypeVar("_T")
+
+
+class ObjectNotFound(errors.ApiError):
+    """There is no such object (or no such bucket)."""
+
+
+class StatusError(Exception):
+    """A store answered with this HTTP status."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"status code: {status} {reason}")
+        self.status = status
+
+
+class Truncated(Exception):
+    """Fewer bytes came than the store had promised."""
+
+
+def not_found(uri: ObjectUri) -> ObjectNotFound:
+    """The error for an object that is not there."""
+    return ObjectNotFound(code_pb2.NOT_FOUND, f"{uri} does not exist.")
+
+
+def no_bucket(uri: ObjectUri, where: str) -> ObjectNotFound:
+    """The error for a bucket that is not there."""
+    return ObjectNotFound(code_pb2.NOT_FOUND, f"{uri} does not exist: there is no bucket '{uri.bucket}'{where}.")
+
+
+def patiently(call: Callable[[], _T], patience_s: float) -> _T:
+    """Calls until there is no transient trouble: exponential backoff with jitter, at most `patience_s` in all."""
+    started_s = time.monotonic()
+    try:
+        return call()  # the usual case, without the cost of the machinery
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        failures: list[Exception] = [error]
+
+    def first_fail_then_call() -> _T:
+        if failures:
+            raise failures.pop()
+        return call()
+
+    policy = retry.Retry(
+        predicate=is_transient,
+        initial=FIRST_WAIT_S,
+        maximum=LONGEST_WAIT_S,
+        multiplier=2,
+        timeout=max(0.0, patience_s - (time.monotonic() - started_s)),
+    )
+    try:
+        return policy(first_fail_then_call)()
+    except api_exceptions.RetryError as error:
+        raise (error.cause or error) from None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed a little later, and nobody below has waited for that already."""
+    match error:
+        case errors.ApiError():
+            return False
+        case StatusError():
+            return error.status in _PASSING_STATUSES or error.status >= 500
+        case Truncated() | requests.ConnectionError() | requests.Timeout():
+            return True
+        case exceptions.GenericError():
+            number = _os_errno(error)
+            return number in TRANSIENT_ERRNOS if number is not None else _status(error) is None
+        case OSError():
+            return error.errno in TRANSIENT_ERRNOS
+    return False
+
+
+class translated:
+    """Turns the stores' exceptions into errors that name the URI."""
+
+    def __init__(self, uri: ObjectUri) -> None:
+        self._uri = uri
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None and isinstance(error, Exception) and not isinstance(error, errors.ApiError):
+            meant = _meaning(self._uri, error)
+            if meant is not None:
+                raise meant from error
+
+
+def reason(error: BaseException) -> str:
+    """What the library says, in one line and without the parameters of any URL."""
+    return _QUERY.sub("?…", str(error).split("\n", 1)[0])
+
+
+def _meaning(uri: ObjectUri, error: Exception) -> errors.ApiError | None:
+    """The error that a caller sees; None for what is no trouble of a store."""
+    match error:
+        case FileNotFoundError():
+            return not_found(uri)
+        case PermissionError() | exceptions.PermissionDeniedError() | exceptions.UnauthenticatedError():
+            return errors.permission_denied(f"{uri} may not be accessed by this service.")
+        case exceptions.InvalidPathError() | UnicodeError():
+            return bad_uri(str(uri), "the object store refuses it")
+        case exceptions.BaseError() | OSError() | StatusError() | Truncated():
+            return _by_number(uri, error)
+        case ValueError():
+            return bad_uri(str(uri), "the object store refuses it")
+    return None
+
+
+def _by_number(uri: ObjectUri, error: Exception) -> errors.ApiError:
+    """What a general error means, judged by the number in it: of the operating system or of HTTP."""
+    status, number = _status(error), _os_errno(error)
+    if status == 404:
+        return not_found(uri)
+    if status in (401, 403) or number in _DENIED_ERRNOS:
+        return errors.permission_denied(f"{uri} may not be accessed by this service: {reason(error)}")
+    if status is not None and 300 <= status < 500 and status not in _PASSING_STATUSES:
+        return errors.failed_precondition(f"{uri}: the object store refuses the request: {reason(error)}")
+    return errors.unavailable(f"{uri} cannot be reached now: {reason(error)}")
+
+
+def _status(error: Exception) -> int | None:
+    if isinstance(error, StatusError):
+        return error.status
+    found = _STATUS.search(str(error).split("\n", 1)[0])
+    return int(found.group(1)) if found else None
+
+
+def _os_errno(error: Exception) -> int | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = _OS_ERROR.search(str(error).split("\n", 1)[0])
+    return int(found.group(1)) if found else None

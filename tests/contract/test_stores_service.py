@@ -1,0 +1,198 @@
+"""The whole service on other stores than a folder: lists, images and results in S3, Azure, file:// and the GCS emulator.
+
+The results are those of the same job on a folder, and `boxwright verify` proves them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.support import drawn_images, object_servers, rough_proxy
+from tests.support.api import Api, metadata, open_api
+from tests.support.object_servers import BUCKET
+from tests.support.tiny_model import TinyModel
+
+from boxwright import objects
+
+IMAGES = 45
+OTHER_KINDS = ("s3", "gs", "az", "file")
+
+
+@dataclasses.dataclass
+class World:
+    """A service that serves every scheme, and stores that see the same objects as it does."""
+
+    service: object
+    model: str
+    stores: objects.Stores
+    environment: dict[str, str]
+    bases: dict[str, str]
+    rough: rough_proxy.RoughProxy
+
+    def base(self, kind: str) -> str:
+        """The bucket of a kind of store; skips the test if its emulator is not here."""
+        if kind not in self.bases:
+            pytest.skip("azurite is not installed: `make test` installs it where there is npm")
+        return self.bases[kind]
+
+    def fill(self, base: str) -> str:
+        """Puts images and a list with a few bad rows; returns the list's URI."""
+        rows = []
+        for number in range(IMAGES):
+            uri = f"{base}/images/{number} ä+%20.jpg"
+            self.stores.put(objects.ObjectUri.parse(uri), drawn_images.draw(number).content)
+            rows.append(uri)
+        rows += [f"{base}/images/none.jpg", "nowhere://b/x.jpg", rows[0]]
+        self.stores.put(objects.ObjectUri.parse(f"{base}/list.csv"), "".join(row + "\n" for row in rows).encode())
+        return f"{base}/list.csv"
+
+    def predict(self, api: Api, list_uri: str, prefix: str) -> str:
+        """Runs a batch prediction; returns its output folder."""
+        operation = api.finished(api.start_batch(self.model, list_uri, prefix, score_threshold="0.3"), timeout_s=120)
+        assert not operation.HasField("error"), operation.error
+        return metadata(operation).batch_predict_details.output_info.gcs_output_directory
+
+    def results(self, directory: str, base: str) -> dict[str, bytes]:
+        """The files of an output folder by name, with the bucket's name taken out of the lines."""
+        found = {}
+        for info in self.stores.list(objects.ObjectUri.parse(directory)):
+            name = info.uri.key.rpartition("/")[2]
+            if name != "manifest.json":
+                found[name] = self.stores.get(info.uri).replace(base.encode(), b"BASE")
+        return found
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object_servers.ObjectServer]]:
+    folder = tmp_path_factory.mktemp("azurite")
+    with contextlib.ExitStack() as stack:
+        found = {
+            "s3": stack.enter_context(object_servers.moto()),
+            "gs": stack.enter_context(object_servers.fake_gcs()),
+        }
+        with contextlib.suppress(pytest.skip.Exception):
+            found["az"] = stack.enter_context(object_servers.azurite(folder))
+        yield found
+
+
+@pytest.fixture
+def world(
+    servers, service_factory: Callable[..., object], tiny_model: TinyModel, tmp_path: pathlib.Path
+) -> Iterator[World]:
+    local = tmp_path / "local"
+    local.mkdir()
+    with contextlib.ExitStack() as stack:
+        rough = stack.enter_context(rough_proxy.before(servers["s3"].address))
+        environment = {
+            "BOXWRIGHT_SCHEMES": "gs,s3,az",
+            "BOXWRIGHT_FILE_ROOTS": str(local),
+            "BOXWRIGHT_SHARD_IMAGES": "20",
+            "BOXWRIGHT_HOLD_S": "0",
+        }
+        for kind, server in servers.items():
+            environment |= server.environment(rough.address if kind == "s3" else server.address)
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        choices = objects.StoreChoices(
+            schemes=("gs", "s3", "az"), file_roots=(str(local),), gs_emulator=servers["gs"].address
+        )
+        service = service_factory(environment=environment)
+        bases = {kind: f"{kind}://{BUCKET}/{tmp_path.name}" for kind in servers} | {"file": f"file://{local}"}
+        stores = objects.Stores(tmp_path / "buckets", tmp_path / "state", choices)
+        model = tiny_model.install(service.data_dir)
+        yield World(service, model, stores, environment, bases, rough)
+
+
+def _verify(world: World, directory: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "boxwright.cli", "verify", directory]
+    environment = {**os.environ, **world.environment}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_lists_images_and_results_may_be_in_any_store(world):
+    seen = {}
+    with open_api(world.service) as api:
+        for kind in (kind for kind in OTHER_KINDS if kind in world.bases):
+            base = world.base(kind)
+            directory = world.predict(api, world.fill(base), f"{base}/out/")
+            assert directory.startswith(f"{base}/out/prediction-tiny-")
+            seen[kind] = world.results(directory, base)
+            manifest = json.loads(world.stores.get(objects.ObjectUri.parse(f"{directory}/manifest.json")))
+            assert manifest["images_predicted"] == IMAGES
+            assert manifest["duplicates_removed"] == 1
+            done = _verify(world, directory)
+            assert done.returncode == 0, done.stdout + done.stderr
+    first = seen["file"]
+    assert sorted(first) == ["errors_1.jsonl", *(f"image_object_detection_{n}.jsonl" for n in (1, 2, 3))]
+    assert first["image_object_detection_1.jsonl"].count(b"\n") == 20
+    for kind, results in seen.items():
+        assert {name: results[name] for name in results if not name.startswith("errors")} == {
+            name: first[name] for name in first if not name.startswith("errors")
+        }, kind
+        assert results["errors_1.jsonl"].count(b"\n") == 2, kind
+
+
+def test_an_import_reads_one_store_and_an_export_writes_another(world):
+    base = world.base("s3")
+    rows = []
+    for number in range(12):
+        drawing = drawn_images.draw(number)
+        uri = f"{base}/train/{number}.jpg"
+        world.stores.put(objects.ObjectUri.parse(uri), drawing.content)
+        rows += [f"TRAIN,{uri},{label},{box[0]},{box[1]},,,{box[2]},{box[3]},," for label, *box in drawing.boxes]
+    csv_uri = objects.ObjectUri.parse(f"{world.base('gs')}/import.csv")
+    world.stores.put(csv_uri, "".join(row + "\n" for row in rows).encode())
+    with open_api(world.service) as api:
+        dataset = api.create_dataset()
+        operation = api.finished(api.start_import(dataset, str(csv_uri)))
+        assert not operation.HasField("error"), operation.error
+        assert not metadata(operation).partial_failures
+        target = f"{world.base('file')}/export/"
+        config = {"gcs_destination": {"output_uri_prefix": target}}
+        name = api.automl.export_data(name=dataset, output_config=config).operation.name
+        assert not api.finished(name).HasField("error")
+    (exported,) = world.stores.list(objects.ObjectUri.parse(target))
+    assert world.stores.get(exported.uri).count(base.encode()) == len(rows)
+
+
+def test_a_store_that_answers_badly_for_a_while_costs_nothing(world):
+    base = world.base("s3")
+    list_uri = world.fill(base)
+    with open_api(world.service) as api:
+        calm = world.results(world.predict(api, list_uri, f"{base}/calm/"), base)
+        world.rough.every(4, 503, "truncate", 429, 500)
+        stormy = world.predict(api, list_uri, f"{base}/stormy/")
+        world.rough.then()
+        assert world.results(stormy, base) == calm
+    assert _verify(world, stormy).returncode == 0
+
+
+def test_a_store_that_refuses_writes_fails_the_job_with_the_reason(world):
+    base = world.base("s3")
+    list_uri = world.fill(base)
+    world.rough.trouble = lambda method: 403 if method == "PUT" else None
+    with open_api(world.service) as api:
+        operation = api.finished(api.start_batch(world.model, list_uri, f"{base}/refused/"))
+    assert operation.error.code == 7
+    assert f"{base}/refused/prediction-tiny-" in operation.error.message
+    assert "may not be accessed by this service" in operation.error.message
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [("s3://bucket/list.csv", "does not start with gs://"), ("file:///etc/passwd", "does not start with gs://")],
+)
+def test_a_scheme_that_is_not_served_is_refused_at_once(service, uri, why):
+    with open_api(service) as api:
+        dataset = api.create_dataset("refused")
+        with pytest.raises(Exception, match=why):
+            api.start_import(dataset, uri)

@@ -1,0 +1,136 @@
+"""A proxy that passes requests on to an object store, and makes the trouble that a test asks for."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import http.client
+import http.server
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+
+Trouble = int | str | None  # a status · "truncate" · "silence" · "swallow" (done, but the answer is lost) · None
+
+
+@dataclasses.dataclass
+class RoughProxy:
+    """A running proxy.
+
+    Attributes:
+        address: where it listens.
+        trouble: for the method of a request, what is to go wrong with it.
+        seen: the methods of all requests so far.
+    """
+
+    address: str
+    trouble: Callable[[str], Trouble] = lambda method: None
+    seen: list[str] = dataclasses.field(default_factory=list)
+
+    def then(self, *steps: Trouble) -> None:
+        """From now on the next requests meet these troubles, later ones none."""
+        left = iter(steps)
+        self.seen.clear()
+        self.trouble = lambda method: next(left, None)
+
+    def always(self, trouble: Trouble) -> None:
+        """From now on every request meets this trouble."""
+        self.seen.clear()
+        self.trouble = lambda method: trouble
+
+    def every(self, count: int, *troubles: Trouble) -> None:
+        """From now on every so many requests one meets trouble, of each kind in turn."""
+        self.seen.clear()
+        self.trouble = lambda method: (
+            troubles[len(self.seen) // count % len(troubles)] if len(self.seen) % count == 0 else None
+        )
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    proxy: RoughProxy
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.upstream = urllib.parse.urlsplit(upstream).netloc
+        self.lock = threading.Lock()
+        self.closing = threading.Event()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+    def _pass_on(self) -> None:
+        body = self._body()
+        with self.server.lock:
+            trouble = self.server.proxy.trouble(self.command)
+            self.server.proxy.seen.append(self.command)
+        if isinstance(trouble, int):
+            self.send_response(trouble)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if trouble == "silence":
+            self.server.closing.wait()
+            self.close_connection = True
+            return
+        status, headers, content = self._ask_upstream(body)
+        if trouble == "swallow":
+            self.close_connection = True
+            return
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                self.send_header(name, value)
+        length = {name.lower(): value for name, value in headers}.get("content-length", str(len(content)))
+        self.send_header("Content-Length", length if self.command == "HEAD" else str(len(content)))
+        self.end_headers()
+        if trouble == "truncate":
+            self.wfile.write(content[: len(content) // 2])
+            self.close_connection = True
+        elif self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _ask_upstream(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = http.client.HTTPConnection(self.server.upstream, timeout=60)
+        with contextlib.closing(connection):
+            connection.putrequest(self.command, self.path, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("transfer-encoding", "connection", "content-length", "host"):
+                    connection.putheader(name, value)
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
+
+
+@contextlib.contextmanager
+def before(upstream: str) -> Iterator[RoughProxy]:
+    """Runs a proxy before the server at this address."""
+    server = _Server(upstream)
+    server.proxy = RoughProxy(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.proxy
+    finally:
+        server.closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -129,15 +129,18 @@ class BucketFolders(Folders):
         super().__init__(patience_s)
         self.root = root.resolve()
         self._create = create
+        self._known: dict[str, pathlib.Path] = {}
 
     def folder(self, uri: ObjectUri) -> tuple[pathlib.Path, str, str]:
         """See `Folders.folder`."""
-        folder = self.root / uri.bucket
-        if self._create:
-            folder.mkdir(parents=True, exist_ok=True)
-        if not folder.is_dir() or folder.resolve() != folder:
-            raise trouble.no_bucket(uri, ", a folder below the buckets folder")
-        return folder, uri.key, ""
+        if uri.bucket not in self._known:
+            folder = self.root / uri.bucket
+            if self._create:
+                folder.mkdir(parents=True, exist_ok=True)
+            if not folder.is_dir() or folder.resolve() != folder:
+                raise trouble.no_bucket(uri, ", a folder below the buckets folder")
+            self._known[uri.bucket] = folder
+        return self._known[uri.bucket], uri.key, ""
 
 
 class AllowedFolders(Folders):

@@ -24,7 +24,7 @@ def test_a_fault_happens_at_the_passage_that_it_names_and_only_there():
 def test_a_point_may_hold_a_uri():
     injected = faults.Faults({"BOXWRIGHT_FAULTS": "image gs://b/a.jpg:raise"})
     injected.point("image gs://b/b.jpg")
-    with pytest.raises(OSError, match="a.jpg"):
+    with pytest.raises(OSError, match=r"a\.jpg"):
         injected.point("image gs://b/a.jpg")
 
 

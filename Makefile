@@ -18,8 +18,8 @@ demo: $(VENV)/.demo-installed ## from nothing to boxes; KEEP=1, DATA=folder, MIN
 	@$(bin)/python -m boxwright.demo --out "$(OUT)" \
 	    $(if $(DATA),--data "$(DATA)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(filter 1,$(KEEP)),--keep)
 
-test: $(VENV)/.dev-installed $(VENV)/.azurite-installed ## the whole suite; FAST=1 leaves slow tests out, STRICT=1 fails on a skip, ARGS=... for pytest
-	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest -rsfE $(if $(filter 1,$(FAST)),-m "not slow") $(ARGS)
+test: $(VENV)/.dev-installed $(VENV)/.azurite-installed ## the suite; FULL=1 adds the long runs, FAST=1 leaves slow tests out, STRICT=1 fails on a skip, ARGS=... for pytest
+	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest -rsfE $(if $(filter 1,$(FAST)),-m "not slow and not full",$(if $(filter 1,$(FULL)),,-m "not full")) $(ARGS)
 
 check: $(VENV)/.dev-installed ## format, lint, types, floors
 	$(bin)/ruff format --check .

@@ -198,7 +198,7 @@ def test_two_thousand_random_requests_get_proper_answers(target: Target) -> None
     assert _run(target, SHORT, derandomized=True).total >= 2000
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(3600)
 def test_fifty_thousand_random_requests_get_proper_answers(target: Target) -> None:
     assert _run(target, LONG, derandomized=False).total >= 50_000

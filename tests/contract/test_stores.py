@@ -270,7 +270,7 @@ def test_a_list_of_many_keys_is_complete(place):
     assert keys == [f"{number:06d}.jpg" for number in range(count)]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_list_of_a_hundred_thousand_keys_is_complete(place):
     if place.is_local:
         count = 100_000

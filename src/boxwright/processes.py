@@ -18,7 +18,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-CHILD_NICENESS = 10  # heavy work runs at lower priority than the doors and online prediction
+CHILD_NICENESS = 19  # heavy work runs at the lowest priority, far below the doors and online prediction
 STOP_GRACE_S = 3.0  # a cancelled operation ends within 5 s: this much for an orderly stop, then the child is killed
 
 log = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ refused, for reading and for writing, and so is everything that is no regular fi
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import os
 import pathlib
@@ -44,16 +45,16 @@ class Place:
     base: str = ""
 
 
-class Folders:
+class Folders(abc.ABC):
     """What both kinds of folders share: a URI is a path below one of some folders."""
 
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
         self._open: dict[pathlib.Path, LocalStore] = {}
 
+    @abc.abstractmethod
     def folder(self, uri: ObjectUri) -> tuple[pathlib.Path, str, str]:
         """Returns (existing folder that the URI may not leave, path below it, what the URI's key has before that)."""
-        raise NotImplementedError
 
     def reading(self, uri: ObjectUri) -> Place:
         """Finds an object that is known to be a regular file inside its folder."""

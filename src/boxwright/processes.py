@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import pathlib
 import queue
 import subprocess
 import sys
@@ -50,6 +51,8 @@ class Child:
         )
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, CHILD_NICENESS)
+            # Linux may weigh sessions against each other before processes: then the child's session has to be nice too
+            pathlib.Path(f"/proc/{self._process.pid}/autogroup").write_text(str(CHILD_NICENESS))
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         threading.Thread(target=self._read_events, name=f"{module}-events", daemon=True).start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import time
 
 import psutil
@@ -102,3 +103,11 @@ def test_closing_twice_is_no_trouble(spawn):
 def test_a_child_runs_at_lower_priority_in_a_session_of_its_own_with_the_variables_it_is_given(spawn):
     event = _next(spawn("environment", TALKING="yes"))
     assert event == {"event": "environment", "value": "yes", "niceness": CHILD_NICENESS, "session": True}
+
+
+def test_a_child_is_nice_also_where_sessions_are_weighed_before_processes(spawn):
+    group = pathlib.Path(f"/proc/{spawn('deaf').pid}/autogroup")
+    if group.exists():  # a kernel may be built without
+        assert group.read_text().split()[-1] == str(CHILD_NICENESS)
+    else:
+        assert not pathlib.Path("/proc/sys/kernel/sched_autogroup_enabled").exists()

@@ -36,7 +36,8 @@ def _assert_trained(api: Api, service, name: str) -> None:
     seen = metadata(operation)
     assert seen.progress_percent == 100
     (model,) = list(api.automl.list_models(parent="projects/demo/locations/us-central1"))
-    assert model.image_object_detection_model_metadata.stop_reason == "BUDGET_REACHED"
+    # a fast machine may finish its whole schedule within the cap
+    assert model.image_object_detection_model_metadata.stop_reason in ("BUDGET_REACHED", "MODEL_CONVERGED")
     image = drawn_images.draw(0).content
     api.deploy(model.name)
     answer = api.prediction.predict(

@@ -42,7 +42,7 @@ def test_a_model_is_trained_evaluated_and_predicts(service):
 def _check_model(api, model: automl_v1.Model, dataset: str) -> None:
     assert (model.display_name, model.dataset_id) == ("first", dataset.rpartition("/")[2])
     found = model.image_object_detection_model_metadata
-    # which of the two depends on how fast the machine is; that the budget decides is shown with a clock of the test's own
+    # which of the two depends on how fast the machine is; tests/unit/detector ends one by a budget that must decide
     assert found.stop_reason in ("BUDGET_REACHED", "MODEL_CONVERGED")
     assert found.train_budget_milli_node_hours == 1000
     assert 0 < found.train_cost_milli_node_hours <= 30

@@ -24,6 +24,7 @@ from boxwright import errors, objects, states
 from boxwright.metadata import database, models
 from boxwright.operations import ledger, worker
 from boxwright.prediction.children import Children
+from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.online import DeployedModels
 from boxwright.runners import batch_predict, export, import_data, sweep, train_model
 from boxwright.services import automl, iam, locations, operations, prediction, resources, validation
@@ -45,6 +46,7 @@ class Workshop:
     worker: worker.Worker
     children: Children
     book: ledger.Ledger
+    folders: ModelFolders
 
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
@@ -83,21 +85,22 @@ def build_workshop(settings: Settings) -> Workshop:
             raise errors.failed_precondition(f"The folder {needed} cannot be made: {error.strerror}.") from error
     stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state", settings.store_choices)
     db = open_database(settings)
-    sweep.sweep(db, work_dir, models_dir, settings.data_dir / "state" / "boxwright" / "operations")
+    sweep.sweep(db, stores, work_dir, models_dir)
+    folders = ModelFolders(models_dir, stores)
     book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
     children = Children()
     lanes = [[Kind.CREATE_MODEL], [Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
     lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
     slices_s = {Kind.BATCH_PREDICT: settings.batch_slice_s}
-    runners = _runners(settings, db, stores, children)
-    return Workshop(db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, book)
+    runners = _runners(settings, db, stores, folders, children)
+    return Workshop(db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, book, folders)
 
 
 def build(settings: Settings) -> Rooms:
     """Builds everything below the doors."""
     workshop = build_workshop(settings)
     db, book = workshop.db, workshop.book
-    online = DeployedModels(settings.data_dir / "models", cores=settings.cores)
+    online = DeployedModels(workshop.folders, cores=settings.cores)
     with db.read() as connection:
         for folder, node_count in models.deployed(connection):
             online.deploy(folder, node_count)
@@ -119,10 +122,10 @@ def build(settings: Settings) -> Rooms:
 
 
 def _runners(
-    settings: Settings, db: database.Database, stores: objects.Stores, children: Children
+    settings: Settings, db: database.Database, stores: objects.Stores, folders: ModelFolders, children: Children
 ) -> dict[Kind, worker.Runner]:
     """Who does which kind of work."""
-    models_dir, work_dir = settings.data_dir / "models", settings.data_dir / "work"
+    work_dir = settings.data_dir / "work"
     return {
         Kind.IMPORT_DATA: import_data.ImportData(
             db,
@@ -136,7 +139,7 @@ def _runners(
             db,
             stores,
             work_dir,
-            models_dir,
+            folders,
             train_model.TrainingLimits(
                 train_minutes_max=settings.train_minutes_max,
                 threads=settings.cores,
@@ -149,7 +152,7 @@ def _runners(
             db,
             stores,
             work_dir,
-            models_dir,
+            folders,
             children,
             batch_predict.BatchLimits(
                 shard_images=settings.shard_images,
@@ -161,7 +164,7 @@ def _runners(
             validation.prediction_params,
         ),
         Kind.EXPORT_DATA: export.ExportData(db, stores),
-        Kind.EXPORT_MODEL: export.ExportModel(db, stores, models_dir),
+        Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),
     }
 
 

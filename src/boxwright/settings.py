@@ -62,6 +62,9 @@ class Settings:
     file_roots: tuple[str, ...] = _documented(
         (), "Folders below which `file:///` paths may be read and written, separated by commas; none: no `file:///`."
     )
+    state_uri: str | None = _documented(
+        None, "Folder in an object store for models and plans, `s3://BUCKET/FOLDER`; unset: they are in `data_dir`."
+    )
     storage_retry_s: float = _documented(
         20.0, "Seconds for which one call to a store waits for trouble to pass, with growing pauses between attempts."
     )
@@ -142,6 +145,8 @@ class Settings:
             raise errors.invalid_argument("log_level", f"'{self.log_level}' is none of {known}.")
         if self.gs not in ("folder", "cloud"):
             raise errors.invalid_argument("gs", f"'{self.gs}' is neither folder nor cloud.")
+        if self.state_uri is not None and objects.caller_uri(self.state_uri, objects.CLOUDS, directory=True).key == "":
+            raise errors.invalid_argument("state_uri", f"'{self.state_uri}' names no folder in its bucket.")
         unknown = sorted(set(self.schemes) - {"gs", "s3", "az"})
         if unknown or not self.schemes:
             raise errors.invalid_argument("schemes", f"'{','.join(self.schemes)}' is no list of gs, s3 and az.")
@@ -153,7 +158,9 @@ class Settings:
     @property
     def store_choices(self) -> objects.StoreChoices:
         """What of these settings concerns object stores."""
-        return objects.StoreChoices(self.gs, self.schemes, self.file_roots, self.gs_emulator, self.storage_retry_s)
+        return objects.StoreChoices(
+            self.gs, self.schemes, self.file_roots, self.gs_emulator, self.storage_retry_s, self.state_uri or ""
+        )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **overrides: Any) -> Self:

@@ -13,6 +13,8 @@ from PIL import Image
 from tests.support.api import open_api
 from tests.support.tiny_model import TinyModel
 
+from boxwright import objects
+from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.online import DeployedModels
 
 
@@ -61,9 +63,10 @@ def test_a_deployed_model_answers_before_and_after_a_restart_until_it_is_undeplo
 
 @pytest.mark.parametrize(("node_count", "cores", "at_once"), [(1, 4, 1), (3, 4, 3), (100, 2, 2)])
 def test_a_model_predicts_as_many_images_at_once_as_it_has_nodes_and_cores_allow(
-    node_count: int, cores: int, at_once: int, tiny_model: TinyModel
+    node_count: int, cores: int, at_once: int, tiny_model: TinyModel, tmp_path
 ):
-    deployed = DeployedModels(tiny_model.folder.parent, cores=cores)
+    stores = objects.Stores(tmp_path / "buckets", tmp_path / "state")
+    deployed = DeployedModels(ModelFolders(tiny_model.folder.parent, stores), cores=cores)
     deployed.deploy(tiny_model.folder.name, node_count)
     with futures.ThreadPoolExecutor(8) as pool:
         answers = list(

@@ -14,6 +14,7 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
 from boxwright.objects.stores import STREAM_CHUNK_BYTES, ObjectInfo, StoreChoices, Stores
 from boxwright.objects.trouble import ObjectNotFound
 from boxwright.objects.uris import (
+    CLOUDS,
     DEFAULT_SCHEMES,
     MAX_URI_CHARS,
     STATE,
@@ -24,6 +25,7 @@ from boxwright.objects.uris import (
 )
 
 __all__ = [
+    "CLOUDS",
     "DEFAULT_SCHEMES",
     "MAX_URI_CHARS",
     "STATE",

@@ -38,6 +38,7 @@ class StoreChoices:
         file_roots: folders below which file:// paths may be; none: file:// is not served.
         gs_emulator: address of an emulator that gs:// is; None for none.
         retry_s: how long one call waits for trouble to pass.
+        state_uri: where the service's own state is, rather than in a folder of this machine; empty: there.
     """
 
     gs: str = "folder"
@@ -45,6 +46,7 @@ class StoreChoices:
     file_roots: tuple[str, ...] = ()
     gs_emulator: str | None = None
     retry_s: float = 20.0
+    state_uri: str = ""
 
     @property
     def served(self) -> tuple[str, ...]:
@@ -91,6 +93,9 @@ class Stores:
                 self._backends[scheme] = self._cloud(scheme)
         if self._choices.file_roots:
             self._backends[FILE] = AllowedFolders(self._choices.file_roots, patience_s)
+        self._state_base = ObjectUri.parse(self._choices.state_uri or f"{STATE}://boxwright/")
+        if self._state_base.scheme not in self._backends:
+            self._backends[self._state_base.scheme] = self._cloud(self._state_base.scheme)
 
     def _cloud(self, scheme: str) -> Backend:
         patience_s = self._choices.retry_s
@@ -127,7 +132,23 @@ class Stores:
 
     def state(self, key: str) -> ObjectUri:
         """Returns the URI of an object in the service's own state."""
-        return ObjectUri(STATE, "boxwright", key)
+        return self._state_base.child(key)
+
+    @property
+    def keeps_state_remotely(self) -> bool:
+        """Whether the service's own state is in a bucket rather than in a folder of this machine."""
+        return self._state_base.scheme != STATE
+
+    def state_folders(self, key: str) -> list[str]:
+        """Names of the folders directly below a folder of the service's own state."""
+        uri = self.state(key)
+        if uri.scheme == STATE:
+            folder = self._state.path(uri)
+            return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+        with trouble.translated(uri):
+            place = self._backend(uri).place(uri)
+            found = obstore.list_with_delimiter(place.store, place.key)["common_prefixes"]
+        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found)
 
     def get(self, uri: ObjectUri, *, max_bytes: int | None = None) -> bytes:
         """Reads a whole object.
@@ -212,9 +233,15 @@ class Stores:
 
     def delete_prefix(self, uri: ObjectUri) -> None:
         """Deletes every object below a prefix of the service's own state."""
-        if uri.scheme != STATE:
+        if not str(uri).startswith(f"{str(self._state_base).rstrip('/')}/"):
             raise ValueError(f"only the service's own state is ever deleted, not {uri}")
-        shutil.rmtree(self._state.path(uri), ignore_errors=True)
+        if uri.scheme == STATE:
+            shutil.rmtree(self._state.path(uri), ignore_errors=True)
+            return
+        with trouble.translated(uri):
+            place = self._backend(uri).place(uri)
+            for batch in obstore.list(place.store, prefix=place.key.rstrip("/")):
+                obstore.delete(place.store, [entry["path"] for entry in batch])
 
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a folder: files still under their staging name."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import logging
-import pathlib
-import shutil
 import threading
 
 from boxwright import boxes, errors
 from boxwright.prediction.decode import DecodeError
+from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.predictor import ModelError, Predictor
 
 log = logging.getLogger(__name__)
@@ -26,12 +25,12 @@ class DeployedModels:
     """The models that answer online predictions.
 
     Args:
-        models_dir: where trained models' folders are.
+        folders: the trained models.
         cores: images predicted at once at most, however many nodes a model has.
     """
 
-    def __init__(self, models_dir: pathlib.Path, *, cores: int) -> None:
-        self._models_dir = models_dir
+    def __init__(self, folders: ModelFolders, *, cores: int) -> None:
+        self._folders = folders
         self._cores = cores
         self._lock = threading.Lock()
         self._deployed: dict[str, _Deployment] = {}
@@ -55,9 +54,9 @@ class DeployedModels:
             self._deployed.pop(folder, None)
 
     def delete(self, folder: str) -> None:
-        """Frees a model's memory and removes its folder."""
+        """Frees a model's memory and removes its folder, in the background: a bucket may take its time."""
         self.undeploy(folder)
-        shutil.rmtree(self._models_dir / folder, ignore_errors=True)
+        self._loader.submit(self._delete, folder)
 
     def predict(self, folder: str, image_bytes: bytes) -> tuple[boxes.Detections, list[tuple[str, str]]]:
         """Returns the detections and the model's (annotation spec id, display name) by label index.
@@ -84,9 +83,15 @@ class DeployedModels:
         self._loader.shutdown(cancel_futures=True)
 
     def _load(self, folder: str, node_count: int) -> Predictor:
-        predictor = Predictor.open(self._models_dir / folder, streams=min(node_count, self._cores))
+        predictor = Predictor.open(self._folders.local(folder), streams=min(node_count, self._cores))
         log.info("event=model_loaded folder=%s node_count=%d", folder, node_count)
         return predictor
+
+    def _delete(self, folder: str) -> None:
+        try:
+            self._folders.delete(folder)
+        except errors.ApiError as error:  # the next start sweeps it
+            log.warning("event=model_not_deleted folder=%s reason=%s", folder, error.message)
 
     def _replace(self, folder: str, deployment: _Deployment) -> None:
         with self._lock:

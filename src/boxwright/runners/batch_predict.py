@@ -18,7 +18,8 @@ from boxwright.metadata import database, models
 from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped, Success, TurnOver
 from boxwright.prediction.children import Children
 from boxwright.prediction.job import BatchJob, stamp
-from boxwright.prediction.predictor import ModelInfo
+from boxwright.prediction.model_folders import ModelFolders
+from boxwright.prediction.predictor import ModelError, ModelInfo
 from boxwright.prediction.sink import Sink
 from boxwright.processes import STOP_GRACE_S, Child, ChildDied
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
@@ -62,7 +63,7 @@ class BatchPredict(Runner):
         db: to look the model up.
         stores: where lists and images are, and where results go.
         work_dir: a folder for notes on images under way, on this machine.
-        models_dir: where trained models' folders are.
+        folders: the trained models.
         children: the inference children.
         limits: settings of batch prediction.
         validated_params: parses the request's params into (score threshold, max boxes).
@@ -73,7 +74,7 @@ class BatchPredict(Runner):
         db: database.Database,
         stores: objects.Stores,
         work_dir: pathlib.Path,
-        models_dir: pathlib.Path,
+        folders: ModelFolders,
         children: Children,
         limits: BatchLimits,
         validated_params: Callable[[Mapping[str, str]], tuple[float, int]],
@@ -81,7 +82,7 @@ class BatchPredict(Runner):
         self._db = db
         self._stores = stores
         self._work_dir = work_dir
-        self._models_dir = models_dir
+        self._folders = folders
         self._children = children
         self._limits = limits
         self._validated_params = validated_params
@@ -112,6 +113,10 @@ class BatchPredict(Runner):
             model = models.find(connection, name.project, name.location, name.model)
         if model is None:
             raise errors.not_found(errors.MODEL_UNKNOWN)
+        try:
+            model_folder = self._folders.local(model.folder)
+        except ModelError as error:
+            raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
         score_threshold, max_boxes = self._validated_params(request.params)
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
         return BatchJob(
@@ -120,7 +125,7 @@ class BatchPredict(Runner):
                 str(prefix.child(f"prediction-{model.display_name}-{stamp(context.create_time_us)}"))
             ),
             scratch=str(self._scratch(context.name)),
-            model_folder=str(self._models_dir / model.folder),
+            model_folder=str(model_folder),
             score_threshold=score_threshold,
             max_boxes=max_boxes,
             shard_images=self._limits.shard_images,

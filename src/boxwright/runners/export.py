@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import pathlib
 from collections.abc import Iterator
 
 from google.cloud.automl_v1 import types
@@ -16,6 +15,7 @@ from boxwright.metadata import database, datasets, models
 from boxwright.operations.worker import Context, Runner, Success
 from boxwright.prediction import formats
 from boxwright.prediction.job import stamp
+from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.predictor import ModelError
 
 ROWS_PER_FILE = 100_000  # about 10 MB: far below the 100 MB that an import CSV may have
@@ -62,10 +62,10 @@ class ExportModel(Runner):
     The folder is ``model-export/iod/<format>-<display name>-<time>`` below the prefix, as the real service's was.
     """
 
-    def __init__(self, db: database.Database, stores: objects.Stores, models_dir: pathlib.Path) -> None:
+    def __init__(self, db: database.Database, stores: objects.Stores, folders: ModelFolders) -> None:
         self._db = db
         self._stores = stores
-        self._models_dir = models_dir
+        self._folders = folders
 
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.worker.Runner`."""
@@ -81,7 +81,7 @@ class ExportModel(Runner):
         leaf = f"{model_format}-{row.display_name}-{stamp(context.create_time_us)}"
         directory = context.keep_output_directory(str(prefix.child(f"model-export/iod/{leaf}")))
         try:
-            for file_name, content in formats.files(self._models_dir / row.folder, model_format):
+            for file_name, content in formats.files(self._folders.local(row.folder), model_format):
                 context.raise_if_stopped()
                 self._stores.put(objects.ObjectUri.parse(directory).child(file_name), content)
         except ModelError as error:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import pathlib
 import shutil
 
 import sqlalchemy as sa
 
-from boxwright import states
+from boxwright import errors, objects, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import models, operations
 
+log = logging.getLogger(__name__)
 
-def sweep(
-    db: database.Database, work_dir: pathlib.Path, models_dir: pathlib.Path, scratch_dir: pathlib.Path | None = None
-) -> None:
+
+def sweep(db: database.Database, stores: objects.Stores, work_dir: pathlib.Path, models_dir: pathlib.Path) -> None:
     """Removes folders that nothing will read again; run before the worker starts.
 
     Other processes may be at work in the same folders: what is looked at was there before the database is asked.
     """
-    roots = [root for root in (work_dir, scratch_dir) if root is not None and root.is_dir()]
-    kept_for_operations = [folder for root in roots for folder in root.iterdir()]
+    kept_for_operations = list(work_dir.iterdir())
     kept_for_models = list(models_dir.iterdir())
+    try:
+        scratch = stores.state_folders("operations")
+        remote_models = stores.state_folders("models") if stores.keeps_state_remotely else []
+    except errors.ApiError as error:  # a service must start while its bucket is away
+        log.warning("event=state_not_swept reason=%s", error.message)
+        scratch = remote_models = []
     with db.read() as connection:
         unfinished = {
             row.id
@@ -39,7 +45,13 @@ def sweep(
     for folder in kept_for_operations:
         if folder.name not in unfinished:
             shutil.rmtree(folder, ignore_errors=True)
+    for name in scratch:
+        if name not in unfinished:
+            stores.delete_prefix(stores.state(f"operations/{name}"))
     if not training:  # a training that is about to finish has a folder before it has a row
         for folder in kept_for_models:
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
+        for name in remote_models:
+            if name not in known:
+                stores.delete_prefix(stores.state(f"models/{name}"))

@@ -22,6 +22,7 @@ from google.rpc import status_pb2
 from boxwright import errors, names, objects, states
 from boxwright.metadata import database, datasets, messages, models
 from boxwright.operations.worker import AttemptFailed, Context, Runner, Success
+from boxwright.prediction.model_folders import ModelFolders
 from boxwright.processes import Child, ChildDied
 
 CHILD_MODULE = "boxwright.detector.train"
@@ -50,7 +51,7 @@ class TrainModel(Runner):
         db: the metadata database.
         stores: where the images are.
         work_dir: a folder for training jobs on this machine.
-        models_dir: where trained models' folders go.
+        folders: where trained models go.
         limits: settings of training.
         new_digits: makes evaluation ids.
     """
@@ -60,14 +61,14 @@ class TrainModel(Runner):
         db: database.Database,
         stores: objects.Stores,
         work_dir: pathlib.Path,
-        models_dir: pathlib.Path,
+        folders: ModelFolders,
         limits: TrainingLimits,
         new_digits: Callable[[], str],
     ) -> None:
         self._db = db
         self._stores = stores
         self._work_dir = work_dir
-        self._models_dir = models_dir
+        self._folders = folders
         self._limits = limits
         self._new_digits = new_digits
 
@@ -82,9 +83,7 @@ class TrainModel(Runner):
             outcome = self._train(folder, context)
             _write_whole(outcome_file, json.dumps(outcome))
         outcome = json.loads(outcome_file.read_text())
-        target = self._models_dir / name.model
-        if not target.exists():
-            os.replace(folder / "model", target)
+        target = self._folders.publish(folder / "model", name.model)
         evaluation = json.loads((target / "evaluation.json").read_text())
         return Success(respond=lambda connection: self._store(connection, name, model, outcome, evaluation))
 

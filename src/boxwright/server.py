@@ -100,7 +100,12 @@ def build(settings: Settings) -> Rooms:
     """Builds everything below the doors."""
     workshop = build_workshop(settings)
     db, book = workshop.db, workshop.book
-    online = DeployedModels(workshop.folders, cores=settings.cores)
+    online = DeployedModels(
+        workshop.folders,
+        cores=settings.cores,
+        runtime=settings.runtime,
+        precision="fp32" if settings.force_fp32 else None,
+    )
     with db.read() as connection:
         for folder, node_count in models.deployed(connection):
             online.deploy(folder, node_count)
@@ -160,6 +165,8 @@ def _runners(
                 threads=settings.cores,
                 image_timeout_s=settings.image_timeout_s,
                 camel_case=settings.batch_camel_case,
+                runtime=settings.runtime,
+                force_fp32=settings.force_fp32,
             ),
             validation.prediction_params,
         ),

@@ -93,6 +93,12 @@ class Settings:
     image_timeout_s: float = _documented(
         60.0, "Seconds that one image may take in a batch prediction before it is left out, with an error line."
     )
+    runtime: str = _documented(
+        "auto", "What runs the networks: `cpu`, `gpu`, or `auto`, which takes the GPU where one can be used."
+    )
+    force_fp32: bool = _documented(
+        False, "Predict with the fp32 network also where a model has chosen its int8 one: slower, other boxes."
+    )
     batch_camel_case: bool = _documented(
         False, "Spell the keys inside `annotations` of the batch files in camelCase instead of snake_case."
     )
@@ -147,6 +153,8 @@ class Settings:
             raise errors.invalid_argument("gs", f"'{self.gs}' is neither folder nor cloud.")
         if self.state_uri is not None and objects.caller_uri(self.state_uri, objects.CLOUDS, directory=True).key == "":
             raise errors.invalid_argument("state_uri", f"'{self.state_uri}' names no folder in its bucket.")
+        if self.runtime not in ("auto", "cpu", "gpu"):
+            raise errors.invalid_argument("runtime", f"'{self.runtime}' is none of auto, cpu and gpu.")
         unknown = sorted(set(self.schemes) - {"gs", "s3", "az"})
         if unknown or not self.schemes:
             raise errors.invalid_argument("schemes", f"'{','.join(self.schemes)}' is no list of gs, s3 and az.")

@@ -74,5 +74,5 @@ def test_a_model_predicts_as_many_images_at_once_as_it_has_nodes_and_cores_allow
         )
     assert answers == [answers[0]] * 16
     predictor = deployed._deployed[tiny_model.folder.name].predictor.result()
-    assert predictor._idle.qsize() == at_once
+    assert predictor.runtime._idle.qsize() == at_once
     deployed.close()

@@ -1,8 +1,8 @@
 """The trained network as a model folder: model.json, model.onnx, evaluation.json.
 
 The graph is written node by node from the folded weights, not traced: its bytes depend on the weights alone, and it holds
-nothing that integer runtimes stumble over. Input `pixels` (1, H, W, 3) uint8; outputs `boxes` (1, A, 4) float32, xyxy in
-input pixels, and `scores` (1, A, C) float32.
+nothing that integer runtimes stumble over. Input `pixels` (N, H, W, 3) uint8; outputs `boxes` (N, A, 4) float32, xyxy in
+input pixels, and `scores` (N, A, C) float32; N is free, so that a GPU may take many images at once.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _Graph:
 
     def rows(self, x: str, width: int) -> str:
         """(1, width, h, w) to (1, h*w, width)."""
-        flat = self.node("Reshape", x, self.constant(np.asarray([1, width, -1], np.int64)))
+        flat = self.node("Reshape", x, self.constant(np.asarray([0, width, -1], np.int64)))
         return self.node("Transpose", flat, perm=[0, 2, 1])
 
 
@@ -145,10 +145,10 @@ def to_onnx(network: model.Network, input_hw: tuple[int, int]) -> bytes:
     points = model.points_for(input_hw)
     anchors = len(points.centres_px)
     logits = graph.node("Concat", *distances, axis=1)
-    logits = graph.node("Reshape", logits, graph.constant(np.asarray([1, anchors, 4, bins], np.int64)))
+    logits = graph.node("Reshape", logits, graph.constant(np.asarray([0, anchors, 4, bins], np.int64)))
     probabilities = graph.node("Softmax", logits, axis=-1)
     means = graph.node("MatMul", probabilities, graph.constant(np.arange(bins, dtype=np.float32)[:, None]))
-    sides = graph.node("Reshape", means, graph.constant(np.asarray([1, anchors, 4], np.int64)))
+    sides = graph.node("Reshape", means, graph.constant(np.asarray([0, anchors, 4], np.int64)))
     # left and top are subtracted from the centre, right and bottom are added
     signs = np.asarray([-1, -1, 1, 1], np.float32) * points.strides_px.numpy()
     sides = graph.node("Mul", sides, graph.constant(signs[None]))
@@ -159,10 +159,10 @@ def to_onnx(network: model.Network, input_hw: tuple[int, int]) -> bytes:
         helper.make_graph(
             graph.nodes,
             "detector",
-            [helper.make_tensor_value_info("pixels", TensorProto.UINT8, [1, *input_hw, 3])],
+            [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", *input_hw, 3])],
             [
-                helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [1, anchors, 4]),
-                helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, anchors, network.label_count]),
+                helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["batch", anchors, 4]),
+                helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", anchors, network.label_count]),
             ],
             graph.constants,
         ),

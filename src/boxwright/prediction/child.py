@@ -79,19 +79,22 @@ class Events:
 
 
 class Models:
-    """The models kept in memory, by folder."""
+    """The models kept in memory, by what a job asks for."""
 
     def __init__(self) -> None:
-        self._open: collections.OrderedDict[str, Predictor] = collections.OrderedDict()
+        self._open: collections.OrderedDict[tuple[str, str | None, str, int], Predictor] = collections.OrderedDict()
 
-    def get(self, folder: str, threads: int) -> Predictor:
-        """Returns the model's predictor, opening it if it is not in memory."""
-        if folder not in self._open:
-            self._open[folder] = Predictor.open(pathlib.Path(folder), streams=threads)
+    def get(self, job: BatchJob) -> Predictor:
+        """Returns the predictor that a job needs, opening it if it is not in memory."""
+        key = (job.model_folder, job.precision, job.runtime, job.threads)
+        if key not in self._open:
+            self._open[key] = Predictor.open(
+                pathlib.Path(job.model_folder), streams=job.threads, precision=job.precision, runtime=job.runtime
+            )
             while len(self._open) > MODELS_KEPT:
                 self._open.popitem(last=False)
-        self._open.move_to_end(folder)
-        return self._open[folder]
+        self._open.move_to_end(key)
+        return self._open[key]
 
 
 def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threading.Event) -> None:
@@ -103,7 +106,7 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
         sink.prepare()
     plan = Plan(job, stores)
     try:
-        predictor = models.get(job.model_folder, job.threads)
+        predictor = models.get(job)
     except ModelError as error:
         raise errors.failed_precondition(f"The model cannot be loaded: {error}") from error
     guard = Guard(pathlib.Path(job.guard_folder), job.threads) if job.guard_folder else None

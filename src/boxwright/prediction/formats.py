@@ -6,7 +6,8 @@ import pathlib
 import tempfile
 from collections.abc import Iterator
 
-from boxwright.prediction.predictor import MODEL_FILE, NETWORK_FILE, ModelInfo, load_openvino
+from boxwright.prediction.model_folder import MODEL_FILE, NETWORK_FILE, ModelInfo
+from boxwright.prediction.runtimes import load_openvino, read_model
 
 LABELS_FILE = "dict.txt"  # the real service's name for the list of labels, one a line in class order
 
@@ -37,6 +38,6 @@ def _openvino_files(network: pathlib.Path) -> Iterator[tuple[str, bytes]]:
     openvino = load_openvino()
     with tempfile.TemporaryDirectory() as scratch:
         target = pathlib.Path(scratch, "model.xml")
-        openvino.save_model(openvino.Core().read_model(network), target, compress_to_fp16=False)
+        openvino.save_model(read_model(openvino.Core(), network.read_bytes()), target, compress_to_fp16=False)
         for path in (target.with_suffix(".bin"), target):
             yield path.name, path.read_bytes()

@@ -29,6 +29,8 @@ class BatchJob:
         guard_folder: a folder on this machine for the notes on images under way; empty for none.
         image_timeout_s: an image whose decoding and prediction takes longer is left out.
         camel_case: spell the keys inside ``annotations`` as REST bodies do.
+        runtime: what runs the network; see `runtimes.open_runtime`.
+        precision: of the network; None for the one that the model has chosen.
         probe: do nothing but predict this one image, to see whether the process survives it.
     """
 
@@ -47,6 +49,8 @@ class BatchJob:
     image_timeout_s: float = 60.0
     probe: str = ""
     camel_case: bool = False
+    runtime: str = "cpu"
+    precision: str | None = None
 
     def to_json(self) -> str:
         """Returns the job as one line of JSON."""

@@ -27,11 +27,17 @@ class DeployedModels:
     Args:
         folders: the trained models.
         cores: images predicted at once at most, however many nodes a model has.
+        runtime: what runs the networks; see `runtimes.open_runtime`.
+        precision: of the networks; None for the one that each model has chosen.
     """
 
-    def __init__(self, folders: ModelFolders, *, cores: int) -> None:
+    def __init__(
+        self, folders: ModelFolders, *, cores: int, runtime: str = "cpu", precision: str | None = None
+    ) -> None:
         self._folders = folders
         self._cores = cores
+        self._runtime = runtime
+        self._precision = precision
         self._lock = threading.Lock()
         self._deployed: dict[str, _Deployment] = {}
         self._loader = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="model-loader")
@@ -83,8 +89,13 @@ class DeployedModels:
         self._loader.shutdown(cancel_futures=True)
 
     def _load(self, folder: str, node_count: int) -> Predictor:
-        predictor = Predictor.open(self._folders.local(folder), streams=min(node_count, self._cores))
-        log.info("event=model_loaded folder=%s node_count=%d", folder, node_count)
+        predictor = Predictor.open(
+            self._folders.local(folder),
+            streams=min(node_count, self._cores),
+            precision=self._precision,
+            runtime=self._runtime,
+        )
+        log.info("event=model_loaded folder=%s node_count=%d by=%s", folder, node_count, predictor.runtime.label)
         return predictor
 
     def _delete(self, folder: str) -> None:

@@ -1,7 +1,6 @@
 """The exported network in its runtime, with its pre- and post-processing: the single home of both.
 
-    open_model(folder) reads model.json -> ModelInfo        cheap, no runtime
-    Predictor.open(folder) -> Predictor                     compiles model.onnx
+    Predictor.open(folder) -> Predictor                     loads the network that model.json chooses into a runtime
     prepare(bytes) -> Prepared                              decode and letterbox
     infer(prepared) -> RawOutput                            the network, one image at a time
     postprocess(raw, prepared) -> Detections                suppression, back to the upright original
@@ -13,91 +12,47 @@ thread: what is found in an image depends on nothing but the image and the model
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 import pathlib
-import queue
-import sys
-import threading
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from boxwright import boxes
-from boxwright.prediction import decode
+from boxwright.prediction import decode, runtimes
+from boxwright.prediction.model_folder import (
+    FORMAT_VERSION,
+    MODEL_FILE,
+    NETWORK_FILE,
+    Label,
+    ModelError,
+    ModelInfo,
+    read_network,
+)
+from boxwright.prediction.runtimes import RawOutput, Runtime, load_openvino, read_model
 
-FORMAT_VERSION = 1
-MODEL_FILE = "model.json"
-NETWORK_FILE = "model.onnx"
+# The detector, which may see no other module of this room, finds these here.
+__all__ = [
+    "FILL",
+    "FORMAT_VERSION",
+    "MODEL_FILE",
+    "NETWORK_FILE",
+    "Label",
+    "ModelError",
+    "ModelInfo",
+    "Predictor",
+    "Prepared",
+    "RawOutput",
+    "detections_from",
+    "letterbox",
+    "load_openvino",
+    "read_model",
+    "suppress",
+]
+
 MAX_CANDIDATES = 600  # best-scored boxes that enter suppression: bounds the pairwise matrix whatever the scores are
 FILL = 127  # grey that becomes zero after the network's normalisation
-
-_WARMING_UP = threading.Lock()
-
-
-class ModelError(Exception):
-    """A model folder is incomplete, damaged, or of a version that this program does not read."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Label:
-    """One thing that the model can find."""
-
-    display_name: str
-    annotation_spec_id: str
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelInfo:
-    """What model.json says.
-
-    Attributes:
-        labels: in the order of the network's classes.
-        input_hw: network input in pixels.
-        score_floor: lower scores are never reported, in [0, 1].
-        suppression_iou: of two boxes of one label that overlap more, the better one stays.
-        max_detections: per image.
-        digest: sha256 of model.json, which itself holds the digest of the network.
-        document: the whole file.
-    """
-
-    labels: tuple[Label, ...]
-    input_hw: tuple[int, int]
-    score_floor: float
-    suppression_iou: float
-    max_detections: int
-    digest: str
-    document: dict[str, Any]
-
-    @classmethod
-    def read(cls, folder: pathlib.Path) -> ModelInfo:
-        """Reads model.json.
-
-        Raises:
-            ModelError: absent, unreadable or of another version.
-        """
-        try:
-            text = (folder / MODEL_FILE).read_bytes()
-            document = json.loads(text)
-            version = document["format_version"]
-            if version != FORMAT_VERSION:
-                raise ModelError(f"{folder}: model format {version} is not supported, only {FORMAT_VERSION}.")
-            return cls(
-                labels=tuple(Label(one["display_name"], one["annotation_spec_id"]) for one in document["labels"]),
-                input_hw=(int(document["input_hw"][0]), int(document["input_hw"][1])),
-                score_floor=float(document["score_floor"]),
-                suppression_iou=float(document["nms_iou"]),
-                max_detections=int(document["max_detections"]),
-                digest=hashlib.sha256(text).hexdigest(),
-                document=document,
-            )
-        except FileNotFoundError as error:
-            raise ModelError(f"{folder}: there is no {MODEL_FILE}.") from error
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise ModelError(f"{folder}: {MODEL_FILE} is unreadable: {error}.") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,19 +70,6 @@ class Prepared:
     offset_xy: tuple[int, int]
     scaled_wh: tuple[int, int]
     size_hw: tuple[int, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class RawOutput:
-    """The network's answer for one image.
-
-    Attributes:
-        boxes_px: (A, 4) float32, xyxy in input pixels.
-        scores: (A, C) float32 in [0, 1].
-    """
-
-    boxes_px: npt.NDArray[np.float32]
-    scores: npt.NDArray[np.float32]
 
 
 def letterbox(image: decode.DecodedImage, input_hw: tuple[int, int]) -> Prepared:
@@ -207,32 +149,13 @@ def detections_from(
     )
 
 
-def load_openvino() -> Any:
-    """Imports the runtime: late, because it is heavy, and without its usage reports.
-
-    Importing openvino sends a report over the network from a forked process, which also keeps the importer's standard
-    output open. Without its telemetry package it falls back to a silent stub; nothing here may call home.
-    """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # makes the import fail, as documented
-    import openvino
-
-    return openvino
-
-
-def _outputs(request: Any) -> RawOutput:
-    """Copies what a request has inferred; the request is reused."""
-    return RawOutput(np.array(request.get_output_tensor(0).data[0]), np.array(request.get_output_tensor(1).data[0]))
-
-
 class Predictor:
-    """A loaded model. Safe for any number of threads; as many images run at once as there are streams."""
+    """A loaded model. Safe for any number of threads; its runtime decides how many images run at once."""
 
-    def __init__(self, info: ModelInfo, requests: list[Any], limits: decode.Limits) -> None:
+    def __init__(self, info: ModelInfo, runtime: Runtime, limits: decode.Limits) -> None:
         self.info = info
         self.limits = limits
-        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for request in requests:
-            self._idle.put(request)
+        self.runtime = runtime
 
     @classmethod
     def open(
@@ -240,54 +163,30 @@ class Predictor:
         folder: pathlib.Path,
         *,
         streams: int | None = None,
-        precision: str = "fp32",
+        precision: str | None = None,
+        runtime: str = "cpu",
         limits: decode.Limits = decode.DEFAULT_LIMITS,
     ) -> Predictor:
         """Loads a model folder.
 
         Args:
-            folder: holds model.json and model.onnx.
-            streams: images in flight, one thread each; this machine's usable cores when None.
-            precision: only "fp32".
+            folder: holds model.json and the network's files.
+            streams: images in flight on the CPU, one thread each; this machine's usable cores when None.
+            precision: of the network; the one that model.json chooses when None.
+            runtime: "cpu", "gpu" or "auto"; see `runtimes.open_runtime`.
             limits: per image.
 
         Raises:
-            ModelError: the folder is incomplete or damaged.
-            ValueError: unknown precision.
+            ModelError: the folder is incomplete or damaged, or the network does not run here.
+            ValueError: the model has no network of that precision.
         """
-        if precision != "fp32":
-            raise ValueError(f"precision must be 'fp32', not {precision!r}")
         info = ModelInfo.read(folder)
-        network_path = folder / NETWORK_FILE
-        try:
-            network = network_path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{folder}: {NETWORK_FILE} cannot be read.") from error
-        if hashlib.sha256(network).hexdigest() != info.document.get("digests", {}).get(NETWORK_FILE):
-            raise ModelError(f"{folder}: {NETWORK_FILE} is not the file that {MODEL_FILE} describes.")
-
-        openvino = load_openvino()
+        network = read_network(folder, info, precision or info.precision)
         count = streams or len(os.sched_getaffinity(0))
-        options = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "NUM_STREAMS": str(count),
-            "INFERENCE_NUM_THREADS": str(count),  # one thread a stream: sums are made in one order only
-            "ENABLE_CPU_PINNING": "NO",  # several processes share these cores
-        }
-        core = openvino.Core()
         try:
-            compiled = core.compile_model(core.read_model(network), "CPU", options)
-        except RuntimeError as error:
-            raise ModelError(f"{folder}: {NETWORK_FILE} cannot be loaded: {error}") from error
-        requests = [compiled.create_infer_request() for _ in range(count)]
-        blank = np.zeros((1, *info.input_hw, 3), np.uint8)
-        with _WARMING_UP:
-            for request in requests:
-                # here, one thread at a time: the binding sets up its use of arrays at the first inference, and two
-                # threads doing so at once wait for each other for ever
-                request.infer([blank])
-                _outputs(request)
-        return cls(info, requests, limits)
+            return cls(info, runtimes.open_runtime(network, info.input_hw, count, runtime), limits)
+        except ModelError as error:
+            raise ModelError(f"{folder}: {error}") from error
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -313,13 +212,8 @@ class Predictor:
         return letterbox(decode.decode(data, self.input_hw, self.limits), self.input_hw)
 
     def infer(self, prepared: Prepared) -> RawOutput:
-        """Runs the network on one image; waits while all streams are busy."""
-        request = self._idle.get()
-        try:
-            request.infer([prepared.pixels])
-            return _outputs(request)
-        finally:
-            self._idle.put(request)
+        """Runs the network on one image; waits while the runtime is busy."""
+        return self.runtime.infer(prepared.pixels)
 
     def postprocess(self, raw: RawOutput, prepared: Prepared, min_score: float = 0.0) -> boxes.Detections:
         """Suppression and the way back to the upright original.

@@ -40,6 +40,8 @@ class BatchLimits:
     threads: int
     image_timeout_s: float
     camel_case: bool
+    runtime: str
+    force_fp32: bool
 
 
 @dataclasses.dataclass
@@ -136,6 +138,8 @@ class BatchPredict(Runner):
             guard_folder=str(self._work_dir / context.name.operation),
             image_timeout_s=self._limits.image_timeout_s,
             camel_case=self._limits.camel_case,
+            runtime=self._limits.runtime,
+            precision="fp32" if self._limits.force_fp32 else None,
         )
 
     def _run_job(self, job: BatchJob, context: Context) -> None:

@@ -1,0 +1,150 @@
+"""A trained model's folder: model.json, and the network's files that it names.
+
+    ModelInfo.read(folder) -> ModelInfo              what model.json says; cheap, no runtime
+    read_network(folder, info, precision) -> Network the bytes of one network, checked against their digests
+
+A model may bring its network in more than one precision; which of them predicts is decided once, in model.json, so that
+results do not depend on the machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+FORMAT_VERSION = 1
+MODEL_FILE = "model.json"
+NETWORK_FILE = "model.onnx"
+DEFAULT_PRECISION = "fp32"
+
+
+class ModelError(Exception):
+    """A model folder is incomplete, damaged, or of a version that this program does not read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """One thing that the model can find."""
+
+    display_name: str
+    annotation_spec_id: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What model.json says.
+
+    Attributes:
+        labels: in the order of the network's classes.
+        input_hw: network input in pixels.
+        score_floor: lower scores are never reported, in [0, 1].
+        suppression_iou: of two boxes of one label that overlap more, the better one stays.
+        max_detections: per image.
+        networks: the network's file by precision, "fp32" among them.
+        precision: the one that predicts.
+        digest: sha256 of model.json, which itself holds the digests of the network's files.
+        document: the whole file.
+    """
+
+    labels: tuple[Label, ...]
+    input_hw: tuple[int, int]
+    score_floor: float
+    suppression_iou: float
+    max_detections: int
+    networks: dict[str, str]
+    precision: str
+    digest: str
+    document: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: pathlib.Path) -> ModelInfo:
+        """Reads model.json.
+
+        Raises:
+            ModelError: absent, unreadable or of another version.
+        """
+        try:
+            text = (folder / MODEL_FILE).read_bytes()
+            document = json.loads(text)
+            version = document["format_version"]
+            if version != FORMAT_VERSION:
+                raise ModelError(f"{folder}: model format {version} is not supported, only {FORMAT_VERSION}.")
+            networks = dict(document.get("networks", {DEFAULT_PRECISION: NETWORK_FILE}))
+            precision = document.get("precision", DEFAULT_PRECISION)
+            if precision not in networks or DEFAULT_PRECISION not in networks:
+                raise ModelError(f"{folder}: {MODEL_FILE} names no network for {precision} or {DEFAULT_PRECISION}.")
+            return cls(
+                labels=tuple(Label(one["display_name"], one["annotation_spec_id"]) for one in document["labels"]),
+                input_hw=(int(document["input_hw"][0]), int(document["input_hw"][1])),
+                score_floor=float(document["score_floor"]),
+                suppression_iou=float(document["nms_iou"]),
+                max_detections=int(document["max_detections"]),
+                networks=networks,
+                precision=precision,
+                digest=hashlib.sha256(text).hexdigest(),
+                document=document,
+            )
+        except FileNotFoundError as error:
+            raise ModelError(f"{folder}: there is no {MODEL_FILE}.") from error
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise ModelError(f"{folder}: {MODEL_FILE} is unreadable: {error}.") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network as it lies in its files.
+
+    Attributes:
+        name: the file that model.json names; for messages.
+        graph: ONNX, or OpenVINO's XML.
+        weights: what belongs to the XML, None for ONNX.
+        digest: sha256 over the files' digests: equal digests, equal networks.
+        precision: "fp32" or "int8".
+    """
+
+    name: str
+    graph: bytes
+    weights: bytes | None
+    digest: str
+    precision: str
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether any runtime can read it."""
+        return self.weights is None
+
+
+def read_network(folder: pathlib.Path, info: ModelInfo, precision: str) -> Network:
+    """Reads the network of one precision; an ``.xml`` brings the ``.bin`` beside it.
+
+    Raises:
+        ModelError: a file is missing, or not the one that model.json describes.
+        ValueError: the model has no network of that precision.
+    """
+    if precision not in info.networks:
+        raise ValueError(f"precision must be one of {', '.join(info.networks)}, not {precision!r}")
+    name = info.networks[precision]
+    graph, digest = _checked(folder, info, name)
+    if not name.endswith(".xml"):
+        return Network(name, graph, None, digest, precision)
+    weights, weights_digest = _checked(folder, info, name.removesuffix(".xml") + ".bin")
+    return Network(name, graph, weights, hashlib.sha256((digest + weights_digest).encode()).hexdigest(), precision)
+
+
+def digest_of(content: bytes) -> str:
+    """The digest by which model.json names a file's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _checked(folder: pathlib.Path, info: ModelInfo, name: str) -> tuple[bytes, str]:
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{folder}: {name} cannot be read.") from error
+    digest = digest_of(content)
+    if digest != info.document.get("digests", {}).get(name):
+        raise ModelError(f"{folder}: {name} is not the file that {MODEL_FILE} describes.")
+    return content, digest

@@ -1,0 +1,149 @@
+"""The runtimes: whichever runs a network, the answers are the same. Every runtime must pass this suite."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable
+from concurrent import futures
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tests.support import drawn_images
+from tests.support.tiny_model import TinyModel
+
+from boxwright.prediction import decode, model_folder, runtimes
+from boxwright.prediction.predictor import Predictor
+
+STREAMS = 2
+TOLERATED_SCORE, TOLERATED_PX = 1e-3, 0.5
+
+Open = Callable[[model_folder.Network, tuple[int, int]], runtimes.Runtime]
+
+
+def _in_onnx_runtime(batch: int) -> Open:
+    # the GPU's class on the provider that every machine has: all but the provider itself is covered here
+    return lambda network, input_hw: runtimes.OnnxRuntime(
+        network, input_hw, provider="CPUExecutionProvider", batch=batch
+    )
+
+
+RUNTIMES: dict[str, Open] = {
+    "openvino": lambda network, input_hw: runtimes.open_runtime(network, input_hw, STREAMS, "cpu"),
+    "onnx-runtime": _in_onnx_runtime(1),
+    "onnx-runtime-in-batches": _in_onnx_runtime(4),
+}
+
+
+@pytest.fixture(scope="module")
+def network(tiny_model: TinyModel) -> model_folder.Network:
+    info = model_folder.ModelInfo.read(tiny_model.folder)
+    return model_folder.read_network(tiny_model.folder, info, "fp32")
+
+
+@pytest.fixture(scope="module")
+def info(tiny_model: TinyModel) -> model_folder.ModelInfo:
+    return model_folder.ModelInfo.read(tiny_model.folder)
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest, network: model_folder.Network, info: model_folder.ModelInfo):
+    return RUNTIMES[request.param](network, info.input_hw)
+
+
+def _frames(input_hw: tuple[int, int], count: int) -> list[npt.NDArray[np.uint8]]:
+    return [
+        np.random.default_rng(seed).integers(0, 256, (1, *input_hw, 3), np.uint8) // (1 + seed % 3)
+        for seed in range(count)
+    ]
+
+
+def test_answers_are_those_of_the_default_runtime(runtime, network, info) -> None:
+    default = runtimes.open_runtime(network, info.input_hw, 1, "cpu")
+    for pixels in _frames(info.input_hw, 6):
+        expected, found = default.infer(pixels), runtime.infer(pixels)
+        assert found.boxes_px.shape == expected.boxes_px.shape and found.boxes_px.dtype == np.float32
+        assert found.scores.shape == (len(found.boxes_px), len(info.labels)) and found.scores.dtype == np.float32
+        assert np.abs(found.boxes_px - expected.boxes_px).max() < TOLERATED_PX
+        assert np.abs(found.scores - expected.scores).max() < TOLERATED_SCORE
+
+
+def test_an_image_s_answer_does_not_depend_on_its_neighbours(runtime, info) -> None:
+    frames = _frames(info.input_hw, 5)
+    alone = [runtime.infer(pixels) for pixels in frames]
+    with futures.ThreadPoolExecutor(7) as pool:
+        together = list(pool.map(runtime.infer, frames * 8))
+    for index, found in enumerate(together):
+        assert np.array_equal(found.boxes_px, alone[index % 5].boxes_px)
+        assert np.array_equal(found.scores, alone[index % 5].scores)
+
+
+def test_a_frame_of_another_size_is_its_own_caller_s_error(runtime, info) -> None:
+    with pytest.raises((RuntimeError, ValueError)):
+        runtime.infer(np.zeros((1, 8, 8, 3), np.uint8))
+    runtime.infer(_frames(info.input_hw, 1)[0])  # and the runtime goes on
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_what_is_no_network_is_refused(name: str, info) -> None:
+    with pytest.raises(model_folder.ModelError, match=r"model\.onnx cannot be loaded"):
+        RUNTIMES[name](model_folder.Network("model.onnx", b"no network", None, "", "fp32"), info.input_hw)
+
+
+def test_without_a_gpu_the_cpu_is_chosen_and_a_gpu_that_is_asked_for_is_refused(
+    network, info, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert not runtimes.gpu_is_usable()
+    assert "OpenVINO" in runtimes.open_runtime(network, info.input_hw, 1).label
+    with pytest.raises(model_folder.ModelError, match="no GPU can be used"):
+        runtimes.open_runtime(network, info.input_hw, 1, "gpu")
+
+
+# ---- the network that model.json chooses ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_precisions(tiny_model: TinyModel, tmp_path: pathlib.Path) -> pathlib.Path:
+    """The tiny model with a second network, which halves every score, chosen as its int8 one."""
+    folder = tiny_model.copy_to(tmp_path)
+    openvino = runtimes.load_openvino()
+    model = runtimes.read_model(openvino.Core(), (folder / "model.onnx").read_bytes())
+    scores = model.outputs[1].node.input_value(0)
+    half = openvino.opset13.multiply(scores, openvino.opset13.constant(np.float32(0.5)))
+    model.outputs[1].node.input(0).replace_source_output(half.output(0))
+    openvino.save_model(model, folder / "model.int8.xml", compress_to_fp16=False)
+    document = json.loads((folder / "model.json").read_text())
+    document["networks"] = {"fp32": "model.onnx", "int8": "model.int8.xml"}
+    document["precision"] = "int8"
+    for name in ("model.int8.xml", "model.int8.bin"):
+        document["digests"][name] = model_folder.digest_of((folder / name).read_bytes())
+    (folder / "model.json").write_text(json.dumps(document))
+    return folder
+
+
+def test_the_network_that_the_model_has_chosen_predicts_unless_another_is_forced(two_precisions) -> None:
+    image = drawn_images.draw(0).content
+    chosen = Predictor.open(two_precisions, streams=1)
+    forced = Predictor.open(two_precisions, streams=1, precision="fp32")
+    assert chosen.info.precision == "int8" and "int8" in chosen.runtime.label and "fp32" in forced.runtime.label
+    prepared = chosen.prepare(image)
+    assert np.array_equal(chosen.infer(prepared).scores, forced.infer(prepared).scores * np.float32(0.5))
+
+
+@pytest.mark.parametrize("name", ["model.int8.xml", "model.int8.bin"])
+def test_every_file_of_the_chosen_network_must_be_the_one_that_was_chosen(two_precisions, name: str) -> None:
+    content = bytearray((two_precisions / name).read_bytes())
+    content[-1] ^= 1
+    (two_precisions / name).write_bytes(content)
+    with pytest.raises(model_folder.ModelError, match=rf"{name} is not the file that model\.json describes"):
+        Predictor.open(two_precisions, streams=1)
+    Predictor.open(two_precisions, streams=1, precision="fp32", limits=decode.DEFAULT_LIMITS)
+
+
+def test_a_precision_without_a_network_is_a_damaged_model(two_precisions) -> None:
+    document = json.loads((two_precisions / "model.json").read_text())
+    (two_precisions / "model.json").write_text(json.dumps({**document, "precision": "int4"}))
+    with pytest.raises(model_folder.ModelError, match="names no network for int4"):
+        Predictor.open(two_precisions, streams=1)

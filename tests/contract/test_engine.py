@@ -117,6 +117,27 @@ def test_any_shard_size_gives_the_same_lines_in_the_same_order(bench, predictors
     assert in_order(output, "errors") == in_order(reference, "errors")
 
 
+class _BrokenPlan(Plan):
+    def segments(self):
+        yield next(super().segments())
+        raise MemoryError("the rest was not read")
+
+
+class _BrokenSink(Sink):
+    def commit(self, *arguments, **values):
+        raise MemoryError("not written")
+
+
+@pytest.mark.parametrize("broken", ["plan", "sink"])
+def test_whatever_breaks_behind_the_images_ends_the_run_with_it(bench, predictors, broken):
+    job = bench.job(f"broken-{broken}")
+    sink = (_BrokenSink if broken == "sink" else Sink)(job, bench.stores)
+    plan = (_BrokenPlan if broken == "plan" else Plan)(job, bench.stores)
+    engine = LocalEngine(job, bench.stores, predictors(job.threads), sink)
+    with pytest.raises(MemoryError, match="not "):
+        list(engine.run(plan, lambda: False))
+
+
 def test_running_again_gives_the_same_bytes(bench, predictors, reference):
     _run(bench, bench.job("again"), predictors)
     assert bench.output("again") == reference

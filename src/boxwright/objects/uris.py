@@ -16,6 +16,7 @@ FILE = "file"
 CLOUDS = ("gs", "s3", "az")
 DEFAULT_SCHEMES = ("gs",)
 _BUCKET = re.compile(r"[a-z0-9A-Z][a-z0-9A-Z._-]{0,221}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class BadUri(errors.ApiError):
@@ -50,7 +51,7 @@ class ObjectUri:
         segments = key.removesuffix("/").split("/") if key else []
         if any(segment in ("", ".", "..") for segment in segments):
             raise bad_uri(text, "a path segment is empty, '.' or '..'")
-        if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        if _CONTROL.search(text):
             raise bad_uri(text, "it has control characters")
         return cls(scheme, bucket, key)
 

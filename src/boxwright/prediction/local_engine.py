@@ -143,7 +143,7 @@ class LocalEngine:
                 for index in range(len(segment.items)):
                     if not self._enqueue((shard, index)):
                         return
-        except (errors.ApiError, OSError) as error:
+        except Exception as error:  # whatever it is, a list that was not read to its end must not pass for a short one
             self._results.put(error)
             self._halt.set()
         finally:
@@ -179,7 +179,7 @@ class LocalEngine:
                     with self._count_lock:
                         self.shards_committed += 1
                     self._results.put(report)
-                except (errors.ApiError, OSError) as error:
+                except Exception as error:  # a thread that died in silence would leave the job waiting for it
                     self._results.put(error)
                     self._halt.set()
 

@@ -25,6 +25,7 @@ from boxwright.prediction.job import BatchJob
 JUDGED_FROM_ROW = 1000
 MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
 PLAN_VERSION = 1
+SEEN_CACHE_KIB = 12 * 1024  # of the ids met, this much is held in memory and the rest on disk; more is hardly faster
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,15 +176,25 @@ class _Seen:
         self._connection = sqlite3.connect(
             "", isolation_level=None, check_same_thread=False
         )  # a private temporary file
-        self._connection.execute("PRAGMA cache_size=-32768")  # 32 MiB in memory, the rest on disk
+        self._connection.execute(f"PRAGMA cache_size=-{SEEN_CACHE_KIB}")  # negative: in KiB
         self._connection.execute("PRAGMA journal_mode=OFF")
         self._connection.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._connection.execute("BEGIN")  # never committed: at each commit SQLite would walk every page that it holds
 
     def add(self, text: str) -> bool:
-        """Remembers an id; returns whether it is new."""
+        """Remembers an id; returns whether it is new.
+
+        Raises:
+            ApiError: RESOURCE_EXHAUSTED if the temporary file cannot grow.
+        """
         digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-        cursor = self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,))
-        return cursor.rowcount == 1
+        try:
+            return self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,)).rowcount == 1
+        except sqlite3.Error as error:
+            raise errors.resource_exhausted(
+                f"The temporary file that finds rows listed twice cannot be written ({error}); make room on this machine's "
+                "disk for temporary files (about 30 bytes a row), or name another one by TMPDIR."
+            ) from error
 
     def close(self) -> None:
         self._connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.batch_jobs import Bench
 
 from boxwright import errors
+from boxwright.prediction import plan as plan_module
 from boxwright.prediction.plan import JUDGED_FROM_ROW, Plan, Segment
 
 
@@ -220,3 +222,33 @@ def test_every_row_is_planned_once_or_is_a_duplicate(tmp_path_factory, numbers, 
     assert plan.rows_read == len(lines) == len(planned) + plan.duplicates
     assert all(len(segment.items) == shard_images for segment in segments[:-1])
     assert 1 <= len(segments[-1].items) <= shard_images
+
+
+def _limited(most_pages: int):
+    """Ids met, in a database that may not grow beyond so many pages: the disk is full then."""
+    seen = plan_module._Seen()
+    seen._connection.execute(f"PRAGMA max_page_count={most_pages}")
+    return seen
+
+
+def test_a_full_disk_under_the_ids_met_fails_the_job_and_says_so(bench, monkeypatch):
+    bench.write_list([f"gs://b/{number}.jpg" for number in range(20_000)])
+    seen = _limited(20)
+    monkeypatch.setattr(plan_module, "_Seen", lambda: seen)
+    with pytest.raises(errors.ApiError, match="make room on this machine's disk") as raised:
+        _segments(bench, shard_images=1000)
+    assert raised.value.code == code_pb2.RESOURCE_EXHAUSTED
+
+
+def test_remembering_ids_is_one_transaction_whatever_their_number(bench):
+    # at every commit SQLite walks all the pages that it holds: the cost of a row would grow with the rows before it
+    with contextlib.closing(plan_module._Seen()) as seen:
+        assert [seen.add(text) for text in ("a", "b", "a", "b", "c")] == [True, True, False, False, True]
+        assert seen._connection.in_transaction
+
+
+def test_ids_that_were_spilled_to_disk_are_remembered(monkeypatch):
+    monkeypatch.setattr(plan_module, "SEEN_CACHE_KIB", 64)
+    with contextlib.closing(plan_module._Seen()) as seen:
+        assert all(seen.add(f"gs://b/{number}.jpg") for number in range(20_000))
+        assert not any(seen.add(f"gs://b/{number}.jpg") for number in range(20_000))

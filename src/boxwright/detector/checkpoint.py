@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 CHECKPOINT_FILE = "checkpoint.pt"
-VERSION = 1
+VERSION = 2
 
 
 class CheckpointError(Exception):
@@ -34,6 +34,7 @@ class State:
         weights, average, optimizer: state dictionaries of network, its moving average, and the optimizer.
         schedule: `bound_at` and `train_until_s`.
         checks: validations so far, (progress, score).
+        history: what the report draws, `losses` and `checks` by step; decides nothing.
         trained: no steps are left to do.
         stop_reason: set when `trained`.
         fingerprint: of the job; another job's checkpoint is refused.
@@ -46,6 +47,7 @@ class State:
     optimizer: dict[str, Any]
     schedule: dict[str, Any]
     checks: list[tuple[float, float]]
+    history: dict[str, list[list[float]]]
     trained: bool
     stop_reason: str
     fingerprint: str

@@ -50,6 +50,8 @@ class LabelCurve:
         matched: (N, T) bool.
         box_count: ground-truth boxes of the label.
         image_count: images that carry the label.
+        image_indices: (N,) int64, the image of each detection.
+        boxes_by_image: (I,) int64, ground-truth boxes of the label in each image.
     """
 
     scores: npt.NDArray[np.float64]
@@ -57,6 +59,8 @@ class LabelCurve:
     matched: npt.NDArray[np.bool_]
     box_count: int
     image_count: int
+    image_indices: npt.NDArray[np.int64]
+    boxes_by_image: npt.NDArray[np.int64]
 
 
 def match_boxes(iou: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
@@ -89,9 +93,9 @@ def label_curves(
     """Matches all images; rows of equal score keep the order of the images."""
     scores: list[list[npt.NDArray[np.float64]]] = [[np.empty(0)] for _ in range(label_count)]
     matched: list[list[npt.NDArray[np.bool_]]] = [[np.empty((0, len(GRID)), bool)] for _ in range(label_count)]
-    box_counts = np.zeros(label_count, np.int64)
-    image_counts = np.zeros(label_count, np.int64)
-    for truth, found in zip(ground_truth, detections, strict=True):
+    images: list[list[npt.NDArray[np.int64]]] = [[np.empty(0, np.int64)] for _ in range(label_count)]
+    box_counts = np.zeros((label_count, len(ground_truth)), np.int64)
+    for image, (truth, found) in enumerate(zip(ground_truth, detections, strict=True)):
         found = found.keep(0.0, MAX_BOXES_PER_IMAGE)
         found_scores = boxes.rounded_scores(found.scores)
         present = set(truth.label_indices.tolist())
@@ -100,10 +104,10 @@ def label_curves(
             hits = np.zeros((len(rows), len(GRID)), bool)
             if label in present:
                 own_boxes = truth.boxes_norm[truth.label_indices == label].astype(np.float64)
-                box_counts[label] += len(own_boxes)
-                image_counts[label] += 1
+                box_counts[label, image] = len(own_boxes)
                 hits = match_boxes(boxes.pairwise_iou(found.boxes_norm[rows].astype(np.float64), own_boxes))
             scores[label].append(found_scores[rows])
+            images[label].append(np.full(len(rows), image))
             matched[label].append(hits)
     curves = []
     for label in range(label_count):
@@ -112,7 +116,15 @@ def label_curves(
         hits = np.concatenate(matched[label])[order]
         true_positives = np.cumsum(hits, axis=0, dtype=np.int64)
         curves.append(
-            LabelCurve(label_scores[order], true_positives, hits, int(box_counts[label]), int(image_counts[label]))
+            LabelCurve(
+                scores=label_scores[order],
+                true_positives=true_positives,
+                matched=hits,
+                box_count=int(box_counts[label].sum()),
+                image_count=int(np.count_nonzero(box_counts[label])),
+                image_indices=np.concatenate(images[label])[order],
+                boxes_by_image=box_counts[label],
+            )
         )
     return curves
 

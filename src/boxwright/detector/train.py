@@ -81,7 +81,7 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
 
     # Seconds of imports: after the watcher is listening, and within the measured time.
     from boxwright import objects
-    from boxwright.detector import data, session, trainer
+    from boxwright.detector import data, delivery, session, trainer
     from boxwright.prediction import predictor
 
     try:
@@ -94,7 +94,7 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
         return stores.get(objects.ObjectUri.parse(uri))
 
     try:
-        outcome = session.run(job, read_bytes, channel, session.Elapsed(time.monotonic, started_s))
+        outcome = session.run(job, read_bytes, channel, delivery.Elapsed(time.monotonic, started_s))
     except trainer.Stopped:
         return EXIT_STOPPED
     except (JobError, FloatingPointError, data.UnreadableImage, predictor.ModelError, OSError, MemoryError) as error:

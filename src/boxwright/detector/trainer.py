@@ -29,6 +29,7 @@ MODEL_CONVERGED = "MODEL_CONVERGED"
 BUDGET_REACHED = "BUDGET_REACHED"
 CHECK_BATCH = 4
 CHECK_SCORE_FLOOR = 0.01
+HISTORY_POINTS = 200  # of the losses, over the planned steps
 SPEED_MEMORY = 0.95  # of the running mean of seconds per pixel
 
 
@@ -107,6 +108,7 @@ class Trainer:
         self.optimizer = _optimizer(self.network, recipe)
         self.step = 0
         self.checks: list[tuple[float, float]] = []
+        self.history: dict[str, list[list[float]]] = {"losses": [], "checks": []}
         self.validation_map50: float | None = None
         self.stop_reason = ""
         self._seconds_per_px = 0.0  # running mean over recent steps
@@ -120,6 +122,7 @@ class Trainer:
         self.optimizer.load_state_dict(state.optimizer)
         self.step = state.step
         self.checks = [(float(progress), float(score)) for progress, score in state.checks]
+        self.history = {name: [list(row) for row in rows] for name, rows in state.history.items()}
         bound_at = state.schedule["bound_at"]
         self.plan.bound_at = None if bound_at is None else (float(bound_at[0]), float(bound_at[1]))
         self.stop_reason = state.stop_reason
@@ -137,6 +140,7 @@ class Trainer:
                 optimizer=self.optimizer.state_dict(),
                 schedule={"bound_at": None if bound_at is None else list(bound_at), "steps": self.plan.steps},
                 checks=self.checks,
+                history=self.history,
                 trained=bool(self.stop_reason),
                 stop_reason=self.stop_reason,
                 fingerprint=self.setting.fingerprint,
@@ -228,6 +232,9 @@ class Trainer:
             coarse_step_s = self._seconds_per_px * height * width * self.recipe.batch_size
             if elapsed_s + self.plan.remaining_s(self.step, coarse_step_s) > self.plan.train_until_s:
                 self.plan.bind_to_clock(self.step, elapsed_s)
+        if self.step % max(1, self.plan.steps // HISTORY_POINTS) == 0:
+            row = [losses["score"], losses["box"], losses["distribution"]]
+            self.history["losses"].append([self.step, *(round(value, 4) for value in row)])
         if elapsed_s - self._reported_s >= PROGRESS_EVERY_S:
             self._report(progress, losses)
         if elapsed_s - self._saved_s >= self.recipe.checkpoint_every_s:
@@ -266,6 +273,7 @@ class Trainer:
         map50, map50_95 = evaluate.quick_scores(self.network.label_count, self.validation.ground_truth, found)
         self.validation_map50 = map50
         self.checks.append((progress, (map50 + map50_95) / 2))
+        self.history["checks"].append([self.step, map50, map50_95])
 
     def _find(self, images: Sequence[predictor.Prepared]) -> list[boxes.Detections]:
         """What the moving average finds in a few images.

@@ -17,7 +17,7 @@ import pytest
 import torch
 from tests.unit.detector import conftest
 
-from boxwright.detector import checkpoint, data, loss, model, session, trainer
+from boxwright.detector import checkpoint, data, delivery, loss, model, session, trainer
 from boxwright.detector.job import Job, JobError
 from boxwright.prediction import predictor
 
@@ -42,8 +42,8 @@ class Watcher:
         return bool(self.events) and self.events[-1][0] >= self.stop_at_percent
 
 
-def elapsed() -> session.Elapsed:
-    return session.Elapsed(time.monotonic, time.monotonic())
+def elapsed() -> delivery.Elapsed:
+    return delivery.Elapsed(time.monotonic, time.monotonic())
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -56,18 +56,23 @@ def every_step_is_reported() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def undisturbed(
     drawn: conftest.Drawn, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[pathlib.Path, session.Outcome, Watcher]:
+) -> tuple[pathlib.Path, delivery.Outcome, Watcher]:
     folder = conftest.write_job(tmp_path_factory.mktemp("job"), drawn.rows)
     watcher = Watcher()
     return folder, session.run(Job.read(folder), drawn.read, watcher, elapsed()), watcher
 
 
 def test_a_training_leaves_a_model_that_predicts(
-    undisturbed: tuple[pathlib.Path, session.Outcome, Watcher], drawn: conftest.Drawn
+    undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher], drawn: conftest.Drawn
 ) -> None:
     folder, outcome, watcher = undisturbed
     assert outcome.stop_reason == "MODEL_CONVERGED"
-    assert sorted(path.name for path in (folder / "model").iterdir()) == ["evaluation.json", "model.json", "model.onnx"]
+    assert sorted(path.name for path in (folder / "model").iterdir()) == [
+        "evaluation.json",
+        "model.json",
+        "model.onnx",
+        "report.html",
+    ]
     assert not (folder / "checkpoint.pt").exists() and not (folder / "model.draft").exists()
     opened = predictor.Predictor.open(folder / "model", streams=1)
     assert [label.annotation_spec_id for label in opened.labels] == ["11", "22"]
@@ -88,7 +93,7 @@ def test_a_training_leaves_a_model_that_predicts(
 
 
 def test_a_finished_job_is_found_not_repeated(
-    undisturbed: tuple[pathlib.Path, session.Outcome, Watcher],
+    undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher],
 ) -> None:
     folder, outcome, _ = undisturbed
 
@@ -101,7 +106,7 @@ def test_a_finished_job_is_found_not_repeated(
 
 @pytest.mark.parametrize("stop_at_percent", [2.5, 40.0, 75.0, 90.0, 92.0])
 def test_a_resumed_training_ends_with_the_same_weights(
-    undisturbed: tuple[pathlib.Path, session.Outcome, Watcher],
+    undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher],
     drawn: conftest.Drawn,
     tmp_path: pathlib.Path,
     stop_at_percent: float,
@@ -112,6 +117,8 @@ def test_a_resumed_training_ends_with_the_same_weights(
     assert not (folder / "model").exists()
     outcome = session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
     assert outcome.weights_sha256 == undisturbed[1].weights_sha256
+    curves = [(one / "model" / "report.html").read_text().count("<polyline") for one in (folder, undisturbed[0])]
+    assert curves[0] == curves[1] == 3 + 2 + 2  # three losses, two averages, two labels: none is lost by the stop
     same = [(one / "model" / "model.onnx").read_bytes() for one in (folder, undisturbed[0])]
     assert same[0] == same[1]
 
@@ -125,7 +132,7 @@ def test_several_threads_repeat_their_result_too(drawn: conftest.Drawn, tmp_path
 
 
 def test_another_seed_gives_other_weights_and_an_old_checkpoint_is_not_used(
-    undisturbed: tuple[pathlib.Path, session.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
+    undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, seed=1)
     with pytest.raises(trainer.Stopped):
@@ -138,7 +145,7 @@ def test_another_seed_gives_other_weights_and_an_old_checkpoint_is_not_used(
 
 
 def test_a_damaged_checkpoint_is_reported_and_training_starts_anew(
-    undisturbed: tuple[pathlib.Path, session.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
+    undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows)
     (folder / checkpoint.CHECKPOINT_FILE).write_bytes(b"PK not really")

@@ -1,0 +1,263 @@
+"""From a trained network to a model folder: export, check, evaluate, report, publish.
+
+Every stage can be repeated: the model folder appears under its name only when it is complete, and a job whose model folder
+exists is done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any
+
+import numpy as np
+import torch
+
+import boxwright
+from boxwright import boxes, errors
+from boxwright.detector import checkpoint, data, evaluate, export, model, report, trainer
+from boxwright.detector.job import Job, JobError
+from boxwright.prediction import decode, predictor
+
+EXPORT_S = 8.0  # write the graph, compile it, open it
+EVALUATION_IMAGE_S = 0.05  # network and suppression on a busy core
+LAST_SECONDS_S = 3.0  # evaluation stops this long before the budget ends, and the report half of it
+EXPORT_PERCENT = 90.0
+EVALUATION_PERCENT = (92.0, 99.0)
+DRAFT_FOLDER = "model.draft"
+MAX_REPORTED_WARNINGS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a job ended."""
+
+    stop_reason: str
+    elapsed_s: float
+    weights_sha256: str
+
+
+class Elapsed:
+    """Seconds spent on a job: earlier attempts, as the checkpoint tells, and this process."""
+
+    def __init__(self, clock: Callable[[], float], started_s: float) -> None:
+        self._clock = clock
+        self._started_s = started_s
+        self.before_s = 0.0
+
+    def __call__(self) -> float:
+        return self.before_s + self._clock() - self._started_s
+
+
+class Notebook:
+    """Passes everything on to the watcher and keeps the warnings for the report."""
+
+    def __init__(self, watcher: trainer.Watcher) -> None:
+        self._watcher = watcher
+        self.warnings: list[str] = []
+        self.progress = watcher.progress
+        self.stop_requested = watcher.stop_requested
+
+    def warn(self, message: str) -> None:
+        if len(self.warnings) < MAX_REPORTED_WARNINGS:
+            self.warnings.append(message)
+        self._watcher.warn(message)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What the training leaves.
+
+    Attributes:
+        network: in eval mode.
+        input_hw: its input in pixels.
+        splits: the images.
+        steps: done.
+        batch_size: images a step.
+        stop_reason: why it ended.
+        training_s: seconds until here.
+        history: the trainer's record.
+    """
+
+    network: model.Network
+    input_hw: tuple[int, int]
+    splits: data.Splits
+    steps: int
+    batch_size: int
+    stop_reason: str
+    training_s: float
+    history: dict[str, list[list[float]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluated:
+    """The test images that could be predicted, and what was found in them."""
+
+    split: str
+    examples: list[data.Example]
+    ground_truth: list[evaluate.GroundTruth]
+    found: list[boxes.Detections]
+
+
+def reserve_s(evaluated: int, image_s: float, threads: int) -> float:
+    """Seconds that the delivery of a model needs.
+
+    Args:
+        evaluated: images to evaluate.
+        image_s: to read and decode one.
+        threads: that predict them.
+    """
+    return EXPORT_S + LAST_SECONDS_S + evaluated * (EVALUATION_IMAGE_S / threads + 2 * image_s)
+
+
+class Delivery:
+    """Makes the model folder of one job.
+
+    Args:
+        job: the job.
+        read_bytes: from a URI to the encoded image.
+        notebook: who listens.
+        elapsed: seconds spent on the job.
+    """
+
+    def __init__(self, job: Job, read_bytes: Callable[[str], bytes], notebook: Notebook, elapsed: Elapsed) -> None:
+        self._job = job
+        self._read_bytes = read_bytes
+        self._notebook = notebook
+        self._elapsed = elapsed
+
+    def deliver(self, trained: Trained) -> Outcome:
+        """Exports, checks, evaluates and reports on the network, then gives the model folder its name."""
+        job, draft = self._job, self._job.folder / DRAFT_FOLDER
+        self._notebook.progress(EXPORT_PERCENT, "exporting")
+        weights_sha256 = checkpoint.weights_sha256(trained.network.state_dict())
+        export.write_draft(
+            draft,
+            trained.network,
+            labels=job.labels,
+            model_type=job.model_type,
+            input_hw=trained.input_hw,
+            score_floor=export.DEFAULT_SCORE_FLOOR if job.score_floor is None else job.score_floor,
+            provenance=self._provenance(trained, weights_sha256),
+        )
+        opened = predictor.Predictor.open(draft, streams=job.threads)
+        check_agreement(trained.network, opened)
+        evaluated = self._predict(opened, trained.splits)
+        evaluation = evaluate.evaluate(job.labels, evaluated.ground_truth, evaluated.found, split=evaluated.split)
+        self._report(trained, evaluated, evaluation)
+        if self._notebook.stop_requested():
+            raise trainer.Stopped
+        export.publish(draft, job.folder / export.MODEL_FOLDER, evaluation)
+        (job.folder / checkpoint.CHECKPOINT_FILE).unlink(missing_ok=True)
+        return Outcome(trained.stop_reason, self._elapsed(), weights_sha256)
+
+    def _provenance(self, trained: Trained, weights_sha256: str) -> dict[str, Any]:
+        splits = trained.splits
+        return {
+            "boxwright_version": boxwright.__version__,
+            "seed": self._job.seed,
+            "threads": self._job.threads,
+            "steps": trained.steps,
+            "epochs": round(trained.steps * trained.batch_size / len(splits.train), 2),
+            "images": {"TRAIN": len(splits.train), "VALIDATION": len(splits.validation), "TEST": len(splits.test)},
+            "stop_reason": trained.stop_reason,
+            "training_s": round(trained.training_s, 1),
+            "elapsed_s": round(self._elapsed(), 1),
+            "weights_sha256": weights_sha256,
+            "initial_weights": "random",
+        }
+
+    def _predict(self, opened: predictor.Predictor, splits: data.Splits) -> _Evaluated:
+        """Predicts the test images with the exported model."""
+        job, notebook = self._job, self._notebook
+        examples = splits.test or splits.validation
+        result = _Evaluated("TEST" if splits.test else "VALIDATION", [], [], [])
+        if not splits.test:
+            notebook.warn("There is no test image: the model is evaluated on the validation images.")
+
+        def predict(example: data.Example) -> boxes.Detections | str:
+            try:
+                return opened.predict(self._read_bytes(example.uri))
+            except decode.DecodeError as error:
+                return error.reason
+            except (OSError, LookupError, errors.ApiError) as error:
+                return f"the image cannot be read: {error}"
+
+        chunk = 4 * job.threads
+        with futures.ThreadPoolExecutor(job.threads) as pool:
+            for first in range(0, len(examples), chunk):
+                if notebook.stop_requested():
+                    raise trainer.Stopped
+                if first and self._elapsed() > job.budget_s - LAST_SECONDS_S:
+                    notebook.warn(f"The budget ends: only {first} of {len(examples)} images are evaluated.")
+                    break
+                low, high = EVALUATION_PERCENT
+                notebook.progress(low + (high - low) * first / len(examples), "evaluating")
+                part = examples[first : first + chunk]
+                for example, answer in zip(part, pool.map(predict, part), strict=True):
+                    if isinstance(answer, str):
+                        notebook.warn(f"An image is left out of the evaluation. {example.uri}: {answer}")
+                        continue
+                    result.examples.append(example)
+                    result.ground_truth.append(evaluate.GroundTruth(example.boxes_norm, example.label_indices))
+                    result.found.append(answer)
+        return result
+
+    def _report(self, trained: Trained, evaluated: _Evaluated, evaluation: dict[str, Any]) -> None:
+        """Writes the page, and what it warns of into the evaluation's extras."""
+        job, elapsed_s = self._job, self._elapsed()
+        height, width = trained.input_hw
+        facts = report.Facts(
+            title=f"Training of a {job.model_type} model",
+            summary=[
+                ("mAP at 0.5", f"{evaluation['extras']['map50']:.3f}"),
+                ("mAP 0.5 to 0.95", f"{evaluation['extras']['map50_95']:.3f}"),
+                ("ended", trained.stop_reason),
+                ("minutes", f"{elapsed_s / 60:.1f}"),
+                ("steps", str(trained.steps)),
+                ("images a second", f"{trained.steps * trained.batch_size / max(1.0, trained.training_s):.0f}"),
+                ("input", f"{width} x {height}"),
+            ],
+            warnings=self._notebook.warnings,
+            labels=job.labels,
+            splits=trained.splits,
+            input_hw=trained.input_hw,
+            history=trained.history,
+            evaluation=evaluation,
+            evaluated=evaluated.examples,
+            ground_truth=evaluated.ground_truth,
+            detections=evaluated.found,
+        )
+
+        def has_time() -> bool:
+            return self._elapsed() < job.budget_s - LAST_SECONDS_S / 2 and not self._notebook.stop_requested()
+
+        path = job.folder / DRAFT_FOLDER / report.REPORT_FILE
+        evaluation["extras"]["concerns"] = report.write(path, facts, self._read_bytes, has_time)
+
+
+def finished(job: Job) -> Outcome | None:
+    target = job.folder / export.MODEL_FOLDER
+    if not target.exists():
+        return None
+    provenance = predictor.ModelInfo.read(target).document["provenance"]
+    return Outcome(provenance["stop_reason"], provenance["elapsed_s"], provenance["weights_sha256"])
+
+
+def check_agreement(network: model.Network, opened: predictor.Predictor) -> None:
+    """Compares the exported network with the trained one on noise.
+
+    Raises:
+        JobError: they differ; the export is wrong and must not be used.
+    """
+    height, width = opened.input_hw
+    pixels = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    raw = opened.infer(predictor.Prepared(pixels, (0, 0), (width, height), (height, width)))
+    boxes_px, scores = network.predict(torch.from_numpy(pixels))
+    score_gap = float(np.abs(raw.scores - scores[0].numpy()).max())
+    box_gap_px = float(np.abs(raw.boxes_px - boxes_px[0].numpy()).max())
+    if not (score_gap <= export.AGREEMENT_SCORE and box_gap_px <= export.AGREEMENT_PX):
+        raise JobError(
+            f"The exported network differs from the trained one: scores by {score_gap:.2g}, boxes by {box_gap_px:.2g} px."
+        )

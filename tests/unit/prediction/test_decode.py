@@ -179,7 +179,7 @@ PNG = encoded(picture(), "PNG")
         (PNG[:20], "The PNG is"),
         (encoded(picture(), "BMP")[:500], "truncated"),
         (encoded(picture(), "GIF")[:300], "The GIF is"),
-        (encoded(picture(), "WEBP")[:60], "damaged"),
+        (encoded(picture(), "WEBP")[:60], "The WEBP is truncated"),
         (encoded(picture(), "TIFF")[:400], "The"),
         (encoded(Image.new("F", (4, 4)), "TIFF"), "32-bit samples"),
         (png_claiming(100_000, 100_000), "too many pixels: 100000 x 100000"),

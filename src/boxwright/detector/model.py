@@ -131,6 +131,10 @@ class Points:
     centres_px: Tensor
     strides_px: Tensor
 
+    def to(self, device: torch.device | str) -> Points:
+        """The same points where the network is."""
+        return Points(self.centres_px.to(device), self.strides_px.to(device))
+
 
 def points_for(input_hw: tuple[int, int]) -> Points:
     """Cell centres of every level, in the order of the network's outputs."""
@@ -147,7 +151,7 @@ def points_for(input_hw: tuple[int, int]) -> Points:
 def decode_boxes(distances: Tensor, points: Points) -> Tensor:
     """Distance logits (B, A, 4*(bins+1)) to boxes (B, A, 4), xyxy in input pixels."""
     batch, anchors, width = distances.shape
-    bins = torch.arange(width // 4, dtype=distances.dtype)  # (bins+1,)
+    bins = torch.arange(width // 4, dtype=distances.dtype, device=distances.device)  # (bins+1,)
     probabilities = distances.reshape(batch, anchors, 4, -1).softmax(dim=-1)  # (B, A, 4, bins+1)
     sides = (probabilities * bins).sum(dim=-1) * points.strides_px  # (B, A, 4) left, top, right, bottom
     centres = points.centres_px
@@ -199,5 +203,6 @@ class Network(nn.Module):
     def predict(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, H, W, 3) uint8 to boxes (B, A, 4) in input pixels and scores (B, A, C); eval mode expected."""
         scores, distances = self(pixels)
-        boxes_px = decode_boxes(distances, points_for((pixels.shape[1], pixels.shape[2])))  # (B, A, 4)
+        points = points_for((pixels.shape[1], pixels.shape[2])).to(pixels.device)
+        boxes_px = decode_boxes(distances, points)  # (B, A, 4)
         return boxes_px, scores.sigmoid()

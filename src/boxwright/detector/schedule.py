@@ -29,6 +29,8 @@ CHECK_FROM = 0.5
 PATIENCE_CHECKS = 4
 PATIENCE_FROM = 0.7
 MIN_GAIN = 0.002  # of mean average precision
+GPU_BATCHES = 4  # batches of the default recipe that a GPU takes at once
+GPU_RATE = 2.0  # the square root of that, the rule for Adam's learning rate (Malladi et al., 2022)
 LEAST_SCORE = 0.05  # a network that finds next to nothing is not done, however steady it is
 
 
@@ -48,13 +50,18 @@ class Recipe:
     checkpoint_every_s: float = 25.0
 
     @classmethod
-    def from_job(cls, overrides: dict[str, Any]) -> Recipe:
-        """Defaults with overrides by field name.
+    def from_job(cls, overrides: dict[str, Any], *, large_batches: bool = False) -> Recipe:
+        """Defaults, or those of a GPU, with overrides by field name.
 
         Raises:
             TypeError: an unknown field.
         """
-        return dataclasses.replace(cls(), **overrides)
+        defaults = cls()
+        if large_batches:
+            defaults = dataclasses.replace(
+                defaults, batch_size=GPU_BATCHES * defaults.batch_size, peak_rate=GPU_RATE * defaults.peak_rate
+            )
+        return dataclasses.replace(defaults, **overrides)
 
 
 def planned_steps(images: int, batch_size: int) -> int:

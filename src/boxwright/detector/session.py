@@ -15,7 +15,7 @@ from concurrent import futures
 import torch
 
 from boxwright import errors
-from boxwright.detector import augment, checkpoint, data, delivery, evaluate, model, schedule, trainer
+from boxwright.detector import augment, checkpoint, data, delivery, device, evaluate, model, schedule, trainer
 from boxwright.detector.job import EXAMPLES_FILE, Job, JobError
 from boxwright.prediction import decode, predictor
 
@@ -52,10 +52,11 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
     done = delivery.finished(job)
     if done is not None:
         return done
+    where = device.choose()
     torch.set_num_threads(job.threads)
     torch.set_flush_denormal(True)  # values near zero are slow otherwise
-    torch.use_deterministic_algorithms(True)
-    recipe = _recipe(job)
+    torch.use_deterministic_algorithms(not where.is_gpu)
+    recipe = _recipe(job, where)
     notebook = delivery.Notebook(watcher)
     splits = _splits(job, notebook)
     state = _checkpoint(job, notebook)
@@ -69,21 +70,21 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
         network.load_state_dict(state.average)
         stop_reason, steps, history = state.stop_reason, state.step, state.history
     else:
-        learner = _trainer(job, recipe, splits, network, input_hw, read_bytes, notebook, elapsed)
+        learner = _trainer(job, recipe, where, splits, network, input_hw, read_bytes, notebook, elapsed)
         if state is not None:
             learner.restore(state)
         stop_reason = learner.run()
-        network, steps, history = learner.average, learner.step, learner.history
+        network, steps, history = learner.average.to("cpu"), learner.step, learner.history
     network.eval()
     trained = delivery.Trained(network, input_hw, splits, steps, recipe.batch_size, stop_reason, elapsed(), history)
     return delivery.Delivery(job, read_bytes, notebook, elapsed).deliver(trained)
 
 
-def _recipe(job: Job) -> schedule.Recipe:
+def _recipe(job: Job, where: device.Device) -> schedule.Recipe:
     if job.model_type not in model.MODEL_TYPES:
         raise JobError(f"Unknown model type '{job.model_type}'; use one of {', '.join(model.MODEL_TYPES)}.")
     try:
-        return schedule.Recipe.from_job(job.recipe)
+        return schedule.Recipe.from_job(job.recipe, large_batches=where.is_gpu)
     except TypeError as error:
         raise JobError(f"Unknown recipe field: {error}.") from error
 
@@ -168,6 +169,7 @@ def _validation_set(
 def _trainer(
     job: Job,
     recipe: schedule.Recipe,
+    where: device.Device,
     splits: data.Splits,
     network: model.Network,
     input_hw: tuple[int, int],
@@ -186,6 +188,6 @@ def _trainer(
         mosaic=recipe.mosaic,
     )
     source = augment.BatchSource(splits.train, cache, seed=job.seed, batch_size=recipe.batch_size, warn=watcher.warn)
-    setting = trainer.Setting(job.folder, job.fingerprint, len(splits.train), job.threads, elapsed)
+    setting = trainer.Setting(job.folder, job.fingerprint, len(splits.train), job.threads, elapsed, where)
     validation = _validation_set(splits.validation, input_hw, read_bytes)
     return trainer.Trainer(network, source, plan, recipe, setting, validation, _TrainingPart(watcher))

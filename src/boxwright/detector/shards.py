@@ -1,12 +1,12 @@
 """One step's gradient, computed by independent threads: each takes a part of the batch.
 
-    Shards(network, threads).gradients(batch) -> (gradients, losses)
+    Shards(network, threads, batch_size).gradients(batch) -> (gradients, losses)
     Shards.map(function, items)                                        other work for the same threads
 
 Splitting the batch beats splitting every convolution: threads meet once a step instead of hundreds of times, so a core
 that is briefly wanted by someone else delays a step a little and not every operation in it. Normalisation sees the
 statistics of its own part; the running statistics are the mean over the parts. Sums are made in a fixed order, so that
-the result depends on the number of threads but not on their timing.
+the result depends on the number of threads but not on their timing. A GPU takes the batch as one part.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from boxwright.detector import augment, loss, model
+from boxwright.detector import augment, device, loss, model
 
 MIN_PART = 2  # images: normalisation over a single one is too noisy
 
@@ -35,8 +35,11 @@ def count_for(threads: int, batch_size: int) -> int:
 class Shards:
     """Threads with a view of one network each: parameters are shared, running statistics are their own."""
 
-    def __init__(self, network: model.Network, threads: int, batch_size: int) -> None:
-        self._count = count_for(threads, batch_size)
+    def __init__(
+        self, network: model.Network, threads: int, batch_size: int, where: device.Device = device.CPU
+    ) -> None:
+        self._where = where
+        self._count = 1 if where.is_gpu else count_for(threads, batch_size)
         torch.set_num_threads(max(1, threads // self._count))
         self._network = network
         self._parameters = list(network.parameters())
@@ -49,7 +52,7 @@ class Shards:
         """The mean gradient over the parts, in the order of the network's parameters, and the mean losses."""
         height, width = batch.pixels.shape[1:3]
         if (height, width) not in self._points:
-            self._points[height, width] = model.points_for((height, width))
+            self._points[height, width] = model.points_for((height, width)).to(self._where.name)
         size = len(batch.pixels) // self._count
         bounds = [(part * size, (part + 1) * size) for part in range(self._count)]
         bounds[-1] = (bounds[-1][0], len(batch.pixels))
@@ -75,11 +78,13 @@ class Shards:
     ) -> tuple[list[Tensor], dict[str, float]]:
         rows = slice(*bounds)
         targets = loss.Targets(
-            torch.from_numpy(batch.boxes_px[rows]),
-            torch.from_numpy(batch.label_indices[rows]),
-            torch.from_numpy(batch.present[rows]),
+            self._where.put(torch.from_numpy(batch.boxes_px[rows])),
+            self._where.put(torch.from_numpy(batch.label_indices[rows])),
+            self._where.put(torch.from_numpy(batch.present[rows])),
         )
-        scores, distances = view(torch.from_numpy(batch.pixels[rows]))
+        with self._where.autocast():
+            scores, distances = view(self._where.put(torch.from_numpy(batch.pixels[rows])))
+        scores, distances = scores.float(), distances.float()  # losses are sums over many small numbers
         points = self._points[batch.pixels.shape[1], batch.pixels.shape[2]]
         losses = loss.detection_loss(scores, distances, points, targets)
         values = {

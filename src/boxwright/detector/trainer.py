@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from boxwright import boxes
-from boxwright.detector import augment, checkpoint, evaluate, model, schedule, shards
+from boxwright.detector import augment, checkpoint, device, evaluate, model, schedule, shards
 from boxwright.prediction import predictor
 
 PROGRESS_EVERY_S = 1.5
@@ -65,6 +65,7 @@ class Setting:
         image_count: training images, for counting epochs.
         threads: to compute with.
         elapsed_s: returns seconds spent so far, over all attempts.
+        where: cores or GPU.
     """
 
     folder: pathlib.Path
@@ -72,6 +73,7 @@ class Setting:
     image_count: int
     threads: int
     elapsed_s: Callable[[], float]
+    where: device.Device = device.CPU
 
 
 def _optimizer(network: nn.Module, recipe: schedule.Recipe) -> torch.optim.AdamW:
@@ -96,7 +98,7 @@ class Trainer:
         validation: ValidationSet,
         watcher: Watcher,
     ) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(setting.where.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
         self.shards: shards.Shards
         self.source = source
@@ -156,7 +158,7 @@ class Trainer:
             FloatingPointError: a loss is not finite; the last checkpoint is untouched.
             UnreadableImage: too many images cannot be read.
         """
-        self.shards = shards.Shards(self.network, self.setting.threads, self.recipe.batch_size)
+        self.shards = shards.Shards(self.network, self.setting.threads, self.recipe.batch_size, self.setting.where)
         prefetcher = self._prefetcher()
         try:
             while not self.stop_reason:
@@ -182,7 +184,11 @@ class Trainer:
         def view_of(step: int) -> augment.View:
             return self.plan.view(self.plan.progress(step, self.setting.elapsed_s()))
 
-        return augment.Prefetcher(self.source, view_of, self.step, max(1, self.setting.threads // 2))
+        return augment.Prefetcher(self.source, view_of, self.step, self._prefetching())
+
+    def _prefetching(self) -> int:
+        threads = self.setting.threads
+        return threads if self.setting.where.is_gpu else max(1, threads // 2)  # a GPU leaves the cores free
 
     def _reason_to_end(self, progress: float) -> str:
         if progress >= 1.0:
@@ -283,8 +289,8 @@ class Trainer:
         """
         if self.watcher.stop_requested():
             raise Stopped
-        pixels = torch.from_numpy(np.concatenate([one.pixels for one in images]))  # (B, H, W, 3)
-        boxes_px, scores = self.average.predict(pixels)  # (B, A, 4), (B, A, C)
+        pixels = self.setting.where.put(torch.from_numpy(np.concatenate([one.pixels for one in images])))
+        boxes_px, scores = (one.cpu() for one in self.average.predict(pixels))  # (B, A, 4), (B, A, C)
         return [
             _detections(boxes_px[row].numpy(), scores[row].numpy(), prepared) for row, prepared in enumerate(images)
         ]

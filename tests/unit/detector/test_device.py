@@ -1,0 +1,66 @@
+"""Where training computes: mixed precision learns what full precision learns, on the cores and on a GPU if there is one."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+import torch
+from tests.unit.detector import conftest
+from tests.unit.detector.test_training import Watcher, elapsed
+
+from boxwright.detector import checkpoint, device, model, schedule, session, trainer
+from boxwright.detector.job import Job
+
+PLACES = [device.Device("cpu", torch.bfloat16)]
+if torch.cuda.is_available():  # nothing is skipped: without a GPU there is no such case
+    PLACES.append(device.Device("cuda", torch.bfloat16))
+
+
+@pytest.mark.parametrize("where", PLACES, ids=lambda where: where.name)
+def test_mixed_precision_learns_the_shapes(where, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch):
+    recipe = {**conftest.RECIPE, "steps": 150}
+    scores, shapes = {}, {}
+    for name, place in (("full", device.CPU), ("mixed", where)):
+        monkeypatch.setattr(device, "choose", lambda place=place: place)
+        folder = conftest.write_job(tmp_path / name, drawn.rows, recipe=recipe)
+        session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+        evaluation = json.loads((folder / "model" / "evaluation.json").read_text())
+        scores[name] = evaluation["extras"]["map50"]
+        shapes[name] = json.loads((folder / "model" / "model.json").read_text())["input_hw"]
+    assert shapes["mixed"] == shapes["full"]
+    assert scores["full"] > 0.5 and scores["mixed"] > 0.5, scores
+
+
+@pytest.mark.parametrize("where", PLACES, ids=lambda where: where.name)
+def test_the_forward_pass_is_in_low_precision_and_close(where):
+    torch.manual_seed(0)
+    network = model.Network(model.TINY, 2).eval().to(where.name)
+    pixels = where.put(torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8))
+    with torch.no_grad():
+        exact, _ = network(pixels)
+        with where.autocast():
+            rough, _ = network(pixels)
+    assert rough.dtype == torch.bfloat16 and exact.dtype == torch.float32
+    assert (rough.float().sigmoid() - exact.sigmoid()).abs().max() < 0.02
+
+
+def test_a_gpu_gets_larger_batches_and_fewer_steps_unless_the_job_says_otherwise():
+    plain, large = schedule.Recipe.from_job({}), schedule.Recipe.from_job({}, large_batches=True)
+    assert (large.batch_size, large.peak_rate) == (4 * plain.batch_size, 2 * plain.peak_rate)
+    assert schedule.planned_steps(1000, large.batch_size) < schedule.planned_steps(1000, plain.batch_size)
+    assert schedule.Recipe.from_job({"batch_size": 4}, large_batches=True).batch_size == 4
+
+
+def test_a_checkpoint_of_mixed_precision_goes_on(drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch):
+    monkeypatch.setattr(device, "choose", lambda: PLACES[-1])
+    monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+    folder = conftest.write_job(tmp_path, drawn.rows)
+    with pytest.raises(trainer.Stopped):
+        session.run(Job.read(folder), drawn.read, Watcher(60.0), elapsed())
+    state = checkpoint.load(folder)
+    assert state is not None and 0 < state.step < 40
+    assert all(tensor.dtype != torch.bfloat16 for tensor in state.weights.values())
+    session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+    assert (folder / "model" / "model.json").exists()

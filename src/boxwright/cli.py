@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2
 
 import boxwright
 from boxwright import client_env, errors
+from boxwright.convert import arguments as convert_arguments
 
 if TYPE_CHECKING:
     from boxwright import settings
@@ -81,6 +82,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.set_defaults(run=_verify)
     _add_database_commands(commands)
+    convert = commands.add_parser(
+        "convert",
+        help="turn COCO, Pascal VOC, YOLO and the import CSV into each other",
+        description="Turn labelled images from one format into another, and tell what could not be carried over; see "
+        "docs/convert.md. Local files only. Nothing is written unless all of it is.",
+    )
+    convert_arguments.add_arguments(convert)
+    convert.set_defaults(run=_convert)
     return parser
 
 
@@ -117,6 +126,12 @@ def _verify(options: argparse.Namespace) -> int:
         f"{options.folder}: {'not as the manifest says' if problems else 'every row and every byte is accounted for'}."
     )
     return 1 if problems else 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from boxwright.convert import command  # its formats' parsers are not needed by every command
+
+    return command.run(options)
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -123,6 +123,18 @@ def upright_size(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int
         return (width, height) if orientation >= 5 else (height, width)
 
 
+def exif_orientation(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
+    """Returns the EXIF orientation that `decode` applies, 1 to 8, from the header alone; 1 if nothing is turned.
+
+    Raises:
+        DecodeError: as `decode`, as far as the header shows it.
+    """
+    _check_bytes(data, limits)
+    image, orientation = _open(data, limits)
+    with image:
+        return orientation
+
+
 def _check_bytes(data: bytes, limits: Limits) -> None:
     if not data:
         raise DecodeError("The file is empty.")

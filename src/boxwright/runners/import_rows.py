@@ -45,8 +45,10 @@ class ImportRow:
     box: tuple[float, float, float, float] | None
 
 
-def parse(cells: Sequence[str], schemes: Sequence[str] = objects.DEFAULT_SCHEMES) -> ImportRow:
-    """Parses the cells of one row, whose image must have one of these URI schemes.
+def parse(
+    cells: Sequence[str], schemes: Sequence[str] = objects.DEFAULT_SCHEMES, *, min_edge_norm: float = MIN_EDGE_NORM
+) -> ImportRow:
+    """Parses the cells of one row, whose image must have one of these URI schemes, its box edges of that length.
 
     Raises:
         BadRow: with the column and the reason.
@@ -69,7 +71,7 @@ def parse(cells: Sequence[str], schemes: Sequence[str] = objects.DEFAULT_SCHEMES
         return ImportRow(ml_use, uri, "", None)
     if not label:
         raise BadRow("column 3: the box has no label")
-    return ImportRow(ml_use, uri, label, _box(coordinates))
+    return ImportRow(ml_use, uri, label, _box(coordinates, min_edge_norm))
 
 
 def _check_uri(uri: str, schemes: Sequence[str]) -> None:
@@ -81,7 +83,7 @@ def _check_uri(uri: str, schemes: Sequence[str]) -> None:
         raise BadRow(f"column 2: {error.message.removesuffix('.')}") from error
 
 
-def _box(cells: Sequence[str]) -> tuple[float, float, float, float]:
+def _box(cells: Sequence[str], min_edge_norm: float) -> tuple[float, float, float, float]:
     filled = tuple(bool(cell) for cell in cells)
     if filled == (True, True, False, False, True, True, False, False):
         x_a, y_a, x_b, y_b = (_coordinate(cells[index], index) for index in (0, 1, 4, 5))
@@ -96,8 +98,8 @@ def _box(cells: Sequence[str]) -> tuple[float, float, float, float]:
         raise BadRow("columns 4 to 11: a box is two opposite vertices (x,y,,,x,y,,) or four vertices (x,y,x,y,x,y,x,y)")
     box = (min(xs), min(ys), max(xs), max(ys))
     width, height = box[2] - box[0], box[3] - box[1]
-    if width < MIN_EDGE_NORM - TOLERANCE_NORM or height < MIN_EDGE_NORM - TOLERANCE_NORM:
-        raise BadRow(f"the box is {width:.4f} by {height:.4f} of the image; each edge must be at least {MIN_EDGE_NORM}")
+    if width < min_edge_norm - TOLERANCE_NORM or height < min_edge_norm - TOLERANCE_NORM:
+        raise BadRow(f"the box is {width:.4f} by {height:.4f} of the image; each edge must be at least {min_edge_norm}")
     return box
 
 

@@ -1,0 +1,88 @@
+"""``boxwright convert``: labelled images from one file format into another."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from types import ModuleType
+
+from boxwright import errors
+from boxwright.convert import account, arguments, choices, coco, dataset, import_csv, output, pictures, voc, yolo
+
+FORMATS: dict[str, ModuleType] = dict(zip(arguments.FORMATS, (import_csv, coco, voc, yolo), strict=True))
+_PIXELS = ("coco", "voc")  # formats that need the size of every image
+_BY_SUFFIX = {".csv": "csv", ".json": "coco"}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command; returns the exit status.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT about the source, FAILED_PRECONDITION about the target; nothing was written then.
+    """
+    source, target = options.source, options.target
+    from_name = options.from_format or detect(source)
+    to_name = options.to_format or _BY_SUFFIX.get(target.suffix.lower())
+    if to_name is None:
+        raise errors.bad_request(f"{target}: name its format with --to ({', '.join(FORMATS)}).")
+    if options.copy_images and to_name not in ("voc", "yolo"):
+        raise errors.bad_request("--copy-images is for voc and yolo, whose folders hold the images too.")
+    if options.image_prefix is not None and to_name != "csv":
+        raise errors.bad_request("--image-prefix is for csv, whose paths say where the images are.")
+    output.check_free(target, overwrite=options.overwrite)
+    told = account.Account(skip_bad=options.skip_bad)
+    chosen = choices.Choices(
+        told,
+        pictures.Finder(_roots(source, options.images)),
+        split=choices.SPLITS[options.split],
+        image_prefix=options.image_prefix,
+        voc_first_pixel=options.voc_first_pixel,
+        voc_exact=options.voc_exact,
+        copy_images=options.copy_images,
+    )
+    with dataset.Dataset(told) as data:
+        FORMATS[from_name].read(source, data, chosen)
+        if to_name != "coco" and not options.keep_crowd:
+            data.drop(dataset.CROWD, "box around a crowd (COCO iscrowd): left out (--keep-crowd keeps it)")
+        data.seal()
+        if not data.count()[0]:
+            raise errors.bad_request(f"{source}: there is no usable image in it.")
+        turn, sizes_wanted = options.orientation, to_name in _PIXELS
+        pictures.settle(data, chosen.finder, told, turn=turn, sizes_wanted=sizes_wanted)
+        FORMATS[to_name].write(data, target, chosen)
+        _tell(data, told, f"{source} ({from_name}) → {target} ({to_name})")
+    return 0
+
+
+def detect(source: pathlib.Path) -> str:
+    """The format of a file or folder, by what is in it.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT if it is none or could be several.
+    """
+    if not source.exists():
+        raise errors.bad_request(f"{source} does not exist.")
+    found = [name for name, module in FORMATS.items() if module.recognise(source)]
+    if len(found) != 1:
+        seen = f"could be {' or '.join(found)}" if found else "is none of them, as far as can be seen"
+        raise errors.bad_request(f"{source} {seen}; name its format with --from ({', '.join(FORMATS)}).")
+    return found[0]
+
+
+def _roots(source: pathlib.Path, images: pathlib.Path | None) -> list[pathlib.Path]:
+    """Where the paths of images may begin."""
+    if images is not None:
+        if not images.is_dir():
+            raise errors.bad_request(f"--images: {images} is not a folder.")
+        return [images]
+    folder = source if source.is_dir() else source.parent
+    beside = [folder, folder / "images", folder / "JPEGImages", folder.parent / "images", folder.parent / "JPEGImages"]
+    return [*beside, folder.parent]
+
+
+def _tell(data: dataset.Dataset, told: account.Account, title: str) -> None:
+    images, boxes = data.count()
+    sets = ", ".join(choices.SPLIT_NAMES[split] for split in data.splits())
+    print(f"{title}: {images} images ({sets}), {boxes} boxes, {len(data.labels())} labels.")
+    for line in told.lines():
+        print(f"  {line}")

@@ -1,0 +1,302 @@
+"""Labelled images between two formats: kept in a temporary SQLite file, so that memory does not grow with them.
+
+All boxes are xyxy, as fractions of the image's width and height in [0, 1], in the frame that `pictures` settles: the
+image as it is displayed. Images keep the order in which they were read, boxes that within their image.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import pathlib
+import posixpath
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from boxwright import states
+from boxwright.convert import account
+
+Corners = tuple[float, float, float, float]
+
+CROWD = "crowd"  # COCO: the box holds a group of things
+DIFFICULT = "difficult"  # VOC: not counted in evaluations
+TRUNCATED = "truncated"  # VOC: the thing goes on outside the box
+OUTSIDE_TOLERANCE_NORM = 1e-6  # a box may stick out by its last decimal without being worth a word
+NO_AREA = "box without area inside its image: left out"
+CLIPPED = "box partly outside its image: cut at the edge"
+ALL_LOST = "image whose every box was left out: left out, as it would seem to be empty"
+_SCHEMA = """
+    PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
+    CREATE TABLE images (id INTEGER PRIMARY KEY, path TEXT UNIQUE, split TEXT, height INTEGER, width INTEGER,
+                         lost INTEGER DEFAULT 0);
+    CREATE TABLE labels (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+    CREATE TABLE boxes (id INTEGER PRIMARY KEY, image_id INTEGER, label_id INTEGER, x_min REAL, y_min REAL, x_max REAL,
+                        y_max REAL, marks TEXT);
+    CREATE TABLE keys (key TEXT PRIMARY KEY, image_id INTEGER) WITHOUT ROWID;
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """One labelled box.
+
+    Attributes:
+        label: printable text.
+        corners_norm: x_min, y_min, x_max, y_max in [0, 1].
+        marks: any of CROWD, DIFFICULT, TRUNCATED.
+    """
+
+    label: str
+    corners_norm: Corners
+    marks: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """One image and all its boxes.
+
+    Attributes:
+        image_id: counts from 1 in the order of reading.
+        path: as the source names it: relative to the source's images, or a URI.
+        split: the set that it belongs to.
+        size_hw: height and width in pixels of the displayed image, if known.
+        boxes: in the source's order.
+    """
+
+    image_id: int
+    path: str
+    split: states.MlUse
+    size_hw: tuple[int, int] | None
+    boxes: tuple[Box, ...] = ()
+
+
+class Dataset:
+    """The images, labels and boxes of one conversion; a context manager that removes its file at the end."""
+
+    def __init__(self, told: account.Account) -> None:
+        self._told = told
+        self._folder = tempfile.TemporaryDirectory(prefix="boxwright-convert-")
+        self._db = sqlite3.connect(pathlib.Path(self._folder.name) / "dataset.sqlite", isolation_level=None)
+        self._db.executescript(_SCHEMA)
+        self._db.execute("BEGIN")
+        self._label_ids: dict[str, int] = {}
+        self.labels_are_ordered = False  # whether the source numbers its labels
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+        self._folder.cleanup()
+
+    def add_label(self, name: str) -> int:
+        """Makes a label known, with or without boxes; returns its number."""
+        if name not in self._label_ids:
+            self._label_ids[name] = len(self._label_ids) + 1
+            self._db.execute("INSERT INTO labels VALUES (?, ?)", (self._label_ids[name], name))
+        return self._label_ids[name]
+
+    def add_image(
+        self, path: str, split: states.MlUse, size_hw: tuple[int, int] | None, where: str, *, key: str | None = None
+    ) -> int | None:
+        """Makes an image known, or finds it again; returns its number, None if its path was refused.
+
+        Args:
+            path: relative, or a URI.
+            split: what the source says; the first word counts.
+            size_hw: what the annotation says.
+            where: the place in the source, for what may have to be told.
+            key: a name by which `by_key` finds the image.
+        """
+        path = _tidy(path)
+        if problem := path_problem(path):
+            self._told.refuse(where, problem)
+            return None
+        found = self._db.execute("SELECT id, split FROM images WHERE path = ?", (path,)).fetchone()
+        if found is None:
+            height, width = size_hw or (None, None)
+            statement = "INSERT INTO images (path, split, height, width) VALUES (?, ?, ?, ?)"
+            image_id = self._db.execute(statement, (path, split.value, height, width)).lastrowid
+        else:
+            image_id = int(found[0])
+            if found[1] != split.value:
+                self._told.note("image in two sets: the first counts", where)
+        if key is not None:
+            self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?)", (key, image_id))
+        return image_id
+
+    def forget_keys(self) -> None:
+        """Before the next file, whose keys are its own."""
+        self._db.execute("DELETE FROM keys")
+
+    def by_key(self, key: str) -> tuple[int, tuple[int, int] | None] | None:
+        """(number, size) of the image of that key."""
+        statement = "SELECT id, height, width FROM keys JOIN images ON images.id = image_id WHERE key = ?"
+        found = self._db.execute(statement, (key,)).fetchone()
+        return None if found is None else (found[0], _size(found[1], found[2]))
+
+    def add_box(self, image_id: int, box: Box, where: str) -> None:
+        """Adds a box, cut at the image's edges; one without area is left out and told."""
+        if problem := label_problem(box.label):
+            self._told.refuse(where, problem)
+            self._lose(image_id)
+            return
+        inside = [min(1.0, max(0.0, value)) for value in box.corners_norm]
+        if inside[2] <= inside[0] or inside[3] <= inside[1]:
+            self._told.note(NO_AREA, where)
+            self._lose(image_id)
+            return
+        if any(abs(a - b) > OUTSIDE_TOLERANCE_NORM for a, b in zip(inside, box.corners_norm, strict=True)):
+            self._told.note(CLIPPED, where)
+        self._db.execute(
+            "INSERT INTO boxes (image_id, label_id, x_min, y_min, x_max, y_max, marks) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (image_id, self.add_label(box.label), *inside, " ".join(sorted(box.marks))),
+        )
+
+    def lost_box(self, image_id: int) -> None:
+        """The image had a box that could not be used: without it, it may not count as empty."""
+        self._lose(image_id)
+
+    def _lose(self, image_id: int) -> None:
+        self._db.execute("UPDATE images SET lost = lost + 1 WHERE id = ?", (image_id,))
+
+    def drop(self, mark: str, what: str) -> None:
+        """Leaves out the boxes with a mark, and tells so."""
+        marked = (
+            "SELECT boxes.id, image_id, path FROM boxes JOIN images ON images.id = image_id "
+            "WHERE ' ' || marks || ' ' LIKE ? ORDER BY boxes.id"
+        )
+        for box_id, image_id, path in self._db.execute(marked, (f"% {mark} %",)).fetchall():
+            self._db.execute("DELETE FROM boxes WHERE id = ?", (box_id,))
+            self._lose(image_id)
+            self._told.note(what, path)
+
+    def seal(self) -> None:
+        """After reading: leaves out the images that lost all their boxes; speeds up what follows."""
+        self._db.execute("CREATE INDEX IF NOT EXISTS box_images ON boxes (image_id)")
+        lost = "lost > 0 AND NOT EXISTS (SELECT 1 FROM boxes WHERE image_id = images.id)"
+        for (path,) in self._db.execute(f"SELECT path FROM images WHERE {lost} ORDER BY id"):
+            self._told.note(ALL_LOST, path)
+        self._db.execute(f"DELETE FROM images WHERE {lost}")
+
+    def labels(self) -> list[str]:
+        """All labels, in the source's order; by name if it has none."""
+        names = [name for (name,) in self._db.execute("SELECT name FROM labels ORDER BY id")]
+        return names if self.labels_are_ordered else sorted(names)
+
+    def unused_labels(self) -> list[str]:
+        """Labels without a box."""
+        statement = "SELECT name FROM labels WHERE id NOT IN (SELECT label_id FROM boxes) ORDER BY id"
+        return [name for (name,) in self._db.execute(statement)]
+
+    def splits(self) -> list[states.MlUse]:
+        """The sets that have images."""
+        present = {value for (value,) in self._db.execute("SELECT DISTINCT split FROM images")}
+        return [split for split in states.MlUse if split.value in present]
+
+    def count(self) -> tuple[int, int]:
+        """(images, boxes)."""
+        images, boxes = self._db.execute(
+            "SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM boxes)"
+        ).fetchone()
+        return images, boxes
+
+    def pictures(self, split: states.MlUse | None = None) -> Iterator[Picture]:
+        """Yields the images, with their boxes, in order; of one set or of all."""
+        rows = self._db.execute(
+            "SELECT images.id, path, split, height, width, name, x_min, y_min, x_max, y_max, marks FROM images "
+            "LEFT JOIN boxes ON boxes.image_id = images.id LEFT JOIN labels ON labels.id = label_id "
+            "WHERE ? IS NULL OR split = ? ORDER BY images.id, boxes.id",
+            (split and split.value, split and split.value),
+        )
+        for _, of_one in itertools.groupby(rows, key=lambda row: row[0]):
+            group = list(of_one)
+            image_id, path, split_text, height, width = group[0][:5]
+            boxes = tuple(Box(row[5], row[6:10], frozenset(row[10].split())) for row in group if row[5] is not None)
+            yield Picture(image_id, path, states.MlUse(split_text), _size(height, width), boxes)
+
+    def pages(self, size: int = 1000) -> Iterator[list[Picture]]:
+        """Yields the images without their boxes, in order, so that they may be changed meanwhile."""
+        last = 0
+        while True:
+            page = self._db.execute(
+                "SELECT id, path, split, height, width FROM images WHERE id > ? ORDER BY id LIMIT ?", (last, size)
+            ).fetchall()
+            if not page:
+                return
+            last = page[-1][0]
+            yield [Picture(row[0], row[1], states.MlUse(row[2]), _size(row[3], row[4])) for row in page]
+
+    def set_size(self, image_id: int, size_hw: tuple[int, int]) -> None:
+        """What the image's header says."""
+        self._db.execute("UPDATE images SET height = ?, width = ? WHERE id = ?", (*size_hw, image_id))
+
+    def boxes_of(self, image_id: int) -> list[tuple[int, Corners]]:
+        """(number, corners) of an image's boxes."""
+        statement = "SELECT id, x_min, y_min, x_max, y_max FROM boxes WHERE image_id = ? ORDER BY id"
+        return [(row[0], row[1:5]) for row in self._db.execute(statement, (image_id,))]
+
+    def move_box(self, box_id: int, corners_norm: Corners) -> None:
+        """Gives a box other corners."""
+        statement = "UPDATE boxes SET x_min = ?, y_min = ?, x_max = ?, y_max = ? WHERE id = ?"
+        self._db.execute(statement, (*corners_norm, box_id))
+
+    def common_folder(self) -> str:
+        """The folder that all images lie in, with its slash; empty if there is none."""
+        first, last = self._db.execute("SELECT min(path), max(path) FROM images").fetchone()
+        if first is None:
+            return ""
+        # What the first and the last path of an order share, all between them share.
+        shared = "".join(
+            a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+        )
+        return shared[: shared.rfind("/") + 1]
+
+
+def is_uri(path: str) -> bool:
+    """Whether the path says by itself where the image lies."""
+    return "://" in path or path.startswith("/")
+
+
+def path_problem(path: str) -> str | None:
+    """Why a path cannot name an image, or None."""
+    if not path or path.endswith("/"):
+        return "the image's path is missing"
+    if not path.isprintable():
+        return "the image's path has characters that cannot be printed"
+    return f"the image's path '{path}' leaves its folder" if ".." in path.split("/") else None
+
+
+def label_problem(label: str) -> str | None:
+    """Why a text cannot be a label, or None; the import's own rule."""
+    if not label:
+        return "the box has no label"
+    if not label.isprintable() or len(label) > 128 or label != label.strip():
+        return "a label is printable text of at most 128 characters, without spaces around it"
+    return None
+
+
+def _tidy(path: str) -> str:
+    if "://" in path or not path:
+        return path
+    tidy = path.replace("\\", "/")
+    return tidy if ".." in tidy.split("/") or tidy.endswith("/") else posixpath.normpath(tidy)
+
+
+def _size(height: int | None, width: int | None) -> tuple[int, int] | None:
+    return None if height is None or width is None else (height, width)
+
+
+def finite(values: object, count: int) -> tuple[float, ...] | None:
+    """The list as that many finite numbers, or None if it is not that."""
+    if not isinstance(values, list | tuple) or len(values) != count:
+        return None
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return None
+    return tuple(float(value) for value in values) if all(math.isfinite(value) for value in values) else None

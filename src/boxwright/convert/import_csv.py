@@ -1,0 +1,110 @@
+"""The import CSV (docs/import.md): eleven columns, one box a row, corners as fractions of the displayed image."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from collections.abc import Iterator
+
+from boxwright import errors, rows
+from boxwright.convert import account, choices, dataset, output
+from boxwright.runners import import_rows
+
+PLACES = 9  # a thousandth of the published precision, so that a detour over another format changes nothing
+TOO_SMALL = f"box smaller than {import_rows.MIN_EDGE_NORM} of the image's side: written, but an import leaves it out"
+_ANY_URI = "gs://bucket/image"  # stands for the path while a row is parsed: here it may also be a local one
+
+
+def recognise(source: pathlib.Path) -> bool:
+    """Whether this is a CSV, or a folder with exactly one."""
+    return _file(source) is not None
+
+
+def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> None:
+    """Reads the rows of the file, or of the only CSV in the folder.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT naming file and line.
+    """
+    file = _file(source)
+    if file is None:
+        raise errors.bad_request(f"{source}: there is no CSV, or more than one; name the file.")
+    for number, line in _lines(file):
+        where = f"{file}, line {number}"
+        cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
+        if not any(cells):
+            continue
+        if dataset.is_uri(cells[0]):
+            cells = ["", *cells]  # as in an import, the set may be left out
+        path = cells[1] if len(cells) > 1 else ""
+        try:
+            row = import_rows.parse([cells[0], path and _ANY_URI, *cells[2:]], min_edge_norm=0)
+        except import_rows.BadRow as bad:
+            chosen.told.refuse(where, str(bad))
+            continue
+        image_id = data.add_image(path, row.ml_use, None, where)
+        if image_id is not None and row.box is not None:
+            data.add_box(image_id, dataset.Box(row.label, row.box), where)
+
+
+def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) -> None:
+    """Writes one row a box, in the two-vertex form; an image without boxes has one row without label.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION if the file cannot be written.
+    """
+    common = data.common_folder()
+    _tell_losses(data, chosen.told)
+    with output.new_file(target) as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        for picture in data.pictures():
+            path = _path(picture.path, common, chosen.image_prefix)
+            for box in picture.boxes:
+                left, top, right, bottom = (output.number(value, PLACES) for value in box.corners_norm)
+                writer.writerow([picture.split.value, path, box.label, left, top, "", "", right, bottom, "", ""])
+                if min(_edges(box)) < import_rows.MIN_EDGE_NORM - import_rows.TOLERANCE_NORM:
+                    chosen.told.note(TOO_SMALL, path)
+                for mark in sorted(box.marks):
+                    chosen.told.note(f"mark '{mark}' of a box, which a CSV cannot carry", path)
+            if not picture.boxes:
+                writer.writerow([picture.split.value, path, *[""] * 9])
+
+
+def _file(source: pathlib.Path) -> pathlib.Path | None:
+    if source.is_file():
+        return source if source.suffix.lower() == ".csv" else None
+    found = [source / "labels.csv"] if (source / "labels.csv").is_file() else sorted(source.glob("*.csv"))
+    return found[0] if len(found) == 1 else None
+
+
+def _lines(file: pathlib.Path) -> Iterator[tuple[int, str]]:
+    """Yields (line number, line), never holding more than one line."""
+    number = 1
+    try:
+        with file.open(encoding="utf-8-sig") as handle:
+            while line := handle.readline(rows.MAX_LINE_CHARS + 1):
+                if len(line) > rows.MAX_LINE_CHARS or "\0" in line:
+                    raise errors.bad_request(f"{file}, line {number}: this is not a CSV (endless line, or NUL bytes).")
+                yield number, line.rstrip("\n")
+                number += 1
+    except UnicodeDecodeError as error:
+        raise errors.bad_request(f"{file}: this is not a UTF-8 text file ({error.reason}).") from error
+    except OSError as error:
+        raise errors.bad_request(f"{file}: {error.strerror}.") from error
+
+
+def _path(path: str, common: str, prefix: str | None) -> str:
+    if prefix is None:
+        return path
+    name = choices.image_name(path, common) if dataset.is_uri(path) else path
+    return f"{prefix.rstrip('/')}/{name}"
+
+
+def _edges(box: dataset.Box) -> tuple[float, float]:
+    left, top, right, bottom = box.corners_norm
+    return right - left, bottom - top
+
+
+def _tell_losses(data: dataset.Dataset, told: account.Account) -> None:
+    for label in data.unused_labels():
+        told.note("label without a box, which a CSV cannot carry", label)

@@ -92,12 +92,13 @@ def main() -> None:
         wall_s = time.monotonic() - started_s
         evaluation = json.loads((job_dir / "model" / "evaluation.json").read_text(encoding="utf-8"))
         document = json.loads((job_dir / "model" / "model.json").read_text(encoding="utf-8"))
-    extras = evaluation["extras"]
+    extras, quantisation = evaluation["extras"], evaluation["extras"]["quantisation"]
     print(f"\n{'label':20} {'boxes':>6} {'AP50':>6} {'AP75':>6} {'AP':>6}")
     for row in extras["labels"]:
         print(f"{row['display_name']:20} {row['boxes']:6} {row['ap50']:6.3f} {row['ap75']:6.3f} {row['ap50_95']:6.3f}")
     print(f"{'mean':20} {'':6} {extras['map50']:6.3f} {extras['map75']:6.3f} {extras['map50_95']:6.3f}")
     print(f"{extras['split']}, {extras['images']} images; {wall_s:.0f} s wall, {event['stop_reason']}")
+    print(f"predicts in {quantisation['chosen']}: {quantisation['reason']}")
     print(
         json.dumps(
             {
@@ -113,6 +114,10 @@ def main() -> None:
                 "epochs": document["provenance"]["epochs"],
                 "input_hw": document["input_hw"],
                 "stop_reason": event["stop_reason"],
+                "precision": quantisation["chosen"],
+                "fp32": quantisation.get("fp32"),  # on the images that the choice was made on, as is int8
+                "int8": quantisation.get("int8"),
+                "quantisation": quantisation,
                 "weights_sha256": event["weights_sha256"],
             }
         )

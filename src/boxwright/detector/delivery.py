@@ -1,4 +1,4 @@
-"""From a trained network to a model folder: export, check, evaluate, report, publish.
+"""From a trained network to a model folder: export, check, choose a precision, evaluate, report, publish.
 
 Every stage can be repeated: the model folder appears under its name only when it is complete, and a job whose model folder
 exists is done.
@@ -16,15 +16,17 @@ import torch
 
 import boxwright
 from boxwright import boxes, errors
-from boxwright.detector import checkpoint, data, evaluate, export, model, report, trainer
+from boxwright.detector import checkpoint, data, evaluate, export, model, precision, report, trainer
 from boxwright.detector.job import Job, JobError
 from boxwright.prediction import decode, predictor
 
 EXPORT_S = 8.0  # write the graph, compile it, open it
 EVALUATION_IMAGE_S = 0.05  # network and suppression on a busy core
 LAST_SECONDS_S = 3.0  # evaluation stops this long before the budget ends, and the report half of it
+DECODE_IMAGE_S = 0.03  # a photograph on a busy core
 EXPORT_PERCENT = 90.0
-EVALUATION_PERCENT = (92.0, 99.0)
+QUANTISING_PERCENT = 91.0
+EVALUATION_PERCENT = (94.0, 99.0)
 DRAFT_FOLDER = "model.draft"
 MAX_REPORTED_WARNINGS = 50
 
@@ -141,10 +143,11 @@ class Delivery:
             score_floor=export.DEFAULT_SCORE_FLOOR if job.score_floor is None else job.score_floor,
             provenance=self._provenance(trained, weights_sha256),
         )
-        opened = predictor.Predictor.open(draft, streams=job.threads)
-        check_agreement(trained.network, opened)
-        evaluated = self._predict(opened, trained.splits)
+        check_agreement(trained.network, predictor.Predictor.open(draft, streams=job.threads))
+        quantisation = self._choose_precision(trained.splits)
+        evaluated = self._predict(predictor.Predictor.open(draft, streams=job.threads), trained.splits)
         evaluation = evaluate.evaluate(job.labels, evaluated.ground_truth, evaluated.found, split=evaluated.split)
+        evaluation["extras"]["quantisation"] = quantisation
         self._report(trained, evaluated, evaluation)
         if self._notebook.stop_requested():
             raise trainer.Stopped
@@ -167,6 +170,21 @@ class Delivery:
             "weights_sha256": weights_sha256,
             "initial_weights": "random",
         }
+
+    def _choose_precision(self, splits: data.Splits) -> dict[str, Any]:
+        """Decides between fp32 and int8, in the time that evaluation can spare."""
+        job = self._job
+        self._notebook.progress(QUANTISING_PERCENT, "quantising")
+        image_s = (EVALUATION_IMAGE_S + DECODE_IMAGE_S) / job.threads
+        until_s = job.budget_s - LAST_SECONDS_S - len(splits.test or splits.validation) * image_s
+        chooser = precision.Chooser(
+            job.folder / DRAFT_FOLDER,
+            threads=job.threads,
+            read_bytes=self._read_bytes,
+            watcher=self._notebook,
+            left_s=lambda: until_s - self._elapsed(),
+        )
+        return chooser.choose(splits)
 
     def _predict(self, opened: predictor.Predictor, splits: data.Splits) -> _Evaluated:
         """Predicts the test images with the exported model."""
@@ -218,6 +236,7 @@ class Delivery:
                 ("steps", str(trained.steps)),
                 ("images a second", f"{trained.steps * trained.batch_size / max(1.0, trained.training_s):.0f}"),
                 ("input", f"{width} x {height}"),
+                ("predicts in", evaluation["extras"]["quantisation"]["chosen"]),
             ],
             warnings=self._notebook.warnings,
             labels=job.labels,

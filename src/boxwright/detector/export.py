@@ -212,6 +212,27 @@ def write_draft(
     _write(folder / predictor.MODEL_FILE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
 
 
+def write_choice(draft: pathlib.Path, quantisation: dict[str, Any], int8_file: str) -> None:
+    """Writes into a draft which precision predicts: `quantisation["chosen"]`; an int8 network that is not chosen goes.
+
+    Args:
+        draft: from `write_draft`; the int8 network, if there is one, lies in it as XML with its weights beside it.
+        quantisation: the section of model.json, whole.
+        int8_file: name of the XML.
+    """
+    document = json.loads((draft / predictor.MODEL_FILE).read_text(encoding="utf-8"))
+    networks = {"fp32": predictor.NETWORK_FILE}
+    digests = {predictor.NETWORK_FILE: document["digests"][predictor.NETWORK_FILE]}
+    for path in (draft / int8_file, (draft / int8_file).with_suffix(".bin")):
+        if quantisation["chosen"] == "int8":
+            networks["int8"] = int8_file
+            digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        else:
+            path.unlink(missing_ok=True)
+    document.update(networks=networks, precision=quantisation["chosen"], quantisation=quantisation, digests=digests)
+    _write(draft / predictor.MODEL_FILE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+
+
 def publish(draft: pathlib.Path, target: pathlib.Path, evaluation: dict[str, Any]) -> None:
     """Adds the evaluation and gives the folder its final name, once."""
     _write(draft / EVALUATION_FILE, (json.dumps(evaluation, ensure_ascii=False) + "\n").encode())

@@ -15,7 +15,18 @@ from concurrent import futures
 import torch
 
 from boxwright import errors
-from boxwright.detector import augment, checkpoint, data, delivery, device, evaluate, model, schedule, trainer
+from boxwright.detector import (
+    augment,
+    checkpoint,
+    data,
+    delivery,
+    device,
+    evaluate,
+    model,
+    precision,
+    schedule,
+    trainer,
+)
 from boxwright.detector.job import EXAMPLES_FILE, Job, JobError
 from boxwright.prediction import decode, predictor
 
@@ -181,6 +192,7 @@ def _trainer(
     image_s = _warm_cache(splits.train, cache, job.threads, job.budget_s, watcher, elapsed)
     evaluated = len(splits.test or splits.validation)
     reserve_s = delivery.reserve_s(evaluated, image_s, job.threads)
+    reserve_s += precision.reserve_s(splits, job.budget_s, job.threads, image_s)
     plan = schedule.Schedule(
         steps=recipe.steps or schedule.planned_steps(len(splits.train), recipe.batch_size),
         input_hw=input_hw,

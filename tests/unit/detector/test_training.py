@@ -85,7 +85,9 @@ def test_a_training_leaves_a_model_that_predicts(
     assert evaluation["extras"]["split"] == "TEST"
     assert evaluation["overall"]["evaluated_example_count"] == document["provenance"]["images"]["TEST"]
     stages = [stage for _, stage, _ in watcher.events]
-    assert set(stages) == {"training", "exporting", "evaluating"} and stages == sorted(stages, key=stages.index)
+    assert set(stages) == {"training", "exporting", "quantising", "evaluating"} and stages == sorted(
+        stages, key=stages.index
+    )
     percents = [percent for percent, _, _ in watcher.events]
     assert percents == sorted(percents) and percents[-1] < 100
     details = next(details for _, _, details in watcher.events if details.get("step") == 30)

@@ -1,6 +1,6 @@
 """Pascal VOC: one XML file an image under Annotations, lists of images under ImageSets/Main.
 
-Pixels count from 1 and xmax, ymax are the last ones inside (VOC2012 development kit, 3.2 and 8): a box over a whole image
+Pixels count from 1 and xmax, ymax are the last ones inside (VOC2012 development kit): a box over a whole image
 of W columns goes from 1 to W. As edges that is [xmin - 1, xmax]. Files that count from 0 are common too; what they call
 xmin and xmax are then taken for the edges themselves.
 """

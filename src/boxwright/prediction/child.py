@@ -32,6 +32,7 @@ from boxwright.prediction import guard as guard_notes
 from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.local_engine import LocalEngine
+from boxwright.prediction.manifest import Manifest
 from boxwright.prediction.plan import Plan
 from boxwright.prediction.predictor import ModelError, Predictor
 from boxwright.prediction.sink import Sink
@@ -127,20 +128,16 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
             failed += report.failed
             progress.read_bytes = max(progress.read_bytes, report.read_bytes)
             events.say("shard", committed=engine.shards_committed, **dataclasses.asdict(report))
+        manifest = None if stop_requested.is_set() else _close(sink, plan, predictor.digest)
     except errors.ApiError as error:
         failures = [[status.code, status.message] for status in plan.row_failures]
         events.say("error", code=error.code, message=error.message, row_failures=failures)
         return
     finally:
         progress.end()
-    if stop_requested.is_set():
+    if manifest is None:
         events.say("stopped")
         return
-    manifest = sink.close(
-        "SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=predictor.digest
-    )
-    if manifest.images_predicted + sum(manifest.errors_by_code.values()) != plan.images_planned:
-        raise RuntimeError(f"the manifest accounts for other images than the {plan.images_planned} planned: {manifest}")
     events.say(
         "done",
         shards=shards,
@@ -150,6 +147,17 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
         duplicates=plan.duplicates,
         elapsed_s=round(time.monotonic() - started_s, 3),
     )
+
+
+def _close(sink: Sink, plan: Plan, model_digest: str) -> Manifest:
+    """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
+    if not plan.is_complete:
+        raise RuntimeError("the engine ended before the list was read to its end")
+    manifest = sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=model_digest)
+    accounted = manifest.images_predicted + sum(manifest.errors_by_code.values())
+    if accounted != plan.images_planned:
+        raise RuntimeError(f"the manifest accounts for {accounted} images, but {plan.images_planned} were planned")
+    return manifest
 
 
 class _Watchdog:
@@ -169,6 +177,11 @@ class _Watchdog:
         if overdue:
             os._exit(HUNG_EXIT_STATUS)
 
+    def close(self) -> None:
+        """Ends the watch."""
+        if self._guard is not None:
+            self._guard.close()
+
 
 class _Progress:
     """Says every quarter second how far the job is."""
@@ -187,6 +200,7 @@ class _Progress:
         """Stops saying."""
         self._ended.set()
         self._thread.join()
+        self._watchdog.close()
 
     def _run(self) -> None:
         said, quiet = -1, 0

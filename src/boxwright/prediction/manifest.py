@@ -9,26 +9,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from google.rpc import code_pb2
 
 import boxwright
 from boxwright import errors, objects
+from boxwright.prediction.tally import OutputFile
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = 1
 RETRYABLE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})  # another job may succeed with these
-
-
-@dataclasses.dataclass(frozen=True)
-class OutputFile:
-    """One file of the output folder: its name, number of lines, and the sha256 of its bytes."""
-
-    name: str
-    lines: int
-    sha256: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,20 +44,33 @@ class Manifest:
     duplicates_removed: int
     images_predicted: int
     errors_by_code: dict[str, int]
-    shards: list[OutputFile]
+    shards: Sequence[OutputFile]
     errors_files: list[OutputFile]
     model: dict[str, str]
     settings: dict[str, Any]
 
     def to_json(self) -> bytes:
         """The file's bytes."""
-        document = dataclasses.asdict(self)
-        document["errors_by_code"] = {
-            code: {"images": count, "retryable": code in RETRYABLE}
-            for code, count in sorted(self.errors_by_code.items())
+        document = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        document |= {
+            "errors_by_code": {
+                code: {"images": count, "retryable": code in RETRYABLE}
+                for code, count in sorted(self.errors_by_code.items())
+            },
+            "shards": [],
+            "errors_files": [dataclasses.asdict(file) for file in self.errors_files],
         }
         document = {"format_version": FORMAT_VERSION, "software": f"boxwright {boxwright.__version__}", **document}
-        return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+        head, mark, rest = json.dumps(document, ensure_ascii=False, indent=1).encode().partition(b'\n "shards": []')
+        content = bytearray(head + mark)
+        if self.shards:  # they may be very many: each is written by itself
+            del content[-1:]
+            for file in self.shards:
+                entry = json.dumps(dataclasses.asdict(file), ensure_ascii=False, indent=1)
+                content += b"\n  " + entry.replace("\n", "\n  ").encode() + b","
+            content[-1:] = b"\n ]"
+        content += rest + b"\n"
+        return bytes(content)
 
     @classmethod
     def from_json(cls, content: bytes) -> Manifest:

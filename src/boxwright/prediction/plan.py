@@ -25,7 +25,7 @@ from boxwright.prediction.job import BatchJob
 JUDGED_FROM_ROW = 1000
 MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
 PLAN_VERSION = 1
-SEEN_CACHE_KIB = 12 * 1024  # of the ids met, this much is held in memory and the rest on disk; more is hardly faster
+SEEN_CACHE_KIB = 4 * 1024  # of the ids met, this much is held in memory and the rest on disk; more is hardly faster
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,10 +17,12 @@ from google.rpc import status_pb2
 
 from boxwright import faults, objects
 from boxwright.prediction.job import BatchJob
-from boxwright.prediction.manifest import MANIFEST_FILE, Manifest, OutputFile, code_name
+from boxwright.prediction.manifest import MANIFEST_FILE, Manifest, code_name
+from boxwright.prediction.tally import OutputFile, Tally
 
 ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
 REPORT, ERRORS = "report.json", "errors.jsonl"  # what a shard leaves in the scratch prefix
+_SHARD_NAME = "image_object_detection_{}.jsonl"
 MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
 
 
@@ -55,6 +57,7 @@ class Sink:
         self._stores = stores
         self._output = objects.ObjectUri.parse(job.output_directory)
         self._scratch = objects.ObjectUri.parse(job.scratch)
+        self._tally = Tally()
 
     def prepare(self) -> None:
         """Checks that the output bucket exists and clears what a killed writer left half-written."""
@@ -66,7 +69,9 @@ class Sink:
         if not self._stores.exists(self._shard_uri(shard)):
             return None
         values = json.loads(self._stores.get(self._part(shard, REPORT)))
-        return ShardReport(**{**values, "failures": [tuple(failure) for failure in values["failures"]]})
+        report = ShardReport(**{**values, "failures": [tuple(failure) for failure in values["failures"]]})
+        self._count(report)
+        return report
 
     def commit(
         self,
@@ -94,10 +99,13 @@ class Sink:
         faults.point("sink.before_put")
         self._stores.put_once(self._shard_uri(shard), content)
         faults.point("sink.after_put")
+        self._count(report)
         return report
 
     def close(self, state: str, *, rows_read: int, duplicates: int, model_digest: str) -> Manifest:
         """Gathers the errors of all finished shards and writes the manifest, last of all.
+
+        These are the shards that this sink has committed or found. One that knows of none asks the store first.
 
         Args:
             state: SUCCEEDED or CANCELLED.
@@ -105,18 +113,17 @@ class Sink:
             duplicates: rows whose image had been listed before.
             model_digest: names the model's exact version.
         """
-        reports = [report for shard in self._reported() if (report := self.committed(shard)) is not None]
-        by_code: collections.Counter[str] = collections.Counter()
-        for report in reports:
-            by_code.update(report.errors_by_code)
+        if not (self._tally.predicted or self._tally.failed):
+            for shard in self._reported():
+                self.committed(shard)
         manifest = Manifest(
             state=state,
             rows_read=rows_read,
             duplicates_removed=duplicates,
-            images_predicted=sum(report.predicted for report in reports),
-            errors_by_code=dict(by_code),
-            shards=[OutputFile(_shard_name(report.shard), report.predicted, report.sha256) for report in reports],
-            errors_files=self._gather_errors([report.shard for report in reports if report.failed]),
+            images_predicted=self._tally.predicted,
+            errors_by_code=dict(self._tally.errors_by_code),
+            shards=self._tally.files(_SHARD_NAME),
+            errors_files=self._gather_errors(self._tally.failed_shards()),
             model={"name": self._job.model, "digest": model_digest},
             settings={
                 "score_threshold": self._job.score_threshold,
@@ -131,6 +138,9 @@ class Sink:
         self._stores.sweep_unfinished(self._output)
         return manifest
 
+    def _count(self, report: ShardReport) -> None:
+        self._tally.add(report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code)
+
     def _reported(self) -> Iterator[int]:
         """Yields, in order, the shards that have a report; the shard itself may still be missing."""
         for info in self._stores.list(self._scratch.child("shards")):
@@ -141,14 +151,14 @@ class Sink:
     def _gather_errors(self, shards: list[int]) -> list[OutputFile]:
         """Writes ``errors_1..M.jsonl`` from the parts of these shards, in input order."""
         files: list[OutputFile] = []
-        pending = b""
+        pending = bytearray()
         for shard in shards:
             pending += self._stores.get(self._part(shard, ERRORS))
             if len(pending) >= ERRORS_FILE_BYTES:
-                files.append(self._put_errors(len(files) + 1, pending))
-                pending = b""
+                files.append(self._put_errors(len(files) + 1, bytes(pending)))
+                pending.clear()
         if pending:
-            files.append(self._put_errors(len(files) + 1, pending))
+            files.append(self._put_errors(len(files) + 1, bytes(pending)))
         return files
 
     def _put_errors(self, number: int, content: bytes) -> OutputFile:
@@ -158,11 +168,7 @@ class Sink:
         return OutputFile(name, content.count(b"\n"), hashlib.sha256(content).hexdigest())
 
     def _shard_uri(self, shard: int) -> objects.ObjectUri:
-        return self._output.child(_shard_name(shard))
+        return self._output.child(_SHARD_NAME.format(shard))
 
     def _part(self, shard: int, name: str) -> objects.ObjectUri:
         return self._scratch.child(f"shards/{shard:07d}-{name}")
-
-
-def _shard_name(shard: int) -> str:
-    return f"image_object_detection_{shard}.jsonl"

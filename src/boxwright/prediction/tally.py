@@ -1,0 +1,96 @@
+"""What became of every shard, in a few bytes each: a list of ten million images has twenty thousand shards."""
+
+from __future__ import annotations
+
+import array
+import collections
+import dataclasses
+import struct
+import threading
+from collections.abc import Mapping, Sequence
+from typing import overload
+
+_RECORD = struct.Struct("<II32s")  # images predicted, images failed, sha256 of the shard's bytes
+_ABSENT = bytes(_RECORD.size)  # every shard has at least one image, so no record is all zeros
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputFile:
+    """One file of the output folder: its name, number of lines, and the sha256 of its bytes."""
+
+    name: str
+    lines: int
+    sha256: str
+
+
+class Tally:
+    """The shards that are finished, by number. Safe to add to from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records = bytearray()
+        self.predicted = 0
+        self.failed = 0
+        self.errors_by_code: collections.Counter[str] = collections.Counter()
+
+    def add(self, shard: int, predicted: int, failed: int, sha256: str, errors_by_code: Mapping[str, int]) -> None:
+        """Counts a shard; one that is counted already stays as it is.
+
+        Args:
+            shard: its number, from 1.
+            predicted: images with a line in it.
+            failed: images with an error line; with `predicted` at least 1.
+            sha256: hexadecimal digest of its bytes.
+            errors_by_code: the failed images by canonical code name.
+        """
+        start, end = (shard - 1) * _RECORD.size, shard * _RECORD.size
+        with self._lock:
+            if len(self._records) < end:
+                self._records.extend(bytes(end - len(self._records)))
+            if self._records[start:end] == _ABSENT:
+                self._records[start:end] = _RECORD.pack(predicted, failed, bytes.fromhex(sha256))
+                self.predicted += predicted
+                self.failed += failed
+                self.errors_by_code.update(errors_by_code)
+
+    def files(self, name_pattern: str) -> ShardFiles:
+        """The shards as files, in order; the pattern makes a name of a number."""
+        return ShardFiles(bytes(self._records), name_pattern)
+
+    def failed_shards(self) -> list[int]:
+        """Numbers, in order, of the shards with failed images."""
+        records = enumerate(_RECORD.iter_unpack(self._records), 1)
+        return [shard for shard, (_, failed, _) in records if failed]
+
+
+class ShardFiles(Sequence[OutputFile]):
+    """Files made of their records as they are asked for."""
+
+    def __init__(self, records: bytes, name_pattern: str) -> None:
+        self._records = records
+        self._name_pattern = name_pattern
+        self._starts = array.array("Q")
+        for start in range(0, len(records), _RECORD.size):
+            if records[start : start + _RECORD.size] != _ABSENT:
+                self._starts.append(start)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, index: int) -> OutputFile: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[OutputFile]: ...
+    def __getitem__(self, index: int | slice) -> OutputFile | list[OutputFile]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        start = self._starts[index]
+        predicted, _, digest = _RECORD.unpack_from(self._records, start)
+        return OutputFile(self._name_pattern.format(start // _RECORD.size + 1), predicted, digest.hex())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists, which have none

@@ -1,0 +1,135 @@
+"""An image's line depends on the image and the model alone: not on shards, threads, the list's order or who comes first."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+
+import pytest
+from tests.support import drawn_images
+from tests.support.batch_jobs import Bench, in_order
+from tests.support.tiny_model import TinyModel
+
+from boxwright import objects
+from boxwright.prediction.job import BatchJob
+from boxwright.prediction.local_engine import LocalEngine
+from boxwright.prediction.plan import Plan
+from boxwright.prediction.predictor import Predictor
+from boxwright.prediction.sink import Sink
+
+IMAGES = 45
+THREADS = (1, 2, 3, 4)
+SHARD_SIZES = (1, 2, 3, 5, 8, 16, 64)
+SCORE_THRESHOLD = 0.3
+SIZES_HW = ((48, 64), (96, 128), (200, 90))  # smaller and larger than the model's input, wide and high
+
+
+@pytest.fixture(scope="module")
+def predictors(tiny_model: TinyModel) -> dict[int, Predictor]:
+    return {threads: Predictor.open(tiny_model.folder, streams=threads) for threads in THREADS}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A bucket with images of several sizes and formats, one that is spoilt, and a list of them."""
+    bench = Bench(tmp_path_factory.mktemp("invariance"))
+    for number in range(IMAGES):
+        options = {"size_hw": SIZES_HW[number % 3], "file_format": ("JPEG", "PNG")[number % 2], "boxes": 1 + number % 4}
+        content = drawn_images.draw(number, **options).content
+        (bench.bucket / f"{number:02d}").write_bytes(content if number != 20 else content[:200])
+    bench.write_list(_listed(bench))
+    return bench
+
+
+def _listed(bench: Bench) -> list[str]:
+    return [f"gs://b/{number:02d}" for number in range(IMAGES)]
+
+
+def _run(bench: Bench, job: BatchJob, predictor: Predictor, stores: objects.Stores | None = None) -> dict[str, bytes]:
+    sink = Sink(job, bench.stores)
+    sink.prepare()
+    engine = LocalEngine(job, stores or bench.stores, predictor, sink)
+    plan = Plan(job, bench.stores)
+    for _ in engine.run(plan, lambda: False):
+        pass
+    sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
+    return bench.output(job.output_directory.removeprefix("gs://b/"))
+
+
+def _lines(output: dict[str, bytes]) -> list[bytes]:
+    """Results in their order, then errors."""
+    found = in_order(output, "image_object_detection") + in_order(output, "errors")
+    return found.splitlines(keepends=True)
+
+
+def _by_image(lines: list[bytes]) -> dict[str, bytes]:
+    return {json.loads(line)["ID"]: line for line in lines}
+
+
+@pytest.fixture(scope="module")
+def reference(bench: Bench, predictors: dict[int, Predictor]) -> list[bytes]:
+    job = bench.job("reference", threads=1, shard_images=10, score_threshold=SCORE_THRESHOLD)
+    lines = _lines(_run(bench, job, predictors[1]))
+    boxes = [len(json.loads(line)["annotations"]) for line in lines if b'"annotations"' in line]
+    assert len(boxes) == IMAGES - 1
+    assert min(boxes) >= 2 and len(set(boxes)) >= 5, f"too few boxes to show anything: {boxes}"
+    assert len({line.partition(b",")[2] for line in lines}) == IMAGES, "two images have the same line"
+    return lines
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("shard_images", SHARD_SIZES)
+def test_shards_and_threads_change_no_byte(bench, predictors, reference, shard_images, threads):
+    name = f"size-{shard_images}-{threads}"
+    job = bench.job(name, threads=threads, shard_images=shard_images, score_threshold=SCORE_THRESHOLD)
+    assert _lines(_run(bench, job, predictors[threads])) == reference
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_shuffled_list_gives_the_same_line_for_each_image(bench, predictors, reference, seed):
+    shuffled = _listed(bench)
+    random.Random(seed).shuffle(shuffled)
+    assert shuffled != _listed(bench)
+    uri = bench.write_list(shuffled, f"shuffled-{seed}.csv")
+    job = bench.job(f"shuffled-{seed}", lists=[uri], threads=3, shard_images=8, score_threshold=SCORE_THRESHOLD)
+    lines = _lines(_run(bench, job, predictors[3]))
+    assert _by_image(lines) == _by_image(reference)
+    assert len(lines) == IMAGES
+
+
+class _Shuffling:
+    """Stores whose images arrive one at a time, in an order drawn from a seed, once every thread waits for one."""
+
+    def __init__(self, stores: objects.Stores, threads: int, seed: int) -> None:
+        self._stores = stores
+        self._threads = threads
+        self._random = random.Random(seed)
+        self._changed = threading.Condition()
+        self._waiting: list[objects.ObjectUri] = []
+        self.arrived: list[str] = []
+
+    def get(self, uri: objects.ObjectUri, *, max_bytes: int) -> bytes:
+        with self._changed:
+            self._waiting.append(uri)
+            self._release()
+            assert self._changed.wait_for(lambda: uri not in self._waiting, timeout=20)
+        return self._stores.get(uri, max_bytes=max_bytes)
+
+    def _release(self) -> None:
+        while self._waiting and len(self._waiting) >= min(self._threads, IMAGES - len(self.arrived)):
+            chosen = self._random.choice(self._waiting)
+            self._waiting.remove(chosen)
+            self.arrived.append(str(chosen))
+            self._changed.notify_all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("threads", [2, 4])
+def test_images_that_arrive_in_another_order_change_no_byte(bench, predictors, reference, threads, seed):
+    stores = _Shuffling(bench.stores, threads, seed)
+    name = f"arrival-{threads}-{seed}"
+    job = bench.job(name, threads=threads, shard_images=5, score_threshold=SCORE_THRESHOLD)
+    assert _lines(_run(bench, job, predictors[threads], stores)) == reference
+    assert sorted(stores.arrived) == _listed(bench)
+    assert stores.arrived != _listed(bench)

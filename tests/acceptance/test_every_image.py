@@ -52,8 +52,7 @@ def test_a_batch_over_every_kind_of_file_gives_one_record_for_each(service_facto
     assert (manifest.rows_read, manifest.images_predicted) == (len(expected), len(good))
     assert sum(manifest.errors_by_code.values()) == len(bad)
     verified = subprocess.run(
-        [sys.executable, "-m", "boxwright.cli", "verify", f"gs://b/{result_folder.relative_to(bucket)}"]
-        + ["--buckets", str(service.buckets)],
+        [sys.executable, "-m", "boxwright.cli", "verify", f"gs://b/{result_folder.relative_to(bucket)}", "--buckets", str(service.buckets)],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert verified.returncode == 0, verified.stdout + verified.stderr

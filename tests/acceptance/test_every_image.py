@@ -51,8 +51,7 @@ def test_a_batch_over_every_kind_of_file_gives_one_record_for_each(service_facto
     manifest = Manifest.from_json(output["manifest.json"])
     assert (manifest.rows_read, manifest.images_predicted) == (len(expected), len(good))
     assert sum(manifest.errors_by_code.values()) == len(bad)
-    verified = subprocess.run(
-        [sys.executable, "-m", "boxwright.cli", "verify", f"gs://b/{result_folder.relative_to(bucket)}", "--buckets", str(service.buckets)],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    folder_uri = f"gs://b/{result_folder.relative_to(bucket)}"
+    command = [sys.executable, "-m", "boxwright.cli", "verify", folder_uri, "--buckets", str(service.buckets)]
+    verified = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert verified.returncode == 0, verified.stdout + verified.stderr

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,23 @@ MODEL_TYPES = {
     "mobile-versatile-1": FAST,
     "mobile-low-latency-1": FAST,
 }
+
+
+def network_config(choice: str | Mapping[str, Any]) -> NetworkConfig:
+    """The network that a recipe asks for: "tiny", "accurate", "fast", or fields of `NetworkConfig` by name.
+
+    Raises:
+        TypeError: an unknown name or field.
+    """
+    if isinstance(choice, str):
+        named = {"tiny": TINY, "accurate": ACCURATE.network, "fast": FAST.network}
+        if choice not in named:
+            raise TypeError(f"network must be one of {', '.join(named)}, not '{choice}'")
+        return named[choice]
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, Sequence) else value for name, value in choice.items()
+    }
+    return dataclasses.replace(NetworkConfig(), **fields)
 
 
 def choose_input_hw(area_px: int, sizes_hw: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -46,7 +46,7 @@ class Recipe:
     mosaic: float = 0.4
     steps: int = 0  # 0: planned from the data
     input_area_px: int = 0  # 0: by model type
-    network: str = ""  # "tiny" or by model type
+    network: str | dict[str, Any] = ""  # empty: by model type; else as `model.network_config` reads it
     checkpoint_every_s: float = 25.0
 
     @classmethod

@@ -76,7 +76,7 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
     kind = model.MODEL_TYPES[job.model_type]
     input_hw = _input_hw(splits.train, read_bytes, recipe.input_area_px or kind.input_area_px)
     torch.manual_seed(job.seed)
-    network = model.Network(model.TINY if recipe.network == "tiny" else kind.network, len(job.labels))
+    network = model.Network(_network_config(recipe, kind), len(job.labels))
     if state is not None and state.trained:
         network.load_state_dict(state.average)
         stop_reason, steps, history = state.stop_reason, state.step, state.history
@@ -98,6 +98,13 @@ def _recipe(job: Job, where: device.Device) -> schedule.Recipe:
         return schedule.Recipe.from_job(job.recipe, large_batches=where.is_gpu)
     except TypeError as error:
         raise JobError(f"Unknown recipe field: {error}.") from error
+
+
+def _network_config(recipe: schedule.Recipe, kind: model.ModelType) -> model.NetworkConfig:
+    try:
+        return model.network_config(recipe.network) if recipe.network else kind.network
+    except TypeError as error:
+        raise JobError(f"The recipe names no network: {error}.") from error
 
 
 def _splits(job: Job, watcher: trainer.Watcher) -> data.Splits:

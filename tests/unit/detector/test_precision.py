@@ -221,6 +221,39 @@ def test_a_stop_ends_the_child_and_leaves_nothing_behind(
     assert not children_of(os.getpid(), "boxwright.detector.quantise") and not frames.exists()
 
 
+ANSWERS = """
+import json, pathlib, sys
+import numpy as np
+from boxwright.prediction import predictor
+opened = predictor.Predictor.open(pathlib.Path(sys.argv[1]), streams=1, precision="int8")
+height, width = opened.input_hw
+for seed in range(4):
+    pixels = np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
+    raw = opened.infer(predictor.Prepared(pixels, (0, 0), (width, height), (height, width)))
+    print(json.dumps([raw.boxes_px.tolist(), raw.scores.tolist()]))
+"""
+
+
+def test_int8_finds_the_same_without_the_processor_s_int8_units(draft: pathlib.Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (4, *INPUT_HW, 3), np.uint8)
+    np.save(draft / quantise.FRAMES_FILE, frames)
+    command = [sys.executable, "-m", "boxwright.detector.quantise", str(draft), "2"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as child:
+        assert child.wait(120) == 0
+    export.write_choice(draft, {"chosen": "int8"}, quantise.INT8_FILE)
+    answers = [
+        subprocess.run(
+            [sys.executable, "-c", ANSWERS, str(draft)],
+            env={**os.environ, **limit},
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=120,
+        ).stdout
+        for limit in ({}, {"ONEDNN_MAX_CPU_ISA": "AVX2"})  # AVX2 has no VNNI: sums saturate there if weights use 8 bits
+    ]
+    assert answers[0] and answers[0] == answers[1]
+
+
 def test_the_child_reports_to_nobody_and_keeps_its_channel_clean(draft: pathlib.Path, tmp_path: pathlib.Path) -> None:
     spy = tmp_path / "spy" / "openvino_telemetry" / "__init__.py"
     spy.parent.mkdir(parents=True)

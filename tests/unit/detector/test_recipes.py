@@ -1,0 +1,51 @@
+"""Recipes of experiments: the network that a job asks for is the one that is trained."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from typing import Any
+
+import pytest
+from tests.unit.detector import conftest
+
+from boxwright.detector import delivery, export, model, session
+from boxwright.detector.job import Job, JobError
+
+
+class Watcher:
+    """Does not stop."""
+
+    def progress(self, percent: float, stage: str, **details: object) -> None: ...
+
+    def warn(self, message: str) -> None: ...
+
+    def stop_requested(self) -> bool:
+        return False
+
+
+def run(folder: pathlib.Path, drawn: conftest.Drawn) -> None:
+    session.run(Job.read(folder), drawn.read, Watcher(), delivery.Elapsed(time.monotonic, time.monotonic()))
+
+
+def test_a_recipe_may_choose_the_network(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
+    own = {"stem_width": 4, "stage_widths": [4, 8, 8, 8], "stage_depths": [1, 1, 1, 1], "neck_width": 8}
+    folder = conftest.write_job(tmp_path, drawn.rows, recipe={**conftest.RECIPE, "network": own, "steps": 1})
+    run(folder, drawn)
+    expected = model.NetworkConfig(4, (4, 8, 8, 8), (1, 1, 1, 1), 8)
+    assert model.network_config(own) == expected and model.network_config("tiny") == model.TINY
+    input_hw = tuple(session.predictor.ModelInfo.read(folder / "model").input_hw)
+    graph = export.to_onnx(model.Network(expected, len(conftest.LABELS)).eval(), input_hw)
+    assert (folder / "model" / "model.onnx").stat().st_size == len(graph)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [("huge", "one of tiny, accurate, fast"), ({"depth": 3}, "names no network")],
+)
+def test_an_unknown_network_is_refused(
+    drawn: conftest.Drawn, tmp_path: pathlib.Path, network: Any, message: str
+) -> None:
+    folder = conftest.write_job(tmp_path, drawn.rows, recipe={**conftest.RECIPE, "network": network})
+    with pytest.raises(JobError, match=message):
+        run(folder, drawn)

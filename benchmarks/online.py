@@ -4,7 +4,7 @@
 
 Starts a service of its own and loads it from this process, so both share the machine's cores. `--model-dir` is the folder of
 a trained model (below `models/` of a service's data directory); without it a network of the real size with random weights
-is used, which costs what a trained one costs, but for the boxes that are left to suppress. The last line is one JSON object.
+is used, which costs what a trained one costs and finds a few boxes. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import dataclasses
 import io
 import json
 import pathlib
-import shutil
 import socket
 import subprocess
 import sys
@@ -27,19 +26,15 @@ from typing import Any
 
 import grpc
 import numpy as np
+import serving
 from google.cloud import automl_v1
 from google.cloud.automl_v1.services.auto_ml.transports import AutoMlGrpcTransport
 from google.cloud.automl_v1.services.prediction_service.transports import PredictionServiceGrpcTransport
 from google.longrunning import operations_pb2
 from PIL import Image
+from serving import MODEL, PARENT
 
-from boxwright.metadata import database, models
-
-PARENT = "projects/bench/locations/us-central1"
-MODEL_ID = "IOD1000000000000000001"
-MODEL = f"{PARENT}/models/{MODEL_ID}"
 SIZE_HW = (480, 640)
-NODES = 2
 Call = Callable[[], Awaitable[None]]
 
 
@@ -61,47 +56,6 @@ def draw(seed: int) -> bytes:
     target = io.BytesIO()
     Image.fromarray(pixels).resize(SIZE_HW[::-1], Image.Resampling.BICUBIC).save(target, "JPEG", quality=85)
     return target.getvalue()
-
-
-def untrained_model(folder: pathlib.Path) -> None:
-    """Writes the folder of a network of the default type with random weights."""
-    import torch  # seconds to import: only where it is needed
-
-    from boxwright.detector import export, model
-
-    torch.manual_seed(1)
-    kind = model.MODEL_TYPES[model.DEFAULT_MODEL_TYPE]
-    labels = [{"display_name": name, "annotation_spec_id": str(number)} for number, name in enumerate("ab", 1)]
-    export.write_draft(
-        folder,
-        model.Network(kind.network, len(labels)).eval(),
-        labels=labels,
-        model_type=model.DEFAULT_MODEL_TYPE,
-        input_hw=model.choose_input_hw(kind.input_area_px, [SIZE_HW]),
-        score_floor=export.DEFAULT_SCORE_FLOOR,
-        provenance={},
-    )
-
-
-def install(data_dir: pathlib.Path, model_dir: pathlib.Path | None) -> None:
-    """Puts the model where the service finds it."""
-    target = data_dir / "models" / MODEL_ID
-    target.parent.mkdir(parents=True)
-    if model_dir is None:
-        untrained_model(target)
-    else:
-        shutil.copytree(model_dir, target)
-    db = database.Database(data_dir / "metadata.sqlite")
-    with db.write() as connection:
-        now = database.now_us(connection)
-        row = {
-            "id": MODEL_ID, "project": "bench", "location": "us-central1", "display_name": "bench", "dataset_id": "IOD1",
-            "model_type": "cloud-high-accuracy-1", "labels": {}, "etag": "1", "create_time_us": now, "update_time_us": now,
-            "deployment_state": "DEPLOYED", "node_count": NODES, "stop_reason": "MODEL_CONVERGED",
-            "train_budget_milli_node_hours": 1, "train_cost_milli_node_hours": 1, "folder": MODEL_ID,
-        }  # fmt: skip
-        models.insert(connection, row, [])
-    db.close()
 
 
 def free_port() -> int:
@@ -172,7 +126,10 @@ class Bench:
     def __init__(self, folder: pathlib.Path, model_dir: pathlib.Path | None, images: int) -> None:
         self.folder = folder
         self.port, self.grpc_port = free_port(), free_port()
-        install(folder / "data", model_dir)
+        if model_dir is None:
+            model_dir = folder / "model"
+            serving.make_model(model_dir)
+        serving.install(folder / "data", model_dir)
         bucket = folder / "buckets" / "bench"
         bucket.mkdir(parents=True)
         for number in range(images):

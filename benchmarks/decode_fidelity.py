@@ -1,0 +1,104 @@
+"""What decoding JPEGs at a fraction of their size costs in quality.
+
+    python benchmarks/decode_fidelity.py MODEL_FOLDER DATA_FOLDER [--split TEST] [--quick]
+
+Predicts the images of a labelled folder (labels.csv in the 11-column import format, paths relative to the folder) twice: as
+the service does, and decoded at full size and then shrunk by the same letterbox. Prints both average precisions. Only images
+at least twice as large as the network's input in both directions are decoded at a fraction at all: `scaled_images` says how
+many those were, and their own figures stand beside those of all images. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+from boxwright import boxes
+from boxwright.detector import evaluate
+from boxwright.prediction import decode
+from boxwright.prediction.predictor import Predictor, Prepared, letterbox
+
+UNLIMITED_HW = (1 << 20, 1 << 20)  # a frame so large that nothing is decoded at a fraction
+QUICK_IMAGES = 24
+AP = "map50_95"
+Run = tuple[evaluate.GroundTruth, boxes.Detections, boxes.Detections, bool, float]
+
+
+def truths(folder: pathlib.Path, labels: list[str], split: str) -> dict[str, evaluate.GroundTruth]:
+    """Path → what is in the image, for the images of a split; all images if none is in it."""
+    rows: dict[str, list[tuple[int, list[float]]]] = {}
+    wanted = set()
+    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+        for ml_use, path, label, x_min, y_min, _, _, x_max, y_max, _, _ in csv.reader(file):
+            rows.setdefault(path, [])
+            if ml_use == split:
+                wanted.add(path)
+            if label in labels:
+                rows[path].append((labels.index(label), [float(value) for value in (x_min, y_min, x_max, y_max)]))
+    return {
+        path: evaluate.GroundTruth(
+            np.asarray([box for _, box in found], np.float32).reshape(-1, 4),
+            np.asarray([label for label, _ in found], np.int64),
+        )
+        for path, found in rows.items()
+        if path in (wanted or rows)
+    }
+
+
+def prepared_in_full(predictor: Predictor, data: bytes) -> Prepared:
+    """As `Predictor.prepare`, but decoded at full size."""
+    return letterbox(decode.decode(data, UNLIMITED_HW, predictor.limits), predictor.input_hw)
+
+
+def both(predictor: Predictor, data: bytes, truth: evaluate.GroundTruth) -> Run:
+    """Truth, detections as served and in full, whether a fraction was decoded, mean grey difference of the frames."""
+    served, full = predictor.prepare(data), prepared_in_full(predictor, data)
+    decoded = decode.decode(data, predictor.input_hw, predictor.limits)
+    found = [predictor.postprocess(predictor.infer(one), one) for one in (served, full)]
+    difference = float(np.abs(served.pixels.astype(np.int16) - full.pixels).mean())
+    return truth, found[0], found[1], decoded.pixels.shape[:2] != decoded.size_hw, difference
+
+
+def precisions(label_count: int, runs: list[Run]) -> tuple[float, float]:
+    """AP (0.50:0.95) as served and in full, in points of 100."""
+    labels = [{"display_name": str(n), "annotation_spec_id": str(n)} for n in range(label_count)]
+    truth = [run[0] for run in runs]
+    found = [
+        evaluate.evaluate(labels, truth, detections, split="TEST")["extras"][AP] * 100
+        for detections in ([run[1] for run in runs], [run[2] for run in runs])
+    ]
+    return found[0], found[1]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("data", type=pathlib.Path)
+    parser.add_argument("--split", default="TEST", help="TEST, VALIDATION or TRAIN (default TEST)")
+    parser.add_argument("--quick", action="store_true", help=f"the first {QUICK_IMAGES} images")
+    options = parser.parse_args()
+    predictor = Predictor.open(options.model)
+    names = [label.display_name for label in predictor.labels]
+    chosen = sorted(truths(options.data, names, options.split).items())[: QUICK_IMAGES if options.quick else None]
+    runs = [both(predictor, (options.data / path).read_bytes(), truth) for path, truth in chosen]
+    scaled = [run for run in runs if run[3]]
+    result: dict[str, object] = {"data": options.data.name, "input_hw": list(predictor.input_hw)}
+    print(f"{'':16}{'images':>8}{'AP served':>12}{'AP full':>12}{'cost':>8}{'grey levels':>13}")
+    for name, part in (("all", runs), ("scaled", scaled)):
+        served, full = precisions(len(names), part) if part else (0.0, 0.0)
+        difference = float(np.mean([run[4] for run in part])) if part else 0.0
+        print(f"{name:16}{len(part):>8}{served:>12.3f}{full:>12.3f}{full - served:>8.3f}{difference:>13.3f}")
+        line = {"images": len(part), "ap_served": served, "ap_full": full, "ap_cost": full - served}
+        result |= {f"{name}_{key}": round(value, 4) for key, value in line.items()}
+        result[f"{name}_grey_levels"] = round(difference, 4)
+    print(json.dumps({**result, "precision": predictor.info.precision, "quick": options.quick}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

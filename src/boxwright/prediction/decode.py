@@ -103,11 +103,11 @@ def decode(data: bytes, target_hw: tuple[int, int], limits: Limits = DEFAULT_LIM
         DecodeError: empty, too large, unknown, truncated, damaged or unsupported.
     """
     _check_bytes(data, limits)
-    if data[:3] == headers.JPEG_MAGIC:
-        image = _decode_jpeg(data, target_hw, limits)
-        if image is not None:
-            return image
-    return _decode_any(data, target_hw, limits)
+    try:
+        image = _decode_jpeg(data, target_hw, limits) if data[:3] == headers.JPEG_MAGIC else None
+        return _decode_any(data, target_hw, limits) if image is None else image
+    except MemoryError as error:
+        raise DecodeError("The image needs more memory than there is.") from error
 
 
 def upright_size(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
@@ -190,8 +190,6 @@ def _decode_any(data: bytes, target_hw: tuple[int, int], limits: Limits) -> Deco
             image.load()
         except _PARSER_ERRORS as error:
             raise _damaged(image.format or "image", data, error) from error
-        except MemoryError as error:
-            raise DecodeError("The image needs more memory than there is.") from error
         flat = _flatten(image)
     stored_target_hw = target_hw if orientation < 5 else target_hw[::-1]
     reduction = int(_shrink_factor((flat.size[1], flat.size[0]), stored_target_hw))

@@ -80,9 +80,9 @@ def _decoded_by_a_child(folder: pathlib.Path, samples: list[Sample]) -> list[dic
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_a_picture_for_which_there_is_no_memory_says_so_and_the_next_one_is_fine(kind: str, tmp_path: pathlib.Path):
-    picture = Image.new("P" if kind == "BMP" else "RGB", (12000, 8000))  # 288 MB as RGB; the child may take 256
+    picture = Image.new("RGB", (12000, 8000))  # 288 MB as RGB; the child may take 256
     options = {"compression": "tiff_lzw"} if kind == "TIFF" else {}
     large = Sample("", f"large.{kind.lower()}", saved(picture, kind, **options), "")
     small = Sample("", "small.png", saved(Image.new("RGB", (60, 50)), "PNG"), "")

@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2
 
 import boxwright
 from boxwright import client_env, errors
+from boxwright.commands import models, operations
 from boxwright.convert import arguments as convert_arguments
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert_arguments.add_arguments(convert)
     convert.set_defaults(run=_convert)
+    operations.add_command(commands)
+    models.add_command(commands)
     return parser
 
 

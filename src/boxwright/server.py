@@ -26,8 +26,8 @@ from boxwright.operations import ledger, worker
 from boxwright.prediction.children import Children
 from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.online import DeployedModels
-from boxwright.runners import batch_predict, export, import_data, sweep, train_model
-from boxwright.services import automl, iam, locations, operations, prediction, resources, validation
+from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
+from boxwright.services import automl, iam, locations, operations, prediction, resources, resuming, validation
 from boxwright.settings import Settings
 from boxwright.surface import dispatch, grpc_door, http_protocol, rest_door, waiting
 
@@ -47,6 +47,7 @@ class Workshop:
     children: Children
     book: ledger.Ledger
     folders: ModelFolders
+    plans: plan_folders.PlanFolders
 
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
@@ -85,15 +86,16 @@ def build_workshop(settings: Settings) -> Workshop:
             raise errors.failed_precondition(f"The folder {needed} cannot be made: {error.strerror}.") from error
     stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state", settings.store_choices)
     db = open_database(settings)
-    sweep.sweep(db, stores, work_dir, models_dir)
+    sweep.sweep(db, stores, work_dir, models_dir, settings.resume_days)
+    plans = plan_folders.PlanFolders(db, stores, work_dir, settings.resume_days)
     folders = ModelFolders(models_dir, stores)
     book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
     children = Children()
     lanes = [[Kind.CREATE_MODEL], [Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
     lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
     slices_s = {Kind.BATCH_PREDICT: settings.batch_slice_s}
-    runners = _runners(settings, db, stores, folders, children)
-    return Workshop(db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, book, folders)
+    runners = _runners(settings, db, stores, folders, children, plans)
+    return Workshop(db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, book, folders, plans)
 
 
 def build(settings: Settings) -> Rooms:
@@ -110,9 +112,15 @@ def build(settings: Settings) -> Rooms:
         for folder, node_count in models.deployed(connection):
             online.deploy(folder, node_count)
     policy = resources.Policy(
-        settings.locations, settings.min_images_per_label, settings.model_life_days, settings.store_choices.served
+        settings.locations,
+        settings.min_images_per_label,
+        settings.model_life_days,
+        settings.store_choices.served,
+        settings.resume_days,
     )
-    operations_service = operations.Operations(db, book, settings.locations)
+    operations_service = operations.Operations(
+        db, book, settings.locations, resuming.Resuming(db, book, policy, online), workshop.plans.sweep_soon
+    )
     dispatcher = dispatch.Dispatcher(
         {
             "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, online),
@@ -127,7 +135,12 @@ def build(settings: Settings) -> Rooms:
 
 
 def _runners(
-    settings: Settings, db: database.Database, stores: objects.Stores, folders: ModelFolders, children: Children
+    settings: Settings,
+    db: database.Database,
+    stores: objects.Stores,
+    folders: ModelFolders,
+    children: Children,
+    plans: plan_folders.PlanFolders,
 ) -> dict[Kind, worker.Runner]:
     """Who does which kind of work."""
     work_dir = settings.data_dir / "work"
@@ -156,7 +169,7 @@ def _runners(
         Kind.BATCH_PREDICT: batch_predict.BatchPredict(
             db,
             stores,
-            work_dir,
+            plans,
             folders,
             children,
             batch_predict.BatchLimits(

@@ -108,6 +108,9 @@ class Settings:
     batch_slice_s: float = _documented(
         30.0, "Seconds for which a batch prediction may go on while others wait; then it goes to the end of the queue."
     )
+    resume_days: float = _documented(
+        7.0, "Days for which the plan of a failed or cancelled batch prediction is kept, so that it can be resumed."
+    )
     batch_jobs: int = _documented(2, "Batch predictions that run at the same time.")
     import_jobs: int = _documented(2, "Imports that run at the same time.")
     model_life_days: float | None = _documented(
@@ -133,6 +136,7 @@ class Settings:
             ("request_threads", 1, 1000),
             ("database_connections", 2, 1000),
             ("batch_slice_s", 0, 86400),
+            ("resume_days", 0, 3650),
             ("lease_ttl_s", 1, 3600),
             ("hold_s", 0, 60),
             ("image_timeout_s", 1, 86400),

@@ -179,11 +179,12 @@ def test_a_cancelled_batch_ends_within_five_seconds_with_whole_shards_only(batch
         assert whole["errors_1.jsonl"].startswith(kept["errors_1.jsonl"])
         assert contents(folder) == kept, "a cancelled job went on writing"
         assert api.get(name).error.code == 1
-    crashes.assert_tidy(batch.service.data_dir)
     batch.service.stop()
     batch.restart()
     with open_api(batch.service) as api:
         assert api.get(name).error.code == 1
+        api.delete(name)
+    crashes.assert_tidy(batch.service.data_dir)
     assert contents(folder) == kept
 
 
@@ -201,6 +202,9 @@ def test_a_cancel_that_nobody_heard_is_obeyed_after_the_restart(batch):
     batch.restart()
     with open_api(batch.service) as api:
         assert api.finished(name).error.code == 1
+        manifest = Manifest.from_json(contents(folder)["manifest.json"])
+        assert (manifest.state, len(manifest.shards)) == ("CANCELLED", len(before))
+        api.delete(name)
     assert _shard_stats(folder) == before
     crashes.assert_tidy(batch.service.data_dir)
 

@@ -14,7 +14,7 @@ from google.cloud import automl_v1
 from google.cloud.automl_v1.services.auto_ml.transports import AutoMlGrpcTransport
 from google.cloud.automl_v1.services.prediction_service.transports import PredictionServiceGrpcTransport
 from google.longrunning import operations_pb2, operations_pb2_grpc
-from google.protobuf import duration_pb2
+from google.protobuf import duration_pb2, struct_pb2
 
 PARENT = "projects/demo/locations/us-central1"
 OBJECT_DETECTION: dict[str, Any] = {"image_object_detection_dataset_metadata": {}}
@@ -34,11 +34,13 @@ class Api:
 
     Attributes:
         stub: the gRPC operations methods, whatever the transport of the clients is.
+        channel: the plaintext gRPC channel of `stub`.
     """
 
     automl: automl_v1.AutoMlClient
     prediction: automl_v1.PredictionServiceClient
     stub: operations_pb2_grpc.OperationsStub
+    channel: grpc.Channel
 
     @property
     def operations(self) -> Any:
@@ -52,6 +54,28 @@ class Api:
     def cancel(self, name: str) -> None:
         """Asks for an operation's end."""
         self.stub.CancelOperation(operations_pb2.CancelOperationRequest(name=name), timeout=60)
+
+    def delete(self, name: str) -> None:
+        """Forgets an operation that has ended."""
+        self.stub.DeleteOperation(operations_pb2.DeleteOperationRequest(name=name), timeout=60)
+
+    def resume(self, name: str) -> str:
+        """Lets a batch prediction that has ended go on; returns the new operation's name."""
+        return self._ours("ResumeOperation", operations_pb2.Operation)(
+            operations_pb2.GetOperationRequest(name=name), timeout=60
+        ).name
+
+    def progress(self, name: str) -> dict[str, Any]:
+        """An operation's progress in numbers."""
+        request = operations_pb2.GetOperationRequest(name=name)
+        return dict(self._ours("GetOperationProgress", struct_pb2.Struct)(request, timeout=60))
+
+    def _ours(self, rpc: str, answer: Any) -> Any:
+        return self.channel.unary_unary(
+            f"/google.longrunning.Operations/{rpc}",
+            request_serializer=operations_pb2.GetOperationRequest.SerializeToString,
+            response_deserializer=answer.FromString,
+        )
 
     def finished(self, name: str, *, timeout_s: float = 60) -> operations_pb2.Operation:
         """Waits, by WaitOperation, for an operation's end and returns it."""
@@ -120,7 +144,7 @@ def open_api(service: Running, transport: str = "grpc") -> Iterator[Api]:
             automl = automl_v1.AutoMlClient(transport="rest", **options)
             prediction = automl_v1.PredictionServiceClient(transport="rest", **options)
         with automl, prediction:
-            yield Api(automl, prediction, stub)
+            yield Api(automl, prediction, stub, channel)
 
 
 def metadata(operation: operations_pb2.Operation) -> automl_v1.OperationMetadata:

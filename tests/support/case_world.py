@@ -182,12 +182,12 @@ class World:
     def _database(self) -> database.Database:
         return database.Database(self.service.data_dir / "metadata.sqlite")
 
-    def _run_elsewhere(self, kind: states.OperationKind, works_on: str) -> str:
+    def _run_elsewhere(self, kind: states.OperationKind, works_on: str, request: bytes = b"") -> str:
         """An operation that a worker elsewhere holds for a very long time: it never ends by itself."""
         db = self._database()
         location = names.LocationName.parse("/".join(works_on.split("/")[:4]))
         details = messages.operation_details(kind)
-        draft = ledger.Draft(location, f"IOD{next(_operation_numbers)}", kind, b"", details, works_on)
+        draft = ledger.Draft(location, f"IOD{next(_operation_numbers)}", kind, request, details, works_on)
         running = {"state": states.OperationState.RUNNING, "lease_owner": "elsewhere", "lease_expires_us": _FAR_US}
         with db.write() as connection:
             name = str(ledger.name_of(ledger.Ledger(db, lease_ttl_s=10)._insert(connection, draft, running)))
@@ -225,11 +225,43 @@ class World:
 
     def _o_cancelled(self, values: dict[str, str]) -> None:
         values["O_cancelled"] = self._run_elsewhere(states.OperationKind.IMPORT_DATA, self._create(PARENT, "stop").name)
+        self._mark_cancelled(values["O_cancelled"])
+
+    def _cancelled_batch(self, model: str) -> str:
+        """A batch prediction of ten images that was cancelled before it had begun."""
+        bucket = self.service.bucket("cases")
+        images = drawn_images.write_images(bucket / "resumed", 10)
+        csv_uri = drawn_images.write_csv(bucket, "resumed.csv", [f"gs://cases/resumed/{name}" for name in images])
+        request = automl_v1.BatchPredictRequest(
+            name=model,
+            input_config={"gcs_source": {"input_uris": [csv_uri]}},
+            output_config={"gcs_destination": {"output_uri_prefix": "gs://cases/resumed-out/"}},
+        )
+        serialised = automl_v1.BatchPredictRequest.serialize(request)
+        name = self._run_elsewhere(states.OperationKind.BATCH_PREDICT, model, serialised)
+        self._mark_cancelled(name)
+        return name
+
+    def _new_cancelled(self, values: dict[str, str]) -> None:
+        values["new_cancelled"] = self._cancelled_batch(self._install("resumed"))
+
+    def _o_orphan(self, values: dict[str, str]) -> None:
+        values["O_orphan"] = self._cancelled_batch(f"{PARENT}/models/IOD3")
+
+    def _o_batch(self, values: dict[str, str]) -> None:
+        bucket = self.service.bucket("cases")
+        rows = [f"gs://cases/done/{name}" for name in drawn_images.write_images(bucket / "done", 2)]
+        csv_uri = drawn_images.write_csv(bucket, "done.csv", [*rows, "gs://cases/none.jpg"])
+        with open_api(self.service) as api:
+            values["O_batch"] = api.start_batch(self._install("finished"), csv_uri, "gs://cases/done-out/")
+            assert not api.finished(values["O_batch"], timeout_s=240).HasField("error")
+
+    def _mark_cancelled(self, name: str) -> None:
         error = {"code": 1, "message": "The operation was cancelled."}
         serialised = json_format.ParseDict(error, automl_v1.OperationMetadata.pb()().partial_failures.add())
         with self._database().write() as connection:
             now = database.now_us(connection)
             cancelled = {"state": "CANCELLED", "error": serialised.SerializeToString(), "done_time_us": now}
             free = {"lease_owner": None, "lease_expires_us": None}
-            mine = operations.c.id == values["O_cancelled"].rpartition("/")[2]
+            mine = operations.c.id == name.rpartition("/")[2]
             connection.execute(operations.update().where(mine).values(**cancelled, **free))

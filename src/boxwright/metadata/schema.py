@@ -135,6 +135,8 @@ operations = sa.Table(
     sa.Column("lease_expires_us", sa.BigInteger),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("queued_time_us", sa.BigInteger, nullable=False, server_default="0"),  # last put in the queue
+    sa.Column("plan_of", sa.String(40)),  # id of the operation whose plan it goes on with; null: its plan is its own
+    sa.Column("progress", sa.JSON),  # how far it is in numbers, as its runner reports it
     _one_of("state", states.OperationState),
     _one_of("kind", states.OperationKind),
     sa.CheckConstraint("(lease_owner IS NOT NULL) = (state = 'RUNNING')", name="leased_while_running"),

@@ -8,7 +8,7 @@ nothing and learns so by `errors.LeaseLost`. The database's clock alone decides 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from google.rpc import status_pb2
 from boxwright import errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
+from boxwright.operations import numbers
 
 MAX_PARTIAL_FAILURES = 20  # operations.proto: "This field will never have more than 20 entries"
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5  # an operation that kills its worker each time must not do so for ever
@@ -39,6 +40,8 @@ class Draft:
         request: the serialised request message.
         details: serialised OperationMetadata holding only its details member.
         works_on: name of the resource that it works on, empty if none.
+        plan_of: id of the operation whose plan it goes on with, None for a plan of its own.
+        output_directory: where that operation's results go; empty if it had not got so far.
     """
 
     location: names.LocationName
@@ -47,6 +50,8 @@ class Draft:
     request: bytes
     details: bytes
     works_on: str = ""
+    plan_of: str | None = None
+    output_directory: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Claimed:
     cancel_requested: bool
     attempts: int
     output_directory: str
+    plan_of: str | None = None
 
 
 class Ledger:
@@ -110,7 +116,11 @@ class Ledger:
     def find(self, name: names.OperationName) -> sa.Row[Any] | None:
         """Returns the operation's row, or None."""
         with self._db.read() as connection:
-            return connection.execute(_named(sa.select(operations), name)).first()
+            return self.find_in(connection, name)
+
+    def find_in(self, connection: sa.Connection, name: names.OperationName) -> sa.Row[Any] | None:
+        """Returns the operation's row as the caller's transaction sees it, or None."""
+        return connection.execute(_named(sa.select(operations), name)).first()
 
     def select_of(self, project: str, location: str) -> sa.Select[Any]:
         """The query for a location's operations, to be filtered and paged."""
@@ -135,19 +145,24 @@ class Ledger:
         return {name for operation_id, name in ids.items() if operation_id not in still_running}
 
     def request_cancel(self, name: names.OperationName) -> bool:
-        """Asks for cancellation; a PENDING operation is cancelled at once. Returns whether the operation exists."""
+        """Asks for cancellation; returns whether the operation exists.
+
+        One that has not begun is cancelled at once; one that waits for its next turn is left to a worker, who puts its
+        results in order first.
+        """
         with self._db.write() as connection:
             row = connection.execute(_named(sa.select(operations), name).with_for_update()).first()
             if row is None:
                 return False
             now = database.now_us(connection)
             values: dict[str, Any] = {"cancel_requested_us": sa.func.coalesce(operations.c.cancel_requested_us, now)}
-            if row.state == State.PENDING:
+            at_once = row.state == State.PENDING and not row.output_directory
+            if at_once:
                 error = errors.cancelled().status.SerializeToString()
                 values |= {"state": State.CANCELLED, "error": error, "done_time_us": now, "update_time_us": now}
             if row.state in _RUNNING_STATES:
                 connection.execute(operations.update().where(operations.c.id == row.id).values(**values))
-        self._notify(str(name), State.CANCELLED if row.state == State.PENDING else State(row.state))
+        self._notify(str(name), State.CANCELLED if at_once else State(row.state))
         return True
 
     def delete_if_done(self, name: names.OperationName) -> State | None:
@@ -163,14 +178,20 @@ class Ledger:
 
     # ---- worker -------------------------------------------------------------------------------------------------
 
-    def claim(self, kinds: Collection[states.OperationKind], owner: str) -> Claimed | None:
-        """Takes the operation of these kinds that has waited longest, or whose lease has run out; None if there is none."""
+    def claim(
+        self, kinds: Collection[states.OperationKind], owner: str, *, cancelled_only: bool = False
+    ) -> Claimed | None:
+        """Takes the operation of these kinds that has waited longest, or whose lease has run out; None if there is none.
+
+        Args:
+            cancelled_only: looks only at those whose cancellation was asked for.
+        """
         with self._db.read() as connection:  # looking costs no writer anything; it is done far more often than claiming
-            if connection.execute(_claimable(kinds, database.now_us(connection))).first() is None:
+            if connection.execute(_claimable(kinds, database.now_us(connection), cancelled_only)).first() is None:
                 return None
         with self._db.write(exclusive=False) as connection:
             now = database.now_us(connection)
-            chosen = _claimable(kinds, now).with_for_update(skip_locked=True)
+            chosen = _claimable(kinds, now, cancelled_only).with_for_update(skip_locked=True)
             row = connection.execute(
                 operations.update()
                 .where(operations.c.id == chosen.scalar_subquery())
@@ -195,6 +216,7 @@ class Ledger:
             cancel_requested=row.cancel_requested_us is not None,
             attempts=row.attempts,
             output_directory=row.output_directory,
+            plan_of=row.plan_of,
         )
 
     def waiting(self, kind: states.OperationKind, since_s: float) -> int:
@@ -223,8 +245,9 @@ class Ledger:
         progress_percent: int | None = None,
         partial_failures: Sequence[status_pb2.Status] | None = None,
         output_directory: str | None = None,
+        progress: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Records how far the work is; progress never goes back. Returns whether cancellation was asked for.
+        """Records how far the work is; the percentage never goes back. Returns whether cancellation was asked for.
 
         Raises:
             LeaseLost: another worker owns the operation now.
@@ -241,6 +264,8 @@ class Ledger:
                 values["partial_failures"] = [[s.code, s.message] for s in partial_failures[:MAX_PARTIAL_FAILURES]]
             if output_directory is not None:
                 values["output_directory"] = output_directory
+            if progress is not None:
+                values["progress"] = numbers.storable(progress)
             row = self._fenced(connection, lease, values)
         return row.cancel_requested_us is not None
 
@@ -294,6 +319,8 @@ class Ledger:
                 request=draft.request,
                 details=draft.details,
                 works_on=draft.works_on,
+                plan_of=draft.plan_of,
+                output_directory=draft.output_directory,
                 partial_failures=[],
                 create_time_us=create_us,
                 update_time_us=create_us,
@@ -339,12 +366,16 @@ def to_message(row: sa.Row[Any]) -> operations_pb2.Operation:
     return result
 
 
-def _claimable(kinds: Collection[states.OperationKind], now_us: int) -> sa.Select[tuple[str]]:
+def _claimable(
+    kinds: Collection[states.OperationKind], now_us: int, cancelled_only: bool = False
+) -> sa.Select[tuple[str]]:
     """The id of what is to be claimed next: by when it was put into the queue, so that everybody gets a turn."""
     expired = (operations.c.state == State.RUNNING) & (operations.c.lease_expires_us < now_us)
+    query = sa.select(operations.c.id).where(operations.c.kind.in_(kinds))
+    if cancelled_only:
+        query = query.where(operations.c.cancel_requested_us.is_not(None))
     return (
-        sa.select(operations.c.id)
-        .where(operations.c.kind.in_(kinds), operations.c.state.in_(_RUNNING_STATES))  # what the index serves
+        query.where(operations.c.state.in_(_RUNNING_STATES))  # what the index serves
         .where((operations.c.state == State.PENDING) | expired)
         .order_by(operations.c.queued_time_us, operations.c.create_time_us)
         .limit(1)

@@ -23,6 +23,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from google.protobuf import message
@@ -71,12 +72,21 @@ class Runner(abc.ABC):
     def run(self, request: bytes, context: Context) -> Success:
         """Does the work; may be called again for the same operation after a crash."""
 
+    def close_cancelled(self, request: bytes, context: Context) -> None:  # noqa: B027 — most runners leave nothing
+        """Puts earlier attempts' results in order, when cancellation was asked for before this attempt began."""
+
     def tidy(self, operation: names.OperationName) -> None:  # noqa: B027 — most runners keep nothing
         """Frees what the attempts kept, once the operation has ended in whatever way; may be lost in a crash."""
 
 
 class Context:
-    """What a runner knows of its operation, and how it speaks to the ledger."""
+    """What a runner knows of its operation, and how it speaks to the ledger.
+
+    Attributes:
+        plan_id: id of the operation under which the plan is kept: its own, or the one that it goes on with.
+        goes_on: whether it goes on with the plan of an operation that has ended.
+        output_directory: where results go, empty until `keep_output_directory`.
+    """
 
     def __init__(
         self, claimed: Claimed, ledger: Ledger, is_turn_over: Callable[[float], bool] = lambda worked_s: False
@@ -88,7 +98,9 @@ class Context:
         self.create_time_us = claimed.create_time_us
         self.lease = claimed.lease
         self._ledger = ledger
-        self._output_directory = claimed.output_directory
+        self.output_directory = claimed.output_directory
+        self.plan_id = claimed.plan_of or claimed.name.operation
+        self.goes_on = claimed.plan_of is not None
         self._stop = threading.Event()
         self._cancel_requested = claimed.cancel_requested
         self._lost = False
@@ -102,6 +114,7 @@ class Context:
         progress_percent: int | None = None,
         partial_failures: Sequence[status_pb2.Status] | None = None,
         output_directory: str | None = None,
+        progress: Mapping[str, Any] | None = None,
     ) -> None:
         """Records progress. Raises LeaseLost."""
         try:
@@ -110,6 +123,7 @@ class Context:
                 progress_percent=progress_percent,
                 partial_failures=partial_failures,
                 output_directory=output_directory,
+                progress=progress,
             )
         except database.Transient as error:
             if output_directory is not None:
@@ -120,10 +134,10 @@ class Context:
 
     def keep_output_directory(self, proposed: str) -> str:
         """Records where results go and returns it; a later attempt gets the first one's answer, whatever it proposes."""
-        if not self._output_directory:
+        if not self.output_directory:
             self.report(output_directory=proposed)
-            self._output_directory = proposed
-        return self._output_directory
+            self.output_directory = proposed
+        return self.output_directory
 
     def should_stop(self) -> bool:
         """Whether the work should end now: cancelled, draining, or the lease is lost."""
@@ -194,6 +208,10 @@ class Worker:
             threading.Thread(target=self._serve_lane, args=(kinds,), name=f"lane-{number}")
             for number, kinds in enumerate(lanes, 1)
         ]
+        # what was cancelled while it waited for a lane shall not wait for one any longer
+        self._threads.append(
+            threading.Thread(target=self._serve_lane, args=(list(runners), True), name="lane-cancelled")
+        )
         self._threads.append(threading.Thread(target=self._renew_leases, name="lease-renewer"))
 
     def start(self) -> None:
@@ -224,10 +242,10 @@ class Worker:
         with self._wake:
             self._wake.notify_all()
 
-    def _serve_lane(self, kinds: Collection[states.OperationKind]) -> None:
+    def _serve_lane(self, kinds: Collection[states.OperationKind], cancelled_only: bool = False) -> None:
         while not self._draining.is_set():
             try:
-                claimed = self._ledger.claim(kinds, self._owner)
+                claimed = self._ledger.claim(kinds, self._owner, cancelled_only=cancelled_only)
             except database.Transient as error:
                 log.warning("event=claim_failed reason=%s", error)
                 claimed = None
@@ -277,6 +295,8 @@ class Worker:
                     f"The work died {claimed.attempts - 1} times in a row without getting further; the service's log has "
                     f"the reasons under {claimed.name}.",
                 )
+            if context.cancel_requested:
+                self._runners[claimed.kind].close_cancelled(claimed.request, context)
             context.raise_if_stopped()
             success = self._runners[claimed.kind].run(claimed.request, context)
             self._end(context, success.respond)

@@ -2,7 +2,7 @@
 
 Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for the job under way. Events on standard output:
 
-    {"event": "progress", "done", "failed", "estimated_images", "percent"}
+    {"event": "progress", "done", "failed", "found", "estimated_images", "exact", "percent"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
     {"event": "done", "shards", "images", "failed", "rows_read", "duplicates", "elapsed_s"}
     {"event": "alive"}                                          nothing to report for a second
@@ -219,7 +219,9 @@ class _Progress:
                 "progress",
                 done=done,
                 failed=self._engine.images_failed,
+                found=self._engine.images_found,
                 estimated_images=round(estimated),
+                exact=self._plan.is_complete,
                 percent=percent,
             )
 

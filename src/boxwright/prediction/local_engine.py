@@ -96,6 +96,7 @@ class LocalEngine:
         self._count_lock = threading.Lock()
         self.images_done = 0
         self.images_failed = 0
+        self.images_found = 0  # of those: in shards that an earlier run had finished
         self.shards_committed = 0  # by this run; those that were found do not count
 
     def run(self, plan: Plan, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
@@ -137,6 +138,7 @@ class LocalEngine:
                 found = self._sink.committed(segment.shard)
                 if found is not None:
                     self._count(found.predicted + found.failed, found.failed)
+                    self.images_found += found.predicted + found.failed
                     self._results.put(found)
                     continue
                 shard = _OpenShard(segment)

@@ -6,11 +6,12 @@ import concurrent.futures
 import dataclasses
 import logging
 import threading
+from typing import Any
 
 from boxwright import boxes, errors
 from boxwright.prediction.decode import DecodeError
 from boxwright.prediction.model_folders import ModelFolders
-from boxwright.prediction.predictor import ModelError, Predictor
+from boxwright.prediction.predictor import ModelError, ModelInfo, Predictor
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,18 @@ class DeployedModels:
         except DecodeError as error:
             raise errors.invalid_argument("payload.image.image_bytes", str(error)) from error
         return found, [(label.annotation_spec_id, label.display_name) for label in predictor.labels]
+
+    def describe(self, folder: str) -> dict[str, Any]:
+        """Returns what model.json says beyond the labels.
+
+        Raises:
+            ApiError: FAILED_PRECONDITION if there is no such document that can be read.
+        """
+        try:
+            document = ModelInfo.read(self._folders.local(folder)).document
+        except ModelError as error:
+            raise errors.failed_precondition(f"The model cannot be read: {error}") from error
+        return {key: value for key, value in document.items() if key != "labels"}
 
     def close(self) -> None:
         """Stops loading."""

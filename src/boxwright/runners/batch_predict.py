@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import pathlib
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,7 +22,9 @@ from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.predictor import ModelError, ModelInfo
 from boxwright.prediction.sink import Sink
 from boxwright.processes import STOP_GRACE_S, Child, ChildDied
+from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
+from boxwright.runners.plan_folders import PlanFolders
 
 REPORT_INTERVAL_S = 0.5
 MAX_UNEXPLAINED_DEATHS = 3  # of the child in a row, without an image that is to blame
@@ -64,7 +66,7 @@ class BatchPredict(Runner):
     Args:
         db: to look the model up.
         stores: where lists and images are, and where results go.
-        work_dir: a folder for notes on images under way, on this machine.
+        plans: where plans and the notes on images under way are kept.
         folders: the trained models.
         children: the inference children.
         limits: settings of batch prediction.
@@ -75,7 +77,7 @@ class BatchPredict(Runner):
         self,
         db: database.Database,
         stores: objects.Stores,
-        work_dir: pathlib.Path,
+        plans: PlanFolders,
         folders: ModelFolders,
         children: Children,
         limits: BatchLimits,
@@ -83,7 +85,7 @@ class BatchPredict(Runner):
     ) -> None:
         self._db = db
         self._stores = stores
-        self._work_dir = work_dir
+        self._plans = plans
         self._folders = folders
         self._children = children
         self._limits = limits
@@ -96,18 +98,50 @@ class BatchPredict(Runner):
             self._run_job(job, context)
         except Stopped:
             if context.cancel_requested:
-                digest = ModelInfo.read(pathlib.Path(job.model_folder)).digest
-                Sink(job, self._stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest=digest)
+                self._close_cancelled(job, context)
             raise
         return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult()))
 
-    def tidy(self, operation: names.OperationName) -> None:
-        """Deletes the plan, the reports and the notes."""
-        self._stores.delete_prefix(self._scratch(operation))
-        shutil.rmtree(self._work_dir / operation.operation, ignore_errors=True)
+    def close_cancelled(self, request: bytes, context: Context) -> None:
+        """Writes the manifest of what earlier turns have finished."""
+        if context.output_directory:
+            try:
+                job = self._job(types.BatchPredictRequest.deserialize(request), context)
+            except errors.ApiError as error:
+                log.warning("event=cancelled_without_manifest operation=%s reason=%s", context.name, error.message)
+            else:
+                self._close_cancelled(job, context)
 
-    def _scratch(self, operation: names.OperationName) -> objects.ObjectUri:
-        return self._stores.state(f"operations/{operation.operation}")
+    def tidy(self, operation: names.OperationName) -> None:
+        """Deletes the plan, the reports and the notes, unless the operation can be resumed; and those of older ones."""
+        self._plans.sweep_quietly()
+
+    def _close_cancelled(self, job: BatchJob, context: Context) -> None:
+        """Writes the CANCELLED manifest; who cancels is not kept waiting by a store that takes none."""
+        try:
+            digest = ModelInfo.read(pathlib.Path(job.model_folder)).digest
+            Sink(job, self._stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest=digest)
+        except (errors.ApiError, ModelError) as error:
+            log.warning("event=cancelled_without_manifest operation=%s reason=%s", context.name, error)
+
+    def _choices(self, context: Context) -> dict[str, Any]:
+        """The settings that influence the output: the first attempt's, whatever they are by now."""
+        uri = self._plans.scratch(context.plan_id).child("plan/choices.json")
+        choices = {
+            "shard_images": self._limits.shard_images,
+            "row_failure_limit": self._limits.row_failure_limit,
+            "camel_case": self._limits.camel_case,
+            "precision": "fp32" if self._limits.force_fp32 else None,
+        }
+        is_begun = context.goes_on and context.output_directory
+        if not is_begun and self._stores.put_once(uri, json.dumps(choices).encode()):
+            return choices
+        try:
+            return json.loads(self._stores.get(uri))
+        except objects.ObjectNotFound as error:
+            raise errors.failed_precondition(
+                f"The plan that {context.name} would go on with is gone; start a new batch prediction."
+            ) from error
 
     def _job(self, request: types.BatchPredictRequest, context: Context) -> BatchJob:
         name = names.ModelName.parse(request.name)
@@ -121,25 +155,23 @@ class BatchPredict(Runner):
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
         score_threshold, max_boxes = self._validated_params(request.params)
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
+        choices = self._choices(context)
         return BatchJob(
             input_uris=list(request.input_config.gcs_source.input_uris),
             output_directory=context.keep_output_directory(
                 str(prefix.child(f"prediction-{model.display_name}-{stamp(context.create_time_us)}"))
             ),
-            scratch=str(self._scratch(context.name)),
+            scratch=str(self._plans.scratch(context.plan_id)),
             model_folder=str(model_folder),
             score_threshold=score_threshold,
             max_boxes=max_boxes,
-            shard_images=self._limits.shard_images,
-            row_failure_limit=self._limits.row_failure_limit,
             stores=self._stores.to_config(),
             threads=self._limits.threads,
             model=request.name,
-            guard_folder=str(self._work_dir / context.name.operation),
+            guard_folder=str(self._plans.notes(context.plan_id)),
             image_timeout_s=self._limits.image_timeout_s,
-            camel_case=self._limits.camel_case,
             runtime=self._limits.runtime,
-            precision="fp32" if self._limits.force_fp32 else None,
+            **choices,
         )
 
     def _run_job(self, job: BatchJob, context: Context) -> None:
@@ -165,6 +197,7 @@ class BatchPredict(Runner):
     def _follow(self, child: Child, context: Context) -> None:
         """Passes the child's events on until the job is done; stops the child when the operation should stop."""
         failures = _Failures()
+        progress = BatchProgress()
         reported_s = 0.0
         heard_s = time.monotonic()
         first_shard_s: float | None = None  # of this attempt: finding what is there already is no turn
@@ -180,10 +213,12 @@ class BatchPredict(Runner):
                     if time.monotonic() - heard_s > self._limits.image_timeout_s + SILENCE_MARGIN_S:
                         child.close(grace_s=0)  # it holds the interpreter's lock and cannot even say so
                         raise ChildDied(f"the child {child.pid} was silent for too long and was ended")
-                case {"event": "progress", "percent": percent}:
+                case {"event": "progress" | "alive"}:
+                    progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()
-                        context.report(progress_percent=percent)
+                        context.report(progress_percent=event.get("percent"), progress=progress.numbers())
+                        progress.log(context.name)
                 case {"event": "shard", "shard": shard, "failures": listed, "committed": committed}:
                     if listed:
                         failures.add(shard, listed)
@@ -197,6 +232,7 @@ class BatchPredict(Runner):
                         context.report(partial_failures=[status_pb2.Status(code=c, message=text) for c, text in rows])
                     raise errors.ApiError(code, message)
                 case {"event": "done"}:
+                    context.report(progress=progress.final(event))
                     log.info("event=batch_done operation=%s %s", context.name, _as_log(event))
                     return
 

@@ -11,30 +11,30 @@ import sqlalchemy as sa
 from boxwright import errors, objects, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import models, operations
+from boxwright.runners.plan_folders import PlanFolders
 
 log = logging.getLogger(__name__)
 
 
-def sweep(db: database.Database, stores: objects.Stores, work_dir: pathlib.Path, models_dir: pathlib.Path) -> None:
+def sweep(
+    db: database.Database,
+    stores: objects.Stores,
+    work_dir: pathlib.Path,
+    models_dir: pathlib.Path,
+    resume_days: float = 0,
+) -> None:
     """Removes folders that nothing will read again; run before the worker starts.
 
     Other processes may be at work in the same folders: what is looked at was there before the database is asked.
     """
-    kept_for_operations = list(work_dir.iterdir())
+    PlanFolders(db, stores, work_dir, resume_days).sweep()
     kept_for_models = list(models_dir.iterdir())
     try:
-        scratch = stores.state_folders("operations")
         remote_models = stores.state_folders("models") if stores.keeps_state_remotely else []
     except errors.ApiError as error:  # a service must start while its bucket is away
         log.warning("event=state_not_swept reason=%s", error.message)
-        scratch = remote_models = []
+        remote_models = []
     with db.read() as connection:
-        unfinished = {
-            row.id
-            for row in connection.execute(
-                sa.select(operations.c.id).where(operations.c.state.not_in(states.OPERATION_TERMINAL))
-            )
-        }
         training = connection.execute(
             sa.select(sa.func.count()).where(
                 operations.c.kind == states.OperationKind.CREATE_MODEL,
@@ -42,12 +42,6 @@ def sweep(db: database.Database, stores: objects.Stores, work_dir: pathlib.Path,
             )
         ).scalar_one()
         known = {row.folder for row in connection.execute(sa.select(models.c.folder))}
-    for folder in kept_for_operations:
-        if folder.name not in unfinished:
-            shutil.rmtree(folder, ignore_errors=True)
-    for name in scratch:
-        if name not in unfinished:
-            stores.delete_prefix(stores.state(f"operations/{name}"))
     if not training:  # a training that is about to finish has a folder before it has a row
         for folder in kept_for_models:
             if folder.name not in known:

@@ -152,7 +152,8 @@ class TrainModel(Runner):
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()
                         log.info("event=training operation=%s %s", context.name, json.dumps(event))
-                        context.report(progress_percent=min(99, int(percent)))
+                        numbers = {key: value for key, value in event.items() if key not in ("event", "percent")}
+                        context.report(progress_percent=min(99, int(percent)), progress=numbers)
                 case {"event": "warning", "message": text}:
                     log.warning("event=training_warning operation=%s message=%s", context.name, text)
                     if len(warnings) < MAX_LISTED_WARNINGS:

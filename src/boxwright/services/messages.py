@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
-from google.protobuf import any_pb2, empty_pb2, message
+from google.protobuf import any_pb2, empty_pb2, message, struct_pb2
 
 from boxwright import boxes, errors, states
 from boxwright.metadata.messages import dataset, model, model_evaluation, timestamp
@@ -74,6 +74,23 @@ def operation(row: sa.Row[Any]) -> operations_pb2.Operation:
     return result
 
 
+def progress(row: sa.Row[Any]) -> struct_pb2.Struct:
+    """How far an operation is: its kind, state and percentage, and the numbers that its runner reports."""
+    result = struct_pb2.Struct()
+    result.update(
+        {
+            "name": str(ledger.name_of(row)),
+            "kind": row.kind,
+            "state": row.state,
+            "cancel_requested": row.cancel_requested_us is not None,
+            "progress_percent": row.progress_percent,
+            "update_time": timestamp(row.update_time_us).ToJsonString(),
+            **(row.progress or {}),
+        }
+    )
+    return result
+
+
 def packed(response: message.Message | None = None) -> any_pb2.Any:
     """A response as `google.protobuf.Any`; Empty if there is none."""
     result = any_pb2.Any()
@@ -117,4 +134,5 @@ __all__ = [
     "operation",
     "operation_details",
     "packed",
+    "progress",
 ]

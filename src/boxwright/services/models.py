@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
+from google.protobuf import struct_pb2
 
 from boxwright import errors, names, states
 from boxwright.callers import Caller
@@ -52,6 +53,15 @@ class ModelMethods(Resources):
         name = self._named(names.ModelName, request.name, "name")
         with self._db.read() as connection:
             return messages.model(self._model(connection, name))
+
+    def describe_model(self, request: types.GetModelRequest, caller: Caller) -> struct_pb2.Struct:
+        """Returns what the model's own document says: input size, precision, provenance, digests."""
+        name = self._named(names.ModelName, request.name, "name")
+        with self._db.read() as connection:
+            folder = self._model(connection, name).folder
+        answer = struct_pb2.Struct()
+        answer.update(self._online.describe(folder))
+        return answer
 
     def list_models(self, request: types.ListModelsRequest, caller: Caller) -> types.ListModelsResponse:
         """Lists a location's models, newest first."""

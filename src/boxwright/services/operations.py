@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from google.longrunning import operations_pb2
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2, struct_pb2
 
 from boxwright import errors, names, states
 from boxwright.callers import Caller
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
+from boxwright.operations import plans
 from boxwright.operations.ledger import Ledger
 from boxwright.services import filters, messages, validation
+from boxwright.services.resuming import Resuming
 
 
 class Operations:
-    """`google.longrunning.Operations`."""
+    """`google.longrunning.Operations`, with two methods of our own: resume_operation and get_operation_progress.
 
-    def __init__(self, db: database.Database, ledger: Ledger, locations: Sequence[str]) -> None:
+    Args:
+        db: the metadata database.
+        ledger: the operations.
+        locations: location ids served here.
+        resuming: starts operations that go on with the plan of one that has ended.
+        sweep_soon: frees, in the background, what an operation that was deleted had kept.
+    """
+
+    def __init__(
+        self,
+        db: database.Database,
+        ledger: Ledger,
+        locations: Sequence[str],
+        resuming: Resuming,
+        sweep_soon: Callable[[], None],
+    ) -> None:
         self._db = db
         self._ledger = ledger
         self._locations = locations
+        self._resuming = resuming
+        self._sweep_soon = sweep_soon
 
     def list_operations(
         self, request: operations_pb2.ListOperationsRequest, caller: Caller
@@ -59,6 +79,8 @@ class Operations:
             raise _unknown(name)
         if state not in states.OPERATION_TERMINAL:
             raise errors.failed_precondition(f"Operation {name} is still {state}; cancel it or wait for its end first.")
+        if state in plans.RESUMABLE_STATES:
+            self._sweep_soon()
         return empty_pb2.Empty()
 
     def cancel_operation(self, request: operations_pb2.CancelOperationRequest, caller: Caller) -> empty_pb2.Empty:
@@ -72,16 +94,27 @@ class Operations:
         """Returns an operation as it stands; the doors do the waiting."""
         return self._get(request.name)
 
+    def resume_operation(self, request: operations_pb2.GetOperationRequest, caller: Caller) -> operations_pb2.Operation:
+        """Starts a new operation that goes on with a batch prediction which has failed or was cancelled."""
+        return self._resuming.resume(self._name(request.name))
+
+    def get_operation_progress(self, request: operations_pb2.GetOperationRequest, caller: Caller) -> struct_pb2.Struct:
+        """Returns how far an operation is, in numbers."""
+        return messages.progress(self._row(request.name))
+
     def finished_among(self, wanted: Collection[str]) -> set[str]:
         """Returns those of the named operations that are finished or gone."""
         return self._ledger.finished_among(wanted)
 
     def _get(self, text: str) -> operations_pb2.Operation:
+        return messages.operation(self._row(text))
+
+    def _row(self, text: str) -> sa.Row[Any]:
         name = self._name(text)
         row = self._ledger.find(name)
         if row is None:
             raise _unknown(name)
-        return messages.operation(row)
+        return row
 
     def _name(self, text: str) -> names.OperationName:
         name = names.OperationName.parse(text, "name")

@@ -31,12 +31,14 @@ class Policy:
         min_images_per_label: how many images each label needs before training starts.
         model_life_days: age at which a model stops predicting; None for never.
         schemes: URI schemes that callers may name.
+        resume_days: how long after its end a batch prediction can be resumed.
     """
 
     locations: Sequence[str] = ("us-central1",)
     min_images_per_label: int = MIN_IMAGES_PER_LABEL
     model_life_days: float | None = None
     schemes: Sequence[str] = objects.DEFAULT_SCHEMES
+    resume_days: float = 7.0
 
 
 def random_digits() -> str:
@@ -49,6 +51,9 @@ class OnlineModels(Protocol):
 
     def predict(self, folder: str, image_bytes: bytes) -> tuple[boxes.Detections, list[tuple[str, str]]]:
         """Returns the detections and the model's (annotation spec id, display name) by label index."""
+
+    def describe(self, folder: str) -> dict[str, Any]:
+        """Returns what the model's own document says beyond its labels: input, precision, provenance, digests."""
 
     def deploy(self, folder: str, node_count: int) -> None:
         """Loads a model in the background, or changes how many images it answers at once."""

@@ -18,7 +18,7 @@ from google.cloud.automl_v1 import types
 from google.cloud.location import locations_pb2
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.longrunning import operations_pb2
-from google.protobuf import empty_pb2, field_mask_pb2, message
+from google.protobuf import empty_pb2, field_mask_pb2, message, struct_pb2
 
 AUTOML = "google.cloud.automl.v1.AutoMl"
 PREDICTION = "google.cloud.automl.v1.PredictionService"
@@ -43,6 +43,7 @@ class Method:
         response: proto-plus or protobuf class of the answer.
         result: class of `Operation.response` once a long-running method is done; None for other methods.
         required: dotted request fields without which the call is refused.
+        is_ours: whether it is an addition, which no official client knows.
     """
 
     service: str
@@ -54,6 +55,7 @@ class Method:
     response: Any
     result: Any = None
     required: tuple[str, ...] = ()
+    is_ours: bool = False
 
     @property
     def full_name(self) -> str:
@@ -180,6 +182,8 @@ _AUTOML_ROWS = (
     # The proto calls `filter` required here; official clients send it empty to mean "all".
     _get(AUTOML, "ListModelEvaluations", f"/v1/{{parent={_MODEL}}}/modelEvaluations",
          types.ListModelEvaluationsRequest, types.ListModelEvaluationsResponse, ("parent",)),
+    Method(service=AUTOML, rpc="DescribeModel", verb="GET", paths=(f"/v1/{{name={_MODEL}}}:describe",),
+           request=types.GetModelRequest, response=struct_pb2.Struct, required=("name",), is_ours=True),
 )  # fmt: skip
 
 _PREDICTION_ROWS = (
@@ -201,6 +205,11 @@ _OPERATION_ROWS = (
     Method(service=OPERATIONS, rpc="WaitOperation", verb="POST", paths=(f"/v1/{{name={_OPERATION}}}:wait",),
            body="*", request=operations_pb2.WaitOperationRequest, response=operations_pb2.Operation,
            required=("name",)),
+    Method(service=OPERATIONS, rpc="ResumeOperation", verb="POST", paths=(f"/v1/{{name={_OPERATION}}}:resume",),
+           body="*", request=operations_pb2.GetOperationRequest, response=operations_pb2.Operation,
+           required=("name",), is_ours=True),
+    Method(service=OPERATIONS, rpc="GetOperationProgress", verb="GET", paths=(f"/v1/{{name={_OPERATION}}}:progress",),
+           request=operations_pb2.GetOperationRequest, response=struct_pb2.Struct, required=("name",), is_ours=True),
 )  # fmt: skip
 
 _LOCATION_ROWS = (

@@ -23,6 +23,7 @@ from google.protobuf import message
 from boxwright import errors
 from boxwright.surface import dispatch, methods
 
+_WAITING_RPCS = ("GetOperation", "WaitOperation")
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -176,7 +177,7 @@ class Reception:
         Raises:
             ApiError: anything that went wrong, fit to be shown to the caller.
         """
-        if row.service != methods.OPERATIONS or row.response is not operations_pb2.Operation:  # all but Get and Wait
+        if row.service != methods.OPERATIONS or row.rpc not in _WAITING_RPCS:
             return await self._run(lambda: self._dispatcher.serve(row, read, metadata, write))
         started_s = asyncio.get_running_loop().time()
         request: Any = await self._run(lambda: self._dispatcher.guard(row, read))

@@ -15,7 +15,7 @@ import grpc
 import uvicorn
 from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
-from google.protobuf import empty_pb2, message, timestamp_pb2
+from google.protobuf import empty_pb2, message, struct_pb2, timestamp_pb2
 
 from boxwright import callers, errors
 from boxwright.surface import dispatch as dispatch_room
@@ -98,6 +98,18 @@ class Operations:
             self.stored[request.name].done = True
             self.stored[request.name].error.code = 1
         return empty_pb2.Empty()
+
+    def resume_operation(
+        self, request: operations_pb2.GetOperationRequest, caller: callers.Caller
+    ) -> operations_pb2.Operation:
+        return self.start(self._get(request.name).metadata)
+
+    def get_operation_progress(
+        self, request: operations_pb2.GetOperationRequest, caller: callers.Caller
+    ) -> struct_pb2.Struct:
+        progress = struct_pb2.Struct()
+        progress.update({"done": 3, "finished": self._get(request.name).done})
+        return progress
 
 
 def _copy(operation: operations_pb2.Operation) -> operations_pb2.Operation:

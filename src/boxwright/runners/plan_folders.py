@@ -1,0 +1,75 @@
+"""Where operations keep what lasts longer than an attempt: plans in the state, notes in a folder of this machine."""
+
+from __future__ import annotations
+
+import logging
+import pathlib
+import shutil
+import threading
+
+from boxwright import errors, objects
+from boxwright.metadata import database
+from boxwright.operations import plans
+
+DAY_US = 86_400_000_000
+
+log = logging.getLogger(__name__)
+
+
+class PlanFolders:
+    """The folders of operations, by the id of the plan.
+
+    Args:
+        db: says which are still needed.
+        stores: where the service's own state is.
+        work_dir: this machine's folder.
+        resume_days: how long the plan of a failed or cancelled batch prediction is kept.
+    """
+
+    def __init__(
+        self, db: database.Database, stores: objects.Stores, work_dir: pathlib.Path, resume_days: float
+    ) -> None:
+        self._db = db
+        self._stores = stores
+        self._work_dir = work_dir
+        self._resume_days = resume_days
+
+    def scratch(self, plan: str) -> objects.ObjectUri:
+        """The folder of a plan and its shard reports."""
+        return self._stores.state(f"operations/{plan}")
+
+    def notes(self, plan: str) -> pathlib.Path:
+        """The folder of notes on images under way."""
+        return self._work_dir / plan
+
+    def sweep(self) -> None:
+        """Deletes every folder that no operation will read again.
+
+        Other processes may be at work in the same folders: what is looked at was there before the database is asked.
+        """
+        notes = list(self._work_dir.iterdir())
+        try:
+            scratch = self._stores.state_folders("operations")
+        except errors.ApiError as error:  # a service must start while its bucket is away
+            log.warning("event=state_not_swept reason=%s", error.message)
+            scratch = []
+        with self._db.read() as connection:
+            since_us = database.now_us(connection) - round(self._resume_days * DAY_US)
+            needed = plans.needed(connection, since_us)
+        for folder in notes:
+            if folder.name not in needed:
+                shutil.rmtree(folder, ignore_errors=True)
+        for name in scratch:
+            if name not in needed:
+                self._stores.delete_prefix(self.scratch(name))
+
+    def sweep_soon(self) -> None:
+        """Sweeps in the background, for callers who must answer quickly; what that does not reach, the next start does."""
+        threading.Thread(target=self.sweep_quietly, name="sweep", daemon=True).start()
+
+    def sweep_quietly(self) -> None:
+        """Sweeps; trouble is logged and left to the next time."""
+        try:
+            self.sweep()
+        except (errors.ApiError, OSError) as error:
+            log.warning("event=not_swept reason=%s", error)

@@ -42,10 +42,11 @@ import workers
 HERE = pathlib.Path(__file__).parent
 ORIGINALS = {"vga": 24, "1080p": 12, "12mp": 6}
 QUICK_ORIGINALS = {"vga": 6, "1080p": 3, "12mp": 1}
-QUICK_COUNTS = {"vga": 240, "1080p": 120, "12mp": 24, "mix": 120}
+QUICK_COUNTS = {"vga": 120, "1080p": 60, "12mp": 16, "mix": 80}
 BARE_COUNTS = {"vga": 192, "1080p": 96, "12mp": 48, "mix": 160}  # images per round for the limit
+QUICK_BARE_COUNT = 24
 COLD_IMAGES = 72
-WARM_UP = 16
+WARM_UP = 8
 RAY_MIN_IMAGES = 128
 RIVALS = ("naive", "naive_lite0", "torch", "torch_lite0")
 
@@ -136,16 +137,20 @@ class Bench:
         self._engine_runs += 1
         return self.engine.ask(list=list_uri, name=f"engine-{self._engine_runs}")
 
+    def _bare_paths(self, kind: str) -> list[str]:
+        count = QUICK_BARE_COUNT if self.options.quick else BARE_COUNTS.get(kind, 96)
+        return [str(path) for path in self.files[kind][:count]]
+
     # ---- the turns ----------------------------------------------------------------------------------------------
 
     def turn_limit(self, kind: str) -> dict[str, float]:
-        paths = [str(path) for path in self.files[kind][: BARE_COUNTS.get(kind, 96)]]
+        paths = self._bare_paths(kind)
         stages = self.bare[0].ask(paths=paths)
         each_ms = {name: stages[name] for name in ("decode_ms", "infer_ms", "postprocess_ms")}
         return {"limit": self.cores * 1e3 / sum(each_ms.values()), **each_ms}
 
     def turn_loaded(self, kind: str) -> dict[str, float]:
-        paths = [str(path) for path in self.files[kind][: BARE_COUNTS.get(kind, 96)]]
+        paths = self._bare_paths(kind)
         for worker in self.bare:
             worker.send(paths=paths, together=True)
         answers = [worker.answer() for worker in self.bare]
@@ -246,7 +251,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--ray-python", metavar="PYTHON", help="a Python that has ray; Ray is left out without")
     options = parser.parse_args()
     if options.quick:
-        options.rounds, options.rival_seconds = 1, 1.0
+        options.rounds, options.rival_seconds = 1, 0.5
     if unknown := {*options.kinds} - {*pictures.KINDS} | {*options.rivals} - {*RIVALS}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return options

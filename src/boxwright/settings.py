@@ -99,6 +99,12 @@ class Settings:
     force_fp32: bool = _documented(
         False, "Predict with the fp32 network also where a model has chosen its int8 one: slower, other boxes."
     )
+    batch_in_flight_bytes: int = _documented(
+        256_000_000, "Memory of a batch prediction for images that are read and not yet predicted, in bytes."
+    )
+    batch_models_bytes: int = _documented(
+        1_000_000_000, "Memory of an inference process for models that stay loaded for later jobs, in bytes."
+    )
     batch_camel_case: bool = _documented(
         False, "Spell the keys inside `annotations` of the batch files in camelCase instead of snake_case."
     )
@@ -130,6 +136,8 @@ class Settings:
             ("cores", 1, 4096),
             ("import_row_failure_limit", 0, 1),
             ("batch_row_failure_limit", 0, 1),
+            ("batch_in_flight_bytes", 1_000_000, 1 << 50),
+            ("batch_models_bytes", 1, 1 << 50),
             ("shard_images", 1, 1_000_000),
             ("batch_jobs", 1, 1000),
             ("import_jobs", 1, 1000),

@@ -214,13 +214,11 @@ def test_a_finished_job_that_runs_again_predicts_nothing(bench, predictors, refe
     sink = Sink(job, bench.stores)
 
     class NoPredictor(Predictor):
-        def __init__(self, other: Predictor) -> None:
-            self.info = other.info
-
-        def predict(self, data: bytes, min_score: float = 0.0):
+        def prepare(self, data: bytes):
             raise AssertionError("an image of a finished shard was predicted again")
 
-    engine = LocalEngine(job, bench.stores, NoPredictor(predictors(1)), sink)
+    other = predictors(1)
+    engine = LocalEngine(job, bench.stores, NoPredictor(other.info, other.runtime, other.limits), sink)
     reports = list(engine.run(Plan(job, bench.stores), lambda: False))
     assert sorted(reports, key=lambda report: report.shard) == first
     shards = {name: stat for name, stat in _stats(bench.bucket / "twice").items() if name.startswith(RESULTS)}
@@ -233,19 +231,14 @@ def test_a_failing_predictor_costs_its_image_and_shows_only_an_incident(bench, p
     job = bench.job("surprise", lists=["gs://b/three.csv"], threads=1)
 
     class Surprised(Predictor):
-        def __init__(self, other: Predictor) -> None:
-            self._other = other
-            self.info = other.info
-            self.calls = 0
-
-        def predict(self, data: bytes, min_score: float = 0.0):
-            self.calls += 1
-            if self.calls == 2:
+        def prepare(self, data: bytes):
+            if data == (bench.bucket / "0001.jpg").read_bytes():
                 raise RuntimeError("the secret reason")
-            return self._other.predict(data, min_score)
+            return super().prepare(data)
 
     sink = Sink(job, bench.stores)
-    engine = LocalEngine(job, bench.stores, Surprised(predictors(1)), sink)
+    other = predictors(1)
+    engine = LocalEngine(job, bench.stores, Surprised(other.info, other.runtime, other.limits), sink)
     (report,) = engine.run(Plan(job, bench.stores), lambda: False)
     sink.close("SUCCEEDED", rows_read=3, duplicates=0, model_digest="d")
     assert (report.predicted, report.failed) == (2, 1)

@@ -2,9 +2,9 @@
 
 Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for the job under way. Events on standard output:
 
-    {"event": "progress", "done", "failed", "found", "estimated_images", "exact", "percent"}
+    {"event": "progress", "done", "failed", "found", "estimated_images", "exact", "percent", "images_per_s", "bottleneck"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
-    {"event": "done", "shards", "images", "failed", "rows_read", "duplicates", "elapsed_s"}
+    {"event": "done", "shards", "images", "failed", "rows_read", "duplicates", "elapsed_s", "images_per_s", "stages"}
     {"event": "alive"}                                          nothing to report for a second
     {"event": "probed"}                                         the one image of a probe did no harm
     {"event": "stopped"}                                        shards that were finished stay
@@ -29,15 +29,17 @@ from typing import Any
 
 from boxwright import errors, objects
 from boxwright.prediction import guard as guard_notes
+from boxwright.prediction import stages
 from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
-from boxwright.prediction.local_engine import LocalEngine
+from boxwright.prediction.loaded_models import LoadedModels
+from boxwright.prediction.local_engine import LocalEngine, image_threads
 from boxwright.prediction.manifest import Manifest
 from boxwright.prediction.plan import Plan
 from boxwright.prediction.predictor import ModelError, Predictor
 from boxwright.prediction.sink import Sink
 
-MODELS_KEPT = 2  # loaded models per child, least recently used out first
+RATE_WINDOW = 20  # progress intervals over which the rate and the bottleneck are taken: five seconds
 PROGRESS_INTERVAL_S = 0.25
 ALIVE_EVERY = 4  # intervals without progress after which the child says that it is alive
 HUNG_EXIT_STATUS = 75
@@ -79,26 +81,7 @@ class Events:
             sys.stdout.flush()
 
 
-class Models:
-    """The models kept in memory, by what a job asks for."""
-
-    def __init__(self) -> None:
-        self._open: collections.OrderedDict[tuple[str, str | None, str, int], Predictor] = collections.OrderedDict()
-
-    def get(self, job: BatchJob) -> Predictor:
-        """Returns the predictor that a job needs, opening it if it is not in memory."""
-        key = (job.model_folder, job.precision, job.runtime, job.threads)
-        if key not in self._open:
-            self._open[key] = Predictor.open(
-                pathlib.Path(job.model_folder), streams=job.threads, precision=job.precision, runtime=job.runtime
-            )
-            while len(self._open) > MODELS_KEPT:
-                self._open.popitem(last=False)
-        self._open.move_to_end(key)
-        return self._open[key]
-
-
-def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threading.Event) -> None:
+def run_job(job: BatchJob, models: LoadedModels, events: Events, stop_requested: threading.Event) -> None:
     """Runs one job and says how it went; raises ApiError if the job as a whole fails."""
     started_s = time.monotonic()
     stores = objects.Stores.from_config(job.stores)
@@ -106,11 +89,8 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
     if not job.probe:
         sink.prepare()
     plan = Plan(job, stores)
-    try:
-        predictor = models.get(job)
-    except ModelError as error:
-        raise errors.failed_precondition(f"The model cannot be loaded: {error}") from error
-    guard = Guard(pathlib.Path(job.guard_folder), job.threads) if job.guard_folder else None
+    predictor = _predictor(job, models)
+    guard = Guard(pathlib.Path(job.guard_folder), image_threads(job, predictor)) if job.guard_folder else None
     engine = LocalEngine(job, stores, predictor, sink, guard)
     progress = _Progress(engine, plan, events, _Watchdog(job, guard))
     if job.probe:
@@ -138,6 +118,9 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
     if manifest is None:
         events.say("stopped")
         return
+    elapsed_s = time.monotonic() - started_s
+    stage_s = {stage: round(spent_s, 3) for stage, spent_s in engine.times.total_s().items()}
+    log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
     events.say(
         "done",
         shards=shards,
@@ -145,7 +128,9 @@ def run_job(job: BatchJob, models: Models, events: Events, stop_requested: threa
         failed=failed,
         rows_read=plan.rows_read,
         duplicates=plan.duplicates,
-        elapsed_s=round(time.monotonic() - started_s, 3),
+        elapsed_s=round(elapsed_s, 3),
+        images_per_s=round(images / max(elapsed_s, 1e-3), 1),
+        stages=stage_s,
     )
 
 
@@ -158,6 +143,23 @@ def _close(sink: Sink, plan: Plan, model_digest: str) -> Manifest:
     if accounted != plan.images_planned:
         raise RuntimeError(f"the manifest accounts for {accounted} images, but {plan.images_planned} were planned")
     return manifest
+
+
+def _predictor(job: BatchJob, models: LoadedModels) -> Predictor:
+    try:
+        return models.get(
+            pathlib.Path(job.model_folder),
+            streams=job.threads,
+            precision=job.precision,
+            runtime=job.runtime,
+            keep_bytes=job.models_bytes,
+        )
+    except ModelError as error:
+        raise errors.failed_precondition(f"The model cannot be loaded: {error}") from error
+
+
+def _as_log(stage_s: dict[str, float]) -> str:
+    return " ".join(f"{stage.replace(' ', '_')}_s={spent_s}" for stage, spent_s in stage_s.items())
 
 
 class _Watchdog:
@@ -204,6 +206,7 @@ class _Progress:
 
     def _run(self) -> None:
         said, quiet = -1, 0
+        samples = collections.deque([self._sample()], maxlen=RATE_WINDOW)
         while not self._ended.wait(PROGRESS_INTERVAL_S):
             self._watchdog.look()
             done = self._engine.images_done
@@ -213,8 +216,9 @@ class _Progress:
                     self._events.say("alive")
                 continue
             said, quiet = done, 0
+            samples.append(self._sample())
+            first, last = samples[0], samples[-1]
             estimated = max(self._plan.estimated_images(self.read_bytes), done, 1)
-            percent = min(99, int(100 * done / estimated))
             self._events.say(
                 "progress",
                 done=done,
@@ -222,14 +226,29 @@ class _Progress:
                 found=self._engine.images_found,
                 estimated_images=round(estimated),
                 exact=self._plan.is_complete,
-                percent=percent,
+                percent=min(99, int(100 * done / estimated)),
+                images_per_s=round((last.done - first.done) / max(last.at_s - first.at_s, 1e-3), 1),
+                bottleneck=stages.bottleneck(last.stage_s, first.stage_s),
             )
+
+    def _sample(self) -> _Sample:
+        engine = self._engine
+        return _Sample(time.monotonic(), engine.images_done - engine.images_found, engine.times.total_s())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sample:
+    """How many images a job had predicted at one moment of the monotonic clock, and where the time had gone."""
+
+    at_s: float
+    done: int
+    stage_s: dict[str, float]
 
 
 def main() -> None:
     """Runs jobs until standard input ends."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    commands, events, models = Commands(), Events(), Models()
+    commands, events, models = Commands(), Events(), LoadedModels()
     events.say("ready", pid=os.getpid())
     while True:
         job = commands.jobs.get()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import mmap
 import os
 import pathlib
 import threading
@@ -42,9 +43,11 @@ class Guard:
     def __init__(self, folder: pathlib.Path, threads: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._notes = os.open(folder / NOTES_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-        os.ftruncate(self._notes, 0)
-        os.ftruncate(self._notes, threads * SLOT_BYTES)
+        fresh = folder / (NOTES_FILE + ".part")  # a new file: one that an older process has mapped must not shrink
+        with fresh.open("w+b") as file:
+            file.truncate(threads * SLOT_BYTES)
+            self._notes = mmap.mmap(file.fileno(), threads * SLOT_BYTES)  # shared: what is in it survives this process
+        os.replace(fresh, folder / NOTES_FILE)
         self._lock = threading.Lock()
         self._free = list(range(threads))
         self._work: dict[int, Work] = {}
@@ -57,11 +60,13 @@ class Guard:
         with self._lock:
             slot = self._free.pop()
             self._work[slot] = Work(image_id, time.monotonic())
-        os.pwrite(self._notes, len(encoded).to_bytes(2, "little") + encoded, slot * SLOT_BYTES)
+        start = slot * SLOT_BYTES
+        self._notes[start + 2 : start + 2 + len(encoded)] = encoded
+        self._notes[start : start + 2] = len(encoded).to_bytes(2, "little")  # last: it makes the note one
         try:
             yield
         finally:
-            os.pwrite(self._notes, b"\0\0", slot * SLOT_BYTES)
+            self._notes[start : start + 2] = b"\0\0"
             with self._lock:
                 del self._work[slot]
                 self._free.append(slot)
@@ -74,7 +79,7 @@ class Guard:
 
     def close(self) -> None:
         """Closes the notes."""
-        os.close(self._notes)
+        self._notes.close()
 
 
 def suspects(folder: pathlib.Path) -> list[str]:

@@ -31,6 +31,8 @@ class BatchJob:
         camel_case: spell the keys inside ``annotations`` as REST bodies do.
         runtime: what runs the network; see `runtimes.open_runtime`.
         precision: of the network; None for the one that the model has chosen.
+        in_flight_bytes: memory for images that are read and not yet predicted.
+        models_bytes: memory for models that stay loaded for later jobs.
         probe: do nothing but predict this one image, to see whether the process survives it.
     """
 
@@ -51,6 +53,8 @@ class BatchJob:
     camel_case: bool = False
     runtime: str = "cpu"
     precision: str | None = None
+    in_flight_bytes: int = 256_000_000
+    models_bytes: int = 1_000_000_000
 
     def to_json(self) -> str:
         """Returns the job as one line of JSON."""

@@ -1,14 +1,16 @@
 """LocalEngine: a plan on this machine's cores.
 
-A feeder reads the plan and queues images; a few threads take each image through fetch → decode → infer → encode, the parts
-that take time outside the interpreter's lock; the thread that finishes a shard's last image commits the shard. The queue is
-short and every thread holds one image, so memory is bounded by threads and shard size, not by the job. Which thread takes
-which image never shows in the result: lines are kept in the plan's order.
+A few readers walk the plan and fetch images ahead, within a budget of images and bytes; image threads take each image
+through decode → infer → encode, the parts that take time outside the interpreter's lock; the thread that finishes a shard's
+last image commits the shard. Readers are added while image threads wait for images, so that a distant store is read by many
+and a local disk by few. Memory is bounded by the budget, threads and shard size, not by the job. Which thread takes which
+image never shows in the result: lines are kept in the plan's order.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import queue
 import threading
@@ -19,7 +21,8 @@ from typing import Protocol
 from google.rpc import status_pb2
 
 from boxwright import boxes, errors, faults, objects
-from boxwright.prediction import decode, encode
+from boxwright.prediction import decode, encode, stages
+from boxwright.prediction.admission import Admission
 from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.plan import Item, Plan, Segment
@@ -28,6 +31,8 @@ from boxwright.prediction.sink import ShardReport, Sink
 
 MAX_IMAGE_BYTES = 30_000_000  # prediction_service.proto: 30 MB per image
 QUEUED_PER_THREAD = 4
+MAX_READERS = 32  # a round trip of 100 ms, 32 at a time, is 320 images/s
+WORTH_A_READER_S = 0.002  # an image thread that waits longer than this starts one more
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +74,25 @@ class _OpenShard:
         )
 
 
+@dataclasses.dataclass
+class _Task:
+    """One image of an open shard, read: `content` is its bytes, why there are none, or None if it need not be read."""
+
+    shard: _OpenShard
+    index: int
+    content: bytes | errors.ApiError | None = None
+    held_bytes: int = 0
+
+    @property
+    def item(self) -> Item:
+        return self.shard.segment.items[self.index]
+
+
+def image_threads(job: BatchJob, predictor: Predictor) -> int:
+    """How many images are worked on at once: one a core, one more to fill the gaps, and those that wait for a GPU."""
+    return job.threads + 1 + predictor.runtime.waiting_threads
+
+
 class LocalEngine:
     """Runs a plan with threads of this process.
 
@@ -90,21 +114,35 @@ class LocalEngine:
         self._sink = sink
         self._labels = [(label.annotation_spec_id, label.display_name) for label in predictor.labels]
         self._keys = encode.CAMEL_CASE if job.camel_case else encode.SNAKE_CASE
-        self._work: queue.Queue[tuple[_OpenShard, int] | None] = queue.Queue(job.threads * QUEUED_PER_THREAD)
-        self._results: queue.Queue[ShardReport | BaseException | None] = queue.Queue()
+        self._threads = image_threads(job, predictor)
+        self._ready: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._results: queue.Queue[ShardReport | Exception | None] = queue.Queue()
+        self._admission = Admission(
+            self._threads * QUEUED_PER_THREAD + MAX_READERS, job.in_flight_bytes, MAX_IMAGE_BYTES
+        )
+        self._tasks: Iterator[_Task] = iter(())
+        self._plan_lock = threading.Lock()
+        self._plan_ended = False
+        self._readers: list[threading.Thread] = []
+        self._readers_at_work = 0
+        self._images_at_work = 0
         self._halt = threading.Event()
         self._count_lock = threading.Lock()
         self.images_done = 0
         self.images_failed = 0
         self.images_found = 0  # of those: in shards that an earlier run had finished
+        self.times = stages.StageTimes()
         self.shards_committed = 0  # by this run; those that were found do not count
 
     def run(self, plan: Plan, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
         """Yields shard reports; see `Engine`. Raises what the plan or the sink raised."""
-        threads = [threading.Thread(target=self._work_images, name=f"image-{n}") for n in range(self._job.threads)]
-        feeder = threading.Thread(target=self._feed, args=(plan, len(threads)), name="feeder")
-        for thread in (*threads, feeder):
+        self._tasks = self._planned(plan)
+        threads = [threading.Thread(target=self._work_images, name=f"image-{n}") for n in range(self._threads)]
+        self._images_at_work = len(threads)
+        for thread in threads:
             thread.start()
+        for _ in range(max(2, self._job.threads)):
+            self._add_reader()
         try:
             while True:
                 if should_stop():
@@ -119,106 +157,164 @@ class LocalEngine:
                     raise result
                 yield result
         finally:
-            self._halt.set()
-            for thread in (feeder, *threads):
+            self._end()
+            for thread in (*threads, *self._readers):
                 thread.join()
 
     def probe(self, image_id: str) -> None:
         """Takes one image all the way and forgets the result."""
-        self._line(Item(image_id))
+        task = _Task(_OpenShard(Segment(1, [Item(image_id)], 0)), 0)
+        self._read(task)
+        self._line(task, self.times.thread())
 
-    # ---- inside -------------------------------------------------------------------------------------------------
+    # ---- reading ------------------------------------------------------------------------------------------------
 
-    def _feed(self, plan: Plan, thread_count: int) -> None:
-        """Queues the images of unfinished shards; reports finished ones as they are found."""
-        last = 0
-        try:
-            for segment in plan.segments():
-                last = segment.shard
-                found = self._sink.committed(segment.shard)
-                if found is not None:
-                    self._count(found.predicted + found.failed, found.failed)
-                    self.images_found += found.predicted + found.failed
-                    self._results.put(found)
-                    continue
-                shard = _OpenShard(segment)
-                for index in range(len(segment.items)):
-                    if not self._enqueue((shard, index)):
-                        return
-        except Exception as error:  # whatever it is, a list that was not read to its end must not pass for a short one
-            self._results.put(error)
-            self._halt.set()
-        finally:
-            log.debug("event=plan_read shards=%d", last)
-            for _ in range(thread_count):
-                self._enqueue(None)
-
-    def _enqueue(self, task: tuple[_OpenShard, int] | None) -> bool:
-        while not self._halt.is_set():
-            try:
-                self._work.put(task, timeout=0.1)
-            except queue.Full:
+    def _planned(self, plan: Plan) -> Iterator[_Task]:
+        """Yields the images of unfinished shards; reports finished ones as they are found."""
+        for segment in plan.segments():
+            found = self._sink.committed(segment.shard)
+            if found is not None:
+                self._count(found.predicted + found.failed, found.failed)
+                self.images_found += found.predicted + found.failed
+                self._results.put(found)
                 continue
-            return True
-        return False
+            shard = _OpenShard(segment)
+            for index in range(len(segment.items)):
+                yield _Task(shard, index)
+
+    def _add_reader(self) -> None:
+        with self._count_lock:
+            if self._plan_ended or self._halt.is_set() or len(self._readers) >= MAX_READERS:
+                return
+            reader = threading.Thread(target=self._read_images, name=f"reader-{len(self._readers)}")
+            self._readers.append(reader)
+            self._readers_at_work += 1
+            reader.start()
+
+    def _read_images(self) -> None:
+        laps = self.times.thread()
+        try:
+            while (reserved := self._admission.enter()) is not None:
+                with self._plan_lock:
+                    task = next(self._tasks, None)
+                if task is None:
+                    self._admission.leave(reserved)
+                    break
+                laps.restart()  # what came before was waiting for room: nobody is held up by that
+                self._read(task)
+                laps.end(stages.READING)
+                task.held_bytes = len(task.content) if isinstance(task.content, bytes) else 0
+                self._admission.settle(reserved, task.held_bytes)
+                self._ready.put(task)
+        except Exception as error:  # the plan's, a store's or a bug: it belongs to whoever runs the job
+            self._fail(error)
+        finally:
+            self._reader_ended()
+
+    def _reader_ended(self) -> None:
+        """The last reader to end tells every image thread that nothing more comes."""
+        with self._count_lock:
+            self._plan_ended = True
+            self._readers_at_work -= 1
+            if self._readers_at_work:
+                return
+        for _ in range(self._threads):
+            self._ready.put(None)
+
+    def _read(self, task: _Task) -> None:
+        item = task.item
+        if item.failure is not None or (self._guard is not None and item.id in self._guard.convicted):
+            return
+        try:
+            task.content = self._stores.get(objects.ObjectUri.parse(item.id), max_bytes=MAX_IMAGE_BYTES)
+        except errors.ApiError as error:
+            task.content = error
+        except Exception:
+            task.content = self._incident(item)
+
+    # ---- predicting ---------------------------------------------------------------------------------------------
 
     def _work_images(self) -> None:
-        while not self._halt.is_set():
-            try:
-                task = self._work.get(timeout=0.1)
-            except queue.Empty:
-                continue
-            if task is None:
-                self._thread_ended()
-                return
-            shard, index = task
-            item = shard.segment.items[index]
-            line, status = self._line(item)
+        laps = self.times.thread()
+        while True:
+            task = self._ready.get()
+            if laps.end(stages.WAITING) > WORTH_A_READER_S:
+                self._add_reader()
+            if task is None or self._halt.is_set():
+                break
+            line, status = self._line(task, laps)
+            task.content = None
+            self._admission.leave(task.held_bytes)
             self._count(1, status is not None)
-            if shard.put(index, line, status):
+            if task.shard.put(task.index, line, status):
                 try:
-                    report = shard.commit_to(self._sink)
-                    with self._count_lock:
-                        self.shards_committed += 1
-                    self._results.put(report)
-                except Exception as error:  # a thread that died in silence would leave the job waiting for it
-                    self._results.put(error)
-                    self._halt.set()
-
-    def _thread_ended(self) -> None:
-        """The last thread to end says that every result is in."""
+                    report = task.shard.commit_to(self._sink)
+                except Exception as error:  # a store's: it ends the job
+                    self._fail(error)
+                    break
+                with self._count_lock:
+                    self.shards_committed += 1
+                self._results.put(report)
+            laps.end(stages.WRITING)
         with self._count_lock:
-            self._ended = getattr(self, "_ended", 0) + 1
-            if self._ended == self._job.threads:
+            self._images_at_work -= 1
+            if self._images_at_work == 0:
                 self._results.put(None)
+
+    def _fail(self, error: Exception) -> None:
+        self._results.put(error)
+        self._end()
+
+    def _end(self) -> None:
+        """Lets every thread end after the image that it has."""
+        self._halt.set()
+        self._admission.close()
+        for _ in range(self._threads):
+            self._ready.put(None)
 
     def _count(self, done: int, failed: int) -> None:
         with self._count_lock:
             self.images_done += done
             self.images_failed += failed
 
-    def _line(self, item: Item) -> tuple[bytes, status_pb2.Status | None]:
+    def _line(self, task: _Task, laps: stages.Laps) -> tuple[bytes, status_pb2.Status | None]:
         """Takes one image all the way; whatever goes wrong becomes its own error line."""
+        item = task.item
         try:
-            return encode.success_line(item.id, self._detect(item), self._labels, self._keys), None
+            found = self._detect(task, laps)
+            return encode.success_line(item.id, found, self._labels, self._keys), None
         except errors.ApiError as error:
             status = error.status
         except decode.DecodeError as error:
             status = errors.bad_request(f"{item.id}: {error}").status
         except Exception:
             # one image must never cost the others theirs, whatever a decoder or a runtime may raise
-            incident_id = uuid.uuid4().hex[:12]
-            log.exception("event=image_incident incident=%s image=%s", incident_id, item.id)
-            status = errors.internal(incident_id).status
+            status = self._incident(item).status
+        finally:
+            laps.end(stages.WRITING)
         return encode.error_line(item.id, status_pb2.Status(code=status.code, message=status.message)), status
 
-    def _detect(self, item: Item) -> boxes.Detections:
+    def _detect(self, task: _Task, laps: stages.Laps) -> boxes.Detections:
+        item = task.item
         if item.failure is not None:
             raise errors.bad_request(item.failure)
         if self._guard is not None and item.id in self._guard.convicted:
             raise errors.from_status(self._guard.convicted[item.id])
-        data = self._stores.get(objects.ObjectUri.parse(item.id), max_bytes=MAX_IMAGE_BYTES)
+        if not isinstance(task.content, bytes):
+            assert task.content is not None, "an image that is to be predicted has been read"
+            raise task.content
+        threshold = self._job.score_threshold
         with self._guard.watched(item.id) if self._guard is not None else contextlib.nullcontext():
             faults.point(f"image {item.id}")
-            found = self._predictor.predict(data, min_score=self._job.score_threshold)
-        return found.keep(self._job.score_threshold, self._job.max_boxes)
+            prepared = self._predictor.prepare(task.content)
+            laps.end(stages.DECODING)
+            raw = self._predictor.infer(prepared)
+            laps.end(stages.NETWORK)
+            found = self._predictor.postprocess(raw, prepared, threshold)
+            laps.end(stages.FINDING)
+        return found.keep(threshold, self._job.max_boxes)
+
+    def _incident(self, item: Item) -> errors.ApiError:
+        incident_id = uuid.uuid4().hex[:12]
+        log.exception("event=image_incident incident=%s image=%s", incident_id, item.id)
+        return errors.internal(incident_id)

@@ -152,8 +152,9 @@ def detections_from(
 class Predictor:
     """A loaded model. Safe for any number of threads; its runtime decides how many images run at once."""
 
-    def __init__(self, info: ModelInfo, runtime: Runtime, limits: decode.Limits) -> None:
+    def __init__(self, info: ModelInfo, runtime: Runtime, limits: decode.Limits, network_bytes: int = 0) -> None:
         self.info = info
+        self.network_bytes = network_bytes
         self.limits = limits
         self.runtime = runtime
 
@@ -184,9 +185,10 @@ class Predictor:
         network = read_network(folder, info, precision or info.precision)
         count = streams or len(os.sched_getaffinity(0))
         try:
-            return cls(info, runtimes.open_runtime(network, info.input_hw, count, runtime), limits)
+            opened = runtimes.open_runtime(network, info.input_hw, count, runtime)
         except ModelError as error:
             raise ModelError(f"{folder}: {error}") from error
+        return cls(info, opened, limits, len(network.graph) + len(network.weights or b""))
 
     @property
     def labels(self) -> tuple[Label, ...]:

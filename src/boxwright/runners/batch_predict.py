@@ -44,6 +44,8 @@ class BatchLimits:
     camel_case: bool
     runtime: str
     force_fp32: bool
+    in_flight_bytes: int
+    models_bytes: int
 
 
 @dataclasses.dataclass
@@ -171,6 +173,8 @@ class BatchPredict(Runner):
             guard_folder=str(self._plans.notes(context.plan_id)),
             image_timeout_s=self._limits.image_timeout_s,
             runtime=self._limits.runtime,
+            in_flight_bytes=self._limits.in_flight_bytes,
+            models_bytes=self._limits.models_bytes,
             **choices,
         )
 

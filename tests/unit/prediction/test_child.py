@@ -27,11 +27,11 @@ def bench(tmp_path: pathlib.Path) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def models() -> child.Models:
-    return child.Models()
+def models() -> child.LoadedModels:
+    return child.LoadedModels()
 
 
-def _run(bench: Bench, name: str, tiny_model, models: child.Models, *, stop: bool = False) -> None:
+def _run(bench: Bench, name: str, tiny_model, models: child.LoadedModels, *, stop: bool = False) -> None:
     job = dataclasses.replace(
         bench.job(name, shard_images=2, model_folder=tiny_model.folder), guard_folder=str(bench.root / "guard" / name)
     )

@@ -84,3 +84,16 @@ def test_keys_can_be_spelt_as_rest_bodies_spell_them():
     assert (message.annotation_spec_id, message.display_name) == ("12", "cat")
     assert message.image_object_detection.bounding_box.normalized_vertices[1].y == 1
     assert "annotationSpecId" in line["annotations"][0]
+
+
+@given(
+    st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 5, st.integers(0, 1)), max_size=5),
+    st.text(max_size=20),
+    st.text(max_size=10),
+)
+def test_a_line_has_the_bytes_that_a_json_library_writes(rows, image_id: str, display_name: str):
+    labels = [("1", display_name), ("2", "b")]
+    line = encode.success_line(image_id, _found(*rows), labels, encode.CAMEL_CASE)
+    again = json.dumps(json.loads(line), ensure_ascii=False, separators=(",", ":"))
+    assert line == again.encode("utf-8", "replace") + b"\n"
+    assert [one["displayName"] for one in json.loads(line)["annotations"]] == [labels[row[5]][1] for row in rows]

@@ -1,0 +1,72 @@
+"""Where a batch prediction's time goes: seconds per stage, summed over threads, and the bottleneck in words."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+
+READING, DECODING, NETWORK, FINDING, WRITING, WAITING = (
+    "reading images",
+    "decoding",
+    "network",
+    "finding boxes",
+    "writing results",
+    "waiting",  # for images to be read: threads that could have worked
+)
+STAGES = (READING, DECODING, NETWORK, FINDING, WRITING, WAITING)
+
+
+class Laps:
+    """A stopwatch of one thread: every lap ends one stage."""
+
+    def __init__(self) -> None:
+        self.spent_s = dict.fromkeys(STAGES, 0.0)
+        self._started_s = time.perf_counter()
+
+    def restart(self) -> None:
+        """Forgets the time since the last lap: it belongs to no stage."""
+        self._started_s = time.perf_counter()
+
+    def end(self, stage: str) -> float:
+        """Adds the time since the last lap to a stage; returns it in seconds."""
+        now_s = time.perf_counter()
+        elapsed_s, self._started_s = now_s - self._started_s, now_s
+        self.spent_s[stage] += elapsed_s
+        return elapsed_s
+
+
+class StageTimes:
+    """The stopwatches of all threads of one job."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._laps: list[Laps] = []
+
+    def thread(self) -> Laps:
+        """Starts the stopwatch of the calling thread."""
+        laps = Laps()
+        with self._lock:
+            self._laps.append(laps)
+        return laps
+
+    def total_s(self) -> dict[str, float]:
+        """Seconds per stage so far, over all threads; stages that are under way do not count yet."""
+        with self._lock:
+            laps = list(self._laps)
+        return {stage: sum(one.spent_s[stage] for one in laps) for stage in STAGES}
+
+
+def bottleneck(now_s: Mapping[str, float], before_s: Mapping[str, float]) -> str:
+    """The stage that holds a job up, between two readings of `StageTimes.total_s`; empty if nothing has happened.
+
+    Threads that wait for images for more than half of their time are held up by reading; reading itself goes on beside
+    the rest and costs nothing as long as nobody waits for it.
+    """
+    spent_s = {stage: now_s[stage] - before_s[stage] for stage in STAGES}
+    waited_s = spent_s.pop(WAITING)
+    del spent_s[READING]
+    busy_s = sum(spent_s.values())
+    if waited_s + busy_s <= 0:
+        return ""
+    return READING if waited_s > busy_s else max(spent_s, key=lambda stage: spent_s[stage])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -62,15 +63,16 @@ class Manifest:
         }
         document = {"format_version": FORMAT_VERSION, "software": f"boxwright {boxwright.__version__}", **document}
         head, mark, rest = json.dumps(document, ensure_ascii=False, indent=1).encode().partition(b'\n "shards": []')
-        content = bytearray(head + mark)
+        content = io.BytesIO()  # hands its bytes over without copying them: they may be megabytes
+        content.write(head + mark)
         if self.shards:  # they may be very many: each is written by itself
-            del content[-1:]
-            for file in self.shards:
+            content.seek(-1, io.SEEK_CUR)
+            for number, file in enumerate(self.shards):
                 entry = json.dumps(dataclasses.asdict(file), ensure_ascii=False, indent=1)
-                content += b"\n  " + entry.replace("\n", "\n  ").encode() + b","
-            content[-1:] = b"\n ]"
-        content += rest + b"\n"
-        return bytes(content)
+                content.write((b",\n  " if number else b"\n  ") + entry.replace("\n", "\n  ").encode())
+            content.write(b"\n ]")
+        content.write(rest + b"\n")
+        return content.getvalue()
 
     @classmethod
     def from_json(cls, content: bytes) -> Manifest:

@@ -102,3 +102,34 @@ def test_an_empty_list_of_locations_is_refused():
 def test_an_unknown_log_level_is_refused():
     with pytest.raises(errors.ApiError, match="log_level"):
         read({"BOXWRIGHT_LOG_LEVEL": "chatty"})
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "allowed"),
+    [
+        ("", {}, 99),  # no groups
+        ("0::/a/b\n", {}, 99),  # groups that are not visible here
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000"}, 99),
+        ("0::/a/b\n", {"a/b/cpu.max": "100000 100000"}, 1),
+        ("0::/a/b\n", {"a/b/cpu.max": "50000 100000"}, 1),  # half a core is one thread
+        ("0::/a/b\n", {"a/b/cpu.max": "150000 100000"}, 2),  # rounded up
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "100000 100000"}, 1),  # a limit above binds too
+        ("0::/a/b\n", {"cpu.max": "100000 100000"}, 1),  # in a container the root is the group
+        ("0::/a\n", {"a/cpu.max": "nonsense"}, 99),
+        ("4:memory:/m\n3:cpu,cpuacct:/a\n", {"cpu,cpuacct/a/cpu.cfs_quota_us": "-1"}, 99),  # version 1, no limit
+        (
+            "3:cpu,cpuacct:/a\n",
+            {"cpu,cpuacct/a/cpu.cfs_quota_us": "100000", "cpu,cpuacct/a/cpu.cfs_period_us": "100000"},
+            1,
+        ),
+        ("3:cpu:/a\n", {"cpu/cpu.cfs_quota_us": "20000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+    ],
+)
+def test_the_cores_of_a_control_group_are_not_exceeded(tmp_path, monkeypatch, membership, files, allowed):
+    monkeypatch.setattr(settings.os, "sched_getaffinity", lambda process: set(range(99)), raising=False)
+    (tmp_path / "membership").write_text(membership)
+    for name, content in files.items():
+        path = tmp_path / "mount" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    assert settings.usable_cores(tmp_path / "membership", tmp_path / "mount") == allowed

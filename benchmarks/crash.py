@@ -1,10 +1,13 @@
-"""Kills the service, its inference child, or a process at a named fault point, again and again, while batches run.
+"""Kills processes, at random instants and at named fault points, again and again, while batches run.
 
-    python benchmarks/crash.py --kills 50 [--images 1200] [--quick]
+    python benchmarks/crash.py --kills 100                                     one service with its own worker, on SQLite
+    python benchmarks/crash.py --kills 100 --apart --database postgres         service, two workers and object store apart
 
 One undisturbed batch is the reference. Then batches over the same list are disturbed by kill -9 until the asked number of
-kills is reached; after each batch its folder must be byte for byte the reference's and verify by its manifest. Prints a
-table of kills per target and ends with one JSON object: kills, batches, lost, doubled, different.
+kills is reached. After each batch its folder, the manifest included, must be byte for byte the reference's and verify by
+its manifest; every shard that was whole at a kill must keep its inode and its time. Prints kills per target and outcome,
+and ends with one JSON object. With --apart, the object store is a server process that keeps its objects in a folder, and is
+killed like the others; what a killed worker leaves another one takes over, and the time from the lease's end is measured.
 """
 
 from __future__ import annotations
@@ -13,251 +16,216 @@ import argparse
 import collections
 import contextlib
 import json
-import os
 import pathlib
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
+sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1])]
 
-from boxwright import objects
-from boxwright.demo import dataset, drawn
-from boxwright.prediction import manifest
+from crash_world import BUCKET, World  # noqa: E402 — found by the line above
+from tests.support import crashes, drawn_images, postgres, tiny_model  # noqa: E402
 
-PROJECT = "projects/crash/locations/us-central1"
-POINTS = (
-    "plan.before_header",
-    "plan.after_segment",
-    "sink.after_errors",
-    "sink.before_put",
-    "sink.after_put",
-    "sink.after_errors_file",
-    "sink.before_manifest",
-    "sink.after_manifest",
-)
-OFTEN_PASSED = ("plan.after_segment", "sink.before_put", "sink.after_put")
-TARGETS = ("service", "child", *POINTS)
-OPERATION_TIMEOUT_S = 300
+from boxwright import objects  # noqa: E402
+from boxwright.prediction import manifest  # noqa: E402
+
+SHARD_IMAGES = 40
+SPOILT_EVERY = 130  # rows: several shards have errors, most have none
+FIRST = ("plan.before_header", "plan.after_segment")
+LAST = ("sink.after_errors_file", "sink.before_manifest", "sink.after_manifest")
+MIDDLE = ("sink.after_errors", "sink.before_put", "sink.after_put")
+PATIENCE_S = 20.0  # for an armed fault to happen before something else is tried
+TAKEOVER_TIMEOUT_S = 60.0
+SECOND_US = 1_000_000
 
 
-class Service:
-    """A real `boxwright serve` process on its own folders, restarted at will."""
+class Harness:
+    """Batches, kills, and what came of them."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.folder = folder
-        self.marks = folder / "marks"
-        self.marks.mkdir()
-        self._process: subprocess.Popen[str] | None = None
-        self.url = ""
+    def __init__(self, world: World, images: int, seed: int) -> None:
+        self.world = world
+        self.random = random.Random(seed)
+        self.images = images
+        self.image_point = f"image gs://{BUCKET}/images/{images * 6 // 10:04d}.jpg"
+        self.kills: collections.Counter[str] = collections.Counter()
+        self.table: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.lost = self.doubled = self.redone = self.batches = 0
+        self.resumed_s: list[float] = []
+        self.reference: dict[str, bytes] = {}
+        self._whole: dict[str, tuple[int, int]] = {}
 
-    def start(self, faults: str = "") -> None:
-        """Starts the service and waits until it says where it listens."""
-        command = [sys.executable, "-m", "boxwright.cli", "serve", "--port", "0", "--grpc-port", "0"]
-        command += ["--data-dir", str(self.folder / "data"), "--buckets", str(self.folder / "buckets")]
-        environment = {
-            **os.environ,
-            "BOXWRIGHT_FAULTS": faults,
-            "BOXWRIGHT_FAULTS_ONCE": str(self.marks),
-            "BOXWRIGHT_LEASE_TTL_S": "2",
-            "BOXWRIGHT_SHARD_IMAGES": "40",
-            "BOXWRIGHT_TRAIN_MINUTES_MAX": "0.75",
-        }
-        self._process = subprocess.Popen(
-            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=(self.folder / "log").open("a")
-        )
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.strip().startswith("REST"):
-                self.url = line.split()[1].split("/v1/")[0] + "/v1/"
-            if "curl" in line:
-                return
-        raise RuntimeError(f"the service did not start; see {self.folder / 'log'}")
+    # ---- one batch ----------------------------------------------------------------------------------------------
 
-    def kill(self) -> None:
-        """kill -9, and waits for the end."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+    def batch(self, prefix: str, wanted: int) -> None:
+        """Runs one batch, disturbs it, and judges it."""
+        before = self.kills.copy()
+        self._whole = {}
+        self.world.arm("plan.before_header")
+        name = self.world.start_batch(prefix)
+        for target in self._targets():
+            if sum(self.kills.values()) >= wanted or not self._kill(target, name, prefix):
+                break
+        self.world.disarm()
+        operation = self.world.finished(name)
+        self.batches += 1
+        outcome = "failed" if "error" in operation else self._judged(prefix)
+        for target, count in (self.kills - before).items():
+            self.table[target, outcome] += count
+        print(f"{prefix}: {sum(self.kills.values())} kills so far; {outcome} {operation.get('error', '')}", flush=True)
 
-    def kill_child(self) -> bool:
-        """Kills an inference child; returns whether there was one."""
-        assert self._process is not None
-        listed = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self._process.pid)], capture_output=True, text=True
-        )
-        for line in listed.stdout.splitlines():
-            pid, _, arguments = line.strip().partition(" ")
-            if "prediction.child" in arguments:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-                    return True
-        return False
+    def _targets(self) -> list[str]:
+        """What is killed in one batch, in this order: beginning, middle by turns, end."""
+        middle = [*MIDDLE, self.image_point, *self.world.processes]
+        self.random.shuffle(middle)
+        middle.sort(key=lambda target: self.kills[_label(target)])
+        return [*FIRST, *middle[:6], *LAST]
 
-    def call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One REST call."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.url + path, data=data, method=verb, headers={"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            answer: dict[str, Any] = json.load(response)
-        return answer
-
-    def finished(self, name: str) -> dict[str, Any]:
-        """Waits for an operation's end."""
-        deadline_s = time.monotonic() + OPERATION_TIMEOUT_S
-        while time.monotonic() < deadline_s:
-            operation = self.call("POST", f"{name}:wait", {"timeout": "20s"})
-            if operation.get("done"):
-                return operation
-        raise TimeoutError(f"{name} did not end in {OPERATION_TIMEOUT_S} s")
-
-
-def train(service: Service) -> str:
-    """Trains a small model on drawn pictures; returns its name."""
-    bucket = service.folder / "buckets" / dataset.BUCKET
-    data = drawn.draw_dataset(bucket, seed=0)
-    uri = dataset.write_import_csv(data)
-    member = {"imageObjectDetectionDatasetMetadata": {}}
-    created = service.call("POST", f"{PROJECT}/datasets", {"displayName": "crash", **member})
-    name = created["response"]["name"]
-    started = service.call("POST", f"{name}:importData", {"inputConfig": {"gcsSource": {"inputUris": [uri]}}})
-    assert "error" not in service.finished(started["name"])
-    body = {"displayName": "crash", "datasetId": name.rpartition("/")[2], "imageObjectDetectionModelMetadata": {}}
-    trained = service.finished(service.call("POST", f"{PROJECT}/models", body)["name"])
-    model: str = trained["response"]["name"]
-    return model
-
-
-def make_list(bucket: pathlib.Path, count: int) -> None:
-    """Writes small pictures, a few bad rows among them, and the list that names them."""
-    rng = np.random.default_rng(1)
-    folder = bucket / "small"
-    folder.mkdir()
-    rows = []
-    for number in range(count):
-        image, _ = drawn.compose(rng)
-        image.resize((160, 120)).convert("RGB").save(folder / f"{number}.jpg", quality=85)
-        rows.append(f"gs://{dataset.BUCKET}/small/{number}.jpg")
-    rows[count // 3] = f"gs://{dataset.BUCKET}/small/none.jpg"
-    rows[count // 2] = "no path at all"
-    (bucket / "list.csv").write_text("\n".join(rows) + "\n")
-
-
-def start_batch(service: Service, model: str, prefix: str) -> str:
-    """Starts a batch over the list; returns the operation's name."""
-    body = {
-        "inputConfig": {"gcsSource": {"inputUris": [f"gs://{dataset.BUCKET}/list.csv"]}},
-        "outputConfig": {"gcsDestination": {"outputUriPrefix": f"gs://{dataset.BUCKET}/{prefix}/"}},
-        "params": {"score_threshold": "0.2"},
-    }
-    name: str = service.call("POST", f"{model}:batchPredict", body)["name"]
-    return name
-
-
-def contents(bucket: pathlib.Path, prefix: str) -> dict[str, bytes]:
-    """The files of the one folder below a prefix."""
-    (folder,) = (bucket / prefix).iterdir()
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def disturb(service: Service, name: str, rng: random.Random, kills: collections.Counter[str], wanted: int) -> None:
-    """Kills while one batch runs, until it ends or enough kills are reached."""
-    rounds = iter(lambda: sum(kills.values()) < wanted, False)
-    for _ in rounds:
-        target = TARGETS[sum(kills.values()) % len(TARGETS)]
-        if target in POINTS:
-            if not _killed_at(service, target, rng, name):
-                return
+    def _kill(self, target: str, name: str, prefix: str) -> bool:
+        """Kills one target while the batch runs; returns whether the batch still runs."""
+        if target in self.world.processes:
+            threading.Event().wait(self.random.uniform(0.05, 1.5))
+            if self.world.is_done(name):
+                return False
+            if target == "child":
+                happened = self.world.kill_child()
+            else:
+                self._kill_process(target, name)
+                happened = True
         else:
-            threading.Event().wait(rng.uniform(0.05, 1.5))
-            if service.call("GET", name).get("done"):
+            self.world.arm(target)
+            happened = self._happens(target, name)
+            self.world.disarm()
+        self.kills[_label(target)] += happened
+        self._note_whole_shards(prefix)
+        return happened or not self.world.is_done(name)
+
+    def _happens(self, point: str, name: str) -> bool:
+        """Waits for an armed fault; returns whether it happened."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while self.world.is_armed(point):
+            if time.monotonic() > deadline_s or self.world.is_done(name):
+                return not self.world.is_armed(point)
+            threading.Event().wait(0.01)
+        return True
+
+    def _kill_process(self, target: str, name: str) -> None:
+        """Kills and starts again a process; where that loses a lease, waits until somebody has taken over."""
+        outage_s = self.random.uniform(0, 2)
+        if not self.world.loses_lease(target):
+            self.world.kill_and_restart(target, name, outage_s)
+            return
+        seen: list[tuple[float, float]] = []
+        watcher = threading.Thread(target=self._watch_takeover, args=(name, seen))
+        watcher.start()
+        ready_s = self.world.kill_and_restart(target, name, outage_s)
+        watcher.join()
+        for expired_s, taken_s in seen:
+            # nobody but a process that is there can take over: with workers apart another one is there all the time
+            since_s = expired_s if self.world.is_apart else max(expired_s, ready_s)
+            self.resumed_s.append(max(0.0, taken_s - since_s))
+
+    def _watch_takeover(self, name: str, seen: list[tuple[float, float]]) -> None:
+        """Waits until an operation is claimed again; notes (end of the lost lease, the claim), both Unix seconds."""
+        epoch, expires_us = self.world.lease(name)
+        deadline_s = time.monotonic() + TAKEOVER_TIMEOUT_S
+        while time.monotonic() < deadline_s and not self.world.is_done(name):
+            now, now_expires_us = self.world.lease(name)
+            if now > epoch:
+                seen.append((expires_us / SECOND_US, time.time()))
                 return
-            if target == "child" and not service.kill_child():
-                continue
-            if target == "service":
-                service.kill()
-                service.start()
-        kills[target] += 1
+            expires_us = now_expires_us or expires_us
+            threading.Event().wait(0.01)
+
+    def _note_whole_shards(self, prefix: str) -> None:
+        folder = crashes.result_folder(self.world.bucket, prefix)
+        if folder is not None:
+            for shard in crashes.whole_shards(folder):
+                status = (folder / shard).stat()
+                self._whole.setdefault(shard, (status.st_ino, status.st_mtime_ns))
+
+    # ---- judgement ----------------------------------------------------------------------------------------------
+
+    def _judged(self, prefix: str) -> str:
+        """Compares a finished batch with the reference; counts lines lost and doubled and shards written again."""
+        folder = crashes.result_folder(self.world.bucket, prefix)
+        assert folder is not None
+        output, after = crashes.contents(folder), crashes.stats(folder)
+        redone = sum(after.get(shard) != before for shard, before in self._whole.items())
+        ids = [_id(line) for name, data in output.items() if name != "manifest.json" for line in data.splitlines()]
+        self.redone += redone
+        self.doubled += len(ids) - len(set(ids))
+        self.lost += self.images - len(set(ids))
+        stores = objects.Stores(self.world.bucket.parent, self.world.folder / "unused")
+        proven = not any(
+            True for _ in manifest.verify(stores, objects.ObjectUri("gs", BUCKET, f"{prefix}/{folder.name}"))
+        )
+        if output != self.reference or not proven:
+            for file in sorted(output.keys() | self.reference.keys()):
+                was, now = (files.get(file, b"").splitlines() for files in (self.reference, output))
+                print(f"  {file}:", [line[:200] for line in now if line not in was][:5], flush=True)
+            return "different"
+        return "redone" if redone else "same bytes"
+
+    def prepare(self) -> None:
+        """Makes the images, a list with spoilt rows among them, and the reference."""
+        names = drawn_images.write_images(self.world.bucket / "images", self.images, size_hw=(240, 320))
+        rows = [f"gs://{BUCKET}/images/{name}" for name in names]
+        for number in range(SPOILT_EVERY, self.images, SPOILT_EVERY):
+            rows[number] = "no path at all" + str(number) if number % 2 else f"gs://{BUCKET}/none-{number}.jpg"
+        drawn_images.write_csv(self.world.bucket, "list.csv", rows)
+        operation = self.world.finished(self.world.start_batch("reference"))
+        assert "error" not in operation, operation
+        folder = crashes.result_folder(self.world.bucket, "reference")
+        assert folder is not None
+        self.reference = crashes.contents(folder)
+
+    def result(self) -> dict[str, Any]:
+        """What the last line says."""
+        for target in sorted(self.kills):
+            outcomes = ", ".join(f"{count} {what}" for (whose, what), count in self.table.items() if whose == target)
+            print(f"{target:24} {self.kills[target]:5}   {outcomes}")
+        return {
+            "kills": sum(self.kills.values()),
+            "batches": self.batches,
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "shards_redone": self.redone,
+            "outcomes": dict(_sums(self.table)),
+            "kills_by_target": dict(self.kills),
+            "takeovers": len(self.resumed_s),
+            "resumed_max_s": round(max(self.resumed_s, default=0.0), 3),
+            "resumed_median_s": round(sorted(self.resumed_s)[len(self.resumed_s) // 2], 3) if self.resumed_s else None,
+        }
 
 
-def _killed_at(service: Service, point: str, rng: random.Random, name: str) -> bool:
-    """Restarts the service with a fault and waits for it to happen; returns whether it did before the batch ended."""
-    for mark in service.marks.iterdir():
-        mark.unlink()
-    service.kill()
-    passage = rng.choice((1, 2, 3)) if point in OFTEN_PASSED else 1
-    service.start(f"{point}:kill@{passage}")
-    while not any(service.marks.iterdir()):
-        if service.call("GET", name).get("done"):
-            return False
-        threading.Event().wait(0.02)
-    return True
+def _label(target: str) -> str:
+    return "image URI" if target.startswith("image ") else target
 
 
-def run(folder: pathlib.Path, wanted: int, images: int, seed: int) -> dict[str, Any]:
-    """The whole harness; returns what the last line says."""
-    rng = random.Random(seed)
-    service = Service(folder)
-    (folder / "buckets" / dataset.BUCKET).mkdir(parents=True)
-    bucket = folder / "buckets" / dataset.BUCKET
-    service.start()
-    model = train(service)
-    make_list(bucket, images)
-    service.finished(start_batch(service, model, "reference"))
-    reference = contents(bucket, "reference")
-    kills: collections.Counter[str] = collections.Counter()
-    batches = different = lost = doubled = 0
-    stores = objects.Stores(folder / "buckets", folder / "data" / "state")
-    for batches in _counting(lambda: sum(kills.values()) < wanted):
-        prefix = f"run{batches}"
-        name = start_batch(service, model, prefix)
-        disturb(service, name, rng, kills, wanted)
-        operation = service.finished(name)
-        if "error" in operation:
-            print(f"batch {batches}: {operation['error']}; the last of the log:", flush=True)
-            print("".join((folder / "log").read_text().splitlines(keepends=True)[-40:]), flush=True)
-            different += 1
-            continue
-        output = contents(bucket, prefix)
-        different += output != reference
-        directory = objects.ObjectUri("gs", dataset.BUCKET, f"{prefix}/{next((bucket / prefix).iterdir()).name}")
-        different += any(True for _ in manifest.verify(stores, directory))
-        ids = [
-            json.loads(line)["ID"]
-            for key, data in output.items()
-            if key != "manifest.json"
-            for line in data.splitlines()
-        ]
-        doubled += len(ids) - len(set(ids))
-        lost += images - len(set(ids))
-        print(f"batch {batches}: {sum(kills.values())} kills so far, same bytes: {output == reference}", flush=True)
-    service.kill()
-    for target in TARGETS:
-        print(f"{target:24} {kills[target]:5}")
-    return {
-        "kills": sum(kills.values()),
-        "batches": batches,
-        "lost": lost,
-        "doubled": doubled,
-        "different": different,
-        "kills_by_target": dict(kills),
-    }
+def _id(line: bytes) -> str:
+    found: str = json.loads(line)["ID"]
+    return found
 
 
-def _counting(goes_on: Any) -> Iterator[int]:
-    number = 0
-    while goes_on():
-        number += 1
-        yield number
+def _sums(table: collections.Counter[tuple[str, str]]) -> collections.Counter[str]:
+    sums: collections.Counter[str] = collections.Counter()
+    for (_, outcome), count in table.items():
+        sums[outcome] += count
+    return sums
+
+
+@contextlib.contextmanager
+def _database(kind: str) -> Iterator[str | None]:
+    """Yields the URL of an empty database, None for SQLite in the data directory."""
+    if kind == "sqlite":
+        yield None
+        return
+    with postgres.running() as cluster:
+        yield cluster.new_database()
 
 
 def main() -> None:
@@ -266,13 +234,22 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--images", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="6 kills on 300 images")
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--apart", action="store_true", help="workers and object store as processes of their own")
+    parser.add_argument("--quick", action="store_true", help="12 kills on 400 images")
     options = parser.parse_args()
     if options.quick:
-        options.kills, options.images = 6, 300
-    with tempfile.TemporaryDirectory() as folder:
-        result = run(pathlib.Path(folder), options.kills, options.images, options.seed)
-    print(json.dumps(result))
+        options.kills, options.images = 12, 400
+    with tempfile.TemporaryDirectory() as folder, _database(options.database) as url:
+        points = (*FIRST, *MIDDLE, *LAST)
+        with contextlib.closing(World(pathlib.Path(folder), url, options.apart, SHARD_IMAGES)) as world:
+            harness = Harness(world, options.images, options.seed)
+            world.start((*points, harness.image_point), tiny_model.make())
+            harness.prepare()
+            while sum(harness.kills.values()) < options.kills:
+                harness.batch(f"run{harness.batches + 1}", options.kills)
+            result = harness.result()
+    print(json.dumps({"apart": options.apart, "database": options.database, **result}))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ docs/crash-safety.md; without the variable a point costs one dictionary look-up.
 
 Every process counts for itself, so a fault that kills a child kills its successors too. With
 ``BOXWRIGHT_FAULTS_ONCE=FOLDER`` each fault happens once: it leaves a mark in the folder, and whoever finds the mark
-passes unharmed.
+passes unharmed. ``@*`` is every passage: with marks, taking a mark away arms the fault again in processes that run.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from boxwright import errors
 VARIABLE = "BOXWRIGHT_FAULTS"
 ONCE_VARIABLE = "BOXWRIGHT_FAULTS_ONCE"
 ACTIONS = ("kill", "raise", "hang")
+EVERY_PASSAGE = "*"
 
 
 @dataclasses.dataclass
 class _Fault:
     action: str
-    at: int
+    at: int | None  # None: at every passage
     passed: int = 0
 
 
@@ -45,11 +46,11 @@ def parse(text: str) -> dict[str, _Fault]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         point, _, what = part.rpartition(":")
         action, _, count = what.partition("@")
-        if action not in ACTIONS or not (count or "1").isdigit():
+        if action not in ACTIONS or not (count == EVERY_PASSAGE or (count or "1").isdigit()):
             raise errors.invalid_argument(
                 VARIABLE, f"'{part}' is not POINT:ACTION[@N] with one of {', '.join(ACTIONS)}."
             )
-        found[point] = _Fault(action, int(count or 1))
+        found[point] = _Fault(action, None if count == EVERY_PASSAGE else int(count or 1))
     return found
 
 
@@ -68,7 +69,7 @@ class Faults:
             return
         with self._lock:
             fault.passed += 1
-            if fault.passed != fault.at:
+            if fault.at is not None and fault.passed != fault.at:
                 return
         if self._marks and not _marked_first(pathlib.Path(self._marks, urllib.parse.quote(name, safe=""))):
             return

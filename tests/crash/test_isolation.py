@@ -7,6 +7,7 @@ from tests.support import crashes, drawn_images
 from tests.support.api import open_api
 from tests.support.crashes import ENVIRONMENT, contents
 from tests.support.tiny_model import TinyModel
+from tests.support.waiting import wait_until
 
 from boxwright.prediction.manifest import Manifest
 
@@ -30,7 +31,7 @@ def test_an_image_that_takes_the_process_down_is_left_out_and_the_others_are_pre
     drawn_images.write_csv(bucket, "list.csv", [f"gs://b/images/{name}" for name in names])
     with open_api(service) as api:
         model = tiny_model.install(service.data_dir)
-        operation = api.finished(api.start_batch(model, "gs://b/list.csv", "gs://b/out/"), timeout_s=60)
+        operation = api.finished(api.start_batch(model, "gs://b/list.csv", "gs://b/out/"), timeout_s=150)
     assert not operation.HasField("error"), operation.error
     output = contents(crashes.result_folder(bucket, "out"))
     (line,) = output["errors_1.jsonl"].splitlines()
@@ -38,3 +39,25 @@ def test_an_image_that_takes_the_process_down_is_left_out_and_the_others_are_pre
     manifest = Manifest.from_json(output["manifest.json"])
     assert (manifest.rows_read, manifest.images_predicted) == (40, 39)
     crashes.assert_tidy(service.data_dir)
+
+
+def test_an_image_whose_trial_somebody_else_ended_is_tried_again_and_predicted(
+    service_factory, tiny_model: TinyModel, tmp_path
+):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    faults = {"BOXWRIGHT_FAULTS": "image gs://b/images/0017.jpg:kill@*", "BOXWRIGHT_FAULTS_ONCE": str(marks)}
+    service = service_factory(environment=ENVIRONMENT | faults)
+    bucket = service.bucket("b")
+    names = drawn_images.write_images(bucket / "images", 40)
+    drawn_images.write_csv(bucket, "list.csv", [f"gs://b/images/{name}" for name in names])
+    with open_api(service) as api:
+        model = tiny_model.install(service.data_dir)
+        name = api.start_batch(model, "gs://b/list.csv", "gs://b/out/")
+        (mark,) = wait_until(lambda: list(marks.iterdir()), "the death of the job's child", interval_s=0.005)
+        mark.unlink()
+        wait_until(mark.exists, "the death of the child of the trial", timeout_s=150)
+        operation = api.finished(name, timeout_s=150)
+    assert not operation.HasField("error"), operation.error
+    manifest = Manifest.from_json(contents(crashes.result_folder(bucket, "out"))["manifest.json"])
+    assert (manifest.images_predicted, manifest.errors_by_code) == (40, {})

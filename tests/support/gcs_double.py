@@ -1,6 +1,7 @@
-"""A small server that speaks Google Cloud Storage's XML interface: objects in memory, no credentials.
+"""A small server that speaks Google Cloud Storage's XML interface: objects in memory or in a folder, no credentials.
 
 It has what the client library uses: whole and ranged reads, conditional writes, multipart uploads, lists in pages.
+``python -m tests.support.gcs_double PORT FOLDER BUCKET`` serves FOLDER/BUCKET, and may be killed and started again.
 """
 
 from __future__ import annotations
@@ -8,23 +9,55 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.server
+import os
+import pathlib
 import re
+import sys
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from xml.sax import saxutils
 
 PAGE = 1000
 DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
 
 
+class _Files(MutableMapping[str, bytes]):
+    """Objects as files of a folder; each is there as a whole or not at all, whenever the process is killed."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        self._unfinished = folder.with_name(folder.name + ".unfinished")
+
+    def __getitem__(self, key: str) -> bytes:
+        try:
+            return (self._folder / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise KeyError(key) from None
+
+    def __setitem__(self, key: str, data: bytes) -> None:
+        path = self._folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._unfinished.write_bytes(data)  # under the server's lock: one at a time
+        os.replace(self._unfinished, path)
+
+    def __delitem__(self, key: str) -> None:
+        (self._folder / key).unlink()
+
+    def __iter__(self) -> Iterator[str]:
+        return (str(path.relative_to(self._folder)) for path in self._folder.rglob("*") if path.is_file())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, bucket: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, bucket: str, port: int = 0, objects: MutableMapping[str, bytes] | None = None) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.bucket = bucket
-        self.objects: dict[str, bytes] = {}
+        self.objects: MutableMapping[str, bytes] = {} if objects is None else objects
         self.parts: dict[tuple[str, int], bytes] = {}
         self.lock = threading.Lock()
 
@@ -153,3 +186,8 @@ def serving(bucket: str) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+if __name__ == "__main__":
+    _port, _root, _bucket = sys.argv[1:]
+    _Server(_bucket, int(_port), _Files(pathlib.Path(_root, _bucket))).serve_forever()

@@ -128,10 +128,11 @@ def _create_container(address: str) -> None:
 def double_of_gcs() -> Iterator[ObjectServer]:
     """Google Cloud Storage, as the client library speaks it."""
     with gcs_double.serving(BUCKET) as address:
-        yield ObjectServer("gs", address, _gcs_environment)
+        yield ObjectServer("gs", address, gcs_environment)
 
 
-def _gcs_environment(address: str) -> dict[str, str]:
+def gcs_environment(address: str) -> dict[str, str]:
+    """What points a client of Google Cloud Storage at a server without credentials."""
     no_login = {"client_email": "", "private_key": "", "private_key_id": "", "disable_oauth": True}
     key = json.dumps({"gcs_base_url": address, **no_login})
     return {"GOOGLE_BASE_URL": address, "GOOGLE_SERVICE_ACCOUNT_KEY": key}

@@ -21,11 +21,13 @@ class RoughProxy:
         address: where it listens.
         trouble: for the method of a request, what is to go wrong with it.
         seen: the methods of all requests so far.
+        refused: part of a path → the status that requests for such paths get, beside all other trouble.
     """
 
     address: str
     trouble: Callable[[str], Trouble] = lambda method: None
     seen: list[str] = dataclasses.field(default_factory=list)
+    refused: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def then(self, *steps: Trouble) -> None:
         """From now on the next requests meet these troubles, later ones none."""
@@ -69,6 +71,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with self.server.lock:
             trouble = self.server.proxy.trouble(self.command)
             self.server.proxy.seen.append(self.command)
+        path = urllib.parse.unquote(self.path)
+        trouble = next((status for part, status in self.server.proxy.refused.items() if part in path), trouble)
         if isinstance(trouble, int):
             self.send_response(trouble)
             self.send_header("Content-Length", "0")

@@ -73,6 +73,11 @@ class TinyModel:
 @pytest.fixture(scope="session")
 def tiny_model() -> TinyModel:
     """The model folder of the session."""
+    return make()
+
+
+def make() -> TinyModel:
+    """Makes the model folder, once for a process."""
     return TinyModel(_exported())
 
 

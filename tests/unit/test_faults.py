@@ -36,6 +36,15 @@ def test_a_marked_fault_happens_once_for_all_processes(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_fault_of_every_passage_is_armed_again_by_taking_its_mark_away(tmp_path):
+    injected = faults.Faults({"BOXWRIGHT_FAULTS": "a.b:raise@*", "BOXWRIGHT_FAULTS_ONCE": str(tmp_path)})
+    for _ in range(2):
+        with pytest.raises(OSError, match="injected"):
+            injected.point("a.b")
+        injected.point("a.b")
+        (tmp_path / "a.b").unlink()
+
+
 @pytest.mark.parametrize("text", ["a", "a:explode", "a:kill@x", "a:kill@-1"])
 def test_a_fault_that_cannot_be_understood_is_named(text):
     with pytest.raises(errors.ApiError, match="BOXWRIGHT_FAULTS"):

@@ -19,7 +19,7 @@ from typing import Any
 
 from PIL import Image
 
-from boxwright import boxes, errors
+from boxwright import boxes, errors, objects
 from boxwright.detector import charts, comparison, data, data_checks, evaluate, intervals
 from boxwright.prediction import decode
 
@@ -223,7 +223,7 @@ def _worst(
             break
         try:
             image = decode.decode(read_bytes(facts.evaluated[index].uri), THUMBNAIL_HW)
-        except (OSError, LookupError, errors.ApiError, decode.DecodeError):
+        except (OSError, LookupError, errors.ApiError, objects.StoreLost, decode.DecodeError):
             continue  # it could be read for the evaluation; the page is not worth waiting for it
         figures.append(_figure(facts, index, compared[index], threshold, image))
     return "".join(figures) or '<p class="none">No evaluated image has a mistake.</p>'

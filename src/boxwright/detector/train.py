@@ -7,6 +7,7 @@ Standard output carries one JSON object a line, logging goes to standard error:
     {"event": "warning", "message"}
     {"event": "done", "stop_reason", "elapsed_s", "weights_sha256"}       last, exit 0
     {"event": "failed", "message"}                                        last, exit 1
+    {"event": "interrupted", "message"}                                   last, exit 1: an image cannot be reached now
 
 Standard input is the parent's hand: the line `stop` ends the process with exit code 3 within about two seconds, its
 checkpoint kept; the end of input means that the parent is gone and ends it at once. Killing it is safe at any time.
@@ -80,7 +81,9 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
         return EXIT_FAILED
 
     # Seconds of imports: after the watcher is listening, and within the measured time.
-    from boxwright import objects
+    from google.rpc import code_pb2
+
+    from boxwright import errors, objects
     from boxwright.detector import data, delivery, session, trainer
     from boxwright.prediction import predictor
 
@@ -91,12 +94,21 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
         return EXIT_FAILED
 
     def read_bytes(uri: str) -> bytes:
-        return stores.get(objects.ObjectUri.parse(uri))
+        try:
+            return stores.get(objects.ObjectUri.parse(uri))
+        except errors.ApiError as error:
+            if error.code != code_pb2.UNAVAILABLE:
+                raise
+            # no reason to train without the image: it is there and may be read again in a while
+            raise objects.StoreLost(error) from error
 
     try:
         outcome = session.run(job, read_bytes, channel, delivery.Elapsed(time.monotonic, started_s))
     except trainer.Stopped:
         return EXIT_STOPPED
+    except objects.StoreLost as lost:
+        channel.emit("interrupted", message=str(lost))
+        return EXIT_FAILED
     except (JobError, FloatingPointError, data.UnreadableImage, predictor.ModelError, OSError, MemoryError) as error:
         channel.emit("failed", message=str(error) or type(error).__name__)
         return EXIT_FAILED

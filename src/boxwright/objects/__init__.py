@@ -9,8 +9,10 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     folders    gs:// as folders, file:// below allowed roots, state://; the walls
     clouds     gs://, s3:// and az:// over the network; the writer for an emulator of gs://
     stores     Stores, which chooses among them
+    breaker    a store that is down is waited for once, not once for every object
 """
 
+from boxwright.objects.breaker import Breaker, StoreLost
 from boxwright.objects.stores import STREAM_CHUNK_BYTES, ObjectInfo, StoreChoices, Stores
 from boxwright.objects.trouble import ObjectNotFound
 from boxwright.objects.uris import (
@@ -31,10 +33,12 @@ __all__ = [
     "STATE",
     "STREAM_CHUNK_BYTES",
     "BadUri",
+    "Breaker",
     "ObjectInfo",
     "ObjectNotFound",
     "ObjectUri",
     "StoreChoices",
+    "StoreLost",
     "Stores",
     "bad_uri",
     "caller_uri",

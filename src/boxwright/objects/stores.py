@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 import obstore
 
@@ -17,6 +18,8 @@ from boxwright.objects.folders import AllowedFolders, BucketFolders, Place
 from boxwright.objects.uris import CLOUDS, DEFAULT_SCHEMES, FILE, STATE, ObjectUri
 
 STREAM_CHUNK_BYTES = 1 << 20
+
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Stores:
                 self._backends[scheme] = self._cloud(scheme)
         if self._choices.file_roots:
             self._backends[FILE] = AllowedFolders(self._choices.file_roots, patience_s)
+        self._raise_if_stopped: Callable[[], None] | None = None
         self._state_base = ObjectUri.parse(self._choices.state_uri or f"{STATE}://boxwright/")
         if self._state_base.scheme not in self._backends:
             self._backends[self._state_base.scheme] = self._cloud(self._state_base.scheme)
@@ -124,6 +128,19 @@ class Stores:
                 for name, value in dataclasses.asdict(self._choices).items()
             },
         }
+
+    def stoppable(self, raise_if_stopped: Callable[[], None]) -> Stores:
+        """Returns these stores for work that may be stopped: a call that waits ends with what `raise_if_stopped` raises.
+
+        What had been asked of a store by then goes on without anybody who waits for it; a write may still happen.
+        """
+        stores = copy.copy(self)
+        stores._raise_if_stopped = raise_if_stopped
+        return stores
+
+    def _waiting(self, call: Callable[[], _T]) -> _T:
+        """Calls a store; where the work may be stopped, in a thread that can be left behind."""
+        return call() if self._raise_if_stopped is None else trouble.stoppably(call, self._raise_if_stopped)
 
     @property
     def schemes(self) -> tuple[str, ...]:
@@ -170,16 +187,19 @@ class Stores:
             return data
 
         with trouble.translated(uri):
-            return trouble.patiently(read, self._choices.retry_s)
+            return self._waiting(lambda: trouble.patiently(read, self._choices.retry_s))
 
     def stream(self, uri: ObjectUri) -> Iterator[bytes]:
         """Reads an object in chunks of about 1 MiB, never as a whole; ends with an error rather than too early."""
         backend = self._backend(uri)
         with trouble.translated(uri):
             place = backend.reading(uri)
-            result = trouble.patiently(lambda: obstore.get(place.store, place.key), self._choices.retry_s)
+            result = self._waiting(
+                lambda: trouble.patiently(lambda: obstore.get(place.store, place.key), self._choices.retry_s)
+            )
             left = result.meta["size"]
-            for chunk in result.stream(min_chunk_size=STREAM_CHUNK_BYTES):
+            chunks = iter(result.stream(min_chunk_size=STREAM_CHUNK_BYTES))
+            while chunk := self._waiting(lambda: next(chunks, None)):
                 left -= len(chunk)
                 yield bytes(chunk)
             if left:
@@ -195,7 +215,7 @@ class Stores:
             return ObjectInfo(uri, meta["size"], meta["e_tag"] or "")
 
         with trouble.translated(uri):
-            return trouble.patiently(look, self._choices.retry_s)
+            return self._waiting(lambda: trouble.patiently(look, self._choices.retry_s))
 
     def exists(self, uri: ObjectUri) -> bool:
         """Whether the object is there; other trouble raises."""
@@ -208,7 +228,7 @@ class Stores:
     def put(self, uri: ObjectUri, data: bytes) -> None:
         """Writes an object atomically, replacing what was there."""
         with trouble.translated(uri):
-            self._backend(uri).put(uri, data, once=False)
+            self._waiting(lambda: self._backend(uri).put(uri, data, once=False))
 
     def put_once(self, uri: ObjectUri, data: bytes) -> bool:
         """Writes an object atomically unless it exists.
@@ -217,7 +237,7 @@ class Stores:
         these very bytes.
         """
         with trouble.translated(uri):
-            return self._backend(uri).put(uri, data, once=True)
+            return self._waiting(lambda: self._backend(uri).put(uri, data, once=True))
 
     def list(self, prefix: ObjectUri) -> Iterator[ObjectInfo]:
         """Yields the objects below a prefix folder, in order of their keys."""
@@ -251,7 +271,7 @@ class Stores:
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises NOT_FOUND unless the URI's bucket exists."""
         with trouble.translated(uri):
-            self._backend(uri).check_bucket(uri)
+            self._waiting(lambda: self._backend(uri).check_bucket(uri))
 
     def _backend(self, uri: ObjectUri) -> Backend:
         try:

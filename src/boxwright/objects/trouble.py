@@ -7,10 +7,12 @@ local disks, conditional writes whose answer got lost, and the writer for the em
 from __future__ import annotations
 
 import errno
+import queue
 import re
+import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import requests
 from google.api_core import exceptions as api_exceptions
@@ -23,6 +25,7 @@ from boxwright.objects.uris import ObjectUri, bad_uri
 
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
+STOP_POLL_S = 0.1
 _TRANSIENT_NAMES = "EIO ENOSPC EDQUOT ESTALE EAGAIN EBUSY ENFILE EMFILE EINTR ETIMEDOUT"
 TRANSIENT_ERRNOS = frozenset(getattr(errno, name) for name in _TRANSIENT_NAMES.split())
 _DENIED_ERRNOS = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
@@ -86,6 +89,28 @@ def patiently(call: Callable[[], _T], patience_s: float) -> _T:
         return policy(first_fail_then_call)()
     except api_exceptions.RetryError as error:
         raise (error.cause or error) from None
+
+
+def stoppably(call: Callable[[], _T], raise_if_stopped: Callable[[], None]) -> _T:
+    """Calls in a thread of its own, which is left behind as soon as `raise_if_stopped` raises."""
+    answer: queue.SimpleQueue[tuple[_T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answer.put((call(), None))
+        except BaseException as error:
+            answer.put((None, error))
+
+    threading.Thread(target=run, name="store-call", daemon=True).start()
+    while True:
+        try:
+            result, error = answer.get(timeout=STOP_POLL_S)
+        except queue.Empty:
+            raise_if_stopped()
+            continue
+        if error is not None:
+            raise error
+        return cast(_T, result)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -109,7 +109,7 @@ class LocalEngine:
     ) -> None:
         self._job = job
         self._guard = guard
-        self._stores = stores
+        self._images = objects.Breaker(stores)
         self._predictor = predictor
         self._sink = sink
         self._labels = [(label.annotation_spec_id, label.display_name) for label in predictor.labels]
@@ -226,9 +226,11 @@ class LocalEngine:
         if item.failure is not None or (self._guard is not None and item.id in self._guard.convicted):
             return
         try:
-            task.content = self._stores.get(objects.ObjectUri.parse(item.id), max_bytes=MAX_IMAGE_BYTES)
+            task.content = self._images.get(objects.ObjectUri.parse(item.id), max_bytes=MAX_IMAGE_BYTES)
         except errors.ApiError as error:
             task.content = error
+        except objects.StoreLost as lost:
+            raise lost.error from lost
         except Exception:
             task.content = self._incident(item)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from google.rpc import status_pb2
 
-from boxwright import faults, objects
+from boxwright import errors, faults, objects
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.manifest import MANIFEST_FILE, Manifest, code_name
 from boxwright.prediction.tally import OutputFile, Tally
@@ -65,11 +65,19 @@ class Sink:
         self._stores.sweep_unfinished(self._output)
 
     def committed(self, shard: int) -> ShardReport | None:
-        """Returns the report of a shard that an earlier attempt finished, or None."""
+        """Returns the report of a shard that an earlier attempt finished, or None.
+
+        None too if the shard is there and its report or its error lines are not: then it is worked out once more.
+        """
         if not self._stores.exists(self._shard_uri(shard)):
             return None
-        values = json.loads(self._stores.get(self._part(shard, REPORT)))
+        try:
+            values = json.loads(self._stores.get(self._part(shard, REPORT)))
+        except objects.ObjectNotFound:
+            return None
         report = ShardReport(**{**values, "failures": [tuple(failure) for failure in values["failures"]]})
+        if report.failed and not self._stores.exists(self._part(shard, ERRORS)):
+            return None
         self._count(report)
         return report
 
@@ -81,7 +89,11 @@ class Sink:
         failures: list[status_pb2.Status],
         read_bytes: int,
     ) -> ShardReport:
-        """Puts a finished shard: error lines, report, then the shard itself."""
+        """Puts a finished shard: error lines, report, then the shard itself.
+
+        Raises:
+            ApiError: ABORTED if the shard is there already with other content.
+        """
         content = b"".join(lines)
         report = ShardReport(
             shard=shard,
@@ -97,7 +109,9 @@ class Sink:
             faults.point("sink.after_errors")
         self._stores.put(self._part(shard, REPORT), json.dumps(dataclasses.asdict(report)).encode())
         faults.point("sink.before_put")
-        self._stores.put_once(self._shard_uri(shard), content)
+        uri = self._shard_uri(shard)
+        if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
+            raise errors.aborted(f"{uri} is there already with other results than were found now; start a new job.")
         faults.point("sink.after_put")
         self._count(report)
         return report

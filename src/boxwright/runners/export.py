@@ -33,7 +33,8 @@ class ExportData(Runner):
         message = types.ExportDataRequest.deserialize(request)
         name = names.DatasetName.parse(message.name)
         prefix = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
-        self._stores.check_bucket(prefix)
+        stores = self._stores.stoppable(context.raise_if_stopped)
+        stores.check_bucket(prefix)
         with self._db.read() as connection:
             row = datasets.find(connection, name.project, name.location, name.dataset)
             if row is None:
@@ -48,7 +49,7 @@ class ExportData(Runner):
                 if not batch and number > 1:
                     break
                 uri = objects.ObjectUri.parse(directory).child(f"image_object_detection_{number}.csv")
-                self._stores.put(uri, _csv(batch))
+                stores.put(uri, _csv(batch))
                 done += len(batch)
                 context.raise_if_stopped()
                 if len(batch) < ROWS_PER_FILE:
@@ -73,7 +74,8 @@ class ExportModel(Runner):
         name = names.ModelName.parse(message.name)
         model_format = message.output_config.model_format
         prefix = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
-        self._stores.check_bucket(prefix)
+        stores = self._stores.stoppable(context.raise_if_stopped)
+        stores.check_bucket(prefix)
         with self._db.read() as connection:
             row = models.find(connection, name.project, name.location, name.model)
         if row is None:
@@ -83,7 +85,7 @@ class ExportModel(Runner):
         try:
             for file_name, content in formats.files(self._folders.local(row.folder), model_format):
                 context.raise_if_stopped()
-                self._stores.put(objects.ObjectUri.parse(directory).child(file_name), content)
+                stores.put(objects.ObjectUri.parse(directory).child(file_name), content)
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be exported: {error}") from error
         return Success(respond=lambda connection: empty_pb2.Empty())

@@ -102,11 +102,14 @@ class ImportData(Runner):
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:
                 staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _STAGING)
                 tally = _Tally()
-                self._stage_rows(message.input_config.gcs_source.input_uris, staging, tally, context)
-                self._look_at_images(staging, tally, context)
+                stores = self._stores.stoppable(context.raise_if_stopped)
+                self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, context)
+                self._look_at_images(objects.Breaker(stores), staging, tally, context)
                 context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.failures)
                 self._judge(tally)
                 self._merge(dataset, staging, context)
+        except objects.StoreLost as lost:
+            raise lost.error from lost
         finally:
             path.unlink(missing_ok=True)
             folder.rmdir()
@@ -115,13 +118,15 @@ class ImportData(Runner):
 
     # ---- rows ---------------------------------------------------------------------------------------------------
 
-    def _stage_rows(self, uris: Any, staging: sqlite3.Connection, tally: _Tally, context: Context) -> None:
+    def _stage_rows(
+        self, stores: objects.Stores, uris: Any, staging: sqlite3.Connection, tally: _Tally, context: Context
+    ) -> None:
         lists = [objects.ObjectUri.parse(uri) for uri in uris]
-        total_bytes = sum(self._stores.head(uri).size_bytes for uri in lists) or 1
+        total_bytes = sum(stores.head(uri).size_bytes for uri in lists) or 1
         finished_bytes, reported_s = 0, time.monotonic()
         staging.execute("BEGIN")
         for uri in lists:
-            for row in rows.read(self._stores, uri):
+            for row in rows.read(stores, uri):
                 tally.rows += 1
                 place = f"{row.uri}, line {row.line}"
                 try:
@@ -133,7 +138,7 @@ class ImportData(Runner):
                     context.raise_if_stopped()
                     share = (finished_bytes + row.end_bytes) / total_bytes
                     context.report(progress_percent=int(ROWS_PERCENT * min(1.0, share)))
-            finished_bytes += self._stores.head(uri).size_bytes
+            finished_bytes += stores.head(uri).size_bytes
         staging.execute("COMMIT")
         if tally.rows == 0:
             raise errors.bad_request(f"{', '.join(str(uri) for uri in lists)}: there are no rows to import.")
@@ -152,7 +157,9 @@ class ImportData(Runner):
 
     # ---- images -------------------------------------------------------------------------------------------------
 
-    def _look_at_images(self, staging: sqlite3.Connection, tally: _Tally, context: Context) -> None:
+    def _look_at_images(
+        self, images: objects.Breaker, staging: sqlite3.Connection, tally: _Tally, context: Context
+    ) -> None:
         (total,) = staging.execute("SELECT count(*) FROM images").fetchone()
         done, last_id = 0, 0
         with concurrent.futures.ThreadPoolExecutor(self._threads) as pool:
@@ -164,7 +171,7 @@ class ImportData(Runner):
                 last_id = batch[-1][0]
                 staging.execute("BEGIN")
                 for (image_id, uri, row_count, place), seen in zip(
-                    batch, pool.map(self._look_at, [entry[1] for entry in batch]), strict=True
+                    batch, pool.map(lambda entry: self._look_at(images, entry[1]), batch), strict=True
                 ):
                     if isinstance(seen, errors.ApiError):
                         reason = seen.message if uri in seen.message else f"{uri}: {seen.message}"
@@ -178,10 +185,10 @@ class ImportData(Runner):
                 share = done / total
                 context.report(progress_percent=int(ROWS_PERCENT + share * (IMAGES_PERCENT - ROWS_PERCENT)))
 
-    def _look_at(self, uri: str) -> tuple[str, int, int] | errors.ApiError:
-        """Returns (sha256, width, height) of an image that decodes, or what is wrong with it."""
+    def _look_at(self, images: objects.Breaker, uri: str) -> tuple[str, int, int] | errors.ApiError:
+        """Returns (sha256, width, height) of an image that decodes, or what is wrong with it; raises if a store is down."""
         try:
-            data = self._stores.get(objects.ObjectUri.parse(uri), max_bytes=MAX_IMAGE_BYTES)
+            data = images.get(objects.ObjectUri.parse(uri), max_bytes=MAX_IMAGE_BYTES)
             height_px, width_px = decode.decode(data, PROBE_HW).size_hw
         except errors.ApiError as error:
             return error

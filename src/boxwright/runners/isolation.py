@@ -7,6 +7,8 @@ import logging
 import pathlib
 import time
 
+from google.rpc import status_pb2
+
 from boxwright.operations.worker import Context
 from boxwright.prediction import guard
 from boxwright.prediction.children import Children
@@ -14,6 +16,7 @@ from boxwright.prediction.job import BatchJob
 from boxwright.processes import ChildDied
 
 SILENCE_MARGIN_S = 20.0  # beyond an image's own time: loading a model says nothing for a while
+TRIALS = 2  # of one image alone
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,20 @@ class Isolation:
         return self._known > before
 
     def _try(self, image_id: str, context: Context) -> None:
-        """Predicts one image alone; if the child dies or stays silent, the image is convicted."""
+        """Predicts one image alone, and again if that ends badly; who takes two children down is convicted.
+
+        One death proves nothing: somebody else may have killed that child.
+        """
+        for _ in range(TRIALS):
+            status = self._trial(image_id, context)
+            if status is None or image_id in guard.read_convicted(self._folder):  # by the child itself, as overdue
+                return
+        assert status is not None
+        guard.convict(self._folder, image_id, status)
+        log.warning("event=image_convicted image=%s message=%s", image_id, status.message)
+
+    def _trial(self, image_id: str, context: Context) -> status_pb2.Status | None:
+        """Predicts one image alone; returns what is wrong with it if the child dies or stays silent."""
         deadline_s = time.monotonic() + self._job.image_timeout_s + SILENCE_MARGIN_S
         with self._children.borrow(self._job.model_folder) as child:
             try:
@@ -49,15 +65,11 @@ class Isolation:
                 while time.monotonic() < deadline_s:
                     event = child.next_event(timeout_s=0.1)
                     if event is not None and event["event"] in ("probed", "error"):
-                        return
+                        return None
                     if context.should_stop():
                         child.close(grace_s=0)
                         context.raise_if_stopped()
             except ChildDied:
-                status = guard.crashed(image_id)
-            else:
-                child.close(grace_s=0)
-                status = guard.hung(image_id, self._job.image_timeout_s)
-        if image_id not in guard.read_convicted(self._folder):  # the child may have convicted it itself, as overdue
-            guard.convict(self._folder, image_id, status)
-        log.warning("event=image_convicted image=%s message=%s", image_id, status.message)
+                return guard.crashed(image_id)
+            child.close(grace_s=0)
+            return guard.hung(image_id, self._job.image_timeout_s)

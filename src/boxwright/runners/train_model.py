@@ -159,6 +159,8 @@ class TrainModel(Runner):
                     if len(warnings) < MAX_LISTED_WARNINGS:
                         warnings.append(status_pb2.Status(code=errors.bad_request("").code, message=text))
                         context.report(partial_failures=warnings)
+                case {"event": "interrupted", "message": text}:
+                    raise AttemptFailed(text)
                 case {"event": "failed", "message": text}:
                     raise errors.failed_precondition(f"Training failed: {text}")
                 case {"event": "done", "stop_reason": stop_reason, "elapsed_s": elapsed_s}:

@@ -49,6 +49,18 @@ def test_a_committed_shard_is_found_again_with_its_report(bench, sink):
     assert list(bench.output()) == ["image_object_detection_1.jsonl"]
 
 
+@pytest.mark.parametrize("part", ["report.json", "errors.jsonl"])
+def test_a_shard_whose_report_or_error_lines_are_gone_is_worked_out_once_more(bench, sink, part):
+    report = _commit(sink, 1, 3, 2)
+    before = bench.output()
+    (scratch,) = bench.root.glob(f"state/**/0000001-{part}")
+    scratch.unlink()
+    again = Sink(bench.job(), bench.stores)
+    assert again.committed(1) is None
+    assert _commit(again, 1, 3, 2) == report
+    assert bench.output() == before
+
+
 def test_a_shard_whose_images_all_failed_is_an_empty_file(bench, sink):
     _commit(sink, 1, 0, 2)
     assert bench.output() == {"image_object_detection_1.jsonl": b""}
@@ -69,7 +81,9 @@ def test_committing_again_writes_the_same_bytes_into_the_same_file(bench, sink):
 
 def test_a_shard_that_is_there_is_never_replaced(bench, sink):
     _commit(sink, 1, 3, 0)
-    _commit(sink, 1, 5, 0)
+    with pytest.raises(errors.ApiError, match="is there already with other results") as raised:
+        _commit(sink, 1, 5, 0)
+    assert raised.value.code_name == "ABORTED"
     assert bench.output()["image_object_detection_1.jsonl"].count(b"\n") == 3
 
 

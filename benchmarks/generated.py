@@ -73,6 +73,15 @@ def _row(number: int) -> str:
     return f"gs://{BUCKET}/photos/{number // 1000:06d}/image_{number:09d}.jpg\n"
 
 
+class NoRuntime:
+    """Runs nothing."""
+
+    label, waiting_threads = "nothing", 0
+
+    def infer(self, pixels: Any) -> Any:
+        raise NotImplementedError
+
+
 class NullPredictor(Predictor):
     """A model that does not look: every image has the same box."""
 
@@ -80,6 +89,7 @@ class NullPredictor(Predictor):
     digest = "null"
 
     def __init__(self) -> None:
+        self.runtime = NoRuntime()
         self._found = boxes.Detections(
             np.array([[0.1, 0.2, 0.6, 0.7]], np.float32), np.array([0.9], np.float32), np.zeros(1, np.int64)
         )

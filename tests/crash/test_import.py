@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
-import sqlite3
 import time
 
 import pytest
+import sqlalchemy as sa
 from tests.support import crashes, drawn_images
 from tests.support.api import Api, metadata, open_api
-from tests.support.crashes import ENVIRONMENT
 from tests.support.waiting import wait_until
+
+from boxwright.metadata import database
 
 IMAGES, SAME = 1500, 100  # the second number: files with the content of the first ones
 BOXES = 4
 
 
 @pytest.fixture
-def service(service_factory):
-    return service_factory(environment=ENVIRONMENT)
+def service(service_factory, environment):
+    return service_factory(environment=environment)
 
 
 @pytest.fixture
@@ -39,29 +41,31 @@ def csv_uri(service) -> str:
     return drawn_images.write_csv(bucket, "import.csv", rows)
 
 
-def _stored(data_dir: pathlib.Path, dataset: str) -> tuple[int, int, int, int]:
+def _place(environment: dict[str, str], data_dir: pathlib.Path) -> pathlib.Path | str:
+    return environment.get("BOXWRIGHT_DATABASE_URL") or data_dir / "metadata.sqlite"
+
+
+def _stored(place: pathlib.Path | str, dataset: str) -> tuple[int, int, int, int]:
     """Counts of examples, distinct contents, boxes and distinct boxes of a dataset."""
-    connection = sqlite3.connect(data_dir / "metadata.sqlite")
-    try:
-        mine = "FROM annotations JOIN examples ON examples.id = example_id WHERE dataset_id = ?"
+    db = database.Database(place)
+    with contextlib.closing(db), db.read() as connection:
+        mine = "FROM annotations JOIN examples ON examples.id = example_id WHERE dataset_id = :id"
         box = "example_id || '/' || annotation_spec_id || '/' || x_min || '/' || y_min || '/' || x_max || '/' || y_max"
         queries = (
-            "SELECT count(*) FROM examples WHERE dataset_id = ?",
-            "SELECT count(DISTINCT sha256) FROM examples WHERE dataset_id = ?",
+            "SELECT count(*) FROM examples WHERE dataset_id = :id",
+            "SELECT count(DISTINCT sha256) FROM examples WHERE dataset_id = :id",
             f"SELECT count(*) {mine}",
             f"SELECT count(DISTINCT {box}) {mine}",
         )
-        dataset_id = dataset.rpartition("/")[2]
-        return tuple(connection.execute(query, (dataset_id,)).fetchone()[0] for query in queries)
-    finally:
-        connection.close()
+        values = {"id": dataset.rpartition("/")[2]}
+        return tuple(connection.execute(sa.text(query), values).scalar_one() for query in queries)
 
 
-def _assert_whole(api: Api, data_dir: pathlib.Path, dataset: str, name: str) -> None:
+def _assert_whole(api: Api, place: pathlib.Path | str, dataset: str, name: str) -> None:
     operation = api.finished(name, timeout_s=120)
     assert not operation.HasField("error"), operation.error
     boxes = IMAGES * BOXES + SAME
-    assert _stored(data_dir, dataset) == (IMAGES, IMAGES, boxes, boxes)
+    assert _stored(place, dataset) == (IMAGES, IMAGES, boxes, boxes)
     assert api.automl.get_dataset(name=dataset).example_count == IMAGES
     failures = [failure.message for failure in metadata(operation).partial_failures]
     assert len(failures) == 2
@@ -71,7 +75,9 @@ def _assert_whole(api: Api, data_dir: pathlib.Path, dataset: str, name: str) -> 
 
 # Progress says which phase it is: rows up to 10, images up to 90, merging after that.
 @pytest.mark.parametrize("percent", [0, 30, 91], ids=["while reading rows", "while looking at images", "while merging"])
-def test_a_service_killed_during_an_import_finishes_it_after_its_restart(service, service_factory, csv_uri, percent):
+def test_a_service_killed_during_an_import_finishes_it_after_its_restart(
+    service, service_factory, csv_uri, environment, percent
+):
     with open_api(service) as api:
         dataset = api.create_dataset()
         name = api.start_import(dataset, csv_uri)
@@ -79,25 +85,27 @@ def test_a_service_killed_during_an_import_finishes_it_after_its_restart(service
         seen = wait_until(lambda: (progress := look()) >= percent and (progress,), f"{percent} %", interval_s=0.001)
         service.kill()
     assert seen[0] < 100, "the import was too quick to be disturbed"
-    again = service_factory(environment=ENVIRONMENT)
+    again = service_factory(environment=environment)
     with open_api(again) as api:
-        _assert_whole(api, again.data_dir, dataset, name)
+        _assert_whole(api, _place(environment, again.data_dir), dataset, name)
     crashes.assert_tidy(again.data_dir)
 
 
-def test_a_service_that_is_asked_to_end_during_an_import_goes_on_after_its_restart(service, service_factory, csv_uri):
+def test_a_service_that_is_asked_to_end_during_an_import_goes_on_after_its_restart(
+    service, service_factory, csv_uri, environment
+):
     with open_api(service) as api:
         dataset = api.create_dataset()
         name = api.start_import(dataset, csv_uri)
         wait_until(lambda: metadata(api.get(name)).progress_percent >= 20, "20 %", interval_s=0.005)
     assert service.stop() == 0
-    assert _stored(service.data_dir, dataset) == (0, 0, 0, 0)
-    again = service_factory(environment=ENVIRONMENT)
+    assert _stored(_place(environment, service.data_dir), dataset) == (0, 0, 0, 0)
+    again = service_factory(environment=environment)
     with open_api(again) as api:
-        _assert_whole(api, again.data_dir, dataset, name)
+        _assert_whole(api, _place(environment, again.data_dir), dataset, name)
 
 
-def test_a_cancelled_import_ends_within_five_seconds_and_has_imported_nothing(service, csv_uri):
+def test_a_cancelled_import_ends_within_five_seconds_and_has_imported_nothing(service, csv_uri, environment):
     with open_api(service) as api:
         dataset = api.create_dataset()
         name = api.start_import(dataset, csv_uri)
@@ -107,7 +115,7 @@ def test_a_cancelled_import_ends_within_five_seconds_and_has_imported_nothing(se
         operation = api.finished(name)
         assert time.monotonic() - asked_s < 5
         assert operation.error.code == 1
-        assert _stored(service.data_dir, dataset) == (0, 0, 0, 0)
+        assert _stored(_place(environment, service.data_dir), dataset) == (0, 0, 0, 0)
         name = api.start_import(dataset, csv_uri)
-        _assert_whole(api, service.data_dir, dataset, name)
+        _assert_whole(api, _place(environment, service.data_dir), dataset, name)
     crashes.assert_tidy(service.data_dir)

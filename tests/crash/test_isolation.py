@@ -19,18 +19,18 @@ FAULTS = {  # what befalls the image, and the code and words that its error line
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_an_image_that_takes_the_process_down_is_left_out_and_the_others_are_predicted(
-    kind, service_factory, tiny_model: TinyModel
+    kind, service_factory, environment, tiny_model: TinyModel
 ):
     fault, code, words = FAULTS[kind]
     names = sorted(f"{number:04d}.jpg" for number in range(40))
-    environment = {**ENVIRONMENT, "BOXWRIGHT_IMAGE_TIMEOUT_S": "2", "BOXWRIGHT_FAULTS": fault.format(name=names[17])}
+    environment = {**environment, "BOXWRIGHT_IMAGE_TIMEOUT_S": "2", "BOXWRIGHT_FAULTS": fault.format(name=names[17])}
     service = service_factory(environment=environment)
     bucket = service.bucket("b")
     written = drawn_images.write_images(bucket / "images", 40)
     assert sorted(written) == names
     drawn_images.write_csv(bucket, "list.csv", [f"gs://b/images/{name}" for name in names])
     with open_api(service) as api:
-        model = tiny_model.install(service.data_dir)
+        model = tiny_model.install(service.data_dir, database_url=environment.get("BOXWRIGHT_DATABASE_URL"))
         operation = api.finished(api.start_batch(model, "gs://b/list.csv", "gs://b/out/"), timeout_s=150)
     assert not operation.HasField("error"), operation.error
     output = contents(crashes.result_folder(bucket, "out"))

@@ -8,7 +8,7 @@ import time
 import pytest
 from tests.support import crashes, drawn_images
 from tests.support.api import Api, metadata, open_api
-from tests.support.crashes import ENVIRONMENT, TRAINING, children_of, wait_until_gone
+from tests.support.crashes import TRAINING, children_of, wait_until_gone
 from tests.support.waiting import wait_until
 
 SHORT_MINUTES = 0.3
@@ -16,9 +16,9 @@ LONG_MINUTES = 0.75  # long enough for the first checkpoint, which comes after 2
 
 
 @pytest.fixture
-def start(service_factory):
+def start(service_factory, environment):
     """Starts a service, on the same files each time, with a cap on training."""
-    return lambda minutes: service_factory(environment=ENVIRONMENT, train_minutes_max=minutes)
+    return lambda minutes: service_factory(environment=environment, train_minutes_max=minutes)
 
 
 def _start_training(api: Api, service) -> tuple[str, str]:

@@ -67,8 +67,9 @@ def _lines(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[tuple[str
         *lines, rest = rest.split("\n")
         if len(rest) > MAX_LINE_CHARS or any(len(line) > MAX_LINE_CHARS for line in lines):
             raise errors.bad_request(f"{uri}: a line is longer than {MAX_LINE_CHARS} characters; a CSV is expected.")
-        for line in lines:
-            yield line, read_bytes
+        before = read_bytes - len(chunk)
+        for index, line in enumerate(lines, 1):
+            yield line, before + len(chunk) * index // len(lines)
     if rest:
         yield rest, read_bytes
 

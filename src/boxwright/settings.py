@@ -129,7 +129,9 @@ class Settings:
     batch_row_failure_limit: float = _documented(
         0.5, "Share of unusable rows, 0 to 1, above which a batch prediction fails as a whole."
     )
-    shard_images: int = _documented(500, "Images per `image_object_detection_N.jsonl`.")
+    shard_images: int = _documented(
+        500, "Images per `image_object_detection_N.jsonl`; the first five files of a long list have 100."
+    )
     image_timeout_s: float = _documented(
         60.0, "Seconds that one image may take in a batch prediction before it is left out, with an error line."
     )

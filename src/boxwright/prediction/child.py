@@ -106,7 +106,6 @@ def run_job(job: BatchJob, models: LoadedModels, events: Events, stop_requested:
             shards += 1
             images += report.predicted + report.failed
             failed += report.failed
-            progress.read_bytes = max(progress.read_bytes, report.read_bytes)
             events.say("shard", committed=engine.shards_committed, **dataclasses.asdict(report))
         manifest = None if stop_requested.is_set() else _close(sink, plan, predictor.digest)
     except errors.ApiError as error:
@@ -189,7 +188,6 @@ class _Progress:
     """Says every quarter second how far the job is."""
 
     def __init__(self, engine: LocalEngine, plan: Plan, events: Events, watchdog: _Watchdog) -> None:
-        self.read_bytes = 0
         self._watchdog = watchdog
         self._engine = engine
         self._plan = plan
@@ -218,7 +216,7 @@ class _Progress:
             said, quiet = done, 0
             samples.append(self._sample())
             first, last = samples[0], samples[-1]
-            estimated = max(self._plan.estimated_images(self.read_bytes), done, 1)
+            estimated = max(self._plan.estimated_images(), done, 1)
             self._events.say(
                 "progress",
                 done=done,

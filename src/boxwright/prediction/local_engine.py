@@ -70,7 +70,6 @@ class _OpenShard:
             [line for line, status in zip(self.lines, self.statuses, strict=True) if status is None],
             [line for line, status in zip(self.lines, self.statuses, strict=True) if status is not None],
             failed,
-            self.segment.read_bytes,
         )
 
 
@@ -163,7 +162,7 @@ class LocalEngine:
 
     def probe(self, image_id: str) -> None:
         """Takes one image all the way and forgets the result."""
-        task = _Task(_OpenShard(Segment(1, [Item(image_id)], 0)), 0)
+        task = _Task(_OpenShard(Segment(1, [Item(image_id)])), 0)
         self._read(task)
         self._line(task, self.times.thread())
 

@@ -5,6 +5,9 @@ splits the input exactly as the first did. The identity of every list is put onc
 changed under a running job fails it. An image that is listed twice is planned once; what was seen is remembered in a
 temporary database that spills to disk. Rows that are no usable path are planned as failed images, and fail the job as a
 whole when their share passes the limit, judged from the 1,000th row on and at the end.
+
+A segment has as many images as the job says; only the first few of a list that is not short are smaller, so that the first
+results are there soon.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -24,7 +28,8 @@ from boxwright.prediction.job import BatchJob
 
 JUDGED_FROM_ROW = 1000
 MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
-PLAN_VERSION = 1
+PLAN_VERSION = 2  # 1: every segment had the same size
+FIRST_SEGMENTS, FIRST_SEGMENT_IMAGES = 5, 100  # of lists with at least `JUDGED_FROM_ROW` rows: about a second each
 SEEN_CACHE_KIB = 4 * 1024  # of the ids met, this much is held in memory and the rest on disk; more is hardly faster
 
 
@@ -43,12 +48,10 @@ class Segment:
     Attributes:
         shard: the shard's number, from 1.
         items: its images.
-        read_bytes: how much of the input lists had been read when the segment was complete.
     """
 
     shard: int
     items: list[Item]
-    read_bytes: int
 
 
 class Plan:
@@ -59,11 +62,13 @@ class Plan:
         self._stores = stores
         self._scratch = objects.ObjectUri.parse(job.scratch)
         self._shard_images = job.shard_images
+        self._has_small_start = job.shard_images > FIRST_SEGMENT_IMAGES
         self.rows_read = 0
         self.rows_failed = 0
         self.duplicates = 0
         self.images_planned = 0
         self.total_bytes = 0
+        self._met, self._met_bytes = 0, 0  # different images so far, and about where in the lists the last one was
         self.is_complete = False
         self.row_failures: list[status_pb2.Status] = []
 
@@ -87,11 +92,11 @@ class Plan:
         self.is_complete = True
         yield from held
 
-    def estimated_images(self, read_bytes: int) -> float:
+    def estimated_images(self) -> float:
         """How many images the whole job has: exact once the lists are read, before that by their share of bytes."""
-        if self.is_complete or read_bytes == 0:
+        if self.is_complete or self._met_bytes == 0:
             return self.images_planned
-        return self.images_planned * max(1.0, self.total_bytes / read_bytes)
+        return self._met * max(1.0, self.total_bytes / self._met_bytes)
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
@@ -108,34 +113,48 @@ class Plan:
         if not self._stores.put_once(uri, json.dumps(header).encode()):
             first = json.loads(self._stores.get(uri))
             self._shard_images = first["shard_images"]  # a setting may have changed since; the plan does not
+            self._has_small_start = first["version"] > 1 and self._shard_images > FIRST_SEGMENT_IMAGES
             for (list_uri, *identity), (_, *identity_now) in zip(first["lists"], header["lists"], strict=True):
                 if identity != identity_now:
                     raise _changed(list_uri)
 
     def _split(self, lists: list[objects.ObjectUri]) -> Iterator[Segment]:
-        """Yields frozen segments while reading the lists; every row is counted, duplicates are dropped."""
+        """Yields frozen segments while reading the lists."""
+        stream = self._items(lists)
+        start: list[Item] = []
+        while self.rows_read < JUDGED_FROM_ROW and (first := next(stream, None)) is not None:
+            start.append(first)
+        is_short = self.rows_read < JUDGED_FROM_ROW
+        small = FIRST_SEGMENTS if self._has_small_start and not is_short else 0
         items: list[Item] = []
-        shard, read_bytes, finished_bytes = 1, 0, 0
+        shard = 1
+        for item in itertools.chain(start, stream):
+            items.append(item)
+            if len(items) == (FIRST_SEGMENT_IMAGES if shard <= small else self._shard_images):
+                yield self._freeze(Segment(shard, items))
+                shard, items = shard + 1, []
+        if items:
+            yield self._freeze(Segment(shard, items))
+
+    def _items(self, lists: list[objects.ObjectUri]) -> Iterator[Item]:
+        """Yields each image once; every row is counted."""
+        finished_bytes = 0
         with contextlib.closing(_Seen()) as seen:
             for uri in lists:
                 before = self._stores.head(uri)
                 for row in rows.read(self._stores, uri):
                     item = self._item(row)
-                    read_bytes = finished_bytes + row.end_bytes
-                    if seen.add(item.id):
-                        items.append(item)
-                    else:
-                        self.duplicates += 1
+                    is_new = seen.add(item.id)
                     if self.rows_read % JUDGED_FROM_ROW == 0:
                         self._judge()
-                    if len(items) == self._shard_images:
-                        yield self._freeze(Segment(shard, items, read_bytes))
-                        shard, items = shard + 1, []
+                    if is_new:
+                        self._met, self._met_bytes = self._met + 1, finished_bytes + row.end_bytes
+                        yield item
+                    else:
+                        self.duplicates += 1
                 if self._stores.head(uri) != before:
                     raise _changed(str(uri))
                 finished_bytes += before.size_bytes
-        if items:
-            yield self._freeze(Segment(shard, items, self.total_bytes))
 
     def _item(self, row: rows.Row) -> Item:
         self.rows_read += 1

@@ -37,7 +37,6 @@ class ShardReport:
         errors_by_code: the same, by canonical code name.
         sha256: digest of the shard's bytes.
         failures: (code, message) of the first failed images.
-        read_bytes: how much of the input lists had been read when it was planned.
     """
 
     shard: int
@@ -46,7 +45,6 @@ class ShardReport:
     errors_by_code: dict[str, int]
     sha256: str
     failures: list[tuple[int, str]]
-    read_bytes: int
 
 
 class Sink:
@@ -87,7 +85,6 @@ class Sink:
         lines: list[bytes],
         error_lines: list[bytes],
         failures: list[status_pb2.Status],
-        read_bytes: int,
     ) -> ShardReport:
         """Puts a finished shard: error lines, report, then the shard itself.
 
@@ -102,7 +99,6 @@ class Sink:
             errors_by_code=dict(sorted(collections.Counter(code_name(status.code) for status in failures).items())),
             sha256=hashlib.sha256(content).hexdigest(),
             failures=[(status.code, status.message) for status in failures[:MAX_LISTED_FAILURES]],
-            read_bytes=read_bytes,
         )
         if error_lines:
             self._stores.put(self._part(shard, ERRORS), b"".join(error_lines))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.batch_jobs import Bench
 
-from boxwright import errors
+from boxwright import errors, objects
 from boxwright.prediction import plan as plan_module
 from boxwright.prediction.plan import JUDGED_FROM_ROW, Plan, Segment
 
@@ -135,7 +135,7 @@ def test_shards_come_while_the_list_is_still_being_read(bench):
     assert first.shard == 1
     assert plan.rows_read < 2 * JUDGED_FROM_ROW
     assert not plan.is_complete
-    assert plan.estimated_images(first.read_bytes) > plan.images_planned or plan.images_planned == plan.rows_read
+    assert plan.estimated_images() == pytest.approx(5 * JUDGED_FROM_ROW, rel=0.1)
 
 
 def test_a_second_attempt_finds_the_same_plan(bench):
@@ -252,3 +252,22 @@ def test_ids_that_were_spilled_to_disk_are_remembered(monkeypatch):
     with contextlib.closing(plan_module._Seen()) as seen:
         assert all(seen.add(f"gs://b/{number}.jpg") for number in range(20_000))
         assert not any(seen.add(f"gs://b/{number}.jpg") for number in range(20_000))
+
+
+def test_a_long_list_starts_with_small_shards_and_a_short_one_does_not(bench):
+    bench.write_list([f"gs://b/{number}.jpg" for number in range(2600)])
+    assert [len(segment.items) for segment in _segments(bench, shard_images=500)] == [100] * 5 + [500] * 4 + [100]
+    bench.write_list([f"gs://b/{number}.jpg" for number in range(JUDGED_FROM_ROW - 1)], "short.csv")
+    short = _segments(bench, lists=["gs://b/short.csv"], shard_images=500, name="short")
+    assert [len(segment.items) for segment in short] == [500, 499]
+
+
+def test_a_plan_of_an_earlier_version_keeps_its_even_shards(bench):
+    bench.write_list([f"gs://b/{number}.jpg" for number in range(1200)])
+    job = bench.job(shard_images=500)
+    next(Plan(job, bench.stores).segments())
+    uri = objects.ObjectUri.parse(job.scratch).child("plan/header.json")
+    header = json.loads(bench.stores.get(uri))
+    bench.stores.delete_prefix(objects.ObjectUri.parse(job.scratch))
+    bench.stores.put(uri, json.dumps({**header, "version": 1}).encode())
+    assert [len(segment.items) for segment in Plan(job, bench.stores).segments()] == [500, 500, 200]

@@ -28,7 +28,7 @@ def _commit(sink: Sink, shard: int, good: int, bad: int):
     lines = [b'{"ID":"%d-%d"}\n' % (shard, number) for number in range(good)]
     error_lines = [b'{"ID":"%d-e%d"}\n' % (shard, number) for number in range(bad)]
     failures = [status_pb2.Status(code=5, message=f"{shard}-e{number}") for number in range(bad)]
-    return sink.commit(shard, lines, error_lines, failures, 100 * shard)
+    return sink.commit(shard, lines, error_lines, failures)
 
 
 def _close(sink: Sink, rows_read: int = 0) -> manifest.Manifest:
@@ -43,7 +43,7 @@ def test_nothing_is_committed_at_first_and_a_closed_job_has_its_manifest_alone(b
 
 def test_a_committed_shard_is_found_again_with_its_report(bench, sink):
     report = _commit(sink, 1, 3, 2)
-    assert (report.shard, report.predicted, report.failed, report.read_bytes) == (1, 3, 2, 100)
+    assert (report.shard, report.predicted, report.failed) == (1, 3, 2)
     assert Sink(bench.job(), bench.stores).committed(1) == report
     assert sink.committed(2) is None
     assert list(bench.output()) == ["image_object_detection_1.jsonl"]

@@ -46,6 +46,18 @@ def _picture(seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("model_format", RUNTIMES)
+def test_the_report_of_the_training_goes_with_the_model(
+    model_format: str, tiny_model: TinyModel, tmp_path: pathlib.Path
+):
+    folder = tiny_model.copy_to(tmp_path)
+    without = [name for name, _ in formats.files(folder, model_format)]
+    (folder / "report.html").write_bytes(b"<p>fine</p>")
+    exported = dict(formats.files(folder, model_format))
+    assert exported.pop("report.html") == b"<p>fine</p>"
+    assert list(exported) == without
+
+
+@pytest.mark.parametrize("model_format", RUNTIMES)
 def test_an_exported_model_gives_the_service_s_boxes_in_its_own_runtime(
     model_format: str, tiny_model: TinyModel, tmp_path: pathlib.Path
 ):

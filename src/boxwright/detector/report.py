@@ -22,8 +22,8 @@ from PIL import Image
 from boxwright import boxes, errors, objects
 from boxwright.detector import charts, comparison, data, data_checks, evaluate, intervals
 from boxwright.prediction import decode
+from boxwright.prediction.formats import REPORT_FILE
 
-REPORT_FILE = "report.html"
 WORST_IMAGES = 20
 THUMBNAIL_HW = (360, 480)
 JPEG_QUALITY = 80

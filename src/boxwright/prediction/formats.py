@@ -17,6 +17,7 @@ from boxwright.prediction.model_folder import (
 )
 from boxwright.prediction.runtimes import load_openvino, read_model
 
+REPORT_FILE = "report.html"  # of the training; models of before it had one have none
 LABELS_FILE = "dict.txt"  # the real service's name for the list of labels, one a line in class order
 
 
@@ -41,6 +42,9 @@ def files(folder: pathlib.Path, model_format: str) -> Iterator[tuple[str, bytes]
             yield from _openvino_files(read_network(folder, info, info.precision))
         case _:
             raise ValueError(f"unknown model format {model_format!r}")
+    report = folder / REPORT_FILE
+    if report.exists():
+        yield REPORT_FILE, report.read_bytes()
     yield LABELS_FILE, "".join(label.display_name + "\n" for label in info.labels).encode()
     yield MODEL_FILE, description
 

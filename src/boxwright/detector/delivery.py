@@ -18,7 +18,7 @@ import boxwright
 from boxwright import boxes, errors
 from boxwright.detector import checkpoint, data, evaluate, export, model, precision, report, trainer
 from boxwright.detector.job import Job, JobError
-from boxwright.prediction import decode, formats, predictor
+from boxwright.prediction import decode, predictor
 
 EXPORT_S = 8.0  # write the graph, compile it, open it
 EVALUATION_IMAGE_S = 0.05  # network and suppression on a busy core
@@ -252,7 +252,7 @@ class Delivery:
         def has_time() -> bool:
             return self._elapsed() < job.budget_s - LAST_SECONDS_S / 2 and not self._notebook.stop_requested()
 
-        path = job.folder / DRAFT_FOLDER / formats.REPORT_FILE
+        path = job.folder / DRAFT_FOLDER / predictor.REPORT_FILE
         evaluation["extras"]["concerns"] = report.write(path, facts, self._read_bytes, has_time)
 
 

@@ -11,13 +11,13 @@ from boxwright.prediction.model_folder import (
     DEFAULT_PRECISION,
     MODEL_FILE,
     NETWORK_FILE,
+    REPORT_FILE,
     ModelInfo,
     Network,
     read_network,
 )
 from boxwright.prediction.runtimes import load_openvino, read_model
 
-REPORT_FILE = "report.html"  # of the training; models of before it had one have none
 LABELS_FILE = "dict.txt"  # the real service's name for the list of labels, one a line in class order
 
 

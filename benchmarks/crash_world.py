@@ -140,7 +140,7 @@ class World:
     def _working(self, operation: str) -> str:
         """The worker whose log says that it claimed the operation last."""
         epoch, _ = self.lease(operation)
-        claim = f"event=operation_started operation={operation} kind=BATCH_PREDICT epoch={epoch}\n".encode()
+        claim = f"event=operation_started operation={operation} kind=batch_predict epoch={epoch}\n".encode()
         return next((name for name in WORKERS if claim in (self.folder / f"{name}.log").read_bytes()), WORKERS[0])
 
     def _start(self, name: str) -> None:

@@ -3,11 +3,12 @@
     python benchmarks/memory.py [--quick] [--rows 10000000] [--files 200000] [--plot memory.svg]
 
 The first part takes a generated list through the plan, the engine and the files with a model that does not look, in this
-process. The second starts a service, writes small JPEGs into a bucket and predicts them over the API with a tiny network;
-what is measured is the service and its inference child together, pages that they share counted twice. A run is flat when
-nothing after the first tenth of its images, the manifest included, takes more than 5 % above that tenth's end; in the short
-list of `--quick` that is its first 200,000 rows, by when what has a fixed size has grown to it. Prints a table, writes the
-curves as a picture, and ends with one JSON object. `--rows 0` or `--files 0` leaves a part out.
+process, whose environment is an inference child's. The second starts a service, writes small JPEGs into a bucket and
+predicts them over the API with a tiny network; what is measured is the service and its inference child together, pages
+that they share counted twice. A run is flat when nothing after the first tenth of its images, the manifest included,
+takes more than 5 % above that tenth's end; in the short list of `--quick` that is its first 200,000 rows, by when what
+has a fixed size has grown to it. Prints a table, writes the curves as a picture, and ends with one JSON object. `--rows
+0` or `--files 0` leaves a part out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import dataclasses
 import io
 import json
+import os
 import pathlib
 import resource
 import sys
@@ -30,6 +32,8 @@ import plot
 import psutil
 import tiny_service
 from PIL import Image
+
+from boxwright.prediction.children import CHILD_ENVIRONMENT
 
 MIB = 1 << 20
 POINTS = 100  # of a curve
@@ -173,6 +177,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2, help="images under way at once in the first part")
     parser.add_argument("--plot", type=pathlib.Path, default=pathlib.Path("memory.svg"), help="where the picture goes")
     options = parser.parse_args()
+    if not os.environ.items() >= CHILD_ENVIRONMENT.items():  # the C library reads it once, when a process starts
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | CHILD_ENVIRONMENT)
     if options.quick:
         options.rows, options.files = min(options.rows, 400_000), min(options.files, 5_000)
     found: list[tuple[Measured, Curve]] = []

@@ -91,6 +91,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert_arguments.add_arguments(convert)
     convert.set_defaults(run=_convert)
+    doctor = commands.add_parser(
+        "doctor",
+        help="look at this machine, the settings and the stores",
+        description="Say in plain words what Boxwright finds here. Exit status 0 if all is well, 1 if something is to be "
+        "mended. Changes nothing.",
+    )
+    doctor.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="as for serve")
+    doctor.add_argument("--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve")
+    doctor.add_argument(
+        "--bucket", action="append", default=[], metavar="URI", help="also ask for gs://NAME, s3://NAME, …"
+    )
+    doctor.add_argument("--json", dest="as_json", action="store_true", help="print JSON instead of lines")
+    doctor.set_defaults(run=_doctor)
     operations.add_command(commands)
     models.add_command(commands)
     return parser
@@ -135,6 +148,13 @@ def _convert(options: argparse.Namespace) -> int:
     from boxwright.convert import command  # its formats' parsers are not needed by every command
 
     return command.run(options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from boxwright import doctor, settings  # looks into every room
+
+    chosen = settings.Settings.from_environment(os.environ, data_dir=options.data_dir, buckets_dir=options.buckets_dir)
+    return doctor.run(chosen, buckets=options.bucket, as_json=options.as_json)
 
 
 def _serve(options: argparse.Namespace) -> int:

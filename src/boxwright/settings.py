@@ -9,63 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import pathlib
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
-from boxwright import errors, objects
+from boxwright import errors, machine, objects
 
 PREFIX = "BOXWRIGHT_"
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"  # as in Google's own clients
 KINDS = {int: "a whole number", float: "a number"}
 TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-
-
-def _cores() -> int:
-    return usable_cores(pathlib.Path("/proc/self/cgroup"), pathlib.Path("/sys/fs/cgroup"))
-
-
-def usable_cores(membership: pathlib.Path, mount: pathlib.Path) -> int:
-    """Cores that this process may use: its affinity, and the CPU quota of its control groups, rounded up.
-
-    Args:
-        membership: the kernel's list of this process's groups, ``/proc/self/cgroup``.
-        mount: where the groups are, ``/sys/fs/cgroup``; both versions of the kernel's interface are read.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return cores
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        root = mount / controllers if (mount / controllers).is_dir() else mount / "cpu"
-        leaf = root / path.lstrip("/")
-        for group in (
-            leaf,
-            *leaf.parents,
-        ):  # a limit above binds as well; inside a container only the root may be there
-            if group.is_relative_to(root):
-                cores = min(cores, _quota(group, cores))
-    return max(1, cores)
-
-
-def _quota(group: pathlib.Path, otherwise: int) -> int:
-    """Cores that a control group allows, rounded up; `otherwise` if it sets no limit or does not exist."""
-    try:
-        if (group / "cpu.max").exists():
-            quota_us, period_us = (group / "cpu.max").read_text().split()
-        else:
-            quota_us = (group / "cpu.cfs_quota_us").read_text().strip()
-            period_us = (group / "cpu.cfs_period_us").read_text().strip()
-        return otherwise if quota_us in ("max", "-1") else -(-int(quota_us) // int(period_us))
-    except (OSError, ValueError, ZeroDivisionError):
-        return otherwise
 
 
 def _documented(default: Any, text: str) -> Any:
@@ -115,7 +70,7 @@ class Settings:
     tls_key: pathlib.Path | None = _documented(None, "Private key (PEM) of `tls_cert`.")
     locations: tuple[str, ...] = _documented(("us-central1",), "Location ids served here, separated by commas.")
     cores: int = _documented(
-        _cores, "Cores to use for training and for each inference process; default: all usable ones."
+        machine.usable_cores, "Cores to use for training and for each inference process; default: all usable ones."
     )
     train_minutes_max: float | None = _documented(
         None, "Wall-time cap of every training in minutes, below the request's budget; unset: the budget alone."

@@ -8,7 +8,7 @@ import pathlib
 import pytest
 from google.rpc import code_pb2
 
-from boxwright import errors, settings
+from boxwright import errors, machine, settings
 
 read = settings.Settings.from_environment
 
@@ -126,10 +126,10 @@ def test_an_unknown_log_level_is_refused():
     ],
 )
 def test_the_cores_of_a_control_group_are_not_exceeded(tmp_path, monkeypatch, membership, files, allowed):
-    monkeypatch.setattr(settings.os, "sched_getaffinity", lambda process: set(range(99)), raising=False)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda process: set(range(99)), raising=False)
     (tmp_path / "membership").write_text(membership)
     for name, content in files.items():
         path = tmp_path / "mount" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    assert settings.usable_cores(tmp_path / "membership", tmp_path / "mount") == allowed
+    assert machine.usable_cores(tmp_path / "membership", tmp_path / "mount") == allowed

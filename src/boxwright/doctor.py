@@ -1,0 +1,238 @@
+"""``boxwright doctor``: what Boxwright finds on this machine, one line a fact, and whether something is to be mended.
+
+It looks and changes nothing, so it may run beside a service and before one has ever run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import shutil
+import socket
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+
+import boxwright
+from boxwright import errors, machine, objects, server
+from boxwright.metadata import migrations
+from boxwright.prediction import runtimes
+from boxwright.prediction.predictor import MODEL_FILE, ModelError, Predictor
+from boxwright.settings import Settings
+
+LEAST_DISK_BYTES = 1_000_000_000
+LEAST_MEMORY_BYTES = 1_000_000_000
+PATIENCE_S = 2.0  # with a store or a port that does not answer
+MODELS_OPENED = 20  # the newest; opening one takes a good part of a second
+
+
+@dataclasses.dataclass(frozen=True)
+class Fact:
+    """One thing that was looked at.
+
+    Attributes:
+        key: its name for programs; the same in every run.
+        is_ok: False if it is to be mended.
+        text: what was found, for people.
+    """
+
+    key: str
+    is_ok: bool
+    text: str
+
+
+def run(settings: Settings, *, buckets: Iterable[str] = (), as_json: bool = False) -> int:
+    """Prints every fact; returns 0, or 1 if something is to be mended.
+
+    Args:
+        settings: of the service that runs here, or is to.
+        buckets: URIs of buckets to ask for.
+        as_json: one JSON object instead of lines.
+    """
+    facts = []
+    for look in (
+        *(_version, _cores, _memory, _processor, _disk, _runtime, _gpu),
+        *(_database, lambda chosen: _stores(chosen, buckets), _models, _doors),
+    ):
+        for fact in look(settings):
+            facts.append(fact)
+            if not as_json:
+                print(f"{'ok' if fact.is_ok else 'attention':10} {fact.key:12} {fact.text}", flush=True)
+    is_well = all(fact.is_ok for fact in facts)
+    if as_json:
+        found = [{"key": fact.key, "ok": fact.is_ok, "text": fact.text} for fact in facts]
+        print(json.dumps({"ok": is_well, "facts": found}, indent=2, ensure_ascii=False))
+    return 0 if is_well else 1
+
+
+def _version(_settings: Settings) -> Iterator[Fact]:
+    yield Fact("version", True, f"Boxwright {boxwright.__version__}, Python {platform.python_version()}")
+
+
+def _cores(settings: Settings) -> Iterator[Fact]:
+    allowed, usable = machine.affinity_cores(), machine.usable_cores()
+    text = f"{settings.cores} in use; the machine has {os.cpu_count()}, this process may run on {allowed}"
+    if usable < allowed:
+        text += f", its control group allows {usable}"
+    too_many = settings.cores > usable
+    yield Fact("cores", not too_many, f"{text}: lower the setting cores" if too_many else text)
+
+
+def _memory(_settings: Settings) -> Iterator[Fact]:
+    total, usable = machine.memory_bytes(), machine.usable_memory_bytes()
+    text = f"{_size(total)}" + (f", of which the control group allows {_size(usable)}" if usable < total else "")
+    is_enough = usable >= LEAST_MEMORY_BYTES
+    yield Fact("memory", is_enough, text if is_enough else f"{text}: predicting needs {_size(LEAST_MEMORY_BYTES)}")
+
+
+def _processor(_settings: Settings) -> Iterator[Fact]:
+    found = machine.instruction_sets()
+    has_integers = any("vnni" in name or name in ("amx_int8", "asimddp", "i8mm") for name in found)
+    what = "int8 networks run at full speed" if has_integers else "int8 networks gain less without integer units"
+    yield Fact("processor", True, f"{platform.machine()}, {' '.join(found) or 'no known instruction sets'}: {what}")
+
+
+def _disk(settings: Settings) -> Iterator[Fact]:
+    for key, folder in (("data_dir", settings.data_dir), ("temporary", pathlib.Path(tempfile.gettempdir()))):
+        if not folder.is_dir():
+            yield Fact(
+                key, False, f"there is no folder {folder}: `boxwright serve` makes it, or name it with --data-dir"
+            )
+            continue
+        free = shutil.disk_usage(folder).free
+        text = f"{folder}, {_size(free)} free"
+        if not os.access(folder, os.W_OK):
+            yield Fact(key, False, f"{text}: it may not be written to")
+        elif free < LEAST_DISK_BYTES:
+            yield Fact(key, False, f"{text}: make room, {_size(LEAST_DISK_BYTES)} at least")
+        else:
+            yield Fact(key, True, text)
+
+
+def _runtime(_settings: Settings) -> Iterator[Fact]:
+    try:
+        yield Fact("openvino", True, f"OpenVINO {runtimes.load_openvino().__version__}")
+    except ImportError as error:
+        yield Fact("openvino", False, f"OpenVINO cannot be loaded: {error}")
+
+
+def _gpu(settings: Settings) -> Iterator[Fact]:
+    if runtimes.gpu_is_usable():
+        yield Fact("gpu", True, f"visible, and usable with ONNX Runtime; the setting runtime is {settings.runtime}")
+    elif settings.runtime == "gpu":
+        yield Fact("gpu", False, "none can be used, but the setting runtime is gpu: see docs/batch-prediction.md")
+    else:
+        yield Fact("gpu", True, "none can be used; networks run on the CPU")
+
+
+def _database(settings: Settings) -> Iterator[Fact]:
+    yield _asked("database", lambda: _schema(settings))
+
+
+def _schema(settings: Settings) -> str:
+    """Says which schema the database has; raises ApiError if it is not this version's."""
+    if settings.database_url is None and not (settings.data_dir / "metadata.sqlite").exists():
+        return "SQLite, not there yet: the first start makes it"
+    db = server.open_database(settings, prepare=False)
+    try:
+        with db.read() as connection:
+            found = migrations.revision_of(connection)
+    finally:
+        db.close()
+    if found is None:
+        return f"{db.label}, empty: the first start fills it"
+    if found != migrations.HEAD:
+        raise migrations.other_revision(db.label, found)
+    return f"{db.label}, schema {found}, current"
+
+
+def _stores(settings: Settings, buckets: Iterable[str]) -> Iterator[Fact]:
+    if "gs" in settings.schemes and settings.gs == "folder" and not settings.gs_emulator:
+        folder = settings.buckets_dir
+        count = sum(entry.is_dir() for entry in folder.iterdir()) if folder.is_dir() else 0
+        is_usable = folder.is_dir() and os.access(folder, os.W_OK)
+        text = f"gs:// is the folder {folder}, {count} buckets"
+        yield Fact(
+            "gs", is_usable, text if is_usable else f"gs:// is the folder {folder}, which is not there or not ours"
+        )
+    for root in settings.file_roots:
+        is_there = pathlib.Path(root).is_dir()
+        yield Fact("file", is_there, f"file://{root}" + ("" if is_there else " is no folder here"))
+    choices = dataclasses.replace(settings.store_choices, retry_s=min(settings.storage_retry_s, PATIENCE_S))
+    stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state", choices)
+    if stores.keeps_state_remotely:
+        yield _asked("state", lambda: _bucket(stores, stores.state("")))
+    for text in buckets:
+        yield _asked("bucket", lambda text=text: _bucket(stores, _parsed(stores, text)))  # type: ignore[misc]
+
+
+def _parsed(stores: objects.Stores, text: str) -> objects.ObjectUri:
+    return objects.caller_uri(text.rstrip("/") + "/", stores.schemes, directory=True)
+
+
+def _bucket(stores: objects.Stores, uri: objects.ObjectUri) -> str:
+    stores.check_bucket(uri)
+    return f"{uri.scheme}://{uri.bucket} answers"
+
+
+def _models(settings: Settings) -> Iterator[Fact]:
+    folder = settings.data_dir / "models"
+    folders = [path.parent for path in folder.glob(f"*/{MODEL_FILE}")]
+    folders.sort(key=lambda path: (path / MODEL_FILE).stat().st_mtime, reverse=True)
+    opened, problems = 0, []
+    for path in folders[:MODELS_OPENED]:
+        try:
+            Predictor.open(path, streams=1, precision="fp32" if settings.force_fp32 else None, runtime=settings.runtime)
+            opened += 1
+        except ModelError as error:
+            problems.append(f"{path.name}: {error}")
+    more = f"; {len(folders) - MODELS_OPENED} older ones not tried" if len(folders) > MODELS_OPENED else ""
+    yield Fact("models", not problems, "; ".join([f"{opened} can be loaded{more}", *problems]))
+
+
+def _doors(settings: Settings) -> Iterator[Fact]:
+    for key, port in (("port", settings.port), ("grpc_port", settings.grpc_port)):
+        if port == 0 or _is_free(settings.host, port):
+            yield Fact(key, True, f"{port or 'any'} is free")
+        elif _serves(settings):
+            yield Fact(key, True, f"{port} is in use; a service answers on {settings.host}, port {settings.port}")
+        else:
+            yield Fact(key, False, f"{port} on {settings.host} is taken by something else, or not allowed")
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Whether a listener could be opened; it is closed at once."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return True
+    except OSError:
+        return False
+
+
+def _serves(settings: Settings) -> bool:
+    """Whether our health page answers; a certificate is not checked, nothing secret is sent."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        if settings.tls_cert is not None:
+            with socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S):
+                return True
+        with urllib.request.urlopen(f"http://{host}:{settings.port}/healthz", timeout=PATIENCE_S) as answer:
+            return bool(answer.read(8) == b"ok\n")
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def _asked(key: str, ask: Callable[[], str]) -> Fact:
+    """A fact that is either said or refused."""
+    try:
+        return Fact(key, True, ask())
+    except errors.ApiError as error:
+        return Fact(key, False, error.message.strip())
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

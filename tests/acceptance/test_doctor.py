@@ -1,0 +1,142 @@
+"""`boxwright doctor` as a person runs it: on a whole installation, and on broken ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import pytest
+from tests.support.tiny_model import MODEL_ID
+
+from boxwright import machine
+from boxwright.metadata import database
+
+KEYS = ["version", "cores", "memory", "processor", "data_dir", "temporary", "openvino", "gpu"]
+KEYS += ["database", "gs", "models", "port", "grpc_port"]
+
+
+@pytest.fixture
+def doctor(tmp_path):
+    """Runs the command on folders below tmp_path, on any free ports."""
+    data_dir, buckets_dir = tmp_path / "data", tmp_path / "buckets"
+    data_dir.mkdir()
+    (buckets_dir / "photos").mkdir(parents=True)
+
+    def run(*arguments: str, **environment: str) -> tuple[int, dict[str, dict]]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
+        here = {
+            "BOXWRIGHT_DATA_DIR": str(data_dir),
+            "BOXWRIGHT_BUCKETS_DIR": str(buckets_dir),
+            "BOXWRIGHT_PORT": "0",
+            "BOXWRIGHT_GRPC_PORT": "0",
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "boxwright.cli", "doctor", "--json", *arguments],
+            env=inherited | here | environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.stderr == ""
+        document = json.loads(done.stdout)
+        assert document["ok"] == (done.returncode == 0) == all(fact["ok"] for fact in document["facts"])
+        return done.returncode, {fact["key"]: fact for fact in document["facts"]}
+
+    return run
+
+
+def attention(facts: dict[str, dict]) -> list[str]:
+    """The keys of what is to be mended."""
+    return [key for key, fact in facts.items() if not fact["ok"]]
+
+
+def test_a_whole_installation_is_well_and_nothing_is_made(doctor, tmp_path, tiny_model):
+    tiny_model.install(tmp_path / "data")
+    before = sorted(path for path in tmp_path.rglob("*"))
+    status, facts = doctor("--bucket", "gs://photos")
+    assert (status, attention(facts)) == (0, [])
+    assert list(facts) == [*KEYS[:10], "bucket", *KEYS[10:]]
+    assert "schema 0003, current" in facts["database"]["text"]
+    assert facts["models"]["text"] == "1 can be loaded"
+    assert sorted(path for path in tmp_path.rglob("*") if not path.name.startswith("metadata.sqlite-")) == before
+
+
+def test_a_machine_before_its_first_start_lacks_only_the_folder(doctor, tmp_path):
+    status, facts = doctor("--data-dir", str(tmp_path / "nowhere"))
+    assert (status, attention(facts), list(facts)) == (1, ["data_dir"], KEYS)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(doctor):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    url = f"postgresql+pg8000://boxwright:hidden@127.0.0.1:{port}/boxwright"
+    status, facts = doctor(BOXWRIGHT_DATABASE_URL=url)
+    assert (status, attention(facts)) == (1, ["database"])
+    assert f"127.0.0.1:{port}" in facts["database"]["text"]
+    assert "hidden" not in facts["database"]["text"]
+
+
+def test_a_damaged_model_and_a_missing_bucket_are_named(doctor, tmp_path, tiny_model):
+    folder = tiny_model.copy_to(tmp_path / "data" / "models")
+    with (folder / "model.onnx").open("ab") as network:
+        network.write(b"more")
+    status, facts = doctor("--bucket", "gs://none")
+    assert (status, attention(facts)) == (1, ["bucket", "models"])
+    assert MODEL_ID in facts["models"]["text"]
+
+
+def test_a_port_that_something_else_has_is_named_a_service_is_not(doctor, service):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        status, facts = doctor(BOXWRIGHT_PORT=str(taken.getsockname()[1]), BOXWRIGHT_GRPC_PORT="0")
+    assert (status, attention(facts)) == (1, ["port"])
+    status, facts = doctor(BOXWRIGHT_PORT=service.url.rpartition(":")[2])
+    assert (status, attention(facts)) == (0, [])
+
+
+def test_an_old_schema_is_to_be_migrated(doctor, tmp_path):
+    place = tmp_path / "data" / "metadata.sqlite"
+    db = database.Database(place)
+    with db.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
+    db.close()
+    status, facts = doctor()
+    assert (status, attention(facts)) == (1, ["database"])
+    assert "boxwright migrate" in facts["database"]["text"]
+
+
+def test_lines_for_people_say_the_same(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "boxwright.cli", "doctor", "--data-dir", str(tmp_path), "--buckets", str(tmp_path)],
+        env=os.environ | {"BOXWRIGHT_PORT": "0", "BOXWRIGHT_GRPC_PORT": "0", "BOXWRIGHT_CORES": "4000"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1
+    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert [key for _, key, _ in lines] == KEYS
+    assert [key for state, key, _ in lines if state == "attention"] == ["cores"]
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"membership": "0::/a/b\n", "mount/a/memory.max": "5000", "mount/a/b/memory.max": "max"}, 5000),
+        ({"membership": "4:memory:/a\n", "mount/memory/a/memory.limit_in_bytes": "7000"}, 7000),
+        ({"membership": "0::/\n", "mount/memory.max": "max"}, None),
+        ({}, None),
+    ],
+)
+def test_memory_is_what_the_control_groups_leave(tmp_path: pathlib.Path, files: dict[str, str], limit: int | None):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = machine.usable_memory_bytes(tmp_path / "membership", tmp_path / "mount")
+    assert found == (limit or machine.memory_bytes())

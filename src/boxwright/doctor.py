@@ -82,9 +82,10 @@ def _cores(settings: Settings) -> Iterator[Fact]:
     yield Fact("cores", not too_many, f"{text}: lower the setting cores" if too_many else text)
 
 
-def _memory(_settings: Settings) -> Iterator[Fact]:
+def _memory(settings: Settings) -> Iterator[Fact]:
     total, usable = machine.memory_bytes(), machine.usable_memory_bytes()
     text = f"{_size(total)}" + (f", of which the control group allows {_size(usable)}" if usable < total else "")
+    text += f"; a batch reads {settings.in_flight_bytes / 1e6:.0f} MB of images ahead"
     is_enough = usable >= LEAST_MEMORY_BYTES
     yield Fact("memory", is_enough, text if is_enough else f"{text}: predicting needs {_size(LEAST_MEMORY_BYTES)}")
 

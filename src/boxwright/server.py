@@ -180,7 +180,7 @@ def _runners(
                 camel_case=settings.batch_camel_case,
                 runtime=settings.runtime,
                 force_fp32=settings.force_fp32,
-                in_flight_bytes=settings.batch_in_flight_bytes,
+                in_flight_bytes=settings.in_flight_bytes,
                 models_bytes=settings.batch_models_bytes,
             ),
             validation.prediction_params,

@@ -97,7 +97,8 @@ class Settings:
         False, "Predict with the fp32 network also where a model has chosen its int8 one: slower, other boxes."
     )
     batch_in_flight_bytes: int = _documented(
-        256_000_000, "Memory of a batch prediction for images that are read and not yet predicted, in bytes."
+        256_000_000,
+        "Memory of a batch prediction for images that are read and not yet predicted, in bytes; at most an eighth of all.",
     )
     batch_models_bytes: int = _documented(
         1_000_000_000, "Memory of an inference process for models that stay loaded for later jobs, in bytes."
@@ -171,6 +172,11 @@ class Settings:
             raise errors.invalid_argument("file_roots", "Every folder must be an absolute path.")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise errors.invalid_argument("tls_cert", "TLS needs both the certificate and its key.")
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """`batch_in_flight_bytes`, or an eighth of the memory that this process may use, whichever is less."""
+        return min(self.batch_in_flight_bytes, machine.usable_memory_bytes() // 8)
 
     @property
     def store_choices(self) -> objects.StoreChoices:

@@ -133,3 +133,9 @@ def test_the_cores_of_a_control_group_are_not_exceeded(tmp_path, monkeypatch, me
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     assert machine.usable_cores(tmp_path / "membership", tmp_path / "mount") == allowed
+
+
+@pytest.mark.parametrize(("usable", "in_flight"), [(16_000_000_000, 256_000_000), (800_000_000, 100_000_000)])
+def test_images_read_ahead_take_an_eighth_of_the_memory_at_most(monkeypatch, usable, in_flight):
+    monkeypatch.setattr(machine, "usable_memory_bytes", lambda: usable)
+    assert read({}).in_flight_bytes == in_flight

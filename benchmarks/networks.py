@@ -51,7 +51,7 @@ class Candidate:
 
 
 B = model.NetworkConfig()
-SLIM = model.NetworkConfig(stem_width=16, stage_widths=(32, 64, 112, 192), neck_width=48)
+SLIM = model.SLIM
 LATE = model.NetworkConfig(stem_width=16, stage_widths=(32, 80, 160, 256), neck_width=64)  # narrow where it is large
 DEEP = model.NetworkConfig(stem_width=16, stage_widths=(32, 80, 144, 256), stage_depths=(1, 2, 4, 3), neck_width=64)
 WIDE = model.NetworkConfig(stem_width=24, stage_widths=(48, 112, 192, 320), neck_width=80)

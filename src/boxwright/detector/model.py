@@ -58,8 +58,9 @@ class ModelType:
     input_area_px: int
 
 
+SLIM = NetworkConfig(stem_width=16, stage_widths=(32, 64, 112, 192), neck_width=48)
 ACCURATE = ModelType(NetworkConfig(), 118_000)  # 384 x 288 for 4:3 images
-FAST = ModelType(NetworkConfig(), 80_000)  # 320 x 256 for 4:3 images
+FAST = ModelType(SLIM, 118_000)  # narrower, not coarser: docs/models.md has the measurements
 DEFAULT_MODEL_TYPE = "cloud-high-accuracy-1"
 MODEL_TYPES = {
     "cloud-high-accuracy-1": ACCURATE,

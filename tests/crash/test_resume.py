@@ -52,7 +52,7 @@ class Bench:
         return wait_until(lambda: crashes.result_folder(self.bucket, prefix), "the folder", interval_s=0.005)
 
     def begin(self, api: Api) -> str:
-        """Starts a batch and waits until the fault has stopped it behind its third shard."""
+        """Starts a batch and waits until the fault has stopped it with shards finished."""
         name = api.start_batch(self.model, "gs://b/list.csv", "gs://b/out/", score_threshold="0.3")
         self.wait_until_stuck(STOPS[0])
         return name
@@ -62,7 +62,7 @@ class Bench:
         for point in _points(number):
             mark = self.marks / urllib.parse.quote(point, safe="")
             wait_until(mark.exists, f"the fault at {point}", timeout_s=240)
-        assert 3 <= len(self.shards()) < SHARDS
+        assert 1 <= len(self.shards()) < SHARDS  # images are read side by side: one from before may still be waiting
 
     def cancel(self, api: Api, name: str) -> dict[str, tuple[int, int]]:
         """Cancels an operation; returns which shards are there, with what shows whether they are written again."""

@@ -115,7 +115,7 @@ def _class_names(description: dict[str, Any], root: pathlib.Path) -> dict[int, s
     names = description.get("names")
     if isinstance(names, list):
         names = dict(enumerate(names))
-    if not isinstance(names, dict) or not names:
+    if not isinstance(names, dict):  # empty, where no image has a box
         raise errors.bad_request(f"{root}: data.yaml has no list 'names' of the labels.")
     found: dict[int, str] = {}
     for number, name in names.items():

@@ -21,7 +21,7 @@ from typing import Protocol
 from google.rpc import status_pb2
 
 from boxwright import boxes, errors, faults, objects
-from boxwright.prediction import decode, encode, stages
+from boxwright.prediction import decode, encode, heap, stages
 from boxwright.prediction.admission import Admission
 from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
@@ -30,6 +30,7 @@ from boxwright.prediction.predictor import Predictor
 from boxwright.prediction.sink import ShardReport, Sink
 
 MAX_IMAGE_BYTES = 30_000_000  # prediction_service.proto: 30 MB per image
+SHARDS_BETWEEN_TRIMS = 50  # what threads free stays scattered over their heaps otherwise
 QUEUED_PER_THREAD = 4
 MAX_READERS = 32  # a round trip of 100 ms, 32 at a time, is 320 images/s
 WORTH_A_READER_S = 0.002  # an image thread that waits longer than this starts one more
@@ -255,7 +256,10 @@ class LocalEngine:
                     break
                 with self._count_lock:
                     self.shards_committed += 1
+                    is_time = self.shards_committed % SHARDS_BETWEEN_TRIMS == 0
                 self._results.put(report)
+                if is_time:
+                    heap.give_back()
             laps.end(stages.WRITING)
         with self._count_lock:
             self._images_at_work -= 1

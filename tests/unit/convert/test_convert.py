@@ -48,6 +48,14 @@ def test_a_detour_over_another_format_changes_nothing(name: str, tmp_path: pathl
     assert _rows(tmp_path / "back.csv") == SAME
 
 
+def test_images_without_a_single_box_come_back_from_yolo(tmp_path: pathlib.Path) -> None:
+    _images(tmp_path, "0.png", size=(317, 211))
+    (tmp_path / "in.csv").write_text("TRAIN,gs://b/d/0.png,,,,,,,,,\n", encoding="utf-8")
+    assert _convert(tmp_path / "in.csv", tmp_path / "out", "--to", "yolo", "--images", tmp_path) == 0
+    assert _convert(tmp_path / "out", tmp_path / "back.csv", "--image-prefix", "gs://b/d") == 0
+    assert _rows(tmp_path / "back.csv") == ["TRAIN,gs://b/d/0.png,,,,,,,,,"]
+
+
 SPANS = st.tuples(st.integers(0, 980_000), st.integers(20_000, 1_000_000)).filter(
     lambda span: span[0] + 10_000 < span[1]
 )

@@ -58,7 +58,8 @@ def test_a_model_is_fetched_whole_where_it_is_missing_and_deleted_everywhere(tin
     fetched = there.local(MODEL_ID)
     assert contents(fetched) == contents(here.local(MODEL_ID)) == contents(tiny_model.folder)
     assert [path.name for path in (tmp_path / "there").iterdir()] == [MODEL_ID]
-    there.delete(MODEL_ID)
+    there.delete_here(MODEL_ID)
+    there.delete_there(MODEL_ID)
     assert _keys(stores, "models") == []
     shutil.rmtree(here.local(MODEL_ID))
     with pytest.raises(ModelError, match="no complete model"):

@@ -70,9 +70,12 @@ class ModelFolders:
             os.replace(draft, path)
         return path
 
-    def delete(self, folder: str) -> None:
-        """Removes a model from this machine and from the bucket."""
+    def delete_here(self, folder: str) -> None:
+        """Removes a model from this machine."""
         shutil.rmtree(self._models_dir / folder, ignore_errors=True)
+
+    def delete_there(self, folder: str) -> None:
+        """Removes a model from the state's bucket, if there is one; ApiError if the bucket cannot be reached."""
         if self._stores.keeps_state_remotely:
             self._stores.delete_prefix(self._remote(folder))
 

@@ -61,8 +61,9 @@ class DeployedModels:
             self._deployed.pop(folder, None)
 
     def delete(self, folder: str) -> None:
-        """Frees a model's memory and removes its folder, in the background: a bucket may take its time."""
+        """Frees a model's memory and removes its folder; from a bucket in the background, as that may take its time."""
         self.undeploy(folder)
+        self._folders.delete_here(folder)
         self._loader.submit(self._delete, folder)
 
     def predict(self, folder: str, image_bytes: bytes) -> tuple[boxes.Detections, list[tuple[str, str]]]:
@@ -113,7 +114,7 @@ class DeployedModels:
 
     def _delete(self, folder: str) -> None:
         try:
-            self._folders.delete(folder)
+            self._folders.delete_there(folder)
         except errors.ApiError as error:  # the next start sweeps it
             log.warning("event=model_not_deleted folder=%s reason=%s", folder, error.message)
 

@@ -5,6 +5,9 @@
     python own.py engine MODEL_FOLDER SERVICE_FOLDER
         {"list", "name"} → {"images", "seconds", "cpu_s", "stages", "cores"}
 
+    python own.py member FD
+        a process of the engine's team, see `boxwright.prediction.members`; its figures go to files
+
 `bare` keeps to one core and times each stage alone: all images are decoded, then all go through the network, then all
 through post-processing. With "together", it takes image after image through all three. `engine` runs whole jobs on all
 cores without the service: list in, files out.
@@ -16,6 +19,7 @@ import json
 import os
 import pathlib
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,15 +27,18 @@ from typing import Any
 import stage_clock
 
 from boxwright import objects
+from boxwright.prediction import member
 from boxwright.prediction.job import BatchJob
-from boxwright.prediction.local_engine import LocalEngine
+from boxwright.prediction.members import Members
 from boxwright.prediction.plan import Plan
 from boxwright.prediction.predictor import Predictor
 from boxwright.prediction.sink import Sink
+from boxwright.prediction.team import TeamEngine
 
 SCORE_THRESHOLD = 0.5  # what the API assumes when a call says nothing
 MAX_BOXES = 100
 SHARD_IMAGES = 500
+FIGURES = "BENCHMARK_FIGURES"  # the folder in which members leave theirs
 AT_ONCE = 64  # prepared images that are held in memory
 
 
@@ -68,10 +75,15 @@ def bare(model_folder: pathlib.Path, core: int) -> Callable[[dict[str, Any]], di
 
 
 def engine(model_folder: pathlib.Path, service_folder: pathlib.Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Whole jobs over the bucket of a service, with all cores of this process."""
+    """Whole jobs over the bucket of a service, with all cores: what the inference child does, without the service."""
     cores = len(os.sched_getaffinity(0))
-    predictor = Predictor.open(model_folder, streams=cores)
+    predictor = Predictor.open(model_folder, streams=1)
     clock = stage_clock.StageClock()
+    clock.attach()
+    figures = pathlib.Path(tempfile.mkdtemp(prefix="figures-"))
+    os.environ[FIGURES] = str(figures)
+    members = Members(command=(sys.executable, __file__, "member"))
+    members.gather(cores - 1)
 
     def run(task: dict[str, Any]) -> dict[str, Any]:
         stores = objects.Stores(service_folder / "buckets", service_folder / "state")
@@ -88,22 +100,52 @@ def engine(model_folder: pathlib.Path, service_folder: pathlib.Path) -> Callable
             threads=cores,
         )
         sink = Sink(job, stores)
-        if task.get("measured", True):
-            clock.attach(predictor, stores, sink)
         clock.clear()
         cpu_before_s, started_s = time.process_time(), time.perf_counter()
         sink.prepare()
         plan = Plan(job, stores)
-        images = sum(report.predicted for report in LocalEngine(job, stores, predictor, sink).run(plan, lambda: False))
+        team = TeamEngine(job, stores, predictor, sink, members)
+        images = sum(report.predicted for report in team.run(plan, lambda: False))
         sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=predictor.digest)
         seconds, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_before_s
-        return {"images": images, "seconds": seconds, "cpu_s": cpu_s, "stages": clock.taken(), "cores": cores}
+        stages = {stage: list(sums) for stage, sums in clock.taken().items()}
+        for path in (figures / f"{task['name']}-{index}.json" for index in range(1, cores)):
+            while not path.exists():  # written a moment after the job's end
+                time.sleep(0.01)
+            theirs = json.loads(path.read_text())
+            cpu_s += theirs["cpu_s"]
+            stages = {
+                stage: [a + b for a, b in zip(stages[stage], theirs["stages"][stage], strict=True)] for stage in stages
+            }
+        return {"images": images, "seconds": seconds, "cpu_s": cpu_s, "stages": stages, "cores": cores}
 
     return run
 
 
+def measured_member() -> None:
+    """A member of the team whose stages are measured, job by job."""
+    clock = stage_clock.StageClock()
+    clock.attach()
+    work = member.work
+
+    def measured(number: int, job: BatchJob, index: int, *rest: Any) -> None:
+        clock.clear()
+        cpu_before_s = time.process_time()
+        work(number, job, index, *rest)
+        found = {"cpu_s": time.process_time() - cpu_before_s, "stages": clock.taken()}
+        path = pathlib.Path(os.environ[FIGURES], f"{job.output_directory.rpartition('/')[2]}-{index}.json")
+        path.with_suffix(".part").write_text(json.dumps(found))
+        path.with_suffix(".part").rename(path)
+
+    member.work = measured
+    sys.argv = [sys.argv[0], sys.argv[2]]
+    member.main()
+
+
 def main() -> None:
     """Opens the model, says so, then answers tasks until its input ends."""
+    if sys.argv[1] == "member":
+        measured_member()
     what, folder, argument = sys.argv[1:]
     model_folder = pathlib.Path(folder)
     answer = bare(model_folder, int(argument)) if what == "bare" else engine(model_folder, pathlib.Path(argument))

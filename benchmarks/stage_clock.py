@@ -1,6 +1,6 @@
 """Where the time of images goes: measures the stages of the engine in this process, from outside.
 
-    clock = StageClock(); clock.attach(predictor, stores, sink); …; clock.taken() -> {stage: (calls, wall s, CPU s)}
+    clock = StageClock(); clock.attach(); …; clock.taken() -> {stage: (calls, wall s, CPU s)}
 
 The network runs in threads of OpenVINO's own, so the CPU time of inference is that of the native threads of this process
 (without those of the object store's client) and of the calls into it.
@@ -55,24 +55,22 @@ class StageClock:
 
         return measured
 
-    def attach(self, predictor: Any, stores: Any, sink: Any) -> None:
-        """Measures these objects from now on, and the functions of the modules between them."""
-        from boxwright.prediction import decode, encode
-        from boxwright.prediction import predictor as predictor_module
+    def attach(self) -> None:
+        """Measures every predictor, store and sink of this process from now on; once in a process."""
+        from boxwright import objects
+        from boxwright.prediction import decode, encode, predictor, sink
 
-        places = (
-            (stores, "get", "fetch"),
+        places: tuple[tuple[Any, str, str], ...] = (
+            (objects.Stores, "get", "fetch"),
             (decode, "decode", "decode"),
-            (predictor_module, "letterbox", "letterbox"),
-            (predictor, "infer", "infer"),
-            (predictor, "postprocess", "postprocess"),
+            (predictor, "letterbox", "letterbox"),
+            (predictor.Predictor, "infer", "infer"),
+            (predictor.Predictor, "postprocess", "postprocess"),
             (encode, "success_line", "encode"),
-            (sink, "commit", "sink"),
+            (sink.Sink, "commit", "sink"),
         )
         for owner, name, stage in places:
-            function = getattr(owner, name)
-            if not hasattr(function, "__wrapped__"):  # modules are measured once in a process
-                setattr(owner, name, self.timed(stage, function))
+            setattr(owner, name, self.timed(stage, getattr(owner, name)))
 
     def taken(self) -> dict[str, tuple[int, float, float]]:
         """(calls, wall seconds, CPU seconds) by stage since the last `clear`."""

@@ -57,6 +57,14 @@ class Cloud:
             raise trouble.not_found(uri)
         return self.place(uri)
 
+    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
+        """Reads a whole object."""
+        place = self.reading(uri)
+        result = obstore.get(place.store, place.key)
+        size_bytes = result.meta["size"]
+        trouble.check_size(uri, size_bytes, max_bytes)
+        return trouble.check_whole(bytes(result.bytes()), size_bytes)
+
     def place(self, uri: ObjectUri) -> Place:
         """Finds where an object is or would be."""
         if uri.bucket not in self._open:

@@ -8,12 +8,13 @@ refused, for reading and for writing, and so is everything that is no regular fi
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import os
 import pathlib
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import obstore
@@ -59,20 +60,30 @@ class Folders(abc.ABC):
     def reading(self, uri: ObjectUri) -> Place:
         """Finds an object that is known to be a regular file inside its folder."""
         place = self.place(uri)
-        path = self.path(uri)
-        try:
-            kind = path.stat().st_mode
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise trouble.not_found(uri) from error
-        except PermissionError as error:
-            raise errors.permission_denied(f"{uri} may not be read by this service.") from error
-        except OSError as error:
-            if error.errno in trouble.TRANSIENT_ERRNOS:
-                raise
-            raise bad_uri(str(uri), error.strerror or "the file system refuses it") from error
+        with _explained(uri):
+            kind = self.path(uri).stat().st_mode
         if not stat.S_ISREG(kind):
             raise trouble.not_found(uri)
         return place
+
+    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
+        """Reads a whole object: the file itself, at a quarter of what the client library takes for it."""
+        folder, key, _ = self.folder(uri)
+        path = f"{folder}{os.sep}{key}"
+        self._check_inside(uri, folder, path)
+        with _explained(uri):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe does not block the opener
+            try:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise trouble.not_found(uri)
+                trouble.check_size(uri, status.st_size, max_bytes)
+                data = os.read(descriptor, status.st_size)
+                while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+                    data += more  # one call reads at most 2 GiB
+            finally:
+                os.close(descriptor)
+        return trouble.check_whole(data, status.st_size)
 
     def place(self, uri: ObjectUri) -> Place:
         """Finds where an object is or would be."""
@@ -112,9 +123,24 @@ class Folders(abc.ABC):
                 if STAGING.search(path.name) and not path.is_dir():
                     path.unlink(missing_ok=True)
 
-    def _check_inside(self, uri: ObjectUri, folder: pathlib.Path, path: pathlib.Path) -> None:
+    def _check_inside(self, uri: ObjectUri, folder: pathlib.Path, path: pathlib.Path | str) -> None:
         if not (os.path.realpath(path) + os.sep).startswith(str(folder).rstrip(os.sep) + os.sep):
             raise errors.permission_denied(f"{uri} leads out of its bucket through a symbolic link; this is refused.")
+
+
+@contextlib.contextmanager
+def _explained(uri: ObjectUri) -> Iterator[None]:
+    """What the file system says about a path that is to be read, as an error that names the URI."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise trouble.not_found(uri) from error
+    except PermissionError as error:
+        raise errors.permission_denied(f"{uri} may not be read by this service.") from error
+    except OSError as error:
+        if error.errno in trouble.TRANSIENT_ERRNOS:
+            raise
+        raise bad_uri(str(uri), error.strerror or "the file system refuses it") from error
 
 
 class BucketFolders(Folders):

@@ -63,6 +63,10 @@ class Backend(Protocol):
     def reading(self, uri: ObjectUri) -> Place:
         """Finds an object that is to be read; NOT_FOUND if the URI cannot be one."""
 
+    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
+        """Reads a whole object; INVALID_ARGUMENT if it is larger than that."""
+        ...
+
     def place(self, uri: ObjectUri) -> Place:
         """Finds where an object or a folder is or would be."""
 
@@ -174,20 +178,8 @@ class Stores:
             ApiError: NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE, or INVALID_ARGUMENT if it is larger than `max_bytes`.
         """
         backend = self._backend(uri)
-
-        def read() -> bytes:
-            place = backend.reading(uri)
-            result = obstore.get(place.store, place.key)
-            size_bytes = result.meta["size"]
-            if max_bytes is not None and size_bytes > max_bytes:
-                raise errors.bad_request(f"{uri} has {size_bytes} bytes; the limit is {max_bytes}.")
-            data = bytes(result.bytes())
-            if len(data) != size_bytes:
-                raise trouble.Truncated(f"{len(data)} of {size_bytes} bytes came")
-            return data
-
         with trouble.translated(uri):
-            return self._waiting(lambda: trouble.patiently(read, self._choices.retry_s))
+            return self._waiting(lambda: trouble.patiently(lambda: backend.read(uri, max_bytes), self._choices.retry_s))
 
     def stream(self, uri: ObjectUri) -> Iterator[bytes]:
         """Reads an object in chunks of about 1 MiB, never as a whole; ends with an error rather than too early."""

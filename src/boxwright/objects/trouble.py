@@ -63,6 +63,19 @@ def no_bucket(uri: ObjectUri, where: str) -> ObjectNotFound:
     return ObjectNotFound(code_pb2.NOT_FOUND, f"{uri} does not exist: there is no bucket '{uri.bucket}'{where}.")
 
 
+def check_size(uri: ObjectUri, size_bytes: int, max_bytes: int | None) -> None:
+    """Raises INVALID_ARGUMENT if an object is larger than the reader wants."""
+    if max_bytes is not None and size_bytes > max_bytes:
+        raise errors.bad_request(f"{uri} has {size_bytes} bytes; the limit is {max_bytes}.")
+
+
+def check_whole(data: bytes, size_bytes: int) -> bytes:
+    """Returns the data; raises `Truncated` if fewer bytes came than there are."""
+    if len(data) != size_bytes:
+        raise Truncated(f"{len(data)} of {size_bytes} bytes came")
+    return data
+
+
 def patiently(call: Callable[[], _T], patience_s: float) -> _T:
     """Calls until there is no transient trouble: exponential backoff with jitter, at most `patience_s` in all."""
     started_s = time.monotonic()

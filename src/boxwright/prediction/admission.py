@@ -28,6 +28,12 @@ class Admission:
         self.images = 0
         self.bytes = 0
 
+    def widen(self, images: int) -> None:
+        """Admits more images from now on, within the same bytes."""
+        with self._changed:
+            self._max_images += images
+            self._changed.notify_all()
+
     def enter(self) -> int | None:
         """Waits for room for one more image; returns the bytes that are reserved for it, None once closed."""
         with self._changed:

@@ -28,21 +28,20 @@ import time
 from typing import Any
 
 from boxwright import errors, objects
-from boxwright.prediction import guard as guard_notes
-from boxwright.prediction import stages
-from boxwright.prediction.guard import Guard
+from boxwright.prediction import runtimes, stages
+from boxwright.prediction.guard import Guard, Watchdog
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.loaded_models import LoadedModels
 from boxwright.prediction.local_engine import LocalEngine, image_threads
 from boxwright.prediction.manifest import Manifest
+from boxwright.prediction.members import Members
 from boxwright.prediction.plan import Plan
-from boxwright.prediction.predictor import ModelError, Predictor
 from boxwright.prediction.sink import Sink
+from boxwright.prediction.team import TeamEngine, share_of
 
 RATE_WINDOW = 20  # progress intervals over which the rate and the bottleneck are taken: five seconds
 PROGRESS_INTERVAL_S = 0.25
 ALIVE_EVERY = 4  # intervals without progress after which the child says that it is alive
-HUNG_EXIT_STATUS = 75
 
 log = logging.getLogger("boxwright.prediction.child")
 
@@ -81,7 +80,9 @@ class Events:
             sys.stdout.flush()
 
 
-def run_job(job: BatchJob, models: LoadedModels, events: Events, stop_requested: threading.Event) -> None:
+def run_job(
+    job: BatchJob, models: LoadedModels, members: Members, events: Events, stop_requested: threading.Event
+) -> None:
     """Runs one job and says how it went; raises ApiError if the job as a whole fails."""
     started_s = time.monotonic()
     stores = objects.Stores.from_config(job.stores)
@@ -89,17 +90,25 @@ def run_job(job: BatchJob, models: LoadedModels, events: Events, stop_requested:
     if not job.probe:
         sink.prepare()
     plan = Plan(job, stores)
-    predictor = _predictor(job, models)
-    guard = Guard(pathlib.Path(job.guard_folder), image_threads(job, predictor)) if job.guard_folder else None
-    engine = LocalEngine(job, stores, predictor, sink, guard)
-    progress = _Progress(engine, plan, events, _Watchdog(job, guard))
+    share = share_of(job) if is_for_a_team(job) else job
+    if share is not job:
+        members.gather(job.threads - 1)  # first: they start while the model is loaded here
+    predictor = models.for_job(share)
+    guard = Guard(pathlib.Path(job.guard_folder), image_threads(share, predictor)) if job.guard_folder else None
+    watchdog = Watchdog(job.image_timeout_s, guard)
     if job.probe:
         try:
-            engine.probe(job.probe)
+            LocalEngine(share, stores, predictor, sink, guard).probe(job.probe)
         finally:
-            progress.end()
+            watchdog.close()
         events.say("probed")
         return
+    engine: LocalEngine | TeamEngine = (
+        LocalEngine(job, stores, predictor, sink, guard)
+        if share is job
+        else TeamEngine(job, stores, predictor, sink, members, guard)
+    )
+    progress = _Progress(engine, plan, events)
     shards = images = failed = 0
     try:
         for report in engine.run(plan, stop_requested.is_set):
@@ -114,6 +123,7 @@ def run_job(job: BatchJob, models: LoadedModels, events: Events, stop_requested:
         return
     finally:
         progress.end()
+        watchdog.close()
     if manifest is None:
         events.say("stopped")
         return
@@ -133,6 +143,11 @@ def run_job(job: BatchJob, models: LoadedModels, events: Events, stop_requested:
     )
 
 
+def is_for_a_team(job: BatchJob) -> bool:
+    """Whether a process for each core does the work, and not one for all: a GPU is fed by one."""
+    return job.threads > 1 and not job.probe and (job.runtime == "cpu" or not runtimes.gpu_is_usable())
+
+
 def _close(sink: Sink, plan: Plan, model_digest: str) -> Manifest:
     """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
     if not plan.is_complete:
@@ -144,51 +159,14 @@ def _close(sink: Sink, plan: Plan, model_digest: str) -> Manifest:
     return manifest
 
 
-def _predictor(job: BatchJob, models: LoadedModels) -> Predictor:
-    try:
-        return models.get(
-            pathlib.Path(job.model_folder),
-            streams=job.threads,
-            precision=job.precision,
-            runtime=job.runtime,
-            keep_bytes=job.models_bytes,
-        )
-    except ModelError as error:
-        raise errors.failed_precondition(f"The model cannot be loaded: {error}") from error
-
-
 def _as_log(stage_s: dict[str, float]) -> str:
     return " ".join(f"{stage.replace(' ', '_')}_s={spent_s}" for stage, spent_s in stage_s.items())
-
-
-class _Watchdog:
-    """Ends this process when an image takes too long; the image is convicted first, so the next process leaves it out."""
-
-    def __init__(self, job: BatchJob, guard: Guard | None) -> None:
-        self._job = job
-        self._guard = guard
-
-    def look(self) -> None:
-        """Looks once."""
-        overdue = self._guard.overdue(self._job.image_timeout_s) if self._guard is not None else []
-        for image_id in overdue:
-            log.error("event=image_overdue image=%s timeout_s=%g", image_id, self._job.image_timeout_s)
-            status = guard_notes.hung(image_id, self._job.image_timeout_s)
-            guard_notes.convict(pathlib.Path(self._job.guard_folder), image_id, status)
-        if overdue:
-            os._exit(HUNG_EXIT_STATUS)
-
-    def close(self) -> None:
-        """Ends the watch."""
-        if self._guard is not None:
-            self._guard.close()
 
 
 class _Progress:
     """Says every quarter second how far the job is."""
 
-    def __init__(self, engine: LocalEngine, plan: Plan, events: Events, watchdog: _Watchdog) -> None:
-        self._watchdog = watchdog
+    def __init__(self, engine: LocalEngine | TeamEngine, plan: Plan, events: Events) -> None:
         self._engine = engine
         self._plan = plan
         self._events = events
@@ -200,13 +178,11 @@ class _Progress:
         """Stops saying."""
         self._ended.set()
         self._thread.join()
-        self._watchdog.close()
 
     def _run(self) -> None:
         said, quiet = -1, 0
         samples = collections.deque([self._sample()], maxlen=RATE_WINDOW)
         while not self._ended.wait(PROGRESS_INTERVAL_S):
-            self._watchdog.look()
             done = self._engine.images_done
             if done == said:
                 quiet += 1
@@ -246,13 +222,13 @@ class _Sample:
 def main() -> None:
     """Runs jobs until standard input ends."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    commands, events, models = Commands(), Events(), LoadedModels()
+    commands, events, models, members = Commands(), Events(), LoadedModels(), Members()
     events.say("ready", pid=os.getpid())
     while True:
         job = commands.jobs.get()
         commands.stop_requested.clear()
         try:
-            run_job(job, models, events, commands.stop_requested)
+            run_job(job, models, members, events, commands.stop_requested)
         except errors.ApiError as error:
             events.say("error", code=error.code, message=error.message, row_failures=[])
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import mmap
 import os
 import pathlib
@@ -22,6 +23,10 @@ from google.rpc import code_pb2, status_pb2
 
 SLOT_BYTES = 4096  # longer than any id: a URI has at most 2000 characters
 NOTES_FILE, CONVICTED_FILE = "in-flight", "convicted.json"
+WATCH_INTERVAL_S = 0.25
+HUNG_EXIT_STATUS = 75
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,17 +42,21 @@ class Guard:
 
     Args:
         folder: where they are kept; made if missing.
-        threads: how many images may be under way at once.
+        threads: how many images this process may have under way at once.
+        member: which of the job's processes this is. The first one, 0, comes before all others and clears older notes.
     """
 
-    def __init__(self, folder: pathlib.Path, threads: int) -> None:
+    def __init__(self, folder: pathlib.Path, threads: int, member: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        fresh = folder / (NOTES_FILE + ".part")  # a new file: one that an older process has mapped must not shrink
+        self.folder = folder
+        if member == 0:
+            for older in folder.glob(f"{NOTES_FILE}-*"):
+                older.unlink(missing_ok=True)
+        fresh = folder / f"part-{member}"  # a new file: one that an older process has mapped must not shrink
         with fresh.open("w+b") as file:
             file.truncate(threads * SLOT_BYTES)
             self._notes = mmap.mmap(file.fileno(), threads * SLOT_BYTES)  # shared: what is in it survives this process
-        os.replace(fresh, folder / NOTES_FILE)
+        os.replace(fresh, folder / f"{NOTES_FILE}-{member}")
         self._lock = threading.Lock()
         self._free = list(range(threads))
         self._work: dict[int, Work] = {}
@@ -82,12 +91,43 @@ class Guard:
         self._notes.close()
 
 
+class Watchdog:
+    """Ends this process when an image takes too long; the image is convicted first, so that the next process leaves it out.
+
+    Args:
+        timeout_s: how long an image may take.
+        guard: knows the images under way; None: nothing is watched.
+    """
+
+    def __init__(self, timeout_s: float, guard: Guard | None) -> None:
+        self._timeout_s = timeout_s
+        self._guard = guard
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        if guard is not None:
+            self._thread.start()
+
+    def close(self) -> None:
+        """Ends the watch, and closes the notes."""
+        if self._guard is not None:
+            self._closed.set()
+            self._thread.join()
+            self._guard.close()
+
+    def _watch(self) -> None:
+        assert self._guard is not None
+        while not self._closed.wait(WATCH_INTERVAL_S):
+            overdue = self._guard.overdue(self._timeout_s)
+            for image_id in overdue:
+                log.error("event=image_overdue image=%s timeout_s=%g", image_id, self._timeout_s)
+                convict(self._guard.folder, image_id, hung(image_id, self._timeout_s))
+            if overdue:
+                os._exit(HUNG_EXIT_STATUS)
+
+
 def suspects(folder: pathlib.Path) -> list[str]:
-    """The images that were under way when the process that noted them died, without those convicted already."""
-    try:
-        notes = (folder / NOTES_FILE).read_bytes()
-    except FileNotFoundError:
-        return []
+    """The images that were under way when the processes that noted them died, without those convicted already."""
+    notes = b"".join(path.read_bytes() for path in sorted(folder.glob(f"{NOTES_FILE}-*")))
     known = read_convicted(folder)
     found = []
     for start in range(0, len(notes), SLOT_BYTES):

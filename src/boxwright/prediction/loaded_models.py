@@ -7,7 +7,9 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from boxwright.prediction.predictor import Predictor
+from boxwright import errors
+from boxwright.prediction.job import BatchJob
+from boxwright.prediction.predictor import ModelError, Predictor
 
 STATM = pathlib.Path("/proc/self/statm")
 PAGE_BYTES = 4096
@@ -51,6 +53,23 @@ class LoadedModels:
         while len(self._entries) > 1 and self.held_bytes > keep_bytes:
             self._entries.popitem(last=False)
         return self._entries[key].predictor
+
+    def for_job(self, job: BatchJob) -> Predictor:
+        """Returns the predictor of a job, with a stream for each of its threads.
+
+        Raises:
+            ApiError: FAILED_PRECONDITION if the model cannot be loaded.
+        """
+        try:
+            return self.get(
+                pathlib.Path(job.model_folder),
+                streams=job.threads,
+                precision=job.precision,
+                runtime=job.runtime,
+                keep_bytes=job.models_bytes,
+            )
+        except ModelError as error:
+            raise errors.failed_precondition(f"The model cannot be loaded: {error}") from error
 
     @property
     def held_bytes(self) -> int:

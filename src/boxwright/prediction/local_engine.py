@@ -1,10 +1,10 @@
-"""LocalEngine: a plan on this machine's cores.
+"""LocalEngine: a plan on the threads of one process.
 
-A few readers walk the plan and fetch images ahead, within a budget of images and bytes; image threads take each image
-through decode → infer → encode, the parts that take time outside the interpreter's lock; the thread that finishes a shard's
-last image commits the shard. Readers are added while image threads wait for images, so that a distant store is read by many
-and a local disk by few. Memory is bounded by the budget, threads and shard size, not by the job. Which thread takes which
-image never shows in the result: lines are kept in the plan's order.
+Image threads walk the plan and take each image through read → decode → infer → encode; the thread that finishes a shard's
+last image commits the shard. Where reading takes long, readers fetch images ahead, within a budget of images and
+bytes; they are added while image threads wait for images, so that a distant store is read by many and a local disk by none.
+Memory is bounded by the budget, threads and shard size, not by the job. Which thread takes which image never shows in the
+result: lines are kept in the plan's order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import logging
 import queue
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from google.rpc import status_pb2
@@ -27,13 +27,14 @@ from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.plan import Item, Plan, Segment
 from boxwright.prediction.predictor import Predictor
-from boxwright.prediction.sink import ShardReport, Sink
+from boxwright.prediction.sink import ShardReport
 
 MAX_IMAGE_BYTES = 30_000_000  # prediction_service.proto: 30 MB per image
-SHARDS_BETWEEN_TRIMS = 50  # what threads free stays scattered over their heaps otherwise
-QUEUED_PER_THREAD = 4
+IMAGES_BETWEEN_TRIMS = 25_000  # what threads free stays scattered over their heaps otherwise
+QUEUED_PER_THREAD = 3
 MAX_READERS = 32  # a round trip of 100 ms, 32 at a time, is 320 images/s
 WORTH_A_READER_S = 0.002  # an image thread that waits longer than this starts one more
+READ_MEMORY = 0.1  # share of the last image in the mean of reading times: a single hiccup of 20 ms starts no readers
 
 log = logging.getLogger(__name__)
 
@@ -45,40 +46,52 @@ class Engine(Protocol):
         """Yields shard reports until the plan is done, or ends early, shards whole, once `should_stop`."""
 
 
-class _OpenShard:
+class Segments(Protocol):
+    """Where images come from: a `Plan`, or a part of one."""
+
+    def segments(self) -> Iterator[Segment]:
+        """Yields segments in order, each once."""
+
+
+class ShardSink(Protocol):
+    """Where finished shards go: a `Sink`, or what stands for one."""
+
+    def committed(self, shard: int) -> ShardReport | None:
+        """See `Sink.committed`."""
+
+    def commit_lines(self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None]) -> ShardReport:
+        """See `Sink.commit_lines`."""
+
+
+class OpenShard:
     """A shard whose images are under way."""
 
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         count = len(segment.items)
-        self.lines = [b""] * count
-        self.statuses: list[status_pb2.Status | None] = [None] * count
+        self._lines = [b""] * count
+        self._statuses: list[status_pb2.Status | None] = [None] * count
         self._left = count
         self._lock = threading.Lock()
 
-    def put(self, index: int, line: bytes, status: status_pb2.Status | None) -> bool:
-        """Stores one image's line; returns whether the shard is complete."""
+    def put(self, first: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None]) -> bool:
+        """Stores the lines of some images, side by side from index `first` on; returns whether the shard is complete."""
         with self._lock:
-            self.lines[index], self.statuses[index] = line, status
-            self._left -= 1
+            self._lines[first : first + len(lines)] = lines
+            self._statuses[first : first + len(lines)] = statuses
+            self._left -= len(lines)
             return self._left == 0
 
-    def commit_to(self, sink: Sink) -> ShardReport:
+    def commit_to(self, sink: ShardSink) -> ShardReport:
         """Commits the complete shard."""
-        failed = [status for status in self.statuses if status is not None]
-        return sink.commit(
-            self.segment.shard,
-            [line for line, status in zip(self.lines, self.statuses, strict=True) if status is None],
-            [line for line, status in zip(self.lines, self.statuses, strict=True) if status is not None],
-            failed,
-        )
+        return sink.commit_lines(self.segment.shard, self._lines, self._statuses)
 
 
 @dataclasses.dataclass
 class _Task:
     """One image of an open shard, read: `content` is its bytes, why there are none, or None if it need not be read."""
 
-    shard: _OpenShard
+    shard: OpenShard
     index: int
     content: bytes | errors.ApiError | None = None
     held_bytes: int = 0
@@ -105,7 +118,7 @@ class LocalEngine:
     """
 
     def __init__(
-        self, job: BatchJob, stores: objects.Stores, predictor: Predictor, sink: Sink, guard: Guard | None = None
+        self, job: BatchJob, stores: objects.Stores, predictor: Predictor, sink: ShardSink, guard: Guard | None = None
     ) -> None:
         self._job = job
         self._guard = guard
@@ -117,14 +130,13 @@ class LocalEngine:
         self._threads = image_threads(job, predictor)
         self._ready: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._results: queue.Queue[ShardReport | Exception | None] = queue.Queue()
-        self._admission = Admission(
-            self._threads * QUEUED_PER_THREAD + MAX_READERS, job.in_flight_bytes, MAX_IMAGE_BYTES
-        )
+        self._admission = Admission(self._threads * QUEUED_PER_THREAD, job.in_flight_bytes, MAX_IMAGE_BYTES)
         self._tasks: Iterator[_Task] = iter(())
         self._plan_lock = threading.Lock()
         self._plan_ended = False
         self._readers: list[threading.Thread] = []
         self._readers_at_work = 0
+        self._usual_read_s = 0.0  # running mean, as long as image threads read for themselves
         self._images_at_work = 0
         self._halt = threading.Event()
         self._count_lock = threading.Lock()
@@ -134,15 +146,13 @@ class LocalEngine:
         self.times = stages.StageTimes()
         self.shards_committed = 0  # by this run; those that were found do not count
 
-    def run(self, plan: Plan, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
+    def run(self, plan: Segments, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
         """Yields shard reports; see `Engine`. Raises what the plan or the sink raised."""
         self._tasks = self._planned(plan)
         threads = [threading.Thread(target=self._work_images, name=f"image-{n}") for n in range(self._threads)]
         self._images_at_work = len(threads)
         for thread in threads:
             thread.start()
-        for _ in range(max(2, self._job.threads)):
-            self._add_reader()
         try:
             while True:
                 if should_stop():
@@ -163,13 +173,13 @@ class LocalEngine:
 
     def probe(self, image_id: str) -> None:
         """Takes one image all the way and forgets the result."""
-        task = _Task(_OpenShard(Segment(1, [Item(image_id)])), 0)
+        task = _Task(OpenShard(Segment(1, [Item(image_id)])), 0)
         self._read(task)
         self._line(task, self.times.thread())
 
     # ---- reading ------------------------------------------------------------------------------------------------
 
-    def _planned(self, plan: Plan) -> Iterator[_Task]:
+    def _planned(self, plan: Segments) -> Iterator[_Task]:
         """Yields the images of unfinished shards; reports finished ones as they are found."""
         for segment in plan.segments():
             found = self._sink.committed(segment.shard)
@@ -178,7 +188,7 @@ class LocalEngine:
                 self.images_found += found.predicted + found.failed
                 self._results.put(found)
                 continue
-            shard = _OpenShard(segment)
+            shard = OpenShard(segment)
             for index in range(len(segment.items)):
                 yield _Task(shard, index)
 
@@ -189,27 +199,35 @@ class LocalEngine:
             reader = threading.Thread(target=self._read_images, name=f"reader-{len(self._readers)}")
             self._readers.append(reader)
             self._readers_at_work += 1
+            self._admission.widen(1)
             reader.start()
 
     def _read_images(self) -> None:
         laps = self.times.thread()
         try:
-            while (reserved := self._admission.enter()) is not None:
-                with self._plan_lock:
-                    task = next(self._tasks, None)
-                if task is None:
-                    self._admission.leave(reserved)
-                    break
-                laps.restart()  # what came before was waiting for room: nobody is held up by that
-                self._read(task)
+            while (task := self._read_next(laps)) is not None:
                 laps.end(stages.READING)
-                task.held_bytes = len(task.content) if isinstance(task.content, bytes) else 0
-                self._admission.settle(reserved, task.held_bytes)
                 self._ready.put(task)
         except Exception as error:  # the plan's, a store's or a bug: it belongs to whoever runs the job
             self._fail(error)
         finally:
             self._reader_ended()
+
+    def _read_next(self, laps: stages.Laps) -> _Task | None:
+        """Takes the next image of the plan and reads it; None if there is none any more, or the job is to end."""
+        reserved = self._admission.enter()
+        if reserved is None:
+            return None
+        with self._plan_lock:
+            task = next(self._tasks, None)
+        if task is None:
+            self._admission.leave(reserved)
+            return None
+        laps.restart()  # what came before was waiting for room: nobody is held up by that
+        self._read(task)
+        task.held_bytes = len(task.content) if isinstance(task.content, bytes) else 0
+        self._admission.settle(reserved, task.held_bytes)
+        return task
 
     def _reader_ended(self) -> None:
         """The last reader to end tells every image thread that nothing more comes."""
@@ -239,16 +257,14 @@ class LocalEngine:
     def _work_images(self) -> None:
         laps = self.times.thread()
         while True:
-            task = self._ready.get()
-            if laps.end(stages.WAITING) > WORTH_A_READER_S:
-                self._add_reader()
+            task = self._next_task(laps)
             if task is None or self._halt.is_set():
                 break
             line, status = self._line(task, laps)
             task.content = None
             self._admission.leave(task.held_bytes)
-            self._count(1, status is not None)
-            if task.shard.put(task.index, line, status):
+            is_time = self._count(1, status is not None)
+            if task.shard.put(task.index, (line,), (status,)):
                 try:
                     report = task.shard.commit_to(self._sink)
                 except Exception as error:  # a store's: it ends the job
@@ -256,15 +272,32 @@ class LocalEngine:
                     break
                 with self._count_lock:
                     self.shards_committed += 1
-                    is_time = self.shards_committed % SHARDS_BETWEEN_TRIMS == 0
                 self._results.put(report)
-                if is_time:
-                    heap.give_back()
+            if is_time:
+                heap.give_back()
             laps.end(stages.WRITING)
         with self._count_lock:
             self._images_at_work -= 1
             if self._images_at_work == 0:
                 self._results.put(None)
+
+    def _next_task(self, laps: stages.Laps) -> _Task | None:
+        """The next image, read: by a reader if there is one, else here; None if there is none any more."""
+        if self._readers:
+            task = self._ready.get()
+            if laps.end(stages.WAITING) > WORTH_A_READER_S:
+                self._add_reader()
+            return task
+        try:
+            task = self._read_next(laps)
+        except Exception as error:  # as in a reader
+            self._fail(error)
+            return None
+        self._usual_read_s += READ_MEMORY * (laps.end(stages.READING) - self._usual_read_s)
+        if self._usual_read_s > WORTH_A_READER_S:
+            for _ in range(max(2, self._job.threads)):
+                self._add_reader()
+        return task
 
     def _fail(self, error: Exception) -> None:
         self._results.put(error)
@@ -277,10 +310,13 @@ class LocalEngine:
         for _ in range(self._threads):
             self._ready.put(None)
 
-    def _count(self, done: int, failed: int) -> None:
+    def _count(self, done: int, failed: int) -> bool:
+        """Counts images; returns whether it is time to give memory back."""
         with self._count_lock:
+            before = self.images_done
             self.images_done += done
             self.images_failed += failed
+            return self.images_done // IMAGES_BETWEEN_TRIMS > before // IMAGES_BETWEEN_TRIMS
 
     def _line(self, task: _Task, laps: stages.Laps) -> tuple[bytes, status_pb2.Status | None]:
         """Takes one image all the way; whatever goes wrong becomes its own error line."""

@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from google.rpc import status_pb2
 
@@ -78,6 +78,15 @@ class Sink:
             return None
         self._count(report)
         return report
+
+    def commit_lines(self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None]) -> ShardReport:
+        """Puts a finished shard, see `commit`; the lines in input order, each with the status of a failed image or None."""
+        return self.commit(
+            shard,
+            [line for line, status in zip(lines, statuses, strict=True) if status is None],
+            [line for line, status in zip(lines, statuses, strict=True) if status is not None],
+            [status for status in statuses if status is not None],
+        )
 
     def commit(
         self,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 import threading
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -31,38 +33,52 @@ def models() -> child.LoadedModels:
     return child.LoadedModels()
 
 
-def _run(bench: Bench, name: str, tiny_model, models: child.LoadedModels, *, stop: bool = False) -> None:
+@pytest.fixture(scope="module")
+def members() -> Iterator[child.Members]:
+    members = child.Members()
+    yield members
+    members.close()
+
+
+@pytest.fixture(params=[1, 3], ids=["alone", "team of 3"])
+def run(request, bench: Bench, tiny_model, models: child.LoadedModels, members: child.Members):
+    """Runs a job of that name, alone or with a team."""
+    return functools.partial(_run, bench, tiny_model, models, members, request.param)
+
+
+def _run(bench: Bench, tiny_model, models, members, threads: int, name: str, *, stop: bool = False) -> None:
     job = dataclasses.replace(
-        bench.job(name, shard_images=2, model_folder=tiny_model.folder), guard_folder=str(bench.root / "guard" / name)
+        bench.job(f"{name}-{threads}", threads=threads, shard_images=2, model_folder=tiny_model.folder),
+        guard_folder=str(bench.root / "guard" / f"{name}-{threads}"),
     )
     stop_requested = threading.Event()
     if stop:
         stop_requested.set()
-    child.run_job(job, models, child.Events(), stop_requested)
+    child.run_job(job, models, members, child.Events(), stop_requested)
 
 
 def _said(capsys: pytest.CaptureFixture[str]) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_a_finished_job_says_so_last_and_leaves_no_file_open(bench, tiny_model, models, capsys):
-    _run(bench, "first", tiny_model, models)  # opens what is kept: the model, the runtime's pools
+def test_a_finished_job_says_so_last_and_leaves_no_file_open(run, capsys):
+    run("first")  # opens what is kept: the model, the runtime's pools
     before = psutil.Process().num_fds()
     for number in range(5):
-        _run(bench, f"job-{number}", tiny_model, models)
+        run(f"job-{number}")
         last = _said(capsys)[-1]
         assert (last["event"], last["images"]) == ("done", IMAGES)
     assert psutil.Process().num_fds() <= before
 
 
-def test_a_stopped_job_says_so_and_has_no_manifest(bench, tiny_model, models, capsys):
-    _run(bench, "stopped", tiny_model, models, stop=True)
+def test_a_stopped_job_says_so_and_has_no_manifest(run, bench, capsys):
+    run("stopped", stop=True)
     assert _said(capsys)[-1] == {"event": "stopped"}
-    assert "manifest.json" not in bench.output("stopped")
+    assert not [name for threads in (1, 3) for name in bench.output(f"stopped-{threads}") if name == "manifest.json"]
 
 
-def test_a_list_that_was_not_read_to_its_end_is_no_success(bench, tiny_model, models, monkeypatch):
+def test_a_list_that_was_not_read_to_its_end_is_no_success(run, bench, monkeypatch):
     monkeypatch.setattr(Plan, "segments", lambda plan: iter(()))
     with pytest.raises(RuntimeError, match="read to its end"):
-        _run(bench, "short", tiny_model, models)
-    assert "manifest.json" not in bench.output("short")
+        run("short")
+    assert not [name for threads in (1, 3) for name in bench.output(f"short-{threads}") if name == "manifest.json"]

@@ -1,0 +1,231 @@
+"""TeamEngine: a plan on several processes of this machine, each with an interpreter of its own.
+
+Threads of one process share an interpreter, and at a few hundred images a second they wait for it (ADR 0014). So one process
+does the work of one core: this one, which also keeps the plan and commits the shards, and members (`members.Member`), which
+fetch a few images at a time and hand back their lines.
+
+    plan ─► chunks of a few images ─► LocalEngine here         ┐
+                                  ├─► LocalEngine in a member  ├─► lines ─► shards, committed here
+                                  └─► …                        ┘
+
+Chunks are taken by whoever has room, so that a slow image holds up nobody else; lines are put together in the plan's order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from google.rpc import status_pb2
+
+from boxwright import objects
+from boxwright.prediction import stages
+from boxwright.prediction.guard import Guard
+from boxwright.prediction.job import BatchJob
+from boxwright.prediction.local_engine import LocalEngine, OpenShard, Segments
+from boxwright.prediction.members import Members
+from boxwright.prediction.plan import Segment
+from boxwright.prediction.predictor import Predictor
+from boxwright.prediction.sink import ShardReport, Sink
+
+CHUNK_IMAGES = 4  # a message for every image would cost a few per cent; more leaves a core idle at a job's end
+CHUNKS_PER_MEMBER = 4  # of a short shard, at least
+
+
+class TeamEngine:
+    """Runs a plan with one process a core; has the numbers that `LocalEngine` has.
+
+    Args:
+        job: what to predict and how; `threads` is the number of processes.
+        stores: where images come from.
+        predictor: the opened model, with one stream.
+        sink: where shards go.
+        members: the other processes.
+        guard: of the images under way in this process; None: none.
+    """
+
+    def __init__(
+        self,
+        job: BatchJob,
+        stores: objects.Stores,
+        predictor: Predictor,
+        sink: Sink,
+        members: Members,
+        guard: Guard | None = None,
+    ) -> None:
+        self._job = job
+        self._sink = sink
+        self._members = members
+        share = share_of(job)
+        self._here = LocalEngine(share, stores, predictor, _Lines(self), guard)
+        self._share = share
+        self._chunks: Iterator[Segment] = iter(())
+        self._plan_lock = threading.Lock()
+        self._plan_ended = False
+        self._halt = threading.Event()
+        self._results: queue.SimpleQueue[ShardReport | Exception | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._under_way: dict[int, tuple[OpenShard, int, int]] = {}  # chunk → its shard, first index, images
+        self.images_done = 0
+        self.images_failed = 0
+        self.images_found = 0  # of those: in shards that an earlier run had finished
+        self.shards_committed = 0  # by this run; those that were found do not count
+        self.times = TeamTimes(self._here.times)
+
+    def run(self, plan: Segments, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
+        """Yields shard reports; see `Engine`. Raises what the plan, the sink, a store or a member's model raised."""
+        self._chunks = self._split(plan)
+        here = threading.Thread(target=self._work_here, name="here")
+        self._members.begin(self, self._share)
+        here.start()
+        try:
+            while True:
+                if should_stop():
+                    return
+                try:
+                    result = self._results.get(timeout=0.1)
+                except queue.Empty:
+                    self._members.look(self._job.image_timeout_s)
+                    continue
+                if result is None:
+                    return
+                if isinstance(result, BaseException):
+                    raise result
+                yield result
+        finally:
+            self._halt.set()
+            self._members.end()
+            here.join()
+
+    # ---- what members, and the engine here, ask for -----------------------------------------------------------------
+
+    def next_chunk(self) -> Segment | None:
+        """The next few images, `shard` being the chunk's number; None when there are no more, or the job is to end."""
+        with self._plan_lock:
+            chunk = None
+            if not self._halt.is_set():
+                try:
+                    chunk = next(self._chunks, None)
+                except Exception as error:  # the plan's or a store's: it belongs to whoever runs the job
+                    self.fail(error)
+            if chunk is None:
+                self._plan_ended = True
+        if chunk is None:
+            self._end_if_all_is_done()
+        return chunk
+
+    def put(self, number: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None]) -> None:
+        """Takes the lines of a chunk; commits its shard if that is complete."""
+        failed = sum(status is not None for status in statuses)
+        shard, first, _ = self._under_way[number]
+        try:
+            if shard.put(first, lines, statuses):
+                report = shard.commit_to(self._sink)
+                with self._lock:
+                    self.shards_committed += 1
+                self._results.put(report)
+        except Exception as error:  # a store's: it ends the job
+            self.fail(error)
+            return
+        with self._lock:
+            del self._under_way[number]
+            self.images_done += len(lines)
+            self.images_failed += failed
+        self._end_if_all_is_done()
+
+    def fail(self, error: Exception) -> None:
+        """Ends the job with an error."""
+        self._halt.set()
+        self._results.put(error)
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
+
+    def _split(self, plan: Segments) -> Iterator[Segment]:
+        """Yields the images of unfinished shards, a few at a time; reports finished ones as they are found."""
+        number = 0
+        for segment in plan.segments():
+            found = self._sink.committed(segment.shard)
+            if found is not None:
+                with self._lock:
+                    self.images_done += found.predicted + found.failed
+                    self.images_failed += found.failed
+                    self.images_found += found.predicted + found.failed
+                self._results.put(found)
+                continue
+            shard = OpenShard(segment)
+            count = len(segment.items)
+            size = max(1, min(CHUNK_IMAGES, count // (self._job.threads * CHUNKS_PER_MEMBER)))
+            for first in range(0, count, size):
+                number += 1
+                items = segment.items[first : first + size]
+                with self._lock:
+                    self._under_way[number] = (shard, first, len(items))
+                yield Segment(number, items)
+
+    def _end_if_all_is_done(self) -> None:
+        with self._lock:
+            if self._plan_ended and not self._under_way:
+                self._results.put(None)
+
+    def _work_here(self) -> None:
+        try:
+            for _ in self._here.run(_Chunks(self), self._halt.is_set):
+                pass
+        except Exception as error:  # a store's or a bug: it belongs to whoever runs the job
+            self.fail(error)
+
+
+def share_of(job: BatchJob) -> BatchJob:
+    """What one process of the team does: the same job on one core, with its part of the memory."""
+    return dataclasses.replace(
+        job,
+        threads=1,
+        in_flight_bytes=max(1, job.in_flight_bytes // job.threads),
+        models_bytes=max(1, job.models_bytes // job.threads),
+    )
+
+
+class TeamTimes:
+    """Where the time of all processes of a team goes; as `stages.StageTimes`."""
+
+    def __init__(self, here: stages.StageTimes) -> None:
+        self._here = here
+        self._elsewhere: dict[int, dict[str, float]] = {}
+
+    def note(self, member: int, spent_s: dict[str, float]) -> None:
+        """Takes what a member has spent so far, seconds by stage."""
+        self._elsewhere[member] = spent_s
+
+    def total_s(self) -> dict[str, float]:
+        """Seconds per stage so far, over all threads of all processes."""
+        parts = [self._here.total_s(), *list(self._elsewhere.values())]
+        return {stage: sum(part[stage] for part in parts) for stage in stages.STAGES}
+
+
+class _Chunks:
+    """A plan for the engine here: chunks, one after another."""
+
+    def __init__(self, team: TeamEngine) -> None:
+        self._team = team
+
+    def segments(self) -> Iterator[Segment]:
+        while (chunk := self._team.next_chunk()) is not None:
+            yield chunk
+
+
+class _Lines:
+    """A sink for the engine here: lines go to the team."""
+
+    def __init__(self, team: TeamEngine) -> None:
+        self._team = team
+
+    def committed(self, shard: int) -> ShardReport | None:
+        """Nothing is: the team asks its own sink."""
+        return None
+
+    def commit_lines(self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None]) -> ShardReport:
+        """Hands the lines over."""
+        self._team.put(shard, lines, statuses)
+        return ShardReport(shard, 0, 0, {}, "", [])

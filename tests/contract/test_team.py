@@ -1,0 +1,268 @@
+"""A team of processes: the bytes of one process, whatever its size; what becomes of a job when a member stumbles."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import queue
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from tests.support import drawn_images
+from tests.support.batch_jobs import Bench, in_order
+from tests.support.tiny_model import TinyModel
+
+from boxwright import errors
+from boxwright.prediction import guard
+from boxwright.prediction.job import BatchJob
+from boxwright.prediction.local_engine import LocalEngine
+from boxwright.prediction.members import Members
+from boxwright.prediction.plan import Plan
+from boxwright.prediction.predictor import Predictor
+from boxwright.prediction.sink import ShardReport, Sink
+from boxwright.prediction.team import TeamEngine, share_of
+
+IMAGES = 60
+RESULTS = "image_object_detection"
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """Good images, a spoilt one, a missing one and one that is listed twice."""
+    bench = Bench(tmp_path_factory.mktemp("team"))
+    names = drawn_images.write_images(bench.bucket, IMAGES)
+    (bench.bucket / "spoilt.jpg").write_bytes(b"this is not an image")
+    listed = [*names[:20], "spoilt.jpg", "missing.jpg", names[3], *names[20:]]
+    bench.write_list([f"gs://b/{name}" for name in listed])
+    return bench
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_model: TinyModel) -> Predictor:
+    return Predictor.open(tiny_model.folder, streams=1)
+
+
+@pytest.fixture
+def deaths() -> queue.SimpleQueue[int]:
+    """Exit statuses of members that died."""
+    return queue.SimpleQueue()
+
+
+@pytest.fixture
+def members(deaths) -> Iterator[Members]:
+    members = Members(on_death=deaths.put)
+    yield members
+    members.close()
+
+
+def _job(bench: Bench, tiny_model: TinyModel, name: str, threads: int, **values) -> BatchJob:
+    guard_folder = str(bench.root / "guard" / name)
+    return dataclasses.replace(
+        bench.job(name, threads=threads, shard_images=25, model_folder=tiny_model.folder, **values),
+        guard_folder=guard_folder,
+    )
+
+
+def _engine(bench: Bench, job: BatchJob, predictor: Predictor, members: Members, sink: Sink) -> TeamEngine:
+    members.gather(job.threads - 1)
+    notes = guard.Guard(pathlib.Path(job.guard_folder), 2)
+    return TeamEngine(job, bench.stores, predictor, sink, members, notes)
+
+
+def _run(bench, job, predictor, members, *, stop_after: int | None = None) -> list[ShardReport]:
+    sink = Sink(job, bench.stores)
+    sink.prepare()
+    plan = Plan(job, bench.stores)
+    engine = _engine(bench, job, predictor, members, sink)
+    reports: list[ShardReport] = []
+    for report in engine.run(plan, lambda: stop_after is not None and len(reports) >= stop_after):
+        reports.append(report)
+    if stop_after is None:
+        sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
+        assert engine.images_done == IMAGES + 2
+        assert engine.images_failed == 2
+    return reports
+
+
+@pytest.fixture(scope="module")
+def reference(bench, tiny_model, predictor) -> dict[str, bytes]:
+    job = _job(bench, tiny_model, "reference", 1)
+    sink = Sink(job, bench.stores)
+    plan = Plan(job, bench.stores)
+    for _ in LocalEngine(job, bench.stores, predictor, sink).run(plan, lambda: False):
+        pass
+    sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
+    return bench.output("reference")
+
+
+def test_a_team_of_any_size_gives_the_bytes_of_one_process(bench, tiny_model, predictor, reference, members):
+    for threads in (2, 4, 3):  # the members stay, and more come
+        name = f"team-{threads}"
+        _run(bench, _job(bench, tiny_model, name, threads), predictor, members)
+        assert bench.output(name) == reference
+    assert len(members.pids) == 3
+
+
+def test_every_process_does_a_part(bench, tiny_model, predictor, members):
+    """The leader's own threads are held up until the member has handed something in."""
+    job = _job(bench, tiny_model, "parts", 2)
+    sink = Sink(job, bench.stores)
+    engine = _engine(bench, job, predictor, members, sink)
+    began = threading.Event()
+    note = engine.times.note
+
+    def noted(member: int, spent_s: dict[str, float]) -> None:
+        assert member == 1
+        began.set()
+        note(member, spent_s)
+
+    engine.times.note = noted  # type: ignore[method-assign]
+    prepare = predictor.prepare
+
+    class Slow(Predictor):
+        def prepare(self, data: bytes):
+            assert began.wait(60), "the member never handed anything in"
+            return prepare(data)
+
+    engine._here._predictor = Slow(predictor.info, predictor.runtime, predictor.limits)
+    assert len(list(engine.run(Plan(job, bench.stores), lambda: False))) == 3
+    assert began.is_set()
+    total = engine.times.total_s()
+    assert total["decoding"] > 0 and total["network"] > 0
+
+
+def test_after_a_stop_whole_shards_stay_and_the_rest_is_done_later(bench, tiny_model, predictor, reference, members):
+    job = _job(bench, tiny_model, "stopped", 3)
+    _run(bench, job, predictor, members, stop_after=1)
+    half = bench.output("stopped")
+    assert half and all(content == reference[name] for name, content in half.items())
+    assert "manifest.json" not in half
+    time.sleep(0.3)  # nobody goes on behind our back
+    assert bench.output("stopped") == half
+    _run(bench, job, predictor, members)
+    assert bench.output("stopped") == reference
+
+
+@pytest.mark.parametrize("broken", ["plan", "sink"])
+def test_whatever_breaks_in_the_leader_ends_the_run_with_it(bench, tiny_model, predictor, members, broken):
+    class BrokenPlan(Plan):
+        def segments(self):
+            yield next(super().segments())
+            raise MemoryError("the rest was not read")
+
+    class BrokenSink(Sink):
+        def commit(self, *arguments, **values):
+            raise MemoryError("not written")
+
+    job = _job(bench, tiny_model, f"broken-{broken}", 2)
+    sink = (BrokenSink if broken == "sink" else Sink)(job, bench.stores)
+    plan = (BrokenPlan if broken == "plan" else Plan)(job, bench.stores)
+    engine = _engine(bench, job, predictor, members, sink)
+    with pytest.raises(MemoryError, match="not "):
+        list(engine.run(plan, lambda: False))
+    _run(bench, _job(bench, tiny_model, f"after-{broken}", 2), predictor, members)
+
+
+def test_a_member_that_cannot_load_the_model_fails_the_job_with_the_reason(bench, tiny_model, predictor, members):
+    job = dataclasses.replace(_job(bench, tiny_model, "no-model", 2), model_folder="/nowhere")
+    engine = _engine(bench, job, predictor, members, Sink(job, bench.stores))
+    failed = threading.Event()
+    fail, prepare = engine.fail, predictor.prepare
+
+    def noted(error: Exception) -> None:
+        fail(error)
+        failed.set()
+
+    engine.fail = noted  # type: ignore[method-assign]
+
+    class Waiting(Predictor):
+        def prepare(self, data: bytes):
+            assert failed.wait(60), "the member said nothing"
+            return prepare(data)
+
+    engine._here._predictor = Waiting(predictor.info, predictor.runtime, predictor.limits)
+    with pytest.raises(errors.ApiError, match="The model cannot be loaded"):
+        list(engine.run(Plan(job, bench.stores), lambda: False))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_member_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predictor, members, deaths, monkeypatch, how):
+    from boxwright.prediction import members as module
+
+    monkeypatch.setattr(module, "SILENCE_MARGIN_S", 1.0)
+    job = dataclasses.replace(_job(bench, tiny_model, f"death-{how}", 2), image_timeout_s=2.0)
+    engine = _engine(bench, job, predictor, members, Sink(job, bench.stores))
+    hit = threading.Event()
+    note = engine.times.note
+
+    def noted(member: int, spent_s: dict[str, float]) -> None:
+        note(member, spent_s)
+        if not hit.is_set():
+            os.kill(members.pids[0], how)
+            hit.set()
+
+    engine.times.note = noted  # type: ignore[method-assign]
+    prepare = predictor.prepare
+
+    class Held(Predictor):
+        def prepare(self, data: bytes):
+            hit.wait(30)
+            return prepare(data)
+
+    engine._here._predictor = Held(predictor.info, predictor.runtime, predictor.limits)
+    over = threading.Event()
+
+    def run() -> None:
+        list(engine.run(Plan(job, bench.stores), over.is_set))
+
+    runner = threading.Thread(target=run, daemon=True)
+    runner.start()
+    assert deaths.get(timeout=30) == -signal.SIGKILL
+    over.set()
+    runner.join(30)
+    assert not runner.is_alive()
+
+
+def test_members_end_with_their_leader(tmp_path):
+    code = (
+        "import sys, time\n"
+        "from boxwright.prediction.members import Members\n"
+        "members = Members(); members.gather(2)\n"
+        "print(*members.pids, flush=True); time.sleep(60)\n"
+    )
+    import subprocess
+    import sys
+
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as leader:
+        assert leader.stdout is not None
+        processes = [psutil.Process(int(pid)) for pid in leader.stdout.readline().split()]
+        assert len(processes) == 2
+        leader.kill()
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    assert not alive
+
+
+def test_the_notes_of_every_process_name_suspects(tmp_path):
+    leader, member = guard.Guard(tmp_path, 2), guard.Guard(tmp_path, 2, member=1)
+    with leader.watched("gs://b/one"), member.watched("gs://b/two"):
+        assert sorted(guard.suspects(tmp_path)) == ["gs://b/one", "gs://b/two"]
+    assert guard.suspects(tmp_path) == []
+    with member.watched("gs://b/two"):
+        guard.Guard(tmp_path, 2)  # the next leader: what was noted before is of no interest any more
+        assert guard.suspects(tmp_path) == []
+
+
+def test_a_share_has_one_core_and_its_part_of_the_memory(bench, tiny_model):
+    job = dataclasses.replace(_job(bench, tiny_model, "share", 4), in_flight_bytes=1000, models_bytes=400)
+    share = share_of(job)
+    assert (share.threads, share.in_flight_bytes, share.models_bytes) == (1, 250, 100)
+
+
+def test_order_is_the_lists(bench, reference):
+    lines = in_order(reference, RESULTS).splitlines()
+    assert len(lines) == IMAGES

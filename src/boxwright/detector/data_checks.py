@@ -25,6 +25,8 @@ UNBALANCED = 20.0  # boxes of the commonest label for each of the rarest
 TINY_PX = 8.0  # the finest stride of the network
 TINY_SHARE = 0.2
 SURE_SCORE = 0.8  # a detection this sure that lies on no box is probably an object without one
+LEAST_SURE_SCORE = 0.3  # gaps in the labels lower all scores: as sure as half of the right ones is enough, down to here
+RIGHT_IOU = 0.5
 FREE_IOU = 0.1
 UNLABELLED_SHARE = 0.02  # of the evaluated boxes
 LISTED = 5  # names in one sentence
@@ -112,9 +114,10 @@ def unlabelled(
     """A sentence if the evaluated images seem to hold objects without boxes, else nothing."""
     images: collections.Counter[str] = collections.Counter()
     objects = 0
+    limits = _sure_scores(ground_truth, detections)
     for truth, found, name in zip(ground_truth, detections, names, strict=True):
-        sure = found.keep(SURE_SCORE, len(found))
-        iou = boxes.pairwise_iou(sure.boxes_norm.astype(np.float64), truth.boxes_norm.astype(np.float64))
+        sure = np.asarray([limits.get(int(label), SURE_SCORE) for label in found.label_indices]) <= found.scores
+        iou = boxes.pairwise_iou(found.boxes_norm[sure].astype(np.float64), truth.boxes_norm.astype(np.float64))
         free = int((iou.max(axis=1, initial=0.0) < FREE_IOU).sum())
         objects += free
         images.update({name: free} if free else {})
@@ -125,6 +128,18 @@ def unlabelled(
         f"{objects} sure detections in {len(images)} of the evaluated images lie on no box: labels may be missing there. "
         f"Look first at {_listed([name for name, _ in images.most_common(LISTED)])}."
     ]
+
+
+def _sure_scores(ground_truth: Sequence[GroundTruth], detections: Sequence[boxes.Detections]) -> dict[int, float]:
+    """For each label the score that a sure detection has: the median of the right ones, within limits."""
+    right: dict[int, list[float]] = collections.defaultdict(list)
+    for truth, found in zip(ground_truth, detections, strict=True):
+        iou = boxes.pairwise_iou(found.boxes_norm.astype(np.float64), truth.boxes_norm.astype(np.float64))  # (N, G)
+        same = found.label_indices[:, None] == truth.label_indices  # (N, G)
+        rows, owners = np.nonzero(same & (iou >= RIGHT_IOU))
+        for box in np.unique(owners):  # rows are in order of score: the first one is the best
+            right[int(truth.label_indices[box])].append(float(found.scores[rows[owners == box][0]]))
+    return {label: min(SURE_SCORE, max(LEAST_SURE_SCORE, float(np.median(scores)))) for label, scores in right.items()}
 
 
 def _duplicates(splits: data.Splits) -> list[str]:

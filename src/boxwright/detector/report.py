@@ -176,7 +176,9 @@ def _curves(labels: Sequence[dict[str, str]], curves: Sequence[evaluate.LabelCur
         points = [(float(hit) / one.box_count, float(hit) / (row + 1)) for row, hit in enumerate(hits)]
         series.append(charts.Series(labels[index]["display_name"], points))
     left_out = f"<p>The {MOST_CURVES} labels with the most boxes are shown.</p>" if len(chosen) > MOST_CURVES else ""
-    return left_out + charts.line_chart(series, x_label="recall", y_label="precision", y_limits=(0.0, 1.0))
+    return left_out + charts.line_chart(
+        series, x_label="recall", y_label="precision", y_limits=(0.0, 1.0), x_limits=(0.0, 1.0)
+    )
 
 
 def _confusion(labels: Sequence[dict[str, str]], compared: Sequence[comparison.Comparison]) -> tuple[str, str]:

@@ -148,6 +148,29 @@ def test_sure_detections_without_a_box_hint_at_missing_labels():
     assert data_checks.unlabelled([truth] * 4, [_found((0, 0.95, *LEFT), (0, 0.5, *FAR))] * 4, ["a"] * 4) == []
 
 
+def test_where_labels_have_gaps_all_scores_are_low_and_half_of_them_are_sure():
+    truth, found = _truth((0, *LEFT)), _found((0, 0.5, *LEFT), (0, 0.55, *FAR), (0, 0.2, 0.8, 0.8, 1.0, 1.0))
+    (said,) = data_checks.unlabelled([truth] * 4, [found] * 4, [f"gs://b/{n}" for n in range(4)])
+    assert said.startswith("4 sure detections")  # as sure as the right ones; those at 0.2 are not
+    unsure = _found((0, 0.1, *LEFT), (0, 0.2, *FAR))  # a network that is sure of nothing hints at nothing
+    assert data_checks.unlabelled([truth] * 4, [unsure] * 4, ["a"] * 4) == []
+    assert data_checks.unlabelled([_truth()] * 4, [_found((0, 0.5, *FAR))] * 4, ["a"] * 4) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 1.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (15.0, 3075.0, [1000.0, 2000.0, 3000.0]),
+        (1.0, 41.0, [10.0, 20.0, 30.0, 40.0]),
+        (0.0, 2.49, [0.0, 0.5, 1.0, 1.5, 2.0]),
+        (7.0, 8.0, [7.0, 7.2, 7.4, 7.6, 7.8, 8.0]),
+    ],
+)
+def test_ticks_are_round_numbers(low, high, expected):
+    assert charts.ticks(low, high) == pytest.approx(expected)
+
+
 def test_a_chart_stays_inside_its_frame_and_thins_long_lines():
     points = [(float(x), float(x % 7)) for x in range(5000)]
     kept = charts.thinned(points)

@@ -90,8 +90,8 @@ class Harness:
             threading.Event().wait(self.random.uniform(0.05, 1.5))
             if self.world.is_done(name):
                 return False
-            if target == "child":
-                happened = self.world.kill_child()
+            if target in ("child", "member"):
+                happened = self.world.kill_child(crashes.INFERENCE if target == "child" else crashes.MEMBER)
             else:
                 self._kill_process(target, name)
                 happened = True

@@ -62,7 +62,7 @@ class World:
     @property
     def processes(self) -> tuple[str, ...]:
         """What may be killed at any instant."""
-        return ("service", "child", "worker", "store") if self.is_apart else ("service", "child")
+        return ("service", "child", "member", *(("worker", "store") if self.is_apart else ()))
 
     def start(self, points: Sequence[str], model: TinyModel) -> None:
         """Starts everything, the faults at these points asleep, and installs the model."""
@@ -102,10 +102,10 @@ class World:
 
     # ---- processes ----------------------------------------------------------------------------------------------
 
-    def kill_child(self) -> bool:
-        """Kills an inference child; returns whether there was one."""
+    def kill_child(self, module: str) -> bool:
+        """Kills an inference process that runs the module; returns whether there was one."""
         for process in self._running.values():
-            for child in crashes.children_of(process.pid, crashes.INFERENCE) if process.poll() is None else ():
+            for child in crashes.children_of(process.pid, module) if process.poll() is None else ():
                 child.kill()
                 return True
         return False
@@ -116,7 +116,7 @@ class World:
         while not self._closing.wait(0.2):
             for process in list(self._running.values()):
                 with contextlib.suppress(psutil.NoSuchProcess, OSError):
-                    for child in crashes.children_of(process.pid, crashes.INFERENCE):
+                    for child in crashes.children_of(process.pid, "boxwright.prediction"):
                         os.setpriority(os.PRIO_PROCESS, child.pid, priority)
                         pathlib.Path(f"/proc/{child.pid}/autogroup").write_text(str(priority))
 

@@ -70,7 +70,7 @@ class Settings:
     tls_key: pathlib.Path | None = _documented(None, "Private key (PEM) of `tls_cert`.")
     locations: tuple[str, ...] = _documented(("us-central1",), "Location ids served here, separated by commas.")
     cores: int = _documented(
-        machine.usable_cores, "Cores to use for training and for each inference process; default: all usable ones."
+        machine.usable_cores, "Cores to use for training and for a batch prediction; default: all usable ones."
     )
     train_minutes_max: float | None = _documented(
         None, "Wall-time cap of every training in minutes, below the request's budget; unset: the budget alone."

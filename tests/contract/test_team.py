@@ -7,8 +7,9 @@ import os
 import pathlib
 import queue
 import signal
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Iterator
 
 import psutil
@@ -142,7 +143,7 @@ def test_after_a_stop_whole_shards_stay_and_the_rest_is_done_later(bench, tiny_m
     half = bench.output("stopped")
     assert half and all(content == reference[name] for name, content in half.items())
     assert "manifest.json" not in half
-    time.sleep(0.3)  # nobody goes on behind our back
+    assert all(member._over.wait(10) for member in members._members)  # nobody goes on behind our back
     assert bench.output("stopped") == half
     _run(bench, job, predictor, members)
     assert bench.output("stopped") == reference
@@ -230,15 +231,13 @@ def test_a_member_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predic
 
 def test_members_end_with_their_leader(tmp_path):
     code = (
-        "import sys, time\n"
+        "import sys\n"
         "from boxwright.prediction.members import Members\n"
         "members = Members(); members.gather(2)\n"
-        "print(*members.pids, flush=True); time.sleep(60)\n"
+        "print(*members.pids, flush=True); sys.stdin.read()\n"
     )
-    import subprocess
-    import sys
-
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as leader:
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as leader:
         assert leader.stdout is not None
         processes = [psutil.Process(int(pid)) for pid in leader.stdout.readline().split()]
         assert len(processes) == 2

@@ -10,7 +10,16 @@ import time
 import pytest
 from tests.support import crashes, drawn_images
 from tests.support.api import Api, metadata, open_api
-from tests.support.crashes import ENVIRONMENT, INFERENCE, children_of, contents, stats, wait_until_gone, whole_shards
+from tests.support.crashes import (
+    ENVIRONMENT,
+    INFERENCE,
+    MEMBER,
+    children_of,
+    contents,
+    stats,
+    wait_until_gone,
+    whole_shards,
+)
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import wait_until
 
@@ -131,13 +140,18 @@ def test_a_service_killed_again_and_again_still_finishes(batch):
     _finish_and_compare(batch, name, before)
 
 
-def test_a_killed_inference_child_costs_nothing_but_its_unfinished_shards(batch):
+@pytest.mark.parametrize("module", [INFERENCE, MEMBER])
+def test_a_killed_inference_process_costs_nothing_but_unfinished_shards(batch, module):
     with open_api(batch.service) as api:
         name = _start(api, batch)
         folder = batch.wait_for_shards("out", 3)
-        (child,) = children_of(batch.service.process.pid, INFERENCE)
+        all_of_them = [
+            *children_of(batch.service.process.pid, INFERENCE),
+            *children_of(batch.service.process.pid, MEMBER),
+        ]
+        (child,) = children_of(batch.service.process.pid, module)
         child.kill()
-        wait_until_gone([child])
+        wait_until_gone(all_of_them)  # none goes on without the others
         before = _shard_stats(folder)
         assert batch.service.process.poll() is None
         assert not api.get(name).done
@@ -209,11 +223,12 @@ def test_a_cancel_that_nobody_heard_is_obeyed_after_the_restart(batch):
     crashes.assert_tidy(batch.service.data_dir)
 
 
-def test_a_child_that_hangs_is_killed_when_its_job_is_cancelled(batch):
+@pytest.mark.parametrize("module", [INFERENCE, MEMBER])
+def test_a_child_that_hangs_is_killed_when_its_job_is_cancelled(batch, module):
     with open_api(batch.service) as api:
         name = _start(api, batch)
         batch.wait_for_shards("out", 2)
-        (child,) = children_of(batch.service.process.pid, INFERENCE)
+        (child,) = children_of(batch.service.process.pid, module)
         child.suspend()
         asked_s = time.monotonic()
         api.cancel(name)

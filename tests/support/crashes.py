@@ -8,7 +8,7 @@ import re
 import psutil
 from tests.support.waiting import wait_until
 
-INFERENCE, TRAINING = "boxwright.prediction.child", "boxwright.detector.train"
+INFERENCE, MEMBER, TRAINING = "boxwright.prediction.child", "boxwright.prediction.member", "boxwright.detector.train"
 ENVIRONMENT = {  # short leases, so that a restart takes over soon; small shards; polls are answered at once
     "BOXWRIGHT_LEASE_TTL_S": "2",
     "BOXWRIGHT_SHARD_IMAGES": "50",

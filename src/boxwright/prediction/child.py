@@ -90,24 +90,15 @@ def run_job(
     if not job.probe:
         sink.prepare()
     plan = Plan(job, stores)
-    share = share_of(job) if is_for_a_team(job) else job
-    if share is not job:
-        members.gather(job.threads - 1)  # first: they start while the model is loaded here
-    predictor = models.for_job(share)
-    guard = Guard(pathlib.Path(job.guard_folder), image_threads(share, predictor)) if job.guard_folder else None
-    watchdog = Watchdog(job.image_timeout_s, guard)
+    equipment = Equipment(job, models, members)
     if job.probe:
         try:
-            LocalEngine(share, stores, predictor, sink, guard).probe(job.probe)
+            LocalEngine(equipment.share, stores, equipment.predictor, sink, equipment.guard).probe(job.probe)
         finally:
-            watchdog.close()
+            equipment.close()
         events.say("probed")
         return
-    engine: LocalEngine | TeamEngine = (
-        LocalEngine(job, stores, predictor, sink, guard)
-        if share is job
-        else TeamEngine(job, stores, predictor, sink, members, guard)
-    )
+    engine = equipment.engine(stores, sink)
     progress = _Progress(engine, plan, events)
     shards = images = failed = 0
     try:
@@ -116,14 +107,14 @@ def run_job(
             images += report.predicted + report.failed
             failed += report.failed
             events.say("shard", committed=engine.shards_committed, **dataclasses.asdict(report))
-        manifest = None if stop_requested.is_set() else _close(sink, plan, predictor.digest)
+        manifest = None if stop_requested.is_set() else _close(sink, plan, equipment.predictor.digest)
     except errors.ApiError as error:
         failures = [[status.code, status.message] for status in plan.row_failures]
         events.say("error", code=error.code, message=error.message, row_failures=failures)
         return
     finally:
         progress.end()
-        watchdog.close()
+        equipment.close()
     if manifest is None:
         events.say("stopped")
         return
@@ -141,6 +132,36 @@ def run_job(
         images_per_s=round(images / max(elapsed_s, 1e-3), 1),
         stages=stage_s,
     )
+
+
+class Equipment:
+    """What a job is done with: its share of this process, the model, the guard and its watchdog; members are started.
+
+    Raises:
+        ApiError: the model cannot be loaded.
+    """
+
+    def __init__(self, job: BatchJob, models: LoadedModels, members: Members) -> None:
+        self._job = job
+        self._members = members
+        self._is_team = is_for_a_team(job)
+        self.share = share_of(job) if self._is_team else job
+        if self._is_team:
+            members.gather(job.threads - 1)  # first: they start while the model is loaded here
+        self.predictor = models.for_job(self.share)
+        threads = image_threads(self.share, self.predictor)
+        self.guard = Guard(pathlib.Path(job.guard_folder), threads) if job.guard_folder else None
+        self._watchdog = Watchdog(job.image_timeout_s, self.guard)
+
+    def engine(self, stores: objects.Stores, sink: Sink) -> LocalEngine | TeamEngine:
+        """The engine for the job."""
+        if self._is_team:
+            return TeamEngine(self._job, stores, self.predictor, sink, self._members, self.guard)
+        return LocalEngine(self._job, stores, self.predictor, sink, self.guard)
+
+    def close(self) -> None:
+        """Ends the watch."""
+        self._watchdog.close()
 
 
 def is_for_a_team(job: BatchJob) -> bool:

@@ -17,6 +17,7 @@ from tests.support.tiny_model import MODEL_ID, TinyModel
 from tests.support.waiting import wait_until
 
 from boxwright import errors, objects, settings
+from boxwright.prediction import compiled
 from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.predictor import ModelError
 
@@ -46,7 +47,7 @@ def _published(tiny_model: TinyModel, stores: objects.Stores, place: pathlib.Pat
     """Publishes the tiny model from a machine whose models are in `place`."""
     place.mkdir(parents=True)
     folders = ModelFolders(place, stores)
-    draft = shutil.copytree(tiny_model.folder, place.parent / "draft")
+    draft = shutil.copytree(tiny_model.folder, place.parent / "draft", ignore=shutil.ignore_patterns(compiled.FOLDER))
     folders.publish(draft, MODEL_ID)
     return folders
 
@@ -56,7 +57,12 @@ def test_a_model_is_fetched_whole_where_it_is_missing_and_deleted_everywhere(tin
     (tmp_path / "there").mkdir()
     there = ModelFolders(tmp_path / "there", stores)
     fetched = there.local(MODEL_ID)
-    assert contents(fetched) == contents(here.local(MODEL_ID)) == contents(tiny_model.folder)
+    assert (
+        contents(fetched)
+        == contents(here.local(MODEL_ID))
+        == {name: tiny_model.folder.joinpath(name).read_bytes() for name in contents(fetched)}
+    )
+    assert set(contents(fetched)) == {path.name for path in tiny_model.folder.iterdir() if path.is_file()}
     assert [path.name for path in (tmp_path / "there").iterdir()] == [MODEL_ID]
     there.delete_here(MODEL_ID)
     there.delete_there(MODEL_ID)

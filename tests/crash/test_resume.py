@@ -211,7 +211,7 @@ def test_permission_lost_and_a_store_that_is_down_for_long_fail_a_batch_that_can
     service_factory, tiny_model: TinyModel, tmp_path, monkeypatch, status, code
 ):
     with object_servers.moto() as server, rough_proxy.before(server.address) as proxy:
-        choices = {"BOXWRIGHT_SCHEMES": "gs,s3", "BOXWRIGHT_STORAGE_RETRY_S": "0.5"}
+        choices = {"BOXWRIGHT_SCHEMES": "gs,s3", "BOXWRIGHT_STORAGE_RETRY_S": "2"}
         bench = Bench(service_factory, tiny_model, tmp_path, "", **choices, **server.environment(proxy.address))
         output = f"s3://{object_servers.BUCKET}/out/"
         proxy.trouble = lambda method: status if method == "PUT" and proxy.seen.count("PUT") >= 3 else None

@@ -45,7 +45,7 @@ class LoadedModels:
         key = (folder, streams, precision, runtime)
         if key not in self._entries:
             before = self._resident_bytes()
-            opened = Predictor.open(folder, streams=streams, precision=precision, runtime=runtime)
+            opened = Predictor.open(folder, streams=streams, precision=precision, runtime=runtime, keep_compiled=True)
             # memory that an earlier model has left behind may be used again without growth: at least what the files have
             size_bytes = max(self._resident_bytes() - before, opened.network_bytes)
             self._entries[key] = _Entry(opened, size_bytes)

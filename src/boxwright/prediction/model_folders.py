@@ -65,7 +65,8 @@ class ModelFolders:
         path = self._models_dir / folder
         if not path.exists():
             if self._stores.keeps_state_remotely:
-                for file in sorted(draft.iterdir(), key=lambda file: (file.name == MODEL_FILE, file.name)):
+                files = (file for file in draft.iterdir() if file.is_file())
+                for file in sorted(files, key=lambda file: (file.name == MODEL_FILE, file.name)):
                     self._stores.put(self._remote(folder).child(file.name), file.read_bytes())
             os.replace(draft, path)
         return path

@@ -108,6 +108,7 @@ class DeployedModels:
             streams=min(node_count, self._cores),
             precision=self._precision,
             runtime=self._runtime,
+            keep_compiled=True,
         )
         log.info("event=model_loaded folder=%s node_count=%d by=%s", folder, node_count, predictor.runtime.label)
         return predictor

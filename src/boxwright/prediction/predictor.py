@@ -177,6 +177,7 @@ class Predictor:
         precision: str | None = None,
         runtime: str = "cpu",
         limits: decode.Limits = decode.DEFAULT_LIMITS,
+        keep_compiled: bool = False,
     ) -> Predictor:
         """Loads a model folder.
 
@@ -186,6 +187,7 @@ class Predictor:
             precision: of the network; the one that model.json chooses when None.
             runtime: "cpu", "gpu" or "auto"; see `runtimes.open_runtime`.
             limits: per image.
+            keep_compiled: keep the compiled network in the folder, for whoever opens it next on this machine.
 
         Raises:
             ModelError: the folder is incomplete or damaged, or the network does not run here.
@@ -195,7 +197,7 @@ class Predictor:
         network = read_network(folder, info, precision or info.precision)
         count = streams or len(os.sched_getaffinity(0))
         try:
-            opened = runtimes.open_runtime(network, info.input_hw, count, runtime)
+            opened = runtimes.open_runtime(network, info.input_hw, count, runtime, folder if keep_compiled else None)
         except ModelError as error:
             raise ModelError(f"{folder}: {error}") from error
         return cls(info, opened, limits, len(network.graph) + len(network.weights or b""))

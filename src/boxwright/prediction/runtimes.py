@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import logging
 import os
 import pathlib
 import queue
@@ -21,12 +22,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from boxwright.prediction.compiled import Compiled
 from boxwright.prediction.model_folder import ModelError, Network
 
 CHOICES = ("auto", "cpu", "gpu")
 GPU_BATCH = 32  # images that one pass over the GPU takes; every pass has this size, so that answers never vary with it
 _GPU_DEVICE = pathlib.Path("/dev/nvidiactl")
 _WARMING_UP = threading.Lock()
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +61,13 @@ class Runtime(Protocol):
         """Runs one image, (1, H, W, 3) uint8; waits for its turn."""
 
 
-def open_runtime(network: Network, input_hw: tuple[int, int], streams: int, choice: str = "auto") -> Runtime:
+def open_runtime(
+    network: Network,
+    input_hw: tuple[int, int],
+    streams: int,
+    choice: str = "auto",
+    compiled_in: pathlib.Path | None = None,
+) -> Runtime:
     """Loads a network where it runs best.
 
     Args:
@@ -66,6 +76,7 @@ def open_runtime(network: Network, input_hw: tuple[int, int], streams: int, choi
         streams: images in flight on the CPU, one thread each.
         choice: "cpu"; "gpu"; or "auto": the GPU if one is visible, ONNX Runtime for it is installed and the network is
             one that it can read, else the CPU.
+        compiled_in: the model folder that keeps what was compiled for the CPU; None: nothing is kept.
 
     Raises:
         ModelError: the runtime does not accept the network, or there is no GPU although one is asked for.
@@ -76,7 +87,7 @@ def open_runtime(network: Network, input_hw: tuple[int, int], streams: int, choi
         raise ModelError(f"{network.name} runs on the CPU only; with force_fp32 the model runs on the GPU.")
     if choice != "cpu" and network.is_onnx and gpu_is_usable():
         return OnnxRuntime(network, input_hw, provider="CUDAExecutionProvider", batch=GPU_BATCH)
-    return OpenVino(network, input_hw, streams)
+    return OpenVino(network, input_hw, streams, compiled_in)
 
 
 def gpu_is_usable() -> bool:
@@ -129,7 +140,9 @@ class OpenVino:
 
     waiting_threads = 0
 
-    def __init__(self, network: Network, input_hw: tuple[int, int], streams: int) -> None:
+    def __init__(
+        self, network: Network, input_hw: tuple[int, int], streams: int, compiled_in: pathlib.Path | None = None
+    ) -> None:
         openvino = load_openvino()
         self.label = f"OpenVINO {openvino.__version__.partition('-')[0]} on the CPU, {network.precision}"
         options = {
@@ -139,10 +152,16 @@ class OpenVino:
             "ENABLE_CPU_PINNING": "NO",  # several processes share these cores
         }
         core = openvino.Core()
-        try:
-            compiled = core.compile_model(read_model(core, network.graph, network.weights), "CPU", options)
-        except RuntimeError as error:
-            raise ModelError(f"{network.name} cannot be loaded: {error}") from error
+        made_for = (network.digest, openvino.__version__, core.get_property("CPU", "FULL_DEVICE_NAME"), str(options))
+        kept = Compiled(compiled_in, *made_for) if compiled_in is not None else None
+        compiled = _restored(core, kept, options)
+        if compiled is None:
+            try:
+                compiled = core.compile_model(read_model(core, network.graph, network.weights), "CPU", options)
+            except RuntimeError as error:
+                raise ModelError(f"{network.name} cannot be loaded: {error}") from error
+            if kept is not None:
+                kept.write(compiled.export_model().getvalue())
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         blank = np.zeros((1, *input_hw, 3), np.uint8)
         for _ in range(streams):
@@ -162,6 +181,18 @@ class OpenVino:
             return _copied(request)
         finally:
             self._idle.put(request)
+
+
+def _restored(core: Any, kept: Compiled | None, options: dict[str, str]) -> Any:
+    """The compiled network that was kept; None if there is none, or OpenVINO does not take it back."""
+    content = None if kept is None else kept.read()
+    if content is None:
+        return None
+    try:
+        return core.import_model(content, "CPU", options)
+    except RuntimeError as error:
+        log.warning("event=compiled_network_refused reason=%s", str(error).splitlines()[0])
+        return None
 
 
 def _copied(request: Any) -> RawOutput:

@@ -1,50 +1,30 @@
 """The sink: shards committed once, errors gathered at the end.
 
 Shard *k* is ``image_object_detection_k.jsonl`` in the output folder. Before it is put, its report and its error lines are
-put in the scratch prefix, so that the shard's existence alone says that all three are there. All are functions of the plan
-and the images: a second attempt finds them or writes the same bytes again. The manifest comes last.
+put in the scratch prefix (see `shard_notes`), so that the shard's existence alone says that all three are there. All are
+functions of the plan and the images: a second attempt finds them or writes the same bytes again. The manifest comes last.
 """
 
 from __future__ import annotations
 
 import collections
-import dataclasses
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 from google.rpc import status_pb2
 
 from boxwright import errors, faults, objects
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.manifest import MANIFEST_FILE, Manifest, code_name
+from boxwright.prediction.shard_notes import ShardNotes
+from boxwright.prediction.shard_notes import ShardReport as ShardReport
 from boxwright.prediction.tally import OutputFile, Tally
 
 ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
-REPORT, ERRORS = "report.json", "errors.jsonl"  # what a shard leaves in the scratch prefix
 _SHARD_NAME = "image_object_detection_{}.jsonl"
+_SHARD_NAMED = re.compile(r"image_object_detection_([1-9]\d*)\.jsonl")
 MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
-
-
-@dataclasses.dataclass(frozen=True)
-class ShardReport:
-    """What became of one shard.
-
-    Attributes:
-        shard: its number, from 1.
-        predicted: images with a line in the shard.
-        failed: images with an error line.
-        errors_by_code: the same, by canonical code name.
-        sha256: digest of the shard's bytes.
-        failures: (code, message) of the first failed images.
-    """
-
-    shard: int
-    predicted: int
-    failed: int
-    errors_by_code: dict[str, int]
-    sha256: str
-    failures: list[tuple[int, str]]
 
 
 class Sink:
@@ -54,7 +34,7 @@ class Sink:
         self._job = job
         self._stores = stores
         self._output = objects.ObjectUri.parse(job.output_directory)
-        self._scratch = objects.ObjectUri.parse(job.scratch)
+        self._notes = ShardNotes(stores, objects.ObjectUri.parse(job.scratch))
         self._tally = Tally()
 
     def prepare(self) -> None:
@@ -69,12 +49,8 @@ class Sink:
         """
         if not self._stores.exists(self._shard_uri(shard)):
             return None
-        try:
-            values = json.loads(self._stores.get(self._part(shard, REPORT)))
-        except objects.ObjectNotFound:
-            return None
-        report = ShardReport(**{**values, "failures": [tuple(failure) for failure in values["failures"]]})
-        if report.failed and not self._stores.exists(self._part(shard, ERRORS)):
+        report = self._notes.find(shard)
+        if report is None:
             return None
         self._count(report)
         return report
@@ -109,10 +85,7 @@ class Sink:
             sha256=hashlib.sha256(content).hexdigest(),
             failures=[(status.code, status.message) for status in failures[:MAX_LISTED_FAILURES]],
         )
-        if error_lines:
-            self._stores.put(self._part(shard, ERRORS), b"".join(error_lines))
-            faults.point("sink.after_errors")
-        self._stores.put(self._part(shard, REPORT), json.dumps(dataclasses.asdict(report)).encode())
+        self._notes.keep(report, b"".join(error_lines))
         faults.point("sink.before_put")
         uri = self._shard_uri(shard)
         if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
@@ -133,8 +106,7 @@ class Sink:
             model_digest: names the model's exact version.
         """
         if not (self._tally.predicted or self._tally.failed):
-            for shard in self._reported():
-                self.committed(shard)
+            self._notes.recall(set(self._present()), self._tally)
         manifest = Manifest(
             state=state,
             rows_read=rows_read,
@@ -142,7 +114,7 @@ class Sink:
             images_predicted=self._tally.predicted,
             errors_by_code=dict(self._tally.errors_by_code),
             shards=self._tally.files(_SHARD_NAME),
-            errors_files=self._gather_errors(self._tally.failed_shards()),
+            errors_files=self._gather_errors(self._notes.error_lines(self._tally)),
             model={"name": self._job.model, "digest": model_digest},
             settings={
                 "score_threshold": self._job.score_threshold,
@@ -159,20 +131,20 @@ class Sink:
 
     def _count(self, report: ShardReport) -> None:
         self._tally.add(report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code)
+        self._notes.sum_up(report.shard, self._tally)
 
-    def _reported(self) -> Iterator[int]:
-        """Yields, in order, the shards that have a report; the shard itself may still be missing."""
-        for info in self._stores.list(self._scratch.child("shards")):
-            shard, _, kind = info.uri.key.rpartition("/")[2].partition("-")
-            if kind == REPORT:
-                yield int(shard)
+    def _present(self) -> Iterable[int]:
+        """Yields the shards that are in the output folder."""
+        for info in self._stores.list(self._output):
+            if found := _SHARD_NAMED.fullmatch(info.uri.key.rpartition("/")[2]):
+                yield int(found[1])
 
-    def _gather_errors(self, shards: list[int]) -> list[OutputFile]:
-        """Writes ``errors_1..M.jsonl`` from the parts of these shards, in input order."""
+    def _gather_errors(self, lines: Iterable[bytes]) -> list[OutputFile]:
+        """Writes ``errors_1..M.jsonl`` from error lines in input order."""
         files: list[OutputFile] = []
         pending = bytearray()
-        for shard in shards:
-            pending += self._stores.get(self._part(shard, ERRORS))
+        for part in lines:
+            pending += part
             if len(pending) >= ERRORS_FILE_BYTES:
                 files.append(self._put_errors(len(files) + 1, bytes(pending)))
                 pending.clear()
@@ -188,6 +160,3 @@ class Sink:
 
     def _shard_uri(self, shard: int) -> objects.ObjectUri:
         return self._output.child(_SHARD_NAME.format(shard))
-
-    def _part(self, shard: int, name: str) -> objects.ObjectUri:
-        return self._scratch.child(f"shards/{shard:07d}-{name}")

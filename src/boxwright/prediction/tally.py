@@ -7,7 +7,7 @@ import collections
 import dataclasses
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import overload
 
 _RECORD = struct.Struct("<II32s")  # images predicted, images failed, sha256 of the shard's bytes
@@ -57,10 +57,20 @@ class Tally:
         """The shards as files, in order; the pattern makes a name of a number."""
         return ShardFiles(bytes(self._records), name_pattern)
 
-    def failed_shards(self) -> list[int]:
-        """Numbers, in order, of the shards with failed images."""
-        records = enumerate(_RECORD.iter_unpack(self._records), 1)
-        return [shard for shard, (_, failed, _) in records if failed]
+    def failed_shards(self) -> Iterator[tuple[int, int]]:
+        """Yields, in order, the shards with failed images: (number, failed images)."""
+        for shard, (_, failed, _) in enumerate(_RECORD.iter_unpack(self._records), 1):
+            if failed:
+                yield shard, failed
+
+    def records(self, shards: range) -> list[tuple[int, int, str]] | None:
+        """Returns (predicted, failed, sha256) of some shards in a row; None unless all are counted."""
+        with self._lock:
+            part = bytes(self._records[(shards.start - 1) * _RECORD.size : (shards.stop - 1) * _RECORD.size])
+        found = [(predicted, failed, digest.hex()) for predicted, failed, digest in _RECORD.iter_unpack(part)]
+        return (
+            found if len(found) == len(shards) and all(predicted or failed for predicted, failed, _ in found) else None
+        )
 
 
 class ShardFiles(Sequence[OutputFile]):

@@ -41,9 +41,17 @@ def test_shards_come_in_order_whatever_order_they_finished_in(shards):
     assert files == expected
     assert list(files) == expected
     assert files[:2] == expected[:2]
-    assert tally.failed_shards() == [shard for shard in sorted(shards) if shards[shard][1]]
+    assert list(tally.failed_shards()) == [(shard, shards[shard][1]) for shard in sorted(shards) if shards[shard][1]]
     assert tally.predicted == sum(predicted for predicted, _ in shards.values())
     assert tally.failed == sum(tally.errors_by_code.values()) == sum(failed for _, failed in shards.values())
+
+
+def test_shards_in_a_row_are_told_once_all_are_counted():
+    tally = _tally({1: (3, 2), 2: (0, 1), 4: (1, 0)})
+    assert tally.records(range(1, 3)) == [(3, 2, _digest(1)), (0, 1, _digest(2))]
+    assert tally.records(range(2, 5)) is None
+    assert tally.records(range(4, 6)) is None
+    assert Tally().records(range(1, 2)) is None
 
 
 def test_a_shard_counts_once():

@@ -1,8 +1,12 @@
-"""The trained model that these tests share, and the databases on which they run."""
+"""The trained model that these tests share, the databases on which they run, and workers."""
 
 from __future__ import annotations
 
+import pathlib
+from collections.abc import Callable, Iterator
+
 import pytest
+from tests.support import worker_process
 from tests.support.crashes import ENVIRONMENT
 from tests.support.tiny_model import tiny_model as tiny_model
 
@@ -13,3 +17,19 @@ def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     if request.param == "sqlite":
         return ENVIRONMENT
     return {**ENVIRONMENT, "BOXWRIGHT_DATABASE_URL": request.getfixturevalue("postgres").new_database()}
+
+
+@pytest.fixture
+def start_worker(tmp_path: pathlib.Path) -> Iterator[Callable[..., worker_process.WorkerProcess]]:
+    """Starts workers on a service's files, ``start_worker(service, environment)``, and ends them."""
+    started: list[worker_process.WorkerProcess] = []
+
+    def start(service, environment: dict[str, str]) -> worker_process.WorkerProcess:
+        log = tmp_path / f"worker-{len(started)}.log"
+        started.append(worker_process.start(service.data_dir, service.buckets, log, environment))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        if worker.process.poll() is None:
+            worker.stop()

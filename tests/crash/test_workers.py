@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import os
 import pathlib
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
 import psutil
-import pytest
 import sqlalchemy as sa
 from tests.support import crashes, drawn_images
 from tests.support.api import open_api
@@ -25,50 +20,6 @@ from boxwright.metadata.schema import operations
 
 IMAGES, SHARDS = 1200, 24  # fifty images each
 TURN_S = "0.5"
-
-
-@dataclasses.dataclass
-class WorkerProcess:
-    """A running `boxwright worker`."""
-
-    process: subprocess.Popen[bytes]
-    log: pathlib.Path
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(60)
-
-
-@pytest.fixture
-def start_worker(tmp_path):
-    """Starts workers on a service's files and database, and ends them."""
-    started: list[WorkerProcess] = []
-
-    def start(service, environment: dict[str, str]) -> WorkerProcess:
-        command = [sys.executable, "-m", "boxwright.cli", "worker"]
-        command += ["--data-dir", str(service.data_dir), "--buckets", str(service.buckets)]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
-        log = tmp_path / f"worker-{len(started)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=inherited | environment
-            )
-        started.append(WorkerProcess(process, log))
-        wait_until(lambda: b"worker is ready" in log.read_bytes(), "the worker to be ready")
-        return started[-1]
-
-    yield start
-    for worker in started:
-        if worker.process.poll() is None:
-            worker.stop()
 
 
 @contextlib.contextmanager

@@ -14,9 +14,10 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pg8000.native
+import psutil
 import pytest
 
 INSTALL_TIMEOUT_S, START_TIMEOUT_S = 300, 60
@@ -39,20 +40,30 @@ class Missing(Exception):
 class Cluster:
     """A running server. What it gives out as empty databases are schemas of users of their own: far cheaper to make."""
 
-    def __init__(self, folder: pathlib.Path, programs: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, programs: pathlib.Path, settings: Mapping[str, str] = SETTINGS) -> None:
         self.folder = folder
+        self._settings = settings
         self._programs = programs
         self._numbers = itertools.count(1)
 
     def start(self) -> None:
         """Starts the server and waits until it answers."""
-        options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        options = " ".join(f"-c {name}={value}" for name, value in self._settings.items())
         options += f" -c unix_socket_directories={self.folder}"
         self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self) -> None:
         """Stops the server, cutting off whoever is connected."""
         self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self._data)
+
+    def kill(self) -> None:
+        """Kills every process of the server at once, as a power cut would."""
+        server = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
+        server.suspend()  # or it would see its children die, and put things in order
+        processes = [*server.children(recursive=True), server]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes, START_TIMEOUT_S)
 
     def make(self) -> None:
         """Makes the cluster's files."""
@@ -120,15 +131,15 @@ def _install() -> None:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Cluster]:
-    """Makes and starts a cluster; stops and removes it afterwards. Raises Missing."""
+def running(**settings: str) -> Iterator[Cluster]:
+    """Makes and starts a cluster, with these settings beside ours; stops and removes it afterwards. Raises Missing."""
     programs = find_programs()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bxpg-"))  # a socket's path is short
     try:
         if os.geteuid() == 0:
             user = pwd.getpwnam(USER)
             os.chown(folder, user.pw_uid, user.pw_gid)
-        cluster = Cluster(folder, programs)
+        cluster = Cluster(folder, programs, {**SETTINGS, **settings})
         cluster.make()
         cluster.start()
         try:

@@ -11,6 +11,7 @@ import binascii
 import contextlib
 import dataclasses
 import json
+import logging
 import pathlib
 import ssl
 import zlib
@@ -169,6 +170,8 @@ def _engine(where: pathlib.Path | str, connections: int, ca_file: pathlib.Path |
         raise errors.invalid_argument(
             "database_url", f"'{url.drivername}' is not {DRIVER}, the driver that is supported."
         )
+    # its pool tells of every connection that was cut with a traceback; whoever used one says so in a sentence
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     settings = {"lock_timeout": f"{BUSY_TIMEOUT_S}s", "default_transaction_isolation": "read committed"}
     engine = sa.create_engine(
         url,

@@ -143,7 +143,9 @@ class Watcher:
 
     def _poller_ended(self, poller: asyncio.Task[None]) -> None:
         failure = None if poller.cancelled() else poller.exception()
-        if failure is not None:
+        if isinstance(failure, errors.ApiError):
+            _log.warning("event=watcher_failed reason=%s", failure)
+        elif failure is not None:
             _log.error("event=watcher_failed", exc_info=failure)
         if failure is not None or poller.cancelled():
             self._release(False)  # whoever still waits asks the service itself, which reports what is wrong

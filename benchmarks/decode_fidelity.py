@@ -5,18 +5,23 @@
 Predicts the images of a labelled folder (labels.csv in the 11-column import format, paths relative to the folder) twice: as
 the service does, and decoded at full size and then shrunk by the same letterbox. Prints both average precisions. Only images
 at least twice as large as the network's input in both directions are decoded at a fraction at all: `scaled_images` says how
-many those were, and their own figures stand beside those of all images. The last line is one JSON object.
+many those were, and their own figures stand beside those of all images. With --enlarge, every image is first enlarged until
+it is so many times as large as the input and stored as a JPEG of quality 95, so that all are decoded at a fraction. The last
+line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
+import math
 import pathlib
 import sys
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from boxwright import boxes
 from boxwright.detector import evaluate
@@ -55,6 +60,18 @@ def prepared_in_full(predictor: Predictor, data: bytes) -> Prepared:
     return letterbox(decode.decode(data, UNLIMITED_HW, predictor.limits), predictor.input_hw)
 
 
+def enlarged(predictor: Predictor, data: bytes, times: float) -> bytes:
+    """The image as a JPEG that is at least so many times as large as the network's input, in both directions."""
+    height, width = predictor.input_hw
+    with Image.open(io.BytesIO(data)) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    scale = max(1.0, times * max(height / upright.height, width / upright.width))
+    size = (math.ceil(upright.width * scale), math.ceil(upright.height * scale))
+    stored = io.BytesIO()
+    upright.resize(size, Image.Resampling.LANCZOS).save(stored, "JPEG", quality=95)
+    return stored.getvalue()
+
+
 def both(predictor: Predictor, data: bytes, truth: evaluate.GroundTruth) -> Run:
     """Truth, detections as served and in full, whether a fraction was decoded, mean grey difference of the frames."""
     served, full = predictor.prepare(data), prepared_in_full(predictor, data)
@@ -80,12 +97,16 @@ def main() -> int:
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("--split", default="TEST", help="TEST, VALIDATION or TRAIN (default TEST)")
+    parser.add_argument("--enlarge", type=float, metavar="TIMES", help="enlarge every image first, for example 2.5")
     parser.add_argument("--quick", action="store_true", help=f"the first {QUICK_IMAGES} images")
     options = parser.parse_args()
     predictor = Predictor.open(options.model)
     names = [label.display_name for label in predictor.labels]
     chosen = sorted(truths(options.data, names, options.split).items())[: QUICK_IMAGES if options.quick else None]
-    runs = [both(predictor, (options.data / path).read_bytes(), truth) for path, truth in chosen]
+    runs = []
+    for path, truth in chosen:
+        data = (options.data / path).read_bytes()
+        runs.append(both(predictor, enlarged(predictor, data, options.enlarge) if options.enlarge else data, truth))
     scaled = [run for run in runs if run[3]]
     result: dict[str, object] = {"data": options.data.name, "input_hw": list(predictor.input_hw)}
     print(f"{'':16}{'images':>8}{'AP served':>12}{'AP full':>12}{'cost':>8}{'grey levels':>13}")
@@ -96,7 +117,11 @@ def main() -> int:
         line = {"images": len(part), "ap_served": served, "ap_full": full, "ap_cost": full - served}
         result |= {f"{name}_{key}": round(value, 4) for key, value in line.items()}
         result[f"{name}_grey_levels"] = round(difference, 4)
-    print(json.dumps({**result, "precision": predictor.info.precision, "quick": options.quick}))
+    print(
+        json.dumps(
+            {**result, "precision": predictor.info.precision, "enlarged": options.enlarge, "quick": options.quick}
+        )
+    )
     return 0
 
 

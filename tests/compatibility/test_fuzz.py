@@ -7,8 +7,8 @@ whole and damaged, and with bytes that are nothing.
 from __future__ import annotations
 
 import itertools
-import os
 import json
+import os
 import urllib.parse
 from collections.abc import Callable
 from typing import Any

@@ -63,25 +63,32 @@ def predict_files(folder: str, cores: int) -> None:
     """Predicts what `measure_cores` wrote, in a process that may use so many cores; prints images per second."""
     from boxwright import objects
     from boxwright.prediction.job import BatchJob
-    from boxwright.prediction.local_engine import LocalEngine
+    from boxwright.prediction.members import Members
     from boxwright.prediction.plan import Plan
     from boxwright.prediction.predictor import Predictor
     from boxwright.prediction.sink import Sink
+    from boxwright.prediction.team import TeamEngine
 
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # members inherit it
     root = pathlib.Path(folder)
     stores = objects.Stores(root / "buckets", root / "state")
-    job = BatchJob(
-        ["gs://files/list.csv"], f"gs://files/cores-{cores}", str(stores.state(f"operations/{cores}")), "", 0.5, 100,
-        500, 0.5, stores.to_config(), cores,
-    )  # fmt: skip
-    sink = Sink(job, stores)
-    sink.prepare()
-    predictor = Predictor.open(root / "data" / "models" / tiny_service.MODEL_ID, streams=cores)
-    engine = LocalEngine(job, stores, predictor, sink)
-    started_s = time.perf_counter()
-    done = sum(report.predicted for report in engine.run(Plan(job, stores), lambda: False))
-    print(done / (time.perf_counter() - started_s))
+    model_folder = root / "data" / "models" / tiny_service.MODEL_ID
+    predictor, members = Predictor.open(model_folder, streams=1), Members()
+    members.gather(cores - 1)
+    for name in ("warm-up", "measured"):
+        name = f"{name}-{cores}"
+        job = BatchJob(
+            ["gs://files/list.csv"], f"gs://files/{name}", str(stores.state(f"operations/{name}")), str(model_folder),
+            0.5, 100, 500, 0.5, stores.to_config(), cores,
+        )  # fmt: skip
+        sink = Sink(job, stores)
+        sink.prepare()
+        engine = TeamEngine(job, stores, predictor, sink, members)
+        started_s = time.perf_counter()
+        done = sum(report.predicted for report in engine.run(Plan(job, stores), lambda: False))
+        seconds = time.perf_counter() - started_s
+    members.close()
+    print(done / seconds)
 
 
 def measure_cores(folder: pathlib.Path, images: int) -> list[dict[str, float]]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from google.rpc import status_pb2
@@ -30,8 +31,10 @@ from boxwright.prediction.plan import Segment
 from boxwright.prediction.predictor import Predictor
 from boxwright.prediction.sink import ShardReport, Sink
 
-CHUNK_IMAGES = 4  # a message for every image would cost a few per cent; more leaves a core idle at a job's end
-CHUNKS_PER_MEMBER = 4  # of a short shard, at least
+FIRST_CHUNK_IMAGES = 4  # until it is known how long images take
+CHUNK_S = 0.02  # of one process's work: a message costs little beside it, and no core waits long at a job's end
+MAX_CHUNK_IMAGES = 32
+CHUNKS_PER_PROCESS = 4  # of a short shard, at least
 
 
 class TeamEngine:
@@ -67,15 +70,17 @@ class TeamEngine:
         self._halt = threading.Event()
         self._results: queue.SimpleQueue[ShardReport | Exception | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._under_way: dict[int, tuple[OpenShard, int, int]] = {}  # chunk → its shard, first index, images
+        self._under_way: dict[int, tuple[OpenShard, int]] = {}  # chunk → its shard, index of its first image
         self.images_done = 0
         self.images_failed = 0
         self.images_found = 0  # of those: in shards that an earlier run had finished
         self.shards_committed = 0  # by this run; those that were found do not count
         self.times = TeamTimes(self._here.times)
+        self._started_s = 0.0
 
     def run(self, plan: Segments, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
         """Yields shard reports; see `Engine`. Raises what the plan, the sink, a store or a member's model raised."""
+        self._started_s = time.monotonic()
         self._chunks = self._split(plan)
         here = threading.Thread(target=self._work_here, name="here")
         self._members.begin(self, self._share)
@@ -119,7 +124,7 @@ class TeamEngine:
     def put(self, number: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None]) -> None:
         """Takes the lines of a chunk; commits its shard if that is complete."""
         failed = sum(status is not None for status in statuses)
-        shard, first, _ = self._under_way[number]
+        shard, first = self._under_way[number]
         try:
             if shard.put(first, lines, statuses):
                 report = shard.commit_to(self._sink)
@@ -155,14 +160,22 @@ class TeamEngine:
                 self._results.put(found)
                 continue
             shard = OpenShard(segment)
-            count = len(segment.items)
-            size = max(1, min(CHUNK_IMAGES, count // (self._job.threads * CHUNKS_PER_MEMBER)))
-            for first in range(0, count, size):
+            count, first = len(segment.items), 0
+            while first < count:
                 number += 1
-                items = segment.items[first : first + size]
+                items = segment.items[first : first + self._chunk_images(count)]
                 with self._lock:
-                    self._under_way[number] = (shard, first, len(items))
+                    self._under_way[number] = (shard, first)
                 yield Segment(number, items)
+                first += len(items)
+
+    def _chunk_images(self, shard_images: int) -> int:
+        """How many images the next chunk has, by what images have taken so far."""
+        predicted = self.images_done - self.images_found
+        busy_s = (time.monotonic() - self._started_s) * self._job.threads
+        wanted = FIRST_CHUNK_IMAGES if not predicted else int(CHUNK_S * predicted / busy_s)
+        most = min(MAX_CHUNK_IMAGES, shard_images // (self._job.threads * CHUNKS_PER_PROCESS))
+        return max(1, min(wanted, most))
 
     def _end_if_all_is_done(self) -> None:
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-import time
+import threading
 
 import pytest
 from google.rpc import status_pb2
@@ -35,7 +35,7 @@ class CountingStores(objects.Stores):
         self.reads: list[str] = []
 
     def get(self, uri, **options):
-        time.sleep(self._delay_s)
+        threading.Event().wait(self._delay_s)
         self.reads.append(uri.key)
         return super().get(uri, **options)
 

@@ -19,6 +19,8 @@ EPOCHS = 120  # up to `FULL_EPOCHS_IMAGES`; more images need fewer passes
 FULL_EPOCHS_IMAGES = 1000
 MIN_STEPS = 1500  # twenty images still need this many to learn boxes at all
 CALIBRATION_STEPS = 60  # the first steps are slow, the later ones tell the speed
+PACE_MEMORY = 0.95  # of the running mean of a step's time
+STALL = 4.0  # ordinary steps that the longest one counts as
 WARM_UP_STEPS = 60
 FINAL_RATE = 0.02  # of the peak learning rate
 COARSE_UNTIL = 0.45  # low resolution up to here
@@ -125,6 +127,31 @@ class Schedule:
         """What a step at this progress looks at."""
         size_hw = coarse_hw(self.input_hw) if progress < COARSE_UNTIL else self.input_hw
         return augment.View(size_hw, self.mosaic if progress < MOSAIC_UNTIL else 0.0)
+
+
+class Pace:
+    """Running mean of seconds per pixel over recent steps.
+
+    A step that waited for the processor, the disk or a suspended machine counts as at most `STALL` ordinary ones: a short
+    pause must not bind a training to the clock, which would make it another one.
+    """
+
+    def __init__(self) -> None:
+        self.seconds_per_px = 0.0
+        self._steps = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether enough steps were seen to plan by; the first ones of every attempt are slow."""
+        return self._steps >= CALIBRATION_STEPS // 2
+
+    def note(self, seconds_per_px: float) -> None:
+        """Takes in what one step took."""
+        if self.is_settled:
+            seconds_per_px = min(seconds_per_px, STALL * self.seconds_per_px)
+        memory = PACE_MEMORY if self.is_settled else 0.0
+        self._steps += 1
+        self.seconds_per_px = memory * self.seconds_per_px + (1 - memory) * seconds_per_px
 
 
 def rate(progress: float, step: int) -> float:

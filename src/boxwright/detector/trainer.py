@@ -30,7 +30,6 @@ BUDGET_REACHED = "BUDGET_REACHED"
 CHECK_BATCH = 4
 CHECK_SCORE_FLOOR = 0.01
 HISTORY_POINTS = 200  # of the losses, over the planned steps
-SPEED_MEMORY = 0.95  # of the running mean of seconds per pixel
 
 
 class Watcher(Protocol):
@@ -113,7 +112,7 @@ class Trainer:
         self.history: dict[str, list[list[float]]] = {"losses": [], "checks": []}
         self.validation_map50: float | None = None
         self.stop_reason = ""
-        self._seconds_per_px = 0.0  # running mean over recent steps
+        self._pace = schedule.Pace()  # waiting for data included
         self._saved_s = setting.elapsed_s()
         self._reported_s = -math.inf
 
@@ -173,7 +172,7 @@ class Trainer:
                 started_s = self.setting.elapsed_s()
                 batch = prefetcher.take()
                 losses = self._optimise(batch, progress)
-                self._time_step(started_s, batch)
+                self._pace.note((self.setting.elapsed_s() - started_s) / batch.pixels[..., 0].size)
                 self._after_step(losses)
         finally:
             prefetcher.close()
@@ -213,12 +212,6 @@ class Trainer:
         self._update_average()
         return values
 
-    def _time_step(self, started_s: float, batch: augment.Batch) -> None:
-        """Keeps a running mean of seconds per pixel, waiting for data included."""
-        step_s = (self.setting.elapsed_s() - started_s) / batch.pixels[..., 0].size
-        memory = SPEED_MEMORY if self._seconds_per_px and self.step > schedule.CALIBRATION_STEPS // 2 else 0.0
-        self._seconds_per_px = memory * self._seconds_per_px + (1 - memory) * step_s
-
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
@@ -233,9 +226,9 @@ class Trainer:
         last_check = self.checks[-1][0] if self.checks else schedule.CHECK_FROM - schedule.CHECK_EVERY
         if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + schedule.CHECK_EVERY - 1e-9:
             self._check(progress)
-        if self.plan.bound_at is None and self.step >= schedule.CALIBRATION_STEPS:
+        if self.plan.bound_at is None and self.step >= schedule.CALIBRATION_STEPS and self._pace.is_settled:
             height, width = schedule.coarse_hw(self.plan.input_hw)
-            coarse_step_s = self._seconds_per_px * height * width * self.recipe.batch_size
+            coarse_step_s = self._pace.seconds_per_px * height * width * self.recipe.batch_size
             if elapsed_s + self.plan.remaining_s(self.step, coarse_step_s) > self.plan.train_until_s:
                 self.plan.bind_to_clock(self.step, elapsed_s)
         if self.step % max(1, self.plan.steps // HISTORY_POINTS) == 0:
@@ -251,14 +244,13 @@ class Trainer:
         self._reported_s = elapsed_s
         view = self.plan.view(progress)
         batch_px = view.input_hw[0] * view.input_hw[1] * self.recipe.batch_size
-        step_s = max(1e-6, self._seconds_per_px * batch_px)
-        if self.plan.bound_at is None:
-            height, width = schedule.coarse_hw(self.plan.input_hw)
-            coarse_step_s = self._seconds_per_px * height * width * self.recipe.batch_size
-            left_s, steps = self.plan.remaining_s(self.step, coarse_step_s), self.plan.steps
-        else:
-            left_s = max(0.0, self.plan.train_until_s - elapsed_s)
-            steps = min(self.plan.steps, self.step + round(left_s / step_s))
+        step_s = max(1e-6, self._pace.seconds_per_px * batch_px)
+        height, width = schedule.coarse_hw(self.plan.input_hw)
+        coarse_step_s = self._pace.seconds_per_px * height * width * self.recipe.batch_size
+        left_s, steps = self.plan.remaining_s(self.step, coarse_step_s), self.plan.steps
+        clock_s = max(0.0, self.plan.train_until_s - elapsed_s)
+        if self.plan.bound_at is not None and clock_s < left_s:
+            left_s, steps = clock_s, min(self.plan.steps, self.step + round(clock_s / step_s))
         details: dict[str, object] = {
             "step": self.step,
             "steps": max(steps, self.step),

@@ -41,6 +41,20 @@ def test_views_follow_progress() -> None:
     assert plan().view(0.71).mosaic == 0.0
 
 
+def test_a_stall_hardly_changes_the_pace_and_a_slower_machine_does() -> None:
+    pace = schedule.Pace()
+    pace.note(30.0)
+    assert not pace.is_settled
+    for _ in range(100):
+        pace.note(1.0)
+    assert pace.is_settled and pace.seconds_per_px == pytest.approx(1.0)
+    pace.note(500.0)
+    assert 1.0 < pace.seconds_per_px < 1.2
+    for _ in range(60):
+        pace.note(3.0)
+    assert pace.seconds_per_px > 2.8
+
+
 def test_the_rate_warms_up_and_comes_down() -> None:
     assert schedule.rate(0.0, 0) < 0.02
     assert schedule.rate(0.02, 60) > 0.99

@@ -223,12 +223,11 @@ def test_a_cancel_that_nobody_heard_is_obeyed_after_the_restart(batch):
     crashes.assert_tidy(batch.service.data_dir)
 
 
-@pytest.mark.parametrize("module", [INFERENCE, MEMBER])
-def test_a_child_that_hangs_is_killed_when_its_job_is_cancelled(batch, module):
+def test_a_child_that_hangs_is_killed_when_its_job_is_cancelled(batch):
     with open_api(batch.service) as api:
         name = _start(api, batch)
         batch.wait_for_shards("out", 2)
-        (child,) = children_of(batch.service.process.pid, module)
+        (child,) = children_of(batch.service.process.pid, INFERENCE)
         child.suspend()
         asked_s = time.monotonic()
         api.cancel(name)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import os
 import pathlib
 import queue
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,6 +26,7 @@ from boxwright.prediction.plan import Item, Segment
 from boxwright.prediction.sink import ShardReport
 
 ALIVE_INTERVAL_S = 1.0
+PR_SET_PDEATHSIG = 1  # prctl(2); it means the thread that started this process, which is the leader's main thread
 CHUNKS_AHEAD = 2  # asked for before the first one is there: an answer takes a moment
 
 log = logging.getLogger("boxwright.prediction.member")
@@ -119,8 +123,15 @@ def work(number: int, job: BatchJob, member: int, models: LoadedModels, leader: 
         watchdog.close()
 
 
+def _die_with_leader() -> None:
+    """Lets Linux kill this process when its leader is gone: one that hangs in native code cannot read that it is."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> None:
     """Works on jobs until the leader is gone."""
+    _die_with_leader()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     leader, models = Leader(Connection(int(sys.argv[1]))), LoadedModels()
     for target in (leader.listen, leader.live):

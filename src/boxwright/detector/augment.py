@@ -3,8 +3,8 @@
     BatchSource.batch(step, view) -> Batch      the same arguments give the same batch, in any thread, in any order
     Prefetcher                                  the next batches, made in the background
 
-A view is a crop at random scale and place, a horizontal flip, a colour gain, sometimes a mosaic of four images. There is
-no vertical flip: it would teach that a 6 is a 9.
+A view is a crop at random scale and place, a horizontal flip, a colour gain, sometimes a mosaic of four images. Images are
+flipped top to bottom only where the objects were seen to have no "up": it would teach that a 6 is a 9.
 """
 
 from __future__ import annotations
@@ -35,10 +35,17 @@ AHEAD = 4  # batches made in advance
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What a step looks at: input size in pixels and how often a mosaic is made, in [0, 1]."""
+    """What a step looks at.
+
+    Attributes:
+        input_hw: in pixels.
+        mosaic: how often one is made, in [0, 1].
+        flips: half of the images are flipped top to bottom.
+    """
 
     input_hw: tuple[int, int]
     mosaic: float
+    flips: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +154,12 @@ class BatchSource:
         gains = rng.uniform(*CHANNEL_GAIN_RANGE, 3) * rng.uniform(*GAIN_RANGE)
         levels = np.arange(256)[None] * gains[:, None] + rng.uniform(*OFFSET_RANGE)  # (3, 256)
         table = np.clip(levels, 0, 255).astype(np.uint8).reshape(-1).tolist()
+        if view.flips and rng.random() < 0.5:
+            pixels = pixels.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+            height = float(view.input_hw[0])
+            boxes_px = np.stack(
+                [boxes_px[:, 0], height - boxes_px[:, 3], boxes_px[:, 2], height - boxes_px[:, 1]], axis=1
+            )
         return _Sample(pixels.point(table), boxes_px, sample.label_indices)
 
     def _crop(self, position: int, size_hw: tuple[int, int], rng: np.random.Generator) -> _Sample:

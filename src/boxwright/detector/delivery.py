@@ -16,7 +16,7 @@ import torch
 
 import boxwright
 from boxwright import boxes, errors
-from boxwright.detector import checkpoint, data, evaluate, export, model, precision, report, trainer
+from boxwright.detector import checkpoint, data, evaluate, export, model, orientation, precision, report, trainer
 from boxwright.detector.job import Job, JobError
 from boxwright.prediction import decode, predictor
 
@@ -80,6 +80,7 @@ class Trained:
         stop_reason: why it ended.
         training_s: seconds until here.
         history: the trainer's record.
+        ways_up: which ways up the objects may be; None if training ended before that was measured.
     """
 
     network: model.Network
@@ -90,6 +91,7 @@ class Trained:
     stop_reason: str
     training_s: float
     history: dict[str, list[list[float]]]
+    ways_up: orientation.Orientation | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,6 +171,7 @@ class Delivery:
             "elapsed_s": round(self._elapsed(), 1),
             "weights_sha256": weights_sha256,
             "initial_weights": "random",
+            "orientation": _orientation(trained.ways_up),
         }
 
     def _choose_precision(self, splits: data.Splits) -> dict[str, Any]:
@@ -236,6 +239,7 @@ class Delivery:
                 ("steps", str(trained.steps)),
                 ("images a second", f"{trained.steps * trained.batch_size / max(1.0, trained.training_s):.0f}"),
                 ("input", f"{width} x {height}"),
+                ("objects", trained.ways_up.in_words if trained.ways_up else "upright"),
                 ("predicts in", evaluation["extras"]["quantisation"]["chosen"]),
             ],
             warnings=self._notebook.warnings,
@@ -254,6 +258,10 @@ class Delivery:
 
         path = job.folder / DRAFT_FOLDER / predictor.REPORT_FILE
         evaluation["extras"]["concerns"] = report.write(path, facts, self._read_bytes, has_time)
+
+
+def _orientation(known: orientation.Orientation | None) -> dict[str, Any] | None:
+    return None if known is None else {**dataclasses.asdict(known), "flips": known.flips}
 
 
 def finished(job: Job) -> Outcome | None:

@@ -13,7 +13,7 @@ import dataclasses
 import math
 from typing import Any
 
-from boxwright.detector import augment, model
+from boxwright.detector import augment, model, orientation
 
 EPOCHS = 120  # up to `FULL_EPOCHS_IMAGES`; more images need fewer passes
 FULL_EPOCHS_IMAGES = 1000
@@ -25,6 +25,7 @@ WARM_UP_STEPS = 60
 FINAL_RATE = 0.02  # of the peak learning rate
 COARSE_UNTIL = 0.45  # low resolution up to here
 MOSAIC_UNTIL = 0.7
+ORIENTATION_AT = 1 / 3  # what the objects look like is known by then, and there is time to use it
 COARSE_SCALE = 2 / 3
 CHECK_EVERY = 0.05  # validation, from `CHECK_FROM` on
 CHECK_FROM = 0.5
@@ -89,6 +90,7 @@ class Schedule:
         input_hw: full network input in pixels.
         bound_at: (progress, elapsed_s) where the clock took over, None while the steps decide.
         train_until_s: elapsed time at which training ends at the latest.
+        ways_up: which ways up the objects may be, None until it is measured.
     """
 
     steps: int
@@ -96,6 +98,7 @@ class Schedule:
     train_until_s: float
     mosaic: float
     bound_at: tuple[float, float] | None = None
+    ways_up: orientation.Orientation | None = None
 
     def progress(self, step: int, elapsed_s: float) -> float:
         """Fraction done before this step, in [0, 1]."""
@@ -123,10 +126,15 @@ class Schedule:
         coarse_height, coarse_width = coarse_hw(self.input_hw)
         return (self.input_hw[0] * self.input_hw[1]) / (coarse_height * coarse_width)
 
-    def view(self, progress: float) -> augment.View:
-        """What a step at this progress looks at."""
+    def view(self, progress: float, step: int) -> augment.View:
+        """What this step, at this progress, looks at."""
         size_hw = coarse_hw(self.input_hw) if progress < COARSE_UNTIL else self.input_hw
-        return augment.View(size_hw, self.mosaic if progress < MOSAIC_UNTIL else 0.0)
+        known = self.ways_up if self.ways_up and step >= self.ways_up.from_step else None
+        return augment.View(
+            size_hw,
+            self.mosaic if progress < MOSAIC_UNTIL else 0.0,
+            flips=known is not None and known.flips,
+        )
 
 
 class Pace:

@@ -80,14 +80,18 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
     if state is not None and state.trained:
         network.load_state_dict(state.average)
         stop_reason, steps, history = state.stop_reason, state.step, state.history
+        known = trainer.orientation_of(state)
     else:
         learner = _trainer(job, recipe, where, splits, network, input_hw, read_bytes, notebook, elapsed)
         if state is not None:
             learner.restore(state)
         stop_reason = learner.run()
         network, steps, history = learner.average.to("cpu"), learner.step, learner.history
+        known = learner.plan.ways_up
     network.eval()
-    trained = delivery.Trained(network, input_hw, splits, steps, recipe.batch_size, stop_reason, elapsed(), history)
+    trained = delivery.Trained(
+        network, input_hw, splits, steps, recipe.batch_size, stop_reason, elapsed(), history, known
+    )
     return delivery.Delivery(job, read_bytes, notebook, elapsed).deliver(trained)
 
 
@@ -173,15 +177,16 @@ def _validation_set(
     examples: Sequence[data.Example], input_hw: tuple[int, int], read_bytes: ReadBytes
 ) -> trainer.ValidationSet:
     stride = max(1, math.ceil(len(examples) / CHECK_IMAGES))
-    images, ground_truth = [], []
+    images, coarse_images, ground_truth = [], [], []
     for example in examples[::stride]:
         try:
             image = decode.decode(read_bytes(example.uri), input_hw)
         except (OSError, LookupError, errors.ApiError, decode.DecodeError):
             continue  # reported by the final evaluation
         images.append(predictor.letterbox(image, input_hw))
+        coarse_images.append(predictor.letterbox(image, schedule.coarse_hw(input_hw)))
         ground_truth.append(evaluate.GroundTruth(example.boxes_norm, example.label_indices))
-    return trainer.ValidationSet(images, ground_truth)
+    return trainer.ValidationSet(images, ground_truth, coarse_images)
 
 
 def _trainer(

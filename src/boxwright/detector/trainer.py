@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from boxwright import boxes
-from boxwright.detector import augment, checkpoint, device, evaluate, model, schedule, shards
+from boxwright.detector import augment, checkpoint, device, evaluate, model, orientation, schedule, shards
 from boxwright.prediction import predictor
 
 PROGRESS_EVERY_S = 1.5
@@ -48,10 +48,17 @@ class Stopped(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class ValidationSet:
-    """Letterboxed images with their ground truth, for checks during training."""
+    """Letterboxed images with their ground truth, for checks during training.
+
+    Attributes:
+        images: at full size.
+        ground_truth: of each.
+        coarse_images: the same at the size of the first phase.
+    """
 
     images: Sequence[predictor.Prepared]
     ground_truth: Sequence[evaluate.GroundTruth]
+    coarse_images: Sequence[predictor.Prepared] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,11 +133,12 @@ class Trainer:
         self.history = {name: [list(row) for row in rows] for name, rows in state.history.items()}
         bound_at = state.schedule["bound_at"]
         self.plan.bound_at = None if bound_at is None else (float(bound_at[0]), float(bound_at[1]))
+        self.plan.ways_up = orientation_of(state)
         self.stop_reason = state.stop_reason
 
     def save(self) -> None:
         """Writes a checkpoint."""
-        bound_at = self.plan.bound_at
+        bound_at, known = self.plan.bound_at, self.plan.ways_up
         checkpoint.save(
             self.setting.folder,
             checkpoint.State(
@@ -139,7 +147,11 @@ class Trainer:
                 weights=self.network.state_dict(),
                 average=self.average.state_dict(),
                 optimizer=self.optimizer.state_dict(),
-                schedule={"bound_at": None if bound_at is None else list(bound_at), "steps": self.plan.steps},
+                schedule={
+                    "bound_at": None if bound_at is None else list(bound_at),
+                    "steps": self.plan.steps,
+                    "orientation": None if known is None else dataclasses.asdict(known),
+                },
                 checks=self.checks,
                 history=self.history,
                 trained=bool(self.stop_reason),
@@ -181,7 +193,7 @@ class Trainer:
 
     def _prefetcher(self) -> augment.Prefetcher:
         def view_of(step: int) -> augment.View:
-            return self.plan.view(self.plan.progress(step, self.setting.elapsed_s()))
+            return self.plan.view(self.plan.progress(step, self.setting.elapsed_s()), step)
 
         return augment.Prefetcher(self.source, view_of, self.step, self._prefetching())
 
@@ -226,6 +238,8 @@ class Trainer:
         last_check = self.checks[-1][0] if self.checks else schedule.CHECK_FROM - schedule.CHECK_EVERY
         if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + schedule.CHECK_EVERY - 1e-9:
             self._check(progress)
+        if self.plan.ways_up is None and progress >= schedule.ORIENTATION_AT:
+            self.plan.ways_up = self._measure_orientation()
         if self.plan.bound_at is None and self.step >= schedule.CALIBRATION_STEPS and self._pace.is_settled:
             height, width = schedule.coarse_hw(self.plan.input_hw)
             coarse_step_s = self._pace.seconds_per_px * height * width * self.recipe.batch_size
@@ -242,7 +256,7 @@ class Trainer:
     def _report(self, progress: float, losses: dict[str, float]) -> None:
         elapsed_s = self.setting.elapsed_s()
         self._reported_s = elapsed_s
-        view = self.plan.view(progress)
+        view = self.plan.view(progress, self.step)
         batch_px = view.input_hw[0] * view.input_hw[1] * self.recipe.batch_size
         step_s = max(1e-6, self._pace.seconds_per_px * batch_px)
         height, width = schedule.coarse_hw(self.plan.input_hw)
@@ -261,17 +275,38 @@ class Trainer:
         }
         if self.validation_map50 is not None:
             details["validation_map50"] = round(self.validation_map50, 4)
+        if self.plan.ways_up is not None:
+            details["objects"] = self.plan.ways_up.in_words
         self.watcher.progress(progress, "training", **details)
 
     def _check(self, progress: float) -> None:
         """Validates the moving average."""
-        images = self.validation.images
-        chunks = [images[first : first + CHECK_BATCH] for first in range(0, len(images), CHECK_BATCH)]
-        found = [one for answers in self.shards.map(self._find, chunks) for one in answers]
-        map50, map50_95 = evaluate.quick_scores(self.network.label_count, self.validation.ground_truth, found)
+        map50, map50_95 = self._scores(self.validation.images, self.validation.ground_truth)
         self.validation_map50 = map50
         self.checks.append((progress, (map50 + map50_95) / 2))
         self.history["checks"].append([self.step, map50, map50_95])
+
+    def _measure_orientation(self) -> orientation.Orientation:
+        """How well the moving average finds objects that it has seen upright alone, upright and not."""
+        pairs = list(zip(self.validation.coarse_images, self.validation.ground_truth, strict=True))
+        upright, upside_down = (
+            sum(self._scores(*zip(*ways, strict=True))) / 2 if ways else 0.0
+            for ways in (pairs, [orientation.upside_down(*pair) for pair in pairs])
+        )
+        return orientation.Orientation(
+            from_step=self.step + augment.AHEAD,  # earlier batches may be made already
+            upright=upright,
+            upside_down=upside_down,
+            boxes=sum(len(truth.label_indices) for _, truth in pairs),
+        )
+
+    def _scores(
+        self, images: Sequence[predictor.Prepared], ground_truth: Sequence[evaluate.GroundTruth]
+    ) -> tuple[float, float]:
+        """(mAP at 0.5, mAP at 0.50 … 0.95) of the moving average."""
+        chunks = [images[first : first + CHECK_BATCH] for first in range(0, len(images), CHECK_BATCH)]
+        found = [one for answers in self.shards.map(self._find, chunks) for one in answers]
+        return evaluate.quick_scores(self.network.label_count, ground_truth, found)
 
     def _find(self, images: Sequence[predictor.Prepared]) -> list[boxes.Detections]:
         """What the moving average finds in a few images.
@@ -286,6 +321,12 @@ class Trainer:
         return [
             _detections(boxes_px[row].numpy(), scores[row].numpy(), prepared) for row, prepared in enumerate(images)
         ]
+
+
+def orientation_of(state: checkpoint.State) -> orientation.Orientation | None:
+    """What a checkpoint knows of the objects' orientation."""
+    known = state.schedule.get("orientation")
+    return None if known is None else orientation.Orientation(**known)
 
 
 def _detections(

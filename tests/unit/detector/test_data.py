@@ -112,12 +112,19 @@ def test_a_batch_is_a_function_of_seed_and_step(drawn: conftest.Drawn, tmp_path:
     assert not np.array_equal(one.batch(1, view).pixels, source_of(drawn, tmp_path, [], 9).batch(1, view).pixels)
 
 
-@pytest.mark.parametrize("mosaic", [0.0, 1.0])
-def test_boxes_stay_on_their_shapes(drawn: conftest.Drawn, tmp_path: pathlib.Path, mosaic: float) -> None:
+@pytest.mark.parametrize(
+    "view",
+    [
+        augment.View((128, 160), 0.0),
+        augment.View((128, 160), 1.0),
+        augment.View((128, 160), 0.5, flips=True),
+    ],
+)
+def test_boxes_stay_on_their_shapes(drawn: conftest.Drawn, tmp_path: pathlib.Path, view: augment.View) -> None:
     source = source_of(drawn, tmp_path, [])
     checked = 0
     for step in range(12):
-        batch = source.batch(step, augment.View((128, 160), mosaic))
+        batch = source.batch(step, view)
         for pixels, boxes_px, labels, present in zip(
             batch.pixels.astype(int), batch.boxes_px, batch.label_indices, batch.present, strict=True
         ):
@@ -130,6 +137,18 @@ def test_boxes_stay_on_their_shapes(drawn: conftest.Drawn, tmp_path: pathlib.Pat
                 checked += 1
                 assert (red > blue + 40) if label == 0 else (blue > red + 40)
     assert checked > 60
+
+
+def test_flips_change_nothing_else(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
+    source = source_of(drawn, tmp_path, [])
+    flipped = 0
+    for step in range(8):
+        upright = source.batch(step, augment.View((128, 160), 0.3))
+        freed = source.batch(step, augment.View((128, 160), 0.3, flips=True))
+        for before, after in zip(upright.pixels, freed.pixels, strict=True):
+            flipped += not np.array_equal(before, after)
+            assert np.array_equal(before, after) or np.array_equal(before[::-1], after)
+    assert 8 < flipped < 24
 
 
 def test_an_edge_of_a_view_is_where_the_boxes_say(tmp_path: pathlib.Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from boxwright.detector import model, schedule
+from boxwright.detector import model, orientation, schedule
 
 
 def plan(steps: int = 1000, until_s: float = 100.0) -> schedule.Schedule:
@@ -36,9 +36,18 @@ def test_the_rest_counts_the_larger_input_of_the_second_phase() -> None:
 
 
 def test_views_follow_progress() -> None:
-    assert plan().view(0.0).input_hw == (192, 256) and plan().view(0.0).mosaic == 0.4
-    assert plan().view(0.5).input_hw == (288, 384) and plan().view(0.5).mosaic == 0.4
-    assert plan().view(0.71).mosaic == 0.0
+    assert plan().view(0.0, 0).input_hw == (192, 256) and plan().view(0.0, 0).mosaic == 0.4
+    assert plan().view(0.5, 500).input_hw == (288, 384) and plan().view(0.5, 500).mosaic == 0.4
+    assert plan().view(0.71, 710).mosaic == 0.0
+
+
+def test_views_are_upright_until_the_objects_are_known_to_have_no_up() -> None:
+    free = plan()
+    free.ways_up = orientation.Orientation(340, upright=0.5, upside_down=0.49, boxes=100)
+    assert not free.view(0.339, 339).flips  # made ahead, before it was known
+    assert free.view(0.34, 340).flips
+    free.ways_up = orientation.Orientation(340, upright=0.5, upside_down=0.1, boxes=100)
+    assert not free.view(0.34, 340).flips
 
 
 def test_a_stall_hardly_changes_the_pace_and_a_slower_machine_does() -> None:

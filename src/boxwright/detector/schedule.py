@@ -15,8 +15,8 @@ from typing import Any
 
 from boxwright.detector import augment, model, orientation
 
-EPOCHS = 120  # up to `FULL_EPOCHS_IMAGES`; more images need fewer passes
-FULL_EPOCHS_IMAGES = 1000
+EPOCHS = 200  # up to `FULL_EPOCHS_IMAGES`; more images need fewer passes
+FULL_EPOCHS_IMAGES = 360
 MIN_STEPS = 1500  # twenty images still need this many to learn boxes at all
 CALIBRATION_STEPS = 60  # the first steps are slow, the later ones tell the speed
 PACE_MEMORY = 0.95  # of the running mean of a step's time

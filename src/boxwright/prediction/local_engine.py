@@ -14,6 +14,7 @@ import dataclasses
 import logging
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -33,8 +34,8 @@ MAX_IMAGE_BYTES = 30_000_000  # prediction_service.proto: 30 MB per image
 IMAGES_BETWEEN_TRIMS = 25_000  # what threads free stays scattered over their heaps otherwise
 QUEUED_PER_THREAD = 3
 MAX_READERS = 32  # a round trip of 100 ms, 32 at a time, is 320 images/s
-WORTH_A_READER_S = 0.002  # an image thread that waits longer than this starts one more
-READ_MEMORY = 0.1  # share of the last image in the mean of reading times: a single hiccup of 20 ms starts no readers
+WORTH_A_READER = 0.2  # of an image thread's time: if images take more than that to arrive, one more reader is started
+JUDGED_AFTER_S = 0.05  # a thread's waiting is judged over at least this
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,27 @@ class _Task:
         return self.shard.segment.items[self.index]
 
 
+class _Waiting:
+    """How much of an image thread's time passes until images are there.
+
+    A share and not a duration: at the lowest priority, on a busy machine, everything takes long now and then.
+    """
+
+    def __init__(self) -> None:
+        self._since_s = time.perf_counter()
+        self._waited_s = 0.0
+
+    def is_worth_a_reader(self, waited_s: float) -> bool:
+        """Takes one wait; from time to time judges those since the last judgement."""
+        self._waited_s += waited_s
+        elapsed_s = time.perf_counter() - self._since_s
+        if elapsed_s < JUDGED_AFTER_S:
+            return False
+        is_worth_it = self._waited_s > WORTH_A_READER * elapsed_s
+        self._since_s, self._waited_s = time.perf_counter(), 0.0
+        return is_worth_it
+
+
 def image_threads(job: BatchJob, predictor: Predictor) -> int:
     """How many images are worked on at once: one a core, one more to fill the gaps, and those that wait for a GPU."""
     return job.threads + 1 + predictor.runtime.waiting_threads
@@ -136,7 +158,6 @@ class LocalEngine:
         self._plan_ended = False
         self._readers: list[threading.Thread] = []
         self._readers_at_work = 0
-        self._usual_read_s = 0.0  # running mean, as long as image threads read for themselves
         self._images_at_work = 0
         self._halt = threading.Event()
         self._count_lock = threading.Lock()
@@ -255,9 +276,9 @@ class LocalEngine:
     # ---- predicting ---------------------------------------------------------------------------------------------
 
     def _work_images(self) -> None:
-        laps = self.times.thread()
+        laps, waiting = self.times.thread(), _Waiting()
         while True:
-            task = self._next_task(laps)
+            task = self._next_task(laps, waiting)
             if task is None or self._halt.is_set():
                 break
             line, status = self._line(task, laps)
@@ -281,21 +302,21 @@ class LocalEngine:
             if self._images_at_work == 0:
                 self._results.put(None)
 
-    def _next_task(self, laps: stages.Laps) -> _Task | None:
+    def _next_task(self, laps: stages.Laps, waiting: _Waiting) -> _Task | None:
         """The next image, read: by a reader if there is one, else here; None if there is none any more."""
-        if self._readers:
+        reads_here = not self._readers
+        if reads_here:
+            try:
+                task = self._read_next(laps)
+            except Exception as error:  # as in a reader
+                self._fail(error)
+                return None
+            waited_s = laps.end(stages.READING)
+        else:
             task = self._ready.get()
-            if laps.end(stages.WAITING) > WORTH_A_READER_S:
-                self._add_reader()
-            return task
-        try:
-            task = self._read_next(laps)
-        except Exception as error:  # as in a reader
-            self._fail(error)
-            return None
-        self._usual_read_s += READ_MEMORY * (laps.end(stages.READING) - self._usual_read_s)
-        if self._usual_read_s > WORTH_A_READER_S:
-            for _ in range(max(2, self._job.threads)):
+            waited_s = laps.end(stages.WAITING)
+        if waiting.is_worth_a_reader(waited_s):
+            for _ in range(max(2, self._job.threads) if reads_here else 1):
                 self._add_reader()
         return task
 

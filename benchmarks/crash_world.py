@@ -186,6 +186,7 @@ class World:
             "BOXWRIGHT_LEASE_TTL_S": str(LEASE_TTL_S),
             "BOXWRIGHT_SHARD_IMAGES": str(self._shard_images),
             "BOXWRIGHT_HOLD_S": "0",
+            "BOXWRIGHT_TUNE": "false",
         }
         if self._url is not None:
             environment["BOXWRIGHT_DATABASE_URL"] = self._url

@@ -115,7 +115,8 @@ def running(folder: pathlib.Path, **settings: object) -> Iterator[TinyService]:
     (folder / "buckets").mkdir(exist_ok=True)
     command = [sys.executable, "-m", "boxwright.cli", "serve", "--port", "0", "--grpc-port", "0"]
     command += ["--data-dir", str(folder / "data"), "--buckets", str(folder / "buckets")]
-    environment = {**os.environ, **{f"BOXWRIGHT_{name.upper()}": str(value) for name, value in settings.items()}}
+    environment = {"BOXWRIGHT_TUNE": "false", **os.environ}
+    environment |= {f"BOXWRIGHT_{name.upper()}": str(value) for name, value in settings.items()}
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=log)
     assert process.stdout is not None

@@ -148,6 +148,7 @@ def _start(folder: pathlib.Path, flags: dict[str, object], environment: dict[str
     for name, value in flags.items():
         command += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
+    inherited["BOXWRIGHT_TUNE"] = "false"  # nothing runs beside a test that the test has not started
     log = folder / f"service-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -91,11 +91,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert_arguments.add_arguments(convert)
     convert.set_defaults(run=_convert)
+    _add_doctor_command(commands)
+    operations.add_command(commands)
+    models.add_command(commands)
+    return parser
+
+
+def _add_doctor_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser(
         "doctor",
         help="look at this machine, the settings and the stores",
         description="Say in plain words what Boxwright finds here. Exit status 0 if all is well, 1 if something is to be "
-        "mended. Changes nothing.",
+        "mended. Changes nothing, unless --tune asks for a measurement.",
     )
     doctor.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="as for serve")
     doctor.add_argument("--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve")
@@ -103,10 +110,10 @@ def _parser() -> argparse.ArgumentParser:
         "--bucket", action="append", default=[], metavar="URI", help="also ask for gs://NAME, s3://NAME, …"
     )
     doctor.add_argument("--json", dest="as_json", action="store_true", help="print JSON instead of lines")
+    doctor.add_argument(
+        "--tune", action="store_true", help="measure now how many processes suit the newest models, and keep it"
+    )
     doctor.set_defaults(run=_doctor)
-    operations.add_command(commands)
-    models.add_command(commands)
-    return parser
 
 
 def _add_database_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -154,7 +161,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from boxwright import doctor, settings  # looks into every room
 
     chosen = settings.Settings.from_environment(os.environ, data_dir=options.data_dir, buckets_dir=options.buckets_dir)
-    return doctor.run(chosen, buckets=options.bucket, as_json=options.as_json)
+    return doctor.run(chosen, buckets=options.bucket, as_json=options.as_json, tune=options.tune)
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -1,10 +1,12 @@
 """``boxwright doctor``: what Boxwright finds on this machine, one line a fact, and whether something is to be mended.
 
-It looks and changes nothing, so it may run beside a service and before one has ever run.
+It looks and changes nothing, so it may run beside a service and before one has ever run. Only when it is asked to measure it
+keeps what it has measured.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,6 +15,7 @@ import platform
 import shutil
 import socket
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +23,8 @@ from collections.abc import Callable, Iterable, Iterator
 import boxwright
 from boxwright import errors, machine, objects, server
 from boxwright.metadata import migrations
-from boxwright.prediction import runtimes
+from boxwright.prediction import runtimes, tuner, tuning
+from boxwright.prediction.job import BatchJob
 from boxwright.prediction.predictor import MODEL_FILE, ModelError, Predictor
 from boxwright.settings import Settings
 
@@ -28,6 +32,7 @@ LEAST_DISK_BYTES = 1_000_000_000
 LEAST_MEMORY_BYTES = 1_000_000_000
 PATIENCE_S = 2.0  # with a store or a port that does not answer
 MODELS_OPENED = 20  # the newest; opening one takes a good part of a second
+NETWORKS_MEASURED = 3  # the newest; measuring one takes up to twenty seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,18 +50,19 @@ class Fact:
     text: str
 
 
-def run(settings: Settings, *, buckets: Iterable[str] = (), as_json: bool = False) -> int:
+def run(settings: Settings, *, buckets: Iterable[str] = (), as_json: bool = False, tune: bool = False) -> int:
     """Prints every fact; returns 0, or 1 if something is to be mended.
 
     Args:
         settings: of the service that runs here, or is to.
         buckets: URIs of buckets to ask for.
         as_json: one JSON object instead of lines.
+        tune: measure first how many processes suit the newest networks.
     """
     facts = []
     for look in (
         *(_version, _cores, _memory, _processor, _disk, _runtime, _gpu),
-        *(_database, lambda chosen: _stores(chosen, buckets), _models, _doors),
+        *(_database, lambda chosen: _stores(chosen, buckets), _models, lambda chosen: _tuning(chosen, tune), _doors),
     ):
         for fact in look(settings):
             facts.append(fact)
@@ -181,9 +187,7 @@ def _bucket(stores: objects.Stores, uri: objects.ObjectUri) -> str:
 
 
 def _models(settings: Settings) -> Iterator[Fact]:
-    folder = settings.data_dir / "models"
-    folders = [path.parent for path in folder.glob(f"*/{MODEL_FILE}")]
-    folders.sort(key=lambda path: (path / MODEL_FILE).stat().st_mtime, reverse=True)
+    folders = _model_folders(settings)
     opened, problems = 0, []
     for path in folders[:MODELS_OPENED]:
         try:
@@ -193,6 +197,67 @@ def _models(settings: Settings) -> Iterator[Fact]:
             problems.append(f"{path.name}: {error}")
     more = f"; {len(folders) - MODELS_OPENED} older ones not tried" if len(folders) > MODELS_OPENED else ""
     yield Fact("models", not problems, "; ".join([f"{opened} can be loaded{more}", *problems]))
+
+
+def _model_folders(settings: Settings) -> list[pathlib.Path]:
+    """The models on this machine, the newest first."""
+    folders = [path.parent for path in (settings.data_dir / "models").glob(f"*/{MODEL_FILE}")]
+    return sorted(folders, key=lambda path: (path / MODEL_FILE).stat().st_mtime, reverse=True)
+
+
+def _tuning(settings: Settings, measure: bool) -> Iterator[Fact]:
+    """What was measured on a machine like this one; measured now if that is asked for."""
+    tunings = tuning.Tunings(settings.data_dir / tuning.FILE)
+    problems = list(_measure(settings, tunings)) if measure and settings.cores > 1 else []
+    here = machine.processor_name(), settings.cores
+    found = [one for one in tunings.all() if (one.key.processor, one.key.cores) == here]
+    if settings.cores == 1:
+        text = "one core in use: there is nothing to choose"
+    elif found:
+        text = "; ".join(_measured(one) for one in found)
+    else:
+        text = "nothing measured yet: one process a core"
+        text += ", until after a network's first batch prediction" if settings.tune else "; the setting tune is off"
+    yield Fact("tuning", not problems, "; ".join([text, *problems]))
+
+
+def _measured(found: tuning.Tuning) -> str:
+    """One measurement in words."""
+    rate = found.images_per_s[found.processes]
+    others = ", ".join(
+        f"{count}: {other:.0f}" for count, other in found.images_per_s.items() if count != found.processes
+    )
+    return (
+        f"{found.key.network} with {found.key.runtime}: {found.processes} process{'es' * (found.processes > 1)} of "
+        f"{found.threads} thread{'s' * (found.threads > 1)}, {rate:.0f} images/s ({others or 'alone'}), "
+        f"{found.in_flight_bytes / 1e6:.0f} MB read ahead, measured {found.measured_at}"
+    )
+
+
+def _measure(settings: Settings, tunings: tuning.Tunings) -> Iterator[str]:
+    """Measures the newest networks and keeps what was found; yields what went wrong, in words."""
+    jobs: dict[tuning.Key, BatchJob] = {}
+    for folder in _model_folders(settings)[:MODELS_OPENED]:
+        job = tuner.job_for(
+            folder,
+            cores=settings.cores,
+            runtime=settings.runtime,
+            precision="fp32" if settings.force_fp32 else None,
+            in_flight_bytes=settings.in_flight_bytes,
+        )
+        with contextlib.suppress(ModelError):  # `_models` has named it
+            jobs.setdefault(tuning.key_of(job), job)
+    if not jobs:
+        yield "there is no model to measure"
+    for key, job in list(jobs.items())[:NETWORKS_MEASURED]:
+        try:
+            found = tuner.measured(job, threading.Event())
+            if found is None:
+                yield f"{key.network} could not be measured: a GPU runs it, or the machine is too busy"
+            else:
+                tunings.keep(found)
+        except OSError as error:
+            yield f"what was measured cannot be kept: {error}"
 
 
 def _doors(settings: Settings) -> Iterator[Fact]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import platform
 from collections.abc import Iterator
 
 MEMBERSHIP = pathlib.Path("/proc/self/cgroup")  # the kernel's list of this process's groups
@@ -55,6 +56,16 @@ def instruction_sets(cpuinfo: pathlib.Path = CPUINFO) -> list[str]:
         return []
     flags = {flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split()}
     return [name for name in INSTRUCTIONS if name in flags]
+
+
+def processor_name(cpuinfo: pathlib.Path = CPUINFO) -> str:
+    """What the processor calls itself; its architecture where the kernel does not say."""
+    try:
+        with cpuinfo.open() as lines:  # only as far as the first core: the kernel takes a while to tell of many
+            names = (line.partition(":")[2].strip() for line in lines if line.lower().startswith("model name"))
+            return next(names, platform.machine())
+    except OSError:
+        return platform.machine()
 
 
 def _groups(membership: pathlib.Path, mount: pathlib.Path, controller: str) -> Iterator[pathlib.Path]:

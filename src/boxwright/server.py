@@ -26,6 +26,9 @@ from boxwright.operations import ledger, worker
 from boxwright.prediction.children import Children
 from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.online import DeployedModels
+from boxwright.prediction.tuner import Tuner
+from boxwright.prediction.tuning import FILE as TUNING_FILE
+from boxwright.prediction.tuning import Tunings
 from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
 from boxwright.services import automl, iam, locations, operations, prediction, resources, resuming, validation
 from boxwright.settings import Settings
@@ -45,6 +48,7 @@ class Workshop:
     db: database.Database
     worker: worker.Worker
     children: Children
+    tuner: Tuner
     book: ledger.Ledger
     folders: ModelFolders
     plans: plan_folders.PlanFolders
@@ -52,6 +56,7 @@ class Workshop:
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
         self.worker.drain(DRAIN_S)
+        self.tuner.close()
         self.children.close()
         self.db.close()
 
@@ -91,11 +96,12 @@ def build_workshop(settings: Settings) -> Workshop:
     folders = ModelFolders(models_dir, stores)
     book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
     children = Children()
+    tuner = Tuner(Tunings(settings.data_dir / TUNING_FILE), measures=settings.tune)
     lanes = [[Kind.CREATE_MODEL], [Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
     lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
     slices_s = {Kind.BATCH_PREDICT: settings.batch_slice_s}
-    runners = _runners(settings, db, stores, folders, children, plans)
-    return Workshop(db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, book, folders, plans)
+    runners = _runners(settings, db, stores, folders, children, tuner, plans)
+    return Workshop(db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, tuner, book, folders, plans)
 
 
 def build(settings: Settings) -> Rooms:
@@ -140,6 +146,7 @@ def _runners(
     stores: objects.Stores,
     folders: ModelFolders,
     children: Children,
+    tuner: Tuner,
     plans: plan_folders.PlanFolders,
 ) -> dict[Kind, worker.Runner]:
     """Who does which kind of work."""
@@ -172,6 +179,7 @@ def _runners(
             plans,
             folders,
             children,
+            tuner,
             batch_predict.BatchLimits(
                 shard_images=settings.shard_images,
                 row_failure_limit=settings.batch_row_failure_limit,

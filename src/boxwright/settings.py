@@ -103,6 +103,10 @@ class Settings:
     batch_models_bytes: int = _documented(
         1_000_000_000, "Memory of an inference process for models that stay loaded for later jobs, in bytes."
     )
+    tune: bool = _documented(
+        True,
+        "Whether the number of processes that suits a network is measured, after its first batch prediction on a machine.",
+    )
     batch_camel_case: bool = _documented(
         False, "Spell the keys inside `annotations` of the batch files in camelCase instead of snake_case."
     )

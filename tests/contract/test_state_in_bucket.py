@@ -149,6 +149,7 @@ def _worker(data_dir: pathlib.Path, service, environment: dict[str, str]) -> sub
     command = [sys.executable, "-m", "boxwright.cli", "worker", "--data-dir", str(data_dir)]
     command += ["--buckets", str(service.buckets)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
+    inherited["BOXWRIGHT_TUNE"] = "false"
     log = data_dir.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -20,13 +20,15 @@ from tests.support.tiny_model import TinyModel
 
 from boxwright import errors
 from boxwright.prediction import guard
+from boxwright.prediction.child import Events, run_job
 from boxwright.prediction.job import BatchJob
-from boxwright.prediction.local_engine import LocalEngine
+from boxwright.prediction.loaded_models import LoadedModels
+from boxwright.prediction.local_engine import LocalEngine, image_threads
 from boxwright.prediction.members import Members
 from boxwright.prediction.plan import Plan
 from boxwright.prediction.predictor import Predictor
 from boxwright.prediction.sink import ShardReport, Sink
-from boxwright.prediction.team import TeamEngine, share_of
+from boxwright.prediction.team import TeamEngine, processes_of, share_of
 
 IMAGES = 60
 RESULTS = "image_object_detection"
@@ -70,8 +72,8 @@ def _job(bench: Bench, tiny_model: TinyModel, name: str, threads: int, **values)
 
 
 def _engine(bench: Bench, job: BatchJob, predictor: Predictor, members: Members, sink: Sink) -> TeamEngine:
-    members.gather(job.threads - 1)
-    notes = guard.Guard(pathlib.Path(job.guard_folder), 2)
+    members.gather(processes_of(job) - 1)
+    notes = guard.Guard(pathlib.Path(job.guard_folder), image_threads(share_of(job), predictor))
     return TeamEngine(job, bench.stores, predictor, sink, members, notes)
 
 
@@ -102,11 +104,26 @@ def reference(bench, tiny_model, predictor) -> dict[str, bytes]:
 
 
 def test_a_team_of_any_size_gives_the_bytes_of_one_process(bench, tiny_model, predictor, reference, members):
-    for threads in (2, 4, 3):  # the members stay, and more come
+    first = []
+    for threads in (2, 4, 3):  # members stay, more come, and who is too many goes
         name = f"team-{threads}"
         _run(bench, _job(bench, tiny_model, name, threads), predictor, members)
         assert bench.output(name) == reference
-    assert len(members.pids) == 3
+        first = first or members.pids
+        assert members.pids[:1] == first
+        assert len(members.pids) == threads - 1
+
+
+def test_four_threads_give_the_same_bytes_in_one_process_or_in_several(bench, tiny_model, reference, members):
+    models = LoadedModels()
+    for processes in (4, 2, 1, 3):  # three: one thread each, the fourth stays away
+        name = f"processes-{processes}"
+        job = dataclasses.replace(_job(bench, tiny_model, name, 4), processes=processes)
+        run_job(job, models, members, Events(), threading.Event())
+        assert bench.output(name).keys() == reference.keys()
+        for file, content in bench.output(name).items():
+            assert file == "manifest.json" or content == reference[file]
+        assert len(members.pids) == processes - 1
 
 
 def test_every_process_does_a_part(bench, tiny_model, predictor, members):
@@ -260,6 +277,14 @@ def test_a_share_has_one_core_and_its_part_of_the_memory(bench, tiny_model):
     job = dataclasses.replace(_job(bench, tiny_model, "share", 4), in_flight_bytes=1000, models_bytes=400)
     share = share_of(job)
     assert (share.threads, share.in_flight_bytes, share.models_bytes) == (1, 250, 100)
+
+
+def test_a_share_has_several_cores_where_there_are_fewer_processes(bench, tiny_model):
+    job = dataclasses.replace(_job(bench, tiny_model, "share", 8), in_flight_bytes=1000, models_bytes=400, processes=2)
+    share = share_of(job)
+    assert (share.threads, share.in_flight_bytes, share.models_bytes) == (4, 500, 200)
+    assert processes_of(dataclasses.replace(job, processes=9)) == 8
+    assert share_of(dataclasses.replace(job, processes=3)).threads == 2
 
 
 def test_order_is_the_lists(bench, reference):

@@ -39,6 +39,7 @@ def start(
     """Starts a worker and waits until it is ready."""
     command = [sys.executable, "-m", "boxwright.cli", "worker", "--data-dir", str(data_dir), "--buckets", str(buckets)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
+    inherited["BOXWRIGHT_TUNE"] = "false"
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=inherited | environment

@@ -37,7 +37,7 @@ from boxwright.prediction.manifest import Manifest
 from boxwright.prediction.members import Members
 from boxwright.prediction.plan import Plan
 from boxwright.prediction.sink import Sink
-from boxwright.prediction.team import TeamEngine, share_of
+from boxwright.prediction.team import TeamEngine, processes_of, share_of
 
 RATE_WINDOW = 20  # progress intervals over which the rate and the bottleneck are taken: five seconds
 PROGRESS_INTERVAL_S = 0.25
@@ -146,8 +146,10 @@ class Equipment:
         self._members = members
         self._is_team = is_for_a_team(job)
         self.share = share_of(job) if self._is_team else job
-        if self._is_team:
-            members.gather(job.threads - 1)  # first: they start while the model is loaded here
+        if not job.probe:
+            members.gather(
+                processes_of(job) - 1 if self._is_team else 0
+            )  # first: they start while the model is loaded here
         self.predictor = models.for_job(self.share)
         threads = image_threads(self.share, self.predictor)
         self.guard = Guard(pathlib.Path(job.guard_folder), threads) if job.guard_folder else None
@@ -165,8 +167,8 @@ class Equipment:
 
 
 def is_for_a_team(job: BatchJob) -> bool:
-    """Whether a process for each core does the work, and not one for all: a GPU is fed by one."""
-    return job.threads > 1 and not job.probe and (job.runtime == "cpu" or not runtimes.gpu_is_usable())
+    """Whether several processes do the work, and not one alone: a GPU is fed by one."""
+    return processes_of(job) > 1 and not job.probe and (job.runtime == "cpu" or not runtimes.gpu_is_usable())
 
 
 def _close(sink: Sink, plan: Plan, model_digest: str) -> Manifest:

@@ -34,6 +34,7 @@ class BatchJob:
         in_flight_bytes: memory for images that are read and not yet predicted.
         models_bytes: memory for models that stay loaded for later jobs.
         probe: do nothing but predict this one image, to see whether the process survives it.
+        processes: how many do it together, `threads` divided among them; 0 for one a thread; never changes a result.
     """
 
     input_uris: list[str]
@@ -55,6 +56,7 @@ class BatchJob:
     precision: str | None = None
     in_flight_bytes: int = 256_000_000
     models_bytes: int = 1_000_000_000
+    processes: int = 0
 
     def to_json(self) -> str:
         """Returns the job as one line of JSON."""

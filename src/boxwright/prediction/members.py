@@ -193,7 +193,9 @@ class Members:
         return [member.pid for member in self._members]
 
     def gather(self, count: int) -> None:
-        """Starts what is missing of so many members; those that are there stay."""
+        """Starts what is missing of so many members, ends what is too many; between jobs."""
+        while len(self._members) > count:
+            self._members.pop().close()
         while len(self._members) < count:
             self._members.append(Member(len(self._members) + 1, self._command, self._on_death))
 

@@ -37,7 +37,9 @@ class Laps:
 
 
 class StageTimes:
-    """The stopwatches of all threads of one job."""
+    """The stopwatches of all threads of one job in one process."""
+
+    processes = 1  # as a team's times have it
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

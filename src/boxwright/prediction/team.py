@@ -1,8 +1,8 @@
 """TeamEngine: a plan on several processes of this machine, each with an interpreter of its own.
 
 Threads of one process share an interpreter, and at a few hundred images a second they wait for it (ADR 0014). So one process
-does the work of one core: this one, which also keeps the plan and commits the shards, and members (`members.Member`), which
-fetch a few images at a time and hand back their lines.
+does the work of one core, or of a few where that was measured to be as fast (`tuning`): this one, which also keeps the plan
+and commits the shards, and members (`members.Member`), which fetch a few images at a time and hand back their lines.
 
     plan ─► chunks of a few images ─► LocalEngine here         ┐
                                   ├─► LocalEngine in a member  ├─► lines ─► shards, committed here
@@ -38,12 +38,12 @@ CHUNKS_PER_PROCESS = 4  # of a short shard, at least
 
 
 class TeamEngine:
-    """Runs a plan with one process a core; has the numbers that `LocalEngine` has.
+    """Runs a plan with several processes; has the numbers that `LocalEngine` has.
 
     Args:
-        job: what to predict and how; `threads` is the number of processes.
+        job: what to predict and how; see `processes_of` and `share_of`.
         stores: where images come from.
-        predictor: the opened model, with one stream.
+        predictor: the opened model, with the streams of a share.
         sink: where shards go.
         members: the other processes.
         guard: of the images under way in this process; None: none.
@@ -190,13 +190,19 @@ class TeamEngine:
             self.fail(error)
 
 
+def processes_of(job: BatchJob) -> int:
+    """How many processes a job is for; never more than it has threads."""
+    return min(job.processes or job.threads, job.threads)
+
+
 def share_of(job: BatchJob) -> BatchJob:
-    """What one process of the team does: the same job on one core, with its part of the memory."""
+    """What one process of the team does: the same job on its part of the cores, with its part of the memory."""
+    count = processes_of(job)
     return dataclasses.replace(
         job,
-        threads=1,
-        in_flight_bytes=max(1, job.in_flight_bytes // job.threads),
-        models_bytes=max(1, job.models_bytes // job.threads),
+        threads=job.threads // count,
+        in_flight_bytes=max(1, job.in_flight_bytes // count),
+        models_bytes=max(1, job.models_bytes // count),
     )
 
 
@@ -210,6 +216,11 @@ class TeamTimes:
     def note(self, member: int, spent_s: dict[str, float]) -> None:
         """Takes what a member has spent so far, seconds by stage."""
         self._elsewhere[member] = spent_s
+
+    @property
+    def processes(self) -> int:
+        """How many have been heard of, the leader included."""
+        return 1 + len(self._elsewhere)
 
     def total_s(self) -> dict[str, float]:
         """Seconds per stage so far, over all threads of all processes."""

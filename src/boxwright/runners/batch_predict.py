@@ -16,11 +16,13 @@ from google.rpc import status_pb2
 from boxwright import errors, names, objects
 from boxwright.metadata import database, models
 from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped, Success, TurnOver
+from boxwright.prediction import team
 from boxwright.prediction.children import Children
 from boxwright.prediction.job import BatchJob, stamp
 from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.predictor import ModelError, ModelInfo
 from boxwright.prediction.sink import Sink
+from boxwright.prediction.tuner import Tuner
 from boxwright.processes import STOP_GRACE_S, Child, ChildDied
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
@@ -71,6 +73,7 @@ class BatchPredict(Runner):
         plans: where plans and the notes on images under way are kept.
         folders: the trained models.
         children: the inference children.
+        tuner: knows how many processes suit a model.
         limits: settings of batch prediction.
         validated_params: parses the request's params into (score threshold, max boxes).
     """
@@ -82,6 +85,7 @@ class BatchPredict(Runner):
         plans: PlanFolders,
         folders: ModelFolders,
         children: Children,
+        tuner: Tuner,
         limits: BatchLimits,
         validated_params: Callable[[Mapping[str, str]], tuple[float, int]],
     ) -> None:
@@ -90,18 +94,26 @@ class BatchPredict(Runner):
         self._plans = plans
         self._folders = folders
         self._children = children
+        self._tuner = tuner
         self._limits = limits
         self._validated_params = validated_params
 
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.worker.Runner`."""
-        job = self._job(types.BatchPredictRequest.deserialize(request), context)
-        try:
-            self._run_job(job, context)
-        except Stopped:
-            if context.cancel_requested:
-                self._close_cancelled(job, context)
-            raise
+        with self._tuner.batch():
+            job = self._tuner.tuned(self._job(types.BatchPredictRequest.deserialize(request), context))
+            if job.processes:
+                share = team.share_of(job)
+                log.info(
+                    "event=tuning operation=%s processes=%d threads=%d", context.name, job.processes, share.threads
+                )
+            try:
+                self._run_job(job, context)
+            except Stopped:
+                if context.cancel_requested:
+                    self._close_cancelled(job, context)
+                raise
+            self._tuner.succeeded(job)
         return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult()))
 
     def close_cancelled(self, request: bytes, context: Context) -> None:

@@ -1,0 +1,204 @@
+"""The measuring process: ``python -m boxwright.prediction.tune FOLDER`` times a model with several numbers of processes.
+
+One `BatchJob` as a line of JSON on standard input names the model and the cores. What is timed is the whole engine over
+images drawn here, from the file to the shard, in FOLDER. Events on standard output:
+
+    {"event": "measured", "processes", "threads", "images_per_s"}     one candidate, most processes first
+    {"event": "over"}                                                 there are no more, or there is no more time
+
+It ends when its input ends, and takes FOLDER along.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import logging
+import os
+import pathlib
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from boxwright import errors, machine, objects
+from boxwright.prediction import tuning
+from boxwright.prediction.child import Equipment, Events, is_for_a_team
+from boxwright.prediction.job import BatchJob
+from boxwright.prediction.loaded_models import LoadedModels
+from boxwright.prediction.local_engine import LocalEngine
+from boxwright.prediction.members import Members
+from boxwright.prediction.plan import Item, Segment
+from boxwright.prediction.sink import Sink
+from boxwright.prediction.team import TeamEngine, processes_of, share_of
+
+TIME_S = 17.0  # for everything: with its own start, and the end of the last candidate, at most 20
+WINDOW_S = 3.0  # of each candidate, after its warm-up
+LEAST_WINDOW_S = 0.5  # of a candidate that was late to be warm; shorter ones say nothing
+WARM_UP_S = 0.3  # from the moment when every process has predicted something
+IMAGES = 36
+IMAGE_HW = (480, 640)
+SHARD_IMAGES = 100
+BUCKET = "tuning"
+REMOVALS = 100
+
+
+def measure(job: BatchJob, images: list[str], models: LoadedModels, members: Members, until_s: float) -> float | None:
+    """Images a second of a job that never ends; None if it was not well under way in time.
+
+    Args:
+        job: with the number of processes to measure.
+        images: what to predict, over and over.
+        models: the models of this process.
+        members: the other processes.
+        until_s: when to end at the latest, on the monotonic clock.
+    """
+    stores = objects.Stores.from_config(job.stores)
+    equipment = Equipment(job, models, members)
+    try:
+        engine = equipment.engine(stores, Sink(job, stores))
+        clock = _Clock(engine, processes_of(job), until_s)
+        for _ in engine.run(_EndlessPlan(images), clock.is_over):
+            pass
+    finally:
+        equipment.close()
+    return clock.images_per_s
+
+
+def measure_candidates(job: BatchJob, images: list[str], counts: list[int], until_s: float, events: Events) -> None:
+    """Measures one number of processes after the other, and says what each gave; ends if the first is not measured."""
+    models, members = LoadedModels(), Members()
+    try:
+        for position, count in enumerate(counts):
+            one = dataclasses.replace(
+                job,
+                processes=count,
+                output_directory=f"{job.output_directory}-{count}",
+                scratch=f"{job.scratch}-{count}",
+            )
+            now_s = time.monotonic()
+            share = len(counts) - position if position else 1  # the first, whose processes have to start, may take all
+            rate = measure(one, images, models, members, now_s + (until_s - now_s) / share)
+            if rate is not None:
+                threads = share_of(one).threads
+                events.say("measured", processes=count, threads=threads, images_per_s=round(rate, 1))
+            elif position == 0:
+                return  # with nothing to compare it to, a smaller number could only be chosen by accident
+    finally:
+        members.close()
+
+
+def job_in(folder: pathlib.Path, job: BatchJob) -> BatchJob:
+    """The same model on images of our own, with results that nobody reads."""
+    (folder / "buckets" / BUCKET).mkdir(parents=True)
+    stores = objects.Stores(folder / "buckets", folder / "state")
+    return dataclasses.replace(
+        job,
+        input_uris=[],
+        output_directory=f"gs://{BUCKET}/results",
+        scratch=str(stores.state("operations/tuning")),
+        stores=stores.to_config(),
+        shard_images=SHARD_IMAGES,
+        guard_folder="",
+        probe="",
+        models_bytes=1,  # the model of the present candidate alone
+    )
+
+
+def draw(folder: pathlib.Path) -> list[str]:
+    """Writes VGA photographs of nothing; returns their URIs."""
+    random = np.random.default_rng(0)
+    height, width = IMAGE_HW
+    uris = []
+    for number in range(IMAGES):
+        coarse = random.integers(0, 256, (12, 16, 3), np.uint8)  # soft patches, and grain on them as a camera has it
+        smooth = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), np.int16)
+        pixels = np.clip(smooth + random.integers(-8, 9, smooth.shape, np.int16), 0, 255).astype(np.uint8)
+        target = io.BytesIO()
+        Image.fromarray(pixels).save(target, "JPEG", quality=85)
+        (folder / "buckets" / BUCKET / f"{number}.jpg").write_bytes(target.getvalue())
+        uris.append(f"gs://{BUCKET}/{number}.jpg")
+    return uris
+
+
+class _EndlessPlan:
+    """The same images again and again."""
+
+    def __init__(self, images: list[str]) -> None:
+        self._items = itertools.cycle([Item(image) for image in images])
+
+    def segments(self) -> Iterator[Segment]:
+        for shard in itertools.count(1):
+            yield Segment(shard, list(itertools.islice(self._items, SHARD_IMAGES)))
+
+
+class _Clock:
+    """Says when a candidate has run for long enough, and how fast it was from the end of its warm-up on."""
+
+    def __init__(self, engine: LocalEngine | TeamEngine, processes: int, until_s: float) -> None:
+        self._engine = engine
+        self._processes = processes
+        self._until_s = until_s
+        self._warm_at_s: float | None = None
+        self._first: tuple[float, int] | None = None
+        self._last = (0.0, 0)
+
+    def is_over(self) -> bool:
+        """Looks at the engine; the engine asks ten times a second or more."""
+        self._last = now_s, done = time.monotonic(), self._engine.images_done
+        if self._warm_at_s is None and done and self._engine.times.processes == self._processes:
+            self._warm_at_s = now_s + WARM_UP_S
+        if self._first is None and self._warm_at_s is not None and now_s >= self._warm_at_s:
+            self._first = self._last
+        return now_s >= self._until_s or (self._first is not None and now_s - self._first[0] >= WINDOW_S)
+
+    @property
+    def images_per_s(self) -> float | None:
+        """None if there was no time for a measurement."""
+        if self._first is None or self._last[0] - self._first[0] < LEAST_WINDOW_S:
+            return None
+        return (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
+
+
+def _end_with_input(folder: pathlib.Path, is_ending: threading.Event) -> None:
+    while sys.stdin.readline():
+        pass
+    is_ending.set()
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)  # files may be written behind its back until the first folder is gone
+        if not folder.exists():
+            break
+    os._exit(0)  # members end when this process does
+
+
+def main() -> None:
+    """Measures one model."""
+    until_s = time.monotonic() + TIME_S
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    folder, events = pathlib.Path(sys.argv[1]), Events()
+    job = BatchJob.from_json(sys.stdin.readline())
+    is_ending = threading.Event()
+    threading.Thread(target=_end_with_input, args=(folder, is_ending), name="input", daemon=True).start()
+    counts = tuning.candidates(job.threads, machine.usable_memory_bytes())
+    if len(counts) > 1 and is_for_a_team(job):
+        try:
+            own = job_in(folder, job)
+            measure_candidates(own, draw(folder), counts, until_s, events)
+        except errors.ApiError as error:
+            logging.getLogger(__name__).warning("event=tuning_failed reason=%s", error.message)
+        except OSError:
+            if is_ending.is_set():  # the folder goes away: this is the other thread's doing, which ends the process
+                threading.Event().wait()
+            raise
+    events.say("over")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ It ends when its input ends, and takes FOLDER along.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import itertools
@@ -21,7 +22,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -46,10 +47,26 @@ IMAGE_HW = (480, 640)
 SHARD_IMAGES = 100
 BUCKET = "tuning"
 REMOVALS = 100
+CORES_GOT = 0.85  # of its cores: with less, somebody else was at work on this machine, and the rates say nothing
+
+log = logging.getLogger(__name__)
 
 
-def measure(job: BatchJob, images: list[str], models: LoadedModels, members: Members, until_s: float) -> float | None:
-    """Images a second of a job that never ends; None if it was not well under way in time.
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """What one candidate gave.
+
+    Attributes:
+        images_per_s: images a second.
+        cores_used: processor time of all its processes, in seconds per second.
+    """
+
+    images_per_s: float
+    cores_used: float
+
+
+def measure(job: BatchJob, images: list[str], models: LoadedModels, members: Members, until_s: float) -> Rate | None:
+    """How fast a job is that never ends; None if it was not well under way in time.
 
     Args:
         job: with the number of processes to measure.
@@ -62,16 +79,20 @@ def measure(job: BatchJob, images: list[str], models: LoadedModels, members: Mem
     equipment = Equipment(job, models, members)
     try:
         engine = equipment.engine(stores, Sink(job, stores))
-        clock = _Clock(engine, processes_of(job), until_s)
+        clock = _Clock(engine, processes_of(job), until_s, lambda: _cpu_s(members.pids))
         for _ in engine.run(_EndlessPlan(images), clock.is_over):
             pass
     finally:
         equipment.close()
-    return clock.images_per_s
+    return clock.rate
 
 
 def measure_candidates(job: BatchJob, images: list[str], counts: list[int], until_s: float, events: Events) -> None:
-    """Measures one number of processes after the other, and says what each gave; ends if the first is not measured."""
+    """Measures one number of processes after the other, and says what each gave.
+
+    Ends if the first, which can use every core, is not measured or did not get its cores: with nothing to compare it to, a
+    smaller number could only be chosen by accident.
+    """
     models, members = LoadedModels(), Members()
     try:
         for position, count in enumerate(counts):
@@ -84,11 +105,12 @@ def measure_candidates(job: BatchJob, images: list[str], counts: list[int], unti
             now_s = time.monotonic()
             share = len(counts) - position if position else 1  # the first, whose processes have to start, may take all
             rate = measure(one, images, models, members, now_s + (until_s - now_s) / share)
+            threads = share_of(one).threads
+            if position == 0 and (rate is None or rate.cores_used < CORES_GOT * count * threads):
+                log.warning("event=tuning_disturbed processes=%d rate=%s", count, rate)
+                return
             if rate is not None:
-                threads = share_of(one).threads
-                events.say("measured", processes=count, threads=threads, images_per_s=round(rate, 1))
-            elif position == 0:
-                return  # with nothing to compare it to, a smaller number could only be chosen by accident
+                events.say("measured", processes=count, threads=threads, images_per_s=round(rate.images_per_s, 1))
     finally:
         members.close()
 
@@ -140,17 +162,20 @@ class _EndlessPlan:
 class _Clock:
     """Says when a candidate has run for long enough, and how fast it was from the end of its warm-up on."""
 
-    def __init__(self, engine: LocalEngine | TeamEngine, processes: int, until_s: float) -> None:
+    def __init__(
+        self, engine: LocalEngine | TeamEngine, processes: int, until_s: float, cpu_s: Callable[[], float]
+    ) -> None:
+        self._cpu_s = cpu_s
         self._engine = engine
         self._processes = processes
         self._until_s = until_s
         self._warm_at_s: float | None = None
-        self._first: tuple[float, int] | None = None
-        self._last = (0.0, 0)
+        self._first: tuple[float, int, float] | None = None  # time, images, processor time
+        self._last = (0.0, 0, 0.0)
 
     def is_over(self) -> bool:
         """Looks at the engine; the engine asks ten times a second or more."""
-        self._last = now_s, done = time.monotonic(), self._engine.images_done
+        self._last = now_s, done, _ = time.monotonic(), self._engine.images_done, self._cpu_s()
         if self._warm_at_s is None and done and self._engine.times.processes == self._processes:
             self._warm_at_s = now_s + WARM_UP_S
         if self._first is None and self._warm_at_s is not None and now_s >= self._warm_at_s:
@@ -158,11 +183,22 @@ class _Clock:
         return now_s >= self._until_s or (self._first is not None and now_s - self._first[0] >= WINDOW_S)
 
     @property
-    def images_per_s(self) -> float | None:
+    def rate(self) -> Rate | None:
         """None if there was no time for a measurement."""
         if self._first is None or self._last[0] - self._first[0] < LEAST_WINDOW_S:
             return None
-        return (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
+        seconds, images, cpu_s = (last - first for last, first in zip(self._last, self._first, strict=True))
+        return Rate(images / seconds, cpu_s / seconds)
+
+
+def _cpu_s(pids: Sequence[int]) -> float:
+    """Processor time of this process and others; what has ended meanwhile counts nothing."""
+    total_s = time.process_time()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total_s += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total_s
 
 
 def _end_with_input(folder: pathlib.Path, is_ending: threading.Event) -> None:
@@ -192,7 +228,7 @@ def main() -> None:
             own = job_in(folder, job)
             measure_candidates(own, draw(folder), counts, until_s, events)
         except errors.ApiError as error:
-            logging.getLogger(__name__).warning("event=tuning_failed reason=%s", error.message)
+            log.warning("event=tuning_failed reason=%s", error.message)
         except OSError:
             if is_ending.is_set():  # the folder goes away: this is the other thread's doing, which ends the process
                 threading.Event().wait()

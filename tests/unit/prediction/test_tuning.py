@@ -210,17 +210,30 @@ def test_a_measurement_that_gives_nothing_is_not_tried_for_ever(tmp_path, tiny_m
 
 def test_the_clock_knows_warm_from_cold():
     engine = types.SimpleNamespace(images_done=0, times=types.SimpleNamespace(processes=1))
-    clock = tune._Clock(engine, 2, until_s=1e12)
+    spent_s = [5.0]
+    clock = tune._Clock(engine, 2, until_s=1e12, cpu_s=lambda: spent_s[0])
     for done, processes in ((0, 1), (50, 1), (60, 2)):
         engine.images_done, engine.times.processes = done, processes
         assert not clock.is_over()
-    assert clock.images_per_s is None
+    assert clock.rate is None
     clock._warm_at_s = 0.0
     assert not clock.is_over()
-    engine.images_done = 90
-    clock._first = (clock._first[0] - tune.WINDOW_S, clock._first[1])
+    engine.images_done, spent_s[0] = 90, 10.0
+    clock._first = (clock._first[0] - tune.WINDOW_S, *clock._first[1:])
     assert clock.is_over()
-    assert clock.images_per_s == pytest.approx(30 / tune.WINDOW_S, rel=0.05)
+    assert clock.rate.images_per_s == pytest.approx(30 / tune.WINDOW_S, rel=0.05)
+    assert clock.rate.cores_used == pytest.approx(5 / tune.WINDOW_S, rel=0.05)
+
+
+@pytest.mark.parametrize(("cores_used", "said"), [(1.9, [2, 1]), (1.2, [])])
+def test_who_did_not_get_the_cores_measures_nothing(tiny_model, monkeypatch, cores_used, said):
+    """On a busy machine a smaller number of processes might look as good as one a core."""
+    rates = {2: tune.Rate(100.0, cores_used), 1: tune.Rate(99.0, 1.0)}
+    monkeypatch.setattr(tune, "measure", lambda job, *rest: rates[job.processes])
+    events = types.SimpleNamespace(said=[])
+    events.say = lambda event, **values: events.said.append(values["processes"])
+    tune.measure_candidates(_job(tiny_model.folder, threads=2), [], [2, 1], 1e12, events)
+    assert events.said == said
 
 
 def _job(folder, threads: int = 4):

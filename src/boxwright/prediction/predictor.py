@@ -17,10 +17,9 @@ import pathlib
 
 import numpy as np
 import numpy.typing as npt
-from cykooz_resizer import FilterType, ImageData, PixelType, ResizeAlg, ResizeOptions, Resizer
 
 from boxwright import boxes
-from boxwright.prediction import decode, runtimes
+from boxwright.prediction import decode, resize, runtimes
 from boxwright.prediction.model_folder import (
     FORMAT_VERSION,
     MODEL_FILE,
@@ -54,7 +53,6 @@ __all__ = [
 ]
 
 MAX_CANDIDATES = 600  # best-scored boxes that enter suppression: bounds the pairwise matrix whatever the scores are
-_BILINEAR = ResizeOptions(resize_alg=ResizeAlg.convolution(FilterType.bilinear), use_alpha=False)
 FILL = 127  # grey that becomes zero after the network's normalisation
 
 
@@ -84,19 +82,11 @@ def letterbox(image: decode.DecodedImage, input_hw: tuple[int, int]) -> Prepared
     scaled_height = min(height, max(1, round(original_height * scale)))
     pixels = image.pixels
     if pixels.shape[:2] != (scaled_height, scaled_width):
-        pixels = _resized(pixels, (scaled_height, scaled_width))
+        pixels = resize.resized(pixels, (scaled_height, scaled_width))
     left, top = (width - scaled_width) // 2, (height - scaled_height) // 2
     frame = np.full((1, height, width, 3), FILL, np.uint8)
     frame[0, top : top + scaled_height, left : left + scaled_width] = pixels
     return Prepared(frame, (left, top), (scaled_width, scaled_height), image.size_hw)
-
-
-def _resized(pixels: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """(h, w, 3) at another size, bilinear with antialiasing; the same bits whatever instructions the processor has."""
-    source = ImageData(pixels.shape[1], pixels.shape[0], PixelType.U8x3, pixels.tobytes())
-    result = ImageData(size_hw[1], size_hw[0], PixelType.U8x3)
-    Resizer().resize(source, result, _BILINEAR)
-    return np.frombuffer(result.get_buffer(), np.uint8).reshape(*size_hw, 3)
 
 
 def suppress(

@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from google.rpc import status_pb2
 
@@ -36,6 +36,8 @@ QUEUED_PER_THREAD = 3
 MAX_READERS = 32  # a round trip of 100 ms, 32 at a time, is 320 images/s
 WORTH_A_READER = 0.2  # of an image thread's time: if images take more than that to arrive, one more reader is started
 JUDGED_AFTER_S = 0.05  # a thread's waiting is judged over at least this
+
+Results: TypeAlias = "queue.SimpleQueue[ShardReport | Exception | None]"
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +125,29 @@ class _Waiting:
         return is_worth_it
 
 
+def reported(
+    results: Results, should_stop: Callable[[], bool], when_idle: Callable[[], None] = lambda: None
+) -> Iterator[ShardReport]:
+    """Yields what is put into a queue until None comes or `should_stop`; raises an exception that comes.
+
+    Args:
+        results: reports, an exception or None.
+        should_stop: asked after every report, and ten times a second while none comes.
+        when_idle: called while none comes.
+    """
+    while not should_stop():
+        try:
+            result = results.get(timeout=0.1)
+        except queue.Empty:
+            when_idle()
+            continue
+        if result is None:
+            return
+        if isinstance(result, BaseException):
+            raise result
+        yield result
+
+
 def image_threads(job: BatchJob, predictor: Predictor) -> int:
     """How many images are worked on at once: one a core, one more to fill the gaps, and those that wait for a GPU."""
     return job.threads + 1 + predictor.runtime.waiting_threads
@@ -151,7 +176,7 @@ class LocalEngine:
         self._keys = encode.CAMEL_CASE if job.camel_case else encode.SNAKE_CASE
         self._threads = image_threads(job, predictor)
         self._ready: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._results: queue.Queue[ShardReport | Exception | None] = queue.Queue()
+        self._results: Results = queue.SimpleQueue()
         self._admission = Admission(self._threads * QUEUED_PER_THREAD, job.in_flight_bytes, MAX_IMAGE_BYTES)
         self._tasks: Iterator[_Task] = iter(())
         self._plan_lock = threading.Lock()
@@ -175,18 +200,7 @@ class LocalEngine:
         for thread in threads:
             thread.start()
         try:
-            while True:
-                if should_stop():
-                    return
-                try:
-                    result = self._results.get(timeout=0.1)
-                except queue.Empty:
-                    continue
-                if result is None:
-                    return
-                if isinstance(result, BaseException):
-                    raise result
-                yield result
+            yield from reported(self._results, should_stop)
         finally:
             self._end()
             for thread in (*threads, *self._readers):

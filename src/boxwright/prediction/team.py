@@ -25,7 +25,7 @@ from boxwright import objects
 from boxwright.prediction import stages
 from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
-from boxwright.prediction.local_engine import LocalEngine, OpenShard, Segments
+from boxwright.prediction.local_engine import LocalEngine, OpenShard, Results, Segments, reported
 from boxwright.prediction.members import Members
 from boxwright.prediction.plan import Segment
 from boxwright.prediction.predictor import Predictor
@@ -68,7 +68,7 @@ class TeamEngine:
         self._plan_lock = threading.Lock()
         self._plan_ended = False
         self._halt = threading.Event()
-        self._results: queue.SimpleQueue[ShardReport | Exception | None] = queue.SimpleQueue()
+        self._results: Results = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._under_way: dict[int, tuple[OpenShard, int]] = {}  # chunk → its shard, index of its first image
         self.images_done = 0
@@ -86,19 +86,7 @@ class TeamEngine:
         self._members.begin(self, self._share)
         here.start()
         try:
-            while True:
-                if should_stop():
-                    return
-                try:
-                    result = self._results.get(timeout=0.1)
-                except queue.Empty:
-                    self._members.look(self._job.image_timeout_s)
-                    continue
-                if result is None:
-                    return
-                if isinstance(result, BaseException):
-                    raise result
-                yield result
+            yield from reported(self._results, should_stop, lambda: self._members.look(self._job.image_timeout_s))
         finally:
             self._halt.set()
             self._members.end()

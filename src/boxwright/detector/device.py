@@ -3,8 +3,8 @@
     choose() -> Device
 
 On a GPU the same network, loss and schedule run in mixed precision (bfloat16 where the GPU has it) on larger batches. Its
-weights are not promised to repeat bit for bit; those of the cores are. Cores that multiply tiles of bfloat16 (Intel AMX) use
-mixed precision too: a step takes less than half the time.
+weights are not promised to repeat bit for bit; those of the cores are. Cores that multiply bfloat16 natively (Intel AMX,
+AVX-512 BF16) use mixed precision too: a step takes about half the time.
 """
 
 from __future__ import annotations
@@ -45,10 +45,12 @@ class Device:
 
 
 CPU = Device("cpu")
+NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # without either, bfloat16 is emulated and slower than float32
 
 
 def choose() -> Device:
-    """The GPU if one is visible and new enough for bfloat16, else the cores, in bfloat16 where they have tiles for it."""
+    """The GPU if one is visible and new enough for bfloat16, else the cores, in bfloat16 where they multiply it natively."""
     if torch.cuda.is_available() and torch.cuda.is_bf16_supported():
         return Device("cuda", torch.bfloat16)
-    return Device("cpu", torch.bfloat16) if torch.cpu.get_capabilities().get("amx_bf16") else CPU
+    has = torch.cpu.get_capabilities()
+    return Device("cpu", torch.bfloat16) if any(has.get(name) for name in NATIVE_BFLOAT16) else CPU

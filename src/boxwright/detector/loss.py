@@ -19,6 +19,7 @@ SCORE_POWER = 0.5  # alignment = score^0.5 * IoU^4, the values of the TOOD paper
 IOU_POWER = 4.0
 BOX_WEIGHT = 2.0
 DISTRIBUTION_WEIGHT = 0.5
+BORDER_PX = 1e-3  # a point on a box's border is not inside
 MINIMUM_QUALITY = 0.05  # target of the one point given to a box that holds no point
 EPSILON = 1e-7
 
@@ -68,15 +69,17 @@ class Losses:
 
 def overlap(boxes_a: Tensor, boxes_b: Tensor) -> tuple[Tensor, Tensor]:
     """IoU and generalised IoU of matching rows; (..., 4) each, broadcast, give (...) each."""
-    low = torch.maximum(boxes_a[..., :2], boxes_b[..., :2])
-    high = torch.minimum(boxes_a[..., 2:], boxes_b[..., 2:])
-    intersection = (high - low).clamp(min=0).prod(dim=-1)
-    areas_a = (boxes_a[..., 2:] - boxes_a[..., :2]).clamp(min=0).prod(dim=-1)
-    areas_b = (boxes_b[..., 2:] - boxes_b[..., :2]).clamp(min=0).prod(dim=-1)
+    left_a, top_a, right_a, bottom_a = boxes_a.unbind(dim=-1)
+    left_b, top_b, right_b, bottom_b = boxes_b.unbind(dim=-1)
+    widths = (torch.minimum(right_a, right_b) - torch.maximum(left_a, left_b)).clamp(min=0)
+    heights = (torch.minimum(bottom_a, bottom_b) - torch.maximum(top_a, top_b)).clamp(min=0)
+    intersection = widths * heights
+    areas_a = (right_a - left_a).clamp(min=0) * (bottom_a - top_a).clamp(min=0)
+    areas_b = (right_b - left_b).clamp(min=0) * (bottom_b - top_b).clamp(min=0)
     union = areas_a + areas_b - intersection + EPSILON
-    hull_low = torch.minimum(boxes_a[..., :2], boxes_b[..., :2])
-    hull_high = torch.maximum(boxes_a[..., 2:], boxes_b[..., 2:])
-    hull = (hull_high - hull_low).clamp(min=0).prod(dim=-1) + EPSILON
+    hull_widths = (torch.maximum(right_a, right_b) - torch.minimum(left_a, left_b)).clamp(min=0)
+    hull_heights = (torch.maximum(bottom_a, bottom_b) - torch.minimum(top_a, top_b)).clamp(min=0)
+    hull = hull_widths * hull_heights + EPSILON
     iou = intersection / union
     return iou, iou - (hull - union) / hull
 
@@ -91,15 +94,14 @@ def assign(scores: Tensor, boxes_px: Tensor, points: model.Points, targets: Targ
         points: of the same input size.
         targets: ground truth.
     """
-    count = targets.present.shape[1]
-    centres = points.centres_px[None, None]  # (1, 1, A, 2)
-    above_low = (centres - targets.boxes_px[:, :, None, :2]).amin(dim=-1) > 1e-3  # (B, G, A)
-    below_high = (targets.boxes_px[:, :, None, 2:] - centres).amin(dim=-1) > 1e-3  # (B, G, A)
-    inside = above_low & below_high & targets.present[:, :, None]  # (B, G, A)
-    iou = overlap(targets.boxes_px[:, :, None], boxes_px[:, None])[0] * inside  # (B, G, A)
-    labels = targets.label_indices[:, :, None].expand(-1, -1, scores.shape[1])  # (B, G, A)
-    own_scores = scores.transpose(1, 2).gather(1, labels)  # (B, G, A)
-    alignment = own_scores.pow(SCORE_POWER) * iou.pow(IOU_POWER) * inside  # (B, G, A)
+    inside = _inside(points, targets)  # (B, G, A)
+    images, rows, anchors = inside.nonzero(as_tuple=True)  # (N,) each: few of all pairs, however many boxes there are
+    pair_iou = overlap(targets.boxes_px[images, rows], boxes_px[images, anchors])[0]  # (N,)
+    own_scores = scores[images, anchors, targets.label_indices[images, rows]]  # (N,)
+    iou = torch.zeros(inside.shape, dtype=boxes_px.dtype, device=boxes_px.device)  # (B, G, A)
+    alignment = torch.zeros_like(iou)  # (B, G, A)
+    iou[images, rows, anchors] = pair_iou
+    alignment[images, rows, anchors] = own_scores.pow(SCORE_POWER) * pair_iou.pow(IOU_POWER)
 
     values, best = alignment.topk(min(POSITIVES_PER_BOX, alignment.shape[2]), dim=-1)  # (B, G, K)
     chosen = torch.zeros_like(inside).scatter_(2, best, values > 1e-9) & inside  # (B, G, A)
@@ -114,14 +116,21 @@ def assign(scores: Tensor, boxes_px: Tensor, points: model.Points, targets: Targ
         iou[images, rows, nearest] = iou[images, rows, nearest].clamp(min=MINIMUM_QUALITY)
         alignment[images, rows, nearest] = alignment[images, rows, nearest].clamp(min=1e-6)
 
-    best_box = functional.one_hot((claim * chosen).argmax(dim=1), count).transpose(1, 2).bool()  # (B, G, A)
-    contested = chosen.sum(dim=1, keepdim=True) > 1  # (B, 1, A)
-    chosen = torch.where(contested, best_box & chosen, chosen)  # (B, G, A)
+    owner = (claim * chosen).argmax(dim=1)  # (B, A): whoever chose a point has a claim above 0
+    chosen &= torch.zeros_like(chosen).scatter_(1, owner[:, None], True)  # (B, G, A)
     alignment = alignment * chosen
     best_alignment = alignment.amax(dim=-1, keepdim=True)  # (B, G, 1)
     best_iou = (iou * chosen).amax(dim=-1, keepdim=True)  # (B, G, 1)
     quality = (alignment / (best_alignment + 1e-9) * best_iou).amax(dim=1)  # (B, A)
-    return Assignment(chosen.any(dim=1), chosen.float().argmax(dim=1), quality)
+    return Assignment(chosen.any(dim=1), owner, quality)
+
+
+def _inside(points: model.Points, targets: Targets) -> Tensor:
+    """Which points lie in which boxes, (B, G, A) bool."""
+    x, y = points.centres_px.T.contiguous()  # (A,) each
+    left, top, right, bottom = targets.boxes_px[..., None].unbind(dim=2)  # (B, G, 1) each
+    inside = (x > left + BORDER_PX) & (x < right - BORDER_PX) & (y > top + BORDER_PX) & (y < bottom - BORDER_PX)
+    return inside & targets.present[..., None]
 
 
 def detection_loss(scores: Tensor, distances: Tensor, points: model.Points, targets: Targets) -> Losses:

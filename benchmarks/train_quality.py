@@ -20,6 +20,8 @@ import tempfile
 import time
 from typing import Any
 
+from boxwright.runners import train_model
+
 
 def read_rows(data_dir: pathlib.Path) -> tuple[list[str], list[dict[str, Any]]]:
     """Labels in order of appearance, and one example per image."""
@@ -61,7 +63,8 @@ def train(job_dir: pathlib.Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "boxwright.detector.train", str(job_dir)]
     event: dict[str, Any] = {}
     shown_s = 0.0
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    environment = {**os.environ, **train_model.CHILD_ENVIRONMENT}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdout is not None
         for line in child.stdout:
             event = json.loads(line)

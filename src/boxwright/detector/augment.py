@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from boxwright.detector import data
+from boxwright.detector import data, sampling
 
 FILL = (127, 127, 127)  # the letterbox's grey
 SCALE_RANGE = (0.7, 1.35)  # relative to the size at which the image just fits
@@ -73,7 +73,7 @@ class _Sample:
 
 
 class BatchSource:
-    """Draws batches from a set of examples, every example once per epoch."""
+    """Draws batches from a set of examples, every example in every epoch as often as its weight says."""
 
     def __init__(
         self,
@@ -84,6 +84,8 @@ class BatchSource:
         batch_size: int,
         warn: Callable[[str], None],
     ) -> None:
+        self._weights = sampling.weights(examples)
+        self.epoch_length = sampling.pass_length(self._weights)
         self._examples = examples
         self._cache = cache
         self._seed = seed
@@ -119,7 +121,7 @@ class BatchSource:
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         order = self._orders.get(epoch)
         if order is None:
-            order = np.random.default_rng((self._seed, epoch, 1 << 32)).permutation(len(self._examples))
+            order = sampling.one_pass(self._weights, np.random.default_rng((self._seed, epoch, 1 << 32)))
             self._orders = {epoch: order}  # only the current one is worth keeping
         return order
 
@@ -127,7 +129,7 @@ class BatchSource:
         """The readable example at or after a position in the endless shuffled sequence."""
         reason = ""
         for attempt in range(MAX_ATTEMPTS):
-            epoch, index = divmod(position + attempt, len(self._examples))
+            epoch, index = divmod(position + attempt, self.epoch_length)
             example = self._examples[self._order(epoch)[index]]
             try:
                 return Image.fromarray(self._cache.get(example.uri)), example
@@ -140,7 +142,7 @@ class BatchSource:
 
     def _sample(self, position: int, view: View, rng: np.random.Generator) -> _Sample:
         if rng.random() < view.mosaic:
-            others = position + 1 + rng.choice(max(3, len(self._examples) - 1), 3, replace=False)
+            others = position + 1 + rng.choice(max(3, self.epoch_length - 1), 3, replace=False)
             sample = self._mosaic([position, *others.tolist()], view.input_hw, rng)
         else:
             sample = self._crop(position, view.input_hw, rng)

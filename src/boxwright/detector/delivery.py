@@ -16,7 +16,19 @@ import torch
 
 import boxwright
 from boxwright import boxes, errors
-from boxwright.detector import checkpoint, data, evaluate, export, model, orientation, precision, report, trainer
+from boxwright.detector import (
+    checkpoint,
+    data,
+    evaluate,
+    export,
+    model,
+    orientation,
+    precision,
+    report,
+    sampling,
+    sizing,
+    trainer,
+)
 from boxwright.detector.job import Job, JobError
 from boxwright.prediction import decode, predictor
 
@@ -73,7 +85,7 @@ class Trained:
 
     Attributes:
         network: in eval mode.
-        input_hw: its input in pixels.
+        input: its input, and why it is that.
         splits: the images.
         steps: done.
         batch_size: images a step.
@@ -84,7 +96,7 @@ class Trained:
     """
 
     network: model.Network
-    input_hw: tuple[int, int]
+    input: sizing.Choice
     splits: data.Splits
     steps: int
     batch_size: int
@@ -141,7 +153,7 @@ class Delivery:
             trained.network,
             labels=job.labels,
             model_type=job.model_type,
-            input_hw=trained.input_hw,
+            input_hw=trained.input.input_hw,
             score_floor=export.DEFAULT_SCORE_FLOOR if job.score_floor is None else job.score_floor,
             provenance=self._provenance(trained, weights_sha256),
         )
@@ -159,12 +171,15 @@ class Delivery:
 
     def _provenance(self, trained: Trained, weights_sha256: str) -> dict[str, Any]:
         splits = trained.splits
+        images_a_pass = sampling.pass_length(sampling.weights(splits.train))
         return {
             "boxwright_version": boxwright.__version__,
             "seed": self._job.seed,
             "threads": self._job.threads,
             "steps": trained.steps,
-            "epochs": round(trained.steps * trained.batch_size / len(splits.train), 2),
+            "epochs": round(trained.steps * trained.batch_size / images_a_pass, 2),
+            "images_a_pass": images_a_pass,  # rare labels repeated, of many empty images some
+            "input": dataclasses.asdict(trained.input),
             "images": {"TRAIN": len(splits.train), "VALIDATION": len(splits.validation), "TEST": len(splits.test)},
             "stop_reason": trained.stop_reason,
             "training_s": round(trained.training_s, 1),
@@ -228,7 +243,7 @@ class Delivery:
     def _report(self, trained: Trained, evaluated: _Evaluated, evaluation: dict[str, Any]) -> None:
         """Writes the page, and what it warns of into the evaluation's extras."""
         job, elapsed_s = self._job, self._elapsed()
-        height, width = trained.input_hw
+        height, width = trained.input.input_hw
         facts = report.Facts(
             title=f"Training of a {job.model_type} model",
             summary=[
@@ -238,14 +253,14 @@ class Delivery:
                 ("minutes", f"{elapsed_s / 60:.1f}"),
                 ("steps", str(trained.steps)),
                 ("images a second", f"{trained.steps * trained.batch_size / max(1.0, trained.training_s):.0f}"),
-                ("input", f"{width} x {height}"),
+                ("input", f"{width} x {height}, {trained.input.reason}"),
                 ("objects", trained.ways_up.in_words if trained.ways_up else "upright"),
                 ("predicts in", evaluation["extras"]["quantisation"]["chosen"]),
             ],
             warnings=self._notebook.warnings,
             labels=job.labels,
             splits=trained.splits,
-            input_hw=trained.input_hw,
+            input_hw=trained.input.input_hw,
             history=trained.history,
             evaluation=evaluation,
             evaluated=evaluated.examples,

@@ -52,15 +52,18 @@ TINY = NetworkConfig(stem_width=8, stage_widths=(8, 12, 16, 24), stage_depths=(1
 
 @dataclasses.dataclass(frozen=True)
 class ModelType:
-    """What a `model_type` of the API trains: a network and how many pixels it looks at."""
+    """What a `model_type` of the API trains: a network and how many pixels it looks at, at most `most_area_px` of them
+    where objects are small.
+    """
 
     network: NetworkConfig
     input_area_px: int
+    most_area_px: int
 
 
 SLIM = NetworkConfig(stem_width=16, stage_widths=(32, 64, 112, 192), neck_width=48)
-ACCURATE = ModelType(NetworkConfig(), 118_000)  # 384 x 288 for 4:3 images
-FAST = ModelType(SLIM, 118_000)  # narrower, not coarser: docs/models.md has the measurements
+ACCURATE = ModelType(NetworkConfig(), 118_000, 600_000)  # 384 x 288 for 4:3 images
+FAST = ModelType(SLIM, 118_000, 400_000)  # narrower, not coarser: docs/models.md has the measurements
 DEFAULT_MODEL_TYPE = "cloud-high-accuracy-1"
 MODEL_TYPES = {
     "cloud-high-accuracy-1": ACCURATE,
@@ -115,7 +118,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.conv(x))  # (B, out, H/stride, W/stride)
-        return functional.relu(y + x if self.residual else y)
+        return functional.relu(y + x if self.residual else y, inplace=True)
 
 
 class Head(nn.Module):

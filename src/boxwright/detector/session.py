@@ -8,6 +8,7 @@ is complete, and a job whose model folder exists is done.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from concurrent import futures
@@ -24,7 +25,9 @@ from boxwright.detector import (
     evaluate,
     model,
     precision,
+    sampling,
     schedule,
+    sizing,
     trainer,
 )
 from boxwright.detector.job import EXAMPLES_FILE, Job, JobError
@@ -32,7 +35,7 @@ from boxwright.prediction import decode, predictor
 
 ReadBytes = Callable[[str], bytes]
 
-SIZE_SAMPLE = 64  # images that decide the input's aspect
+SIZE_SAMPLE = 200  # images that decide the input's size and aspect
 CHECK_IMAGES = 64  # validation images looked at during training
 WARM_UP_SHARE = 0.15  # of the budget, at most, for decoding images before the first step
 TRAINING_PERCENT = (2.0, delivery.EXPORT_PERCENT)
@@ -67,6 +70,7 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
     torch.set_num_threads(job.threads)
     torch.set_flush_denormal(True)  # values near zero are slow otherwise
     torch.use_deterministic_algorithms(not where.is_gpu)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # all is written anyway
     recipe = _recipe(job, where)
     notebook = delivery.Notebook(watcher)
     splits = _splits(job, notebook)
@@ -74,7 +78,7 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
     if state is not None:
         elapsed.before_s = state.elapsed_s
     kind = model.MODEL_TYPES[job.model_type]
-    input_hw = _input_hw(splits.train, read_bytes, recipe.input_area_px or kind.input_area_px)
+    chosen = _input(job, recipe, kind, where, splits, read_bytes)
     torch.manual_seed(job.seed)
     network = model.Network(_network_config(recipe, kind), len(job.labels))
     if state is not None and state.trained:
@@ -82,7 +86,7 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
         stop_reason, steps, history = state.stop_reason, state.step, state.history
         known = trainer.orientation_of(state)
     else:
-        learner = _trainer(job, recipe, where, splits, network, input_hw, read_bytes, notebook, elapsed)
+        learner = _trainer(job, recipe, where, splits, network, chosen.input_hw, read_bytes, notebook, elapsed)
         if state is not None:
             learner.restore(state)
         stop_reason = learner.run()
@@ -90,7 +94,7 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
         known = learner.plan.ways_up
     network.eval()
     trained = delivery.Trained(
-        network, input_hw, splits, steps, recipe.batch_size, stop_reason, elapsed(), history, known
+        network, chosen, splits, steps, recipe.batch_size, stop_reason, elapsed(), history, known
     )
     return delivery.Delivery(job, read_bytes, notebook, elapsed).deliver(trained)
 
@@ -139,15 +143,33 @@ def _checkpoint(job: Job, watcher: trainer.Watcher) -> checkpoint.State | None:
     return state
 
 
-def _input_hw(examples: Sequence[data.Example], read_bytes: ReadBytes, area_px: int) -> tuple[int, int]:
-    stride = max(1, len(examples) // SIZE_SAMPLE)
-    sizes_hw = []
-    for example in examples[::stride][:SIZE_SAMPLE]:
+def _input(
+    job: Job, recipe: schedule.Recipe, kind: model.ModelType, where: device.Device, splits: data.Splits, read: ReadBytes
+) -> sizing.Choice:
+    """Looks at some of the training images and chooses the network's input."""
+    stride = max(1, len(splits.train) // SIZE_SAMPLE)
+    sizes_hw, seen = [], []
+    for example in splits.train[::stride][:SIZE_SAMPLE]:
         try:
-            sizes_hw.append(decode.upright_size(read_bytes(example.uri)))
+            sizes_hw.append(decode.upright_size(read(example.uri)))
         except (OSError, LookupError, errors.ApiError, decode.DecodeError):
             continue  # reported when it is needed for training
-    return model.choose_input_hw(area_px, sizes_hw)
+        seen.append(example)
+    evidence = sizing.Evidence(sizes_hw, [one.boxes_norm for one in seen], [one.label_indices for one in seen])
+    if recipe.input_area_px:
+        kind = dataclasses.replace(kind, input_area_px=recipe.input_area_px, most_area_px=recipe.input_area_px)
+    px_per_s = job.threads * (sizing.LOW_PRECISION_PX_PER_S if where.low_precision else sizing.FULL_PRECISION_PX_PER_S)
+    images = sampling.pass_length(sampling.weights(splits.train))
+    time = sizing.Time(
+        budget_s=job.budget_s,
+        samples=_steps(recipe, images) * recipe.batch_size,
+        px_per_s=sizing.GPU_PX_PER_S if where.is_gpu else px_per_s,
+    )
+    return sizing.choose(evidence, kind, time)
+
+
+def _steps(recipe: schedule.Recipe, images: int) -> int:
+    return recipe.steps or schedule.planned_steps(images, recipe.batch_size)
 
 
 def _warm_cache(
@@ -205,13 +227,13 @@ def _trainer(
     evaluated = len(splits.test or splits.validation)
     reserve_s = delivery.reserve_s(evaluated, image_s, job.threads)
     reserve_s += precision.reserve_s(splits, job.budget_s, job.threads, image_s)
+    source = augment.BatchSource(splits.train, cache, seed=job.seed, batch_size=recipe.batch_size, warn=watcher.warn)
     plan = schedule.Schedule(
-        steps=recipe.steps or schedule.planned_steps(len(splits.train), recipe.batch_size),
+        steps=_steps(recipe, source.epoch_length),
         input_hw=input_hw,
         train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s),
         mosaic=recipe.mosaic,
     )
-    source = augment.BatchSource(splits.train, cache, seed=job.seed, batch_size=recipe.batch_size, warn=watcher.warn)
-    setting = trainer.Setting(job.folder, job.fingerprint, len(splits.train), job.threads, elapsed, where)
+    setting = trainer.Setting(job.folder, job.fingerprint, source.epoch_length, job.threads, elapsed, where)
     validation = _validation_set(splits.validation, input_hw, read_bytes)
     return trainer.Trainer(network, source, plan, recipe, setting, validation, _TrainingPart(watcher))

@@ -1,0 +1,122 @@
+"""How large the network's input is: from the images, the objects in them, and the time there is.
+
+    choose(Evidence(...), kind, time) -> Choice
+
+Objects of a few pixels are not found, so the input grows from the model type's own size until nearly all objects are large
+enough, and stops where the images hold no more detail, where the model would become too slow, or where the training would.
+Only the data, the budget and the kind of processor decide, not a measured speed: equal jobs must train equal networks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from boxwright.detector import model, schedule
+
+READABLE_PX = 20.0  # side of an object that stride 8 tells apart well: two to three cells
+READABLE_SHARE = 0.9  # of the objects, as a mean over labels
+GROWTH = 1.5  # of the area from one candidate to the next
+MOST_ENLARGED = 2.0  # of an image's sides: beyond that there is nothing to see
+LONGEST_S = 1800.0  # a training that is longer is not made longer still for a larger input
+TIME_SHARE = 0.8  # of a budget that the planned steps may take
+# Pixels a second that one thread trains on, rather too few than too many: 2.5 and 4.7 million measured on one processor.
+FULL_PRECISION_PX_PER_S = 2.0e6
+LOW_PRECISION_PX_PER_S = 4.0e6
+GPU_PX_PER_S = 100e6
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What a sample of the training images shows.
+
+    Attributes:
+        sizes_hw: upright, in pixels.
+        boxes_norm: of each image, (N, 4) xyxy in [0, 1].
+        label_indices: of each image, (N,).
+    """
+
+    sizes_hw: Sequence[tuple[int, int]]
+    boxes_norm: Sequence[npt.NDArray[np.float32]]
+    label_indices: Sequence[npt.NDArray[np.int64]]
+
+    def readable(self, input_hw: tuple[int, int]) -> float:
+        """Share of objects whose geometric mean side is at least `READABLE_PX` in the input, in [0, 1]; every label weighs
+        the same."""
+        sides: list[npt.NDArray[np.float64]] = []
+        for (height, width), boxes_norm in zip(self.sizes_hw, self.boxes_norm, strict=True):
+            scale = min(input_hw[0] / height, input_hw[1] / width)
+            edges = (boxes_norm[:, 2:] - boxes_norm[:, :2]).astype(np.float64) * (
+                width * scale,
+                height * scale,
+            )  # (N, 2)
+            sides.append(np.sqrt(edges.prod(axis=1)))
+        flat = np.concatenate([np.empty(0), *sides])  # (M,)
+        owners = np.concatenate([np.empty(0, np.int64), *self.label_indices])  # (M,)
+        shares = [float((flat[owners == label] >= READABLE_PX).mean()) for label in np.unique(owners)]
+        return float(np.mean(shares)) if shares else 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Time:
+    """What a training may take.
+
+    Attributes:
+        budget_s: for everything.
+        samples: images that the planned steps look at, repeats included.
+        px_per_s: pixels that this machine is taken to train on in a second.
+    """
+
+    budget_s: float
+    samples: int
+    px_per_s: float
+
+    def fits(self, area_px: float) -> bool:
+        """Whether the planned steps at this input fit into the budget, and into half an hour."""
+        coarse_saving = schedule.COARSE_UNTIL * (1.0 - schedule.COARSE_SCALE**2)
+        needed_s = self.samples * area_px * (1.0 - coarse_saving) / self.px_per_s
+        return needed_s <= TIME_SHARE * min(self.budget_s, LONGEST_S)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The input, and why.
+
+    Attributes:
+        input_hw: in pixels.
+        readable: share of the objects that are large enough in it.
+        reason: a sentence for the report.
+    """
+
+    input_hw: tuple[int, int]
+    readable: float
+    reason: str
+
+
+def choose(evidence: Evidence, kind: model.ModelType, time: Time) -> Choice:
+    """The smallest candidate that shows enough objects, or the largest that the limits allow."""
+    area_px = float(kind.input_area_px)
+    native_px = (
+        float(np.median([height * width for height, width in evidence.sizes_hw])) if evidence.sizes_hw else math.inf
+    )
+    while True:
+        input_hw = model.choose_input_hw(round(area_px), evidence.sizes_hw)
+        readable = evidence.readable(input_hw)
+        size = f"{readable:.0%} of the objects are {READABLE_PX:.0f} pixels or larger in it"
+        larger_px = area_px * GROWTH
+        if readable >= READABLE_SHARE:
+            reason = "is large enough"
+        elif larger_px > kind.most_area_px:
+            reason = "is the largest of this model type"
+        elif larger_px > native_px * MOST_ENLARGED**2:
+            reason = "shows all that the images hold"
+        elif not time.fits(larger_px):
+            reason = "is the largest that can be trained in the time"
+        else:
+            area_px = larger_px
+            continue
+        return Choice(input_hw, readable, f"{reason}: {size}")

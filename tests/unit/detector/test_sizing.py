@@ -1,0 +1,67 @@
+"""The network's input follows the objects, within the limits of images, model type and time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from boxwright.detector import model, sizing
+
+AMPLE = sizing.Time(budget_s=86_400.0, samples=10_000, px_per_s=1e9)
+KIND = model.ACCURATE
+
+
+def evidence(side_px: float, size_hw: tuple[int, int] = (1200, 1600), images: int = 5) -> sizing.Evidence:
+    """Images with square objects of a side, given in pixels of the original."""
+    height, width = size_hw
+    box = np.asarray([[0.2, 0.2, 0.2 + side_px / width, 0.2 + side_px / height]], np.float32)
+    return sizing.Evidence([size_hw] * images, [box] * images, [np.zeros(1, np.int64)] * images)
+
+
+def area(choice: sizing.Choice) -> int:
+    return choice.input_hw[0] * choice.input_hw[1]
+
+
+def test_large_objects_leave_the_model_types_own_input() -> None:
+    choice = sizing.choose(evidence(300), KIND, AMPLE)
+    assert choice.input_hw == (288, 384) and choice.readable == 1.0 and "large enough" in choice.reason
+
+
+def test_the_input_grows_until_the_objects_are_large_enough_and_no_further() -> None:
+    choice = sizing.choose(evidence(48), KIND, AMPLE)  # 11.5 pixels in 384 x 288
+    scale = choice.input_hw[1] / 1600
+    assert choice.readable == 1.0 and sizing.READABLE_PX <= 48 * scale < 1.4 * sizing.READABLE_PX
+
+
+def test_the_model_type_limits_the_input() -> None:
+    choice = sizing.choose(evidence(10), KIND, AMPLE)
+    assert "largest of this model type" in choice.reason
+    assert KIND.most_area_px / sizing.GROWTH * 0.9 < area(choice) <= KIND.most_area_px * 1.1
+    assert area(sizing.choose(evidence(10), model.FAST, AMPLE)) < area(choice)
+
+
+def test_images_are_enlarged_to_twice_their_sides_at_most() -> None:
+    choice = sizing.choose(evidence(4, (240, 320)), KIND, AMPLE)
+    assert "all that the images hold" in choice.reason
+    assert choice.input_hw[1] <= 2.2 * 320
+
+
+@pytest.mark.parametrize("time", [sizing.Time(180.0, 40_000, 8e6), sizing.Time(86_400.0, 400_000, 8e6)])
+def test_what_cannot_be_trained_in_time_is_not_chosen(time: sizing.Time) -> None:
+    choice = sizing.choose(evidence(10), KIND, time)
+    assert choice.input_hw == (288, 384) and "in the time" in choice.reason
+
+
+def test_every_label_weighs_the_same() -> None:
+    rare_and_tiny = np.asarray([[0.1, 0.1, 0.11, 0.11]], np.float32)
+    common = np.tile(np.asarray([[0.1, 0.1, 0.6, 0.6]], np.float32), (9, 1))
+    seen = sizing.Evidence(
+        [(1200, 1600)], [np.concatenate([common, rare_and_tiny])], [np.asarray([0] * 9 + [1], np.int64)]
+    )
+    assert seen.readable((288, 384)) == pytest.approx(0.5)
+
+
+def test_without_boxes_or_readable_images_the_own_input_stays() -> None:
+    nothing = sizing.Evidence([], [], [])
+    assert sizing.choose(nothing, KIND, AMPLE).readable == 1.0
+    assert area(sizing.choose(nothing, KIND, AMPLE)) == pytest.approx(KIND.input_area_px, rel=0.15)

@@ -33,7 +33,6 @@ from boxwright.detector.job import Job, JobError
 from boxwright.prediction import decode, predictor
 
 EXPORT_S = 8.0  # write the graph, compile it, open it
-EVALUATION_IMAGE_S = 0.05  # network and suppression on a busy core
 LAST_SECONDS_S = 3.0  # evaluation stops this long before the budget ends, and the report half of it
 DECODE_IMAGE_S = 0.03  # a photograph on a busy core
 EXPORT_PERCENT = 90.0
@@ -116,15 +115,16 @@ class _Evaluated:
     found: list[boxes.Detections]
 
 
-def reserve_s(evaluated: int, image_s: float, threads: int) -> float:
+def reserve_s(evaluated: int, image_s: float, threads: int, input_hw: tuple[int, int]) -> float:
     """Seconds that the delivery of a model needs.
 
     Args:
         evaluated: images to evaluate.
         image_s: to read and decode one.
         threads: that predict them.
+        input_hw: of the network.
     """
-    return EXPORT_S + LAST_SECONDS_S + evaluated * (EVALUATION_IMAGE_S / threads + 2 * image_s)
+    return EXPORT_S + LAST_SECONDS_S + evaluated * (sizing.prediction_s(input_hw) / threads + 2 * image_s)
 
 
 class Delivery:
@@ -158,7 +158,7 @@ class Delivery:
             provenance=self._provenance(trained, weights_sha256),
         )
         check_agreement(trained.network, predictor.Predictor.open(draft, streams=job.threads))
-        quantisation = self._choose_precision(trained.splits)
+        quantisation = self._choose_precision(trained)
         evaluated = self._predict(predictor.Predictor.open(draft, streams=job.threads), trained.splits)
         evaluation = evaluate.evaluate(job.labels, evaluated.ground_truth, evaluated.found, split=evaluated.split)
         evaluation["extras"]["quantisation"] = quantisation
@@ -189,11 +189,12 @@ class Delivery:
             "orientation": _orientation(trained.ways_up),
         }
 
-    def _choose_precision(self, splits: data.Splits) -> dict[str, Any]:
+    def _choose_precision(self, trained: Trained) -> dict[str, Any]:
         """Decides between fp32 and int8, in the time that evaluation can spare."""
         job = self._job
         self._notebook.progress(QUANTISING_PERCENT, "quantising")
-        image_s = (EVALUATION_IMAGE_S + DECODE_IMAGE_S) / job.threads
+        splits = trained.splits
+        image_s = (sizing.prediction_s(trained.input.input_hw) + DECODE_IMAGE_S) / job.threads
         until_s = job.budget_s - LAST_SECONDS_S - len(splits.test or splits.validation) * image_s
         chooser = precision.Chooser(
             job.folder / DRAFT_FOLDER,

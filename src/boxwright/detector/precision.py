@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from boxwright import boxes, errors
-from boxwright.detector import data, evaluate, export, quantise, trainer
+from boxwright.detector import data, evaluate, export, quantise, sizing, trainer
 from boxwright.prediction import decode, predictor
 from boxwright.processes import Child, ChildDied
 
@@ -34,8 +34,7 @@ LEAST_SCORE = 0.05  # a network that finds next to nothing has nothing to lose
 LEAST_GAIN = 1.05  # int8 must be this much faster: what is less is the measurement's noise
 TIMED_PAIRS = 40
 TIMING_S = 3.0  # for these pairs, at most
-NETWORK_IMAGE_S = 0.05  # network and suppression on a busy core
-CHILD_S = 15.0  # start, statistics, correction of biases on a busy machine
+CHILD_S = 9.0  # start and correction of biases on a busy machine; the statistics come on top
 CHILD_ATTEMPTS = 2  # it may have been killed for someone else's memory
 BUDGET_SHARE = 0.15  # of a training's budget, at most, is set aside for the choice
 
@@ -65,7 +64,12 @@ def images_for(splits: data.Splits) -> Images:
     return Images(calibration, tuple(compared))
 
 
-def reserve_s(splits: data.Splits, budget_s: float, threads: int, image_s: float) -> float:
+def child_s(images: int, input_hw: tuple[int, int]) -> float:
+    """Seconds that building int8 from this many images takes on a busy machine."""
+    return CHILD_S + images * sizing.prediction_s(input_hw)
+
+
+def reserve_s(splits: data.Splits, budget_s: float, threads: int, image_s: float, input_hw: tuple[int, int]) -> float:
     """Seconds that a training should leave for the choice; zero if its budget is too short for it.
 
     Args:
@@ -73,12 +77,14 @@ def reserve_s(splits: data.Splits, budget_s: float, threads: int, image_s: float
         budget_s: of the whole training.
         threads: processor threads to use.
         image_s: to read and decode an image, with all threads at work.
+        input_hw: of the network.
     """
     images = images_for(splits)
     if len(images.compared) < COMPARED_LEAST:
         return 0.0
     read_s = (len(images.calibration) + len(images.compared)) * image_s
-    needed_s = CHILD_S + TIMING_S + read_s + 2 * len(images.compared) * NETWORK_IMAGE_S / threads
+    compared_s = 2 * len(images.compared) * sizing.prediction_s(input_hw) / threads
+    needed_s = child_s(len(images.calibration), input_hw) + TIMING_S + read_s + compared_s
     return needed_s if needed_s <= BUDGET_SHARE * budget_s else 0.0
 
 
@@ -156,8 +162,8 @@ class Chooser:
             raise Refused("NNCF, which builds int8 networks, is not installed.")
         if len(images.compared) < COMPARED_LEAST:
             raise Refused(f"Fewer than {COMPARED_LEAST} validation and training images: too few to compare int8 on.")
-        self._spend(CHILD_S + TIMING_S)
         fp32 = predictor.Predictor.open(self._draft, streams=self._threads, precision="fp32")
+        self._spend(child_s(len(images.calibration), fp32.input_hw) + TIMING_S)
         frames = self._write_frames(fp32, images.calibration)
         tools = self._quantise()
         export.write_choice(self._draft, {"chosen": "int8"}, quantise.INT8_FILE)  # so that it can be opened

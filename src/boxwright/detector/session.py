@@ -225,8 +225,8 @@ def _trainer(
     cache = data.PixelCache(read_bytes, input_hw, job.cache_bytes)
     image_s = _warm_cache(splits.train, cache, job.threads, job.budget_s, watcher, elapsed)
     evaluated = len(splits.test or splits.validation)
-    reserve_s = delivery.reserve_s(evaluated, image_s, job.threads)
-    reserve_s += precision.reserve_s(splits, job.budget_s, job.threads, image_s)
+    reserve_s = delivery.reserve_s(evaluated, image_s, job.threads, input_hw)
+    reserve_s += precision.reserve_s(splits, job.budget_s, job.threads, image_s, input_hw)
     source = augment.BatchSource(splits.train, cache, seed=job.seed, batch_size=recipe.batch_size, warn=watcher.warn)
     plan = schedule.Schedule(
         steps=_steps(recipe, source.epoch_length),

@@ -28,6 +28,13 @@ TIME_SHARE = 0.8  # of a budget that the planned steps may take
 FULL_PRECISION_PX_PER_S = 2.0e6
 LOW_PRECISION_PX_PER_S = 4.0e6
 GPU_PX_PER_S = 100e6
+PREDICTION_S = 0.05  # network and suppression on a busy core, for an image of `PREDICTION_PX`
+PREDICTION_PX = 118_000
+
+
+def prediction_s(input_hw: tuple[int, int]) -> float:
+    """Seconds to set aside for predicting one image on one busy core."""
+    return PREDICTION_S * max(1.0, input_hw[0] * input_hw[1] / PREDICTION_PX)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ from boxwright.prediction import formats, predictor
 
 INPUT_HW = (64, 96)
 BUDGET_S = 600.0
+BASE_HW = (288, 384)
 
 
 class Watcher:
@@ -126,9 +127,9 @@ def test_a_small_validation_set_is_filled_up_from_the_training_images(
 
 
 def test_a_short_budget_sets_no_time_aside(splits: data.Splits) -> None:
-    assert precision.reserve_s(splits, 60.0, 2, 0.01) == 0
-    assert precision.CHILD_S < precision.reserve_s(splits, 600.0, 2, 0.01) < 60
-    assert precision.reserve_s(data.Splits(splits.train, (), (), ()), 600.0, 2, 0.01) == 0
+    assert precision.reserve_s(splits, 60.0, 2, 0.01, BASE_HW) == 0
+    assert precision.CHILD_S < precision.reserve_s(splits, 600.0, 2, 0.01, BASE_HW) < 60
+    assert precision.reserve_s(data.Splits(splits.train, (), (), ()), 600.0, 2, 0.01, BASE_HW) == 0
 
 
 def test_int8_is_built_chosen_and_predicts_unless_fp32_is_forced(

@@ -65,3 +65,8 @@ def test_without_boxes_or_readable_images_the_own_input_stays() -> None:
     nothing = sizing.Evidence([], [], [])
     assert sizing.choose(nothing, KIND, AMPLE).readable == 1.0
     assert area(sizing.choose(nothing, KIND, AMPLE)) == pytest.approx(KIND.input_area_px, rel=0.15)
+
+
+def test_prediction_of_a_larger_input_has_more_time_set_aside() -> None:
+    assert sizing.prediction_s((64, 64)) == sizing.prediction_s((288, 384)) == sizing.PREDICTION_S
+    assert sizing.prediction_s((576, 768)) == pytest.approx(4 * 110_592 / 118_000 * sizing.PREDICTION_S)

@@ -41,11 +41,15 @@ class View:
         input_hw: in pixels.
         mosaic: how often one is made, in [0, 1].
         flips: half of the images are flipped top to bottom.
+        scale_jitter: strength of the changes of scale, 0 for none.
+        colour_jitter: strength of the changes of colour and brightness, 0 for none.
     """
 
     input_hw: tuple[int, int]
     mosaic: float
     flips: bool = False
+    scale_jitter: float = 1.0
+    colour_jitter: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,9 +147,9 @@ class BatchSource:
     def _sample(self, position: int, view: View, rng: np.random.Generator) -> _Sample:
         if rng.random() < view.mosaic:
             others = position + 1 + rng.choice(max(3, self.epoch_length - 1), 3, replace=False)
-            sample = self._mosaic([position, *others.tolist()], view.input_hw, rng)
+            sample = self._mosaic([position, *others.tolist()], view, rng)
         else:
-            sample = self._crop(position, view.input_hw, rng)
+            sample = self._crop(position, view, rng)
         pixels, boxes_px = sample.pixels, sample.boxes_px
         if rng.random() < 0.5:
             pixels = pixels.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -154,7 +158,8 @@ class BatchSource:
                 [width - boxes_px[:, 2], boxes_px[:, 1], width - boxes_px[:, 0], boxes_px[:, 3]], axis=1
             )
         gains = rng.uniform(*CHANNEL_GAIN_RANGE, 3) * rng.uniform(*GAIN_RANGE)
-        levels = np.arange(256)[None] * gains[:, None] + rng.uniform(*OFFSET_RANGE)  # (3, 256)
+        gains = 1.0 + view.colour_jitter * (gains - 1.0)
+        levels = np.arange(256)[None] * gains[:, None] + view.colour_jitter * rng.uniform(*OFFSET_RANGE)  # (3, 256)
         table = np.clip(levels, 0, 255).astype(np.uint8).reshape(-1).tolist()
         if view.flips and rng.random() < 0.5:
             pixels = pixels.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
@@ -164,17 +169,18 @@ class BatchSource:
             )
         return _Sample(pixels.point(table), boxes_px, sample.label_indices)
 
-    def _crop(self, position: int, size_hw: tuple[int, int], rng: np.random.Generator) -> _Sample:
+    def _crop(self, position: int, view: View, rng: np.random.Generator) -> _Sample:
         image, example = self._image(position)
-        height, width = size_hw
-        scale = min(height / image.height, width / image.width) * rng.uniform(*SCALE_RANGE)
+        size_hw = height, width = view.input_hw
+        jitter = 1.0 + view.scale_jitter * (rng.uniform(*SCALE_RANGE) - 1.0)
+        scale = min(height / image.height, width / image.width) * jitter
         left = (width - image.width * scale) * rng.random()
         top = (height - image.height * scale) * rng.random()
         pixels = place(image, size_hw, scale, left, top)
         return _Sample(pixels, *_boxes_in(example, image, scale, left, top, size_hw))
 
-    def _mosaic(self, positions: list[int], size_hw: tuple[int, int], rng: np.random.Generator) -> _Sample:
-        height, width = size_hw
+    def _mosaic(self, positions: list[int], view: View, rng: np.random.Generator) -> _Sample:
+        height, width = view.input_hw
         centre_x = int(width * rng.uniform(*MOSAIC_CENTRE_RANGE))
         centre_y = int(height * rng.uniform(*MOSAIC_CENTRE_RANGE))
         canvas = Image.new("RGB", (width, height), FILL)
@@ -184,7 +190,8 @@ class BatchSource:
             tile_width = (width - centre_x) if index % 2 else centre_x
             tile_height = (height - centre_y) if index >= 2 else centre_y
             image, example = self._image(position)
-            scale = min(height / image.height, width / image.width) * rng.uniform(*MOSAIC_SCALE_RANGE)
+            jitter = 1.0 + view.scale_jitter * (rng.uniform(*MOSAIC_SCALE_RANGE) - 1.0)
+            scale = min(height / image.height, width / image.width) * jitter
             scale = max(scale, tile_width / image.width, tile_height / image.height)  # fill the tile
             left = -rng.uniform(0, max(0.0, image.width * scale - tile_width))
             top = -rng.uniform(0, max(0.0, image.height * scale - tile_height))

@@ -23,7 +23,6 @@ PACE_MEMORY = 0.95  # of the running mean of a step's time
 STALL = 4.0  # ordinary steps that the longest one counts as
 WARM_UP_STEPS = 60
 FINAL_RATE = 0.02  # of the peak learning rate
-COARSE_UNTIL = 0.45  # low resolution up to here
 MOSAIC_UNTIL = 0.7
 ORIENTATION_AT = 1 / 3  # what the objects look like is known by then, and there is time to use it
 COARSE_SCALE = 2 / 3
@@ -47,6 +46,10 @@ class Recipe:
     ema_decay: float = 0.998
     clip_norm: float = 10.0
     mosaic: float = 0.4
+    coarse_until: float = 0.45  # low resolution up to this progress
+    scale_jitter: float = 1.0  # strength of the changes of scale, 0 for none
+    colour_jitter: float = 1.0  # strength of the changes of colour and brightness, 0 for none
+    upside_down: bool = True  # whether images may be flipped top to bottom where the objects allow it
     steps: int = 0  # 0: planned from the data
     input_area_px: int = 0  # 0: by model type
     network: str | dict[str, Any] = ""  # empty: by model type; else as `model.network_config` reads it
@@ -90,13 +93,14 @@ class Schedule:
         input_hw: full network input in pixels.
         bound_at: (progress, elapsed_s) where the clock took over, None while the steps decide.
         train_until_s: elapsed time at which training ends at the latest.
+        recipe: what the views follow.
         ways_up: which ways up the objects may be, None until it is measured.
     """
 
     steps: int
     input_hw: tuple[int, int]
     train_until_s: float
-    mosaic: float
+    recipe: Recipe = dataclasses.field(default_factory=Recipe)
     bound_at: tuple[float, float] | None = None
     ways_up: orientation.Orientation | None = None
 
@@ -119,7 +123,7 @@ class Schedule:
     def remaining_s(self, step: int, coarse_step_s: float) -> float:
         """Time that the planned rest takes, given what a low-resolution step takes."""
         fine_step_s = coarse_step_s * self._area_ratio()
-        coarse_left = max(0.0, self.steps * COARSE_UNTIL - step)
+        coarse_left = max(0.0, self.steps * self.recipe.coarse_until - step)
         return coarse_left * coarse_step_s + (self.steps - step - coarse_left) * fine_step_s
 
     def _area_ratio(self) -> float:
@@ -128,12 +132,14 @@ class Schedule:
 
     def view(self, progress: float, step: int) -> augment.View:
         """What this step, at this progress, looks at."""
-        size_hw = coarse_hw(self.input_hw) if progress < COARSE_UNTIL else self.input_hw
+        size_hw = coarse_hw(self.input_hw) if progress < self.recipe.coarse_until else self.input_hw
         known = self.ways_up if self.ways_up and step >= self.ways_up.from_step else None
         return augment.View(
             size_hw,
-            self.mosaic if progress < MOSAIC_UNTIL else 0.0,
-            flips=known is not None and known.flips,
+            self.recipe.mosaic if progress < MOSAIC_UNTIL else 0.0,
+            flips=self.recipe.upside_down and known is not None and known.flips,
+            scale_jitter=self.recipe.scale_jitter,
+            colour_jitter=self.recipe.colour_jitter,
         )
 
 

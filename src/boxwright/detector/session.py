@@ -232,7 +232,7 @@ def _trainer(
         steps=_steps(recipe, source.epoch_length),
         input_hw=input_hw,
         train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s),
-        mosaic=recipe.mosaic,
+        recipe=recipe,
     )
     setting = trainer.Setting(job.folder, job.fingerprint, source.epoch_length, job.threads, elapsed, where)
     validation = _validation_set(splits.validation, input_hw, read_bytes)

@@ -84,7 +84,7 @@ class Time:
 
     def fits(self, area_px: float) -> bool:
         """Whether the planned steps at this input fit into the budget, and into half an hour."""
-        coarse_saving = schedule.COARSE_UNTIL * (1.0 - schedule.COARSE_SCALE**2)
+        coarse_saving = schedule.Recipe().coarse_until * (1.0 - schedule.COARSE_SCALE**2)
         needed_s = self.samples * area_px * (1.0 - coarse_saving) / self.px_per_s
         return needed_s <= TIME_SHARE * min(self.budget_s, LONGEST_S)
 

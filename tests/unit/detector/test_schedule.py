@@ -8,7 +8,7 @@ from boxwright.detector import model, orientation, schedule
 
 
 def plan(steps: int = 1000, until_s: float = 100.0) -> schedule.Schedule:
-    return schedule.Schedule(steps=steps, input_hw=(288, 384), train_until_s=until_s, mosaic=0.4)
+    return schedule.Schedule(steps=steps, input_hw=(288, 384), train_until_s=until_s)
 
 
 def test_steps_grow_with_the_data_but_ever_slower() -> None:

@@ -1,0 +1,89 @@
+"""What the ingredients of a training are worth: each taken out in turn, everything else as it is.
+
+    python benchmarks/ablation.py FOLDER [FOLDER ...] [--steps 600] [--seeds 0 1] [--only mosaic scale] [--out runs.jsonl]
+
+Trains with `train_quality.py` on each labelled folder and prints a Markdown table of mAP at 0.5 and 0.50 … 0.95 on TEST, in
+fp32: means over the seeds, with their range. Short trainings, so that many fit into an hour; what is slow to pay shows
+little in them. `--out` keeps every run and takes those that are there already from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+INGREDIENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "everything": ("everything", {}),
+    "coarse": ("no coarse first phase", {"coarse_until": 0.0}),
+    "mosaic": ("no mosaics", {"mosaic": 0.0}),
+    "upside-down": ("never flipped top to bottom", {"upside_down": False}),
+    "scale": ("no changes of scale", {"scale_jitter": 0.0}),
+    "colour": ("no changes of colour", {"colour_jitter": 0.0}),
+    "average": ("no moving average", {"ema_decay": 0.0}),
+    "decay": ("no weight decay", {"weight_decay": 0.0}),
+    "rate": ("half the learning rate", {"peak_rate": 1e-3}),
+}
+SHORT_MINUTES = 2.5  # too short for int8 to be built, long enough for the steps
+
+
+def run(folder: pathlib.Path, steps: int, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
+    """One training; returns the last line of `train_quality.py`."""
+    command = [sys.executable, str(pathlib.Path(__file__).with_name("train_quality.py")), str(folder)]
+    command += ["--minutes", str(SHORT_MINUTES * max(1.0, steps / 600)), "--seed", str(seed)]
+    command += ["--recipe", json.dumps({"steps": steps, **changes})]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    if result["steps"] != steps or result["precision"] != "fp32":
+        raise SystemExit(f"not comparable: {result['steps']} steps, {result['precision']}; is the machine busy?")
+    return result
+
+
+def cell(values: list[float]) -> str:
+    mean = f"{statistics.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=pathlib.Path)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--only", nargs="+", choices=INGREDIENTS, default=list(INGREDIENTS))
+    parser.add_argument("--out", type=pathlib.Path)
+    arguments = parser.parse_args()
+    done: dict[str, dict[str, Any]] = {}
+    if arguments.out and arguments.out.exists():
+        done = {row["key"]: row for row in map(json.loads, arguments.out.read_text().splitlines())}
+    rows = []
+    for name in arguments.only:
+        title, changes = INGREDIENTS[name]
+        cells = [title]
+        for folder in arguments.folders:
+            results = []
+            for seed in arguments.seeds:
+                key = f"{folder.name} {name} {arguments.steps} {seed}"
+                if key not in done:
+                    done[key] = {"key": key, **run(folder, arguments.steps, seed, changes)}
+                    print(f"{key}: {done[key]['map50']} {done[key]['map50_95']}", file=sys.stderr, flush=True)
+                    if arguments.out:
+                        with arguments.out.open("a") as file:
+                            file.write(json.dumps(done[key]) + "\n")
+                results.append(done[key])
+            cells += [cell([one["map50"] for one in results]), cell([one["map50_95"] for one in results])]
+        rows.append(cells)
+    titles = [
+        f"{folder.name}: {figure}" for folder in arguments.folders for figure in ("mAP at 0.5", "mAP 0.5 to 0.95")
+    ]
+    print("| training | " + " | ".join(titles) + " |")
+    print("| --- |" + " --- |" * len(titles))
+    for cells in rows:
+        print("| " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -35,9 +35,10 @@ from boxwright.prediction import decode, predictor
 EXPORT_S = 8.0  # write the graph, compile it, open it
 LAST_SECONDS_S = 3.0  # evaluation stops this long before the budget ends, and the report half of it
 DECODE_IMAGE_S = 0.03  # a photograph on a busy core
-EXPORT_PERCENT = 90.0
-QUANTISING_PERCENT = 91.0
-EVALUATION_PERCENT = (94.0, 99.0)
+EXPECTED_SHARE = 0.3  # of what is set aside for a busy machine: what delivery usually takes
+LEFT_AT_QUANTISING = 0.9  # of the time that delivery takes
+LEFT_AT_EVALUATING = 0.3
+MOST_PERCENT = 99.0
 DRAFT_FOLDER = "model.draft"
 MAX_REPORTED_WARNINGS = 50
 
@@ -64,13 +65,17 @@ class Elapsed:
 
 
 class Notebook:
-    """Passes everything on to the watcher and keeps the warnings for the report."""
+    """Passes everything on to the watcher, progress that never goes back, and keeps the warnings for the report."""
 
     def __init__(self, watcher: trainer.Watcher) -> None:
         self._watcher = watcher
+        self._percent = 0.0
         self.warnings: list[str] = []
-        self.progress = watcher.progress
         self.stop_requested = watcher.stop_requested
+
+    def progress(self, percent: float, stage: str, **details: object) -> None:
+        self._percent = max(self._percent, min(MOST_PERCENT, percent))
+        self._watcher.progress(self._percent, stage, **details)
 
     def warn(self, message: str) -> None:
         if len(self.warnings) < MAX_REPORTED_WARNINGS:
@@ -127,6 +132,13 @@ def reserve_s(evaluated: int, image_s: float, threads: int, input_hw: tuple[int,
     return EXPORT_S + LAST_SECONDS_S + evaluated * (sizing.prediction_s(input_hw) / threads + 2 * image_s)
 
 
+def expected_s(splits: data.Splits, budget_s: float, threads: int, input_hw: tuple[int, int]) -> float:
+    """Seconds from the last step to the finished model, roughly."""
+    evaluated = len(splits.test or splits.validation)
+    aside_s = reserve_s(evaluated, DECODE_IMAGE_S, threads, input_hw)
+    return EXPECTED_SHARE * (aside_s + precision.reserve_s(splits, budget_s, threads, DECODE_IMAGE_S, input_hw))
+
+
 class Delivery:
     """Makes the model folder of one job.
 
@@ -142,11 +154,13 @@ class Delivery:
         self._read_bytes = read_bytes
         self._notebook = notebook
         self._elapsed = elapsed
+        self._expected_s = 0.0
 
     def deliver(self, trained: Trained) -> Outcome:
         """Exports, checks, evaluates and reports on the network, then gives the model folder its name."""
         job, draft = self._job, self._job.folder / DRAFT_FOLDER
-        self._notebook.progress(EXPORT_PERCENT, "exporting")
+        self._expected_s = expected_s(trained.splits, job.budget_s, job.threads, trained.input.input_hw)
+        self._show("exporting", 1.0)
         weights_sha256 = checkpoint.weights_sha256(trained.network.state_dict())
         export.write_draft(
             draft,
@@ -168,6 +182,12 @@ class Delivery:
         export.publish(draft, job.folder / export.MODEL_FOLDER, evaluation)
         (job.folder / checkpoint.CHECKPOINT_FILE).unlink(missing_ok=True)
         return Outcome(trained.stop_reason, self._elapsed(), weights_sha256)
+
+    def _show(self, stage: str, left: float) -> None:
+        """Reports a stage at whose beginning this share of the delivery's time is left."""
+        left_s = left * self._expected_s
+        elapsed_s = self._elapsed()
+        self._notebook.progress(100.0 * elapsed_s / max(1e-9, elapsed_s + left_s), stage, eta_s=round(left_s, 1))
 
     def _provenance(self, trained: Trained, weights_sha256: str) -> dict[str, Any]:
         splits = trained.splits
@@ -192,7 +212,7 @@ class Delivery:
     def _choose_precision(self, trained: Trained) -> dict[str, Any]:
         """Decides between fp32 and int8, in the time that evaluation can spare."""
         job = self._job
-        self._notebook.progress(QUANTISING_PERCENT, "quantising")
+        self._show("quantising", LEFT_AT_QUANTISING)
         splits = trained.splits
         image_s = (sizing.prediction_s(trained.input.input_hw) + DECODE_IMAGE_S) / job.threads
         until_s = job.budget_s - LAST_SECONDS_S - len(splits.test or splits.validation) * image_s
@@ -229,8 +249,7 @@ class Delivery:
                 if first and self._elapsed() > job.budget_s - LAST_SECONDS_S:
                     notebook.warn(f"The budget ends: only {first} of {len(examples)} images are evaluated.")
                     break
-                low, high = EVALUATION_PERCENT
-                notebook.progress(low + (high - low) * first / len(examples), "evaluating")
+                self._show("evaluating", LEFT_AT_EVALUATING * (1.0 - first / len(examples)))
                 part = examples[first : first + chunk]
                 for example, answer in zip(part, pool.map(predict, part), strict=True):
                     if isinstance(answer, str):

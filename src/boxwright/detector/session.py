@@ -38,20 +38,7 @@ ReadBytes = Callable[[str], bytes]
 SIZE_SAMPLE = 200  # images that decide the input's size and aspect
 CHECK_IMAGES = 64  # validation images looked at during training
 WARM_UP_SHARE = 0.15  # of the budget, at most, for decoding images before the first step
-TRAINING_PERCENT = (2.0, delivery.EXPORT_PERCENT)
-
-
-class _TrainingPart:
-    """Shows the trainer's progress as a part of the job's."""
-
-    def __init__(self, watcher: trainer.Watcher) -> None:
-        self._watcher = watcher
-        self.warn = watcher.warn
-        self.stop_requested = watcher.stop_requested
-
-    def progress(self, percent: float, stage: str, **details: object) -> None:
-        first, last = TRAINING_PERCENT
-        self._watcher.progress(first + (last - first) * percent, stage, **details)
+WARM_UP_PERCENT = 1.0
 
 
 def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: delivery.Elapsed) -> delivery.Outcome:
@@ -189,9 +176,7 @@ def _warm_cache(
             if cache.is_full or elapsed() - started_s > WARM_UP_SHARE * budget_s:
                 break
             done += sum(pool.map(cache.warm, [example.uri for example in examples[first : first + chunk]]))
-            watcher.progress(
-                TRAINING_PERCENT[0] * first / len(examples), "training", step=0, steps=0, epoch=0.0, losses={}
-            )
+            watcher.progress(WARM_UP_PERCENT * first / len(examples), "training", step=0, steps=0, epoch=0.0, losses={})
     return (elapsed() - started_s) / max(1, done)
 
 
@@ -234,6 +219,7 @@ def _trainer(
         train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s),
         recipe=recipe,
     )
-    setting = trainer.Setting(job.folder, job.fingerprint, source.epoch_length, job.threads, elapsed, where)
+    delivery_s = delivery.expected_s(splits, job.budget_s, job.threads, input_hw)
+    setting = trainer.Setting(job.folder, job.fingerprint, source.epoch_length, job.threads, elapsed, where, delivery_s)
     validation = _validation_set(splits.validation, input_hw, read_bytes)
-    return trainer.Trainer(network, source, plan, recipe, setting, validation, _TrainingPart(watcher))
+    return trainer.Trainer(network, source, plan, recipe, setting, validation, watcher)

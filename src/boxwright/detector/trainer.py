@@ -33,7 +33,7 @@ HISTORY_POINTS = 200  # of the losses, over the planned steps
 
 
 class Watcher(Protocol):
-    """Who listens to a training."""
+    """Who listens to a training; percentages are shares of the time that it takes."""
 
     def progress(self, percent: float, stage: str, **details: object) -> None: ...
 
@@ -72,6 +72,7 @@ class Setting:
         threads: to compute with.
         elapsed_s: returns seconds spent so far, over all attempts.
         where: cores or GPU.
+        delivery_s: what follows the last step will take about this long.
     """
 
     folder: pathlib.Path
@@ -80,6 +81,7 @@ class Setting:
     threads: int
     elapsed_s: Callable[[], float]
     where: device.Device = device.CPU
+    delivery_s: float = 0.0
 
 
 def _optimizer(network: nn.Module, recipe: schedule.Recipe) -> torch.optim.AdamW:
@@ -265,6 +267,7 @@ class Trainer:
         clock_s = max(0.0, self.plan.train_until_s - elapsed_s)
         if self.plan.bound_at is not None and clock_s < left_s:
             left_s, steps = clock_s, min(self.plan.steps, self.step + round(clock_s / step_s))
+        left_s += self.setting.delivery_s
         details: dict[str, object] = {
             "step": self.step,
             "steps": max(steps, self.step),
@@ -277,7 +280,8 @@ class Trainer:
             details["validation_map50"] = round(self.validation_map50, 4)
         if self.plan.ways_up is not None:
             details["objects"] = self.plan.ways_up.in_words
-        self.watcher.progress(progress, "training", **details)
+        share = elapsed_s / (elapsed_s + left_s) if self._pace.is_settled else progress
+        self.watcher.progress(100.0 * share, "training", **details)
 
     def _check(self, progress: float) -> None:
         """Validates the moving average."""

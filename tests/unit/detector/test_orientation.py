@@ -60,18 +60,18 @@ def test_what_is_found_as_well_upside_down_has_no_up(upright, upside_down, boxes
 def test_objects_without_an_up_are_flipped_and_a_resumed_training_remembers_it(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(name: str, stop_at_percent: float = 1e9) -> str:
+    def train(name: str, stop_at: float = 1e9) -> str:
         folder = tmp_path / name
-        return session.run(Job.read(folder), drawn.read, Watcher(stop_at_percent), elapsed()).weights_sha256
+        return session.run(Job.read(folder), drawn.read, Watcher(stop_at), elapsed()).weights_sha256
 
     monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
     folders = [conftest.write_job(tmp_path / name, drawn.rows) for name in ("upright", "whole", "before", "after")]
     upright = train("upright")
     for limit in ("AGREEMENT", "LEAST_SCORE", "LEAST_BOXES"):  # forty steps of a tiny network would say nothing
         monkeypatch.setattr(orientation, limit, 0.0)
-    for name, percent in (("before", 25.0), ("after", 36.0)):
+    for name, point in (("before", 25.0), ("after", 36.0)):
         with pytest.raises(trainer.Stopped):
-            train(name, percent)
+            train(name, point)
     stopped = [checkpoint.load(folder) for folder in folders[2:]]
     assert stopped[0].schedule["orientation"] is None
     assert stopped[1].schedule["orientation"]["from_step"] == 14 + augment.AHEAD

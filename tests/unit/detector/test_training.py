@@ -24,22 +24,28 @@ from boxwright.prediction import predictor
 PATIENCE_S = 60.0  # for a child on a loaded machine; the promises below are much shorter
 
 
-class Watcher:
-    """Remembers what it is told; asks to stop after a number of progress reports."""
+STAGES = {"exporting": 90.0, "quantising": 91.0, "evaluating": 94.0}
 
-    def __init__(self, stop_at_percent: float = 1e9) -> None:
+
+class Watcher:
+    """Remembers what it is told; asks to stop at a point: 2 to 90 are the steps of training, then come `STAGES`."""
+
+    def __init__(self, stop_at: float = 1e9) -> None:
         self.events: list[tuple[float, str, dict[str, Any]]] = []
         self.warnings: list[str] = []
-        self.stop_at_percent = stop_at_percent
+        self.stop_at = stop_at
+        self.point = 0.0
 
-    def progress(self, percent: float, stage: str, **details: object) -> None:
+    def progress(self, percent: float, stage: str, **details: Any) -> None:
         self.events.append((percent, stage, details))
+        done = details["step"] / details["steps"] if details.get("steps") else 0.0
+        self.point = STAGES.get(stage, 2.0 + 88.0 * done)
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
 
     def stop_requested(self) -> bool:
-        return bool(self.events) and self.events[-1][0] >= self.stop_at_percent
+        return bool(self.events) and self.point >= self.stop_at
 
 
 def elapsed() -> delivery.Elapsed:
@@ -106,16 +112,16 @@ def test_a_finished_job_is_found_not_repeated(
     assert again.weights_sha256 == outcome.weights_sha256 and again.stop_reason == outcome.stop_reason
 
 
-@pytest.mark.parametrize("stop_at_percent", [2.5, 40.0, 75.0, 90.0, 92.0])
+@pytest.mark.parametrize("stop_at", [2.5, 40.0, 75.0, 90.0, 92.0])
 def test_a_resumed_training_ends_with_the_same_weights(
     undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher],
     drawn: conftest.Drawn,
     tmp_path: pathlib.Path,
-    stop_at_percent: float,
+    stop_at: float,
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows)
     with pytest.raises(trainer.Stopped):
-        session.run(Job.read(folder), drawn.read, Watcher(stop_at_percent), elapsed())
+        session.run(Job.read(folder), drawn.read, Watcher(stop_at), elapsed())
     assert not (folder / "model").exists()
     outcome = session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
     assert outcome.weights_sha256 == undisturbed[1].weights_sha256
@@ -171,7 +177,7 @@ def test_time_spent_before_counts(drawn: conftest.Drawn, tmp_path: pathlib.Path)
     recipe = {**conftest.RECIPE, "steps": 1_000_000}
     folder = conftest.write_job(tmp_path, drawn.rows, budget_s=600.0, recipe=recipe)
     with pytest.raises(trainer.Stopped):
-        session.run(Job.read(folder), drawn.read, Watcher(2.0), elapsed())
+        session.run(Job.read(folder), drawn.read, Watcher(2.1), elapsed())
     state = checkpoint.load(folder)
     assert state is not None
     state.elapsed_s = 599.0

@@ -96,7 +96,7 @@ class Choice:
     Attributes:
         input_hw: in pixels.
         readable: share of the objects that are large enough in it.
-        reason: a sentence for the report.
+        reason: for the report, in words.
     """
 
     input_hw: tuple[int, int]
@@ -116,13 +116,13 @@ def choose(evidence: Evidence, kind: model.ModelType, time: Time) -> Choice:
         size = f"{readable:.0%} of the objects are {READABLE_PX:.0f} pixels or larger in it"
         larger_px = area_px * GROWTH
         if readable >= READABLE_SHARE:
-            reason = "is large enough"
+            reason = "large enough"
         elif larger_px > kind.most_area_px:
-            reason = "is the largest of this model type"
+            reason = "the largest of this model type"
         elif larger_px > native_px * MOST_ENLARGED**2:
-            reason = "shows all that the images hold"
+            reason = "all that the images hold"
         elif not time.fits(larger_px):
-            reason = "is the largest that can be trained in the time"
+            reason = "the largest that can be trained in the time"
         else:
             area_px = larger_px
             continue

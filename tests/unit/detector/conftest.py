@@ -7,11 +7,14 @@ import hashlib
 import io
 import json
 import pathlib
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+
+from boxwright.detector import delivery
 
 LABELS = [
     {"display_name": "square", "annotation_spec_id": "11"},
@@ -76,3 +79,31 @@ def write_job(folder: pathlib.Path, rows: list[dict[str, Any]], **fields: Any) -
     (folder / "job.json").write_text(json.dumps(document))
     (folder / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
+
+
+STAGES = {"exporting": 90.0, "quantising": 91.0, "evaluating": 94.0}
+
+
+class Watcher:
+    """Remembers what it is told; asks to stop at a point: 2 to 90 are the steps of training, then come `STAGES`."""
+
+    def __init__(self, stop_at: float = 1e9) -> None:
+        self.events: list[tuple[float, str, dict[str, Any]]] = []
+        self.warnings: list[str] = []
+        self.stop_at = stop_at
+        self.point = 0.0
+
+    def progress(self, percent: float, stage: str, **details: Any) -> None:
+        self.events.append((percent, stage, details))
+        done = details["step"] / details["steps"] if details.get("steps") else 0.0
+        self.point = STAGES.get(stage, 2.0 + 88.0 * done)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def stop_requested(self) -> bool:
+        return bool(self.events) and self.point >= self.stop_at
+
+
+def elapsed() -> delivery.Elapsed:
+    return delivery.Elapsed(time.monotonic, time.monotonic())

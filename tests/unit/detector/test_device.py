@@ -8,7 +8,7 @@ import pathlib
 import pytest
 import torch
 from tests.unit.detector import conftest
-from tests.unit.detector.test_training import Watcher, elapsed
+from tests.unit.detector.conftest import Watcher, elapsed
 
 from boxwright.detector import checkpoint, device, model, schedule, session, trainer
 from boxwright.detector.job import Job

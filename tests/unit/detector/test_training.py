@@ -16,40 +16,13 @@ import numpy as np
 import pytest
 import torch
 from tests.unit.detector import conftest
+from tests.unit.detector.conftest import Watcher, elapsed
 
 from boxwright.detector import checkpoint, data, delivery, loss, model, session, trainer
 from boxwright.detector.job import Job, JobError
 from boxwright.prediction import predictor
 
 PATIENCE_S = 60.0  # for a child on a loaded machine; the promises below are much shorter
-
-
-STAGES = {"exporting": 90.0, "quantising": 91.0, "evaluating": 94.0}
-
-
-class Watcher:
-    """Remembers what it is told; asks to stop at a point: 2 to 90 are the steps of training, then come `STAGES`."""
-
-    def __init__(self, stop_at: float = 1e9) -> None:
-        self.events: list[tuple[float, str, dict[str, Any]]] = []
-        self.warnings: list[str] = []
-        self.stop_at = stop_at
-        self.point = 0.0
-
-    def progress(self, percent: float, stage: str, **details: Any) -> None:
-        self.events.append((percent, stage, details))
-        done = details["step"] / details["steps"] if details.get("steps") else 0.0
-        self.point = STAGES.get(stage, 2.0 + 88.0 * done)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-    def stop_requested(self) -> bool:
-        return bool(self.events) and self.point >= self.stop_at
-
-
-def elapsed() -> delivery.Elapsed:
-    return delivery.Elapsed(time.monotonic, time.monotonic())
 
 
 @pytest.fixture(autouse=True, scope="module")

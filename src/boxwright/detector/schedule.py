@@ -29,7 +29,8 @@ COARSE_SCALE = 2 / 3
 CHECK_EVERY = 0.05  # validation, from `CHECK_FROM` on
 CHECK_FROM = 0.5
 PATIENCE_CHECKS = 4
-PATIENCE_FROM = 0.7
+PATIENCE_FROM = MOSAIC_UNTIL  # nothing but the learning rate changes after that, so the rest may be shortened
+COOL_DOWN = 0.05  # of the planned steps: in these the rate comes down when validation has stopped improving
 MIN_GAIN = 0.002  # of mean average precision
 GPU_BATCHES = 4  # batches of the default recipe that a GPU takes at once
 GPU_RATE = 2.0  # the square root of that, the rule for Adam's learning rate (Malladi et al., 2022)
@@ -95,6 +96,7 @@ class Schedule:
         train_until_s: elapsed time at which training ends at the latest.
         recipe: what the views follow.
         ways_up: which ways up the objects may be, None until it is measured.
+        cooling_from: (progress, step) where validation had stopped improving and the rest was shortened, None before.
     """
 
     steps: int
@@ -103,10 +105,14 @@ class Schedule:
     recipe: Recipe = dataclasses.field(default_factory=Recipe)
     bound_at: tuple[float, float] | None = None
     ways_up: orientation.Orientation | None = None
+    cooling_from: tuple[float, int] | None = None
 
     def progress(self, step: int, elapsed_s: float) -> float:
         """Fraction done before this step, in [0, 1]."""
         by_steps = step / self.steps
+        if self.cooling_from is not None and step > self.cooling_from[1]:
+            start, first = self.cooling_from
+            by_steps = start + (1.0 - start) * min(1.0, (step - first) / (self.last_step - first))
         if self.bound_at is None:
             return min(1.0, by_steps)
         start, start_s = self.bound_at
@@ -116,6 +122,17 @@ class Schedule:
         by_time = start + (1.0 - start) * (elapsed_s - start_s) / left_s if left_s > 0 else 1.0
         return min(1.0, max(by_time, by_steps))
 
+    @property
+    def last_step(self) -> int:
+        """Steps that a training does when no clock cuts it short."""
+        if self.cooling_from is None:
+            return self.steps
+        return min(self.steps, self.cooling_from[1] + max(1, round(COOL_DOWN * self.steps)))
+
+    def cool_down(self, step: int, elapsed_s: float) -> None:
+        """From here on the learning rate comes down in few steps: more of them would bring nothing."""
+        self.cooling_from = (self.progress(step, elapsed_s), step)
+
     def bind_to_clock(self, step: int, elapsed_s: float) -> None:
         """From here on progress follows time."""
         self.bound_at = (self.progress(step, elapsed_s), elapsed_s)
@@ -124,7 +141,7 @@ class Schedule:
         """Time that the planned rest takes, given what a low-resolution step takes."""
         fine_step_s = coarse_step_s * self._area_ratio()
         coarse_left = max(0.0, self.steps * self.recipe.coarse_until - step)
-        return coarse_left * coarse_step_s + (self.steps - step - coarse_left) * fine_step_s
+        return coarse_left * coarse_step_s + max(0.0, self.last_step - step - coarse_left) * fine_step_s
 
     def _area_ratio(self) -> float:
         coarse_height, coarse_width = coarse_hw(self.input_hw)

@@ -136,11 +136,13 @@ class Trainer:
         bound_at = state.schedule["bound_at"]
         self.plan.bound_at = None if bound_at is None else (float(bound_at[0]), float(bound_at[1]))
         self.plan.ways_up = orientation_of(state)
+        cooling = state.schedule["cooling_from"]
+        self.plan.cooling_from = None if cooling is None else (float(cooling[0]), int(cooling[1]))
         self.stop_reason = state.stop_reason
 
     def save(self) -> None:
         """Writes a checkpoint."""
-        bound_at, known = self.plan.bound_at, self.plan.ways_up
+        bound_at, known, cooling = self.plan.bound_at, self.plan.ways_up, self.plan.cooling_from
         checkpoint.save(
             self.setting.folder,
             checkpoint.State(
@@ -152,6 +154,7 @@ class Trainer:
                 schedule={
                     "bound_at": None if bound_at is None else list(bound_at),
                     "steps": self.plan.steps,
+                    "cooling_from": None if cooling is None else list(cooling),
                     "orientation": None if known is None else dataclasses.asdict(known),
                 },
                 checks=self.checks,
@@ -205,10 +208,8 @@ class Trainer:
 
     def _reason_to_end(self, progress: float) -> str:
         if progress >= 1.0:
-            return MODEL_CONVERGED if self.step >= self.plan.steps else BUDGET_REACHED
-        if self.setting.elapsed_s() >= self.plan.train_until_s:
-            return BUDGET_REACHED
-        return MODEL_CONVERGED if schedule.has_converged(self.checks) else ""
+            return MODEL_CONVERGED if self.step >= self.plan.last_step else BUDGET_REACHED
+        return BUDGET_REACHED if self.setting.elapsed_s() >= self.plan.train_until_s else ""
 
     def _optimise(self, batch: augment.Batch, progress: float) -> dict[str, float]:
         """One step; returns the losses."""
@@ -240,6 +241,8 @@ class Trainer:
         last_check = self.checks[-1][0] if self.checks else schedule.CHECK_FROM - schedule.CHECK_EVERY
         if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + schedule.CHECK_EVERY - 1e-9:
             self._check(progress)
+            if self.plan.cooling_from is None and schedule.has_converged(self.checks):
+                self.plan.cool_down(self.step, elapsed_s)
         if self.plan.ways_up is None and progress >= schedule.ORIENTATION_AT:
             self.plan.ways_up = self._measure_orientation()
         if self.plan.bound_at is None and self.step >= schedule.CALIBRATION_STEPS and self._pace.is_settled:
@@ -263,10 +266,10 @@ class Trainer:
         step_s = max(1e-6, self._pace.seconds_per_px * batch_px)
         height, width = schedule.coarse_hw(self.plan.input_hw)
         coarse_step_s = self._pace.seconds_per_px * height * width * self.recipe.batch_size
-        left_s, steps = self.plan.remaining_s(self.step, coarse_step_s), self.plan.steps
+        left_s, steps = self.plan.remaining_s(self.step, coarse_step_s), self.plan.last_step
         clock_s = max(0.0, self.plan.train_until_s - elapsed_s)
         if self.plan.bound_at is not None and clock_s < left_s:
-            left_s, steps = clock_s, min(self.plan.steps, self.step + round(clock_s / step_s))
+            left_s, steps = clock_s, min(steps, self.step + round(clock_s / step_s))
         left_s += self.setting.delivery_s
         details: dict[str, object] = {
             "step": self.step,

@@ -21,7 +21,14 @@ LABELS = [
     {"display_name": "disc", "annotation_spec_id": "22"},
 ]
 # 40 steps at a size where a step takes milliseconds.
-RECIPE = {"network": "tiny", "steps": 40, "input_area_px": 96 * 96, "batch_size": 4, "checkpoint_every_s": 1e9}
+RECIPE = {
+    "network": "tiny",
+    "steps": 40,
+    "input_area_px": 96 * 96,
+    "batch_size": 4,
+    "peak_rate": 2e-2,
+    "checkpoint_every_s": 1e9,
+}
 
 
 @dataclasses.dataclass(frozen=True)

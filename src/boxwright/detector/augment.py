@@ -126,7 +126,8 @@ class BatchSource:
         order = self._orders.get(epoch)
         if order is None:
             order = sampling.one_pass(self._weights, np.random.default_rng((self._seed, epoch, 1 << 32)))
-            self._orders = {epoch: order}  # only the current one is worth keeping
+            near = {number: kept for number, kept in self._orders.items() if abs(number - epoch) == 1}
+            self._orders = {**near, epoch: order}  # a mosaic reaches into the next one
         return order
 
     def _image(self, position: int) -> tuple[Image.Image, data.Example]:

@@ -26,9 +26,10 @@ RUNNING = {"state": "RUNNING", "progress_percent": 41.0}
         ),
         (
             RUNNING | {"stage": "training", "step": 120.0, "steps": 900.0, "images_per_s": 61.24, "eta_s": 7260.0}
-            | {"validation_map50": 0.8125},
-            "training, step 120 of 900, 41%, 61.2 images/s, validation AP@0.5 0.812, 2 h 01 min left",
+            | {"epoch": 4.68, "validation_map50": 0.8125},
+            "training, epoch 4.7, step 120 of 900, 41%, 61.2 images/s, validation AP@0.5 0.812, 2 h 01 min left",
         ),
+        (RUNNING | {"stage": "evaluating", "eta_s": 3.2}, "evaluating, 41%, 3 s left"),
         ({"state": "SUCCEEDED", "progress_percent": 100.0, "eta_s": 0.0}, "100%"),
     ],
 )  # fmt: skip

@@ -71,6 +71,7 @@ def _describe(options: argparse.Namespace) -> int:
         "created": metadata.get("createTime", ""),
     }
     lines |= {"updated": numbers["update_time"], "progress": in_words(numbers), "results": _results(metadata)}
+    lines["losses"] = ", ".join(f"{name} {value:.3g}" for name, value in numbers.get("losses", {}).items())
     lines["error"] = operation.get("error", {}).get("message", "")
     for key, value in lines.items():
         if value:
@@ -144,10 +145,10 @@ def in_words(numbers: dict[str, Any]) -> str:
         parts.append(f"{numbers['done']:,.0f} of {about}{numbers['total']:,.0f} images")
         if numbers.get("failed"):
             parts.append(f"{numbers['failed']:,.0f} failed")
-    if numbers.get("steps"):
-        parts.append(
-            f"{numbers.get('stage', 'training')}, step {numbers.get('step', 0):,.0f} of {numbers['steps']:,.0f}"
-        )
+    if numbers.get("stage"):
+        parts.append(numbers["stage"])
+    if numbers.get("epoch") is not None and numbers.get("steps"):
+        parts.append(f"epoch {numbers['epoch']:,.1f}, step {numbers.get('step', 0):,.0f} of {numbers['steps']:,.0f}")
     parts.append(f"{numbers['progress_percent']:.0f}%")
     if numbers.get("images_per_s") is not None:
         parts.append(f"{numbers['images_per_s']:,.1f} images/s")

@@ -32,7 +32,7 @@ class State:
         step: steps done; with the job's seed it is also the position in the data.
         elapsed_s: over all attempts.
         weights, average, optimizer: state dictionaries of network, its moving average, and the optimizer.
-        schedule: what it depends on beside the step: `bound_at`, `cooling_from`, `orientation`.
+        schedule: what it depends on beside the step: `bound_at`, `cooling_from`, `orientation`, `input`, `steps`.
         checks: validations so far, (progress, score).
         history: what the report draws, `losses` and `checks` by step; decides nothing.
         trained: no steps are left to do.

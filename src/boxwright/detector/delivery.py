@@ -223,7 +223,9 @@ class Delivery:
             watcher=self._notebook,
             left_s=lambda: until_s - self._elapsed(),
         )
-        return chooser.choose(splits)
+        return (
+            chooser.choose(splits) if job.recipe.get("quantise", True) else chooser.refuse("The recipe asks for fp32.")
+        )
 
     def _predict(self, opened: predictor.Predictor, splits: data.Splits) -> _Evaluated:
         """Predicts the test images with the exported model."""

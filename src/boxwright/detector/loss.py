@@ -7,6 +7,7 @@ detection_loss(...) -> Losses     cross entropy with quality targets, GIoU, dist
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ DISTRIBUTION_WEIGHT = 1.5
 BORDER_PX = 1e-3  # a point on a box's border is not inside
 MINIMUM_QUALITY = 0.05  # target of the one point given to a box that holds no point
 EPSILON = 1e-7
+PAIRS_AT_ONCE = 1 << 24  # points times boxes times images: beyond it images are assigned one by one, for memory's sake
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Targets:
     boxes_px: Tensor
     label_indices: Tensor
     present: Tensor
+
+    def part(self, rows: slice) -> Targets:
+        """Some of the images."""
+        return Targets(self.boxes_px[rows], self.label_indices[rows], self.present[rows])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +100,14 @@ def assign(scores: Tensor, boxes_px: Tensor, points: model.Points, targets: Targ
         points: of the same input size.
         targets: ground truth.
     """
+    if len(scores) > 1 and scores.shape[0] * scores.shape[1] * targets.present.shape[1] > PAIRS_AT_ONCE:
+        rows_of = [slice(image, image + 1) for image in range(len(scores))]
+        single = [assign(scores[one], boxes_px[one], points, targets.part(one)) for one in rows_of]
+        return Assignment(
+            torch.cat([one.positive for one in single]),
+            torch.cat([one.box_indices for one in single]),
+            torch.cat([one.quality for one in single]),
+        )
     inside = _inside(points, targets)  # (B, G, A)
     images, rows, anchors = inside.nonzero(as_tuple=True)  # (N,) each: few of all pairs, however many boxes there are
     pair_iou = overlap(targets.boxes_px[images, rows], boxes_px[images, anchors])[0]  # (N,)
@@ -133,8 +147,23 @@ def _inside(points: model.Points, targets: Targets) -> Tensor:
     return inside & targets.present[..., None]
 
 
-def detection_loss(scores: Tensor, distances: Tensor, points: model.Points, targets: Targets) -> Losses:
-    """The losses of one batch: class logits (B, A, C), distance logits (B, A, 4*(bins+1))."""
+def detection_loss(
+    scores: Tensor,
+    distances: Tensor,
+    points: model.Points,
+    targets: Targets,
+    together: Callable[[float], float] = lambda quality: quality,
+) -> Losses:
+    """The losses of one batch, or of a part of it.
+
+    Args:
+        scores: class logits (B, A, C).
+        distances: logits (B, A, 4*(bins+1)).
+        points: of the same input size.
+        targets: ground truth.
+        together: from the sum of the targets' quality in this part to its mean over all parts, so that a part without
+            objects weighs as it would in the whole batch.
+    """
     boxes_px = model.decode_boxes(distances, points)  # (B, A, 4)
     probabilities = scores.detach().sigmoid()  # (B, A, C)
     assignment = assign(probabilities, boxes_px.detach(), points, targets)
@@ -143,7 +172,7 @@ def detection_loss(scores: Tensor, distances: Tensor, points: model.Points, targ
     quality = assignment.quality[images, anchors]  # (P,)
     wanted = torch.zeros_like(scores)  # (B, A, C)
     wanted[images, anchors, targets.label_indices[images, rows]] = quality
-    normaliser = wanted.sum().clamp(min=1.0)
+    normaliser = max(1.0, together(float(quality.sum())))
     # No focal factor: labels are missing in most data, and the points that are wrongest by their labels are often right.
     score_loss = functional.binary_cross_entropy_with_logits(scores, wanted, reduction="sum") / normaliser
     if len(images) == 0:

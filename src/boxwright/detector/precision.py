@@ -149,11 +149,16 @@ class Chooser:
         Raises:
             Stopped: the watcher asked for it.
         """
-        section: dict[str, Any] = {"chosen": "fp32"}
         try:
             section = self._measured(images_for(splits))
         except Refused as refusal:
-            section["reason"] = str(refusal)
+            return self.refuse(str(refusal))
+        export.write_choice(self._draft, section, quantise.INT8_FILE)
+        return section
+
+    def refuse(self, reason: str) -> dict[str, Any]:
+        """Writes down that the model predicts in fp32, and why; returns the section."""
+        section = {"chosen": "fp32", "reason": reason}
         export.write_choice(self._draft, section, quantise.INT8_FILE)
         return section
 
@@ -163,22 +168,38 @@ class Chooser:
         if len(images.compared) < COMPARED_LEAST:
             raise Refused(f"Fewer than {COMPARED_LEAST} validation and training images: too few to compare int8 on.")
         fp32 = predictor.Predictor.open(self._draft, streams=self._threads, precision="fp32")
-        self._spend(child_s(len(images.calibration), fp32.input_hw) + TIMING_S)
-        frames = self._write_frames(fp32, images.calibration)
-        tools = self._quantise()
+        needed_s = child_s(len(images.calibration), fp32.input_hw) + TIMING_S
+        self._spend(needed_s)
+        section: dict[str, Any] = {"calibration_images": self._write_frames(fp32, images.calibration)}
+        try:
+            for kept in quantise.KEPT:
+                if "chosen" in section and self._left_s() < needed_s:
+                    break  # no time for a more careful network
+                section |= self._candidate(fp32, kept, images.compared)
+                if section["chosen"] == "int8":
+                    break
+        finally:
+            (self._draft / quantise.FRAMES_FILE).unlink(missing_ok=True)
+        return section
+
+    def _candidate(
+        self, fp32: predictor.Predictor, kept: str, compared: Sequence[tuple[str, data.Example]]
+    ) -> dict[str, Any]:
+        """Builds one int8 network and compares it."""
+        tools = self._quantise(kept)
         export.write_choice(self._draft, {"chosen": "int8"}, quantise.INT8_FILE)  # so that it can be opened
         int8 = predictor.Predictor.open(self._draft, streams=self._threads, precision="int8")
-        counts, scores = self._compare((fp32, int8), images.compared)
+        counts, scores = self._compare((fp32, int8), compared)
         speeds = self._speeds(fp32, int8)
         measured = [Measured(score, speed) for score, speed in zip(scores, speeds, strict=True)]
         chosen, reason = verdict(*measured)
         return {
             "chosen": chosen,
             "reason": reason,
+            "kept_in_fp32": kept,
             "fp32": {"map50_95": round(scores[0], 4), "ms_per_image": round(speeds[0], 3)},
             "int8": {"map50_95": round(scores[1], 4), "ms_per_image": round(speeds[1], 3)},
             "compared_images": counts,
-            "calibration_images": frames,
             "tools": tools,
         }
 
@@ -218,21 +239,18 @@ class Chooser:
         np.save(self._draft / quantise.FRAMES_FILE, np.concatenate(frames))  # (N, H, W, 3)
         return len(frames)
 
-    def _quantise(self) -> dict[str, str]:
+    def _quantise(self, kept: str) -> dict[str, str]:
         """Lets a child write the int8 network; returns the versions of its tools."""
-        try:
-            for attempt in range(1, CHILD_ATTEMPTS + 1):
-                try:
-                    return self._follow_child()
-                except ChildDied as error:
-                    if attempt == CHILD_ATTEMPTS:
-                        raise Refused(f"int8 could not be built: {error}.") from error
-        finally:
-            (self._draft / quantise.FRAMES_FILE).unlink(missing_ok=True)
+        for attempt in range(1, CHILD_ATTEMPTS + 1):
+            try:
+                return self._follow_child(kept)
+            except ChildDied as error:
+                if attempt == CHILD_ATTEMPTS:
+                    raise Refused(f"int8 could not be built: {error}.") from error
         raise AssertionError("the last attempt returns or raises")
 
-    def _follow_child(self) -> dict[str, str]:
-        child = Child(CHILD_MODULE, [str(self._draft), str(self._threads)])
+    def _follow_child(self, kept: str) -> dict[str, str]:
+        child = Child(CHILD_MODULE, [str(self._draft), str(self._threads), kept])
         try:
             while True:
                 self._spend(TIMING_S)

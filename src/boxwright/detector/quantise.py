@@ -1,4 +1,4 @@
-"""The quantising process: `python -m boxwright.detector.quantise FOLDER THREADS`.
+"""The quantising process: `python -m boxwright.detector.quantise FOLDER THREADS KEPT`.
 
 Reads the fp32 network and the calibration frames that lie in the folder, writes the int8 network beside them. A process of
 its own: it can be given up at any moment, and torch stays out of it, which halves its memory.
@@ -25,6 +25,9 @@ from boxwright.prediction import predictor
 
 FRAMES_FILE = "calibration.npy"  # (N, H, W, 3) uint8, letterboxed as for prediction
 INT8_FILE = "model.int8.xml"  # its weights lie beside it, as .bin
+# Which convolutions stay in fp32, from the fastest network to the most careful one: the outputs cost nothing, the first
+# convolution works at half the image's size and costs a quarter more.
+KEPT = ("outputs", "outputs and first")
 EXIT_FAILED = 1
 EXIT_ORPHANED = 4
 
@@ -41,7 +44,25 @@ def load_nncf() -> Any:
     return nncf
 
 
-def quantise(folder: pathlib.Path) -> dict[str, str]:
+def kept_in_fp32(network: Any, kept: str) -> list[str]:
+    """Names of the convolutions that one of `KEPT` means, in OpenVINO's model of the network."""
+    convolutions = [one for one in network.get_ordered_ops() if one.get_type_name() == "Convolution"]
+    after_bias = {
+        one: [last for sum_ in _readers(one) for last in _readers(sum_)] for one in convolutions
+    }  # outputs are rows: what reads the sum of convolution and bias gives it another shape
+    names = [one.get_friendly_name() for one in convolutions if _types(after_bias[one]) & {"Reshape"}]
+    return [*names, convolutions[0].get_friendly_name()] if kept == KEPT[1] else names
+
+
+def _readers(operation: Any) -> list[Any]:
+    return [reader.get_node() for output in operation.outputs() for reader in output.get_target_inputs()]
+
+
+def _types(operations: list[Any]) -> set[str]:
+    return {one.get_type_name() for one in operations}
+
+
+def quantise(folder: pathlib.Path, kept: str) -> dict[str, str]:
     """Writes the int8 network; the same network and frames give the same bytes. Returns the tools' versions."""
     openvino, nncf = predictor.load_openvino(), load_nncf()
     frames = np.load(folder / FRAMES_FILE, mmap_mode="r")  # (N, H, W, 3)
@@ -51,6 +72,7 @@ def quantise(folder: pathlib.Path) -> dict[str, str]:
         nncf.Dataset([frames[index : index + 1] for index in range(len(frames))]),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(frames),
+        ignored_scope=nncf.IgnoredScope(names=kept_in_fp32(network, kept)),
         # weights use seven of eight bits: processors without VNNI would otherwise saturate, and find other boxes
         advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
     )
@@ -77,7 +99,7 @@ def main() -> int:
     threading.Thread(target=_watch_parent, daemon=True).start()
     _limit_cores(int(sys.argv[2]))
     try:
-        event = {"event": "done", "tools": quantise(pathlib.Path(sys.argv[1]))}
+        event = {"event": "done", "tools": quantise(pathlib.Path(sys.argv[1]), sys.argv[3])}
     except Exception as error:  # whatever the tools raise, the parent goes on with the network that it has
         event = {"event": "failed", "message": f"{type(error).__name__}: {error}"}
     channel.write(json.dumps(event) + "\n")

@@ -33,6 +33,8 @@ def weights(examples: Sequence[data.Example]) -> npt.NDArray[np.float64]:
     result = np.asarray(
         [max((factors[label] for label in one.label_indices.tolist()), default=0.0) for one in examples], np.float64
     )
+    if full:
+        result /= result[result > 0].min()  # twenty labels of a twentieth each are not rare: nothing is commoner
     empty = np.asarray([len(one.label_indices) == 0 for one in examples], bool)
     if empty.any():
         allowed = result.sum() * EMPTY_SHARE / (1.0 - EMPTY_SHARE)

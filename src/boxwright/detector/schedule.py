@@ -1,6 +1,6 @@
 """How long to train and what each step looks like: numbers, no tensors.
 
-    planned_steps(images)          from the data alone, so that equal jobs end with equal weights
+    planned_steps(images)          from the data, so that equal jobs end with equal weights
     Schedule.progress(step, now)   0 to 1; learning rate, input size and mosaic follow it
 
 When the budget is too short for the planned steps, the schedule is bound to the clock: progress then follows time, so
@@ -30,7 +30,7 @@ CHECK_EVERY = 0.05  # validation, from `CHECK_FROM` on
 CHECK_FROM = 0.5
 PATIENCE_CHECKS = 4
 PATIENCE_FROM = MOSAIC_UNTIL  # nothing but the learning rate changes after that, so the rest may be shortened
-COOL_DOWN = 0.05  # of the planned steps: in these the rate comes down when validation has stopped improving
+COOL_DOWN = 0.1  # of the planned steps: in these the rate comes down when validation has stopped improving
 MIN_GAIN = 0.002  # of mean average precision
 GPU_BATCHES = 4  # batches of the default recipe that a GPU takes at once
 GPU_RATE = 2.0  # the square root of that, the rule for Adam's learning rate (Malladi et al., 2022)
@@ -55,6 +55,7 @@ class Recipe:
     input_area_px: int = 0  # 0: by model type
     network: str | dict[str, Any] = ""  # empty: by model type; else as `model.network_config` reads it
     checkpoint_every_s: float = 25.0
+    quantise: bool = True  # whether int8 is built and compared
 
     @classmethod
     def from_job(cls, overrides: dict[str, Any], *, large_batches: bool = False) -> Recipe:
@@ -140,8 +141,9 @@ class Schedule:
     def remaining_s(self, step: int, coarse_step_s: float) -> float:
         """Time that the planned rest takes, given what a low-resolution step takes."""
         fine_step_s = coarse_step_s * self._area_ratio()
-        coarse_left = max(0.0, self.steps * self.recipe.coarse_until - step)
-        return coarse_left * coarse_step_s + max(0.0, self.last_step - step - coarse_left) * fine_step_s
+        left = max(0, self.last_step - step)
+        coarse_left = min(left, max(0.0, self.steps * self.recipe.coarse_until - step))
+        return coarse_left * coarse_step_s + (left - coarse_left) * fine_step_s
 
     def _area_ratio(self) -> float:
         coarse_height, coarse_width = coarse_hw(self.input_hw)

@@ -27,6 +27,7 @@ from boxwright.detector import (
     precision,
     sampling,
     schedule,
+    shards,
     sizing,
     trainer,
 )
@@ -65,7 +66,7 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
     if state is not None:
         elapsed.before_s = state.elapsed_s
     kind = model.MODEL_TYPES[job.model_type]
-    chosen = _input(job, recipe, kind, where, splits, read_bytes)
+    chosen = trainer.input_of(state) if state else _input(job, recipe, kind, where, splits, read_bytes)
     torch.manual_seed(job.seed)
     network = model.Network(_network_config(recipe, kind), len(job.labels))
     if state is not None and state.trained:
@@ -73,7 +74,7 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
         stop_reason, steps, history = state.stop_reason, state.step, state.history
         known = trainer.orientation_of(state)
     else:
-        learner = _trainer(job, recipe, where, splits, network, chosen.input_hw, read_bytes, notebook, elapsed)
+        learner = _trainer(job, recipe, where, splits, network, chosen, read_bytes, notebook, elapsed)
         if state is not None:
             learner.restore(state)
         stop_reason = learner.run()
@@ -134,29 +135,44 @@ def _input(
     job: Job, recipe: schedule.Recipe, kind: model.ModelType, where: device.Device, splits: data.Splits, read: ReadBytes
 ) -> sizing.Choice:
     """Looks at some of the training images and chooses the network's input."""
-    stride = max(1, len(splits.train) // SIZE_SAMPLE)
-    sizes_hw, seen = [], []
-    for example in splits.train[::stride][:SIZE_SAMPLE]:
+    holding = [one for one in splits.train if len(one.label_indices)]
+    sample = holding[:: max(1, len(holding) // SIZE_SAMPLE)][:SIZE_SAMPLE]
+
+    def size_hw(example: data.Example) -> tuple[int, int] | None:
         try:
-            sizes_hw.append(decode.upright_size(read(example.uri)))
+            return decode.upright_size(read(example.uri))
         except (OSError, LookupError, errors.ApiError, decode.DecodeError):
-            continue  # reported when it is needed for training
-        seen.append(example)
-    evidence = sizing.Evidence(sizes_hw, [one.boxes_norm for one in seen], [one.label_indices for one in seen])
+            return None  # reported when it is needed for training
+
+    with futures.ThreadPoolExecutor(job.threads) as pool:
+        sizes = list(pool.map(size_hw, sample))
+    seen = [(size, one) for size, one in zip(sizes, sample, strict=True) if size is not None]
+    evidence = sizing.Evidence(
+        [size for size, _ in seen], [one.boxes_norm for _, one in seen], [one.label_indices for _, one in seen]
+    )
     if recipe.input_area_px:
         kind = dataclasses.replace(kind, input_area_px=recipe.input_area_px, most_area_px=recipe.input_area_px)
-    px_per_s = job.threads * (sizing.LOW_PRECISION_PX_PER_S if where.low_precision else sizing.FULL_PRECISION_PX_PER_S)
+    px_per_s = sizing.LOW_PRECISION_PX_PER_S if where.low_precision else sizing.FULL_PRECISION_PX_PER_S
+    parts = shards.count_for(job.threads, recipe.batch_size)  # more threads than that were not measured
     images = sampling.pass_length(sampling.weights(splits.train))
     time = sizing.Time(
         budget_s=job.budget_s,
         samples=_steps(recipe, images) * recipe.batch_size,
-        px_per_s=sizing.GPU_PX_PER_S if where.is_gpu else px_per_s,
+        px_per_s=sizing.GPU_PX_PER_S if where.is_gpu else parts * px_per_s,
+        reserve_s=lambda input_hw: _reserve_s(job, splits, delivery.DECODE_IMAGE_S, input_hw),
     )
     return sizing.choose(evidence, kind, time)
 
 
 def _steps(recipe: schedule.Recipe, images: int) -> int:
     return recipe.steps or schedule.planned_steps(images, recipe.batch_size)
+
+
+def _reserve_s(job: Job, splits: data.Splits, image_s: float, input_hw: tuple[int, int]) -> float:
+    """Seconds to set aside for everything that follows the last step."""
+    evaluated = len(splits.test or splits.validation)
+    quantising_s = precision.reserve_s(splits, job.budget_s, job.threads, image_s, input_hw)
+    return delivery.reserve_s(evaluated, image_s, job.threads, input_hw) + quantising_s
 
 
 def _warm_cache(
@@ -202,16 +218,15 @@ def _trainer(
     where: device.Device,
     splits: data.Splits,
     network: model.Network,
-    input_hw: tuple[int, int],
+    chosen: sizing.Choice,
     read_bytes: ReadBytes,
     watcher: trainer.Watcher,
     elapsed: delivery.Elapsed,
 ) -> trainer.Trainer:
+    input_hw = chosen.input_hw
     cache = data.PixelCache(read_bytes, input_hw, job.cache_bytes)
     image_s = _warm_cache(splits.train, cache, job.threads, job.budget_s, watcher, elapsed)
-    evaluated = len(splits.test or splits.validation)
-    reserve_s = delivery.reserve_s(evaluated, image_s, job.threads, input_hw)
-    reserve_s += precision.reserve_s(splits, job.budget_s, job.threads, image_s, input_hw)
+    reserve_s = _reserve_s(job, splits, image_s, input_hw)
     source = augment.BatchSource(splits.train, cache, seed=job.seed, batch_size=recipe.batch_size, warn=watcher.warn)
     plan = schedule.Schedule(
         steps=_steps(recipe, source.epoch_length),
@@ -220,6 +235,8 @@ def _trainer(
         recipe=recipe,
     )
     delivery_s = delivery.expected_s(splits, job.budget_s, job.threads, input_hw)
-    setting = trainer.Setting(job.folder, job.fingerprint, source.epoch_length, job.threads, elapsed, where, delivery_s)
+    setting = trainer.Setting(
+        job.folder, job.fingerprint, source.epoch_length, job.threads, elapsed, where, delivery_s, chosen
+    )
     validation = _validation_set(splits.validation, input_hw, read_bytes)
     return trainer.Trainer(network, source, plan, recipe, setting, validation, watcher)

@@ -12,6 +12,7 @@ the result depends on the number of threads but not on their timing. A GPU takes
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import TypeVar
@@ -30,6 +31,28 @@ R = TypeVar("R")
 def count_for(threads: int, batch_size: int) -> int:
     """How many parts a batch is split into."""
     return max(1, min(threads, batch_size // MIN_PART))
+
+
+class _Mean:
+    """The mean of one number from each of several threads, known to all of them; the same whoever comes last."""
+
+    def __init__(self, count: int) -> None:
+        self._numbers = [0.0] * count
+        self._all_there = threading.Barrier(count)
+
+    def __call__(self, part: int, number: float) -> float:
+        """Waits for the others.
+
+        Raises:
+            BrokenBarrierError: one of them failed.
+        """
+        self._numbers[part] = number
+        self._all_there.wait()
+        return sum(self._numbers) / len(self._numbers)
+
+    def give_up(self) -> None:
+        """Lets those go who wait."""
+        self._all_there.abort()
 
 
 class Shards:
@@ -56,7 +79,13 @@ class Shards:
         size = len(batch.pixels) // self._count
         bounds = [(part * size, (part + 1) * size) for part in range(self._count)]
         bounds[-1] = (bounds[-1][0], len(batch.pixels))
-        parts = list(self.map(lambda job: self._part(batch, *job), zip(self._views, bounds, strict=True)))
+        mean = _Mean(self._count)
+        waiting = [self._pool.submit(self._part, batch, number, rows, mean) for number, rows in enumerate(bounds)]
+        futures.wait(waiting)
+        errors = [one.exception() for one in waiting if one.exception() is not None]
+        for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+            raise error  # type: ignore[misc]  # the cause comes before those whom it only kept waiting
+        parts = [one.result() for one in waiting]
         total = parts[0][0]
         for gradients, _ in parts[1:]:
             torch._foreach_add_(total, gradients)
@@ -74,19 +103,27 @@ class Shards:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _part(
-        self, batch: augment.Batch, view: model.Network, bounds: tuple[int, int]
+        self, batch: augment.Batch, number: int, bounds: tuple[int, int], mean: _Mean
     ) -> tuple[list[Tensor], dict[str, float]]:
-        rows = slice(*bounds)
+        try:
+            return self._losses(batch, number, slice(*bounds), mean)
+        except BaseException:
+            mean.give_up()
+            raise
+
+    def _losses(
+        self, batch: augment.Batch, number: int, rows: slice, mean: _Mean
+    ) -> tuple[list[Tensor], dict[str, float]]:
         targets = loss.Targets(
             self._where.put(torch.from_numpy(batch.boxes_px[rows])),
             self._where.put(torch.from_numpy(batch.label_indices[rows])),
             self._where.put(torch.from_numpy(batch.present[rows])),
         )
         with self._where.autocast():
-            scores, distances = view(self._where.put(torch.from_numpy(batch.pixels[rows])))
+            scores, distances = self._views[number](self._where.put(torch.from_numpy(batch.pixels[rows])))
         scores, distances = scores.float(), distances.float()  # losses are sums over many small numbers
         points = self._points[batch.pixels.shape[1], batch.pixels.shape[2]]
-        losses = loss.detection_loss(scores, distances, points, targets)
+        losses = loss.detection_loss(scores, distances, points, targets, lambda quality: mean(number, quality))
         values = {
             "score": losses.score.item(),
             "box": losses.box.item(),

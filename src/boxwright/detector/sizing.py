@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ READABLE_SHARE = 0.9  # of the objects, as a mean over labels
 GROWTH = 1.5  # of the area from one candidate to the next
 MOST_ENLARGED = 2.0  # of an image's sides: beyond that there is nothing to see
 LONGEST_S = 1800.0  # a training that is longer is not made longer still for a larger input
-TIME_SHARE = 0.8  # of a budget that the planned steps may take
+TIME_SHARE = 0.8  # of the time for steps that the planned ones may take
 # Pixels a second that one thread trains on, rather too few than too many: 2.5 and 4.7 million measured on one processor.
 FULL_PRECISION_PX_PER_S = 2.0e6
 LOW_PRECISION_PX_PER_S = 4.0e6
@@ -76,17 +76,19 @@ class Time:
         budget_s: for everything.
         samples: images that the planned steps look at, repeats included.
         px_per_s: pixels that this machine is taken to train on in a second.
+        reserve_s: what is set aside for the delivery of a network of an input.
     """
 
     budget_s: float
     samples: int
     px_per_s: float
+    reserve_s: Callable[[tuple[int, int]], float]
 
-    def fits(self, area_px: float) -> bool:
+    def fits(self, input_hw: tuple[int, int]) -> bool:
         """Whether the planned steps at this input fit into the budget, and into half an hour."""
         coarse_saving = schedule.Recipe().coarse_until * (1.0 - schedule.COARSE_SCALE**2)
-        needed_s = self.samples * area_px * (1.0 - coarse_saving) / self.px_per_s
-        return needed_s <= TIME_SHARE * min(self.budget_s, LONGEST_S)
+        needed_s = self.samples * input_hw[0] * input_hw[1] * (1.0 - coarse_saving) / self.px_per_s
+        return needed_s <= TIME_SHARE * (min(self.budget_s, LONGEST_S) - self.reserve_s(input_hw))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +104,9 @@ class Choice:
     input_hw: tuple[int, int]
     readable: float
     reason: str
+
+
+UNKNOWN = Choice((0, 0), 1.0, "not chosen")
 
 
 def choose(evidence: Evidence, kind: model.ModelType, time: Time) -> Choice:
@@ -121,7 +126,7 @@ def choose(evidence: Evidence, kind: model.ModelType, time: Time) -> Choice:
             reason = "the largest of this model type"
         elif larger_px > native_px * MOST_ENLARGED**2:
             reason = "all that the images hold"
-        elif not time.fits(larger_px):
+        elif not time.fits(model.choose_input_hw(round(larger_px), evidence.sizes_hw)):
             reason = "the largest that can be trained in the time"
         else:
             area_px = larger_px

@@ -2,8 +2,8 @@
 
     Trainer(...).run() -> stop reason        resumes from the job's checkpoint; the result is in `average`
 
-Everything that influences the weights comes from the job's data, seed and thread count, unless the budget is too short for
-the planned steps; then time decides how many there are.
+Everything that influences the weights comes from the job's data, budget, seed and thread count and from the kind of
+processor, unless the budget is too short for the planned steps; then time decides how many there are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from boxwright import boxes
-from boxwright.detector import augment, checkpoint, device, evaluate, model, orientation, schedule, shards
+from boxwright.detector import augment, checkpoint, device, evaluate, model, orientation, schedule, shards, sizing
 from boxwright.prediction import predictor
 
 PROGRESS_EVERY_S = 1.5
@@ -68,11 +68,12 @@ class Setting:
     Attributes:
         folder: where the checkpoint lives.
         fingerprint: of the job.
-        image_count: training images, for counting epochs.
+        image_count: images that a pass shows, for counting epochs.
         threads: to compute with.
         elapsed_s: returns seconds spent so far, over all attempts.
         where: cores or GPU.
         delivery_s: what follows the last step will take about this long.
+        input: the network's, kept for later attempts.
     """
 
     folder: pathlib.Path
@@ -82,6 +83,7 @@ class Setting:
     elapsed_s: Callable[[], float]
     where: device.Device = device.CPU
     delivery_s: float = 0.0
+    input: sizing.Choice = sizing.UNKNOWN
 
 
 def _optimizer(network: nn.Module, recipe: schedule.Recipe) -> torch.optim.AdamW:
@@ -154,6 +156,7 @@ class Trainer:
                 schedule={
                     "bound_at": None if bound_at is None else list(bound_at),
                     "steps": self.plan.steps,
+                    "input": dataclasses.asdict(self.setting.input),
                     "cooling_from": None if cooling is None else list(cooling),
                     "orientation": None if known is None else dataclasses.asdict(known),
                 },
@@ -241,7 +244,8 @@ class Trainer:
         last_check = self.checks[-1][0] if self.checks else schedule.CHECK_FROM - schedule.CHECK_EVERY
         if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + schedule.CHECK_EVERY - 1e-9:
             self._check(progress)
-            if self.plan.cooling_from is None and schedule.has_converged(self.checks):
+            settled = progress >= self.recipe.coarse_until  # batches made ahead must not look different
+            if self.plan.cooling_from is None and settled and schedule.has_converged(self.checks):
                 self.plan.cool_down(self.step, elapsed_s)
         if self.plan.ways_up is None and progress >= schedule.ORIENTATION_AT:
             self.plan.ways_up = self._measure_orientation()
@@ -283,7 +287,9 @@ class Trainer:
             details["validation_map50"] = round(self.validation_map50, 4)
         if self.plan.ways_up is not None:
             details["objects"] = self.plan.ways_up.in_words
-        share = elapsed_s / (elapsed_s + left_s) if self._pace.is_settled else progress
+        share = elapsed_s / (elapsed_s + left_s)
+        if not self._pace.is_settled:  # of the work, then
+            share = 1.0 - self.plan.remaining_s(self.step, 1.0) / self.plan.remaining_s(0, 1.0)
         self.watcher.progress(100.0 * share, "training", **details)
 
     def _check(self, progress: float) -> None:
@@ -328,6 +334,13 @@ class Trainer:
         return [
             _detections(boxes_px[row].numpy(), scores[row].numpy(), prepared) for row, prepared in enumerate(images)
         ]
+
+
+def input_of(state: checkpoint.State) -> sizing.Choice:
+    """The input that a checkpoint's weights were trained for."""
+    known = state.schedule["input"]
+    height, width = known["input_hw"]
+    return sizing.Choice((int(height), int(width)), float(known["readable"]), str(known["reason"]))
 
 
 def orientation_of(state: checkpoint.State) -> orientation.Orientation | None:

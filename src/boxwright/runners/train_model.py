@@ -32,7 +32,7 @@ MAX_LISTED_WARNINGS = 20  # operations.proto: partial_failures never has more en
 OUTCOME_FILE = "outcome.json"
 # Of the training child: freed memory is kept for the next step instead of going to the system and coming back page by page.
 CHILD_ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most that every version of glibc accepts
     "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
     "MALLOC_TOP_PAD_": str(256 << 20),
 }

@@ -13,7 +13,8 @@ from boxwright.detector import checkpoint, schedule, session, trainer
 from boxwright.detector.job import Job
 
 
-def test_the_rest_is_shortened_and_progress_goes_on_from_where_it_was() -> None:
+def test_the_rest_is_shortened_and_progress_goes_on_from_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "COOL_DOWN", 0.05)
     plan = schedule.Schedule(steps=1000, input_hw=(288, 384), train_until_s=1e9)
     plan.cool_down(800, 10.0)
     assert plan.last_step == 850
@@ -23,7 +24,7 @@ def test_the_rest_is_shortened_and_progress_goes_on_from_where_it_was() -> None:
     assert plan.remaining_s(800, 0.1) == pytest.approx(50 * 0.1 * 2.25)
 
 
-def test_a_late_plateau_does_not_make_the_training_longer() -> None:
+def test_a_plateau_that_comes_late_does_not_make_the_training_longer() -> None:
     plan = schedule.Schedule(steps=1000, input_hw=(288, 384), train_until_s=1e9)
     plan.cool_down(980, 10.0)
     assert plan.last_step == 1000 and plan.progress(1000, 10.0) == 1.0

@@ -258,7 +258,7 @@ def test_the_child_reports_to_nobody_and_keeps_its_channel_clean(draft: pathlib.
     np.save(draft / quantise.FRAMES_FILE, np.zeros((2, *INPUT_HW, 3), np.uint8))
     path = os.pathsep.join([str(spy.parents[1]), *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, "-m", "boxwright.detector.quantise", str(draft), "1"],
+        [sys.executable, "-m", "boxwright.detector.quantise", str(draft), "1", "outputs"],
         stdin=subprocess.PIPE,
         capture_output=True,
         text=True,
@@ -268,7 +268,7 @@ def test_the_child_reports_to_nobody_and_keeps_its_channel_clean(draft: pathlib.
     )
     assert done.returncode == 4, "without a parent the child ends at once"
     with subprocess.Popen(
-        [sys.executable, "-m", "boxwright.detector.quantise", str(draft), "1"],
+        [sys.executable, "-m", "boxwright.detector.quantise", str(draft), "1", "outputs"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -307,3 +307,34 @@ def test_a_training_killed_while_quantising_goes_on_there(images: conftest.Drawn
     assert {"fp32", "int8", "compared_images", "reason"} <= section.keys()
     evaluation = json.loads((folder / "model" / "evaluation.json").read_text())
     assert evaluation["extras"]["quantisation"] == section
+
+
+def test_a_more_careful_network_is_built_where_the_fastest_loses_too_much(
+    draft: pathlib.Path, splits: data.Splits, images: conftest.Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = iter([("fp32", "loses too much"), ("int8", "as good")])
+    monkeypatch.setattr(precision, "verdict", lambda *measured: next(verdicts))
+    section = choose(draft, splits, images)
+    assert (section["chosen"], section["kept_in_fp32"]) == ("int8", "outputs and first")
+    network = predictor.read_model(predictor.load_openvino().Core(), (draft / "model.onnx").read_bytes())
+    kept = {name: quantise.kept_in_fp32(network, name) for name in quantise.KEPT}
+    assert len(kept["outputs"]) == 2 * len(model.STRIDES)
+    assert len(kept["outputs and first"]) == len(kept["outputs"]) + 1
+    graph = (draft / quantise.INT8_FILE).read_text()
+    assert all(name.removesuffix("/WithoutBiases") in graph for name in kept["outputs and first"])
+    assert predictor.Predictor.open(draft, streams=1).info.precision == "int8"
+
+
+def test_without_time_for_a_second_network_the_first_decides(
+    draft: pathlib.Path, splits: data.Splits, images: conftest.Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_s = [BUDGET_S]
+
+    def refuse(*measured: precision.Measured) -> tuple[str, str]:
+        left_s[0] = 5.0
+        return "fp32", "loses too much"
+
+    monkeypatch.setattr(precision, "verdict", refuse)
+    section = choose(draft, splits, images, left_s=lambda: left_s[0])
+    assert (section["chosen"], section["reason"], section["kept_in_fp32"]) == ("fp32", "loses too much", "outputs")
+    assert not (draft / quantise.INT8_FILE).exists() and not (draft / quantise.FRAMES_FILE).exists()

@@ -32,6 +32,10 @@ def test_a_rare_label_comes_more_often_and_never_more_than_three_times() -> None
     assert weights[-1] == sampling.MOST_REPEATS
 
 
+def test_labels_that_are_all_as_rare_are_not_rare() -> None:
+    assert sampling.weights([example(index % 20) for index in range(200)]).tolist() == [1.0] * 200
+
+
 def test_empty_images_are_a_third_of_a_pass_and_take_turns() -> None:
     examples = [example(0) for _ in range(100)] + [example() for _ in range(900)]
     weights = sampling.weights(examples)

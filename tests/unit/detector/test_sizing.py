@@ -7,7 +7,7 @@ import pytest
 
 from boxwright.detector import model, sizing
 
-AMPLE = sizing.Time(budget_s=86_400.0, samples=10_000, px_per_s=1e9)
+AMPLE = sizing.Time(budget_s=86_400.0, samples=10_000, px_per_s=1e9, reserve_s=lambda input_hw: 0.0)
 KIND = model.ACCURATE
 
 
@@ -46,7 +46,14 @@ def test_images_are_enlarged_to_twice_their_sides_at_most() -> None:
     assert choice.input_hw[1] <= 2.2 * 320
 
 
-@pytest.mark.parametrize("time", [sizing.Time(180.0, 40_000, 8e6), sizing.Time(86_400.0, 400_000, 8e6)])
+@pytest.mark.parametrize(
+    "time",
+    [
+        sizing.Time(180.0, 40_000, 8e6, lambda input_hw: 0.0),
+        sizing.Time(86_400.0, 400_000, 8e6, lambda input_hw: 0.0),
+        sizing.Time(86_400.0, 1, 8e6, lambda input_hw: 2000.0),  # evaluation alone takes longer
+    ],
+)
 def test_what_cannot_be_trained_in_time_is_not_chosen(time: sizing.Time) -> None:
     choice = sizing.choose(evidence(10), KIND, time)
     assert choice.input_hw == (288, 384) and "in the time" in choice.reason

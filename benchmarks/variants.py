@@ -5,9 +5,9 @@
 FOLDER holds labels.csv (the 11-column import format without header) and images; OUT gets the same. The kinds:
 
     few      N training images, all of validation and test                      few labels
-    tiles    N x N images of the same set pasted into one, none left out         objects N times as small
+    tiles    N x N images of the same set pasted into one                        objects N times as small
     grey     grey, half the contrast, noise                                     thermal and microscope images
-    one      the boxes of the N-th label alone; images without it stay, empty   one label, many empty images
+    one      the boxes of label number N (from 0, by name) alone; others empty   one label, many empty images
 
 What is drawn by chance is drawn from a fixed seed: the same call makes the same set.
 """
@@ -58,7 +58,7 @@ def few(images: list[Labelled], count: int) -> Iterator[Labelled]:
 
 
 def tiles(images: list[Labelled], count: int) -> Iterator[Labelled]:
-    for ml_use in ("TRAIN", "VALIDATION", "TEST"):
+    for ml_use in sorted({one.ml_use for one in images}):
         own = [one for one in images if one.ml_use == ml_use]
         width = max(one.pixels.width for one in own)
         height = max(one.pixels.height for one in own)

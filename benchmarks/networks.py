@@ -113,7 +113,7 @@ def build(candidate: Candidate, folder: pathlib.Path, streams: list[int]) -> Row
     )
     frames = np.random.default_rng(0).integers(0, 256, (FRAMES, *candidate.input_hw, 3), np.uint8)
     np.save(folder / quantise.FRAMES_FILE, frames)
-    command = [sys.executable, "-m", "boxwright.detector.quantise", str(folder), str(max(streams))]
+    command = [sys.executable, "-m", "boxwright.detector.quantise", str(folder), str(max(streams)), quantise.KEPT[0]]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         assert child.stdout is not None
         event = json.loads(child.stdout.read().splitlines()[-1])

@@ -71,7 +71,8 @@ def make_model(folder: pathlib.Path, model_type: str = "cloud-high-accuracy-1", 
     )
     if precision == "int8":
         np.save(folder / quantise.FRAMES_FILE, pixels.numpy())
-        command = [sys.executable, "-m", quantise.__name__, str(folder), str(len(os.sched_getaffinity(0)))]
+        cores = str(len(os.sched_getaffinity(0)))
+        command = [sys.executable, "-m", quantise.__name__, str(folder), cores, quantise.KEPT[0]]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as child:

@@ -24,7 +24,9 @@ STRIDES = (8, 16, 32)
 SIDE_MULTIPLE_PX = 32  # the coarsest stride: every level's grid divides the input
 INPUT_MEAN = 127.0  # also the letterbox's fill, so that padding is zero
 INPUT_SCALE = 1.0 / 128.0
-SCORE_PRIOR = 0.01  # initial score everywhere: most places hold nothing
+SCORE_PRIOR = 0.01  # initial score everywhere, at most: most places hold nothing
+LEAST_PRIOR = 1e-5
+QUALITY_OF_A_BOX = 5.0  # what the scores at the points of one box add up to, about, once it is learned
 MAX_ASPECT = 2.0  # longer frames waste pixels on images of the other orientation
 
 
@@ -124,13 +126,13 @@ class ConvBlock(nn.Module):
 class Head(nn.Module):
     """One level's outputs: class logits and box distance logits at every point."""
 
-    def __init__(self, width: int, label_count: int, distance_bins: int) -> None:
+    def __init__(self, width: int, label_count: int, distance_bins: int, score_prior: float) -> None:
         super().__init__()
         self.shared = ConvBlock(width, width)
         self.scores = nn.Conv2d(width, label_count, 1)
         self.distances = nn.Conv2d(width, 4 * (distance_bins + 1), 1)
         nn.init.normal_(self.scores.weight, 0.0, 0.01)
-        nn.init.constant_(self.scores.bias, math.log(SCORE_PRIOR / (1 - SCORE_PRIOR)))  # type: ignore[arg-type]
+        nn.init.constant_(self.scores.bias, math.log(score_prior / (1 - score_prior)))  # type: ignore[arg-type]
         nn.init.normal_(self.distances.weight, 0.0, 0.01)
         nn.init.constant_(self.distances.bias, 1.0)  # type: ignore[arg-type]
 
@@ -170,6 +172,15 @@ def points_for(input_hw: tuple[int, int]) -> Points:
     return Points(torch.cat(centres), torch.cat(strides))
 
 
+def score_prior(boxes_per_image: float, label_count: int, input_hw: tuple[int, int]) -> float:
+    """The mean score that a network will give once it has learned: where training starts from.
+
+    The score bias moves by about the learning rate a step: from far above, a thousand steps would go into lowering it.
+    """
+    points = sum((input_hw[0] // stride) * (input_hw[1] // stride) for stride in STRIDES)
+    return min(SCORE_PRIOR, max(LEAST_PRIOR, QUALITY_OF_A_BOX * boxes_per_image / (points * label_count)))
+
+
 def decode_boxes(distances: Tensor, points: Points) -> Tensor:
     """Distance logits (B, A, 4*(bins+1)) to boxes (B, A, 4), xyxy in input pixels."""
     batch, anchors, width = distances.shape
@@ -183,7 +194,7 @@ def decode_boxes(distances: Tensor, points: Points) -> Tensor:
 class Network(nn.Module):
     """The detector. `forward` gives training's logits, `predict` what the exported graph gives."""
 
-    def __init__(self, config: NetworkConfig, label_count: int) -> None:
+    def __init__(self, config: NetworkConfig, label_count: int, score_prior: float = SCORE_PRIOR) -> None:
         super().__init__()
         self.config = config
         self.label_count = label_count
@@ -200,7 +211,7 @@ class Network(nn.Module):
         self.lateral = nn.ModuleList(ConvBlock(width, neck, kernel=1) for width in config.stage_widths[1:])
         self.top_down = nn.ModuleList(ConvBlock(neck, neck) for _ in range(2))
         self.bottom_up = nn.ModuleList(ConvBlock(neck, neck, stride=2) for _ in range(2))
-        self.heads = nn.ModuleList(Head(neck, label_count, config.distance_bins) for _ in STRIDES)
+        self.heads = nn.ModuleList(Head(neck, label_count, config.distance_bins, score_prior) for _ in STRIDES)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, H, W, 3) uint8 to class logits (B, A, C) and distance logits (B, A, 4*(bins+1))."""

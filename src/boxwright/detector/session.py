@@ -68,7 +68,9 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
     kind = model.MODEL_TYPES[job.model_type]
     chosen = trainer.input_of(state) if state else _input(job, recipe, kind, where, splits, read_bytes)
     torch.manual_seed(job.seed)
-    network = model.Network(_network_config(recipe, kind), len(job.labels))
+    boxes_per_image = sum(len(one.label_indices) for one in splits.train) / len(splits.train)
+    prior = model.score_prior(boxes_per_image, len(job.labels), chosen.input_hw)
+    network = model.Network(_network_config(recipe, kind), len(job.labels), prior)
     if state is not None and state.trained:
         network.load_state_dict(state.average)
         stop_reason, steps, history = state.stop_reason, state.step, state.history

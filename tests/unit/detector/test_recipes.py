@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+import torch
 from tests.unit.detector import conftest
 
 from boxwright.detector import delivery, export, model, session
@@ -49,3 +50,13 @@ def test_an_unknown_network_is_refused(
     folder = conftest.write_job(tmp_path, drawn.rows, recipe={**conftest.RECIPE, "network": network})
     with pytest.raises(JobError, match=message):
         run(folder, drawn)
+
+
+def test_scores_start_where_they_will_end_on_average() -> None:
+    crowded = model.score_prior(100.0, 1, (288, 384))
+    few, many_labels = model.score_prior(2.0, 6, (288, 384)), model.score_prior(2.0, 60, (288, 384))
+    assert crowded == model.SCORE_PRIOR > few > many_labels >= model.LEAST_PRIOR
+    assert few == pytest.approx(10 * many_labels) and model.score_prior(0.0, 1, (288, 384)) == model.LEAST_PRIOR
+    network = model.Network(model.TINY, 6, few).eval()
+    _, scores = network.predict(torch.zeros(1, 64, 96, 3, dtype=torch.uint8))
+    assert scores.mean().item() == pytest.approx(few, rel=0.2)

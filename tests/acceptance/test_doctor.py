@@ -42,7 +42,8 @@ def doctor(tmp_path):
             timeout=300,
             check=False,
         )
-        assert done.stderr == ""
+        # a measurement beside other work is thrown away, and says so
+        assert all("event=tuning_disturbed" in line for line in done.stderr.splitlines()), done.stderr
         document = json.loads(done.stdout)
         assert document["ok"] == (done.returncode == 0) == all(fact["ok"] for fact in document["facts"])
         return done.returncode, {fact["key"]: fact for fact in document["facts"]}

@@ -22,6 +22,7 @@ BOX_WEIGHT = 6.0  # the score term is a sum over all points and labels, an order
 DISTRIBUTION_WEIGHT = 1.5
 BORDER_PX = 1e-3  # a point on a box's border is not inside
 MINIMUM_QUALITY = 0.05  # target of the one point given to a box that holds no point
+LEAST_OF_MEAN = 0.25  # a part's normaliser, of the mean over the parts of a batch
 EPSILON = 1e-7
 PAIRS_AT_ONCE = 1 << 24  # points times boxes times images: beyond it images are assigned one by one, for memory's sake
 
@@ -161,8 +162,7 @@ def detection_loss(
         distances: logits (B, A, 4*(bins+1)).
         points: of the same input size.
         targets: ground truth.
-        together: from the sum of the targets' quality in this part to its mean over all parts, so that a part without
-            objects weighs as it would in the whole batch.
+        together: from the sum of the targets' quality in this part to its mean over all parts.
     """
     boxes_px = model.decode_boxes(distances, points)  # (B, A, 4)
     probabilities = scores.detach().sigmoid()  # (B, A, C)
@@ -172,7 +172,9 @@ def detection_loss(
     quality = assignment.quality[images, anchors]  # (P,)
     wanted = torch.zeros_like(scores)  # (B, A, C)
     wanted[images, anchors, targets.label_indices[images, rows]] = quality
-    normaliser = max(1.0, together(float(quality.sum())))
+    own = float(quality.sum())
+    # A part divides by its own sum: few objects in an image weigh as much as many. But one without any must not weigh most.
+    normaliser = max(1.0, own, LEAST_OF_MEAN * together(own))
     # No focal factor: labels are missing in most data, and the points that are wrongest by their labels are often right.
     score_loss = functional.binary_cross_entropy_with_logits(scores, wanted, reduction="sum") / normaliser
     if len(images) == 0:

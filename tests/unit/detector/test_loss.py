@@ -1,6 +1,8 @@
-"""The loss of a batch does not depend on how it is split among threads or cut up for memory."""
+"""The loss of a batch that is split among threads, or cut up for memory."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,48 +38,36 @@ def outputs(images: int) -> tuple[Tensor, Tensor, model.Points]:
     return torch.randn(images, anchors, 3), torch.randn(images, anchors, 4 * 17), points
 
 
-@pytest.mark.parametrize("boxes", [[60, 50, 0, 0], [40, 30, 35, 60]])
-def test_parts_add_up_to_the_batch(boxes: list[int]) -> None:
-    given, (scores, distances, points) = targets(batch(boxes)), outputs(len(boxes))
-    whole = loss.detection_loss(scores, distances, points, given)
-    halves = [slice(0, 2), slice(2, 4)]
-    quality: list[float] = []
-    for rows in halves:
-        loss.detection_loss(
-            scores[rows], distances[rows], points, given.part(rows), lambda own: quality.append(own) or own
-        )
-    mean = sum(quality) / 2
-    assert mean > 1.0  # below it the terms are not divided any more
-    parts = [
-        loss.detection_loss(scores[rows], distances[rows], points, given.part(rows), lambda own: mean)
-        for rows in halves
-    ]
-    for name in ("score", "box", "distribution"):
-        average = (getattr(parts[0], name) + getattr(parts[1], name)) / 2
-        assert average.item() == pytest.approx(getattr(whole, name).item(), rel=1e-4)
-
-
 def test_a_part_without_objects_does_not_outweigh_the_others() -> None:
-    """The same images in one part or in two give the same gradient, up to what normalisation sees."""
-    torch.manual_seed(0)
-    network = model.Network(model.TINY, 3)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 0.0
-    lengths = []
-    for order in ([20, 0, 20, 0], [20, 20, 0, 0]):  # the second has a part without any object
-        split = shards.Shards(network, 2, 4)
-        for view in split._views:
-            view.eval()  # so that normalisation does not depend on the part
-        rows = batch([20, 20, 0, 0])
-        index = [0, 2, 1, 3] if order[1] == 0 else [0, 1, 2, 3]
-        mixed = augment.Batch(
-            *(getattr(rows, name)[index] for name in ("pixels", "boxes_px", "label_indices", "present"))
-        )
-        gradients, _ = split.gradients(mixed)
-        split.close()
-        lengths.append(torch.cat([one.flatten() for one in gradients]))
-    assert torch.allclose(lengths[0], lengths[1], rtol=1e-3, atol=1e-6)
+    given, (scores, distances, points) = targets(batch([250, 200, 0, 0])), outputs(4)
+    full, empty = slice(0, 2), slice(2, 4)
+    sums: list[float] = []
+    first = loss.detection_loss(
+        scores[full], distances[full], points, given.part(full), lambda own: sums.append(own) or own
+    )
+    mean = sums[0] / 2
+    assert mean > 4.0
+    again = loss.detection_loss(scores[full], distances[full], points, given.part(full), lambda own: mean)
+    assert again.score.item() == first.score.item()  # a part with objects divides by its own sum
+    alone = loss.detection_loss(scores[empty], distances[empty], points, given.part(empty))
+    beside = loss.detection_loss(scores[empty], distances[empty], points, given.part(empty), lambda own: mean)
+    assert beside.score.item() == pytest.approx(alone.score.item() / (loss.LEAST_OF_MEAN * mean), rel=1e-5)
+
+
+def test_the_threads_know_the_mean_of_their_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    means = []
+    real = loss.detection_loss
+
+    def spy(*arguments: Any) -> loss.Losses:
+        *rest, together = arguments
+        return real(*rest, lambda own: means.append((own, together(own))) or means[-1][1])
+
+    monkeypatch.setattr(loss, "detection_loss", spy)
+    split = shards.Shards(model.Network(model.TINY, 3), 2, 4)
+    split.gradients(batch([60, 50, 0, 0]))
+    split.close()
+    owns, told = zip(*sorted(means), strict=True)
+    assert owns[0] == 0.0 < owns[1] and told[0] == told[1] == pytest.approx(sum(owns) / 2)
 
 
 def test_images_that_are_assigned_one_by_one_get_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

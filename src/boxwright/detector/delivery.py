@@ -277,7 +277,7 @@ class Delivery:
                 ("images a second", f"{trained.steps * trained.batch_size / max(1.0, trained.training_s):.0f}"),
                 ("input", f"{width} x {height}, {trained.input.reason}"),
                 ("objects", trained.ways_up.in_words if trained.ways_up else "upright"),
-                ("predicts in", evaluation["extras"]["quantisation"]["chosen"]),
+                ("predicts in", "{chosen}: {reason}".format(**evaluation["extras"]["quantisation"])),
             ],
             warnings=self._notebook.warnings,
             labels=job.labels,

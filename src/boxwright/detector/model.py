@@ -26,6 +26,9 @@ INPUT_MEAN = 127.0  # also the letterbox's fill, so that padding is zero
 INPUT_SCALE = 1.0 / 128.0
 SCORE_PRIOR = 0.01  # initial score everywhere, at most: most places hold nothing
 LEAST_PRIOR = 1e-5
+INPUT_LEVELS = 255.0
+WEIGHT_LEVELS = 63.0
+LEAST_STEP = 1e-8
 QUALITY_OF_A_BOX = 5.0  # what the scores at the points of one box add up to, about, once it is learned
 MAX_ASPECT = 2.0  # longer frames waste pixels on images of the other orientation
 
@@ -106,20 +109,49 @@ def choose_input_hw(area_px: int, sizes_hw: Sequence[tuple[int, int]]) -> tuple[
     return min(((height, width) for height in sides for width in sides), key=misfit)
 
 
+class _Rounded(torch.autograd.Function):
+    """Values rounded to multiples of a step; gradients pass as if they were not (Bengio et al., 2013)."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, step: Tensor) -> Tensor:
+        return (values / step).round_().mul_(step)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+def rounded_like_int8(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Inputs of a convolution, at least 0, and its weights, as int8 will know them: eight bits for all values of a layer,
+    seven bits and a sign of every output channel for the weights (`quantise` says why)."""
+    x_step = (x.detach().amax() / INPUT_LEVELS).clamp(min=LEAST_STEP)
+    weight_step = (weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) / WEIGHT_LEVELS).clamp(min=LEAST_STEP)
+    return _Rounded.apply(x, x_step), _Rounded.apply(weight, weight_step)
+
+
 class ConvBlock(nn.Module):
-    """Convolution, batch normalisation, ReLU; adds its input where the shapes allow it."""
+    """Convolution, batch normalisation, ReLU; adds its input where the shapes allow it.
+
+    With `rounds`, training sees what int8 will do to inputs and weights.
+    """
 
     def __init__(self, in_width: int, out_width: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_width, out_width, kernel, stride, kernel // 2, bias=False)
         self.norm = nn.BatchNorm2d(out_width, eps=1e-3, momentum=0.1)
         self.residual = in_width == out_width and stride == 1 and kernel == 3
+        self.rounds = False
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
         if self.residual:
             nn.init.constant_(self.norm.weight, 0.5)  # keeps the sum's variance near the input's
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.conv(x))  # (B, out, H/stride, W/stride)
+        if self.rounds:
+            rounded_x, weight = rounded_like_int8(x, self.conv.weight)
+            y = functional.conv2d(rounded_x, weight, None, self.conv.stride, self.conv.padding)
+        else:
+            y = self.conv(x)  # (B, out, H/stride, W/stride)
+        y = self.norm(y)
         return functional.relu(y + x if self.residual else y, inplace=True)
 
 
@@ -212,6 +244,12 @@ class Network(nn.Module):
         self.top_down = nn.ModuleList(ConvBlock(neck, neck) for _ in range(2))
         self.bottom_up = nn.ModuleList(ConvBlock(neck, neck, stride=2) for _ in range(2))
         self.heads = nn.ModuleList(Head(neck, label_count, config.distance_bins, score_prior) for _ in STRIDES)
+
+    def round_like_int8(self, rounds: bool) -> None:
+        """Switches rounding of all blocks but the stem, whose pixels have eight bits already."""
+        for module in self.modules():
+            if isinstance(module, ConvBlock) and module is not self.stem:
+                module.rounds = rounds
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, H, W, 3) uint8 to class logits (B, A, C) and distance logits (B, A, 4*(bins+1))."""

@@ -56,6 +56,9 @@ class Recipe:
     network: str | dict[str, Any] = ""  # empty: by model type; else as `model.network_config` reads it
     checkpoint_every_s: float = 25.0
     quantise: bool = True  # whether int8 is built and compared
+    rounding_from: float = (
+        MOSAIC_UNTIL  # the network is trained as int8 will round it from this progress on; 1 for never
+    )
 
     @classmethod
     def from_job(cls, overrides: dict[str, Any], *, large_batches: bool = False) -> Recipe:

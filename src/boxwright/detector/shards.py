@@ -71,6 +71,11 @@ class Shards:
         self._pool = futures.ThreadPoolExecutor(self._count, "shard", lambda: torch.set_flush_denormal(True))
         self._points: dict[tuple[int, int], model.Points] = {}
 
+    def round_like_int8(self, rounds: bool) -> None:
+        """Whether the networks round like int8 in the steps that follow."""
+        for view in self._views:
+            view.round_like_int8(rounds)
+
     def gradients(self, batch: augment.Batch) -> tuple[list[Tensor], dict[str, float]]:
         """The mean gradient over the parts, in the order of the network's parameters, and the mean losses."""
         height, width = batch.pixels.shape[1:3]

@@ -218,6 +218,7 @@ class Trainer:
         """One step; returns the losses."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.peak_rate * schedule.rate(progress, self.step)
+        self.shards.round_like_int8(progress >= self.recipe.rounding_from)
         gradients, values = self.shards.gradients(batch)
         if not all(math.isfinite(value) for value in values.values()):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: {values}")

@@ -11,7 +11,7 @@ from tests.support.api import Api, metadata, open_api
 from tests.support.crashes import TRAINING, children_of, wait_until_gone
 from tests.support.waiting import wait_until
 
-SHORT_MINUTES = 0.3
+SHORT_MINUTES = 0.4
 LONG_MINUTES = 0.75  # long enough for the first checkpoint, which comes after 25 s
 
 

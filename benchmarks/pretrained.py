@@ -58,8 +58,8 @@ class InvertedBottleneck(nn.Module):
 class LiteNetwork(model.Network):
     """The detector with another backbone."""
 
-    def __init__(self, label_count: int) -> None:
-        super().__init__(CONFIG, label_count)
+    def __init__(self, label_count: int, score_prior: float) -> None:
+        super().__init__(CONFIG, label_count, score_prior)
         self.stem = nn.Sequential(nn.Conv2d(3, STEM, 3, 2, 1, bias=False), norm(STEM), nn.ReLU6())
         stages: list[nn.Sequential] = [nn.Sequential()]
         width = STEM
@@ -136,10 +136,12 @@ def main() -> None:
             model.ACCURATE.input_area_px, [decode.upright_size(read(one.uri)) for one in splits.train]
         )
         torch.manual_seed(arguments.seed)
+        boxes_per_image = sum(len(one.label_indices) for one in splits.train) / len(splits.train)
+        prior = model.score_prior(boxes_per_image, len(labels), input_hw)
         network = (
-            model.Network(model.ACCURATE.network, len(labels))
+            model.Network(model.ACCURATE.network, len(labels), prior)
             if arguments.backbone == "plain"
-            else LiteNetwork(len(labels))
+            else LiteNetwork(len(labels), prior)
         )
         if isinstance(network, LiteNetwork) and arguments.backbone == "lite":
             network.load_imagenet()

@@ -8,6 +8,7 @@ Where nothing can be compared - too few images, too little time, no NNCF - the m
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import pathlib
@@ -172,12 +173,10 @@ class Chooser:
         self._spend(needed_s)
         section: dict[str, Any] = {"calibration_images": self._write_frames(fp32, images.calibration)}
         try:
-            for kept in quantise.KEPT:
-                if "chosen" in section and self._left_s() < needed_s:
-                    break  # no time for a more careful network
-                section |= self._candidate(fp32, kept, images.compared)
-                if section["chosen"] == "int8":
-                    break
+            section |= self._candidate(fp32, quantise.KEPT[0], images.compared)
+            if section["chosen"] == "fp32" and self._left_s() >= needed_s:
+                with contextlib.suppress(Refused):  # then the first one has decided
+                    section |= self._candidate(fp32, quantise.KEPT[1], images.compared)
         finally:
             (self._draft / quantise.FRAMES_FILE).unlink(missing_ok=True)
         return section

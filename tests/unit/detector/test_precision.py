@@ -338,3 +338,17 @@ def test_without_time_for_a_second_network_the_first_decides(
     section = choose(draft, splits, images, left_s=lambda: left_s[0])
     assert (section["chosen"], section["reason"], section["kept_in_fp32"]) == ("fp32", "loses too much", "outputs")
     assert not (draft / quantise.INT8_FILE).exists() and not (draft / quantise.FRAMES_FILE).exists()
+
+
+def test_a_second_network_that_cannot_be_built_leaves_the_first_verdict(
+    draft: pathlib.Path, splits: data.Splits, images: conftest.Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*measured: precision.Measured) -> tuple[str, str]:
+        monkeypatch.setenv("BOXWRIGHT_FAULTS", "quantise.before_save:raise")  # from here on no network is built
+        return "fp32", "loses too much"
+
+    monkeypatch.setattr(precision, "verdict", refuse)
+    section = choose(draft, splits, images)
+    assert (section["chosen"], section["reason"], section["kept_in_fp32"]) == ("fp32", "loses too much", "outputs")
+    assert document(draft)["quantisation"] == section and "int8" not in document(draft)["networks"]
+    assert not (draft / quantise.INT8_FILE).exists() and not (draft / quantise.FRAMES_FILE).exists()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 CHECKPOINT_FILE = "checkpoint.pt"
-VERSION = 3
+VERSION = 4
 
 
 class CheckpointError(Exception):

@@ -97,6 +97,9 @@ class Trained:
         training_s: seconds until here.
         history: the trainer's record.
         ways_up: which ways up the objects may be; None if training ended before that was measured.
+        start: the weights it started from.
+        score: mean of mAP at 0.5 and at 0.50 … 0.95 at the last validation; None if there was none.
+        choice: why it is this network, in words.
     """
 
     network: model.Network
@@ -108,6 +111,9 @@ class Trained:
     training_s: float
     history: dict[str, list[list[float]]]
     ways_up: orientation.Orientation | None = None
+    start: str = "random"
+    score: float | None = None
+    choice: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +186,8 @@ class Delivery:
         if self._notebook.stop_requested():
             raise trainer.Stopped
         export.publish(draft, job.folder / export.MODEL_FOLDER, evaluation)
-        (job.folder / checkpoint.CHECKPOINT_FILE).unlink(missing_ok=True)
+        for path in job.folder.rglob(checkpoint.CHECKPOINT_FILE):
+            path.unlink(missing_ok=True)
         return Outcome(trained.stop_reason, self._elapsed(), weights_sha256)
 
     def _show(self, stage: str, left: float) -> None:
@@ -205,7 +212,8 @@ class Delivery:
             "training_s": round(trained.training_s, 1),
             "elapsed_s": round(self._elapsed(), 1),
             "weights_sha256": weights_sha256,
-            "initial_weights": "random",
+            "initial_weights": trained.start,
+            "network": trained.choice,
             "orientation": _orientation(trained.ways_up),
         }
 
@@ -276,6 +284,7 @@ class Delivery:
                 ("steps", str(trained.steps)),
                 ("images a second", f"{trained.steps * trained.batch_size / max(1.0, trained.training_s):.0f}"),
                 ("input", f"{width} x {height}, {trained.input.reason}"),
+                ("network", trained.choice),
                 ("objects", trained.ways_up.in_words if trained.ways_up else "upright"),
                 ("predicts in", "{chosen}: {reason}".format(**evaluation["extras"]["quantisation"])),
             ],

@@ -20,7 +20,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from boxwright.detector import checkpoint, model
+from boxwright.detector import checkpoint, model, pretrained
 from boxwright.prediction import predictor
 
 OPSET = 17
@@ -55,8 +55,9 @@ class _Graph:
         )
         return output
 
-    def convolution(self, x: str, weight: Array, bias: Array, stride: int) -> str:
+    def convolution(self, x: str, weight: Array, bias: Array, stride: int, groups: int = 1) -> str:
         kernel = weight.shape[2]
+        grouping: dict[str, Any] = {"group": groups} if groups > 1 else {}
         return self.node(
             "Conv",
             x,
@@ -65,11 +66,22 @@ class _Graph:
             kernel_shape=[kernel, kernel],
             strides=[stride, stride],
             pads=[kernel // 2] * 4,
+            **grouping,
         )
 
     def block(self, x: str, block: model.ConvBlock) -> str:
         y = self.convolution(x, *fold(block), block.conv.stride[0])
         return self.node("Relu", self.node("Add", y, x) if block.residual else y)
+
+    def bottleneck(self, x: str, block: pretrained.Bottleneck) -> str:
+        y = x
+        for layer in block.convolutions[:-1]:
+            y = self.relu6(_plain(self, y, layer))
+        y = _plain(self, y, block.project)
+        return self.node("Add", x, y) if block.residual else y
+
+    def relu6(self, x: str) -> str:
+        return self.node("Clip", x, self.constant(np.asarray(0, np.float32)), self.constant(np.asarray(6, np.float32)))
 
     def enlarge(self, x: str) -> str:
         return self.node(
@@ -104,9 +116,30 @@ def _array(tensor: Any) -> npt.NDArray[np.float64]:
 
 def _plain(graph: _Graph, x: str, layer: nn.Conv2d) -> str:
     assert layer.bias is not None
-    return graph.convolution(
-        x, _array(layer.weight).astype(np.float32), _array(layer.bias).astype(np.float32), layer.stride[0]
-    )
+    weight, bias = _array(layer.weight).astype(np.float32), _array(layer.bias).astype(np.float32)
+    return graph.convolution(x, weight, bias, layer.stride[0], layer.groups)
+
+
+def _backbone(graph: _Graph, network: model.Network, x: str) -> list[str]:
+    """Mirrors `model.Network.backbone`."""
+    x = graph.block(x, network.stem)
+    levels = []
+    for stage in network.stages:
+        for block in stage:  # type: ignore[attr-defined]
+            x = graph.block(x, block)
+        levels.append(x)
+    return levels[1:]
+
+
+def _pretrained_backbone(graph: _Graph, network: pretrained.PretrainedNetwork, x: str) -> list[str]:
+    """Mirrors `pretrained.PretrainedNetwork.backbone`."""
+    x = graph.relu6(_plain(graph, x, network.first))
+    levels = []
+    for group in network.groups:
+        for block in group:  # type: ignore[attr-defined]
+            x = graph.bottleneck(x, block)
+        levels.append(x)
+    return [levels[number] for number in pretrained.LEVEL_GROUPS]
 
 
 def _features(graph: _Graph, network: model.Network) -> list[str]:
@@ -115,14 +148,14 @@ def _features(graph: _Graph, network: model.Network) -> list[str]:
     x = graph.node("Transpose", x, perm=[0, 3, 1, 2])
     x = graph.node("Sub", x, graph.constant(np.asarray(model.INPUT_MEAN, np.float32)))
     x = graph.node("Mul", x, graph.constant(np.asarray(model.INPUT_SCALE, np.float32)))
-    x = graph.block(x, network.stem)
-    levels = []
-    for index, stage in enumerate(network.stages):
-        for block in stage:  # type: ignore[attr-defined]
-            x = graph.block(x, block)
-        if index:
-            levels.append(graph.block(x, network.lateral[index - 1]))  # type: ignore[arg-type]
-    fine, middle, coarse = levels
+    if isinstance(network, pretrained.PretrainedNetwork):
+        levels = _pretrained_backbone(graph, network, x)
+    else:
+        levels = _backbone(graph, network, x)
+    fine, middle, coarse = (
+        graph.block(level, lateral)  # type: ignore[arg-type]
+        for level, lateral in zip(levels, network.lateral, strict=True)
+    )
     middle = graph.block(graph.node("Add", middle, graph.enlarge(coarse)), network.top_down[0])  # type: ignore[arg-type]
     fine = graph.block(graph.node("Add", fine, graph.enlarge(middle)), network.top_down[1])  # type: ignore[arg-type]
     middle = graph.node("Add", middle, graph.block(fine, network.bottom_up[0]))  # type: ignore[arg-type]

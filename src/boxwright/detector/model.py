@@ -57,17 +57,23 @@ TINY = NetworkConfig(stem_width=8, stage_widths=(8, 12, 16, 24), stage_depths=(1
 
 @dataclasses.dataclass(frozen=True)
 class ModelType:
-    """What a `model_type` of the API trains: a network and how many pixels it looks at, at most `most_area_px` of them
-    where objects are small.
+    """What a `model_type` of the API trains.
+
+    Attributes:
+        network: from random weights.
+        input_area_px: pixels that it looks at.
+        most_area_px: where objects are small.
+        tries_pretrained: whether a slower, pretrained network may take its place where it finds too little.
     """
 
     network: NetworkConfig
     input_area_px: int
     most_area_px: int
+    tries_pretrained: bool = False
 
 
 SLIM = NetworkConfig(stem_width=16, stage_widths=(32, 64, 112, 192), neck_width=48)
-ACCURATE = ModelType(NetworkConfig(), 118_000, 600_000)  # 384 x 288 for 4:3 images
+ACCURATE = ModelType(NetworkConfig(), 118_000, 600_000, tries_pretrained=True)  # 384 x 288 for 4:3 images
 FAST = ModelType(SLIM, 118_000, 400_000)  # narrower, not coarser: docs/models.md has the measurements
 DEFAULT_MODEL_TYPE = "cloud-high-accuracy-1"
 MODEL_TYPES = {
@@ -230,6 +236,14 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.label_count = label_count
+        self._build_backbone(config)
+        neck = config.neck_width
+        self.lateral = nn.ModuleList(ConvBlock(width, neck, kernel=1) for width in config.stage_widths[1:])
+        self.top_down = nn.ModuleList(ConvBlock(neck, neck) for _ in range(2))
+        self.bottom_up = nn.ModuleList(ConvBlock(neck, neck, stride=2) for _ in range(2))
+        self.heads = nn.ModuleList(Head(neck, label_count, config.distance_bins, score_prior) for _ in STRIDES)
+
+    def _build_backbone(self, config: NetworkConfig) -> None:
         self.stem = ConvBlock(3, config.stem_width, stride=2)
         widths = (config.stem_width, *config.stage_widths)
         self.stages = nn.ModuleList(
@@ -239,11 +253,6 @@ class Network(nn.Module):
             )
             for index, depth in enumerate(config.stage_depths)
         )
-        neck = config.neck_width
-        self.lateral = nn.ModuleList(ConvBlock(width, neck, kernel=1) for width in config.stage_widths[1:])
-        self.top_down = nn.ModuleList(ConvBlock(neck, neck) for _ in range(2))
-        self.bottom_up = nn.ModuleList(ConvBlock(neck, neck, stride=2) for _ in range(2))
-        self.heads = nn.ModuleList(Head(neck, label_count, config.distance_bins, score_prior) for _ in STRIDES)
 
     def round_like_int8(self, rounds: bool) -> None:
         """Switches rounding of all blocks but the stem, whose pixels have eight bits already."""
@@ -251,16 +260,24 @@ class Network(nn.Module):
             if isinstance(module, ConvBlock) and module is not self.stem:
                 module.rounds = rounds
 
+    def learned(self) -> list[tuple[list[nn.Parameter], float]]:
+        """The parameters that training changes, in groups, and the learning rate of each relative to the recipe's."""
+        return [(list(self.parameters()), 1.0)]
+
+    def backbone(self, x: Tensor) -> list[Tensor]:
+        """Normalised pixels (B, 3, H, W) to features (B, width, H/s, W/s) at strides s of 8, 16 and 32."""
+        x = self.stem(x)  # (B, stem, H/2, W/2)
+        levels = []
+        for stage in self.stages:
+            x = stage(x)  # (B, width, H/4 … H/32, …)
+            levels.append(x)
+        return levels[1:]
+
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, H, W, 3) uint8 to class logits (B, A, C) and distance logits (B, A, 4*(bins+1))."""
         x = (pixels.permute(0, 3, 1, 2).float() - INPUT_MEAN) * INPUT_SCALE  # (B, 3, H, W), channels last in memory
-        x = self.stem(x)  # (B, stem, H/2, W/2)
-        levels = []
-        for index, stage in enumerate(self.stages):
-            x = stage(x)  # (B, width, H/4 … H/32, …)
-            if index:
-                levels.append(self.lateral[index - 1](x))  # (B, neck, H/8 … H/32, …)
-        fine, middle, coarse = levels
+        # (B, neck, H/8 … H/32, …)
+        fine, middle, coarse = (lateral(level) for lateral, level in zip(self.lateral, self.backbone(x), strict=True))
         middle = self.top_down[0](middle + functional.interpolate(coarse, scale_factor=2.0))  # (B, neck, H/16, W/16)
         fine = self.top_down[1](fine + functional.interpolate(middle, scale_factor=2.0))  # (B, neck, H/8, W/8)
         middle = middle + self.bottom_up[0](fine)  # (B, neck, H/16, W/16)

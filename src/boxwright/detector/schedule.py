@@ -75,11 +75,11 @@ class Recipe:
         return dataclasses.replace(defaults, **overrides)
 
 
-def planned_steps(images: int, batch_size: int) -> int:
-    """Steps of a training that no clock cuts short."""
+def planned_steps(images: int, batch_size: int, share: float = 1.0) -> int:
+    """Steps of a training that no clock cuts short: at least `MIN_STEPS`, and of more than that a share."""
     full = min(images, FULL_EPOCHS_IMAGES)
     growth = math.sqrt(max(1.0, images / FULL_EPOCHS_IMAGES))  # four times the images: twice the steps
-    return max(MIN_STEPS, round(EPOCHS * full * growth / batch_size))
+    return max(MIN_STEPS, round(share * EPOCHS * full * growth / batch_size))
 
 
 def coarse_hw(input_hw: tuple[int, int]) -> tuple[int, int]:

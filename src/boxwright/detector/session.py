@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pathlib
 from collections.abc import Callable, Sequence
 from concurrent import futures
 
@@ -18,6 +19,7 @@ import torch
 from boxwright import errors
 from boxwright.detector import (
     augment,
+    candidates,
     checkpoint,
     data,
     delivery,
@@ -25,6 +27,7 @@ from boxwright.detector import (
     evaluate,
     model,
     precision,
+    pretrained,
     sampling,
     schedule,
     shards,
@@ -40,6 +43,20 @@ SIZE_SAMPLE = 200  # images that decide the input's size and aspect
 CHECK_IMAGES = 64  # validation images looked at during training
 WARM_UP_SHARE = 0.15  # of the budget, at most, for decoding images before the first step
 WARM_UP_PERCENT = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What every part of a job needs."""
+
+    job: Job
+    recipe: schedule.Recipe
+    kind: model.ModelType
+    where: device.Device
+    splits: data.Splits
+    read_bytes: ReadBytes
+    notebook: delivery.Notebook
+    elapsed: delivery.Elapsed
 
 
 def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: delivery.Elapsed) -> delivery.Outcome:
@@ -61,32 +78,88 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # all is written anyway
     recipe = _recipe(job, where)
     notebook = delivery.Notebook(watcher)
-    splits = _splits(job, notebook)
-    state = _checkpoint(job, notebook)
-    if state is not None:
-        elapsed.before_s = state.elapsed_s
     kind = model.MODEL_TYPES[job.model_type]
-    chosen = trainer.input_of(state) if state else _input(job, recipe, kind, where, splits, read_bytes)
+    work = _Work(job, recipe, kind, where, _splits(job, notebook), read_bytes, notebook, elapsed)
+    trained = _best(work)
+    return delivery.Delivery(job, read_bytes, notebook, elapsed).deliver(trained)
+
+
+def _best(work: _Work) -> delivery.Trained:
+    """Trains what is to be tried, or what is left of it; returns the network that validation prefers."""
+    job = work.job
+    states = [_checkpoint(job.folder, job, work.notebook)]
+    chosen = trainer.input_of(states[0]) if states[0] else _input(work)
+    time = _time(work)
+    second_s = time.needed_s(chosen.input_hw) * pretrained.RELATIVE_TIME
+    plan = candidates.plan(job, work.recipe, work.kind, time, chosen.input_hw, len(work.splits.train))
+    if len(plan.candidates) > 1:
+        states.append(_checkpoint(plan.candidates[1].folder, job, work.notebook))
+    for number, (candidate, state) in enumerate(zip(plan.candidates, states, strict=True)):
+        if state is not None and state.fingerprint != candidate.fingerprint:
+            work.notebook.warn("Training starts anew: the checkpoint belongs to another network.")
+            states[number] = None
+    work.elapsed.before_s = max((one.elapsed_s for one in states if one is not None), default=0.0)
+    cache = data.PixelCache(work.read_bytes, chosen.input_hw, job.cache_bytes)
+    first = _train(work, plan.candidates[0], states[0], chosen, cache, second_s if len(states) > 1 else 0.0)
+    if len(states) == 1:
+        return dataclasses.replace(first, choice=plan.reason)
+    if not candidates.finds_too_little(first.score):
+        return dataclasses.replace(first, choice="from random weights, and good enough")
+    left_s = job.budget_s - _reserve_s(job, work.splits, delivery.DECODE_IMAGE_S, chosen.input_hw) - work.elapsed()
+    if states[1] is None and left_s < candidates.LEAST_SHARE * second_s:
+        return dataclasses.replace(first, choice="from random weights: no time was left to try others")
+    second = _train(work, plan.candidates[1], states[1], chosen, cache, 0.0)
+    return candidates.better(first, second)
+
+
+def _train(
+    work: _Work,
+    candidate: candidates.Candidate,
+    state: checkpoint.State | None,
+    chosen: sizing.Choice,
+    cache: data.PixelCache,
+    second_s: float,
+) -> delivery.Trained:
+    """Trains one network, or what is left of it.
+
+    Args:
+        work: the job.
+        candidate: what to train.
+        state: its checkpoint, if there is one.
+        chosen: the input.
+        cache: of the training images.
+        second_s: what another network would take after this one, 0.0 if there is none to try.
+    """
+    job = work.job
     torch.manual_seed(job.seed)
-    boxes_per_image = sum(len(one.label_indices) for one in splits.train) / len(splits.train)
+    boxes_per_image = sum(len(one.label_indices) for one in work.splits.train) / len(work.splits.train)
     prior = model.score_prior(boxes_per_image, len(job.labels), chosen.input_hw)
-    network = model.Network(_network_config(recipe, kind), len(job.labels), prior)
+    network = candidate.build(len(job.labels), prior)
     if state is not None and state.trained:
         network.load_state_dict(state.average)
-        stop_reason, steps, history = state.stop_reason, state.step, state.history
+        stop_reason, steps, history, checks = state.stop_reason, state.step, state.history, state.checks
         known = trainer.orientation_of(state)
     else:
-        learner = _trainer(job, recipe, where, splits, network, chosen, read_bytes, notebook, elapsed)
+        learner = _trainer(work, candidate, network, chosen, cache, second_s)
         if state is not None:
             learner.restore(state)
         stop_reason = learner.run()
-        network, steps, history = learner.average.to("cpu"), learner.step, learner.history
+        network, steps, history, checks = learner.average.to("cpu"), learner.step, learner.history, learner.checks
         known = learner.plan.ways_up
     network.eval()
-    trained = delivery.Trained(
-        network, chosen, splits, steps, recipe.batch_size, stop_reason, elapsed(), history, known
+    return delivery.Trained(
+        network=network,
+        input=chosen,
+        splits=work.splits,
+        steps=steps,
+        batch_size=work.recipe.batch_size,
+        stop_reason=stop_reason,
+        training_s=work.elapsed(),
+        history=history,
+        ways_up=known,
+        start=candidate.start,
+        score=checks[-1][1] if checks else None,
     )
-    return delivery.Delivery(job, read_bytes, notebook, elapsed).deliver(trained)
 
 
 def _recipe(job: Job, where: device.Device) -> schedule.Recipe:
@@ -96,13 +169,6 @@ def _recipe(job: Job, where: device.Device) -> schedule.Recipe:
         return schedule.Recipe.from_job(job.recipe, large_batches=where.is_gpu)
     except TypeError as error:
         raise JobError(f"Unknown recipe field: {error}.") from error
-
-
-def _network_config(recipe: schedule.Recipe, kind: model.ModelType) -> model.NetworkConfig:
-    try:
-        return model.network_config(recipe.network) if recipe.network else kind.network
-    except TypeError as error:
-        raise JobError(f"The recipe names no network: {error}.") from error
 
 
 def _splits(job: Job, watcher: trainer.Watcher) -> data.Splits:
@@ -121,32 +187,31 @@ def _splits(job: Job, watcher: trainer.Watcher) -> data.Splits:
     return splits
 
 
-def _checkpoint(job: Job, watcher: trainer.Watcher) -> checkpoint.State | None:
+def _checkpoint(folder: pathlib.Path, job: Job, watcher: trainer.Watcher) -> checkpoint.State | None:
     try:
-        state = checkpoint.load(job.folder)
+        state = checkpoint.load(folder)
     except checkpoint.CheckpointError as error:
         watcher.warn(f"Training starts anew: {error}.")
         return None
-    if state is not None and state.fingerprint != job.fingerprint:
+    if state is not None and not state.fingerprint.startswith(job.fingerprint):
         watcher.warn("Training starts anew: the checkpoint belongs to another job.")
         return None
     return state
 
 
-def _input(
-    job: Job, recipe: schedule.Recipe, kind: model.ModelType, where: device.Device, splits: data.Splits, read: ReadBytes
-) -> sizing.Choice:
+def _input(work: _Work) -> sizing.Choice:
     """Looks at some of the training images and chooses the network's input."""
-    holding = [one for one in splits.train if len(one.label_indices)]
+    recipe, kind = work.recipe, work.kind
+    holding = [one for one in work.splits.train if len(one.label_indices)]
     sample = holding[:: max(1, len(holding) // SIZE_SAMPLE)][:SIZE_SAMPLE]
 
     def size_hw(example: data.Example) -> tuple[int, int] | None:
         try:
-            return decode.upright_size(read(example.uri))
+            return decode.upright_size(work.read_bytes(example.uri))
         except (OSError, LookupError, errors.ApiError, decode.DecodeError):
             return None  # reported when it is needed for training
 
-    with futures.ThreadPoolExecutor(job.threads) as pool:
+    with futures.ThreadPoolExecutor(work.job.threads) as pool:
         sizes = list(pool.map(size_hw, sample))
     seen = [(size, one) for size, one in zip(sizes, sample, strict=True) if size is not None]
     evidence = sizing.Evidence(
@@ -154,20 +219,25 @@ def _input(
     )
     if recipe.input_area_px:
         kind = dataclasses.replace(kind, input_area_px=recipe.input_area_px, most_area_px=recipe.input_area_px)
+    return sizing.choose(evidence, kind, _time(work))
+
+
+def _time(work: _Work) -> sizing.Time:
+    """What the planned steps may take, by nominal speeds."""
+    job, recipe, where = work.job, work.recipe, work.where
     px_per_s = sizing.LOW_PRECISION_PX_PER_S if where.low_precision else sizing.FULL_PRECISION_PX_PER_S
     parts = shards.count_for(job.threads, recipe.batch_size)  # more threads than that were not measured
-    images = sampling.pass_length(sampling.weights(splits.train))
-    time = sizing.Time(
+    images = sampling.pass_length(sampling.weights(work.splits.train))
+    return sizing.Time(
         budget_s=job.budget_s,
         samples=_steps(recipe, images) * recipe.batch_size,
         px_per_s=sizing.GPU_PX_PER_S if where.is_gpu else parts * px_per_s,
-        reserve_s=lambda input_hw: _reserve_s(job, splits, delivery.DECODE_IMAGE_S, input_hw),
+        reserve_s=lambda input_hw: _reserve_s(job, work.splits, delivery.DECODE_IMAGE_S, input_hw),
     )
-    return sizing.choose(evidence, kind, time)
 
 
-def _steps(recipe: schedule.Recipe, images: int) -> int:
-    return recipe.steps or schedule.planned_steps(images, recipe.batch_size)
+def _steps(recipe: schedule.Recipe, images: int, share: float = 1.0) -> int:
+    return recipe.steps or schedule.planned_steps(images, recipe.batch_size, share)
 
 
 def _reserve_s(job: Job, splits: data.Splits, image_s: float, input_hw: tuple[int, int]) -> float:
@@ -215,30 +285,41 @@ def _validation_set(
 
 
 def _trainer(
-    job: Job,
-    recipe: schedule.Recipe,
-    where: device.Device,
-    splits: data.Splits,
+    work: _Work,
+    candidate: candidates.Candidate,
     network: model.Network,
     chosen: sizing.Choice,
-    read_bytes: ReadBytes,
-    watcher: trainer.Watcher,
-    elapsed: delivery.Elapsed,
+    cache: data.PixelCache,
+    second_s: float,
 ) -> trainer.Trainer:
-    input_hw = chosen.input_hw
-    cache = data.PixelCache(read_bytes, input_hw, job.cache_bytes)
-    image_s = _warm_cache(splits.train, cache, job.threads, job.budget_s, watcher, elapsed)
+    job, recipe, splits, input_hw = work.job, work.recipe, work.splits, chosen.input_hw
+    image_s = _warm_cache(splits.train, cache, job.threads, job.budget_s, work.notebook, work.elapsed)
     reserve_s = _reserve_s(job, splits, image_s, input_hw)
-    source = augment.BatchSource(splits.train, cache, seed=job.seed, batch_size=recipe.batch_size, warn=watcher.warn)
+    warn = work.notebook.warn
+    source = augment.BatchSource(splits.train, cache, seed=job.seed, batch_size=recipe.batch_size, warn=warn)
     plan = schedule.Schedule(
-        steps=_steps(recipe, source.epoch_length),
+        steps=_steps(recipe, source.epoch_length, candidate.step_share),
         input_hw=input_hw,
         train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s),
         recipe=recipe,
     )
     delivery_s = delivery.expected_s(splits, job.budget_s, job.threads, input_hw)
+
+    def after_s(checks: Sequence[tuple[float, float]]) -> float:
+        goes_on = bool(checks) and candidates.finds_too_little(checks[-1][1])
+        return delivery_s + (second_s if goes_on else 0.0)
+
     setting = trainer.Setting(
-        job.folder, job.fingerprint, source.epoch_length, job.threads, elapsed, where, delivery_s, chosen
+        folder=candidate.folder,
+        fingerprint=candidate.fingerprint,
+        image_count=source.epoch_length,
+        threads=job.threads,
+        elapsed_s=work.elapsed,
+        where=work.where,
+        after_s=after_s,
+        input=chosen,
+        start=candidate.start,
     )
-    validation = _validation_set(splits.validation, input_hw, read_bytes)
-    return trainer.Trainer(network, source, plan, recipe, setting, validation, watcher)
+    candidate.folder.mkdir(exist_ok=True)
+    validation = _validation_set(splits.validation, input_hw, work.read_bytes)
+    return trainer.Trainer(network, source, plan, recipe, setting, validation, work.notebook)

@@ -65,7 +65,7 @@ class Shards:
         self._count = 1 if where.is_gpu else count_for(threads, batch_size)
         torch.set_num_threads(max(1, threads // self._count))
         self._network = network
-        self._parameters = list(network.parameters())
+        self._parameters = [one for one in network.parameters() if one.requires_grad]
         self._views = [_view(network) for _ in range(self._count)]
         # Values near zero are slow; the switch is per thread.
         self._pool = futures.ThreadPoolExecutor(self._count, "shard", lambda: torch.set_flush_denormal(True))
@@ -77,7 +77,7 @@ class Shards:
             view.round_like_int8(rounds)
 
     def gradients(self, batch: augment.Batch) -> tuple[list[Tensor], dict[str, float]]:
-        """The mean gradient over the parts, in the order of the network's parameters, and the mean losses."""
+        """The mean gradient over the parts, in the order of the network's parameters that learn, and the mean losses."""
         height, width = batch.pixels.shape[1:3]
         if (height, width) not in self._points:
             self._points[height, width] = model.points_for((height, width)).to(self._where.name)

@@ -84,11 +84,15 @@ class Time:
     px_per_s: float
     reserve_s: Callable[[tuple[int, int]], float]
 
-    def fits(self, input_hw: tuple[int, int]) -> bool:
-        """Whether the planned steps at this input fit into the budget, and into half an hour."""
+    def needed_s(self, input_hw: tuple[int, int]) -> float:
+        """Seconds that the planned steps take at this input."""
         coarse_saving = schedule.Recipe().coarse_until * (1.0 - schedule.COARSE_SCALE**2)
-        needed_s = self.samples * input_hw[0] * input_hw[1] * (1.0 - coarse_saving) / self.px_per_s
-        return needed_s <= TIME_SHARE * (min(self.budget_s, LONGEST_S) - self.reserve_s(input_hw))
+        return self.samples * input_hw[0] * input_hw[1] * (1.0 - coarse_saving) / self.px_per_s
+
+    def fits(self, input_hw: tuple[int, int], times: float = 1.0) -> bool:
+        """Whether the planned steps at this input, so many times, fit into the budget, and into half an hour."""
+        allowed_s = TIME_SHARE * (min(self.budget_s, LONGEST_S) - self.reserve_s(input_hw))
+        return times * self.needed_s(input_hw) <= allowed_s
 
 
 @dataclasses.dataclass(frozen=True)

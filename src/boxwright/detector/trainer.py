@@ -29,6 +29,7 @@ MODEL_CONVERGED = "MODEL_CONVERGED"
 BUDGET_REACHED = "BUDGET_REACHED"
 CHECK_BATCH = 4
 CHECK_SCORE_FLOOR = 0.01
+RELATIVE_RATE = "relative_rate"  # of a group of parameters, kept by the optimizer
 HISTORY_POINTS = 200  # of the losses, over the planned steps
 
 
@@ -72,8 +73,9 @@ class Setting:
         threads: to compute with.
         elapsed_s: returns seconds spent so far, over all attempts.
         where: cores or GPU.
-        delivery_s: what follows the last step will take about this long.
+        after_s: from the validations so far to about how long what follows the last step will take.
         input: the network's, kept for later attempts.
+        start: the weights that the network starts from, in words.
     """
 
     folder: pathlib.Path
@@ -82,16 +84,19 @@ class Setting:
     threads: int
     elapsed_s: Callable[[], float]
     where: device.Device = device.CPU
-    delivery_s: float = 0.0
+    after_s: Callable[[Sequence[tuple[float, float]]], float] = lambda checks: 0.0
     input: sizing.Choice = sizing.UNKNOWN
+    start: str = "random"
 
 
-def _optimizer(network: nn.Module, recipe: schedule.Recipe) -> torch.optim.AdamW:
+def _optimizer(network: model.Network, recipe: schedule.Recipe) -> torch.optim.AdamW:
     """Weight decay on matrices only; biases and normalisation go free."""
-    groups = [
-        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = []
+    for parameters, relative in network.learned():
+        matrices = [one for one in parameters if one.ndim > 1]
+        others = [one for one in parameters if one.ndim <= 1]
+        groups.append({"params": matrices, "weight_decay": recipe.weight_decay, RELATIVE_RATE: relative})
+        groups.append({"params": others, "weight_decay": 0.0, RELATIVE_RATE: relative})
     return torch.optim.AdamW(groups, lr=recipe.peak_rate, fused=True)
 
 
@@ -217,14 +222,15 @@ class Trainer:
     def _optimise(self, batch: augment.Batch, progress: float) -> dict[str, float]:
         """One step; returns the losses."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.peak_rate * schedule.rate(progress, self.step)
+            group["lr"] = group[RELATIVE_RATE] * self.recipe.peak_rate * schedule.rate(progress, self.step)
         self.shards.round_like_int8(progress >= self.recipe.rounding_from)
         gradients, values = self.shards.gradients(batch)
         if not all(math.isfinite(value) for value in values.values()):
             raise FloatingPointError(f"The loss is not finite at step {self.step}: {values}")
-        for parameter, gradient in zip(self.network.parameters(), gradients, strict=True):
+        learning = [one for one in self.network.parameters() if one.requires_grad]
+        for parameter, gradient in zip(learning, gradients, strict=True):
             parameter.grad = gradient
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        nn.utils.clip_grad_norm_(learning, self.recipe.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
@@ -275,7 +281,7 @@ class Trainer:
         clock_s = max(0.0, self.plan.train_until_s - elapsed_s)
         if self.plan.bound_at is not None and clock_s < left_s:
             left_s, steps = clock_s, min(steps, self.step + round(clock_s / step_s))
-        left_s += self.setting.delivery_s
+        left_s += self.setting.after_s(self.checks)
         details: dict[str, object] = {
             "step": self.step,
             "steps": max(steps, self.step),
@@ -283,6 +289,7 @@ class Trainer:
             "losses": {name: round(value, 4) for name, value in losses.items()},
             "images_per_s": round(self.recipe.batch_size / step_s, 1),
             "eta_s": round(left_s, 1),
+            "initial_weights": self.setting.start,
         }
         if self.validation_map50 is not None:
             details["validation_map50"] = round(self.validation_map50, 4)

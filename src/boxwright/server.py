@@ -170,6 +170,7 @@ def _runners(
                 threads=settings.cores,
                 cache_bytes=settings.train_cache_bytes,
                 seed=settings.train_seed,
+                pretrained=settings.train_pretrained,
             ),
             resources.random_digits,
         ),

@@ -76,6 +76,9 @@ class Settings:
         None, "Wall-time cap of every training in minutes, below the request's budget; unset: the budget alone."
     )
     train_seed: int = _documented(0, "Seed of every training; same data, seed and cores give the same weights.")
+    train_pretrained: bool = _documented(
+        True, "Whether trainings may try a network on ImageNet weights: it takes time, and predicts more slowly."
+    )
     train_cache_bytes: int = _documented(2_000_000_000, "Memory for decoded training images, in bytes.")
     min_images_per_label: int = _documented(10, "Images that each label needs before training starts.")
     import_row_failure_limit: float = _documented(

@@ -82,9 +82,12 @@ def plan(
     """
     plain = Candidate(RANDOM, job.folder, job.fingerprint, functools.partial(model.Network, kind.network))
     if recipe.network and recipe.network != PRETRAINED:
-        return Plan((dataclasses.replace(plain, build=functools.partial(model.Network, _own(recipe.network))),))
+        own = dataclasses.replace(plain, build=functools.partial(model.Network, _own(recipe.network)))
+        return Plan((own,), "from random weights, of the recipe")
     if recipe.network != PRETRAINED and not kind.tries_pretrained:
         return Plan((plain,), "from random weights, as always for this model type")
+    if recipe.network != PRETRAINED and not recipe.pretrained:
+        return Plan((plain,), "from random weights: the settings allow no others")
     try:
         weights = pretrained.load()
     except pretrained.WeightsMissing as error:
@@ -95,7 +98,8 @@ def plan(
     def build(label_count: int, score_prior: float) -> model.Network:
         return pretrained.PretrainedNetwork(label_count, score_prior).fill(weights)
 
-    second = Candidate(pretrained.SOURCE, job.folder / SECOND_FOLDER, f"{job.fingerprint}/{PRETRAINED}", build, pretrained.STEP_SHARE)
+    fingerprint = f"{job.fingerprint}/{PRETRAINED}"
+    second = Candidate(pretrained.SOURCE, job.folder / SECOND_FOLDER, fingerprint, build, pretrained.STEP_SHARE)
     alone = dataclasses.replace(second, folder=job.folder)
     if recipe.network == PRETRAINED:
         return Plan((alone,), "on pretrained weights, as the recipe asks")

@@ -43,7 +43,9 @@ LEVEL_GROUPS = (2, 4, 6)  # whose output goes to the neck: strides 8, 16, 32
 CONFIG = model.NetworkConfig(stem_width=STEM_WIDTH, stage_widths=(24, 40, 112, 320), stage_depths=(1, 1, 1, 1))
 BACKBONE_RATE = 0.3  # of the recipe's learning rate
 STEP_SHARE = 0.5  # of the steps that are planned for random weights
-RELATIVE_TIME = 1.0  # of a training, to one from random weights: half the steps, of which each takes 1.5 to 2 times as long
+RELATIVE_TIME = (
+    1.0  # of a training, to one from random weights: half the steps, of which each takes 1.5 to 2 times as long
+)
 
 
 class WeightsMissing(Exception):
@@ -112,7 +114,7 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x
         for convolution in self.convolutions[:-1]:
-            y = functional.relu6(convolution(y))
+            y = functional.relu6(convolution(y), inplace=True)
         y = self.project(y)
         return x + y if self.residual else y
 
@@ -169,7 +171,7 @@ class PretrainedNetwork(model.Network):
     def backbone(self, x: Tensor) -> list[Tensor]:
         """As in `model.Network`."""
         with torch.no_grad():
-            x = functional.relu6(self.first(x))
+            x = functional.relu6(self.first(x), inplace=True)
             for group in self.groups[:FIXED_GROUPS]:
                 x = group(x)
         levels: dict[int, Any] = {}

@@ -26,6 +26,7 @@ from boxwright.detector import (
     device,
     evaluate,
     model,
+    orientation,
     precision,
     pretrained,
     sampling,
@@ -57,6 +58,7 @@ class _Work:
     read_bytes: ReadBytes
     notebook: delivery.Notebook
     elapsed: delivery.Elapsed
+    images_a_pass: int
 
 
 def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: delivery.Elapsed) -> delivery.Outcome:
@@ -79,8 +81,9 @@ def run(job: Job, read_bytes: ReadBytes, watcher: trainer.Watcher, elapsed: deli
     recipe = _recipe(job, where)
     notebook = delivery.Notebook(watcher)
     kind = model.MODEL_TYPES[job.model_type]
-    work = _Work(job, recipe, kind, where, _splits(job, notebook), read_bytes, notebook, elapsed)
-    trained = _best(work)
+    splits = _splits(job, notebook)
+    images_a_pass = sampling.pass_length(sampling.weights(splits.train))
+    trained = _best(_Work(job, recipe, kind, where, splits, read_bytes, notebook, elapsed, images_a_pass))
     return delivery.Delivery(job, read_bytes, notebook, elapsed).deliver(trained)
 
 
@@ -100,7 +103,7 @@ def _best(work: _Work) -> delivery.Trained:
             states[number] = None
     work.elapsed.before_s = max((one.elapsed_s for one in states if one is not None), default=0.0)
     cache = data.PixelCache(work.read_bytes, chosen.input_hw, job.cache_bytes)
-    first = _train(work, plan.candidates[0], states[0], chosen, cache, second_s if len(states) > 1 else 0.0)
+    first = _train(work, plan.candidates[0], states[0], chosen, cache, None, second_s if len(states) > 1 else 0.0)
     if len(states) == 1:
         return dataclasses.replace(first, choice=plan.reason)
     if not candidates.finds_too_little(first.score):
@@ -108,7 +111,11 @@ def _best(work: _Work) -> delivery.Trained:
     left_s = job.budget_s - _reserve_s(job, work.splits, delivery.DECODE_IMAGE_S, chosen.input_hw) - work.elapsed()
     if states[1] is None and left_s < candidates.LEAST_SHARE * second_s:
         return dataclasses.replace(first, choice="from random weights: no time was left to try others")
-    second = _train(work, plan.candidates[1], states[1], chosen, cache, 0.0)
+    try:
+        second = _train(work, plan.candidates[1], states[1], chosen, cache, first.ways_up, 0.0)
+    except FloatingPointError as error:
+        work.notebook.warn(f"The network on pretrained weights is given up. {error}")
+        return dataclasses.replace(first, choice="from random weights: the other training diverged")
     return candidates.better(first, second)
 
 
@@ -118,6 +125,7 @@ def _train(
     state: checkpoint.State | None,
     chosen: sizing.Choice,
     cache: data.PixelCache,
+    ways_up: orientation.Orientation | None,
     second_s: float,
 ) -> delivery.Trained:
     """Trains one network, or what is left of it.
@@ -128,6 +136,7 @@ def _train(
         state: its checkpoint, if there is one.
         chosen: the input.
         cache: of the training images.
+        ways_up: which ways up the objects may be, if another network has found out.
         second_s: what another network would take after this one, 0.0 if there is none to try.
     """
     job = work.job
@@ -141,6 +150,8 @@ def _train(
         known = trainer.orientation_of(state)
     else:
         learner = _trainer(work, candidate, network, chosen, cache, second_s)
+        if ways_up is not None:
+            learner.plan.ways_up = dataclasses.replace(ways_up, from_step=0)
         if state is not None:
             learner.restore(state)
         stop_reason = learner.run()
@@ -227,10 +238,9 @@ def _time(work: _Work) -> sizing.Time:
     job, recipe, where = work.job, work.recipe, work.where
     px_per_s = sizing.LOW_PRECISION_PX_PER_S if where.low_precision else sizing.FULL_PRECISION_PX_PER_S
     parts = shards.count_for(job.threads, recipe.batch_size)  # more threads than that were not measured
-    images = sampling.pass_length(sampling.weights(work.splits.train))
     return sizing.Time(
         budget_s=job.budget_s,
-        samples=_steps(recipe, images) * recipe.batch_size,
+        samples=_steps(recipe, work.images_a_pass) * recipe.batch_size,
         px_per_s=sizing.GPU_PX_PER_S if where.is_gpu else parts * px_per_s,
         reserve_s=lambda input_hw: _reserve_s(job, work.splits, delivery.DECODE_IMAGE_S, input_hw),
     )

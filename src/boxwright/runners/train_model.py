@@ -48,6 +48,7 @@ class TrainingLimits:
     threads: int
     cache_bytes: int
     seed: int
+    pretrained: bool = True
 
 
 class TrainModel(Runner):
@@ -120,6 +121,7 @@ class TrainModel(Runner):
             "threads": self._limits.threads,
             "cache_bytes": self._limits.cache_bytes,
             "stores": self._stores.to_config(),
+            "recipe": {} if self._limits.pretrained else {"pretrained": False},
         }
         _write_whole(folder / "job.json", json.dumps(job))
 

@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 import pytest
+import torch
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
@@ -46,7 +47,8 @@ def _time(budget_s: float, needed_s: float) -> sizing.Time:
         ("mobile-high-accuracy-1", {}, 150.0, 5000, ["random"], "there is time for one network alone"),
         ("cloud-low-latency-1", {}, 86_400.0, 50, ["random"], "as always for this model type"),
         ("cloud-low-latency-1", {"network": "pretrained"}, 60.0, 50, [pretrained.SOURCE], "as the recipe asks"),
-        ("cloud-high-accuracy-1", {"network": "tiny"}, 86_400.0, 50, ["random"], ""),
+        ("cloud-high-accuracy-1", {"network": "tiny"}, 86_400.0, 50, ["random"], "of the recipe"),
+        ("cloud-high-accuracy-1", {"pretrained": False}, 86_400.0, 50, ["random"], "the settings allow no others"),
     ],
 )
 def test_what_is_trained_follows_from_type_data_and_budget(
@@ -122,6 +124,20 @@ def test_a_first_network_that_is_good_enough_stays_alone(
     provenance = _run(folder, drawn, watcher)
     assert provenance["initial_weights"] == "random" and "good enough" in provenance["network"]
     assert {details.get("initial_weights", "random") for _, _, details in watcher.events} == {"random"}
+
+
+def test_a_second_training_that_diverges_leaves_the_first_model(
+    drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(self: model.Network, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(one * float("nan") for one in model.Network.forward(self, pixels))
+
+    monkeypatch.setattr(pretrained.PretrainedNetwork, "forward", spoilt)
+    folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
+    watcher = Watcher()
+    provenance = _run(folder, drawn, watcher)
+    assert provenance["initial_weights"] == "random" and "diverged" in provenance["network"]
+    assert any("not finite at step" in warning for warning in watcher.warnings)
 
 
 def test_a_second_network_that_is_not_better_is_not_taken(

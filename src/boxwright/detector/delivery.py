@@ -7,6 +7,7 @@ exists is done.
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
@@ -40,6 +41,7 @@ LEFT_AT_QUANTISING = 0.9  # of the time that delivery takes
 LEFT_AT_EVALUATING = 0.3
 MOST_PERCENT = 99.0
 DRAFT_FOLDER = "model.draft"
+PRETRAINED_FOLDER = "pretrained"  # of the second network's checkpoint
 MAX_REPORTED_WARNINGS = 50
 
 
@@ -94,7 +96,7 @@ class Trained:
         steps: done.
         batch_size: images a step.
         stop_reason: why it ended.
-        training_s: seconds until here.
+        training_s: seconds that it took.
         history: the trainer's record.
         ways_up: which ways up the objects may be; None if training ended before that was measured.
         start: the weights it started from.
@@ -186,8 +188,8 @@ class Delivery:
         if self._notebook.stop_requested():
             raise trainer.Stopped
         export.publish(draft, job.folder / export.MODEL_FOLDER, evaluation)
-        for path in job.folder.rglob(checkpoint.CHECKPOINT_FILE):
-            path.unlink(missing_ok=True)
+        (job.folder / checkpoint.CHECKPOINT_FILE).unlink(missing_ok=True)
+        shutil.rmtree(job.folder / PRETRAINED_FOLDER, ignore_errors=True)
         return Outcome(trained.stop_reason, self._elapsed(), weights_sha256)
 
     def _show(self, stage: str, left: float) -> None:

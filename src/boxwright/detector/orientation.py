@@ -38,10 +38,14 @@ class Orientation:
     boxes: int
 
     @property
+    def is_known(self) -> bool:
+        """Whether the network found enough for this to say anything."""
+        return self.upright >= LEAST_SCORE and self.boxes >= LEAST_BOXES
+
+    @property
     def flips(self) -> bool:
         """Whether images may be flipped top to bottom."""
-        enough = self.upright >= LEAST_SCORE and self.boxes >= LEAST_BOXES
-        return enough and self.upside_down >= AGREEMENT * self.upright
+        return self.is_known and self.upside_down >= AGREEMENT * self.upright
 
     @property
     def in_words(self) -> str:

@@ -61,6 +61,10 @@ class Recipe:
         MOSAIC_UNTIL  # the network is trained as int8 will round it from this progress on; 1 for never
     )
 
+    def steps_for(self, images: int, share: float = 1.0) -> int:
+        """Steps of a training whose passes show so many images: its own number, or a share of the planned ones."""
+        return self.steps or planned_steps(images, self.batch_size, share)
+
     @classmethod
     def from_job(cls, overrides: dict[str, Any], *, large_batches: bool = False) -> Recipe:
         """Defaults, or those of a GPU, with overrides by field name.

@@ -89,9 +89,9 @@ class Time:
         coarse_saving = schedule.Recipe().coarse_until * (1.0 - schedule.COARSE_SCALE**2)
         return self.samples * input_hw[0] * input_hw[1] * (1.0 - coarse_saving) / self.px_per_s
 
-    def fits(self, input_hw: tuple[int, int], times: float = 1.0) -> bool:
-        """Whether the planned steps at this input, so many times, fit into the budget, and into half an hour."""
-        allowed_s = TIME_SHARE * (min(self.budget_s, LONGEST_S) - self.reserve_s(input_hw))
+    def fits(self, input_hw: tuple[int, int], times: float = 1.0, longest_s: float = LONGEST_S) -> bool:
+        """Whether the planned steps at this input, so many times, fit into the budget, and into `longest_s`."""
+        allowed_s = TIME_SHARE * (min(self.budget_s, longest_s) - self.reserve_s(input_hw))
         return times * self.needed_s(input_hw) <= allowed_s
 
 

@@ -3,7 +3,7 @@
 Standard output carries one JSON object a line, logging goes to standard error:
 
     {"event": "progress", "percent", "stage": "training" | "exporting" | "quantising" | "evaluating", "step", "steps",
-     "epoch", "losses", "images_per_s", "eta_s", "validation_map50"?}
+     "epoch", "losses", "images_per_s", "eta_s", "initial_weights", "validation_map50"?}
     {"event": "warning", "message"}
     {"event": "done", "stop_reason", "elapsed_s", "weights_sha256"}       last, exit 0
     {"event": "failed", "message"}                                        last, exit 1

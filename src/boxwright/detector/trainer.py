@@ -73,7 +73,7 @@ class Setting:
         threads: to compute with.
         elapsed_s: returns seconds spent so far, over all attempts.
         where: cores or GPU.
-        after_s: from the validations so far to about how long what follows the last step will take.
+        after_s: from the validations so far, and the seconds to the last step, to about how long the rest will take.
         input: the network's, kept for later attempts.
         start: the weights that the network starts from, in words.
     """
@@ -84,7 +84,7 @@ class Setting:
     threads: int
     elapsed_s: Callable[[], float]
     where: device.Device = device.CPU
-    after_s: Callable[[Sequence[tuple[float, float]]], float] = lambda checks: 0.0
+    after_s: Callable[[Sequence[tuple[float, float]], float], float] = lambda checks, left_s: 0.0
     input: sizing.Choice = sizing.UNKNOWN
     start: str = "random"
 
@@ -281,7 +281,7 @@ class Trainer:
         clock_s = max(0.0, self.plan.train_until_s - elapsed_s)
         if self.plan.bound_at is not None and clock_s < left_s:
             left_s, steps = clock_s, min(steps, self.step + round(clock_s / step_s))
-        left_s += self.setting.after_s(self.checks)
+        left_s += self.setting.after_s(self.checks, left_s)
         details: dict[str, object] = {
             "step": self.step,
             "steps": max(steps, self.step),

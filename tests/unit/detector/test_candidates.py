@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -11,7 +12,19 @@ import torch
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import candidates, model, pretrained, schedule, session, sizing, trainer
+from boxwright.detector import (
+    candidates,
+    checkpoint,
+    data,
+    delivery,
+    model,
+    orientation,
+    pretrained,
+    schedule,
+    session,
+    sizing,
+    trainer,
+)
 from boxwright.detector.job import Job
 
 INPUT_HW = (96, 96)
@@ -63,10 +76,11 @@ def test_what_is_trained_follows_from_type_data_and_budget(
 ) -> None:
     job = Job.read(conftest.write_job(tmp_path, drawn.rows, model_type=model_type))
     found = candidates.plan(
-        job, schedule.Recipe(**recipe), model.MODEL_TYPES[model_type], _time(budget_s, 100.0), INPUT_HW, images
+        job, schedule.Recipe(**recipe), model.MODEL_TYPES[model_type], _time(budget_s, 100.0), INPUT_HW, images, 1.8
     )
     assert [one.start for one in found.candidates] == starts and reason in found.reason
-    assert found.candidates[0].folder == job.folder and len({one.folder for one in found.candidates}) == len(starts)
+    expected = {"random": job.folder, pretrained.SOURCE: job.folder / "pretrained"}
+    assert [one.folder for one in found.candidates] == [expected[start] for start in starts]
 
 
 def test_without_the_package_there_is_one_network_and_a_reason(
@@ -74,7 +88,7 @@ def test_without_the_package_there_is_one_network_and_a_reason(
 ) -> None:
     monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
     job = Job.read(conftest.write_job(tmp_path, drawn.rows))
-    found = candidates.plan(job, schedule.Recipe(), model.ACCURATE, _time(1e5, 100.0), INPUT_HW, 50)
+    found = candidates.plan(job, schedule.Recipe(), model.ACCURATE, _time(1e5, 100.0), INPUT_HW, 50, 1.8)
     assert [one.start for one in found.candidates] == ["random"] and "not installed" in found.reason
 
 
@@ -107,12 +121,115 @@ def test_the_second_network_is_trained_where_the_first_finds_too_little_and_a_st
     assert percents == sorted(percents)
     with pytest.raises(trainer.Stopped):
         session.run(Job.read(folders[1]), drawn.read, Stopping(6), elapsed())
-    assert (folders[1] / candidates.SECOND_FOLDER / "checkpoint.pt").exists()
+    assert (folders[1] / "pretrained" / "checkpoint.pt").exists()
     again = Watcher()
     assert _run(folders[1], drawn, again)["weights_sha256"] == whole["weights_sha256"]
     steps = [details["step"] for _, _, details in again.events if details.get("initial_weights")]
     assert min(steps) >= 6, "the first network, or what was done of the second, was trained again"
-    assert not list(folders[1].rglob("checkpoint.pt"))
+    assert sorted(path.name for path in folders[1].iterdir()) == ["examples.jsonl", "job.json", "model"]
+
+
+def test_a_stop_between_the_two_changes_nothing(
+    drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "GAIN", -1.0)
+    folder = conftest.write_job(tmp_path / "stopped", drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
+    with monkeypatch.context() as patch, pytest.raises(trainer.Stopped):
+        patch.setattr(candidates, "reason_to_stop", _stop)
+        session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+    state = checkpoint.load(folder)
+    assert state is not None and state.trained and not (folder / "pretrained").exists()
+    watcher = Watcher()
+    resumed = _run(folder, drawn, watcher)
+    assert not any(details.get("initial_weights") == "random" for _, _, details in watcher.events)
+    whole = conftest.write_job(tmp_path / "whole", drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
+    assert _run(whole, drawn)["weights_sha256"] == resumed["weights_sha256"]
+
+
+def _stop(*arguments: object, **named: object) -> str:
+    raise trainer.Stopped
+
+
+def test_a_package_that_is_gone_when_a_training_goes_on_costs_no_budget_twice(
+    drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
+    with pytest.raises(trainer.Stopped):
+        session.run(Job.read(folder), drawn.read, Stopping(6), elapsed())
+    spent_s = [checkpoint.load(one).elapsed_s for one in (folder, folder / "pretrained")]  # type: ignore[union-attr]
+    monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
+    clock = elapsed()
+    session.run(Job.read(folder), drawn.read, Watcher(), clock)
+    assert clock.before_s == max(spent_s) == spent_s[1] > spent_s[0]
+    provenance = json.loads((folder / "model" / "model.json").read_text())["provenance"]
+    assert provenance["initial_weights"] == "random" and "not installed" in provenance["network"]
+
+
+@pytest.mark.parametrize(("found", "handed_over"), [(0.9, True), (0.1, False)])
+def test_the_second_network_knows_which_way_is_up_if_the_first_one_does(
+    drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, found: float, handed_over: bool
+) -> None:
+    asked: list[int] = []
+
+    def measured(self: trainer.Trainer) -> orientation.Orientation:
+        asked.append(self.step)
+        return orientation.Orientation(self.step, found, found, 100)
+
+    monkeypatch.setattr(trainer.Trainer, "_measure_orientation", measured)
+    monkeypatch.setattr(candidates, "GAIN", -1.0)
+    folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
+    known = _run(folder, drawn)["orientation"]
+    assert len(asked) == (1 if handed_over else 2)
+    assert (known["from_step"] == 0, known["flips"]) == (handed_over, handed_over)
+
+
+def test_without_objects_in_validation_nothing_is_compared(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
+    rows = [{**row, "ml_use": "TRAIN"} for row in drawn.rows]
+    rows[0] = {**rows[0], "ml_use": "VALIDATION", "boxes": []}
+    rows[1] = {**rows[1], "ml_use": "TEST"}
+    folder = conftest.write_job(tmp_path, rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
+    watcher = Watcher()
+    provenance = _run(folder, drawn, watcher)
+    assert provenance["initial_weights"] == "random" and "no validation to compare" in provenance["network"]
+
+
+@pytest.mark.parametrize(
+    ("score", "left_s", "begun", "reason"),
+    [
+        (None, 1e4, False, "no validation"),
+        (0.9, 1e4, False, "good enough: 0.90"),
+        (0.3, 1e4, False, ""),
+        (0.3, 29.0, False, "no time was left"),
+        (0.3, 31.0, False, ""),
+        (0.3, 5.0, True, ""),
+    ],
+)
+def test_a_second_training_needs_a_reason_and_time(
+    score: float | None, left_s: float, begun: bool, reason: str
+) -> None:
+    found = candidates.reason_to_stop(score, left_s, 100.0, begun=begun)
+    assert reason in found and bool(found) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "taken"), [(0.50, 0.53, 1), (0.50, 0.51, 0), (0.50, 0.30, 0), (0.50, None, 0), (0.0, 0.02, 1)]
+)
+def test_the_slower_network_is_taken_if_it_is_clearly_ahead(first: float, second: float | None, taken: int) -> None:
+    plain = delivery.Trained(
+        network=model.Network(model.TINY, 1), input=sizing.UNKNOWN, splits=data.Splits((), (), (), ()), steps=1,
+        batch_size=1, stop_reason="", training_s=1.0, history={}, score=first,
+    )  # fmt: skip
+    other = dataclasses.replace(plain, start=pretrained.SOURCE, score=second)
+    chosen = candidates.better(plain, other)
+    assert chosen.start == ("random", pretrained.SOURCE)[taken]
+    assert ("validation" in chosen.choice) and chosen.choice.startswith(("from random", "on pretrained")[taken])
+
+
+def test_the_time_of_the_second_training_is_that_of_its_steps() -> None:
+    recipe = schedule.Recipe()
+    assert candidates.relative_time(recipe, 40) == pretrained.STEP_COST  # both do the least number of steps
+    assert candidates.relative_time(recipe, 360) == pytest.approx(pretrained.STEP_COST / 2, rel=0.01)
+    assert recipe.steps_for(360, 0.5) == pytest.approx(recipe.steps_for(360) / 2, abs=1)
 
 
 def test_a_first_network_that_is_good_enough_stays_alone(
@@ -136,7 +253,7 @@ def test_a_second_training_that_diverges_leaves_the_first_model(
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     watcher = Watcher()
     provenance = _run(folder, drawn, watcher)
-    assert provenance["initial_weights"] == "random" and "diverged" in provenance["network"]
+    assert provenance["initial_weights"] == "random" and "pretrained ones failed" in provenance["network"]
     assert any("not finite at step" in warning for warning in watcher.warnings)
 
 

@@ -73,6 +73,19 @@ def test_gradients_do_not_depend_on_how_depthwise_filters_are_computed(network: 
         assert torch.allclose(left, right, rtol=1e-4, atol=1e-4)
 
 
+def test_mixed_precision_changes_a_depthwise_convolution_little(network: pretrained.PretrainedNetwork) -> None:
+    layer = network.groups[3][0].depthwise
+    x = torch.rand(2, layer.in_channels, 8, 8, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    exact = torch.autograd.grad(layer(x).sum(), (x, layer.bias))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x.bfloat16())
+        with torch.no_grad():
+            assert layer(x).dtype == torch.bfloat16
+    assert y.dtype == torch.float32
+    for left, right in zip(torch.autograd.grad(y.sum(), (x, layer.bias)), exact, strict=True):
+        assert torch.allclose(left, right, rtol=1e-2, atol=1e-3)
+
+
 def test_the_exported_network_is_the_trained_one(network: pretrained.PretrainedNetwork, tmp_path: pathlib.Path) -> None:
     draft = tmp_path / "draft"
     export.write_draft(

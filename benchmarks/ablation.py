@@ -27,6 +27,8 @@ INGREDIENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "average": ("no moving average", {"ema_decay": 0.0}),
     "decay": ("no weight decay", {"weight_decay": 0.0}),
     "rate": ("half the learning rate", {"peak_rate": 1e-3}),
+    "rounding": ("no rounding like int8", {"rounding_from": 1.0}),
+    "pretrained": ("on ImageNet weights", {"network": "pretrained"}),
 }
 MINUTES = 30.0  # long enough for the steps on any machine
 
@@ -35,7 +37,7 @@ def run(folder: pathlib.Path, steps: int, seed: int, changes: dict[str, Any]) ->
     """One training; returns the last line of `train_quality.py`."""
     command = [sys.executable, str(pathlib.Path(__file__).with_name("train_quality.py")), str(folder)]
     command += ["--minutes", str(MINUTES), "--seed", str(seed)]
-    command += ["--recipe", json.dumps({"steps": steps, "quantise": False, **changes})]
+    command += ["--recipe", json.dumps({"steps": steps, "quantise": False, "pretrained": False, **changes})]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
     return result

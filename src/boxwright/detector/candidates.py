@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import pathlib
 from collections.abc import Callable
 
@@ -23,6 +22,8 @@ GOOD_SCORE = 0.7  # mean of mAP at 0.5 and at 0.50 … 0.95 on validation, say 0
 GAIN = 0.02  # of that score, at least, for which a network that predicts more slowly is taken
 FEW_IMAGES = 150  # with fewer the pretrained network is the one that is trained if there is time for one alone
 LEAST_SHARE = 0.3  # of the time that the second network needs: with less it is not begun
+LONGEST_S = 3600.0  # two trainings that take longer are not planned, whatever the budget
+ONE_ALONE = "two networks would take more than the budget, or than an hour"
 RANDOM = "random"
 PRETRAINED = "pretrained"  # a recipe's name for the network
 
@@ -115,11 +116,11 @@ def plan(
     other = Candidate(pretrained.SOURCE, folders(job)[1], fingerprint, build, pretrained.STEP_SHARE)
     if recipe.network == PRETRAINED:
         return Plan((other,), "on pretrained weights, as the recipe asks")
-    if time.fits(input_hw, 1.0 + LEAST_SHARE * times, longest_s=math.inf):
+    if time.fits(input_hw, 1.0 + LEAST_SHARE * times, longest_s=LONGEST_S):
         return Plan((plain, other))
     if images < FEW_IMAGES:
-        return Plan((other,), f"on pretrained weights: fewer than {FEW_IMAGES} images, and time for one network alone")
-    return Plan((plain,), "from random weights: there is time for one network alone")
+        return Plan((other,), f"on pretrained weights: {ONE_ALONE}, and there are fewer than {FEW_IMAGES} images")
+    return Plan((plain,), f"from random weights: {ONE_ALONE}")
 
 
 def _own(choice: str | dict[str, object]) -> model.NetworkConfig:

@@ -56,8 +56,8 @@ def _time(budget_s: float, needed_s: float) -> sizing.Time:
     [
         ("cloud-high-accuracy-1", {}, 86_400.0, 50, ["random", pretrained.SOURCE], ""),
         ("cloud-high-accuracy-1", {}, 86_400.0, 5000, ["random", pretrained.SOURCE], ""),
-        ("mobile-high-accuracy-1", {}, 150.0, 50, [pretrained.SOURCE], "time for one network alone"),
-        ("mobile-high-accuracy-1", {}, 150.0, 5000, ["random"], "there is time for one network alone"),
+        ("mobile-high-accuracy-1", {}, 150.0, 50, [pretrained.SOURCE], "more than the budget"),
+        ("mobile-high-accuracy-1", {}, 150.0, 5000, ["random"], "more than the budget"),
         ("cloud-low-latency-1", {}, 86_400.0, 50, ["random"], "as always for this model type"),
         ("cloud-low-latency-1", {"network": "pretrained"}, 60.0, 50, [pretrained.SOURCE], "as the recipe asks"),
         ("cloud-high-accuracy-1", {"network": "tiny"}, 86_400.0, 50, ["random"], "of the recipe"),
@@ -264,3 +264,16 @@ def test_a_second_network_that_is_not_better_is_not_taken(
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     provenance = _run(folder, drawn)
     assert provenance["initial_weights"] == "random" and "on pretrained ones" in provenance["network"]
+
+
+def test_two_trainings_that_take_more_than_an_hour_are_not_planned(
+    tmp_path: pathlib.Path, drawn: conftest.Drawn
+) -> None:
+    job = Job.read(conftest.write_job(tmp_path, drawn.rows))
+
+    def starts(needed_s: float) -> list[str]:
+        time = _time(1e6, needed_s)
+        plan = candidates.plan(job, schedule.Recipe(), model.ACCURATE, time, INPUT_HW, 500, 1.8)
+        return [one.start for one in plan.candidates]
+
+    assert starts(1800.0) == ["random", pretrained.SOURCE] and starts(1900.0) == ["random"]

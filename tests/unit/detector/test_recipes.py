@@ -12,6 +12,7 @@ from tests.unit.detector import conftest
 
 from boxwright.detector import delivery, export, model, session
 from boxwright.detector.job import Job, JobError
+from boxwright.prediction import predictor
 
 
 class Watcher:
@@ -35,7 +36,7 @@ def test_a_recipe_may_choose_the_network(drawn: conftest.Drawn, tmp_path: pathli
     run(folder, drawn)
     expected = model.NetworkConfig(4, (4, 8, 8, 8), (1, 1, 1, 1), 8)
     assert model.network_config(own) == expected and model.network_config("tiny") == model.TINY
-    input_hw = tuple(session.predictor.ModelInfo.read(folder / "model").input_hw)
+    input_hw = tuple(predictor.ModelInfo.read(folder / "model").input_hw)
     graph = export.to_onnx(model.Network(expected, len(conftest.LABELS)).eval(), input_hw)
     assert (folder / "model" / "model.onnx").stat().st_size == len(graph)
 

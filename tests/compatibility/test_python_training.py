@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 from google.api_core import exceptions
 from google.cloud import automl_v1
@@ -90,3 +95,25 @@ def test_up_to_four_imports_work_on_a_dataset_at_once_and_nothing_else_does(serv
         for name in running:
             assert not api.finished(name, timeout_s=120).HasField("error")
         assert api.automl.get_dataset(name=dataset).example_count == 1500
+
+
+@pytest.mark.parametrize(("setting", "recipe"), [("true", {}), ("false", {"pretrained": False})])
+def test_a_training_is_told_whether_it_may_use_pretrained_weights(service_factory, setting, recipe):
+    service = service_factory(environment={"BOXWRIGHT_TRAIN_PRETRAINED": setting})
+    csv_uri = drawn_images.write_dataset(service.bucket("drawn"), 40)
+    with open_api(service) as api:
+        dataset = api.create_dataset()
+        assert not api.finished(api.start_import(dataset, csv_uri)).HasField("error")
+        name = api.start_training(dataset)
+        job = service.data_dir / "work" / name.rpartition("/")[2] / "job.json"
+        wait_until(job.exists, "the job")
+        assert json.loads(job.read_text())["recipe"] == recipe
+        command = [sys.executable, "-m", "boxwright.cli", "operations", "describe", name]
+        environment = {**os.environ, "BOXWRIGHT_URL": service.url, "BOXWRIGHT_PROJECT": "demo"}
+
+        def described() -> str:
+            return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+        wait_until(lambda: "weights:   random at the start\n" in described(), "the first step", timeout_s=60)
+        api.cancel(name)
+        api.finished(name)

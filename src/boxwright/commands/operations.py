@@ -71,7 +71,7 @@ def _describe(options: argparse.Namespace) -> int:
         "created": metadata.get("createTime", ""),
     }
     lines |= {"updated": numbers["update_time"], "progress": in_words(numbers), "results": _results(metadata)}
-    lines["weights"] = f"from {start} ones" if (start := numbers.get("initial_weights")) else ""
+    lines["weights"] = f"{start} at the start" if (start := numbers.get("initial_weights")) else ""
     lines["losses"] = ", ".join(f"{name} {value:.3g}" for name, value in numbers.get("losses", {}).items())
     lines["error"] = operation.get("error", {}).get("message", "")
     for key, value in lines.items():

@@ -1,7 +1,7 @@
 """The same detector on a backbone that has seen photographs before: EfficientNet-Lite0 with ImageNet weights.
 
-    load() -> Weights                                        from the package that holds them, checked
-    PretrainedNetwork(label_count, prior).fill(weights)
+    load() -> tensors                                        from the package that holds them, checked
+    PretrainedNetwork(label_count, prior).fill(tensors)
 
 Neck and heads are those of `model.Network`. Normalisation is folded into the convolutions. The first two stages and all
 depthwise filters stay as they are: what they do is general, few images would only spoil it, and the gradients of depthwise
@@ -10,12 +10,10 @@ filters are what makes training such a network slow on processors. The rest lear
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.resources
 import io
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,15 +48,8 @@ class WeightsMissing(Exception):
     """The package with the weights is not installed, or holds something else; the text says which."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Weights:
-    """Tensors in the order of the layers."""
-
-    tensors: list[Tensor]
-
-
-def load() -> Weights:
-    """Reads the weights.
+def load() -> list[Tensor]:
+    """Reads the weights, in the order of the layers.
 
     Raises:
         WeightsMissing: the package is absent or its file is not the one that was measured.
@@ -71,7 +62,7 @@ def load() -> Weights:
         raise WeightsMissing(f"{PACKAGE}/{WEIGHTS_FILE} cannot be read: {error}") from error
     if hashlib.sha256(content).hexdigest() != WEIGHTS_SHA256:
         raise WeightsMissing(f"{PACKAGE}/{WEIGHTS_FILE} is not the file that belongs here")
-    return Weights(list(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True).values()))
+    return list(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True).values())
 
 
 class Depthwise(nn.Conv2d):
@@ -137,9 +128,9 @@ class PretrainedNetwork(model.Network):
         for fixed in (self.first, *self.groups[:FIXED_GROUPS]):
             fixed.requires_grad_(False)
 
-    def fill(self, weights: Weights) -> PretrainedNetwork:
+    def fill(self, weights: list[Tensor]) -> PretrainedNetwork:
         """Puts the weights in, every normalisation folded into its convolution; returns the network."""
-        tensors = iter(weights.tensors)
+        tensors = iter(weights)
         for convolution in self.backbone_convolutions():
             kernel, scale, shift, mean, variance, _ = (next(tensors).double() for _ in range(6))
             scale = scale / (variance + NORM_EPSILON).sqrt()
@@ -157,7 +148,7 @@ class PretrainedNetwork(model.Network):
                 yield from block.convolutions
 
     def round_like_int8(self, rounds: bool) -> None:
-        """Does nothing: half of this backbone's features are negative, and the depthwise filters stay in fp32."""
+        """Does nothing: rounding takes inputs of at least 0, and this backbone's blocks end without an activation."""
 
     def learned(self) -> list[tuple[list[nn.Parameter], float]]:
         """Neck and heads at the full rate, the backbone at a fraction of it."""
@@ -174,8 +165,9 @@ class PretrainedNetwork(model.Network):
             x = functional.relu6(self.first(x), inplace=True)
             for group in self.groups[:FIXED_GROUPS]:
                 x = group(x)
-        levels: dict[int, Any] = {}
+        levels = []
         for number, group in enumerate(self.groups[FIXED_GROUPS:], FIXED_GROUPS):
             x = group(x)
-            levels[number] = x
-        return [levels[number] for number in LEVEL_GROUPS]
+            if number in LEVEL_GROUPS:
+                levels.append(x)
+        return levels

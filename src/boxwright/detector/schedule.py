@@ -53,7 +53,7 @@ class Recipe:
     upside_down: bool = True  # whether images may be flipped top to bottom where the objects allow it
     steps: int = 0  # 0: planned from the data
     input_area_px: int = 0  # 0: by model type
-    network: str | dict[str, Any] = ""  # empty: by model type; else as `model.network_config` reads it
+    network: str | dict[str, Any] = ""  # empty: by model type; "pretrained"; else as `model.network_config` reads it
     pretrained: bool = True  # whether the network on pretrained weights may be tried
     checkpoint_every_s: float = 25.0
     quantise: bool = True  # whether int8 is built and compared

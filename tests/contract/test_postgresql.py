@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import pathlib
 import threading
+from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 from google.rpc import code_pb2
-from tests.support import drawn_images
+from tests.support import drawn_images, rough_line
 from tests.support import postgres as servers
 from tests.support.api import open_api
 from tests.support.ledgers import Kind, open_ledger, row_of, start
@@ -68,6 +70,58 @@ def test_a_server_that_was_restarted_costs_nobody_an_error():
             gc.collect()  # here, where the warning is let through
     except servers.Missing as missing:
         pytest.skip(str(missing))
+
+
+@contextlib.contextmanager
+def _database_at_a_line(postgres) -> Iterator[tuple[rough_line.Line, database.Database]]:
+    url = sa.make_url(postgres.new_database())
+    with rough_line.to(pathlib.Path(str(url.query["unix_sock"]))) as line:
+        opened = database.Database(str(url.set(host="127.0.0.1", port=line.port, query={})))
+        yield line, opened
+        opened.close()
+        del opened
+    gc.collect()  # here, where the warning is let through
+
+
+def _clock_us(db: database.Database) -> int:
+    with db.read() as connection:
+        return database.now_us(connection)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the driver forgets a cut connection
+@pytest.mark.parametrize("is_idle", [True, False], ids=["idle", "in a statement"])
+def test_a_line_that_is_reset_under_a_transaction_is_a_database_that_is_away(postgres, is_idle):
+    with _database_at_a_line(postgres) as (line, db):
+        with pytest.raises(database.Transient, match="cannot be reached") as caught, db.read() as connection:
+            if is_idle:
+                line.cut()
+            else:
+                threading.Timer(0.5, line.cut).start()
+                connection.execute(sa.text("SELECT pg_sleep(30)"))
+        assert caught.value.code == code_pb2.UNAVAILABLE
+        assert _clock_us(db) > 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_lines_that_were_reset_while_nobody_used_them_cost_nobody_an_error(postgres):
+    with _database_at_a_line(postgres) as (line, db):
+        with contextlib.ExitStack() as held:
+            for _ in range(3):
+                held.enter_context(db.read())
+        line.cut()
+        for _ in range(3):
+            assert _clock_us(db) > 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_server_that_falls_silent_is_away(postgres, monkeypatch):
+    monkeypatch.setattr(database, "SILENCE_TIMEOUT_S", 1)
+    with _database_at_a_line(postgres) as (line, db):
+        line.is_silent = True
+        with pytest.raises(database.Transient, match="cannot be reached"):
+            _clock_us(db)
+        line.is_silent = False
+        assert _clock_us(db) > 0
 
 
 def test_a_reader_cannot_write(db):

@@ -1,10 +1,12 @@
 """What the ingredients of a training are worth: each taken out in turn, everything else as it is.
 
     python benchmarks/ablation.py FOLDER [FOLDER ...] [--steps 600] [--seeds 0 1] [--only mosaic scale] [--out runs.jsonl]
+                                  [--model-type cloud-low-latency-1]
 
 Trains with `train_quality.py` on each labelled folder and prints a Markdown table of mAP at 0.5 and 0.50 … 0.95 on TEST, in
 fp32: means over the seeds, with their range. Short trainings, so that many fit into an hour; what is slow to pay shows
-little in them. `--out` keeps every run and takes those that are there already from it: use another one for other code.
+little in them: `--steps 0` trains as long as users' trainings do. `--out` keeps every run and takes those that are there
+already from it: use another one for other code.
 """
 
 from __future__ import annotations
@@ -33,10 +35,10 @@ INGREDIENTS: dict[str, tuple[str, dict[str, Any]]] = {
 MINUTES = 30.0  # long enough for the steps on any machine
 
 
-def run(folder: pathlib.Path, steps: int, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
+def run(folder: pathlib.Path, model_type: str, steps: int, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
     """One training; returns the last line of `train_quality.py`."""
     command = [sys.executable, str(pathlib.Path(__file__).with_name("train_quality.py")), str(folder)]
-    command += ["--minutes", str(MINUTES), "--seed", str(seed)]
+    command += ["--minutes", str(MINUTES), "--seed", str(seed), "--model-type", model_type]
     command += ["--recipe", json.dumps({"steps": steps, "quantise": False, "pretrained": False, **changes})]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
@@ -51,6 +53,7 @@ def cell(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=pathlib.Path)
+    parser.add_argument("--model-type", default="cloud-high-accuracy-1")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--only", nargs="+", choices=INGREDIENTS, default=list(INGREDIENTS))
@@ -66,9 +69,9 @@ def main() -> None:
         for folder in arguments.folders:
             results = []
             for seed in arguments.seeds:
-                key = f"{folder.resolve()} {name} {arguments.steps} {seed}"
+                key = f"{folder.resolve()} {arguments.model_type} {name} {arguments.steps} {seed}"
                 if key not in done:
-                    done[key] = {"key": key, **run(folder, arguments.steps, seed, changes)}
+                    done[key] = {"key": key, **run(folder, arguments.model_type, arguments.steps, seed, changes)}
                     print(f"{key}: {done[key]['map50']} {done[key]['map50_95']}", file=sys.stderr, flush=True)
                     if arguments.out:
                         with arguments.out.open("a") as file:

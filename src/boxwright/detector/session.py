@@ -81,12 +81,32 @@ def _best(work: learning.Work) -> delivery.Trained:
     reason = candidates.reason_to_stop(first.score, learner.left_s(), second_s, begun=found[1] is not None)
     if reason:
         return dataclasses.replace(first, choice=reason)
+    second = _second(work, learner, plan.candidates[1], found[1], first)
+    if second is None:
+        return dataclasses.replace(first, choice=candidates.FAILED)
+    return candidates.better(first, dataclasses.replace(second, training_s=second.training_s - first.training_s))
+
+
+def _second(
+    work: learning.Work,
+    learner: learning.Learning,
+    candidate: candidates.Candidate,
+    state: checkpoint.State | None,
+    first: delivery.Trained,
+) -> delivery.Trained | None:
+    """Trains the second network; None if that fails, for the first one is a model already."""
+    if not candidates.begin(candidate.folder, state.step if state else 0):
+        work.notebook.warn("The training on pretrained weights is given up: earlier attempts have died of it.")
+        return None
     try:
-        second = learner.train(plan.candidates[1], found[1], ways_up=first.ways_up)
+        return learner.train(candidate, state, ways_up=first.ways_up)
+    except trainer.Stopped:
+        candidates.forget_attempts(candidate.folder)
+        raise
     except (FloatingPointError, MemoryError, torch.OutOfMemoryError) as error:
         work.notebook.warn(f"The training on pretrained weights is given up: {error}")
-        return dataclasses.replace(first, choice="from random weights: the training on pretrained ones failed")
-    return candidates.better(first, dataclasses.replace(second, training_s=second.training_s - first.training_s))
+        candidates.note_divergence(candidate.folder)
+        return None
 
 
 def _own(

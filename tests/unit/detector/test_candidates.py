@@ -17,6 +17,7 @@ from boxwright.detector import (
     checkpoint,
     data,
     delivery,
+    export,
     model,
     orientation,
     pretrained,
@@ -26,6 +27,7 @@ from boxwright.detector import (
     trainer,
 )
 from boxwright.detector.job import Job
+from boxwright.operations import ledger
 
 INPUT_HW = (96, 96)
 RECIPE = {name: value for name, value in conftest.RECIPE.items() if name != "network"} | {"steps": 12}
@@ -95,6 +97,14 @@ def test_without_the_package_there_is_one_network_and_a_reason(
 @pytest.fixture(autouse=True)
 def every_step_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+
+
+class Killed(BaseException):
+    """Nothing of the process is left to handle it."""
+
+
+def _killed(*arguments: object) -> None:
+    raise Killed
 
 
 def _run(folder: pathlib.Path, drawn: conftest.Drawn, watcher: Watcher | None = None) -> dict[str, Any]:
@@ -252,9 +262,35 @@ def test_a_second_training_that_diverges_leaves_the_first_model(
     monkeypatch.setattr(pretrained.PretrainedNetwork, "forward", spoilt)
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     watcher = Watcher()
-    provenance = _run(folder, drawn, watcher)
-    assert provenance["initial_weights"] == "random" and "pretrained ones failed" in provenance["network"]
+    with monkeypatch.context() as in_delivery, pytest.raises(Killed):
+        in_delivery.setattr(export, "publish", _killed)
+        _run(folder, drawn, watcher)
     assert any("not finite at step" in warning for warning in watcher.warnings)
+    again = Watcher()
+    provenance = _run(folder, drawn, again)
+    assert provenance["initial_weights"] == "random" and provenance["network"] == candidates.FAILED
+    assert {details.get("initial_weights", "random") for _, _, details in again.events} == {"random"}
+
+
+def test_a_second_training_that_kills_the_process_leaves_the_first_model(
+    drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained.PretrainedNetwork, "forward", _killed)
+    folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
+    for _ in range(candidates.MOST_ATTEMPTS):
+        with pytest.raises(Killed):
+            _run(folder, drawn)
+    provenance = _run(folder, drawn)
+    assert provenance["initial_weights"] == "random" and provenance["network"] == candidates.FAILED
+    assert candidates.MOST_ATTEMPTS < ledger.MAX_ATTEMPTS_WITHOUT_PROGRESS
+
+
+def test_what_is_stopped_on_request_has_not_died(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
+    folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
+    for _ in range(candidates.MOST_ATTEMPTS + 1):
+        with pytest.raises(trainer.Stopped):
+            _run(folder, drawn, Stopping(0))
+    assert _run(folder, drawn)["network"] != candidates.FAILED
 
 
 def test_a_second_network_that_is_not_better_is_not_taken(

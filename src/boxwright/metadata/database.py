@@ -18,7 +18,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
-import pg8000
 import sqlalchemy as sa
 from google.rpc import code_pb2
 
@@ -40,26 +39,6 @@ _REFUSED = ("28", "3D", "42501")  # who are you, there is no such database, you 
 
 class Transient(errors.ApiError):
     """UNAVAILABLE or ABORTED: the database was away, or somebody else was faster; the same may be tried again."""
-
-
-class _Connection(pg8000.Connection):
-    """pg8000's connection, whose reader lets the system's own errors out where a line breaks off while it reads."""
-
-    def __init__(self, **parameters: Any) -> None:
-        with self._as_network_error():
-            super().__init__(**parameters)
-
-    def handle_messages(self, context: Any) -> None:
-        with self._as_network_error():
-            super().handle_messages(context)
-
-    @staticmethod
-    @contextlib.contextmanager
-    def _as_network_error() -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise pg8000.InterfaceError("network error") from error  # the words by which SQLAlchemy knows a dead line
 
 
 class Database:
@@ -191,6 +170,8 @@ def _engine(where: pathlib.Path | str, connections: int, ca_file: pathlib.Path |
         raise errors.invalid_argument(
             "database_url", f"'{url.drivername}' is not {DRIVER}, the driver that is supported."
         )
+    from boxwright.metadata import postgresql  # SQLite needs no driver
+
     # its pool tells of every connection that was cut with a traceback; whoever used one says so in a sentence
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     settings = {"lock_timeout": f"{BUSY_TIMEOUT_S}s", "default_transaction_isolation": "read committed"}
@@ -207,7 +188,7 @@ def _engine(where: pathlib.Path | str, connections: int, ca_file: pathlib.Path |
             "ssl_context": ssl.create_default_context(cafile=ca_file) if ca_file else None,
         },
     )
-    sa.event.listen(engine, "do_connect", _connect_postgresql)
+    sa.event.listen(engine, "do_connect", postgresql.connect)
     sa.event.listen(engine, "begin", _begin_postgresql)
     return engine
 
@@ -221,12 +202,6 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     immediate = connection.get_execution_options().get(_WRITE, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-
-def _connect_postgresql(
-    dialect: object, record: object, positional: Sequence[Any], parameters: dict[str, Any]
-) -> _Connection:
-    return _Connection(**parameters)
 
 
 def _begin_postgresql(connection: sa.Connection) -> None:

@@ -11,8 +11,7 @@ from tests.support.api import Api, metadata, open_api
 from tests.support.crashes import TRAINING, children_of, wait_until_gone
 from tests.support.waiting import wait_until
 
-SHORT_MINUTES = 0.4
-LONG_MINUTES = 0.75  # long enough for the first checkpoint, which comes after 25 s
+MINUTES = 0.4  # the first checkpoint comes after 5 s
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def _steps(service) -> list[int]:
 
 @pytest.mark.slow
 def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start):
-    service = start(LONG_MINUTES)
+    service = start(MINUTES)
     with open_api(service) as api:
         _, name = _start_training(api, service)
         checkpoint = service.data_dir / "work" / name.rpartition("/")[2] / "checkpoint.pt"
@@ -68,7 +67,7 @@ def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start):
         service.kill()
     wait_until_gone(orphans)
     done = _steps(service)
-    again = start(LONG_MINUTES)
+    again = start(MINUTES)
     with open_api(again) as api:
         assert metadata(api.get(name)).progress_percent >= progress
         _assert_trained(api, again, name)
@@ -78,7 +77,7 @@ def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start):
 
 @pytest.mark.slow
 def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(start):
-    service = start(SHORT_MINUTES)
+    service = start(MINUTES)
     with open_api(service) as api:
         _, name = _start_training(api, service)
         wait_until(lambda: len(_steps(service)) >= 2, "the second progress", timeout_s=60)
@@ -86,7 +85,7 @@ def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(sta
     assert service.stop() == 0
     wait_until_gone(children)
     assert (service.data_dir / "work" / name.rpartition("/")[2] / "checkpoint.pt").exists()
-    again = start(SHORT_MINUTES)
+    again = start(MINUTES)
     with open_api(again) as api:
         _assert_trained(api, again, name)
     assert not _steps(again) or _steps(again)[0] > _steps(service)[-1]
@@ -94,7 +93,7 @@ def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(sta
 
 @pytest.mark.slow
 def test_a_killed_training_child_costs_an_attempt_and_nothing_else(start):
-    service = start(SHORT_MINUTES)
+    service = start(MINUTES)
     with open_api(service) as api:
         _, name = _start_training(api, service)
         wait_until(lambda: metadata(api.get(name)).progress_percent > 0, "the first progress", timeout_s=60)
@@ -107,7 +106,7 @@ def test_a_killed_training_child_costs_an_attempt_and_nothing_else(start):
 
 
 def test_a_cancelled_training_ends_within_five_seconds_without_a_model(start):
-    service = start(SHORT_MINUTES)
+    service = start(MINUTES)
     with open_api(service) as api:
         dataset, name = _start_training(api, service)
         wait_until(lambda: metadata(api.get(name)).progress_percent > 0, "the first progress", timeout_s=60)
@@ -124,7 +123,7 @@ def test_a_cancelled_training_ends_within_five_seconds_without_a_model(start):
 
 
 def test_a_training_cancelled_before_it_really_began_ends_within_five_seconds(start):
-    service = start(SHORT_MINUTES)
+    service = start(MINUTES)
     with open_api(service) as api:
         _, name = _start_training(api, service)
         children = wait_until(lambda: children_of(service.process.pid, TRAINING), "the child", interval_s=0.005)

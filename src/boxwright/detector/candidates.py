@@ -1,6 +1,6 @@
 """Which networks a job trains, in which order, and which of them becomes the model (ADR 0016).
 
-    plan(job, recipe, kind, time, input_hw, images, times) -> Plan
+    plan(job, recipe, kind, time, chosen, images, times) -> Plan
     better(first, second) -> Trained
 
 The plain network from random weights predicts two to three times as fast as the pretrained one and is as good where there
@@ -68,9 +68,9 @@ def folders(job: Job) -> list[pathlib.Path]:
     return [job.folder, job.folder / delivery.PRETRAINED_FOLDER]
 
 
-def relative_time(recipe: schedule.Recipe, images_a_pass: int) -> float:
-    """What the pretrained network's training takes, in trainings of the plain one."""
-    share = recipe.steps_for(images_a_pass, pretrained.STEP_SHARE) / recipe.steps_for(images_a_pass)
+def relative_time(recipe: schedule.Recipe, images_a_pass: int, passes: float = 1.0) -> float:
+    """What the pretrained network's training takes, in trainings of the plain one, in this share of the passes."""
+    share = recipe.steps_for(images_a_pass, passes * pretrained.STEP_SHARE) / recipe.steps_for(images_a_pass, passes)
     return pretrained.STEP_COST * share
 
 
@@ -79,7 +79,7 @@ def plan(
     recipe: schedule.Recipe,
     kind: model.ModelType,
     time: sizing.Time,
-    input_hw: tuple[int, int],
+    chosen: sizing.Choice,
     images: int,
     times: float,
 ) -> Plan:
@@ -90,7 +90,7 @@ def plan(
         recipe: of the training; it may name a network.
         kind: of model.
         time: that the plain network's steps may take.
-        input_hw: of the network.
+        chosen: the input.
         images: to train on.
         times: as `relative_time` has it.
 
@@ -119,7 +119,7 @@ def plan(
     other = Candidate(pretrained.SOURCE, folders(job)[1], fingerprint, build, pretrained.STEP_SHARE)
     if recipe.network == PRETRAINED:
         return Plan((other,), "on pretrained weights, as the recipe asks")
-    if time.fits(input_hw, 1.0 + LEAST_SHARE * times, longest_s=LONGEST_S):
+    if time.fits(chosen.input_hw, chosen.passes, times=1.0 + LEAST_SHARE * times, longest_s=LONGEST_S):
         return Plan((plain, other))
     if images < FEW_IMAGES:
         return Plan((other,), f"on pretrained weights: {ONE_ALONE}, and there are fewer than {FEW_IMAGES} images")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 CHECKPOINT_FILE = "checkpoint.pt"
-VERSION = 4
+VERSION = 5
 
 
 class CheckpointError(Exception):

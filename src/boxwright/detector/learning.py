@@ -138,7 +138,7 @@ class Learning:
             splits.train, self._cache, seed=job.seed, batch_size=recipe.batch_size, warn=work.notebook.warn
         )
         plan = schedule.Schedule(
-            steps=recipe.steps_for(source.epoch_length, candidate.step_share),
+            steps=recipe.steps_for(source.epoch_length, self._chosen.passes * candidate.step_share),
             input_hw=input_hw,
             train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s(work, self._image_s, input_hw)),
             recipe=recipe,

@@ -26,6 +26,9 @@ FINAL_RATE = 0.02  # of the peak learning rate
 MOSAIC_UNTIL = 0.7
 ORIENTATION_AT = 1 / 3  # what the objects look like is known by then, and there is time to use it
 COARSE_SCALE = 2 / 3
+CHECKPOINTS = 20  # of a training, at least, as long as they come no closer than
+LEAST_CHECKPOINT_S = 5.0
+MOST_CHECKPOINT_S = 25.0
 CHECK_EVERY = 0.05  # validation, from `CHECK_FROM` on
 CHECK_FROM = 0.5
 PATIENCE_CHECKS = 4
@@ -55,7 +58,7 @@ class Recipe:
     input_area_px: int = 0  # 0: by model type
     network: str | dict[str, Any] = ""  # empty: by model type; "pretrained"; else as `model.network_config` reads it
     pretrained: bool = True  # whether the network on pretrained weights may be tried
-    checkpoint_every_s: float = 25.0
+    checkpoint_every_s: float = 0.0  # 0: by the time there is
     quantise: bool = True  # whether int8 is built and compared
     rounding_from: float = (
         MOSAIC_UNTIL  # the network is trained as int8 will round it from this progress on; 1 for never
@@ -137,6 +140,12 @@ class Schedule:
         if self.cooling_from is None:
             return self.steps
         return min(self.steps, self.cooling_from[1] + max(1, round(COOL_DOWN * self.steps)))
+
+    @property
+    def checkpoint_every_s(self) -> float:
+        """Seconds from one checkpoint to the next."""
+        by_time_s = min(MOST_CHECKPOINT_S, max(LEAST_CHECKPOINT_S, self.train_until_s / CHECKPOINTS))
+        return self.recipe.checkpoint_every_s or by_time_s
 
     def cool_down(self, step: int, elapsed_s: float) -> None:
         """From here on the learning rate comes down in few steps: more of them would bring nothing."""

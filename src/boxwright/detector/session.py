@@ -70,13 +70,13 @@ def _best(work: learning.Work) -> delivery.Trained:
     work.elapsed.before_s = max((state.elapsed_s for state in known), default=0.0)
     time, kind = _time(work), model.MODEL_TYPES[job.model_type]
     chosen = trainer.input_of(known[0]) if known else _input(work, kind, time)
-    times = candidates.relative_time(work.recipe, work.images_a_pass)
-    plan = candidates.plan(job, work.recipe, kind, time, chosen.input_hw, len(work.splits.train), times)
+    times = candidates.relative_time(work.recipe, work.images_a_pass, chosen.passes)
+    plan = candidates.plan(job, work.recipe, kind, time, chosen, len(work.splits.train), times)
     found = [_own(states[candidate.folder], candidate, work.notebook) for candidate in plan.candidates]
     learner = learning.Learning(work, chosen)
     if len(found) == 1:
         return dataclasses.replace(learner.train(plan.candidates[0], found[0]), choice=plan.reason)
-    second_s = times * time.needed_s(chosen.input_hw)
+    second_s = times * time.needed_s(chosen.input_hw, chosen.passes)
     first = learner.train(plan.candidates[0], found[0], second_s=second_s)
     reason = candidates.reason_to_stop(first.score, learner.left_s(), second_s, begun=found[1] is not None)
     if reason:
@@ -185,7 +185,7 @@ def _time(work: learning.Work) -> sizing.Time:
     parts = shards.count_for(job.threads, recipe.batch_size)  # more threads than that were not measured
     return sizing.Time(
         budget_s=job.budget_s,
-        samples=recipe.steps_for(work.images_a_pass) * recipe.batch_size,
+        samples=lambda passes: recipe.steps_for(work.images_a_pass, passes) * recipe.batch_size,
         px_per_s=sizing.GPU_PX_PER_S if where.is_gpu else parts * px_per_s,
         reserve_s=lambda input_hw: learning.reserve_s(work, delivery.DECODE_IMAGE_S, input_hw),
     )

@@ -3,7 +3,8 @@
     choose(Evidence(...), kind, time) -> Choice
 
 Objects of a few pixels are not found, so the input grows from the model type's own size until nearly all objects are large
-enough, and stops where the images hold no more detail, where the model would become too slow, or where the training would.
+enough, and stops where the images hold no more detail, where the model would become too slow, or where the training would,
+with as few as a third of the passes: where objects are small, pixels are worth more.
 Only the data, the budget and the kind of processor decide, not a measured speed: equal jobs must train equal networks.
 """
 
@@ -24,6 +25,7 @@ GROWTH = 1.5  # of the area from one candidate to the next
 MOST_ENLARGED = 2.0  # of an image's sides: beyond that there is nothing to see
 LONGEST_S = 1800.0  # a training that is longer is not made longer still for a larger input
 TIME_SHARE = 0.8  # of the time for steps that the planned ones may take
+PASSES = (1.0, 0.7, 0.5, 0.35)  # shares of the planned passes: fewer are tried where a larger input needs the time
 # Pixels a second that one thread trains on, rather too few than too many: 2.5 and 4.7 million measured on one processor.
 FULL_PRECISION_PX_PER_S = 2.0e6
 LOW_PRECISION_PX_PER_S = 4.0e6
@@ -74,25 +76,31 @@ class Time:
 
     Attributes:
         budget_s: for everything.
-        samples: images that the planned steps look at, repeats included.
+        samples: from a share of the planned passes to the images that their steps look at, repeats included.
         px_per_s: pixels that this machine is taken to train on in a second.
         reserve_s: what is set aside for the delivery of a network of an input.
     """
 
     budget_s: float
-    samples: int
+    samples: Callable[[float], int]
     px_per_s: float
     reserve_s: Callable[[tuple[int, int]], float]
 
-    def needed_s(self, input_hw: tuple[int, int]) -> float:
-        """Seconds that the planned steps take at this input."""
+    def needed_s(self, input_hw: tuple[int, int], passes: float = 1.0) -> float:
+        """Seconds that this share of the planned passes takes at this input."""
         coarse_saving = schedule.Recipe().coarse_until * (1.0 - schedule.COARSE_SCALE**2)
-        return self.samples * input_hw[0] * input_hw[1] * (1.0 - coarse_saving) / self.px_per_s
+        return self.samples(passes) * input_hw[0] * input_hw[1] * (1.0 - coarse_saving) / self.px_per_s
 
-    def fits(self, input_hw: tuple[int, int], times: float = 1.0, longest_s: float = LONGEST_S) -> bool:
-        """Whether the planned steps at this input, so many times, fit into the budget, and into `longest_s`."""
+    def fits(
+        self, input_hw: tuple[int, int], passes: float = 1.0, *, times: float = 1.0, longest_s: float = LONGEST_S
+    ) -> bool:
+        """Whether this share of the planned passes, so many times, fits into the budget, and into `longest_s`."""
         allowed_s = TIME_SHARE * (min(self.budget_s, longest_s) - self.reserve_s(input_hw))
-        return times * self.needed_s(input_hw) <= allowed_s
+        return times * self.needed_s(input_hw, passes) <= allowed_s
+
+    def passes_for(self, input_hw: tuple[int, int]) -> float:
+        """The largest share of the planned passes, of `PASSES`, that fits; 0.0 if none does."""
+        return next((passes for passes in PASSES if self.fits(input_hw, passes)), 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,11 +111,13 @@ class Choice:
         input_hw: in pixels.
         readable: share of the objects that are large enough in it.
         reason: for the report, in words.
+        passes: share of the planned passes that are left for it.
     """
 
     input_hw: tuple[int, int]
     readable: float
     reason: str
+    passes: float = 1.0
 
 
 UNKNOWN = Choice((0, 0), 1.0, "not chosen")
@@ -115,7 +125,7 @@ UNKNOWN = Choice((0, 0), 1.0, "not chosen")
 
 def choose(evidence: Evidence, kind: model.ModelType, time: Time) -> Choice:
     """The smallest candidate that shows enough objects, or the largest that the limits allow."""
-    area_px = float(kind.input_area_px)
+    area_px, passes = float(kind.input_area_px), 1.0
     native_px = (
         float(np.median([height * width for height, width in evidence.sizes_hw])) if evidence.sizes_hw else math.inf
     )
@@ -130,9 +140,11 @@ def choose(evidence: Evidence, kind: model.ModelType, time: Time) -> Choice:
             reason = "the largest of this model type"
         elif larger_px > native_px * MOST_ENLARGED**2:
             reason = "all that the images hold"
-        elif not time.fits(model.choose_input_hw(round(larger_px), evidence.sizes_hw)):
+        elif not (left := time.passes_for(model.choose_input_hw(round(larger_px), evidence.sizes_hw))):
             reason = "the largest that can be trained in the time"
         else:
-            area_px = larger_px
+            area_px, passes = larger_px, left
             continue
-        return Choice(input_hw, readable, f"{reason}: {size}")
+        if passes < 1.0:
+            size += f", which leaves time for {passes:.0%} of the passes"
+        return Choice(input_hw, readable, f"{reason}: {size}", passes)

@@ -266,7 +266,7 @@ class Trainer:
             self.history["losses"].append([self.step, *(round(value, 4) for value in row)])
         if elapsed_s - self._reported_s >= PROGRESS_EVERY_S:
             self._report(progress, losses)
-        if elapsed_s - self._saved_s >= self.recipe.checkpoint_every_s:
+        if elapsed_s - self._saved_s >= self.plan.checkpoint_every_s:
             self.save()
 
     def _report(self, progress: float, losses: dict[str, float]) -> None:
@@ -348,7 +348,9 @@ def input_of(state: checkpoint.State) -> sizing.Choice:
     """The input that a checkpoint's weights were trained for."""
     known = state.schedule["input"]
     height, width = known["input_hw"]
-    return sizing.Choice((int(height), int(width)), float(known["readable"]), str(known["reason"]))
+    return sizing.Choice(
+        (int(height), int(width)), float(known["readable"]), str(known["reason"]), float(known["passes"])
+    )
 
 
 def orientation_of(state: checkpoint.State) -> orientation.Orientation | None:

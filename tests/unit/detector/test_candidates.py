@@ -30,6 +30,7 @@ from boxwright.detector.job import Job
 from boxwright.operations import ledger
 
 INPUT_HW = (96, 96)
+CHOSEN = sizing.Choice(INPUT_HW, 1.0, "large enough")
 RECIPE = {name: value for name, value in conftest.RECIPE.items() if name != "network"} | {"steps": 12}
 
 
@@ -49,8 +50,8 @@ class Stopping(Watcher):
 
 def _time(budget_s: float, needed_s: float) -> sizing.Time:
     """Time whose planned steps need so many seconds."""
-    time = sizing.Time(budget_s, 1000, 1.0, lambda input_hw: 10.0)
-    return sizing.Time(budget_s, 1000, time.needed_s(INPUT_HW) / needed_s, lambda input_hw: 10.0)
+    time = sizing.Time(budget_s, lambda passes: round(1000 * passes), 1.0, lambda input_hw: 10.0)
+    return dataclasses.replace(time, px_per_s=time.needed_s(INPUT_HW) / needed_s)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_what_is_trained_follows_from_type_data_and_budget(
 ) -> None:
     job = Job.read(conftest.write_job(tmp_path, drawn.rows, model_type=model_type))
     found = candidates.plan(
-        job, schedule.Recipe(**recipe), model.MODEL_TYPES[model_type], _time(budget_s, 100.0), INPUT_HW, images, 1.8
+        job, schedule.Recipe(**recipe), model.MODEL_TYPES[model_type], _time(budget_s, 100.0), CHOSEN, images, 1.8
     )
     assert [one.start for one in found.candidates] == starts and reason in found.reason
     expected = {"random": job.folder, pretrained.SOURCE: job.folder / "pretrained"}
@@ -90,7 +91,7 @@ def test_without_the_package_there_is_one_network_and_a_reason(
 ) -> None:
     monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
     job = Job.read(conftest.write_job(tmp_path, drawn.rows))
-    found = candidates.plan(job, schedule.Recipe(), model.ACCURATE, _time(1e5, 100.0), INPUT_HW, 50, 1.8)
+    found = candidates.plan(job, schedule.Recipe(), model.ACCURATE, _time(1e5, 100.0), CHOSEN, 50, 1.8)
     assert [one.start for one in found.candidates] == ["random"] and "not installed" in found.reason
 
 
@@ -240,6 +241,9 @@ def test_the_time_of_the_second_training_is_that_of_its_steps() -> None:
     assert candidates.relative_time(recipe, 40) == pretrained.STEP_COST  # both do the least number of steps
     assert candidates.relative_time(recipe, 360) == pytest.approx(pretrained.STEP_COST / 2, rel=0.01)
     assert recipe.steps_for(360, 0.5) == pytest.approx(recipe.steps_for(360) / 2, abs=1)
+    assert (
+        candidates.relative_time(recipe, 60, 0.5) == pretrained.STEP_COST
+    )  # half the passes: the least number for both
 
 
 def test_a_first_network_that_is_good_enough_stays_alone(
@@ -309,7 +313,7 @@ def test_two_trainings_that_take_more_than_an_hour_are_not_planned(
 
     def starts(needed_s: float) -> list[str]:
         time = _time(1e6, needed_s)
-        plan = candidates.plan(job, schedule.Recipe(), model.ACCURATE, time, INPUT_HW, 500, 1.8)
+        plan = candidates.plan(job, schedule.Recipe(), model.ACCURATE, time, CHOSEN, 500, 1.8)
         return [one.start for one in plan.candidates]
 
     assert starts(1800.0) == ["random", pretrained.SOURCE] and starts(1900.0) == ["random"]

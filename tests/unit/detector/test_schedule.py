@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from boxwright.detector import model, orientation, schedule
@@ -33,6 +35,13 @@ def test_a_bound_schedule_ends_when_the_time_does_and_never_goes_back() -> None:
 def test_the_rest_counts_the_larger_input_of_the_second_phase() -> None:
     assert plan().remaining_s(450, 0.1) == pytest.approx(550 * 0.1 * 2.25)
     assert plan().remaining_s(0, 0.1) == pytest.approx(450 * 0.1 + 550 * 0.1 * 2.25)
+
+
+@pytest.mark.parametrize(("train_until_s", "every_s"), [(24.0, 5.0), (200.0, 10.0), (1800.0, 25.0)])
+def test_a_short_training_writes_checkpoints_more_often(train_until_s: float, every_s: float) -> None:
+    assert dataclasses.replace(plan(), train_until_s=train_until_s).checkpoint_every_s == every_s
+    fixed = schedule.Recipe(checkpoint_every_s=1.0)
+    assert dataclasses.replace(plan(), train_until_s=train_until_s, recipe=fixed).checkpoint_every_s == 1.0
 
 
 def test_views_follow_progress() -> None:

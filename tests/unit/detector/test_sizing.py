@@ -7,8 +7,14 @@ import pytest
 
 from boxwright.detector import model, sizing
 
-AMPLE = sizing.Time(budget_s=86_400.0, samples=10_000, px_per_s=1e9, reserve_s=lambda input_hw: 0.0)
 KIND = model.ACCURATE
+
+
+def time_of(budget_s: float, samples: int, px_per_s: float = 8e6, reserve_s: float = 0.0) -> sizing.Time:
+    return sizing.Time(budget_s, lambda passes: round(passes * samples), px_per_s, lambda input_hw: reserve_s)
+
+
+AMPLE = time_of(86_400.0, 10_000, 1e9)
 
 
 def evidence(side_px: float, size_hw: tuple[int, int] = (1200, 1600), images: int = 5) -> sizing.Evidence:
@@ -49,14 +55,32 @@ def test_images_are_enlarged_to_twice_their_sides_at_most() -> None:
 @pytest.mark.parametrize(
     "time",
     [
-        sizing.Time(180.0, 40_000, 8e6, lambda input_hw: 0.0),
-        sizing.Time(86_400.0, 400_000, 8e6, lambda input_hw: 0.0),
-        sizing.Time(86_400.0, 1, 8e6, lambda input_hw: 2000.0),  # evaluation alone takes longer
+        time_of(180.0, 40_000),
+        time_of(86_400.0, 400_000),
+        time_of(86_400.0, 1, reserve_s=2000.0),  # evaluation alone takes longer
     ],
 )
 def test_what_cannot_be_trained_in_time_is_not_chosen(time: sizing.Time) -> None:
     choice = sizing.choose(evidence(10), KIND, time)
-    assert choice.input_hw == (288, 384) and "in the time" in choice.reason
+    assert choice.input_hw == (288, 384) and "in the time" in choice.reason and choice.passes == 1.0
+
+
+def test_small_objects_are_worth_two_thirds_of_the_passes() -> None:
+    whole_px = 86_400.0 * 8e6  # more than any input needs
+    areas = {}
+    for samples in (60_000, 90_000, 120_000):  # of 118,000 pixels each, they take 12 to 24 minutes
+        time = time_of(whole_px, samples)
+        choice = sizing.choose(evidence(10), KIND, time)
+        assert choice.passes < 1.0 and f"for {choice.passes:.0%} of the passes" in choice.reason
+        assert time.fits(choice.input_hw, choice.passes) and not time.fits(choice.input_hw)
+        areas[samples] = area(choice)
+    assert areas[60_000] > areas[90_000] > areas[120_000] > 1.4 * area(sizing.choose(evidence(300), KIND, AMPLE))
+
+
+def test_a_training_that_has_the_fewest_steps_already_has_no_passes_to_give() -> None:
+    fixed = sizing.Time(600.0, lambda passes: 20_000, 8e6, lambda input_hw: 0.0)
+    choice = sizing.choose(evidence(10), KIND, fixed)
+    assert "in the time" in choice.reason and choice.passes == 1.0 and fixed.fits(choice.input_hw)
 
 
 def test_every_label_weighs_the_same() -> None:

@@ -18,7 +18,7 @@ import torch
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import checkpoint, data, delivery, loss, model, session, trainer
+from boxwright.detector import checkpoint, data, delivery, loss, model, schedule, session, sizing, trainer
 from boxwright.detector.job import Job, JobError
 from boxwright.prediction import predictor
 
@@ -102,6 +102,29 @@ def test_a_resumed_training_ends_with_the_same_weights(
     assert curves[0] == curves[1] == 3 + 2 + 2  # three losses, two averages, two labels: none is lost by the stop
     same = [(one / "model" / "model.onnx").read_bytes() for one in (folder, undisturbed[0])]
     assert same[0] == same[1]
+
+
+def test_passes_that_a_larger_input_takes_are_left_out_and_a_stop_changes_nothing(
+    drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "MIN_STEPS", 1)
+    monkeypatch.setattr(schedule, "EPOCHS", 10)
+    choice = sizing.Choice((96, 96), 0.7, "half of the passes are left", passes=0.5)
+    monkeypatch.setattr(sizing, "choose", lambda *evidence: choice)
+    recipe = {name: value for name, value in conftest.RECIPE.items() if name not in ("steps", "input_area_px")}
+    provenances = []
+    for name in ("whole", "stopped"):
+        folder = conftest.write_job(tmp_path / name, drawn.rows, recipe=recipe)
+        if name == "stopped":
+            with pytest.raises(trainer.Stopped):
+                session.run(Job.read(folder), drawn.read, Watcher(40.0), elapsed())
+        session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+        provenances.append(json.loads((folder / "model" / "model.json").read_text())["provenance"])
+    for provenance in provenances:
+        planned = schedule.planned_steps(provenance["images_a_pass"], conftest.RECIPE["batch_size"])
+        assert provenance["steps"] == pytest.approx(planned / 2, abs=1)
+        assert provenance["input"]["passes"] == 0.5
+    assert provenances[0]["weights_sha256"] == provenances[1]["weights_sha256"]
 
 
 def test_several_threads_repeat_their_result_too(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:

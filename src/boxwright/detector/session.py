@@ -95,7 +95,8 @@ def _second(
     first: delivery.Trained,
 ) -> delivery.Trained | None:
     """Trains the second network; None if that fails, for the first one is a model already."""
-    if not candidates.begin(candidate.folder, state.step if state else 0):
+    is_done = state is not None and state.trained  # what dies from now on dies of something else
+    if not is_done and not candidates.begin(candidate.folder, state.step if state else 0):
         work.notebook.warn("The training on pretrained weights is given up: earlier attempts have died of it.")
         return None
     try:

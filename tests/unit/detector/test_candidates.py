@@ -289,6 +289,19 @@ def test_a_second_training_that_kills_the_process_leaves_the_first_model(
     assert candidates.MOST_ATTEMPTS < ledger.MAX_ATTEMPTS_WITHOUT_PROGRESS
 
 
+def test_what_kills_the_process_after_the_second_training_is_not_its_fault(
+    drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "GAIN", -1.0)
+    folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
+    with monkeypatch.context() as in_delivery:
+        in_delivery.setattr(export, "publish", _killed)
+        for _ in range(candidates.MOST_ATTEMPTS + 1):
+            with pytest.raises(Killed):
+                _run(folder, drawn)
+    assert _run(folder, drawn)["initial_weights"] == pretrained.SOURCE
+
+
 def test_what_is_stopped_on_request_has_not_died(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     for _ in range(candidates.MOST_ATTEMPTS + 1):

@@ -73,8 +73,12 @@ def quantise(folder: pathlib.Path, kept: str) -> dict[str, str]:
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(frames),
         ignored_scope=nncf.IgnoredScope(names=kept_in_fp32(network, kept)),
-        # weights use seven of eight bits: processors without VNNI would otherwise saturate, and find other boxes
-        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            # weights use seven of eight bits: processors without VNNI would otherwise saturate, and find other boxes
+            overflow_fix=nncf.OverflowFix.ENABLE,
+            # the largest values seen, as the rounding in training has it
+            activations_range_estimator_params=nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX,
+        ),
     )
     faults.point("quantise.before_save")
     openvino.save_model(quantised, folder / INT8_FILE, compress_to_fp16=False)

@@ -16,7 +16,7 @@ import numpy as np
 from boxwright.detector import evaluate
 from boxwright.prediction import predictor
 
-AGREEMENT = 0.97  # of the upright score: as good the other way up
+AGREEMENT = 0.94  # of the upright score: as good the other way up; 0.947 to 1.028 measured where there is no "up"
 LEAST_SCORE = 0.2  # a network that finds little yet says nothing about orientation
 LEAST_BOXES = 30  # fewer agree by chance
 

@@ -28,6 +28,12 @@ def in_frame_px(image: predictor.Prepared, truth: evaluate.GroundTruth) -> np.nd
     return truth.boxes_norm[0] * np.asarray(image.scaled_wh * 2) + np.asarray(image.offset_xy * 2)
 
 
+@pytest.mark.parametrize(("upside_down", "flips"), [(0.70, True), (0.667, True), (0.64, False)])
+def test_what_chance_takes_from_the_score_does_not_decide(upside_down: float, flips: bool) -> None:
+    measured = orientation.Orientation(100, upright=0.69, upside_down=upside_down, boxes=541)  # blood cells have no up
+    assert measured.flips is flips
+
+
 def test_boxes_go_with_the_flipped_image() -> None:
     image, truth = orientation.upside_down(*one_bright_object())
     inside = np.argwhere(image.pixels[0, ..., 0] > 200)

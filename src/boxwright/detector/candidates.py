@@ -26,6 +26,7 @@ LONGEST_S = 3600.0  # two trainings that take longer are not planned, whatever t
 ONE_ALONE = "two networks would take more than the budget, or than an hour"
 FAILED = "from random weights: the training on pretrained ones failed"
 ATTEMPTS_FILE = "attempts.txt"  # in the second network's folder: the step at which each of its trainings has begun
+GIVEN_UP = "given-up"  # in its place
 MOST_ATTEMPTS = 3  # from one checkpoint; the service gives up a job, and its first network, after five
 RANDOM = "random"
 PRETRAINED = "pretrained"  # a recipe's name for the network
@@ -157,24 +158,24 @@ def reason_to_stop(score: float | None, left_s: float, second_s: float, *, begun
 
 
 def begin(folder: pathlib.Path, step: int) -> bool:
-    """Writes down that the training in `folder` begins at a step; False if it has died too often there, or diverged.
+    """Writes down that the training in `folder` begins at a step; False if it has died too often there, or was given up.
 
     What kills the process, such as the kernel when memory ends, will do so again, and must not cost the first network.
     """
     folder.mkdir(exist_ok=True)
     path = folder / ATTEMPTS_FILE
     begun = path.read_text().split() if path.exists() else []
-    if "diverged" in begun or begun.count(str(step)) >= MOST_ATTEMPTS:
+    if GIVEN_UP in begun or begun.count(str(step)) >= MOST_ATTEMPTS:
         return False
     with path.open("a") as file:
         file.write(f"{step}\n")
     return True
 
 
-def note_divergence(folder: pathlib.Path) -> None:
-    """Writes down that another attempt would come to the same end."""
+def give_up(folder: pathlib.Path) -> None:
+    """Writes down that the training diverged or found no memory: another attempt would come to the same end."""
     with (folder / ATTEMPTS_FILE).open("a") as file:
-        file.write("diverged\n")
+        file.write(f"{GIVEN_UP}\n")
 
 
 def forget_attempts(folder: pathlib.Path) -> None:

@@ -106,7 +106,7 @@ def _second(
         raise
     except (FloatingPointError, MemoryError, torch.OutOfMemoryError) as error:
         work.notebook.warn(f"The training on pretrained weights is given up: {error}")
-        candidates.note_divergence(candidate.folder)
+        candidates.give_up(candidate.folder)
         return None
 
 

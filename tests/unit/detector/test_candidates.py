@@ -241,9 +241,8 @@ def test_the_time_of_the_second_training_is_that_of_its_steps() -> None:
     assert candidates.relative_time(recipe, 40) == pretrained.STEP_COST  # both do the least number of steps
     assert candidates.relative_time(recipe, 360) == pytest.approx(pretrained.STEP_COST / 2, rel=0.01)
     assert recipe.steps_for(360, 0.5) == pytest.approx(recipe.steps_for(360) / 2, abs=1)
-    assert (
-        candidates.relative_time(recipe, 60, 0.5) == pretrained.STEP_COST
-    )  # half the passes: the least number for both
+    # of half the passes both do the least number of steps
+    assert candidates.relative_time(recipe, 60, 0.5) == pretrained.STEP_COST
 
 
 def test_a_first_network_that_is_good_enough_stays_alone(

@@ -66,10 +66,9 @@ def test_what_cannot_be_trained_in_time_is_not_chosen(time: sizing.Time) -> None
 
 
 def test_small_objects_are_worth_two_thirds_of_the_passes() -> None:
-    whole_px = 86_400.0 * 8e6  # more than any input needs
     areas = {}
     for samples in (60_000, 90_000, 120_000):  # of 118,000 pixels each, they take 12 to 24 minutes
-        time = time_of(whole_px, samples)
+        time = time_of(86_400.0, samples)
         choice = sizing.choose(evidence(10), KIND, time)
         assert choice.passes < 1.0 and f"for {choice.passes:.0%} of the passes" in choice.reason
         assert time.fits(choice.input_hw, choice.passes) and not time.fits(choice.input_hw)

@@ -7,6 +7,7 @@ input pixels, and `scores` (N, A, C) float32; N is free, so that a GPU may take 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ IR_VERSION = 8  # the pair that went with opset 17: read by every current runtim
 MODEL_FOLDER = "model"
 EVALUATION_FILE = "evaluation.json"
 SUPPRESSION_IOU = 0.6
+VOTING = predictor.Voting(iou=0.7, score_share=0.7)  # what it brings hardly depends on these: docs/models.md
 MAX_DETECTIONS = 500
 DEFAULT_SCORE_FLOOR = 0.01
 AGREEMENT_SCORE = 1e-3  # largest difference allowed between training's network and the exported one
@@ -237,6 +239,7 @@ def write_draft(
         },
         "score_floor": score_floor,
         "nms_iou": SUPPRESSION_IOU,
+        "box_voting": dataclasses.asdict(VOTING),
         "max_detections": MAX_DETECTIONS,
         "provenance": provenance,
         "digests": {predictor.NETWORK_FILE: hashlib.sha256(graph).hexdigest()},

@@ -21,7 +21,18 @@ import torch
 from torch import nn
 
 from boxwright import boxes
-from boxwright.detector import augment, checkpoint, device, evaluate, model, orientation, schedule, shards, sizing
+from boxwright.detector import (
+    augment,
+    checkpoint,
+    device,
+    evaluate,
+    export,
+    model,
+    orientation,
+    schedule,
+    shards,
+    sizing,
+)
 from boxwright.prediction import predictor
 
 PROGRESS_EVERY_S = 1.5
@@ -366,6 +377,7 @@ def _detections(
         predictor.RawOutput(boxes_px, scores),
         prepared,
         score_floor=CHECK_SCORE_FLOOR,
-        suppression_iou=0.6,
+        suppression_iou=export.SUPPRESSION_IOU,
+        voting=export.VOTING,
         max_detections=evaluate.MAX_BOXES_PER_IMAGE,
     )

@@ -35,6 +35,19 @@ class Label:
 
 
 @dataclasses.dataclass(frozen=True)
+class Voting:
+    """Which boxes share in the place of a detection: those of its label that suppression drops and that agree with it.
+
+    Attributes:
+        iou: they overlap it by more than this, in [0, 1).
+        score_share: their score is at least this share of its score, in (0, 1].
+    """
+
+    iou: float
+    score_share: float
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelInfo:
     """What model.json says.
 
@@ -43,6 +56,7 @@ class ModelInfo:
         input_hw: network input in pixels.
         score_floor: lower scores are never reported, in [0, 1].
         suppression_iou: of two boxes of one label that overlap more, the better one stays.
+        voting: None for models from before there was one.
         max_detections: per image.
         networks: the network's file by precision, "fp32" among them.
         precision: the one that predicts.
@@ -54,6 +68,7 @@ class ModelInfo:
     input_hw: tuple[int, int]
     score_floor: float
     suppression_iou: float
+    voting: Voting | None
     max_detections: int
     networks: dict[str, str]
     precision: str
@@ -77,11 +92,13 @@ class ModelInfo:
             precision = document.get("precision", DEFAULT_PRECISION)
             if precision not in networks or DEFAULT_PRECISION not in networks:
                 raise ModelError(f"{folder}: {MODEL_FILE} names no network for {precision} or {DEFAULT_PRECISION}.")
+            voting = document.get("box_voting")
             return cls(
                 labels=tuple(Label(one["display_name"], one["annotation_spec_id"]) for one in document["labels"]),
                 input_hw=(int(document["input_hw"][0]), int(document["input_hw"][1])),
                 score_floor=float(document["score_floor"]),
                 suppression_iou=float(document["nms_iou"]),
+                voting=voting and Voting(float(voting["iou"]), float(voting["score_share"])),
                 max_detections=int(document["max_detections"]),
                 networks=networks,
                 precision=precision,

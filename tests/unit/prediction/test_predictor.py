@@ -145,7 +145,9 @@ def test_a_box_finds_its_way_back_to_the_original(size_wh: tuple[int, int]) -> N
     assert max((right - left) / INPUT_HW[1], (bottom - top) / INPUT_HW[0]) > 0.98
     middle = np.asarray([left + (right - left) / 4, top, right, bottom - (bottom - top) / 4], np.float32)
     raw = predictor.RawOutput(middle[None], np.asarray([[0.1, 0.8]], np.float32))
-    found = predictor.detections_from(raw, prepared, score_floor=0.5, suppression_iou=0.6, max_detections=10)
+    found = predictor.detections_from(
+        raw, prepared, score_floor=0.5, suppression_iou=0.6, voting=None, max_detections=10
+    )
     assert found.label_indices.tolist() == [1]
     assert np.allclose(found.boxes_norm[0], [0.25, 0.0, 1.0, 0.75], atol=1e-6)
 
@@ -153,7 +155,9 @@ def test_a_box_finds_its_way_back_to_the_original(size_wh: tuple[int, int]) -> N
 def test_a_box_in_the_grey_border_is_no_detection() -> None:
     prepared = predictor.Prepared(np.zeros((1, 96, 128, 3), np.uint8), (0, 20), (128, 56), (56, 128))
     raw = predictor.RawOutput(np.asarray([[5, 2, 30, 18]], np.float32), np.asarray([[0.9]], np.float32))
-    found = predictor.detections_from(raw, prepared, score_floor=0.1, suppression_iou=0.6, max_detections=10)
+    found = predictor.detections_from(
+        raw, prepared, score_floor=0.1, suppression_iou=0.6, voting=None, max_detections=10
+    )
     assert len(found) == 0
 
 
@@ -163,7 +167,7 @@ def test_scores_that_are_all_alike_neither_hang_nor_wobble() -> None:
     raw = predictor.RawOutput(np.concatenate([corners, corners + 5], axis=1), np.full((2000, 80), 0.5, np.float32))
     prepared = predictor.Prepared(np.zeros((1, 96, 96, 3), np.uint8), (0, 0), (96, 96), (96, 96))
     found = [
-        predictor.detections_from(raw, prepared, score_floor=0.01, suppression_iou=0.6, max_detections=500)
+        predictor.detections_from(raw, prepared, score_floor=0.01, suppression_iou=0.6, voting=None, max_detections=500)
         for _ in range(2)
     ]
     assert same(*found) and 0 < len(found[0]) <= 500
@@ -189,6 +193,87 @@ def test_suppression_is_the_textbook_one(seed: int, count: int, threshold: float
     boxes_px = np.concatenate([corners, corners + rng.uniform(1, 15, (count, 2))], axis=1).astype(np.float32)
     labels = rng.integers(0, 3, count)
     assert np.array_equal(predictor.suppress(boxes_px, labels, threshold), slow_suppress(boxes_px, labels, threshold))
+
+
+def slow_vote(
+    boxes_px: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    row: int,
+    voting: predictor.Voting,
+) -> list[float]:
+    total, sums = 0.0, [0.0] * 4
+    for other in range(len(boxes_px)):
+        iou = float(boxes.pairwise_iou(boxes_px[[row]], boxes_px[[other]])[0, 0])
+        if labels[other] != labels[row] or iou <= voting.iou or scores[other] < voting.score_share * scores[row]:
+            continue
+        total += float(scores[other]) * iou
+        sums = [one + float(scores[other]) * iou * float(side) for one, side in zip(sums, boxes_px[other], strict=True)]
+    return [one / total for one in sums]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 60), st.sampled_from([0.5, 0.7]), st.sampled_from([0.3, 0.7]))
+def test_boxes_that_agree_have_a_say_and_no_other(seed: int, count: int, iou: float, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, 3, (count, 2)) * 20 + rng.uniform(0, 3, (count, 2))
+    boxes_px = np.concatenate([corners, corners + rng.uniform(10, 14, (count, 2))], axis=1).astype(np.float32)
+    scores = np.sort(rng.uniform(0.01, 1, count).astype(np.float32))[::-1]
+    labels, voting = rng.integers(0, 2, count), predictor.Voting(iou, share)
+    kept = np.flatnonzero(predictor.suppress(boxes_px, labels, 0.6))
+    found = predictor.vote(boxes_px, scores, labels, kept, voting)
+    wanted = [slow_vote(boxes_px, scores, labels, row, voting) for row in kept]
+    assert found.dtype == np.float32 and np.allclose(found, wanted, atol=1e-4)
+
+
+def test_a_box_without_area_stays_where_it_is() -> None:
+    flat = np.asarray([[5, 5, 5, 9], [1, 1, 8, 8]], np.float32)
+    found = predictor.vote(
+        flat, np.asarray([0.9, 0.8], np.float32), np.asarray([0, 0]), np.asarray([0, 1]), predictor.Voting(0.7, 0.7)
+    )
+    assert np.array_equal(found, flat)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.floats(0.02, 0.9))
+def test_what_is_asked_for_does_not_move_a_box(seed: int, min_score: float) -> None:
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, 3, (200, 2)) * 25 + rng.uniform(0, 2, (200, 2))
+    raw = predictor.RawOutput(
+        np.concatenate([corners, corners + rng.uniform(15, 20, (200, 2))], axis=1).astype(np.float32),
+        rng.uniform(0, 1, (200, 2)).astype(np.float32),
+    )
+    prepared = predictor.Prepared(np.zeros((1, 96, 96, 3), np.uint8), (0, 0), (96, 96), (96, 96))
+
+    def found(asked_for: float) -> boxes.Detections:
+        return predictor.detections_from(
+            raw,
+            prepared,
+            score_floor=0.01,
+            suppression_iou=0.6,
+            voting=predictor.Voting(0.7, 0.7),
+            max_detections=500,
+            min_score=asked_for,
+        )
+
+    everything, some = found(0.0), found(min_score)
+    count = int(np.count_nonzero(everything.scores >= min_score))
+    assert 0 < count == len(some) and np.array_equal(some.boxes_norm, everything.boxes_norm[:count])
+
+
+def test_a_model_from_before_voting_answers_as_it_did(
+    opened: predictor.Predictor, folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    document = json.loads((copy / "model.json").read_text())
+    assert document.pop("box_voting") == {"iou": 0.7, "score_share": 0.7}
+    (copy / "model.json").write_text(json.dumps(document))
+    former = predictor.Predictor.open(copy, streams=1)
+    assert former.info.voting is None
+    data = picture(3)
+    before, now = former.predict(data), opened.predict(data)
+    assert np.array_equal(before.scores, now.scores) and not np.array_equal(before.boxes_norm, now.boxes_norm)
 
 
 def test_what_is_no_model_is_refused(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -23,6 +23,7 @@ INGREDIENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "everything": ("everything", {}),
     "coarse": ("no coarse first phase (a third more pixels)", {"coarse_until": 0.0}),
     "mosaic": ("no mosaics", {"mosaic": 0.0}),
+    "framed": ("never whole in the last part", {"framed": 0.0}),
     "upside-down": ("never flipped top to bottom", {"upside_down": False}),
     "scale": ("no changes of scale", {"scale_jitter": 0.0}),
     "colour": ("no changes of colour", {"colour_jitter": 0.0}),

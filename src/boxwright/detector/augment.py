@@ -40,6 +40,7 @@ class View:
     Attributes:
         input_hw: in pixels.
         mosaic: how often one is made, in [0, 1].
+        framed: how often an image that is in no mosaic just fits, as in prediction, in [0, 1].
         flips: half of the images are flipped top to bottom.
         scale_jitter: strength of the changes of scale, 0 for none.
         colour_jitter: strength of the changes of colour and brightness, 0 for none.
@@ -47,6 +48,7 @@ class View:
 
     input_hw: tuple[int, int]
     mosaic: float
+    framed: float = 0.0
     flips: bool = False
     scale_jitter: float = 1.0
     colour_jitter: float = 1.0
@@ -174,6 +176,8 @@ class BatchSource:
         image, example = self._image(position)
         size_hw = height, width = view.input_hw
         jitter = 1.0 + view.scale_jitter * (rng.uniform(*SCALE_RANGE) - 1.0)
+        if view.framed and rng.random() < view.framed:
+            jitter = 1.0
         scale = min(height / image.height, width / image.width) * jitter
         left = (width - image.width * scale) * rng.random()
         top = (height - image.height * scale) * rng.random()

@@ -230,7 +230,13 @@ def decode_boxes(distances: Tensor, points: Points) -> Tensor:
 
 
 class Network(nn.Module):
-    """The detector. `forward` gives training's logits, `predict` what the exported graph gives."""
+    """The detector. `forward` gives training's logits, `predict` what the exported graph gives.
+
+    Attributes:
+        decay_share: of the recipe's weight decay, that this network is trained with.
+    """
+
+    decay_share = 1.0
 
     def __init__(self, config: NetworkConfig, label_count: int, score_prior: float = SCORE_PRIOR) -> None:
         super().__init__()

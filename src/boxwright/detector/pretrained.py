@@ -113,6 +113,8 @@ class Bottleneck(nn.Module):
 class PretrainedNetwork(model.Network):
     """The detector on EfficientNet-Lite0."""
 
+    decay_share = 0.25  # its backbone has no normalisations that would undo the decay
+
     def __init__(self, label_count: int, score_prior: float) -> None:
         super().__init__(CONFIG, label_count, score_prior)
 

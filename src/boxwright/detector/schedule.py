@@ -46,10 +46,11 @@ class Recipe:
 
     batch_size: int = 8
     peak_rate: float = 2e-3
-    weight_decay: float = 0.05
+    weight_decay: float = 0.2
     ema_decay: float = 0.998
     clip_norm: float = 10.0
     mosaic: float = 0.4
+    framed: float = 0.5  # of the images, from the last mosaic on
     coarse_until: float = 0.45  # low resolution up to this progress
     scale_jitter: float = 1.0  # strength of the changes of scale, 0 for none
     colour_jitter: float = 1.0  # strength of the changes of colour and brightness, 0 for none
@@ -173,6 +174,7 @@ class Schedule:
         return augment.View(
             size_hw,
             self.recipe.mosaic if progress < MOSAIC_UNTIL else 0.0,
+            framed=self.recipe.framed if progress >= MOSAIC_UNTIL else 0.0,
             flips=self.recipe.upside_down and known is not None and known.flips,
             scale_jitter=self.recipe.scale_jitter,
             colour_jitter=self.recipe.colour_jitter,

@@ -106,7 +106,8 @@ def _optimizer(network: model.Network, recipe: schedule.Recipe) -> torch.optim.A
     for parameters, relative in network.learned():
         matrices = [one for one in parameters if one.ndim > 1]
         others = [one for one in parameters if one.ndim <= 1]
-        groups.append({"params": matrices, "weight_decay": recipe.weight_decay, RELATIVE_RATE: relative})
+        decay = network.decay_share * recipe.weight_decay
+        groups.append({"params": matrices, "weight_decay": decay, RELATIVE_RATE: relative})
         groups.append({"params": others, "weight_decay": 0.0, RELATIVE_RATE: relative})
     return torch.optim.AdamW(groups, lr=recipe.peak_rate, fused=True)
 

@@ -151,6 +151,19 @@ def test_flips_change_nothing_else(drawn: conftest.Drawn, tmp_path: pathlib.Path
     assert 8 < flipped < 24
 
 
+def test_framed_images_look_as_in_prediction(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
+    source = source_of(drawn, tmp_path, [])
+    framed = 0
+    for step in range(8):
+        usual = source.batch(step, augment.View((128, 160), 0.0))
+        often = source.batch(step, augment.View((128, 160), 0.0, framed=0.5))
+        always = source.batch(step, augment.View((128, 160), 0.0, framed=1.0))
+        assert not any(map(np.array_equal, usual.pixels, always.pixels))
+        framed += sum(map(np.array_equal, often.pixels, always.pixels))
+        assert (always.present.sum(axis=1) >= usual.present.sum(axis=1)).all()  # nothing is cut off
+    assert 8 < framed < 24
+
+
 def test_an_edge_of_a_view_is_where_the_boxes_say(tmp_path: pathlib.Path) -> None:
     image = Image.new("RGB", (100, 80), (0, 0, 0))
     image.paste((255, 255, 255), (20, 30, 60, 70))

@@ -11,7 +11,7 @@ from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 from torch.nn import functional
 
-from boxwright.detector import delivery, export, model, pretrained, session
+from boxwright.detector import delivery, export, model, pretrained, schedule, session, trainer
 from boxwright.detector.job import Job, JobError
 from boxwright.prediction import predictor
 
@@ -50,6 +50,15 @@ def _reference(pixels: torch.Tensor) -> list[torch.Tensor]:
 def network() -> pretrained.PretrainedNetwork:
     torch.manual_seed(0)
     return pretrained.PretrainedNetwork(len(conftest.LABELS), 0.01).fill(pretrained.load()).eval()
+
+
+def test_a_backbone_without_normalisations_shrinks_less(network: pretrained.PretrainedNetwork) -> None:
+    plain = model.Network(model.TINY, len(conftest.LABELS))
+    decays = [
+        {group["weight_decay"] for group in trainer._optimizer(one, schedule.Recipe()).param_groups}
+        for one in (plain, network)
+    ]
+    assert decays == [{0.0, 0.2}, {0.0, 0.05}]
 
 
 def test_the_backbone_is_the_published_one(network: pretrained.PretrainedNetwork) -> None:

@@ -48,6 +48,7 @@ def test_views_follow_progress() -> None:
     assert plan().view(0.0, 0).input_hw == (192, 256) and plan().view(0.0, 0).mosaic == 0.4
     assert plan().view(0.5, 500).input_hw == (288, 384) and plan().view(0.5, 500).mosaic == 0.4
     assert plan().view(0.71, 710).mosaic == 0.0
+    assert plan().view(0.69, 690).framed == 0.0 and plan().view(0.71, 710).framed == 0.5
 
 
 def test_views_are_upright_until_the_objects_are_known_to_have_no_up() -> None:

@@ -153,18 +153,17 @@ def vote(
     Returns:
         (K, 4).
     """
-    overlap = boxes.pairwise_iou(boxes_px[kept], boxes_px)  # (K, N)
-    agree = overlap >= voting.iou
+    intersection, union = _areas(boxes_px[kept], boxes_px)  # (K, N) each
+    agree = intersection > np.float32(voting.iou) * union
     agree &= label_indices[kept, None] == label_indices
     agree &= scores >= np.float32(voting.score_share) * scores[kept, None]
     rows, voters = np.nonzero(agree)  # (M,) each
-    weights = scores[voters].astype(np.float64) * overlap[rows, voters]
+    weights = scores[voters].astype(np.float64) * intersection[rows, voters] / union[rows, voters]
     sums = np.stack([np.bincount(rows, weights * side, len(kept)) for side in boxes_px[voters].T], axis=1)  # (K, 4)
-    totals = np.bincount(rows, weights, len(kept))[
-        :, None
-    ]  # 0 for a box without area, which does not even overlap itself
-    means: npt.NDArray[np.float32] = np.where(totals > 0, sums / np.where(totals > 0, totals, 1.0), boxes_px[kept])
-    return means.astype(np.float32)
+    totals = np.bincount(rows, weights, len(kept))[:, None]
+    # A box without area does not even overlap itself: it stays where it is.
+    moved = np.divide(sums, totals, out=boxes_px[kept].astype(np.float64), where=totals > 0)
+    return moved.astype(np.float32)
 
 
 def detections_from(

@@ -29,7 +29,7 @@ IR_VERSION = 8  # the pair that went with opset 17: read by every current runtim
 MODEL_FOLDER = "model"
 EVALUATION_FILE = "evaluation.json"
 SUPPRESSION_IOU = 0.6
-VOTING = predictor.Voting(iou=0.7, score_share=0.7)  # what it brings hardly depends on these: docs/models.md
+VOTING = predictor.Voting(iou=0.7, score_share=0.7)  # what it brings hardly depends on these: ADR 0017
 MAX_DETECTIONS = 500
 DEFAULT_SCORE_FLOOR = 0.01
 AGREEMENT_SCORE = 1e-3  # largest difference allowed between training's network and the exported one

@@ -45,7 +45,7 @@ def images() -> conftest.Drawn:
 @pytest.fixture
 def draft(tmp_path: pathlib.Path) -> pathlib.Path:
     """A tiny network with random weights whose scores lie all over the scale."""
-    torch.manual_seed(5)
+    torch.manual_seed(4)
     network = model.Network(model.TINY, len(conftest.LABELS)).eval()
     with torch.no_grad():
         for head in network.heads:
@@ -181,13 +181,12 @@ def test_int8_that_loses_is_refused_with_both_numbers_and_a_killed_child_gets_a_
     tmp_path: pathlib.Path,
 ) -> None:
     (tmp_path / "marks").mkdir()
-    monkeypatch.setattr(precision, "MAX_LOSS", 0.001)
     monkeypatch.setenv("BOXWRIGHT_FAULTS", "quantise.before_save:kill")
     monkeypatch.setenv("BOXWRIGHT_FAULTS_ONCE", str(tmp_path / "marks"))
     section = choose(draft, splits, images)
     assert list((tmp_path / "marks").iterdir())
-    assert section["chosen"] == "fp32" and "more than 0.1" in section["reason"]
-    assert section["fp32"]["map50_95"] - section["int8"]["map50_95"] > 0.001
+    assert section["chosen"] == "fp32" and "more than 0.5" in section["reason"]
+    assert section["fp32"]["map50_95"] - section["int8"]["map50_95"] > 0.005
     assert sorted(path.name for path in draft.iterdir()) == ["model.json", "model.onnx"]
     written = document(draft)
     assert written["precision"] == "fp32" and written["networks"] == {"fp32": "model.onnx"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pathlib
+import time
 from collections.abc import Callable
 from concurrent import futures
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ from boxwright.prediction.predictor import Predictor
 
 STREAMS = 2
 TOLERATED_SCORE, TOLERATED_PX = 1e-3, 0.5
+PASSES = 6
 
 Open = Callable[[model_folder.Network, tuple[int, int]], runtimes.Runtime]
 
@@ -34,6 +37,8 @@ RUNTIMES: dict[str, Open] = {
     "onnx-runtime": _in_onnx_runtime(1),
     "onnx-runtime-in-batches": _in_onnx_runtime(4),
 }
+if runtimes.gpu_is_usable():  # nothing is skipped: without a GPU there is no such case
+    RUNTIMES["gpu"] = lambda network, input_hw: runtimes.open_runtime(network, input_hw, STREAMS, "gpu")
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +84,39 @@ def test_an_image_s_answer_does_not_depend_on_its_neighbours(runtime, info) -> N
         assert np.array_equal(found.scores, alone[index % 5].scores)
 
 
+class _PatientSession:
+    """A session of ONNX Runtime that ends each of the first passes when the images of the next one wait."""
+
+    def __init__(self, runtime: runtimes.OnnxRuntime) -> None:
+        self._runtime, self._session = runtime, runtime._session
+        self.passes = 0
+        self.starved = False
+
+    def run(self, *arguments: Any) -> Any:
+        self.passes += 1
+        deadline_s = time.monotonic() + 20.0
+        while self.passes < PASSES and not self.starved and len(self._runtime._waiting) < len(self._runtime._frame):
+            self.starved = time.monotonic() > deadline_s
+            time.sleep(0.001)
+        return self._session.run(*arguments)
+
+
+def test_whoever_has_an_answer_comes_back_while_the_next_pass_runs(network, info, monkeypatch) -> None:
+    runtime = RUNTIMES["onnx-runtime-in-batches"](network, info.input_hw)  # four at once
+    session = _PatientSession(runtime)
+    monkeypatch.setattr(runtime, "_session", session)
+    pixels = _frames(info.input_hw, 1)[0]
+
+    def call(_: int) -> None:
+        while session.passes < PASSES and not session.starved:
+            runtime.infer(pixels)
+
+    callers = 2 * len(runtime._frame)  # of one pass and of the next
+    with futures.ThreadPoolExecutor(callers) as pool:
+        list(pool.map(call, range(callers)))
+    assert not session.starved
+
+
 def test_a_frame_of_another_size_is_its_own_caller_s_error(runtime, info) -> None:
     with pytest.raises((RuntimeError, ValueError)):
         runtime.infer(np.zeros((1, 8, 8, 3), np.uint8))
@@ -98,6 +136,17 @@ def test_without_a_gpu_the_cpu_is_chosen_and_a_gpu_that_is_asked_for_is_refused(
     assert not runtimes.gpu_is_usable()
     assert "OpenVINO" in runtimes.open_runtime(network, info.input_hw, 1).label
     with pytest.raises(model_folder.ModelError, match="no GPU can be used"):
+        runtimes.open_runtime(network, info.input_hw, 1, "gpu")
+
+
+def test_a_gpu_whose_runtime_does_not_start_is_not_used_unless_asked_for(
+    network, info, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runtimes, "gpu_is_usable", lambda: True)
+    monkeypatch.setattr(runtimes, "GPU_PROVIDER", "NoSuchExecutionProvider")  # starts on no machine
+    assert "OpenVINO" in runtimes.open_runtime(network, info.input_hw, 1, "auto").label
+    assert "NoSuchExecutionProvider" in caplog.text
+    with pytest.raises(model_folder.ModelError, match="NoSuchExecutionProvider"):
         runtimes.open_runtime(network, info.input_hw, 1, "gpu")
 
 

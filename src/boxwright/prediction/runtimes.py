@@ -9,6 +9,7 @@ is the same to the last bit, whoever asks beside it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import logging
@@ -26,6 +27,7 @@ from boxwright.prediction.compiled import Compiled
 from boxwright.prediction.model_folder import ModelError, Network
 
 CHOICES = ("auto", "cpu", "gpu")
+GPU_PROVIDER = "CUDAExecutionProvider"  # ONNX Runtime's name
 GPU_BATCH = 32  # images that one pass over the GPU takes; every pass has this size, so that answers never vary with it
 _GPU_DEVICE = pathlib.Path("/dev/nvidiactl")
 _WARMING_UP = threading.Lock()
@@ -74,19 +76,24 @@ def open_runtime(
         network: its files.
         input_hw: its input in pixels.
         streams: images in flight on the CPU, one thread each.
-        choice: "cpu"; "gpu"; or "auto": the GPU if one is visible, ONNX Runtime for it is installed and the network is
-            one that it can read, else the CPU.
+        choice: "cpu"; "gpu"; or "auto": the GPU if one is visible, ONNX Runtime for it is installed and starts, and the
+            network is one that it can read, else the CPU.
         compiled_in: the model folder that keeps what was compiled for the CPU; None: nothing is kept.
 
     Raises:
-        ModelError: the runtime does not accept the network, or there is no GPU although one is asked for.
+        ModelError: the runtime does not accept the network, or no GPU can be used although one is asked for.
     """
     if choice == "gpu" and not gpu_is_usable():
         raise ModelError("no GPU can be used: none is visible, or Boxwright's extra `gpu` is not installed.")
     if choice == "gpu" and not network.is_onnx:
         raise ModelError(f"{network.name} runs on the CPU only; with force_fp32 the model runs on the GPU.")
     if choice != "cpu" and network.is_onnx and gpu_is_usable():
-        return OnnxRuntime(network, input_hw, provider="CUDAExecutionProvider", batch=GPU_BATCH)
+        try:
+            return OnnxRuntime(network, input_hw, provider=GPU_PROVIDER, batch=GPU_BATCH)
+        except ModelError as error:
+            if choice == "gpu":
+                raise
+            log.warning("event=gpu_unused reason=%r", str(error))
     return OpenVino(network, input_hw, streams, compiled_in)
 
 
@@ -98,7 +105,13 @@ def gpu_is_usable() -> bool:
         return False
     import onnxruntime
 
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return GPU_PROVIDER in onnxruntime.get_available_providers()
+
+
+def _load_cuda(onnxruntime: Any) -> None:
+    """Loads CUDA and cuDNN from Python packages where they are installed as such; the provider looks elsewhere only."""
+    with contextlib.redirect_stdout(sys.stderr):  # it prints, and children speak to their parent over standard output
+        onnxruntime.preload_dlls()
 
 
 # ---- OpenVINO ---------------------------------------------------------------------------------------------------------
@@ -204,19 +217,20 @@ def _copied(request: Any) -> RawOutput:
 
 
 class _Place:
-    """One image's place in a pass."""
+    """One image's place in a pass, and its caller's alarm: there is an answer, or it is this caller's turn to run a pass."""
 
     def __init__(self, pixels: npt.NDArray[np.uint8]) -> None:
         self.pixels = pixels
         self.answer: RawOutput | BaseException | None = None
+        self.alarm = threading.Event()
 
 
 class OnnxRuntime:
     """ONNX Runtime with one execution provider; images that wait at the same time share a pass.
 
     Every pass has the same size, filled up with blank images: kernels are chosen by shape, so a fixed shape keeps an
-    image's answer independent of its neighbours. There is no thread of its own: whoever finds the provider free takes
-    along those who wait.
+    image's answer independent of its neighbours. There is no thread of its own: whoever finds the provider free runs a
+    pass, and the first of those who came meanwhile runs the next one, for all of them.
 
     Args:
         network: in ONNX.
@@ -228,6 +242,8 @@ class OnnxRuntime:
     def __init__(self, network: Network, input_hw: tuple[int, int], *, provider: str, batch: int) -> None:
         import onnxruntime
 
+        if provider.startswith("CUDA"):
+            _load_cuda(onnxruntime)
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = 1  # sums are made in one order only
         settings.log_severity_level = 3
@@ -245,21 +261,25 @@ class OnnxRuntime:
         self._name = entry.name
         batch = batch if isinstance(entry.shape[0], str) else 1
         self.waiting_threads = 2 * batch  # one pass under way, the next one gathering
-        self._frame = np.zeros((batch, *input_hw, 3), np.uint8)  # filled by whoever holds _running
-        self._running = threading.Lock()
+        self._frame = np.zeros((batch, *input_hw, 3), np.uint8)  # filled by whoever runs a pass
         self._gate = threading.Lock()
         self._waiting: list[_Place] = []
+        self._is_running = False  # if not, nobody waits
 
     def infer(self, pixels: npt.NDArray[np.uint8]) -> RawOutput:
         """See `Runtime`."""
         place = _Place(pixels)
         with self._gate:
             self._waiting.append(place)
-        while place.answer is None:
-            with self._running:
-                if place.answer is None:
-                    self._pass()
-        if isinstance(place.answer, BaseException):
+            is_first, self._is_running = not self._is_running, True
+        if not is_first:
+            place.alarm.wait()
+        if place.answer is None:
+            try:
+                self._pass()
+            finally:
+                self._hand_over()
+        if not isinstance(place.answer, RawOutput):
             raise RuntimeError("the network's pass over this image failed") from place.answer
         return place.answer
 
@@ -267,13 +287,22 @@ class OnnxRuntime:
         with self._gate:
             places = self._waiting[: len(self._frame)]
             del self._waiting[: len(self._frame)]
+        answers: list[RawOutput | BaseException] = []
         try:
             for row, place in enumerate(places):
                 self._frame[row] = place.pixels[0]
             boxes_px, scores = self._session.run(["boxes", "scores"], {self._name: self._frame})
+            answers = [RawOutput(boxes_px[row].copy(), scores[row].copy()) for row in range(len(places))]
         except Exception as error:  # whatever the runtime raises belongs to everybody in this pass
-            for place in places:
-                place.answer = error
-            return
-        for row, place in enumerate(places):
-            place.answer = RawOutput(boxes_px[row].copy(), scores[row].copy())
+            answers = [error] * len(places)
+        finally:  # nobody waits for ever, whatever happens
+            for place, answer in zip(places, answers or [RuntimeError("interrupted")] * len(places), strict=True):
+                place.answer = answer
+                place.alarm.set()
+
+    def _hand_over(self) -> None:
+        """Wakes the next who waits, if there is one: the pass that it runs begins with itself."""
+        with self._gate:
+            self._is_running = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].alarm.set()

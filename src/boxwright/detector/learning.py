@@ -142,6 +142,7 @@ class Learning:
             input_hw=input_hw,
             train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s(work, self._image_s, input_hw)),
             recipe=recipe,
+            even_steps=work.where.is_gpu,
         )
         delivery_s = delivery.expected_s(splits, job.budget_s, job.threads, input_hw)
 

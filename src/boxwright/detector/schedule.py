@@ -35,8 +35,11 @@ PATIENCE_CHECKS = 4
 PATIENCE_FROM = MOSAIC_UNTIL  # nothing but the learning rate changes after that, so the rest may be shortened
 COOL_DOWN = 0.1  # of the planned steps: in these the rate comes down when validation has stopped improving
 MIN_GAIN = 0.002  # of mean average precision
-GPU_BATCHES = 4  # batches of the default recipe that a GPU takes at once
-GPU_RATE = 2.0  # the square root of that, the rule for Adam's learning rate (Malladi et al., 2022)
+LARGE_BATCHES = (
+    4  # batches of the default recipe in one for a GPU or many cores, whose steps cost more than their pixels
+)
+LARGE_RATE = 2.0  # the square root of that, the rule for Adam's learning rate (Malladi et al., 2022)
+MANY_CORES = 8
 LEAST_SCORE = 0.05  # a network that finds next to nothing is not done, however steady it is
 
 
@@ -71,7 +74,7 @@ class Recipe:
 
     @classmethod
     def from_job(cls, overrides: dict[str, Any], *, large_batches: bool = False) -> Recipe:
-        """Defaults, or those of a GPU, with overrides by field name.
+        """Defaults, or those of a GPU and of many cores, with overrides by field name.
 
         Raises:
             TypeError: an unknown field.
@@ -79,7 +82,7 @@ class Recipe:
         defaults = cls()
         if large_batches:
             defaults = dataclasses.replace(
-                defaults, batch_size=GPU_BATCHES * defaults.batch_size, peak_rate=GPU_RATE * defaults.peak_rate
+                defaults, batch_size=LARGE_BATCHES * defaults.batch_size, peak_rate=LARGE_RATE * defaults.peak_rate
             )
         return dataclasses.replace(defaults, **overrides)
 
@@ -110,6 +113,7 @@ class Schedule:
         recipe: what the views follow.
         ways_up: which ways up the objects may be, None until it is measured.
         cooling_from: (progress, step) where validation had stopped improving and the rest was shortened, None before.
+        even_steps: whether a step takes as long at any size of input: a GPU waits for its orders, not for pixels.
     """
 
     steps: int
@@ -119,6 +123,7 @@ class Schedule:
     bound_at: tuple[float, float] | None = None
     ways_up: orientation.Orientation | None = None
     cooling_from: tuple[float, int] | None = None
+    even_steps: bool = False
 
     def progress(self, step: int, elapsed_s: float) -> float:
         """Fraction done before this step, in [0, 1]."""
@@ -158,14 +163,15 @@ class Schedule:
 
     def remaining_s(self, step: int, coarse_step_s: float) -> float:
         """Time that the planned rest takes, given what a low-resolution step takes."""
-        fine_step_s = coarse_step_s * self._area_ratio()
+        fine_step_s = coarse_step_s * self.cost(self.input_hw)
         left = max(0, self.last_step - step)
         coarse_left = min(left, max(0.0, self.steps * self.recipe.coarse_until - step))
         return coarse_left * coarse_step_s + (left - coarse_left) * fine_step_s
 
-    def _area_ratio(self) -> float:
-        coarse_height, coarse_width = coarse_hw(self.input_hw)
-        return (self.input_hw[0] * self.input_hw[1]) / (coarse_height * coarse_width)
+    def cost(self, view_hw: tuple[int, int]) -> float:
+        """Time that a step at this size of input takes, relative to one of the coarse phase."""
+        height, width = coarse_hw(self.input_hw)
+        return 1.0 if self.even_steps else view_hw[0] * view_hw[1] / (height * width)
 
     def view(self, progress: float, step: int) -> augment.View:
         """What this step, at this progress, looks at."""
@@ -182,14 +188,14 @@ class Schedule:
 
 
 class Pace:
-    """Running mean of seconds per pixel over recent steps.
+    """Running mean of what recent steps took, in seconds of a coarse one (`Schedule.cost`).
 
     A step that waited for the processor, the disk or a suspended machine counts as at most `STALL` ordinary ones: a short
     pause must not bind a training to the clock, which would make it another one.
     """
 
     def __init__(self) -> None:
-        self.seconds_per_px = 0.0
+        self.coarse_step_s = 0.0
         self._steps = 0
 
     @property
@@ -197,13 +203,13 @@ class Pace:
         """Whether enough steps were seen to plan by; the first ones of every attempt are slow."""
         return self._steps >= CALIBRATION_STEPS // 2
 
-    def note(self, seconds_per_px: float) -> None:
-        """Takes in what one step took."""
+    def note(self, coarse_step_s: float) -> None:
+        """Takes in what one step took, over its cost."""
         if self.is_settled:
-            seconds_per_px = min(seconds_per_px, STALL * self.seconds_per_px)
+            coarse_step_s = min(coarse_step_s, STALL * self.coarse_step_s)
         memory = PACE_MEMORY if self.is_settled else 0.0
         self._steps += 1
-        self.seconds_per_px = memory * self.seconds_per_px + (1 - memory) * seconds_per_px
+        self.coarse_step_s = memory * self.coarse_step_s + (1 - memory) * coarse_step_s
 
 
 def rate(progress: float, step: int) -> float:

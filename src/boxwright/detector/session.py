@@ -123,7 +123,8 @@ def _recipe(job: Job, where: device.Device) -> schedule.Recipe:
     if job.model_type not in model.MODEL_TYPES:
         raise JobError(f"Unknown model type '{job.model_type}'; use one of {', '.join(model.MODEL_TYPES)}.")
     try:
-        return schedule.Recipe.from_job(job.recipe, large_batches=where.is_gpu)
+        large = where.is_gpu or job.threads >= schedule.MANY_CORES
+        return schedule.Recipe.from_job(job.recipe, large_batches=large)
     except TypeError as error:
         raise JobError(f"Unknown recipe field: {error}.") from error
 
@@ -183,7 +184,7 @@ def _time(work: learning.Work) -> sizing.Time:
     """What the planned steps may take, by nominal speeds."""
     job, recipe, where = work.job, work.recipe, work.where
     px_per_s = sizing.LOW_PRECISION_PX_PER_S if where.low_precision else sizing.FULL_PRECISION_PX_PER_S
-    parts = shards.count_for(job.threads, recipe.batch_size)  # more threads than that were not measured
+    parts = shards.count_for(job.threads, recipe.batch_size)
     return sizing.Time(
         budget_s=job.budget_s,
         samples=lambda passes: recipe.steps_for(work.images_a_pass, passes) * recipe.batch_size,

@@ -209,7 +209,8 @@ class Trainer:
                 started_s = self.setting.elapsed_s()
                 batch = prefetcher.take()
                 losses = self._optimise(batch, progress)
-                self._pace.note((self.setting.elapsed_s() - started_s) / batch.pixels[..., 0].size)
+                height, width = batch.pixels.shape[1:3]
+                self._pace.note((self.setting.elapsed_s() - started_s) / self.plan.cost((height, width)))
                 self._after_step(losses)
         finally:
             prefetcher.close()
@@ -269,9 +270,8 @@ class Trainer:
         if self.plan.ways_up is None and progress >= schedule.ORIENTATION_AT:
             self.plan.ways_up = self._measure_orientation()
         if self.plan.bound_at is None and self.step >= schedule.CALIBRATION_STEPS and self._pace.is_settled:
-            height, width = schedule.coarse_hw(self.plan.input_hw)
-            coarse_step_s = self._pace.seconds_per_px * height * width * self.recipe.batch_size
-            if elapsed_s + self.plan.remaining_s(self.step, coarse_step_s) > self.plan.train_until_s:
+            needed_s = self.plan.remaining_s(self.step, self._pace.coarse_step_s)
+            if elapsed_s + needed_s > self.plan.train_until_s:
                 self.plan.bind_to_clock(self.step, elapsed_s)
         if self.step % max(1, self.plan.steps // HISTORY_POINTS) == 0:
             row = [losses["score"], losses["box"], losses["distribution"]]
@@ -284,11 +284,8 @@ class Trainer:
     def _report(self, progress: float, losses: dict[str, float]) -> None:
         elapsed_s = self.setting.elapsed_s()
         self._reported_s = elapsed_s
-        view = self.plan.view(progress, self.step)
-        batch_px = view.input_hw[0] * view.input_hw[1] * self.recipe.batch_size
-        step_s = max(1e-6, self._pace.seconds_per_px * batch_px)
-        height, width = schedule.coarse_hw(self.plan.input_hw)
-        coarse_step_s = self._pace.seconds_per_px * height * width * self.recipe.batch_size
+        coarse_step_s, view = self._pace.coarse_step_s, self.plan.view(progress, self.step)
+        step_s = max(1e-6, coarse_step_s * self.plan.cost(view.input_hw))
         left_s, steps = self.plan.remaining_s(self.step, coarse_step_s), self.plan.last_step
         clock_s = max(0.0, self.plan.train_until_s - elapsed_s)
         if self.plan.bound_at is not None and clock_s < left_s:

@@ -10,7 +10,7 @@ import torch
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import checkpoint, device, model, schedule, session, trainer
+from boxwright.detector import checkpoint, device, model, schedule, session, shards, trainer
 from boxwright.detector.job import Job
 
 PLACES = [device.Device("cpu", torch.bfloat16)]
@@ -46,11 +46,29 @@ def test_the_forward_pass_is_in_low_precision_and_close(where):
     assert (rough.float().sigmoid() - exact.sigmoid()).abs().max() < 0.02
 
 
-def test_a_gpu_gets_larger_batches_and_fewer_steps_unless_the_job_says_otherwise():
+def test_a_gpu_and_many_cores_get_larger_batches_and_fewer_steps_unless_the_job_says_otherwise():
     plain, large = schedule.Recipe.from_job({}), schedule.Recipe.from_job({}, large_batches=True)
     assert (large.batch_size, large.peak_rate) == (4 * plain.batch_size, 2 * plain.peak_rate)
     assert schedule.planned_steps(1000, large.batch_size) < schedule.planned_steps(1000, plain.batch_size)
     assert schedule.Recipe.from_job({"batch_size": 4}, large_batches=True).batch_size == 4
+
+
+def test_more_cores_take_more_parts_until_they_wait_for_each_other():
+    small, large = schedule.Recipe().batch_size, schedule.Recipe.from_job({}, large_batches=True).batch_size
+    assert [shards.count_for(threads, small) for threads in (1, 2, 4, 7)] == [1, 2, 4, 4]
+    assert [shards.count_for(threads, large) for threads in (schedule.MANY_CORES, 64)] == [8, 8]
+
+
+def test_the_number_of_cores_decides_the_batch_and_repeats_the_weights(drawn: conftest.Drawn, tmp_path: pathlib.Path):
+    recipe = {name: value for name, value in conftest.RECIPE.items() if name != "batch_size"}
+    epochs, digests = [], []
+    for number, threads in enumerate((schedule.MANY_CORES - 1, schedule.MANY_CORES, schedule.MANY_CORES)):
+        job = {"recipe": {**recipe, "steps": 8, "quantise": False}, "threads": threads}
+        folder = conftest.write_job(tmp_path / str(number), drawn.rows, **job)
+        digests.append(session.run(Job.read(folder), drawn.read, Watcher(), elapsed()).weights_sha256)
+        epochs.append(json.loads((folder / "model" / "model.json").read_text())["provenance"]["epochs"])
+    assert epochs[1] == pytest.approx(schedule.LARGE_BATCHES * epochs[0], rel=0.01)
+    assert digests[1] == digests[2] != digests[0]
 
 
 def test_a_checkpoint_of_mixed_precision_goes_on(drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch):

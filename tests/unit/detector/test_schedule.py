@@ -35,6 +35,8 @@ def test_a_bound_schedule_ends_when_the_time_does_and_never_goes_back() -> None:
 def test_the_rest_counts_the_larger_input_of_the_second_phase() -> None:
     assert plan().remaining_s(450, 0.1) == pytest.approx(550 * 0.1 * 2.25)
     assert plan().remaining_s(0, 0.1) == pytest.approx(450 * 0.1 + 550 * 0.1 * 2.25)
+    even = dataclasses.replace(plan(), even_steps=True)  # a GPU
+    assert even.remaining_s(0, 0.1) == pytest.approx(1000 * 0.1)
 
 
 @pytest.mark.parametrize(("train_until_s", "every_s"), [(24.0, 5.0), (200.0, 10.0), (1800.0, 25.0)])
@@ -66,12 +68,12 @@ def test_a_stall_hardly_changes_the_pace_and_a_slower_machine_does() -> None:
     assert not pace.is_settled
     for _ in range(100):
         pace.note(1.0)
-    assert pace.is_settled and pace.seconds_per_px == pytest.approx(1.0)
+    assert pace.is_settled and pace.coarse_step_s == pytest.approx(1.0)
     pace.note(500.0)
-    assert 1.0 < pace.seconds_per_px < 1.2
+    assert 1.0 < pace.coarse_step_s < 1.2
     for _ in range(60):
         pace.note(3.0)
-    assert pace.seconds_per_px > 2.8
+    assert pace.coarse_step_s > 2.8
 
 
 def test_the_rate_warms_up_and_comes_down() -> None:

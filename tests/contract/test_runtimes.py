@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-import time
+import threading
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
@@ -84,26 +84,45 @@ def test_an_image_s_answer_does_not_depend_on_its_neighbours(runtime, info) -> N
         assert np.array_equal(found.scores, alone[index % 5].scores)
 
 
+class _Queue(list[Any]):
+    """What waits for a pass; tells when that is enough for a full one."""
+
+    def __init__(self, enough: int) -> None:
+        super().__init__()
+        self._enough = enough
+        self.is_full = threading.Event()
+
+    def append(self, place: Any) -> None:
+        super().append(place)
+        if len(self) >= self._enough:
+            self.is_full.set()
+
+    def __delitem__(self, key: Any) -> None:
+        super().__delitem__(key)
+        if len(self) < self._enough:
+            self.is_full.clear()
+
+
 class _PatientSession:
     """A session of ONNX Runtime that ends each of the first passes when the images of the next one wait."""
 
-    def __init__(self, runtime: runtimes.OnnxRuntime) -> None:
-        self._runtime, self._session = runtime, runtime._session
+    def __init__(self, session: Any, queue: _Queue) -> None:
+        self._session, self._queue = session, queue
         self.passes = 0
         self.starved = False
 
     def run(self, *arguments: Any) -> Any:
         self.passes += 1
-        deadline_s = time.monotonic() + 20.0
-        while self.passes < PASSES and not self.starved and len(self._runtime._waiting) < len(self._runtime._frame):
-            self.starved = time.monotonic() > deadline_s
-            time.sleep(0.001)
+        if self.passes < PASSES and not self.starved:
+            self.starved = not self._queue.is_full.wait(20.0)
         return self._session.run(*arguments)
 
 
 def test_whoever_has_an_answer_comes_back_while_the_next_pass_runs(network, info, monkeypatch) -> None:
     runtime = RUNTIMES["onnx-runtime-in-batches"](network, info.input_hw)  # four at once
-    session = _PatientSession(runtime)
+    queue = _Queue(enough=len(runtime._frame))
+    session = _PatientSession(runtime._session, queue)
+    monkeypatch.setattr(runtime, "_waiting", queue)
     monkeypatch.setattr(runtime, "_session", session)
     pixels = _frames(info.input_hw, 1)[0]
 

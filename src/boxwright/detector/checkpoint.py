@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 CHECKPOINT_FILE = "checkpoint.pt"
-VERSION = 5
+VERSION = 6
 
 
 class CheckpointError(Exception):
@@ -32,7 +32,8 @@ class State:
         step: steps done; with the job's seed it is also the position in the data.
         elapsed_s: over all attempts.
         weights, average, optimizer: state dictionaries of network, its moving average, and the optimizer.
-        schedule: what it depends on beside the step: `bound_at`, `cooling_from`, `orientation`, `input`, `steps`.
+        schedule: what it depends on beside the step: `bound_at`, `cooling_from`, `orientation`, `input`, `steps`,
+            `batch_size`.
         checks: validations so far, (progress, score).
         history: what the report draws, `losses` and `checks` by step; decides nothing.
         trained: no steps are left to do.

@@ -40,6 +40,7 @@ LARGE_BATCHES = (
 )
 LARGE_RATE = 2.0  # the square root of that, the rule for Adam's learning rate (Malladi et al., 2022)
 MANY_CORES = 8
+LARGE_FROM_IMAGES = 200  # a pass: with fewer, `MIN_STEPS` of large batches would show far more than planned
 LEAST_SCORE = 0.05  # a network that finds next to nothing is not done, however steady it is
 
 

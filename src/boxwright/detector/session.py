@@ -54,10 +54,10 @@ def run(
     torch.set_flush_denormal(True)  # values near zero are slow otherwise
     torch.use_deterministic_algorithms(not where.is_gpu)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # all is written anyway
-    recipe = _recipe(job, where)
     notebook = delivery.Notebook(watcher)
     splits = _splits(job, notebook)
     images_a_pass = sampling.pass_length(sampling.weights(splits.train))
+    recipe = _recipe(job, where, images_a_pass)
     work = learning.Work(job, recipe, where, splits, read_bytes, notebook, elapsed, images_a_pass)
     return delivery.Delivery(job, read_bytes, notebook, elapsed).deliver(_best(work))
 
@@ -65,7 +65,7 @@ def run(
 def _best(work: learning.Work) -> delivery.Trained:
     """Trains what is to be tried, or what is left of it; returns the network that validation prefers."""
     job = work.job
-    states = {folder: _checkpoint(folder, job, work.notebook) for folder in candidates.folders(job)}
+    states = {folder: _checkpoint(folder, work) for folder in candidates.folders(job)}
     known = [state for state in states.values() if state is not None]
     work.elapsed.before_s = max((state.elapsed_s for state in known), default=0.0)
     time, kind = _time(work), model.MODEL_TYPES[job.model_type]
@@ -119,12 +119,12 @@ def _own(
     return state
 
 
-def _recipe(job: Job, where: device.Device) -> schedule.Recipe:
+def _recipe(job: Job, where: device.Device, images_a_pass: int) -> schedule.Recipe:
     if job.model_type not in model.MODEL_TYPES:
         raise JobError(f"Unknown model type '{job.model_type}'; use one of {', '.join(model.MODEL_TYPES)}.")
     try:
-        large = where.is_gpu or job.threads >= schedule.MANY_CORES
-        return schedule.Recipe.from_job(job.recipe, large_batches=large)
+        pays = job.threads >= schedule.MANY_CORES and images_a_pass >= schedule.LARGE_FROM_IMAGES
+        return schedule.Recipe.from_job(job.recipe, large_batches=where.is_gpu or pays)
     except TypeError as error:
         raise JobError(f"Unknown recipe field: {error}.") from error
 
@@ -145,14 +145,19 @@ def _splits(job: Job, watcher: trainer.Watcher) -> data.Splits:
     return splits
 
 
-def _checkpoint(folder: pathlib.Path, job: Job, watcher: trainer.Watcher) -> checkpoint.State | None:
+def _checkpoint(folder: pathlib.Path, work: learning.Work) -> checkpoint.State | None:
     try:
         state = checkpoint.load(folder)
     except checkpoint.CheckpointError as error:
-        watcher.warn(f"Training starts anew: {error}.")
+        work.notebook.warn(f"Training starts anew: {error}.")
         return None
-    if state is not None and not state.fingerprint.startswith(job.fingerprint):
-        watcher.warn("Training starts anew: the checkpoint belongs to another job.")
+    if state is not None and not state.fingerprint.startswith(work.job.fingerprint):
+        work.notebook.warn("Training starts anew: the checkpoint belongs to another job.")
+        return None
+    if state is not None and not state.trained and state.schedule["batch_size"] != work.recipe.batch_size:
+        work.notebook.warn(
+            "Training starts anew: a GPU or cores came or went, and steps take another number of images."
+        )
         return None
     return state
 

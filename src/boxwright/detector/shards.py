@@ -66,13 +66,13 @@ class Shards:
     ) -> None:
         self._where = where
         self._count = 1 if where.is_gpu else count_for(threads, batch_size)
-        self._threads_each = max(1, threads // self._count)
+        self._threads_each = max(1, threads // self._count)  # within an operation, if it is large
+        self._threads = 1  # in this step
         torch.set_num_threads(1)  # of the caller, whose operations are small
         self._network = network
         self._parameters = [one for one in network.parameters() if one.requires_grad]
         self._views = [_view(network) for _ in range(self._count)]
-        # Values near zero are slow; the switch is per thread.
-        self._pool = futures.ThreadPoolExecutor(self._count, "shard", lambda: torch.set_flush_denormal(True))
+        self._pool = futures.ThreadPoolExecutor(self._count, "shard", _prepare_thread)
         self._points: dict[tuple[int, int], model.Points] = {}
 
     def round_like_int8(self, rounds: bool) -> None:
@@ -89,6 +89,7 @@ class Shards:
         bounds = [(part * size, (part + 1) * size) for part in range(self._count)]
         bounds[-1] = (bounds[-1][0], len(batch.pixels))
         mean = _Mean(self._count)
+        self._threads = self._threads_each if size * height * width >= SHARED_PX else 1
         waiting = [self._pool.submit(self._part, batch, number, rows, mean) for number, rows in enumerate(bounds)]
         futures.wait(waiting)
         errors = [one.exception() for one in waiting if one.exception() is not None]
@@ -128,8 +129,7 @@ class Shards:
     def _losses(
         self, batch: augment.Batch, number: int, rows: slice, mean: _Mean
     ) -> tuple[list[Tensor], dict[str, float]]:
-        is_large = batch.pixels[rows, ..., 0].size >= SHARED_PX
-        torch.set_num_threads(self._threads_each if is_large else 1)  # of this thread
+        torch.set_num_threads(self._threads)
         targets = loss.Targets(
             self._where.put(torch.from_numpy(batch.boxes_px[rows])),
             self._where.put(torch.from_numpy(batch.label_indices[rows])),
@@ -142,7 +142,7 @@ class Shards:
         losses = loss.detection_loss(scores, distances, points, targets, lambda quality: mean(number, quality))
         terms = torch.stack([losses.score, losses.box, losses.distribution, losses.total]).detach()
         gradients = list(torch.autograd.grad(losses.total, self._parameters))
-        # read last: a GPU is waited for once
+        # read last, and at once: each reading waits for a GPU
         return gradients, dict(zip(("score", "box", "distribution", "total"), terms.tolist(), strict=True))
 
     @torch.no_grad()
@@ -157,6 +157,11 @@ class Shards:
             torch._foreach_div_(own, float(len(theirs)))
         for buffers in theirs:
             torch._foreach_copy_(buffers, own)
+
+
+def _prepare_thread() -> None:
+    torch.set_flush_denormal(True)  # values near zero are slow; the switch is per thread
+    torch.get_num_threads()  # a thread's number counts from its first operation on, and not what is set before
 
 
 def _view(network: model.Network) -> model.Network:

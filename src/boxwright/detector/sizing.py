@@ -29,7 +29,7 @@ PASSES = (1.0, 0.7, 0.5, 0.35)  # shares of the planned passes: fewer are tried 
 # Pixels a second that one thread trains on, rather too few than too many: 2.5 and 4.7 million measured on one processor.
 FULL_PRECISION_PX_PER_S = 2.0e6
 LOW_PRECISION_PX_PER_S = 4.0e6
-GPU_PX_PER_S = 40e6  # 52 million measured on an H200, which waits for its orders
+GPU_PX_PER_S = 40e6  # 46 million measured on an H200, which waits for its orders
 PREDICTION_S = 0.05  # network and suppression on a busy core, for an image of `PREDICTION_PX`
 PREDICTION_PX = 118_000
 

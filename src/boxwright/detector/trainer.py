@@ -173,6 +173,7 @@ class Trainer:
                 schedule={
                     "bound_at": None if bound_at is None else list(bound_at),
                     "steps": self.plan.steps,
+                    "batch_size": self.recipe.batch_size,
                     "input": dataclasses.asdict(self.setting.input),
                     "cooling_from": None if cooling is None else list(cooling),
                     "orientation": None if known is None else dataclasses.asdict(known),

@@ -242,8 +242,6 @@ class OnnxRuntime:
     def __init__(self, network: Network, input_hw: tuple[int, int], *, provider: str, batch: int) -> None:
         import onnxruntime
 
-        if provider.startswith("CUDA"):
-            _load_cuda(onnxruntime)
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = 1  # sums are made in one order only
         settings.log_severity_level = 3
@@ -251,7 +249,12 @@ class OnnxRuntime:
         # timing would choose others each time
         options = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"} if provider.startswith("CUDA") else {}
         try:
-            self._session = onnxruntime.InferenceSession(network.graph, settings, providers=[(provider, options)])
+            if provider.startswith("CUDA"):
+                _load_cuda(onnxruntime)
+            # with its own fallback it would print, go on with the CPU, and keep the reason to itself
+            self._session = onnxruntime.InferenceSession(
+                network.graph, settings, providers=[(provider, options)], enable_fallback=0
+            )
         except Exception as error:  # its own classes, which have no common ancestor but Exception
             raise ModelError(f"{network.name} cannot be loaded: {error}") from error
         if provider not in self._session.get_providers():
@@ -265,6 +268,10 @@ class OnnxRuntime:
         self._gate = threading.Lock()
         self._waiting: list[_Place] = []
         self._is_running = False  # if not, nobody waits
+        try:
+            self.infer(np.zeros((1, *input_hw, 3), np.uint8))  # some failures show only in a pass
+        except RuntimeError as error:
+            raise ModelError(f"{network.name} cannot be used: {error.__cause__}") from error
 
     def infer(self, pixels: npt.NDArray[np.uint8]) -> RawOutput:
         """See `Runtime`."""

@@ -59,7 +59,11 @@ def test_more_cores_take_more_parts_until_they_wait_for_each_other():
     assert [shards.count_for(threads, large) for threads in (schedule.MANY_CORES, 64)] == [8, 8]
 
 
-def test_the_number_of_cores_decides_the_batch_and_repeats_the_weights(drawn: conftest.Drawn, tmp_path: pathlib.Path):
+def test_the_number_of_cores_decides_the_batch_and_repeats_the_weights(
+    drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch
+):
+    monkeypatch.setattr(device, "choose", lambda: device.CPU)
+    monkeypatch.setattr(schedule, "LARGE_FROM_IMAGES", 2)
     recipe = {name: value for name, value in conftest.RECIPE.items() if name != "batch_size"}
     epochs, digests = [], []
     for number, threads in enumerate((schedule.MANY_CORES - 1, schedule.MANY_CORES, schedule.MANY_CORES)):
@@ -69,6 +73,35 @@ def test_the_number_of_cores_decides_the_batch_and_repeats_the_weights(drawn: co
         epochs.append(json.loads((folder / "model" / "model.json").read_text())["provenance"]["epochs"])
     assert epochs[1] == pytest.approx(schedule.LARGE_BATCHES * epochs[0], rel=0.01)
     assert digests[1] == digests[2] != digests[0]
+
+
+def test_few_images_are_shown_in_small_batches_on_any_number_of_cores(drawn: conftest.Drawn, tmp_path: pathlib.Path):
+    recipe = {name: value for name, value in conftest.RECIPE.items() if name != "batch_size"}
+    for images, batch_size in ((schedule.LARGE_FROM_IMAGES - 1, 8), (schedule.LARGE_FROM_IMAGES, 32)):
+        job = Job.read(conftest.write_job(tmp_path, drawn.rows, recipe=recipe, threads=schedule.MANY_CORES))
+        assert session._recipe(job, device.CPU, images).batch_size == batch_size
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_steps_of_another_number_of_images_are_not_gone_on_with(
+    is_same, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch
+):
+    monkeypatch.setattr(device, "choose", lambda: device.CPU)
+    monkeypatch.setattr(schedule, "LARGE_FROM_IMAGES", 2)
+    recipe = {name: value for name, value in conftest.RECIPE.items() if name != "batch_size"}
+    monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+    folder = conftest.write_job(tmp_path, drawn.rows, recipe=recipe, threads=schedule.MANY_CORES)
+    with pytest.raises(trainer.Stopped):
+        session.run(Job.read(folder), drawn.read, Watcher(60.0), elapsed())
+    before = checkpoint.load(folder)
+    if not is_same:  # as if a GPU had gone
+        monkeypatch.setattr(schedule, "LARGE_FROM_IMAGES", 1e9)
+    watcher = Watcher(2.5)
+    with pytest.raises(trainer.Stopped):
+        session.run(Job.read(folder), drawn.read, watcher, elapsed())
+    after = checkpoint.load(folder)
+    assert any("another number of images" in one for one in watcher.warnings) != is_same
+    assert (after.step >= before.step) == is_same
 
 
 def test_a_checkpoint_of_mixed_precision_goes_on(drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch):

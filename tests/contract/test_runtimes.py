@@ -15,7 +15,8 @@ import pytest
 from tests.support import drawn_images
 from tests.support.tiny_model import TinyModel
 
-from boxwright.prediction import decode, model_folder, runtimes
+from boxwright.prediction import child, decode, model_folder, runtimes
+from boxwright.prediction.job import BatchJob
 from boxwright.prediction.predictor import Predictor
 
 STREAMS = 2
@@ -217,3 +218,28 @@ def test_a_precision_without_a_network_is_a_damaged_model(two_precisions) -> Non
     (two_precisions / "model.json").write_text(json.dumps({**document, "precision": "int4"}))
     with pytest.raises(model_folder.ModelError, match="names no network for int4"):
         Predictor.open(two_precisions, streams=1)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "precision", "is_team"),
+    [("auto", None, True), ("auto", "fp32", False), ("gpu", "fp32", False), ("cpu", "fp32", True)],
+)
+def test_one_process_feeds_a_gpu_and_an_int8_network_stays_with_many(
+    two_precisions: pathlib.Path, monkeypatch: pytest.MonkeyPatch, runtime: str, precision: str | None, is_team: bool
+) -> None:
+    monkeypatch.setattr(runtimes, "gpu_is_usable", lambda: True)
+    job = BatchJob(
+        input_uris=[],
+        output_directory="",
+        scratch="",
+        model_folder=str(two_precisions),
+        score_threshold=0.5,
+        max_boxes=100,
+        shard_images=10,
+        row_failure_limit=0.0,
+        stores={},
+        threads=4,
+        runtime=runtime,
+        precision=precision,
+    )
+    assert child.is_for_a_team(job) == is_team

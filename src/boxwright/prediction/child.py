@@ -28,7 +28,7 @@ import time
 from typing import Any
 
 from boxwright import errors, objects
-from boxwright.prediction import runtimes, stages
+from boxwright.prediction import model_folder, runtimes, stages
 from boxwright.prediction.guard import Guard, Watchdog
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.loaded_models import LoadedModels
@@ -168,7 +168,18 @@ class Equipment:
 
 def is_for_a_team(job: BatchJob) -> bool:
     """Whether several processes do the work, and not one alone: a GPU is fed by one."""
-    return processes_of(job) > 1 and not job.probe and (job.runtime == "cpu" or not runtimes.gpu_is_usable())
+    return processes_of(job) > 1 and not job.probe and not _is_for_a_gpu(job)
+
+
+def _is_for_a_gpu(job: BatchJob) -> bool:
+    """Whether the job's network goes to a GPU; an int8 one stays on the CPU."""
+    if job.runtime == "cpu" or not runtimes.gpu_is_usable():
+        return False
+    try:
+        info = model_folder.ModelInfo.read(pathlib.Path(job.model_folder))
+    except model_folder.ModelError:
+        return False  # said when it is opened
+    return not info.networks.get(job.precision or info.precision, "").endswith(".xml")
 
 
 def _close(sink: Sink, plan: Plan, model_digest: str) -> Manifest:

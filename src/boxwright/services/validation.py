@@ -124,7 +124,9 @@ def train_budget(requested: int, chosen_type: str, field: str) -> int:
     least, most, default = MODEL_TYPES[chosen_type]
     if requested and not least <= requested <= most:
         raise errors.invalid_argument(
-            field, f"{requested} is outside the range of {chosen_type}: {least} to {most} milli node hours."
+            field,
+            f"{requested} is outside the range of {chosen_type}: {least} to {most} milli node hours. "
+            "The service's setting train_minutes_max makes trainings shorter than that.",
         )
     return requested or default
 

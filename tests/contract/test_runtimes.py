@@ -15,8 +15,7 @@ import pytest
 from tests.support import drawn_images
 from tests.support.tiny_model import TinyModel
 
-from boxwright.prediction import child, decode, model_folder, runtimes
-from boxwright.prediction.job import BatchJob
+from boxwright.prediction import child, decode, model_folder, runtimes, tuner
 from boxwright.prediction.predictor import Predictor
 
 STREAMS = 2
@@ -159,6 +158,13 @@ def test_without_a_gpu_the_cpu_is_chosen_and_a_gpu_that_is_asked_for_is_refused(
         runtimes.open_runtime(network, info.input_hw, 1, "gpu")
 
 
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_runtime_that_fails_in_its_first_pass_is_refused_when_it_is_opened(network, info, batch: int) -> None:
+    height, width = info.input_hw
+    with pytest.raises(model_folder.ModelError, match=r"model\.onnx cannot be used: .*pixels"):
+        _in_onnx_runtime(batch)(network, (height + 32, width))
+
+
 @pytest.mark.filterwarnings("ignore:Specified provider")  # ONNX Runtime's, where it does not know the name
 def test_a_gpu_whose_runtime_does_not_start_is_not_used_unless_asked_for(
     network, info, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys
@@ -228,18 +234,5 @@ def test_one_process_feeds_a_gpu_and_an_int8_network_stays_with_many(
     two_precisions: pathlib.Path, monkeypatch: pytest.MonkeyPatch, runtime: str, precision: str | None, is_team: bool
 ) -> None:
     monkeypatch.setattr(runtimes, "gpu_is_usable", lambda: True)
-    job = BatchJob(
-        input_uris=[],
-        output_directory="",
-        scratch="",
-        model_folder=str(two_precisions),
-        score_threshold=0.5,
-        max_boxes=100,
-        shard_images=10,
-        row_failure_limit=0.0,
-        stores={},
-        threads=4,
-        runtime=runtime,
-        precision=precision,
-    )
+    job = tuner.job_for(two_precisions, cores=4, runtime=runtime, precision=precision, in_flight_bytes=1_000_000)
     assert child.is_for_a_team(job) == is_team

@@ -35,9 +35,7 @@ PATIENCE_CHECKS = 4
 PATIENCE_FROM = MOSAIC_UNTIL  # nothing but the learning rate changes after that, so the rest may be shortened
 COOL_DOWN = 0.1  # of the planned steps: in these the rate comes down when validation has stopped improving
 MIN_GAIN = 0.002  # of mean average precision
-LARGE_BATCHES = (
-    4  # batches of the default recipe in one for a GPU or many cores, whose steps cost more than their pixels
-)
+LARGE_BATCHES = 4  # batches of the default recipe in one, where a step costs more than its pixels (ADR 0018)
 LARGE_RATE = 2.0  # the square root of that, the rule for Adam's learning rate (Malladi et al., 2022)
 MANY_CORES = 8
 LARGE_FROM_IMAGES = 200  # a pass: with fewer, `MIN_STEPS` of large batches would show far more than planned

@@ -156,7 +156,7 @@ def _checkpoint(folder: pathlib.Path, work: learning.Work) -> checkpoint.State |
         return None
     if state is not None and not state.trained and state.schedule["batch_size"] != work.recipe.batch_size:
         work.notebook.warn(
-            "Training starts anew: a GPU or cores came or went, and steps take another number of images."
+            "Training starts anew: a GPU came or went, and steps take another number of images than before."
         )
         return None
     return state

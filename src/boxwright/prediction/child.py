@@ -172,14 +172,11 @@ def is_for_a_team(job: BatchJob) -> bool:
 
 
 def _is_for_a_gpu(job: BatchJob) -> bool:
-    """Whether the job's network goes to a GPU; an int8 one stays on the CPU."""
-    if job.runtime == "cpu" or not runtimes.gpu_is_usable():
-        return False
     try:
         info = model_folder.ModelInfo.read(pathlib.Path(job.model_folder))
     except model_folder.ModelError:
         return False  # said when it is opened
-    return not info.networks.get(job.precision or info.precision, "").endswith(".xml")
+    return runtimes.is_for_a_gpu(info.is_onnx(job.precision or info.precision), job.runtime)
 
 
 def _close(sink: Sink, plan: Plan, model_digest: str) -> Manifest:

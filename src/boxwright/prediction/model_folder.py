@@ -75,6 +75,10 @@ class ModelInfo:
     digest: str
     document: dict[str, Any]
 
+    def is_onnx(self, precision: str) -> bool:
+        """Whether any runtime can read the network of a precision; false where there is none."""
+        return not self.networks.get(precision, ".xml").endswith(".xml")
+
     @classmethod
     def read(cls, folder: pathlib.Path) -> ModelInfo:
         """Reads model.json.
@@ -146,7 +150,7 @@ def read_network(folder: pathlib.Path, info: ModelInfo, precision: str) -> Netwo
         raise ValueError(f"precision must be one of {', '.join(info.networks)}, not {precision!r}")
     name = info.networks[precision]
     graph, digest = _checked(folder, info, name)
-    if not name.endswith(".xml"):
+    if info.is_onnx(precision):
         return Network(name, graph, None, digest, precision)
     weights, weights_digest = _checked(folder, info, name.removesuffix(".xml") + ".bin")
     return Network(name, graph, weights, hashlib.sha256((digest + weights_digest).encode()).hexdigest(), precision)

@@ -87,7 +87,7 @@ def open_runtime(
         raise ModelError("no GPU can be used: none is visible, or Boxwright's extra `gpu` is not installed.")
     if choice == "gpu" and not network.is_onnx:
         raise ModelError(f"{network.name} runs on the CPU only; with force_fp32 the model runs on the GPU.")
-    if choice != "cpu" and network.is_onnx and gpu_is_usable():
+    if is_for_a_gpu(network.is_onnx, choice):
         try:
             return OnnxRuntime(network, input_hw, provider=GPU_PROVIDER, batch=GPU_BATCH)
         except ModelError as error:
@@ -95,6 +95,11 @@ def open_runtime(
                 raise
             log.warning("event=gpu_unused reason=%r", str(error))
     return OpenVino(network, input_hw, streams, compiled_in)
+
+
+def is_for_a_gpu(is_onnx: bool, choice: str) -> bool:
+    """Whether a network goes to a GPU by that choice (`open_runtime`); an int8 one, which is not ONNX, never does."""
+    return choice != "cpu" and is_onnx and gpu_is_usable()
 
 
 def gpu_is_usable() -> bool:

@@ -11,24 +11,40 @@ import dataclasses
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 import pytest
+from tests.support import ports
 from tests.support.postgres import database_place as database_place
 from tests.support.postgres import postgres as postgres
+
+from boxwright import machine
+from boxwright.processes import NICENESS_VARIABLE
 
 START_TIMEOUT_S = 60.0  # a start takes under 2 s; a loaded two-core machine may need far longer
 STOP_TIMEOUT_S = 60.0  # a drain lets the running piece of work reach its next safe point
 POLL_S = 0.05
 
+# At the lowest priority children would wait for as long as anything else is at work, other test processes for example.
+os.environ.setdefault(NICENESS_VARIABLE, "0")
+CLI = (sys.executable, "-m", "boxwright.cli")
+
 STRICT = bool(os.environ.get("BOXWRIGHT_TEST_STRICT"))
+MOST_WORKERS = 8  # more gain little: the longest file decides
+WORKER_BYTES = 3 << 30  # of memory for each: a test process, its services and their children
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many test processes ``-n auto`` starts: one for each core, as far as memory goes."""
+    return max(1, min(machine.usable_cores(), machine.usable_memory_bytes() // WORKER_BYTES, MOST_WORKERS))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -113,12 +129,6 @@ class Service:
         return self.log.read_text(errors="replace")[-6000:]
 
 
-def _find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def _wait_until_ready(service: Service) -> None:
     pause = threading.Event()
     for _ in range(int(START_TIMEOUT_S / POLL_S)):
@@ -135,20 +145,25 @@ def _wait_until_ready(service: Service) -> None:
     pytest.fail(f"the service did not become ready:\n{service.tail()}")
 
 
-def _start(folder: pathlib.Path, flags: dict[str, object], environment: dict[str, str]) -> Service:
-    """Starts a service whose files lie in `folder`; `train_minutes_max=2` becomes ``--train-minutes-max 2``."""
+def _start(folder: pathlib.Path, flags: dict[str, Any], environment: dict[str, str]) -> Service:
+    """Starts a service whose files lie in `folder`; `train_minutes_max=2` becomes ``--train-minutes-max 2``.
+
+    Args:
+        flags: also `data_dir`, `buckets`, `port`, `grpc_port`, and as `program` the command line's first words.
+    """
     data_dir = pathlib.Path(str(flags.pop("data_dir", folder / "data")))
     buckets = pathlib.Path(str(flags.pop("buckets", folder / "buckets")))
-    port = int(str(flags.pop("port", None) or _find_free_port()))
-    grpc_port = int(str(flags.pop("grpc_port", None) or _find_free_port()))
+    port = int(str(flags.pop("port", None) or ports.free_port()))
+    grpc_port = int(str(flags.pop("grpc_port", None) or ports.free_port()))
     buckets.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "boxwright.cli", "serve"]
+    command = [*flags.pop("program", CLI), "serve"]
     command += ["--data-dir", str(data_dir), "--buckets", str(buckets)]
     command += ["--port", str(port), "--grpc-port", str(grpc_port)]
     for name, value in flags.items():
         command += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
     inherited["BOXWRIGHT_TUNE"] = "false"  # nothing runs beside a test that the test has not started
+    inherited[NICENESS_VARIABLE] = os.environ[NICENESS_VARIABLE]
     log = folder / f"service-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -170,7 +185,7 @@ def _denormals_stay() -> Iterator[None]:
 @pytest.fixture
 def free_port() -> int:
     """A TCP port of the loopback interface that nothing listens on."""
-    return _find_free_port()
+    return ports.free_port()
 
 
 @pytest.fixture

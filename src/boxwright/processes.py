@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 CHILD_NICENESS = 19  # heavy work runs at the lowest priority, far below the doors and online prediction
+NICENESS_VARIABLE = "BOXWRIGHT_CHILD_NICENESS"  # another choice, which children hand on to theirs
 STOP_GRACE_S = 3.0  # a cancelled operation ends within 5 s: this much for an orderly stop, then the child is killed
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,20 @@ log = logging.getLogger(__name__)
 
 class ChildDied(Exception):
     """The child ended without saying that it was done."""
+
+
+def set_niceness(niceness: int) -> None:
+    """Chooses the priority of the children that this process starts from now on, and of theirs.
+
+    Args:
+        niceness: from 0, that of the service itself, to 19, the lowest.
+    """
+    os.environ[NICENESS_VARIABLE] = str(niceness)
+
+
+def child_niceness() -> int:
+    """What was chosen, or `CHILD_NICENESS`."""
+    return int(os.environ.get(NICENESS_VARIABLE, CHILD_NICENESS))
 
 
 class Child:
@@ -50,9 +65,9 @@ class Child:
             start_new_session=True,  # a Ctrl-C at the terminal is the service's to handle
         )
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, CHILD_NICENESS)
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, child_niceness())
             # Linux may weigh sessions against each other before processes: then the child's session has to be nice too
-            pathlib.Path(f"/proc/{self._process.pid}/autogroup").write_text(str(CHILD_NICENESS))
+            pathlib.Path(f"/proc/{self._process.pid}/autogroup").write_text(str(child_niceness()))
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         threading.Thread(target=self._read_events, name=f"{module}-events", daemon=True).start()
 

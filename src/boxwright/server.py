@@ -20,7 +20,7 @@ import grpc
 import uvicorn
 from starlette import requests, responses, routing
 
-from boxwright import errors, objects, states
+from boxwright import errors, objects, processes, states
 from boxwright.metadata import database, models
 from boxwright.operations import ledger, worker
 from boxwright.prediction.children import Children
@@ -83,6 +83,7 @@ def open_database(settings: Settings, *, prepare: bool = True) -> database.Datab
 
 def build_workshop(settings: Settings) -> Workshop:
     """Builds what runs operations; creates the folders of the data directory."""
+    processes.set_niceness(settings.child_niceness)
     models_dir, work_dir = settings.data_dir / "models", settings.data_dir / "work"
     for needed in (settings.data_dir / "state", models_dir, work_dir, settings.buckets_dir):
         try:

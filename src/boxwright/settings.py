@@ -15,7 +15,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
-from boxwright import errors, machine, objects
+from boxwright import errors, machine, objects, processes
 
 PREFIX = "BOXWRIGHT_"
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"  # as in Google's own clients
@@ -74,6 +74,9 @@ class Settings:
     )
     train_minutes_max: float | None = _documented(
         None, "Wall-time cap of every training in minutes, below the request's budget; unset: the budget alone."
+    )
+    child_niceness: int = _documented(
+        processes.CHILD_NICENESS, "Priority of trainings and batch predictions: 0 is the service's own, 19 the lowest."
     )
     train_seed: int = _documented(0, "Seed of every training; same data, seed and cores give the same weights.")
     train_pretrained: bool = _documented(
@@ -139,6 +142,7 @@ class Settings:
             ("port", 0, 65535),
             ("grpc_port", 0, 65535),
             ("cores", 1, 4096),
+            ("child_niceness", 0, 19),
             ("import_row_failure_limit", 0, 1),
             ("batch_row_failure_limit", 0, 1),
             ("batch_in_flight_bytes", 1_000_000, 1 << 50),

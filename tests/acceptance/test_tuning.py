@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.support import drawn_images
+from tests.support import drawn_images, patient
 from tests.support.api import Api, open_api
 from tests.support.crashes import children_of, contents, result_folder, wait_until_gone
 from tests.support.waiting import wait_until
@@ -18,13 +18,13 @@ from boxwright.prediction.tuning import FILE
 
 CORES = "2"
 ENVIRONMENT = {"BOXWRIGHT_TUNE": "true", "BOXWRIGHT_CORES": CORES, "BOXWRIGHT_HOLD_S": "0"}
-LONGEST_S = 60.0  # a measurement may take twenty, and is begun after two
+LONGEST_S = 300.0
 
 
 @pytest.fixture
 def bench(service_factory, tiny_model):
     """A service that tunes, a model and a list."""
-    service = service_factory(environment=ENVIRONMENT)
+    service = service_factory(environment=ENVIRONMENT, program=patient.CLI)
     bucket = service.bucket("b")
     names = drawn_images.write_images(bucket / "images", 60)
     drawn_images.write_csv(bucket, "list.csv", [f"gs://b/images/{name}" for name in names])
@@ -37,12 +37,6 @@ def _batch(api: Api, service, model: str, prefix: str) -> dict[str, bytes]:
     assert not api.finished(name).HasField("error")
     found = contents(result_folder(service.bucket("b"), prefix))
     return {name: content for name, content in found.items() if name != "manifest.json"}
-
-
-def _measurements(service) -> int:
-    """How many have ended by themselves."""
-    text = service.log.read_text()
-    return text.count("event=tuned ") + text.count("event=tuning_gave_nothing ")
 
 
 def _doctor(data_dir) -> dict[str, dict]:
@@ -59,12 +53,7 @@ def test_the_first_batch_is_measured_after_and_the_next_one_uses_it(bench):
     service, api, model = bench
     file = service.data_dir / FILE
     first = _batch(api, service, model, "first")
-    for number in range(3):  # a machine that is busy with something else may give nothing at a first try
-        if number:
-            assert _batch(api, service, model, f"again-{number}") == first
-        wait_until(lambda: _measurements(service) > number, "a measurement", timeout_s=LONGEST_S)  # noqa: B023
-        if file.exists():
-            break
+    wait_until(lambda: "event=tuned " in service.log.read_text(), "a measurement", timeout_s=LONGEST_S)
     (found,) = json.loads(file.read_text())["tunings"]
     assert "event=tuning operation=" not in service.log.read_text()
     assert _batch(api, service, model, "tuned") == first
@@ -84,7 +73,7 @@ def test_a_batch_that_starts_while_something_is_measured_ends_that(bench):
     look = lambda: children_of(service.process.pid, TUNE_MODULE)  # noqa: E731
     measuring = wait_until(look, "the measurement", timeout_s=LONGEST_S)
     assert _batch(api, service, model, "second") == first
-    wait_until_gone(measuring, timeout_s=5)
+    wait_until_gone(measuring)
     again = wait_until(look, "another measurement", timeout_s=LONGEST_S)
     assert {process.pid for process in again}.isdisjoint(process.pid for process in measuring)
     service.stop()

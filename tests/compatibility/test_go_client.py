@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.support import scene
+from tests.support import installing, scene
 from tests.support.env_service import clean_environment
 from tests.support.tiny_model import TinyModel
 
@@ -36,9 +36,11 @@ METHODS = {
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The compiled program."""
-    if not (shutil.which("go") and CLIENT.is_dir()) and os.environ.get("BOXWRIGHT_TEST_APT") and os.geteuid() == 0:
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
-        subprocess.run(install, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, check=True, timeout=580)
+    if os.environ.get("BOXWRIGHT_TEST_APT") and os.geteuid() == 0:
+        with installing.alone():
+            if not (shutil.which("go") and CLIENT.is_dir()):
+                install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
+                subprocess.run(install, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, check=True, timeout=580)
     go = shutil.which("go")
     if go is None or not CLIENT.is_dir():
         pytest.skip(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import time
 
 import pytest
 from google.api_core import exceptions
@@ -14,6 +13,7 @@ from google.cloud.automl_v1 import types
 from tests.support import drawn_images
 from tests.support.api import PARENT, Api, metadata, open_api
 from tests.support.tiny_model import DATASET_ID, EVALUATED_IMAGES, SPEC_IDS, TinyModel
+from tests.support.waiting import promptly
 
 GRID = [number / 100 for number in [*range(5, 100, 5), 96, 97, 98, 99]]
 IMAGE = drawn_images.draw(0).content
@@ -270,8 +270,7 @@ def test_a_model_that_a_batch_uses_is_not_deleted_under_it(service, api, tiny_mo
 
 
 def test_calls_that_start_work_answer_at_once(api, model, bucket):
-    started_s = time.monotonic()
-    names = [api.start_batch(model, "gs://predict/list.csv", "gs://predict/quick/") for _ in range(5)]
-    assert (time.monotonic() - started_s) / len(names) < 1
+    with promptly(5):
+        names = [api.start_batch(model, "gs://predict/list.csv", "gs://predict/quick/") for _ in range(5)]
     details = [metadata(api.finished(name)).batch_predict_details for name in names]
     assert len({one.output_info.gcs_output_directory for one in details}) == 5, "two jobs shared a folder"

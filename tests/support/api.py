@@ -15,6 +15,7 @@ from google.cloud.automl_v1.services.auto_ml.transports import AutoMlGrpcTranspo
 from google.cloud.automl_v1.services.prediction_service.transports import PredictionServiceGrpcTransport
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import duration_pb2, struct_pb2
+from tests.support.waiting import PATIENCE_S
 
 PARENT = "projects/demo/locations/us-central1"
 OBJECT_DETECTION: dict[str, Any] = {"image_object_detection_dataset_metadata": {}}
@@ -77,8 +78,9 @@ class Api:
             response_deserializer=answer.FromString,
         )
 
-    def finished(self, name: str, *, timeout_s: float = 60) -> operations_pb2.Operation:
-        """Waits, by WaitOperation, for an operation's end and returns it."""
+    def finished(self, name: str, *, timeout_s: float = PATIENCE_S) -> operations_pb2.Operation:
+        """Waits, by WaitOperation, for an operation's end and returns it; `timeout_s` is as in `wait_until`."""
+        timeout_s = max(timeout_s, PATIENCE_S)
         deadline_s = time.monotonic() + timeout_s
         while True:
             left_s = deadline_s - time.monotonic()

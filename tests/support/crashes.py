@@ -29,10 +29,10 @@ def children_of(pid: int, module: str = "") -> list[psutil.Process]:
     return found
 
 
-def wait_until_gone(processes: list[psutil.Process], *, timeout_s: float = 10) -> None:
+def wait_until_gone(processes: list[psutil.Process]) -> None:
     """Waits until none of the processes runs any more."""
     assert processes, "there is no process to wait for"
-    wait_until(lambda: not any(_runs(process) for process in processes), f"the end of {processes}", timeout_s=timeout_s)
+    wait_until(lambda: not any(_runs(process) for process in processes), f"the end of {processes}")
 
 
 def _runs(process: psutil.Process) -> bool:
@@ -75,4 +75,4 @@ def assert_tidy(data_dir: pathlib.Path) -> None:
         scratch = data_dir / "state" / "boxwright" / "operations"
         return [*(data_dir / "work").iterdir(), *(scratch.iterdir() if scratch.is_dir() else ())]
 
-    wait_until(lambda: not left(), f"the end of {left()}", timeout_s=10)
+    wait_until(lambda: not left(), f"the end of {left()}")

@@ -7,7 +7,6 @@ import dataclasses
 import os
 import pathlib
 import shlex
-import socket
 import ssl
 import subprocess
 import sys
@@ -15,7 +14,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
+
+from boxwright.processes import NICENESS_VARIABLE
 
 # A machine may preset some of these; what is printed must do without.
 PRESET = ("GOOGLE_", "GRPC_", "REQUESTS_CA", "SSL_CERT", "CURL_CA", "NODE_", "BOXWRIGHT_")
@@ -72,12 +74,6 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(PRESET)}
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def _print_exports(folder: pathlib.Path, port: int, grpc_port: int, *flags: str) -> str:
     command = [*CLI, "client-env", "--out", str(folder), "--port", str(port), "--grpc-port", str(grpc_port), *flags]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
@@ -86,7 +82,7 @@ def _print_exports(folder: pathlib.Path, port: int, grpc_port: int, *flags: str)
 @contextlib.contextmanager
 def run_env_service(folder: pathlib.Path) -> Iterator[EnvService]:
     """Runs the command, then the service as the command says, until the end of the block."""
-    ports = _free_port(), _free_port()
+    ports = free_port(), free_port()
     exports = _print_exports(folder / "client", *ports)
     service = EnvService(folder, *ports, exports, _print_exports(folder / "client", *ports, "--no-universe"))
     (advice,) = (line for line in exports.splitlines() if "boxwright serve" in line)
@@ -105,7 +101,11 @@ def run_env_service(folder: pathlib.Path) -> Iterator[EnvService]:
 
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean_environment()
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**clean_environment(), NICENESS_VARIABLE: os.environ[NICENESS_VARIABLE]},
         )
     try:
         wait_until(is_ready, f"the service to be ready; see {log}", interval_s=0.05)

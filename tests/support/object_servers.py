@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import requests
-from tests.support import gcs_double
+from tests.support import gcs_double, ports
 from tests.support.waiting import wait_until
 
 BUCKET = "bucket"
@@ -143,9 +143,7 @@ def _running(
     command: Callable[[int], list[str]], environment: dict[str, str] | None = None, cwd: pathlib.Path | None = None
 ) -> Iterator[str]:
     """Runs a server on a free port until the block ends."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = ports.free_port()
     process = subprocess.Popen(
         command(port),
         env={**os.environ, **(environment or {})},

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 import pg8000.native
 import psutil
 import pytest
+from tests.support import installing
 
 INSTALL_TIMEOUT_S, START_TIMEOUT_S = 300, 60
 PORT = 5432  # part of the socket's name; no TCP port is opened
@@ -106,6 +107,11 @@ def find_programs() -> pathlib.Path:
     Raises:
         Missing: with what to do.
     """
+    with installing.alone():
+        return _find_or_install()
+
+
+def _find_or_install() -> pathlib.Path:
     for _ in range(2):
         folders = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
         found = shutil.which("initdb")

@@ -9,7 +9,6 @@ import ipaddress
 import json
 import os
 import pathlib
-import socket
 import ssl
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 HOSTS = ("automl.localhost", "localhost")
@@ -113,16 +113,10 @@ def _write_account(folder: pathlib.Path, grpc_port: int) -> None:
     (folder / "account.json").write_text(json.dumps(account))
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @contextlib.contextmanager
 def run_tls_service(folder: pathlib.Path) -> Iterator[TlsService]:
     """Runs a service with TLS on both doors until the end of the block."""
-    service = TlsService(folder, _free_port(), _free_port())
+    service = TlsService(folder, free_port(), free_port())
     _write_certificate(folder)
     _write_account(folder, service.grpc_port)
     trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))

@@ -10,6 +10,8 @@ import sys
 
 from tests.support.waiting import wait_until
 
+from boxwright.processes import NICENESS_VARIABLE
+
 
 @dataclasses.dataclass
 class WorkerProcess:
@@ -39,7 +41,7 @@ def start(
     """Starts a worker and waits until it is ready."""
     command = [sys.executable, "-m", "boxwright.cli", "worker", "--data-dir", str(data_dir), "--buckets", str(buckets)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
-    inherited["BOXWRIGHT_TUNE"] = "false"
+    inherited |= {"BOXWRIGHT_TUNE": "false", NICENESS_VARIABLE: os.environ[NICENESS_VARIABLE]}
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=inherited | environment

@@ -89,12 +89,12 @@ def test_no_text_does_more_than_raise_an_api_error(text):
 
 
 def test_long_text_is_refused_at_once():
-    started_s = time.monotonic()
+    started_s = time.thread_time()
     with pytest.raises(errors.ApiError):
         names.ModelName.parse("projects/" + "a" * 1_000_000)
     with pytest.raises(errors.ApiError):
         names.ModelName.parse("projects/" + "a/" * 510)
-    assert time.monotonic() - started_s < 0.5
+    assert time.thread_time() - started_s < 0.5
 
 
 def test_a_location_makes_the_names_below_it_and_they_know_it():

@@ -56,6 +56,7 @@ REFUSED = [
     ("BOXWRIGHT_BATCH_ROW_FAILURE_LIMIT", "nan", "batch_row_failure_limit"),
     ("BOXWRIGHT_LEASE_TTL_S", "0", "lease_ttl_s"),
     ("BOXWRIGHT_CORES", "0", "cores"),
+    ("BOXWRIGHT_CHILD_NICENESS", "20", "child_niceness"),
     ("BOXWRIGHT_TLS_CERT", "cert.pem", "tls_cert"),  # without its key
     ("BOXWRIGHT_TLS_KEY", "key.pem", "tls_cert"),
 ]

@@ -1,7 +1,8 @@
-"""The measuring process: ``python -m boxwright.prediction.tune FOLDER`` times a model with several numbers of processes.
+"""The measuring process: ``python -m boxwright.prediction.tune FOLDER LIMITS…`` times a model.
 
-One `BatchJob` as a line of JSON on standard input names the model and the cores. What is timed is the whole engine over
-images drawn here, from the file to the shard, in FOLDER. Events on standard output:
+One `BatchJob` as a line of JSON on standard input names the model and the cores. What is timed, with several numbers of
+processes, is the whole engine over images drawn here, from the file to the shard, in FOLDER. The other arguments are the
+`Limits`. Events on standard output:
 
     {"event": "measured", "processes", "threads", "images_per_s"}     one candidate, most processes first
     {"event": "over"}                                                 there are no more, or there is no more time
@@ -37,9 +38,8 @@ from boxwright.prediction.members import Members
 from boxwright.prediction.plan import Item, Segment
 from boxwright.prediction.sink import Sink
 from boxwright.prediction.team import TeamEngine, processes_of, share_of
+from boxwright.prediction.tuning import Limits
 
-TIME_S = 17.0  # for everything: with its own start, and the end of the last candidate, at most 20
-WINDOW_S = 3.0  # of each candidate, after its warm-up
 LEAST_WINDOW_S = 0.5  # of a candidate that was late to be warm; shorter ones say nothing
 WARM_UP_S = 0.3  # from the moment when every process has predicted something
 IMAGES = 36
@@ -47,7 +47,6 @@ IMAGE_HW = (480, 640)
 SHARD_IMAGES = 100
 BUCKET = "tuning"
 REMOVALS = 100
-CORES_GOT = 0.85  # of its cores: with less, somebody else was at work on this machine, and the rates say nothing
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +64,9 @@ class Rate:
     cores_used: float
 
 
-def measure(job: BatchJob, images: list[str], models: LoadedModels, members: Members, until_s: float) -> Rate | None:
+def measure(
+    job: BatchJob, images: list[str], models: LoadedModels, members: Members, until_s: float, window_s: float
+) -> Rate | None:
     """How fast a job is that never ends; None if it was not well under way in time.
 
     Args:
@@ -74,12 +75,13 @@ def measure(job: BatchJob, images: list[str], models: LoadedModels, members: Mem
         models: the models of this process.
         members: the other processes.
         until_s: when to end at the latest, on the monotonic clock.
+        window_s: how long to measure once it is warm.
     """
     stores = objects.Stores.from_config(job.stores)
     equipment = Equipment(job, models, members)
     try:
         engine = equipment.engine(stores, Sink(job, stores))
-        clock = _Clock(engine, processes_of(job), until_s, lambda: _cpu_s(members.pids))
+        clock = _Clock(engine, processes_of(job), until_s, window_s, lambda: _cpu_s(members.pids))
         for _ in engine.run(_EndlessPlan(images), clock.is_over):
             pass
     finally:
@@ -87,7 +89,9 @@ def measure(job: BatchJob, images: list[str], models: LoadedModels, members: Mem
     return clock.rate
 
 
-def measure_candidates(job: BatchJob, images: list[str], counts: list[int], until_s: float, events: Events) -> None:
+def measure_candidates(
+    job: BatchJob, images: list[str], counts: list[int], until_s: float, limits: Limits, events: Events
+) -> None:
     """Measures one number of processes after the other, and says what each gave.
 
     Ends if the first, which can use every core, is not measured or did not get its cores: with nothing to compare it to, a
@@ -104,9 +108,9 @@ def measure_candidates(job: BatchJob, images: list[str], counts: list[int], unti
             )
             now_s = time.monotonic()
             share = len(counts) - position if position else 1  # the first, whose processes have to start, may take all
-            rate = measure(one, images, models, members, now_s + (until_s - now_s) / share)
+            rate = measure(one, images, models, members, now_s + (until_s - now_s) / share, limits.window_s)
             threads = share_of(one).threads
-            if position == 0 and (rate is None or rate.cores_used < CORES_GOT * count * threads):
+            if position == 0 and (rate is None or rate.cores_used < limits.cores_share * count * threads):
                 log.warning("event=tuning_disturbed processes=%d rate=%s", count, rate)
                 return
             if rate is not None:
@@ -163,12 +167,18 @@ class _Clock:
     """Says when a candidate has run for long enough, and how fast it was from the end of its warm-up on."""
 
     def __init__(
-        self, engine: LocalEngine | TeamEngine, processes: int, until_s: float, cpu_s: Callable[[], float]
+        self,
+        engine: LocalEngine | TeamEngine,
+        processes: int,
+        until_s: float,
+        window_s: float,
+        cpu_s: Callable[[], float],
     ) -> None:
         self._cpu_s = cpu_s
         self._engine = engine
         self._processes = processes
         self._until_s = until_s
+        self._window_s = window_s
         self._warm_at_s: float | None = None
         self._first: tuple[float, int, float] | None = None  # time, images, processor time
         self._last = (0.0, 0, 0.0)
@@ -180,7 +190,7 @@ class _Clock:
             self._warm_at_s = now_s + WARM_UP_S
         if self._first is None and self._warm_at_s is not None and now_s >= self._warm_at_s:
             self._first = self._last
-        return now_s >= self._until_s or (self._first is not None and now_s - self._first[0] >= WINDOW_S)
+        return now_s >= self._until_s or (self._first is not None and now_s - self._first[0] >= self._window_s)
 
     @property
     def rate(self) -> Rate | None:
@@ -214,11 +224,12 @@ def _end_with_input(folder: pathlib.Path, is_ending: threading.Event) -> None:
 
 def main() -> None:
     """Measures one model."""
-    until_s = time.monotonic() + TIME_S
+    started_s = time.monotonic()
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     folder, events = pathlib.Path(sys.argv[1]), Events()
+    limits = Limits.from_arguments(sys.argv[2:])
     job = BatchJob.from_json(sys.stdin.readline())
     is_ending = threading.Event()
     threading.Thread(target=_end_with_input, args=(folder, is_ending), name="input", daemon=True).start()
@@ -226,7 +237,7 @@ def main() -> None:
     if len(counts) > 1 and is_for_a_team(job):
         try:
             own = job_in(folder, job)
-            measure_candidates(own, draw(folder), counts, until_s, events)
+            measure_candidates(own, draw(folder), counts, started_s + limits.time_s, limits, events)
         except errors.ApiError as error:
             log.warning("event=tuning_failed reason=%s", error.message)
         except OSError:

@@ -24,11 +24,12 @@ from boxwright.prediction import tuning
 from boxwright.prediction.children import CHILD_ENVIRONMENT
 from boxwright.prediction.job import DEFAULT_SHARD_IMAGES, BatchJob
 from boxwright.prediction.model_folder import ModelError
-from boxwright.prediction.tuning import Key, Tuning, Tunings
+from boxwright.prediction.tuning import Key, Limits, Tuning, Tunings
 from boxwright.processes import Child, ChildDied
 
 TUNE_MODULE = "boxwright.prediction.tune"
-LONGEST_S = 20.0  # of a measurement with all that belongs to it
+LIMITS = Limits()
+END_S = 3.0  # for the end of the last candidate, after the time of a measurement
 QUIET_S = 2.0  # after a batch: the next one often follows at once
 LOOK_S = 0.05  # how soon a measurement makes way for a batch
 MAX_TRIES = 3  # of measurements that gave nothing, until the service starts again
@@ -68,10 +69,10 @@ def measured(job: BatchJob, cancelled: threading.Event) -> Tuning | None:
         ModelError: the model's folder cannot be read.
     """
     key = tuning.key_of(job)
-    deadline_s = time.monotonic() + LONGEST_S
+    deadline_s = time.monotonic() + LIMITS.time_s + END_S
     found: dict[int, tuple[int, float]] = {}
     with tempfile.TemporaryDirectory(prefix="boxwright-tuning-", ignore_cleanup_errors=True) as folder:
-        child = Child(TUNE_MODULE, [folder], CHILD_ENVIRONMENT)
+        child = Child(TUNE_MODULE, [folder, *LIMITS.to_arguments()], CHILD_ENVIRONMENT)
         try:
             child.send_line(job.to_json())
             while not cancelled.is_set() and time.monotonic() < deadline_s:

@@ -16,6 +16,7 @@ import logging
 import os
 import pathlib
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from boxwright import machine
@@ -30,6 +31,31 @@ PROCESS_BYTES = 300_000_000  # a process has the libraries, the model and its im
 GOOD_ENOUGH = 0.97  # of the best rate: what is less than this apart is noise, and fewer processes take less memory
 
 log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How long a measurement lasts, and what it must get to say anything.
+
+    Attributes:
+        time_s: for everything that the measuring process does, its own start included.
+        cores_share: of the cores of the first candidate, in processor time: with less, something else was at work on this
+            machine, and the rates say nothing.
+        window_s: for each candidate, after its warm-up.
+    """
+
+    time_s: float = 17.0
+    cores_share: float = 0.85
+    window_s: float = 3.0
+
+    def to_arguments(self) -> list[str]:
+        """As arguments of the measuring process."""
+        return [repr(value) for value in dataclasses.astuple(self)]
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str]) -> Limits:
+        """The reverse of `to_arguments`."""
+        return cls(*map(float, arguments))
 
 
 @dataclasses.dataclass(frozen=True)

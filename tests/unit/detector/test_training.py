@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.support.waiting import promptly
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
@@ -334,9 +335,8 @@ def test_a_child_stops_when_told_and_a_later_one_finishes_its_work(
         assert child.process.stdin is not None
         child.process.stdin.write("stop\n")
         child.process.stdin.flush()
-        asked_s = time.monotonic()
-        assert child.process.wait(PATIENCE_S) == 3
-        assert time.monotonic() - asked_s < 5.0
+        with promptly(5):
+            assert child.process.wait(PATIENCE_S) == 3
     finally:
         child.close()
     state = checkpoint.load(long_job)

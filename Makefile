@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 OUT    ?= demo-run
+JOBS   ?= auto
 bin    := $(VENV)/bin
 
 # Everything is installed at the versions that constraints.txt names.
@@ -18,8 +19,11 @@ demo: $(VENV)/.demo-installed ## from nothing to boxes; KEEP=1, DATA=folder, MIN
 	@$(bin)/python -m boxwright.demo --out "$(OUT)" \
 	    $(if $(DATA),--data "$(DATA)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(filter 1,$(KEEP)),--keep)
 
-test: $(VENV)/.dev-installed $(VENV)/.azurite-installed ## the suite; FULL=1 adds the long runs, FAST=1 leaves slow tests out, STRICT=1 fails on a skip, ARGS=... for pytest
-	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest -rsfE $(if $(filter 1,$(FAST)),-m "not slow and not full",$(if $(filter 1,$(FULL)),,-m "not full")) $(ARGS)
+# A file's tests share what they start, so a file stays in one process; the folders with the longest files come first.
+in_parallel := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.dev-installed $(VENV)/.azurite-installed ## the suite, a process a core; FULL=1 adds the long runs, FAST=1 leaves slow tests out, STRICT=1 fails on a skip, JOBS=n processes, ARGS=... for pytest (-n0: in one process)
+	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest $(in_parallel) -rsfE $(if $(filter 1,$(FAST)),-m "not slow and not full",$(if $(filter 1,$(FULL)),,-m "not full")) $(ARGS)
 
 check: $(VENV)/.dev-installed ## format, lint, types, floors
 	$(bin)/ruff format --check .

@@ -11,7 +11,7 @@ from tests.support.crashes import ENVIRONMENT
 from tests.support.tiny_model import tiny_model as tiny_model
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.full)])
 def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     """The environment of services that are killed; on PostgreSQL it names an empty database."""
     if request.param == "sqlite":

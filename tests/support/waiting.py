@@ -1,4 +1,4 @@
-"""How tests wait: for a condition, with patience; and how they check that something is prompt on a machine that may be busy."""
+"""How tests wait: for a condition, with patience; how they check that something is prompt where the machine may be busy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def wait_until(look: Callable[[], _T], what: str, *, timeout_s: float = PATIENCE
 def promptly(limit_s: float) -> Iterator[None]:
     """Fails if the block takes longer than `limit_s`, apart from the time for which something waited for a core or the disk.
 
-    Linux counts that time for the whole machine (its pressure stall information). Where nobody counts it, and in any case, the
+    Linux counts that time for the whole machine (pressure stall information). Where nobody counts it, and in any case, the
     block may take `BUSY_FACTOR` times as long at most.
     """
     started_s, stalled_s = time.monotonic(), _stalled_s()

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
 from tests.support.ledgers import LOCATION, Kind, expire, open_ledger, row_of, start
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, promptly, wait_until
 
 from boxwright import errors, names, states
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, Ledger
@@ -63,7 +63,7 @@ def work(ledger: Ledger):
 
     yield begin
     for worker in workers:
-        worker.drain(timeout_s=10)
+        worker.drain(timeout_s=PATIENCE_S)
 
 
 def _until(ledger: Ledger, *wanted: State) -> sa.Row:
@@ -207,27 +207,27 @@ def test_an_attempt_that_gets_further_each_time_is_not_given_up(ledger, work):
 
 
 def _work_until_stopped(context: Context) -> None:
-    assert context.wait_for_stop(30)
+    assert context.wait_for_stop(PATIENCE_S)
     context.raise_if_stopped()
 
 
 def test_a_cancel_reaches_running_work_at_once(ledger, work):
     start(ledger, "IOD1")
     _, runner = work(_work_until_stopped)
-    assert runner.started.wait(10)
+    assert runner.started.wait(PATIENCE_S)
     assert runner.tidied == []
     ledger.request_cancel(LOCATION.operation("IOD1"))
-    row = _until(ledger, *states.OPERATION_TERMINAL)
+    with promptly(2):
+        row = _until(ledger, *states.OPERATION_TERMINAL)
     assert row.state == State.CANCELLED
     assert status_pb2.Status.FromString(row.error).code == code_pb2.CANCELLED
-    assert row.done_time_us - row.cancel_requested_us < 2_000_000
 
 
 def test_a_drain_lets_running_work_wait_again_without_blame(ledger, work):
     start(ledger, "IOD1")
     worker, runner = work(_work_until_stopped)
-    assert runner.started.wait(10)
-    worker.drain(timeout_s=10)
+    assert runner.started.wait(PATIENCE_S)
+    worker.drain(timeout_s=PATIENCE_S)
     row = row_of(ledger, "IOD1")
     assert (row.state, row.attempts, row.lease_epoch) == (State.PENDING, 0, 1)
     assert runner.tidied == [], "the next attempt needs what this one kept"
@@ -237,7 +237,7 @@ def test_a_drain_lets_running_work_wait_again_without_blame(ledger, work):
 
 def test_a_drained_worker_claims_nothing_more(ledger, work):
     worker, runner = work(lambda context: None)
-    worker.drain(timeout_s=10)
+    worker.drain(timeout_s=PATIENCE_S)
     start(ledger, "IOD1")
     assert not runner.started.wait(1)
     assert row_of(ledger, "IOD1").state == State.PENDING
@@ -260,7 +260,7 @@ def test_work_whose_lease_is_lost_is_told_and_writes_nothing(ledger, work):
             done.set()
 
     work(act)
-    assert done.wait(20)
+    assert done.wait(PATIENCE_S)
     assert [type(error) for error in outcome] == [errors.LeaseLost]
     row = row_of(ledger, "IOD1")
     assert (row.state, row.lease_owner) == (State.RUNNING, "heir")
@@ -269,12 +269,10 @@ def test_work_whose_lease_is_lost_is_told_and_writes_nothing(ledger, work):
 def test_a_lease_is_kept_while_the_work_takes_longer_than_it(ledger, work):
     start(ledger, "IOD1")
     finish = threading.Event()
-    _, runner = work(lambda context: finish.wait(20))
-    assert runner.started.wait(10)
-    pause = threading.Event()
-    for _ in range(25):  # twice the lease's life
-        pause.wait(0.1)
-        assert ledger.claim([Kind.IMPORT_DATA], "thief") is None
+    _, runner = work(lambda context: finish.wait(PATIENCE_S))
+    assert runner.started.wait(PATIENCE_S)
+    expires_us = row_of(ledger, "IOD1").lease_expires_us
+    wait_until(lambda: row_of(ledger, "IOD1").lease_expires_us > expires_us + 2_000_000, "renewals over twice its life")
     finish.set()
     assert _until(ledger, *states.OPERATION_TERMINAL).lease_epoch == 1
 
@@ -282,7 +280,7 @@ def test_a_lease_is_kept_while_the_work_takes_longer_than_it(ledger, work):
 def test_lanes_work_at_the_same_time(ledger, work):
     start(ledger, "IOD1", "IOD2")
     together = threading.Barrier(2)
-    work(lambda context: together.wait(20), lanes=2)
+    work(lambda context: together.wait(PATIENCE_S), lanes=2)
     wait_until(lambda: row_of(ledger, "IOD2").state in states.OPERATION_TERMINAL, "both to end")
     assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pathlib
 import threading
-import time
 
 import pytest
 from google.rpc import status_pb2
 from tests.support.batch_jobs import Bench
+from tests.support.waiting import PATIENCE_S
 
 from boxwright import objects
 from boxwright.prediction import shard_notes
@@ -28,15 +28,22 @@ def bench(tmp_path: pathlib.Path) -> Bench:
 
 
 class CountingStores(objects.Stores):
-    """Counts what is read, and answers as slowly as it is told."""
+    """Counts what is read, and answers nothing before so many ask at the same time, once."""
 
-    def __init__(self, bench: Bench, delay_s: float = 0.0) -> None:
+    def __init__(self, bench: Bench, at_once: int = 1) -> None:
         super().__init__(bench.root / "buckets", bench.root / "state")
-        self._delay_s = delay_s
+        self._at_once = at_once
+        self._asking = 0
+        self._have_met = threading.Condition()
         self.reads: list[str] = []
 
     def get(self, uri, **options):
-        threading.Event().wait(self._delay_s)
+        with self._have_met:
+            self._asking += 1
+            self._have_met.notify_all()
+            assert self._have_met.wait_for(lambda: self._asking >= self._at_once, PATIENCE_S), (
+                "one read after the other"
+            )
         self.reads.append(uri.key)
         return super().get(uri, **options)
 
@@ -128,11 +135,9 @@ def test_a_shard_whose_notes_are_gone_is_in_no_manifest(bench):
 def test_notes_are_read_many_at_a_time_from_a_slow_store(bench, monkeypatch):
     monkeypatch.setattr(shard_notes, "BLOCK_SHARDS", 1000)
     _commit(Sink(bench.job(), bench.stores), list(range(1, 101)))
-    stores = CountingStores(bench, delay_s=0.05)
-    started_s = time.monotonic()
+    stores = CountingStores(bench, at_once=4)
     Sink(bench.job(), stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
     assert len(stores.reads) >= 100
-    assert time.monotonic() - started_s < 0.05 * len(stores.reads) / 3
 
 
 def test_little_is_read_ahead_of_what_is_heavy_and_all_comes_in_order():

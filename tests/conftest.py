@@ -24,12 +24,13 @@ import pytest
 from tests.support import ports
 from tests.support.postgres import database_place as database_place
 from tests.support.postgres import postgres as postgres
+from tests.support.waiting import PATIENCE_S
 
 from boxwright import machine
 from boxwright.processes import NICENESS_VARIABLE
 
-START_TIMEOUT_S = 60.0  # a start takes under 2 s; a loaded two-core machine may need far longer
-STOP_TIMEOUT_S = 60.0  # a drain lets the running piece of work reach its next safe point
+START_TIMEOUT_S = PATIENCE_S  # a start takes under 2 s, and far longer on a busy machine
+STOP_TIMEOUT_S = PATIENCE_S  # a drain lets the running piece of work reach its next safe point
 POLL_S = 0.05
 
 # At the lowest priority children would wait for as long as anything else is at work, other test processes for example.

@@ -11,6 +11,7 @@ import sys
 
 from tests.support.api import open_api
 from tests.support.tiny_model import TinyModel
+from tests.support.waiting import PATIENCE_S
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "backup.md"
 
@@ -22,7 +23,7 @@ def _recipes(section: str) -> list[str]:
 
 def _run(recipe: str, folder: pathlib.Path) -> None:
     script = recipe.replace(".venv/bin/python", sys.executable)
-    subprocess.run(["bash", "-euc", script], cwd=folder, check=True, timeout=60, env=os.environ)
+    subprocess.run(["bash", "-euc", script], cwd=folder, check=True, timeout=PATIENCE_S, env=os.environ)
 
 
 def test_a_running_service_is_copied_and_the_copy_has_everything(service_factory, tiny_model: TinyModel, tmp_path):

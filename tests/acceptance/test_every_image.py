@@ -11,6 +11,7 @@ from tests.support import corpus, crashes, drawn_images
 from tests.support.api import open_api
 from tests.support.batch_jobs import in_order
 from tests.support.tiny_model import TinyModel
+from tests.support.waiting import PATIENCE_S
 
 from boxwright.prediction.manifest import Manifest
 
@@ -53,5 +54,5 @@ def test_a_batch_over_every_kind_of_file_gives_one_record_for_each(service_facto
     assert sum(manifest.errors_by_code.values()) == len(bad)
     folder_uri = f"gs://b/{result_folder.relative_to(bucket)}"
     command = [sys.executable, "-m", "boxwright.cli", "verify", folder_uri, "--buckets", str(service.buckets)]
-    verified = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    verified = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert verified.returncode == 0, verified.stdout + verified.stderr

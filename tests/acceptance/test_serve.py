@@ -13,6 +13,7 @@ import sys
 import pytest
 import requests
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.support.waiting import PATIENCE_S
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
 
@@ -21,7 +22,7 @@ def _serve(tmp_path: pathlib.Path, *flags: str, **environment: str) -> subproces
     """Runs a serve that is expected to end by itself."""
     command = [sys.executable, "-m", "boxwright.cli", "serve"]
     command += ["--data-dir", str(tmp_path / "data"), "--buckets", str(tmp_path / "buckets"), *flags]
-    return subprocess.run(command, env=CLEAN | environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=CLEAN | environment, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 def test_a_started_service_is_alive_ready_and_healthy(service):
@@ -46,14 +47,14 @@ def test_serving_needs_no_tensor_library(tmp_path):
         "found = {'torch', 'onnx', 'openvino', 'ray'} & set(sys.modules)\n"
         "assert not found, found"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_in_order(service_factory, number):
     service = service_factory()
     service.process.send_signal(number)
-    assert service.process.wait(30) == 0
+    assert service.process.wait(PATIENCE_S) == 0
     assert "event=stopped" in service.tail()
     assert "Traceback" not in service.tail()
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support import drawn_images
 from tests.support.batch_jobs import Bench, in_order
 from tests.support.tiny_model import TinyModel
+from tests.support.waiting import PATIENCE_S
 
 from boxwright import objects
 from boxwright.prediction.job import BatchJob
@@ -113,7 +114,7 @@ class _Shuffling:
         with self._changed:
             self._waiting.append(uri)
             self._release()
-            assert self._changed.wait_for(lambda: uri not in self._waiting, timeout=20)
+            assert self._changed.wait_for(lambda: uri not in self._waiting, timeout=PATIENCE_S)
         return self._stores.get(uri, max_bytes=max_bytes)
 
     def _release(self) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from alembic import autogenerate, script
 from alembic.config import Config
 from alembic.runtime import migration
+from tests.support.waiting import PATIENCE_S
 
 from boxwright import errors
 from boxwright.metadata import database, migrations, schema
@@ -150,7 +151,7 @@ def _migrate(place: pathlib.Path | str) -> subprocess.CompletedProcess[str]:
         command += ["--data-dir", str(place.parent)]
     else:
         environment["BOXWRIGHT_DATABASE_URL"] = place
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 def test_the_command_says_from_where_to_where(opened, database_place):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 from tests.support import drawn_images
 from tests.support.tiny_model import TinyModel
+from tests.support.waiting import PATIENCE_S
 
 from boxwright.prediction import child, decode, model_folder, runtimes, tuner
 from boxwright.prediction.predictor import Predictor
@@ -114,7 +115,7 @@ class _PatientSession:
     def run(self, *arguments: Any) -> Any:
         self.passes += 1
         if self.passes < PASSES and not self.starved:
-            self.starved = not self._queue.is_full.wait(20.0)
+            self.starved = not self._queue.is_full.wait(PATIENCE_S)
         return self._session.run(*arguments)
 
 

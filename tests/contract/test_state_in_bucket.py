@@ -14,7 +14,7 @@ from tests.support.api import open_api
 from tests.support.crashes import ENVIRONMENT, contents, stats, wait_until_gone, whole_shards
 from tests.support.object_servers import BUCKET
 from tests.support.tiny_model import MODEL_ID, TinyModel
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 from boxwright import errors, objects, settings
 from boxwright.prediction import compiled
@@ -140,7 +140,7 @@ def test_another_machine_finishes_what_a_killed_worker_left(
             wait_until(lambda: _keys(stores, "operations") == [], "the plans to be gone")
         finally:
             second.terminate()
-            second.wait(60)
+            second.wait(PATIENCE_S)
     assert contents(folder) == contents(crashes.result_folder(bucket, "calm"))
 
 

@@ -19,6 +19,7 @@ from tests.support import drawn_images, object_servers, rough_proxy
 from tests.support.api import Api, metadata, open_api
 from tests.support.object_servers import BUCKET
 from tests.support.tiny_model import TinyModel
+from tests.support.waiting import PATIENCE_S
 
 from boxwright import objects
 
@@ -115,7 +116,7 @@ def world(
 def _verify(world: World, directory: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "boxwright.cli", "verify", directory]
     environment = {**os.environ, **world.environment}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
 def test_lists_images_and_results_may_be_in_any_store(world):

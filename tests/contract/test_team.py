@@ -17,6 +17,7 @@ import pytest
 from tests.support import drawn_images
 from tests.support.batch_jobs import Bench, in_order
 from tests.support.tiny_model import TinyModel
+from tests.support.waiting import PATIENCE_S
 
 from boxwright import errors
 from boxwright.prediction import guard
@@ -144,7 +145,7 @@ def test_every_process_does_a_part(bench, tiny_model, predictor, members):
 
     class Slow(Predictor):
         def prepare(self, data: bytes):
-            assert began.wait(60), "the member never handed anything in"
+            assert began.wait(PATIENCE_S), "the member never handed anything in"
             return prepare(data)
 
     engine._here._predictor = Slow(predictor.info, predictor.runtime, predictor.limits)
@@ -160,7 +161,7 @@ def test_after_a_stop_whole_shards_stay_and_the_rest_is_done_later(bench, tiny_m
     half = bench.output("stopped")
     assert half and all(content == reference[name] for name, content in half.items())
     assert "manifest.json" not in half
-    assert all(member._over.wait(10) for member in members._members)  # nobody goes on behind our back
+    assert all(member._over.wait(PATIENCE_S) for member in members._members)  # nobody goes on behind our back
     assert bench.output("stopped") == half
     _run(bench, job, predictor, members)
     assert bench.output("stopped") == reference
@@ -200,7 +201,7 @@ def test_a_member_that_cannot_load_the_model_fails_the_job_with_the_reason(bench
 
     class Waiting(Predictor):
         def prepare(self, data: bytes):
-            assert failed.wait(60), "the member said nothing"
+            assert failed.wait(PATIENCE_S), "the member said nothing"
             return prepare(data)
 
     engine._here._predictor = Waiting(predictor.info, predictor.runtime, predictor.limits)
@@ -229,7 +230,7 @@ def test_a_member_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predic
 
     class Held(Predictor):
         def prepare(self, data: bytes):
-            hit.wait(30)
+            hit.wait(PATIENCE_S)
             return prepare(data)
 
     engine._here._predictor = Held(predictor.info, predictor.runtime, predictor.limits)
@@ -240,9 +241,9 @@ def test_a_member_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predic
 
     runner = threading.Thread(target=run, daemon=True)
     runner.start()
-    assert deaths.get(timeout=30) == -signal.SIGKILL
+    assert deaths.get(timeout=PATIENCE_S) == -signal.SIGKILL
     over.set()
-    runner.join(30)
+    runner.join(PATIENCE_S)
     assert not runner.is_alive()
 
 
@@ -259,7 +260,7 @@ def test_members_end_with_their_leader(tmp_path):
         processes = [psutil.Process(int(pid)) for pid in leader.stdout.readline().split()]
         assert len(processes) == 2
         leader.kill()
-    _, alive = psutil.wait_procs(processes, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE_S)
     assert not alive
 
 

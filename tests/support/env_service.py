@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 from boxwright.processes import NICENESS_VARIABLE
 
@@ -112,4 +112,4 @@ def run_env_service(folder: pathlib.Path) -> Iterator[EnvService]:
         yield service
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(PATIENCE_S)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 HOSTS = ("automl.localhost", "localhost")
 UNRELATED = (
@@ -147,4 +147,4 @@ def run_tls_service(folder: pathlib.Path) -> Iterator[TlsService]:
         yield service
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(PATIENCE_S)

@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import sys
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 from boxwright.processes import NICENESS_VARIABLE
 
@@ -32,7 +32,7 @@ class WorkerProcess:
     def stop(self) -> int:
         """Asks it to end, waits, and returns the exit status."""
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_S)
 
 
 def start(

@@ -7,6 +7,7 @@ import time
 
 import psutil
 import pytest
+from tests.support.waiting import PATIENCE_S
 
 from boxwright.processes import CHILD_NICENESS, NICENESS_VARIABLE, Child, ChildDied, set_niceness
 
@@ -27,7 +28,7 @@ def spawn():
 
 
 def _next(child: Child) -> dict:
-    event = child.next_event(timeout_s=20)
+    event = child.next_event(timeout_s=PATIENCE_S)
     assert event is not None, "the child said nothing"
     return event
 
@@ -54,7 +55,7 @@ def test_the_end_of_a_child_is_told_with_its_status_to_everybody_who_asks(spawn)
     assert _next(child) == {"event": "last words"}
     for _ in range(3):
         with pytest.raises(ChildDied, match=rf"{MODULE} \(pid {child.pid}\) ended with status 7"):
-            child.next_event(timeout_s=20)
+            child.next_event(timeout_s=PATIENCE_S)
     assert not child.is_alive()
 
 
@@ -63,12 +64,12 @@ def test_a_killed_child_is_told_by_its_signal(spawn):
     _next(child)
     psutil.Process(child.pid).kill()
     with pytest.raises(ChildDied, match="was killed by signal 9"):
-        child.next_event(timeout_s=20)
+        child.next_event(timeout_s=PATIENCE_S)
 
 
 def test_speaking_to_a_dead_child_says_that_it_is_dead(spawn):
     child = spawn("dies")
-    child.close(grace_s=20)
+    child.close(grace_s=PATIENCE_S)
     with pytest.raises(ChildDied, match="ended with status 7"):
         child.send({"do": "this"})
 
@@ -77,11 +78,11 @@ def test_a_child_that_listens_stops_by_itself(spawn):
     child = spawn("echo")
     child.send_line("hello")
     _next(child)
-    child.stop(grace_s=20)
+    child.stop(grace_s=PATIENCE_S)
     assert not child.is_alive()
     assert _next(child) == {"event": "stopping"}
     with pytest.raises(ChildDied, match="ended with status 0"):
-        child.next_event(timeout_s=20)
+        child.next_event(timeout_s=PATIENCE_S)
 
 
 def test_a_child_that_does_not_listen_is_killed_after_its_grace(spawn):
@@ -92,7 +93,7 @@ def test_a_child_that_does_not_listen_is_killed_after_its_grace(spawn):
     assert not child.is_alive()
     assert time.monotonic() - started_s >= 0.2
     with pytest.raises(ChildDied, match="was killed by signal 9"):
-        child.next_event(timeout_s=20)
+        child.next_event(timeout_s=PATIENCE_S)
 
 
 def test_closing_twice_is_no_trouble(spawn):

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
+import hypothesis
 import pytest
 from tests.support import ports
 from tests.support.postgres import database_place as database_place
@@ -36,6 +37,14 @@ POLL_S = 0.05
 # At the lowest priority children would wait for as long as anything else is at work, other test processes for example.
 os.environ.setdefault(NICENESS_VARIABLE, "0")
 CLI = (sys.executable, "-m", "boxwright.cli")
+
+# An example may take long on a busy machine; that says nothing about the code.
+hypothesis.settings.register_profile(
+    "busy",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, *hypothesis.settings().suppress_health_check],
+)
+hypothesis.settings.load_profile("busy")
 
 STRICT = bool(os.environ.get("BOXWRIGHT_TEST_STRICT"))
 MOST_WORKERS = 8  # more gain little: the longest file decides

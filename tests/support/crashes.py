@@ -13,6 +13,7 @@ ENVIRONMENT = {  # short leases, so that a restart takes over soon; small shards
     "BOXWRIGHT_LEASE_TTL_S": "2",
     "BOXWRIGHT_SHARD_IMAGES": "50",
     "BOXWRIGHT_HOLD_S": "0",
+    "BOXWRIGHT_CHILD_NICENESS": "10",  # what is to be disturbed shall not end before the test gets a core
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import pathlib
 
@@ -21,6 +22,7 @@ class Drawing:
     boxes: list[tuple[str, float, float, float, float]]
 
 
+@functools.lru_cache(maxsize=4096)  # a kilobyte or two each; most tests want the same first ones
 def draw(seed: int, *, size_hw: tuple[int, int] = (48, 64), file_format: str = "JPEG", boxes: int = 2) -> Drawing:
     """Draws one image: as many boxes as asked for, red and blue in turn, on grey noise."""
     random = np.random.default_rng(seed)

@@ -134,7 +134,7 @@ def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_
     _finish_and_compare(batch, name, before)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_service_killed_again_and_again_still_finishes(batch):
     with open_api(batch.service) as api:
         name = _start(api, batch)
@@ -148,7 +148,7 @@ def test_a_service_killed_again_and_again_still_finishes(batch):
     _finish_and_compare(batch, name, before)
 
 
-@pytest.mark.parametrize("module", [INFERENCE, MEMBER])
+@pytest.mark.parametrize("module", [pytest.param(INFERENCE, marks=pytest.mark.full), MEMBER])
 def test_a_killed_inference_process_costs_nothing_but_unfinished_shards(batch, module):
     with open_api(batch.service) as api:
         name = _start(api, batch)

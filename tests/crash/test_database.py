@@ -62,8 +62,11 @@ def _wait_for_operation(api, name: str, outcomes: list) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "has_worker_of_its_own, outage_s",
-    [(True, LONG_S), (False, LONG_S), (True, SHORT_S)],
-    ids=["serve", "worker", "serve, back at once"],
+    [
+        pytest.param(True, LONG_S, id="serve", marks=pytest.mark.full),
+        pytest.param(False, LONG_S, id="worker"),
+        pytest.param(True, SHORT_S, id="serve, back at once", marks=pytest.mark.full),
+    ],
 )
 def test_a_database_that_is_killed_and_started_again_costs_a_batch_nothing(
     service_factory, start_worker, tiny_model: TinyModel, cluster, has_worker_of_its_own, outage_s

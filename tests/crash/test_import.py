@@ -73,7 +73,14 @@ def _assert_whole(api: Api, place: pathlib.Path | str, dataset: str, name: str) 
 
 
 # Progress says which phase it is: rows up to 10, images up to 90, merging after that.
-@pytest.mark.parametrize("percent", [0, 30, 91], ids=["while reading rows", "while looking at images", "while merging"])
+@pytest.mark.parametrize(
+    "percent",
+    [
+        pytest.param(0, id="while reading rows", marks=pytest.mark.full),
+        pytest.param(30, id="while looking at images"),
+        pytest.param(91, id="while merging", marks=pytest.mark.full),
+    ],
+)
 def test_a_service_killed_during_an_import_finishes_it_after_its_restart(
     service, service_factory, csv_uri, environment, percent
 ):

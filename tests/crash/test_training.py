@@ -74,7 +74,7 @@ def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start):
     assert not steps or steps[0] > done[-1] * 0.5, "the second attempt began anew"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(start):
     service = start(MINUTES)
     with open_api(service) as api:
@@ -90,7 +90,7 @@ def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(sta
     assert not _steps(again) or _steps(again)[0] > _steps(service)[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_killed_training_child_costs_an_attempt_and_nothing_else(start):
     service = start(MINUTES)
     with open_api(service) as api:

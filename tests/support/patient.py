@@ -9,5 +9,5 @@ CLI = [
     sys.executable,
     "-c",
     "import sys; from boxwright import cli; from boxwright.prediction import tuner, tuning; "
-    "tuner.LIMITS = tuning.Limits(time_s=300.0, cores_share=0.0); sys.exit(cli.main())",
+    "tuner.LIMITS = tuning.Limits(time_s=300.0, cores_share=0.0, window_s=1.0); sys.exit(cli.main())",
 ]

@@ -140,6 +140,7 @@ def test_the_second_network_is_trained_where_the_first_finds_too_little_and_a_st
     assert sorted(path.name for path in folders[1].iterdir()) == ["examples.jsonl", "job.json", "model"]
 
 
+@pytest.mark.full
 def test_a_stop_between_the_two_changes_nothing(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +177,7 @@ def test_a_package_that_is_gone_when_a_training_goes_on_costs_no_budget_twice(
     assert provenance["initial_weights"] == "random" and "not installed" in provenance["network"]
 
 
-@pytest.mark.parametrize(("found", "handed_over"), [(0.9, True), (0.1, False)])
+@pytest.mark.parametrize(("found", "handed_over"), [(0.9, True), pytest.param(0.1, False, marks=pytest.mark.full)])
 def test_the_second_network_knows_which_way_is_up_if_the_first_one_does(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, found: float, handed_over: bool
 ) -> None:
@@ -288,6 +289,7 @@ def test_a_second_training_that_kills_the_process_leaves_the_first_model(
     assert candidates.MOST_ATTEMPTS < ledger.MAX_ATTEMPTS_WITHOUT_PROGRESS
 
 
+@pytest.mark.full
 def test_what_kills_the_process_after_the_second_training_is_not_its_fault(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,7 +82,7 @@ def test_few_images_are_shown_in_small_batches_on_any_number_of_cores(drawn: con
         assert session._recipe(job, device.CPU, images).batch_size == batch_size
 
 
-@pytest.mark.parametrize("is_same", [True, False])
+@pytest.mark.parametrize("is_same", [pytest.param(True, marks=pytest.mark.full), False])
 def test_steps_of_another_number_of_images_are_not_gone_on_with(
     is_same, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch
 ):

@@ -282,6 +282,7 @@ def test_the_child_reports_to_nobody_and_keeps_its_channel_clean(draft: pathlib.
     assert not (tmp_path / "called").exists()
 
 
+@pytest.mark.full
 def test_a_training_killed_while_quantising_goes_on_there(images: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     for uri, content in images.images.items():
         path = tmp_path / "buckets" / uri.removeprefix("gs://")

@@ -20,7 +20,7 @@ from boxwright.prediction.tuning import Key, Tuning, Tunings
 MEMORY_BYTES = 64_000_000_000
 KEY = Key("a processor", 4, "OpenVINO 1", "a network 96×64 int8")
 WINDOW_S = 3.0
-PATIENT = tuning.Limits(time_s=300.0, cores_share=0.0)  # whatever else this machine does meanwhile
+PATIENT = tuning.Limits(time_s=300.0, cores_share=0.0, window_s=1.0)  # whatever else this machine does meanwhile
 ENDLESS = tuning.Limits(time_s=1e6, cores_share=0.0, window_s=1e6)
 TUNING = Tuning(KEY, 2, 2, 1000, {4: 100.0, 2: 110.5, 1: 60.0}, "2030-01-31T12:00:00Z")
 

@@ -111,7 +111,7 @@ def test_another_machine_finishes_what_a_killed_worker_left(
 ):
     """Two workers that share a database and a bucket, and no folder but the one of the images."""
     url = postgres.new_database()
-    environment = {**ENVIRONMENT, **environment, "BOXWRIGHT_DATABASE_URL": url}
+    environment = {**ENVIRONMENT, **environment, "BOXWRIGHT_DATABASE_URL": url, "BOXWRIGHT_LEASE_TTL_S": "4"}
     service = service_factory(environment=environment, no_worker=True)
     bucket = service.bucket("b")
     images = drawn_images.write_images(bucket / "images", IMAGES)

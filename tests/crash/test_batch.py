@@ -123,7 +123,7 @@ def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_
         name = _start(api, batch)
         folder = batch.wait_for_shards("out", 4)
         orphans = children_of(batch.service.process.pid, INFERENCE)
-        batch.service.kill()
+        crashes.kill(batch.service)
     wait_until_gone(orphans)
     before = _shard_stats(folder)
     assert 4 <= len(before) < SHARDS
@@ -140,7 +140,7 @@ def test_a_service_killed_again_and_again_still_finishes(batch):
         name = _start(api, batch)
         folder = batch.wait_for_shards("out", 2)
     for _ in range(2):
-        batch.service.kill()
+        crashes.kill(batch.service)
         count = len(whole_shards(folder))
         batch.restart()
         wait_until(lambda count=count: len(whole_shards(folder)) > count, "one shard more", interval_s=0.005)
@@ -216,7 +216,7 @@ def test_a_cancel_that_nobody_heard_is_obeyed_after_the_restart(batch):
         (child,) = children_of(batch.service.process.pid, INFERENCE)
         child.suspend()  # whoever hangs cannot hear a stop
         api.cancel(name)
-        batch.service.kill()
+        crashes.kill(batch.service)
     child.resume()
     wait_until_gone([child])
     before = _shard_stats(folder)

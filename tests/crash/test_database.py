@@ -72,7 +72,7 @@ def test_a_database_that_is_killed_and_started_again_costs_a_batch_nothing(
     service_factory, start_worker, tiny_model: TinyModel, cluster, has_worker_of_its_own, outage_s
 ):
     url = cluster.new_database()
-    environment = {**ENVIRONMENT, "BOXWRIGHT_DATABASE_URL": url}
+    environment = {**ENVIRONMENT, "BOXWRIGHT_DATABASE_URL": url, "BOXWRIGHT_LEASE_TTL_S": "2"}
     service = service_factory(environment=environment, **({} if has_worker_of_its_own else {"no_worker": True}))
     bucket = service.bucket("b")
     images = drawn_images.write_images(bucket / "images", IMAGES)

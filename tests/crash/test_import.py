@@ -89,7 +89,7 @@ def test_a_service_killed_during_an_import_finishes_it_after_its_restart(
         name = api.start_import(dataset, csv_uri)
         look = lambda: metadata(api.get(name)).progress_percent  # noqa: E731
         seen = wait_until(lambda: (progress := look()) >= percent and (progress,), f"{percent} %", interval_s=0.001)
-        service.kill()
+        crashes.kill(service, environment)
     assert seen[0] < 100, "the import was too quick to be disturbed"
     again = service_factory(environment=environment)
     with open_api(again) as api:

@@ -144,7 +144,7 @@ def test_other_settings_a_second_cancel_and_a_kill_change_nothing(service_factor
         bench.wait_until_stuck(STOPS[2])
         before = bench.shards()
     children = children_of(bench.service.process.pid, INFERENCE)
-    bench.service.kill()
+    crashes.kill(bench.service)
     wait_until_gone(children)
     bench.restart()
     with open_api(bench.service) as api:

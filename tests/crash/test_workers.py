@@ -43,7 +43,7 @@ def test_what_a_killed_worker_left_another_finishes_with_the_same_bytes(
     service_factory, start_worker, tiny_model: TinyModel, postgres
 ):
     url = postgres.new_database()
-    environment = {**ENVIRONMENT, "BOXWRIGHT_DATABASE_URL": url}
+    environment = {**ENVIRONMENT, "BOXWRIGHT_DATABASE_URL": url, "BOXWRIGHT_LEASE_TTL_S": "4"}
     service = service_factory(environment=environment, no_worker=True)
     bucket = service.bucket("b")
     images = drawn_images.write_images(bucket / "images", IMAGES)
@@ -137,9 +137,9 @@ def test_a_small_job_does_not_wait_behind_huge_ones_and_nothing_is_done_twice(se
             huge = [api.start_batch(model, big, f"gs://b/huge-{number}/", score_threshold="0.3") for number in range(3)]
             _settle(lambda: len(seen) >= 2, "the huge ones to be under way")
             tiny = api.start_batch(model, small, "gs://b/tiny/", score_threshold="0.3")
-            ended = [api.finished(name, timeout_s=240) for name in (tiny, *huge)]
-            assert not any(operation.HasField("error") for operation in ended)
-            tiny_end, *huge_ends = [metadata(operation).update_time for operation in ended]
+            finished = [api.finished(name, timeout_s=240) for name in (tiny, *huge)]
+            assert not any(operation.HasField("error") for operation in finished)
+            tiny_end, *huge_ends = [metadata(operation).update_time for operation in finished]
             assert tiny_end < min(huge_ends)
     finally:
         ended.set()

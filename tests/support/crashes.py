@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import re
+from collections.abc import Mapping
+from typing import Protocol
 
 import psutil
 from tests.support.waiting import wait_until
 
+from boxwright.metadata import database
+from boxwright.metadata.schema import operations
+
 INFERENCE, MEMBER, TRAINING = "boxwright.prediction.child", "boxwright.prediction.member", "boxwright.detector.train"
-ENVIRONMENT = {  # short leases, so that a restart takes over soon; small shards; polls are answered at once
-    "BOXWRIGHT_LEASE_TTL_S": "2",
+ENVIRONMENT = {  # small shards; polls are answered at once
+    "BOXWRIGHT_LEASE_TTL_S": "20",  # a busy machine may keep a worker from renewing for seconds: see `kill`
     "BOXWRIGHT_SHARD_IMAGES": "50",
     "BOXWRIGHT_HOLD_S": "0",
     "BOXWRIGHT_CHILD_NICENESS": "10",  # what is to be disturbed shall not end before the test gets a core
 }
+
+
+class _Killable(Protocol):
+    """What `kill` needs of a service."""
+
+    data_dir: pathlib.Path
+
+    def kill(self) -> None: ...
+
+
+def kill(service: _Killable, environment: Mapping[str, str] = ENVIRONMENT) -> None:
+    """Ends a service as a power cut would that lasts for longer than its leases; no other worker may run."""
+    service.kill()
+    db = database.Database(environment.get("BOXWRIGHT_DATABASE_URL") or service.data_dir / "metadata.sqlite")
+    with contextlib.closing(db), db.write() as connection:
+        held = operations.update().where(operations.c.lease_owner.is_not(None))
+        connection.execute(held.values(lease_expires_us=0))
 
 
 def children_of(pid: int, module: str = "") -> list[psutil.Process]:

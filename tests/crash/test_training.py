@@ -56,6 +56,12 @@ def _steps(service) -> list[int]:
     return [event["step"] for event in events if event.get("step")]
 
 
+def _shorten(service, name: str) -> None:
+    """Leaves the next attempt at a training less time than the first had, so that the test ends soon."""
+    path = service.data_dir / "work" / name.rpartition("/")[2] / "job.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "budget_s": 60 * MINUTES}))
+
+
 @pytest.mark.slow
 def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start, environment):
     service = start(UNTIL_DISTURBED)
@@ -69,6 +75,7 @@ def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start, env
         crashes.kill(service, environment)
     wait_until_gone(orphans)
     done = _steps(service)
+    _shorten(service, name)
     again = start(MINUTES)
     with open_api(again) as api:
         assert metadata(api.get(name)).progress_percent >= progress
@@ -87,6 +94,7 @@ def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(sta
     assert service.stop() == 0
     wait_until_gone(children)
     assert (service.data_dir / "work" / name.rpartition("/")[2] / "checkpoint.pt").exists()
+    _shorten(service, name)
     again = start(MINUTES)
     with open_api(again) as api:
         _assert_trained(api, again, name)
@@ -95,7 +103,7 @@ def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(sta
 
 @pytest.mark.full
 def test_a_killed_training_child_costs_an_attempt_and_nothing_else(start):
-    service = start(MINUTES)
+    service = start(1.0)
     with open_api(service) as api:
         _, name = _start_training(api, service)
         wait_until(lambda: metadata(api.get(name)).progress_percent > 0, "the first progress", timeout_s=60)

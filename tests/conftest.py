@@ -57,6 +57,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(machine.usable_cores(), machine.usable_memory_bytes() // WORKER_BYTES, MOST_WORKERS))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuses what two test processes would call by different names; they have to agree on what there is to run."""
+    changing = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if changing:
+        raise pytest.UsageError(
+            f"The name of a test contains an address in memory; give its parameters ids: {changing[0]}"
+        )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield

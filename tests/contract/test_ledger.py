@@ -286,7 +286,7 @@ ENDS = [
 ]
 
 
-@pytest.mark.parametrize(("outcome", "state", "percent"), ENDS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("outcome", "state", "percent"), ENDS, ids=["succeeded", "failed", "cancelled"])
 def test_an_end_is_written_once_with_its_time(ledger, outcome, state, percent):
     start(ledger, "IOD1")
     lease = _claim(ledger).lease

@@ -206,7 +206,9 @@ def test_what_is_cancelled_while_it_waits_for_its_turn_ends_at_once_with_a_manif
         bench.ends_as_undisturbed(api, api.resume(first), before)
 
 
-@pytest.mark.parametrize("status, code", [(403, "PERMISSION_DENIED"), (503, "UNAVAILABLE")])
+@pytest.mark.parametrize(
+    "status, code", [pytest.param(403, "PERMISSION_DENIED", marks=pytest.mark.full), (503, "UNAVAILABLE")]
+)
 def test_permission_lost_and_a_store_that_is_down_for_long_fail_a_batch_that_can_be_resumed(
     service_factory, tiny_model: TinyModel, tmp_path, monkeypatch, status, code
 ):

@@ -18,6 +18,7 @@ if torch.cuda.is_available():  # nothing is skipped: without a GPU there is no s
     PLACES.append(device.Device("cuda", torch.bfloat16))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("where", PLACES, ids=lambda where: where.name)
 def test_mixed_precision_learns_the_shapes(where, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch):
     recipe = {**conftest.RECIPE, "steps": 150}

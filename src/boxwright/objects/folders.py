@@ -63,7 +63,7 @@ class Folders(abc.ABC):
         with _explained(uri):
             kind = self.path(uri).stat().st_mode
         if not stat.S_ISREG(kind):
-            raise trouble.not_found(uri)
+            raise trouble.no_file(uri, stat.S_ISDIR(kind))
         return place
 
     def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
@@ -76,7 +76,7 @@ class Folders(abc.ABC):
             try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
-                    raise trouble.not_found(uri)
+                    raise trouble.no_file(uri, stat.S_ISDIR(status.st_mode))
                 trouble.check_size(uri, status.st_size, max_bytes)
                 data = os.read(descriptor, status.st_size)
                 while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):

@@ -58,6 +58,12 @@ def not_found(uri: ObjectUri) -> ObjectNotFound:
     return ObjectNotFound(code_pb2.NOT_FOUND, f"{uri} does not exist.")
 
 
+def no_file(uri: ObjectUri, is_folder: bool) -> ObjectNotFound:
+    """The error for a path that is no regular file."""
+    why = "; it is a folder: name an object in it" if is_folder else "; what is there is no file"
+    return ObjectNotFound(code_pb2.NOT_FOUND, f"{uri} does not exist{why}.")
+
+
 def no_bucket(uri: ObjectUri, where: str) -> ObjectNotFound:
     """The error for a bucket that is not there."""
     return ObjectNotFound(code_pb2.NOT_FOUND, f"{uri} does not exist: there is no bucket '{uri.bucket}'{where}.")

@@ -108,6 +108,14 @@ class Ledger:
         }
         return self._insert(connection, draft, values)
 
+    def start_failed(self, connection: sa.Connection, draft: Draft, error: errors.ApiError) -> sa.Row[Any]:
+        """Adds an operation that has FAILED already: the call itself has found out why it must."""
+        return self._insert(connection, draft, {"state": State.FAILED, "error": error.status.SerializeToString()})
+
+    def start_unless(self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None) -> sa.Row[Any]:
+        """Adds a PENDING operation, or one that has FAILED if there is an error."""
+        return self.start(connection, draft) if error is None else self.start_failed(connection, draft, error)
+
     def announce(self, row: sa.Row[Any]) -> None:
         """Tells the listeners of a row's state."""
         for listener in self.listeners:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from boxwright import errors, objects, states
+from boxwright import errors, objects, row_hints, states
 
 COLUMNS = 11
 MIN_EDGE_NORM = 0.01  # data_items.proto: a box edge is at least 0.01 of the image's side
@@ -61,6 +61,10 @@ def parse(
     ml_use_text, uri, label, *coordinates = padded
     ml_use = ML_USES.get(ml_use_text.upper())
     if ml_use is None:
+        if hint := row_hints.of_import(cells, schemes):
+            raise BadRow(hint)
+        if "://" in ml_use_text:
+            _check_uri(ml_use_text, schemes, 1)
         raise BadRow(f"column 1: '{ml_use_text[:40]}' is none of TRAIN, VALIDATION, TEST, UNASSIGNED")
     _check_uri(uri, schemes)
     if len(label) > MAX_LABEL_CHARS or not label.isprintable():
@@ -74,13 +78,13 @@ def parse(
     return ImportRow(ml_use, uri, label, _box(coordinates, min_edge_norm))
 
 
-def _check_uri(uri: str, schemes: Sequence[str]) -> None:
+def _check_uri(uri: str, schemes: Sequence[str], column: int = 2) -> None:
     if not uri:
-        raise BadRow("column 2: the image's gs:// path is missing")
+        raise BadRow(f"column {column}: the image's gs:// path is missing")
     try:
         objects.caller_uri(uri, schemes)
     except errors.ApiError as error:
-        raise BadRow(f"column 2: {error.message.removesuffix('.')}") from error
+        raise BadRow(f"column {column}: {error.message.removesuffix('.')}") from error
 
 
 def _box(cells: Sequence[str], min_edge_norm: float) -> tuple[float, float, float, float]:

@@ -13,7 +13,7 @@ from google.longrunning import operations_pb2
 from boxwright import boxes, errors, names, objects, states
 from boxwright.metadata import database, datasets, models
 from boxwright.operations.ledger import Draft, Ledger
-from boxwright.services import messages, validation
+from boxwright.services import looking, messages, validation
 
 MIN_IMAGES_PER_LABEL = 10  # the documented requirement for training
 DAY_US = 86_400_000_000
@@ -73,6 +73,7 @@ class Resources:
         ledger: where operations are started.
         policy: the installation's choices.
         online: the models that answer online predictions.
+        looks: takes a first look at what requests name.
         new_digits: makes ids; random digits unless a test says otherwise.
     """
 
@@ -82,12 +83,14 @@ class Resources:
         ledger: Ledger,
         policy: Policy,
         online: OnlineModels,
+        looks: looking.Looks,
         new_digits: Callable[[], str] = random_digits,
     ) -> None:
         self._db = db
         self._ledger = ledger
         self._policy = policy
         self._online = online
+        self._looks = looks
         self._new_digits = new_digits
 
     def _location(self, text: str, field: str) -> names.LocationName:

@@ -326,8 +326,9 @@ def _exported(world: World, dataset: str) -> list[list[str]]:
 
 def test_an_image_in_two_sets_stays_in_the_first_with_all_its_boxes_and_is_told(world):
     dataset = world.api.create_dataset()
-    uri = world.write("sets.csv", f"TRAIN,gs://lists/a.jpg,{BOX}\nTEST,gs://lists/a.jpg,dog,0.2,0.2,,,0.6,0.6,,\n"
-                      f"TEST,gs://lists/a.jpg,cow,0.2,0.2,,,0.6,0.6,,\n,gs://lists/a.jpg,cat,0.2,0.2,,,0.6,0.6,,\n")  # fmt: skip
+    rows = [("TRAIN", "car"), ("TEST", "dog"), ("TEST", "cow"), ("", "cat")]
+    text = "".join(f"{ml_use},gs://lists/a.jpg,{label},0.2,0.2,,,0.6,0.6,,\n" for ml_use, label in rows)
+    uri = world.write("sets.csv", text)
     (told,) = _imported(world, dataset, uri)
     assert told == (
         f"{uri}, line 2: gs://lists/a.jpg is TEST here and TRAIN in {uri}, line 1; an image has one set, and TRAIN stays."

@@ -190,10 +190,19 @@ class Plan:
         self.images_planned += len(segment.items)
         content = json.dumps([[item.id, item.failure] for item in segment.items], ensure_ascii=False).encode()
         uri = self._scratch.child(f"plan/segment-{segment.shard:07d}.json")
-        if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
-            raise _changed(", ".join(self._job.input_uris))
+        if not self._stores.put_once(uri, content) and (first := self._stores.get(uri)) != content:
+            segment = self._as_first_read(segment, first)
         faults.point("plan.after_segment")
         return segment
+
+    def _as_first_read(self, segment: Segment, content: bytes) -> Segment:
+        """The segment as the first attempt froze it: a newer version may word its failures otherwise, and no more."""
+        first = Segment(segment.shard, [Item(image_id, failure) for image_id, failure in json.loads(content)])
+        if [(item.id, item.failure is None) for item in first.items] != [
+            (item.id, item.failure is None) for item in segment.items
+        ]:
+            raise _changed(", ".join(self._job.input_uris))
+        return first
 
 
 class _Seen:

@@ -124,6 +124,24 @@ def test_a_large_errors_file_is_read_in_little_memory():
     assert peak_bytes < 16 << 20
 
 
+@pytest.mark.parametrize("start", [b"", b'{"ID":"', b"gs://b/"])
+def test_a_line_without_an_end_is_given_up_early(start):
+    class Endless(objects.Stores):
+        def __init__(self) -> None:
+            self.given = 0
+
+        def stream(self, uri: objects.ObjectUri):
+            yield start
+            while self.given < 1 << 30:
+                self.given += 1 << 20
+                yield b"x" * (1 << 20)
+
+    stores = Endless()
+    with pytest.raises(errors.ApiError, match="a line is longer than"):
+        list(image_list.read(stores, URI))
+    assert stores.given <= 2 << 20
+
+
 def test_a_plan_takes_errors_files_and_csv_files_together_and_again(tmp_path):
     bench = Bench(tmp_path)
     odd = ["gs://b/a, b.jpg", 'gs://b/"q".jpg', "gs://b/ä é.jpg", "no address"]

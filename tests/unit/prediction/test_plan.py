@@ -262,6 +262,20 @@ def test_a_long_list_starts_with_small_shards_and_a_short_one_does_not(bench):
     assert [len(segment.items) for segment in short] == [500, 499]
 
 
+def test_what_an_earlier_version_said_of_a_bad_row_stays(bench):
+    bench.write_list(["gs://b/1.jpg", "bad", "gs://b/2.jpg"])
+    job = bench.job()
+    _segments(bench)
+    uri = objects.ObjectUri.parse(job.scratch).child("plan/segment-0000001.json")
+    frozen = [["gs://b/1.jpg", None], ["bad", "said otherwise"], ["gs://b/2.jpg", None]]
+    bench.stores.put(uri, json.dumps(frozen).encode())
+    (segment,) = Plan(job, bench.stores).segments()
+    assert [[item.id, item.failure] for item in segment.items] == frozen
+    bench.stores.put(uri, json.dumps([["gs://b/1.jpg", "once unusable"], *frozen[1:]]).encode())
+    with pytest.raises(errors.ApiError, match="changed while the job was running"):
+        list(Plan(job, bench.stores).segments())
+
+
 def test_a_plan_of_an_earlier_version_keeps_its_even_shards(bench):
     bench.write_list([f"gs://b/{number}.jpg" for number in range(1200)])
     job = bench.job(shard_images=500)

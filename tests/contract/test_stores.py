@@ -102,6 +102,36 @@ def test_an_empty_object_is_an_object(place):
     assert place.stores.get(uri) == b"".join(place.stores.stream(uri)) == b""
 
 
+def test_the_start_of_an_object_is_read_without_the_rest(place):
+    uri = place.put("long", b"0123456789")
+    assert place.stores.start(uri, 4) == (place.stores.head(uri), b"0123")
+    assert place.stores.start(uri, 10)[1] == place.stores.start(uri, 11)[1] == b"0123456789"
+    assert place.stores.start(place.put("empty", b""), 4)[1] == b""
+    with pytest.raises(objects.ObjectNotFound):
+        place.stores.start(place.root.child("none"), 4)
+
+
+def test_hasty_stores_are_the_same_stores(place):
+    uri = place.put("a.jpg", b"some bytes")
+    hasty = place.stores.hasty(5.0)
+    assert hasty.get(uri) == b"some bytes"
+    assert hasty.state("x") == place.stores.state("x")
+    assert hasty.schemes == place.stores.schemes
+
+
+def test_a_folder_is_called_one_and_another_spelling_is_found(place):
+    place.put("dir/my cat.jpg")
+    for key, hint in (("dir", "it is a folder"), ("dir/my%20cat.jpg", f"{place.root}/dir/my cat.jpg does: ")):
+        uri = place.root.child(key)
+        with pytest.raises(objects.ObjectNotFound) as raised:
+            place.stores.head(uri)
+        assert hint in objects.explained(place.stores, uri, raised.value, asks_for_folder=True).message
+    nothing = place.root.child("nothing%20here")
+    with pytest.raises(objects.ObjectNotFound) as raised:
+        place.stores.head(nothing)
+    assert objects.explained(place.stores, nothing, raised.value, asks_for_folder=True) is raised.value
+
+
 def test_put_replaces_and_the_entity_tag_tells(place):
     before = place.stores.head(place.put("list.csv", b"one"))
     uri = place.put("list.csv", b"two")

@@ -279,8 +279,9 @@ class Stores:
 
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises NOT_FOUND unless the URI's bucket exists."""
+        backend = self._backend(uri)
         with trouble.translated(uri):
-            self._waiting(lambda: self._backend(uri).check_bucket(uri))
+            self._waiting(lambda: trouble.patiently(lambda: backend.check_bucket(uri), self._choices.retry_s))
 
     def holds_anything(self, prefix: ObjectUri) -> bool:
         """Whether there is any object below a prefix folder."""
@@ -291,7 +292,7 @@ class Stores:
             return any(len(batch) for batch in found)
 
         with trouble.translated(prefix):
-            return self._waiting(look)
+            return self._waiting(lambda: trouble.patiently(look, self._choices.retry_s))
 
     def _backend(self, uri: ObjectUri) -> Backend:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 SETS = ("TRAIN", "TRAINING", "VALIDATE", "VALIDATION", "TEST", "UNASSIGNED", "")
 _HEADER_WORDS = re.compile(
-    "(set|mluse|use|split|subset|partition|(gcs)?(image|file|img)?(path|uri|url|name)?|id|labels?|class(name)?|score"
+    "(set|mluse|use|split|subset|partition|(gs|gcs|s3)?(image|file|img)*(path|uri|url|name)?|id|labels?|class(name)?|score"
     "|[xy](min|max|[1-4])?)"
 )
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -30,11 +30,11 @@ def of_image_list(cells: Sequence[str], schemes: Collection[str], *, is_first: b
         schemes: those of addresses that are served.
         is_first: whether it is the first line of its file.
     """
-    places = [index for index, cell in enumerate(cells) if _begins_with_address(cell, schemes)]
-    if places and cells[0].upper() in SETS and places[0] == 1:
+    column = next((number for number, cell in enumerate(cells, 1) if _begins_with_address(cell, schemes)), 1)
+    if column == 2 and cells[0].upper() in SETS:
         return "this is a row of an import CSV; a list for predictions has the image's address in column 1"
-    if places:
-        return f"the address is in column {places[0] + 1}; a list has it in column 1"
+    if column > 1:
+        return f"the address is in column {column}; a list has it in column 1"
     if is_first and not any(character in cells[0] for character in "/\\.:;"):
         return _of_any(cells, schemes) or "if this is a header row, delete it"
     return _of_any(cells, schemes)

@@ -187,6 +187,14 @@ def test_a_header_row_costs_one_error_line_that_says_so(world, header):
     assert "header row" in failed["status"]["message"]
 
 
+def test_a_header_in_any_language_is_asked_for_in_an_import_too(world):
+    uri = world.write("kopf.csv", f"Menge,Bild,Klasse\nTRAIN,gs://lists/a.jpg,{BOX}\nTRAIN,gs://lists/b.jpg,{BOX}\n")
+    operation = world.api.finished(world.api.start_import(world.api.create_dataset(), uri))
+    (failure,) = metadata(operation).partial_failures
+    assert f"{uri}, line 1: " in failure.message
+    assert "if this is a header row, delete it" in failure.message
+
+
 def test_a_list_of_comments_alone_fails_and_says_what_they_are(world):
     operation = world.predict(world.write("comments.csv", "# one\n\n# two\n"))
     assert operation.error.code == code_pb2.INVALID_ARGUMENT

@@ -59,6 +59,11 @@ def test_a_row_of_an_import_is_known_for_what_it_is(line, hint):
     assert hint in found
 
 
+@pytest.mark.parametrize("line", ["gs://b", "gs://b/,car", "'gs://b/a.jpg',gs://b/b.jpg", "gs://b/../a.jpg"])
+def test_an_address_in_the_first_column_is_where_it_belongs(line):
+    assert row_hints.of_image_list(line.split(","), SCHEMES) is None
+
+
 @pytest.mark.parametrize("line", ["TRAIN,gs://b/a.jpg,car", "nonsense here", "API_TOKEN=5f3c", "a,b"])
 def test_other_rows_have_no_hint(line):
     assert row_hints.of_import(line.split(","), SCHEMES) is None

@@ -143,7 +143,7 @@ class ImportData(Runner):
                 try:
                     self._stage(staging, import_rows.parse(row.cells, self._stores.schemes), place, tally)
                 except import_rows.BadRow as error:
-                    tally.fail(place, str(error))
+                    tally.fail(place, import_rows.with_header_hint(str(error), row))
                 if time.monotonic() - reported_s > REPORT_INTERVAL_S:
                     reported_s = time.monotonic()
                     context.raise_if_stopped()

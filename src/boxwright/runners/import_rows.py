@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from boxwright import errors, objects, row_hints, states
+from boxwright import errors, objects, row_hints, rows, states
 
 COLUMNS = 11
 MIN_EDGE_NORM = 0.01  # data_items.proto: a box edge is at least 0.01 of the image's side
@@ -43,6 +43,12 @@ class ImportRow:
     uri: str
     label: str
     box: tuple[float, float, float, float] | None
+
+
+def with_header_hint(reason: str, row: rows.Row) -> str:
+    """What is wrong with a row, and that it may be a header row if it is a file's first line and names no image."""
+    is_known = "header row" in reason or row.line > 1 or any("://" in cell for cell in row.cells)
+    return reason if is_known else f"{reason}; if this is a header row, delete it"
 
 
 def parse(

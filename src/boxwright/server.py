@@ -127,7 +127,7 @@ def build(settings: Settings) -> Rooms:
         settings.store_choices.served,
         settings.resume_days,
     )
-    looks = looking.Looks(workshop.stores)
+    looks = looking.Looks(workshop.stores, settings.storage_look_s)
     operations_service = operations.Operations(
         db, book, settings.locations, resuming.Resuming(db, book, policy, online, looks), workshop.plans.sweep_soon
     )

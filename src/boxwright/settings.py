@@ -63,6 +63,9 @@ class Settings:
     storage_retry_s: float = _documented(
         20.0, "Seconds for which one call to a store waits for trouble to pass, with growing pauses between attempts."
     )
+    storage_look_s: float = _documented(
+        1.0, "Seconds that a call may wait for its first look at lists and buckets; 0: the operation finds out all."
+    )
     host: str = _documented("127.0.0.1", "Address that both doors listen on; other than loopback needs authentication.")
     port: int = _documented(8470, "Port of REST, health and readiness. 0 picks a free one.")
     grpc_port: int = _documented(8471, "Port of gRPC. 0 picks a free one.")
@@ -154,6 +157,7 @@ class Settings:
             ("hold_s", 0, 60),
             ("image_timeout_s", 1, 86400),
             ("storage_retry_s", 0.1, 3600),
+            ("storage_look_s", 0, 60),
         ):
             if not least <= getattr(self, name) <= most:
                 raise errors.invalid_argument(name, f"{getattr(self, name)} is not from {least} to {most}.")

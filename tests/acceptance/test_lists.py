@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import dataclasses
 import gzip
 import io
@@ -10,6 +11,7 @@ import json
 import pathlib
 import unicodedata
 import zipfile
+from collections.abc import Iterator
 
 import pytest
 from google.api_core import exceptions
@@ -61,7 +63,20 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(service, tiny_model: TinyModel) -> World:
+def world(service, tiny_model: TinyModel) -> Iterator[World]:
+    with _opened(service, tiny_model) as opened:
+        yield opened
+
+
+@pytest.fixture
+def patient(service_factory, tiny_model: TinyModel) -> Iterator[World]:
+    """A world whose calls look at the stores for as long as a busy machine may take."""
+    with _opened(service_factory(environment={"BOXWRIGHT_STORAGE_LOOK_S": "60"}), tiny_model) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def _opened(service, tiny_model: TinyModel) -> Iterator[World]:
     model = tiny_model.install(service.data_dir, "IOD5100000000000000001")
     bucket = service.bucket("lists")
     for number, name in enumerate(NAMES):
@@ -234,39 +249,39 @@ def test_an_import_row_that_people_write_is_told_what_to_write_with_its_place(wo
 # ---- the call -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_call_answers_with_a_failed_operation_where_a_look_shows_that_it_must_fail(world):
-    good = world.write("good.csv", "gs://lists/a.jpg\n")
-    image = world.write("picture.jpg", drawn_images.draw(0).content)
-    spaced = world.write("my list.csv", "gs://lists/a.jpg\n")
+def test_a_call_answers_with_a_failed_operation_where_a_look_shows_that_it_must_fail(patient):
+    good = patient.write("good.csv", "gs://lists/a.jpg\n")
+    image = patient.write("picture.jpg", drawn_images.draw(0).content)
+    spaced = patient.write("my list.csv", "gs://lists/a.jpg\n")
     calls = [
-        (world.call("gs://lists/none.csv"), code_pb2.NOT_FOUND, "gs://lists/none.csv does not exist"),
-        (world.call(spaced.replace(" ", "%20")), code_pb2.NOT_FOUND, f"{spaced} does: write names as they are"),
-        (world.call("gs://lists/d"), code_pb2.NOT_FOUND, "gs://lists/d does not exist; it is a folder"),
-        (world.call(image), code_pb2.INVALID_ARGUMENT, "this is a JPEG image"),
-        (world.call(good, output="gs://nowhere/out"), code_pb2.NOT_FOUND, "there is no bucket 'nowhere'"),
+        (patient.call("gs://lists/none.csv"), code_pb2.NOT_FOUND, "gs://lists/none.csv does not exist"),
+        (patient.call(spaced.replace(" ", "%20")), code_pb2.NOT_FOUND, f"{spaced} does: write names as they are"),
+        (patient.call("gs://lists/d"), code_pb2.NOT_FOUND, "gs://lists/d does not exist; it is a folder"),
+        (patient.call(image), code_pb2.INVALID_ARGUMENT, "this is a JPEG image"),
+        (patient.call(good, output="gs://nowhere/out"), code_pb2.NOT_FOUND, "there is no bucket 'nowhere'"),
     ]
     for operation, code, text in calls:
         assert operation.done
         assert operation.error.code == code
         assert text in operation.error.message
-        assert operation == world.api.get(operation.name)
+        assert operation == patient.api.get(operation.name)
         details = automl_v1.OperationMetadata.pb(metadata(operation))
         assert details.WhichOneof("details") == "batch_predict_details"  # clients tell kinds by it
-    assert not world.call(good).done
+    assert not patient.call(good).done
 
 
-def test_imports_and_exports_too_answer_with_a_failed_operation(world):
-    dataset = world.api.create_dataset()
-    imported = world.api.automl.import_data(
+def test_imports_and_exports_too_answer_with_a_failed_operation(patient):
+    dataset = patient.api.create_dataset()
+    imported = patient.api.automl.import_data(
         name=dataset, input_config={"gcs_source": {"input_uris": ["gs://lists/none.csv"]}}
     ).operation
-    exported = world.api.automl.export_data(
+    exported = patient.api.automl.export_data(
         name=dataset, output_config={"gcs_destination": {"output_uri_prefix": "gs://nowhere/out"}}
     ).operation
     for operation in (imported, exported):
         assert operation.done
         assert operation.error.code == code_pb2.NOT_FOUND
-    world.api.automl.delete_dataset(name=dataset).result(timeout=30)  # nothing is at work on it
+    patient.api.automl.delete_dataset(name=dataset).result(timeout=30)  # nothing is at work on it
 
 
 def test_what_is_missing_of_the_service_is_told_before_any_object(world):
@@ -274,13 +289,13 @@ def test_what_is_missing_of_the_service_is_told_before_any_object(world):
         world.api.start_import("projects/demo/locations/us-central1/datasets/IOD1", "gs://nowhere/none.csv")
 
 
-def test_a_job_that_failed_at_the_call_can_be_resumed_once_its_list_is_there(world):
-    operation = world.call("gs://lists/later.csv")
+def test_a_job_that_failed_at_the_call_can_be_resumed_once_its_list_is_there(patient):
+    operation = patient.call("gs://lists/later.csv")
     assert operation.done
-    world.write("later.csv", "gs://lists/a.jpg\n")
-    resumed = world.api.finished(world.api.resume(operation.name))
+    patient.write("later.csv", "gs://lists/a.jpg\n")
+    resumed = patient.api.finished(patient.api.resume(operation.name))
     assert not resumed.HasField("error"), resumed.error
-    assert [line["ID"] for line in world.lines(resumed, "image_object_detection")] == ["gs://lists/a.jpg"]
+    assert [line["ID"] for line in patient.lines(resumed, "image_object_detection")] == ["gs://lists/a.jpg"]
 
 
 # ---- failed images again ------------------------------------------------------------------------------------------------
@@ -305,10 +320,10 @@ def test_the_errors_files_of_a_job_are_the_list_of_another(world):
     assert [line["ID"] for line in world.lines(second, "errors")] == ["gs://lists/gone.jpg"]
 
 
-def test_files_of_results_are_no_list_and_say_what_is_one(world):
-    first = world.predict(world.write("one.csv", "gs://lists/a.jpg\n"))
+def test_files_of_results_are_no_list_and_say_what_is_one(patient):
+    first = patient.predict(patient.write("one.csv", "gs://lists/a.jpg\n"))
     for name in ("image_object_detection_1.jsonl", "manifest.json"):
-        operation = world.call(f"gs://lists/out/{world.folder(first).name}/{name}")
+        operation = patient.call(f"gs://lists/out/{patient.folder(first).name}/{name}")
         assert operation.done
         assert operation.error.code == code_pb2.INVALID_ARGUMENT
         assert "or the errors_N.jsonl files of former batch predictions" in operation.error.message

@@ -283,7 +283,7 @@ class Stores:
         with trouble.translated(uri):
             self._waiting(lambda: trouble.patiently(lambda: backend.check_bucket(uri), self._choices.retry_s))
 
-    def holds_anything(self, prefix: ObjectUri) -> bool:
+    def is_folder(self, prefix: ObjectUri) -> bool:
         """Whether there is any object below a prefix folder."""
 
         def look() -> bool:

@@ -1,8 +1,8 @@
 """A first look at the stores during a call: is the list there, is it a list, is there a bucket for the results.
 
-Work that must fail should fail at once, not behind other jobs. A look never holds a call: it ends after `LOOK_S`, and what
-it has not learnt by then, or what the store did not want to say, the work finds out. What it does learn is what the work
-would find. Buckets that did not answer in time are not asked again for a while.
+Work that must fail should fail at once, not behind other jobs. A look never holds a call for long (the setting
+`storage_look_s`): what it has not learnt by then, or what the store did not want to say, the work finds out. What it does
+learn is what the work would find. Buckets that did not answer in time are not asked again for a while.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from google.rpc import code_pb2
 from boxwright import errors, file_kinds, objects, rows
 from boxwright.prediction import image_list
 
-LOOK_S = 1.0  # a cloud answers in a tenth; the first connection to one takes some tenths more
 LEFT_ALONE_S = 30.0  # a bucket that was too slow
 MAX_LISTS = 32  # of one request that are looked at
 MAX_THREADS = 16  # of all requests, those that wait for a store that hangs included
@@ -34,10 +33,10 @@ class Looks:
 
     Args:
         stores: where they are.
-        look_s: the longest that one call is held.
+        look_s: the longest that one call is held, in seconds; 0 for no looks.
     """
 
-    def __init__(self, stores: objects.Stores, look_s: float = LOOK_S) -> None:
+    def __init__(self, stores: objects.Stores, look_s: float) -> None:
         self._stores = stores.hasty(look_s)
         self._look_s = look_s
         self._threads = threading.BoundedSemaphore(MAX_THREADS)
@@ -86,6 +85,8 @@ class Looks:
 
     def _first(self, looks: Sequence[tuple[objects.ObjectUri, _Look]]) -> tuple[errors.ApiError | None, bool]:
         """Returns the first definite error, in the order of the looks, and whether all stores have answered."""
+        if self._look_s == 0:
+            return None, False
         left_alone = self._left_alone()
         found = _Found([(uri, look) for uri, look in looks if (uri.scheme, uri.bucket) not in left_alone])
         started = 0

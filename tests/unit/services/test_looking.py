@@ -81,6 +81,12 @@ def test_of_very_many_lists_the_first_are_looked_at(bucket, looks):
     assert looks.at_batch(_uris(*["empty.csv"] * MAX_LISTS), PREFIX).message == errors.EMPTY_BATCH_CSV
 
 
+def test_without_time_nothing_is_looked_at(bucket, tmp_path):
+    looks = Looks(objects.Stores(bucket.parent, tmp_path / "state"), look_s=0)
+    assert looks.at_batch(_uris("none.csv"), PREFIX) is None
+    assert looks.at_import_lists(_uris("none.csv")) is None
+
+
 class _Mute:
     """A server that takes connections and never answers."""
 

@@ -77,6 +77,12 @@ class Backend(Protocol):
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises unless the bucket exists."""
 
+    def check_destination(self, uri: ObjectUri) -> None:
+        """Raises unless files can be made below the URI."""
+
+    def delete(self, uri: ObjectUri) -> None:
+        """Deletes an object; none is fine."""
+
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a folder."""
 
@@ -264,6 +270,32 @@ class Stores:
         """Raises NOT_FOUND unless the URI's bucket exists."""
         with trouble.translated(uri):
             self._waiting(lambda: self._backend(uri).check_bucket(uri))
+
+    def check_destination(self, uri: ObjectUri) -> None:
+        """Raises unless files can be made below a prefix, as far as can be told without making one.
+
+        Raises:
+            ApiError: NOT_FOUND without the bucket; FAILED_PRECONDITION if a part of the path is an object;
+                PERMISSION_DENIED.
+        """
+        with trouble.translated(uri):
+            self._waiting(lambda: self._backend(uri).check_destination(uri))
+
+    def holds_anything(self, prefix: ObjectUri) -> bool:
+        """Whether there is any object below a prefix folder."""
+
+        def look() -> bool:
+            place = self._backend(prefix).place(prefix)
+            found = obstore.list(place.store, prefix=place.key.rstrip("/"), chunk_size=1)
+            return any(len(batch) for batch in found)
+
+        with trouble.translated(prefix):
+            return self._waiting(look)
+
+    def delete_written(self, uri: ObjectUri) -> None:
+        """Deletes a file that this service wrote itself; none is fine."""
+        with trouble.translated(uri):
+            self._waiting(lambda: self._backend(uri).delete(uri))
 
     def _backend(self, uri: ObjectUri) -> Backend:
         try:

@@ -58,7 +58,7 @@ class PredictionService(Resources):
             validation.output_uri_prefix(
                 prefix, "output_config.gcs_destination.output_uri_prefix", self._policy.schemes
             )
-            validation.prediction_params(request.params)
+            validation.batch_params(request.params)
             draft = Draft(
                 location=name.parent,
                 id="IOD" + self._new_digits(),

@@ -160,7 +160,7 @@ def test_the_manifest_accounts_for_every_row_and_verifies(bench, sink):
     assert manifest.Manifest.from_json(bench.output()["manifest.json"]) == written
     assert (written.images_predicted, written.errors_by_code) == (4, {"NOT_FOUND": 2})
     assert [file.lines for file in written.shards] == [3, 1]
-    assert list(manifest.verify(bench.stores, bench.directory())) == []
+    assert manifest.examine(bench.stores, bench.directory()) == manifest.Examination("SUCCEEDED", [])
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,15 @@ def test_the_manifest_accounts_for_every_row_and_verifies(bench, sink):
         ),
         (lambda folder: (folder / "image_object_detection_1.jsonl").write_bytes(b"{}\n" * 3), "other bytes"),
         (lambda folder: (folder / "errors_1.jsonl").write_bytes(b""), "errors_1.jsonl has other bytes"),
+        (
+            lambda folder: (folder / "image_object_detection_3.jsonl").write_bytes(b""),
+            "image_object_detection_3.jsonl is not of",
+        ),
+        (
+            lambda folder: (folder / "image_object_detection_1 (copy).jsonl").write_bytes(b"{}\n"),
+            "(copy).jsonl is not of",
+        ),
+        (lambda folder: (folder / "errors_01.jsonl").write_bytes(b""), "errors_01.jsonl is not of this job"),
     ],
 )
 def test_verifying_names_the_file_that_is_not_what_the_job_wrote(bench, sink, spoil, problem):
@@ -179,11 +188,11 @@ def test_verifying_names_the_file_that_is_not_what_the_job_wrote(bench, sink, sp
     _commit(sink, 2, 1, 0)
     _close(sink, rows_read=6)
     spoil(bench.bucket / "job")
-    assert any(problem in line for line in manifest.verify(bench.stores, bench.directory()))
+    assert any(problem in line for line in manifest.examine(bench.stores, bench.directory()).problems)
 
 
 def test_verifying_sees_a_row_that_is_not_accounted_for(bench, sink):
     _commit(sink, 1, 3, 0)
     _close(sink, rows_read=4)
-    (line,) = manifest.verify(bench.stores, bench.directory())
+    (line,) = manifest.examine(bench.stores, bench.directory()).problems
     assert line.startswith("4 different rows were read, but 3 results and 0 errors")

@@ -42,8 +42,10 @@ class PredictionService(Resources):
             raise errors.invalid_argument("payload.image.image_bytes", why)
         score_threshold, max_boxes = validation.prediction_params(request.params)
         found, labels = self._online.predict(row.folder, image_bytes)
+        ignored = ", ".join(map(str, validation.ignored_params(request.params, validation.PREDICT_PARAMS)))
         return types.PredictResponse(
-            payload=messages.annotation_payloads(found.keep(score_threshold, max_boxes), labels)
+            payload=messages.annotation_payloads(found.keep(score_threshold, max_boxes), labels),
+            metadata={"ignored_params": ignored} if ignored else {},
         )
 
     def batch_predict(self, request: types.BatchPredictRequest, caller: Caller) -> operations_pb2.Operation:

@@ -191,7 +191,9 @@ def test_params_narrow_a_prediction_and_the_default_threshold_is_a_half(api, mod
     mistyped = {"score_treshold": "1.0", "feature_importance": "true", "scoreThreshold": "0.0"}
     payload = {"image": {"image_bytes": drawn_images.draw(0).content}}
     answer = api.prediction.predict(name=model, payload=payload, params=mistyped)
-    assert dict(answer.metadata) == {"ignored_params": "feature_importance, score_treshold (nearest known key: score_threshold)"}
+    assert dict(answer.metadata) == {
+        "ignored_params": "feature_importance, score_treshold (nearest known key: score_threshold)"
+    }
     assert not api.prediction.predict(name=model, payload=payload, params={"score-threshold": "0"}).metadata
 
 

@@ -170,6 +170,22 @@ def test_the_numbers_stay_after_the_end(service, api, model, images):
     assert numbers["bottleneck"] in stages
 
 
+def test_no_total_is_guessed_before_the_list_is_read(service_factory, tiny_model: TinyModel, tmp_path):
+    stuck = {"BOXWRIGHT_FAULTS": "plan.before_header:hang", "BOXWRIGHT_FAULTS_ONCE": str(tmp_path)}
+    service = service_factory(environment=stuck)
+    names = drawn_images.write_images(service.bucket(BUCKET) / "x", 60)
+    csv_uri = drawn_images.write_csv(service.bucket(BUCKET), "list.csv", [f"gs://{BUCKET}/x/{name}" for name in names])
+    with open_api(service) as api:
+        name = api.start_batch(tiny_model.install(service.data_dir), csv_uri, f"gs://{BUCKET}/out/")
+        wait_until((tmp_path / "plan.before_header").exists, "the batch to be stuck", timeout_s=240)
+        numbers = wait_until(lambda: ("done" in (seen := api.progress(name))) and seen, "numbers", timeout_s=240)
+        assert (numbers["done"], numbers["total"], numbers["total_is_exact"]) == (0, None, False)
+        api.cancel(name)
+        operation, folder = _ended(service, api, name)
+        assert operation.error.code == code_pb2.CANCELLED
+        assert folder is not None and _verify(service, str(folder)).returncode == 3
+
+
 def test_params_that_mean_nothing_are_named(service, api, model, images):
     operation, folder = _batch(service, api, model, images, score_treshold="0.9", zebra="1")
     assert not operation.HasField("error")

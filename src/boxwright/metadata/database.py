@@ -72,6 +72,10 @@ class Database:
         if prepare:
             try:
                 self._prepare()
+            except errors.ApiError as error:  # callers never see where it is; who starts the service does
+                self.close()
+                where = "" if self.label in error.message else f"{self.label}: "
+                raise type(error)(error.code, where + error.message, error.details) from error
             except BaseException:
                 self.close()
                 raise
@@ -130,17 +134,13 @@ class Database:
             state = _sqlstate(error)
             is_cut = error.connection_invalidated or (isinstance(error, sa.exc.InterfaceError) and not state)
             if is_cut or state.startswith(_AWAY):
-                raise _unavailable(
-                    f"The metadata database {self.label} cannot be reached, or let nobody in."
-                ) from error
+                raise _unavailable("The metadata database cannot be reached, or let nobody in.") from error
             if state.startswith(_IN_THE_WAY) or "database is locked" in str(error.orig):
                 raise Transient(code_pb2.ABORTED, "Another change of the same data was faster; try again.") from error
             if state.startswith(_UNSTORABLE):
                 raise errors.bad_request(f"A value cannot be stored: {_reason(error)}.") from error
             if state.startswith(_REFUSED):
-                raise errors.failed_precondition(
-                    f"The metadata database {self.label} refused: {_reason(error)}."
-                ) from error
+                raise errors.failed_precondition(f"The metadata database refused: {_reason(error)}.") from error
             raise
 
 

@@ -193,6 +193,11 @@ def test_params_that_mean_nothing_are_named(service, api, model, images):
     assert [dict(param) for param in api.progress(operation.name)["ignored_params"]] == expected
     assert json.loads((folder / "manifest.json").read_bytes())["ignored_params"] == expected
     assert f"event=ignored_params operation={operation.name}" in service.log.read_text()
+    destination = {"gcs_destination": {"output_uri_prefix": f"gs://{BUCKET}/models/"}, "params": {"quantize": "1"}}
+    exported = api.automl.export_model(name=model, output_config=destination).operation.name
+    assert not api.finished(exported).HasField("error")
+    assert [dict(param) for param in api.progress(exported)["ignored_params"]] == [{"key": "quantize", "nearest": None}]
+    assert f"event=ignored_params operation={exported}" in service.log.read_text()
 
 
 # ---- outputs ------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 import time
@@ -108,10 +109,20 @@ def asked_and_spent(numbers: dict[str, Any]) -> dict[str, str]:
         "list": ", ".join([*lists, *more]),
         "threshold": f"{numbers['score_threshold']:g}" if "score_threshold" in numbers else "",
         "ignored": f"params {', '.join(ignored)}" if ignored else "",
-        "duration": _duration(numbers["elapsed_s"]) if numbers.get("elapsed_s") is not None else "",
+        "duration": _duration(spent_s) if (spent_s := _spent_s(numbers)) is not None else "",
         "stages": ", ".join(f"{name} {spent_s:,.1f} s" for name, spent_s in stages if spent_s >= 0.05),
         "limited by": numbers.get("bottleneck", ""),
     }
+
+
+def _spent_s(numbers: dict[str, Any]) -> float | None:
+    """Seconds of work on an operation; where they are not counted, those from the call to the end; None before that."""
+    if numbers.get("elapsed_s") is not None:
+        return float(numbers["elapsed_s"])
+    if "end_time" not in numbers:
+        return None
+    start, end = (datetime.datetime.fromisoformat(numbers[key]) for key in ("create_time", "end_time"))
+    return (end - start).total_seconds()
 
 
 def _wait(options: argparse.Namespace) -> int:

@@ -183,10 +183,6 @@ class BatchPredict(Runner):
         if not context.output_directory:  # before anything is done, and before a folder is named
             self._stores.stoppable(context.raise_if_stopped).check_destination(prefix)
         chosen = self._choices(context) | self._validated_params(request.params)
-        if chosen["ignored_params"]:
-            log.warning(
-                "event=ignored_params operation=%s params=%s", context.name, json.dumps(chosen["ignored_params"])
-            )
         return BatchJob(
             input_uris=list(request.input_config.gcs_source.input_uris),
             output_directory=context.keep_output_directory(

@@ -70,5 +70,4 @@ class PredictionService(Resources):
                 works_on=str(name),
             )
             operation = self._ledger.start(connection, draft)
-        self._ledger.announce(operation)
-        return messages.operation(operation)
+        return self._announced(operation)

@@ -146,7 +146,7 @@ def _schema(settings: Settings) -> str:
         return "SQLite, not there yet: the first start makes it"
     db = server.open_database(settings, prepare=False)
     try:
-        with db.read() as connection:
+        with db.named(), db.read() as connection:
             found = migrations.revision_of(connection)
     finally:
         db.close()

@@ -110,7 +110,9 @@ def asked_and_spent(numbers: dict[str, Any]) -> dict[str, str]:
         "threshold": f"{numbers['score_threshold']:g}" if "score_threshold" in numbers else "",
         "ignored": f"params {', '.join(ignored)}" if ignored else "",
         "duration": _duration(spent_s) if (spent_s := _spent_s(numbers)) is not None else "",
-        "stages": ", ".join(f"{name} {spent_s:,.1f} s" for name, spent_s in stages if spent_s >= 0.05),
+        "stages": ", ".join(
+            f"{name} {spent_s:,.{1 if spent_s >= 10 else 2}f} s" for name, spent_s in stages if spent_s > 0
+        ),
         "limited by": numbers.get("bottleneck", ""),
     }
 

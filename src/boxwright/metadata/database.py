@@ -71,11 +71,8 @@ class Database:
         self.label = self._engine.url.render_as_string(hide_password=True)
         if prepare:
             try:
-                self._prepare()
-            except errors.ApiError as error:  # callers never see where it is; who starts the service does
-                self.close()
-                where = "" if self.label in error.message else f"{self.label}: "
-                raise type(error)(error.code, where + error.message, error.details) from error
+                with self.named():
+                    self._prepare()
             except BaseException:
                 self.close()
                 raise
@@ -86,12 +83,21 @@ class Database:
         Raises:
             ApiError: FAILED_PRECONDITION if the schema is newer than this version.
         """
-        with self.write() as connection:
+        with self.named(), self.write() as connection:
             found = migrations.revision_of(connection)
             if found is not None and found not in migrations.REVISIONS:
                 raise migrations.other_revision(self.label, found)
             migrations.upgrade(connection, found)
         return found, migrations.HEAD
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Lets errors say which database it is: for who runs the service, as callers of the API must not see where it is."""
+        try:
+            yield
+        except errors.ApiError as error:
+            where = "" if self.label in error.message else f"{self.label}: "
+            raise type(error)(error.code, where + error.message, error.details) from error
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -188,6 +188,7 @@ def _runners(
             batch_predict.BatchLimits(
                 shard_images=settings.shard_images,
                 row_failure_limit=settings.batch_row_failure_limit,
+                image_failure_limit=settings.batch_image_failure_limit,
                 threads=settings.cores,
                 image_timeout_s=settings.image_timeout_s,
                 camel_case=settings.batch_camel_case,
@@ -196,7 +197,7 @@ def _runners(
                 in_flight_bytes=settings.in_flight_bytes,
                 models_bytes=settings.batch_models_bytes,
             ),
-            validation.prediction_params,
+            validation.batch_params,
         ),
         Kind.EXPORT_DATA: export.ExportData(db, stores),
         Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),

@@ -90,6 +90,10 @@ class Settings:
     batch_row_failure_limit: float = _documented(
         0.5, "Share of unusable rows, 0 to 1, above which a batch prediction fails as a whole."
     )
+    batch_image_failure_limit: float = _documented(
+        1.0,
+        "Share of failed images, 0 to 1, above which a batch prediction fails; it always fails if no image was predicted.",
+    )
     shard_images: int = _documented(
         500, "Images per `image_object_detection_N.jsonl`; the first five files of a long list have 100."
     )
@@ -144,6 +148,7 @@ class Settings:
             ("cores", 1, 4096),
             ("import_row_failure_limit", 0, 1),
             ("batch_row_failure_limit", 0, 1),
+            ("batch_image_failure_limit", 0, 1),
             ("batch_in_flight_bytes", 1_000_000, 1 << 50),
             ("batch_models_bytes", 1, 1 << 50),
             ("shard_images", 1, 1_000_000),

@@ -319,3 +319,56 @@ def test_another_process_would_open_the_same_stores(place):
     uri = place.put("key")
     assert objects.Stores.from_config(place.stores.to_config()).get(uri) == b"content"
     assert "secret" not in str(place.stores.to_config())
+
+
+def test_what_lies_below_an_object_is_no_destination(place):
+    obstacle = place.put("results.csv", b"1,2,3")
+    for uri in (obstacle, obstacle.child("deep/er"), objects.ObjectUri.parse(f"{obstacle}/")):
+        with pytest.raises(errors.ApiError, match="is an object, not a folder") as refused:
+            place.stores.check_destination(uri)
+        assert refused.value.code == code_pb2.FAILED_PRECONDITION
+        assert f"{obstacle} is an object" in refused.value.message
+    for fine in (place.root, place.root.child("new/folder"), place.root.child("results.csv2")):
+        place.stores.check_destination(fine)
+
+
+@pytest.mark.parametrize("place", [kind for kind in KINDS if kind != "file"], indirect=True)
+def test_a_destination_needs_its_bucket(place):
+    nowhere = objects.ObjectUri(place.root.scheme, "no-such-bucket", "out")
+    with pytest.raises(objects.ObjectNotFound, match="no-such-bucket"):
+        place.stores.check_destination(nowhere)
+
+
+def test_a_folder_holds_something_or_nothing(place):
+    assert not place.stores.holds_anything(place.root.child("out"))
+    uri = place.put("out/deep/file", b"")
+    assert place.stores.holds_anything(place.root.child("out"))
+    assert not place.stores.holds_anything(place.root.child("ou"))
+    for _ in range(2):
+        place.stores.delete_written(uri)
+    assert not place.stores.holds_anything(place.root.child("out"))
+    assert not place.stores.exists(uri)
+
+
+@pytest.mark.parametrize("place", ["folder", "file"], indirect=True)
+def test_no_message_has_a_path_of_this_machine(place):
+    place.put("object", b"1")
+    place.put("folder/object", b"1")
+    stores, root = place.stores, place.root
+    calls: list[Callable[[], object]] = [
+        lambda: stores.put(root.child("object/below"), b"1"),
+        lambda: stores.put_once(root.child("object/deep/below"), b"1"),
+        lambda: stores.put(root.child("folder"), b"1"),
+        lambda: list(stores.list(root.child("object/below"))),
+        lambda: stores.put(root.child("n" * 300), b"1"),
+        lambda: stores.get(root.child("n" * 300)),
+        lambda: stores.check_destination(root.child("n" * 300 + "/x")),
+        lambda: stores.get(root.child("folder")),
+        lambda: list(stores.stream(root.child("object/below"))),
+    ]
+    for call in calls:
+        with pytest.raises(errors.ApiError) as refused:
+            call()
+        rest = refused.value.message.replace(str(root), "")
+        assert "/tmp" not in rest and "buckets" not in rest and "LocalFileSystem" not in rest, refused.value.message
+        assert code_pb2.Code.Name(refused.value.code) != "UNAVAILABLE", refused.value.message

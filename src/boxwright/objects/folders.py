@@ -114,6 +114,28 @@ class Folders(abc.ABC):
         """Raises unless the folder of the URI exists."""
         self.place(uri)
 
+    def check_destination(self, uri: ObjectUri) -> None:
+        """Raises unless files can be made below the URI; the folders on the way there need not be there yet."""
+        self.place(uri)
+        folder, key, base = self.folder(uri)
+        path, parts = folder, key.strip("/").split("/")
+        for depth, part in enumerate(parts if key else (), 1):
+            try:
+                kind = (path / part).stat().st_mode
+            except FileNotFoundError:
+                break
+            path = path / part
+            if not stat.S_ISDIR(kind):
+                obstacle = dataclasses.replace(uri, key=base + "/".join(parts[:depth]))
+                raise trouble.below_an_object(uri, obstacle)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise errors.permission_denied(f"Nothing may be written below {uri} by this service.")
+
+    def delete(self, uri: ObjectUri) -> None:
+        """Deletes an object; none is fine."""
+        self.place(uri)
+        self.path(uri).unlink(missing_ok=True)
+
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left: files still under their staging name."""
         self.place(directory)

@@ -34,7 +34,7 @@ def _hint(stores: Stores, uri: ObjectUri, asks_for_folder: bool) -> str | None:
         other = _checked(dataclasses.replace(uri, key=key))
         if other is not None and stores.exists(other):
             return f"{other} does: {what_to_do}"
-    if asks_for_folder and stores.is_folder(uri):
+    if asks_for_folder and stores.holds_anything(uri):
         return "it is a folder: name an object in it"
     return None
 

@@ -77,6 +77,12 @@ class Backend(Protocol):
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises unless the bucket exists."""
 
+    def check_destination(self, uri: ObjectUri) -> None:
+        """Raises unless files can be made below the URI."""
+
+    def delete(self, uri: ObjectUri) -> None:
+        """Deletes an object; none is fine."""
+
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a folder."""
 
@@ -283,7 +289,18 @@ class Stores:
         with trouble.translated(uri):
             self._waiting(lambda: trouble.patiently(lambda: backend.check_bucket(uri), self._choices.retry_s))
 
-    def is_folder(self, prefix: ObjectUri) -> bool:
+    def check_destination(self, uri: ObjectUri) -> None:
+        """Raises unless files can be made below a prefix, as far as can be told without making one.
+
+        Raises:
+            ApiError: NOT_FOUND without the bucket; FAILED_PRECONDITION if a part of the path is an object;
+                PERMISSION_DENIED.
+        """
+        with trouble.translated(uri):
+            backend = self._backend(uri)
+            self._waiting(lambda: trouble.patiently(lambda: backend.check_destination(uri), self._choices.retry_s))
+
+    def holds_anything(self, prefix: ObjectUri) -> bool:
         """Whether there is any object below a prefix folder."""
 
         def look() -> bool:
@@ -293,6 +310,11 @@ class Stores:
 
         with trouble.translated(prefix):
             return self._waiting(lambda: trouble.patiently(look, self._choices.retry_s))
+
+    def delete_written(self, uri: ObjectUri) -> None:
+        """Deletes a file that this service wrote itself; none is fine."""
+        with trouble.translated(uri):
+            self._waiting(lambda: self._backend(uri).delete(uri))
 
     def _backend(self, uri: ObjectUri) -> Backend:
         try:

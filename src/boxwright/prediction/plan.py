@@ -93,10 +93,15 @@ class Plan:
         self.is_complete = True
         yield from held
 
-    def estimated_images(self) -> float:
-        """How many images the whole job has: exact once the lists are read, before that by their share of bytes."""
-        if self.is_complete or self._met_bytes == 0:
+    def estimated_images(self) -> float | None:
+        """How many images the whole job has: exact once the lists are read, before that by their share of bytes.
+
+        None as long as no row has been read: nothing is known then.
+        """
+        if self.is_complete:
             return self.images_planned
+        if self._met_bytes == 0:
+            return None
         return self._met * max(1.0, self.total_bytes / self._met_bytes)
 
     # ---- inside -------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A first look at the stores during a call: is the list there, is it a list, is there a bucket for the results.
+"""A first look at the stores during a call: is the list there, is it a list, is there room for the results.
 
 Work that must fail should fail at once, not behind other jobs. A look never holds a call for long (the setting
 `storage_look_s`): what it has not learnt by then, or what the store did not want to say, the work finds out. What it does
@@ -54,13 +54,13 @@ class Looks:
         """What a batch prediction with these lists must fail with, as far as a look can tell; None if nothing."""
         full: set[objects.ObjectUri] = set()
         looks = [(uri, self._list_look(uri, image_list.check_first_line, full)) for uri in lists[:MAX_LISTS]]
-        error, all_seen = self._first([*looks, (destination, lambda: self._stores.check_bucket(destination))])
+        error, all_seen = self._first([*looks, (destination, lambda: self._stores.check_destination(destination))])
         is_empty = error is None and not full and all_seen and len(lists) <= MAX_LISTS
         return errors.bad_request(errors.EMPTY_BATCH_CSV) if is_empty else error
 
     def at_destination(self, prefix: objects.ObjectUri) -> errors.ApiError | None:
         """What writing below this prefix must fail with, as far as a look can tell; None if nothing."""
-        error, _ = self._first([(prefix, lambda: self._stores.check_bucket(prefix))])
+        error, _ = self._first([(prefix, lambda: self._stores.check_destination(prefix))])
         return error
 
     def _list_look(

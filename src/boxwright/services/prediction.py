@@ -42,8 +42,10 @@ class PredictionService(Resources):
             raise errors.invalid_argument("payload.image.image_bytes", why)
         score_threshold, max_boxes = validation.prediction_params(request.params)
         found, labels = self._online.predict(row.folder, image_bytes)
+        ignored = ", ".join(map(str, validation.ignored_params(request.params, validation.PREDICT_PARAMS)))
         return types.PredictResponse(
-            payload=messages.annotation_payloads(found.keep(score_threshold, max_boxes), labels)
+            payload=messages.annotation_payloads(found.keep(score_threshold, max_boxes), labels),
+            metadata={"ignored_params": ignored} if ignored else {},
         )
 
     def batch_predict(self, request: types.BatchPredictRequest, caller: Caller) -> operations_pb2.Operation:
@@ -59,7 +61,7 @@ class PredictionService(Resources):
             "output_config.gcs_destination.output_uri_prefix",
             self._policy.schemes,
         )
-        validation.prediction_params(request.params)
+        validation.batch_params(request.params)
         found = self._looks.at_batch(lists, prefix)
         with self._db.write() as connection:
             self._usable_model(connection, name)
@@ -72,5 +74,4 @@ class PredictionService(Resources):
                 works_on=str(name),
             )
             operation = self._ledger.start_unless(connection, draft, found)
-        self._ledger.announce(operation)
-        return messages.operation(operation)
+        return self._announced(operation)

@@ -136,6 +136,7 @@ def test_shards_come_while_the_list_is_still_being_read(bench):
     assert plan.rows_read < 2 * JUDGED_FROM_ROW
     assert not plan.is_complete
     assert plan.estimated_images() == pytest.approx(5 * JUDGED_FROM_ROW, rel=0.1)
+    assert Plan(plan._job, bench.stores).estimated_images() is None, "nothing is known before the list is read"
 
 
 def test_a_second_attempt_finds_the_same_plan(bench):

@@ -96,9 +96,10 @@ class Ledger:
 
     # ---- services -----------------------------------------------------------------------------------------------
 
-    def start(self, connection: sa.Connection, draft: Draft) -> sa.Row[Any]:
-        """Adds a PENDING operation inside the caller's transaction; call `announce` after it has committed."""
-        return self._insert(connection, draft, {"state": State.PENDING})
+    def start(self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None = None) -> sa.Row[Any]:
+        """Adds a PENDING operation, or a FAILED one if there is an error, in the caller's transaction; then `announce` it."""
+        failed = {"state": State.FAILED, "error": error.status.SerializeToString()} if error else None
+        return self._insert(connection, draft, failed or {"state": State.PENDING})
 
     def start_done(self, connection: sa.Connection, draft: Draft, response: any_pb2.Any) -> sa.Row[Any]:
         """Adds an operation that is already SUCCEEDED: the work was done in this same transaction."""
@@ -108,14 +109,6 @@ class Ledger:
             "progress_percent": 100,
         }
         return self._insert(connection, draft, values)
-
-    def start_failed(self, connection: sa.Connection, draft: Draft, error: errors.ApiError) -> sa.Row[Any]:
-        """Adds an operation that has FAILED already: the call itself has found out why it must."""
-        return self._insert(connection, draft, {"state": State.FAILED, "error": error.status.SerializeToString()})
-
-    def start_unless(self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None) -> sa.Row[Any]:
-        """Adds a PENDING operation, or one that has FAILED if there is an error."""
-        return self.start(connection, draft) if error is None else self.start_failed(connection, draft, error)
 
     def announce(self, row: sa.Row[Any]) -> None:
         """Tells the listeners of a row's state."""

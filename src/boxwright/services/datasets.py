@@ -115,7 +115,7 @@ class DatasetMethods(Resources):
             messages.check_object_detection(row, "Images with boxes can be imported only into")
             exclusivity.check(self._ledger, connection, name, Kind.IMPORT_DATA)
             draft = self._draft(name.parent, Kind.IMPORT_DATA, request, works_on=str(name))
-            operation = self._ledger.start_unless(connection, draft, found)
+            operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)
 
     def export_data(self, request: types.ExportDataRequest, caller: Caller) -> operations_pb2.Operation:
@@ -134,7 +134,7 @@ class DatasetMethods(Resources):
             messages.check_object_detection(row, "Images with boxes can be exported only from")
             exclusivity.check(self._ledger, connection, name, Kind.EXPORT_DATA)
             draft = self._draft(name.parent, Kind.EXPORT_DATA, request, works_on=str(name))
-            operation = self._ledger.start_unless(connection, draft, found)
+            operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)
 
     def get_annotation_spec(self, request: types.GetAnnotationSpecRequest, caller: Caller) -> types.AnnotationSpec:

@@ -156,7 +156,7 @@ class ModelMethods(Resources):
                     "mobile-* types."
                 )
             draft = self._draft(name.parent, Kind.EXPORT_MODEL, resolved, works_on=str(name))
-            operation = self._ledger.start_unless(connection, draft, found)
+            operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)
 
     def get_model_evaluation(self, request: types.GetModelEvaluationRequest, caller: Caller) -> types.ModelEvaluation:

@@ -73,5 +73,5 @@ class PredictionService(Resources):
                 details=messages.operation_details(states.OperationKind.BATCH_PREDICT, request.input_config),
                 works_on=str(name),
             )
-            operation = self._ledger.start_unless(connection, draft, found)
+            operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)

@@ -97,7 +97,7 @@ class Ledger:
     # ---- services -----------------------------------------------------------------------------------------------
 
     def start(self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None = None) -> sa.Row[Any]:
-        """Adds a PENDING operation, or a FAILED one if there is an error, in the caller's transaction; `announce` it then."""
+        """Adds a PENDING operation in the caller's transaction, with an error a FAILED one; then `announce` it."""
         failed = {"state": State.FAILED, "error": error.status.SerializeToString()} if error else None
         return self._insert(connection, draft, failed or {"state": State.PENDING})
 

@@ -74,10 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser(
         "verify",
         help="prove that a batch prediction's folder is complete",
-        description="Prove by its manifest that an output folder accounts for every row and holds the bytes that the job "
-        "wrote. Exit status 0 if so, 1 if not.",
+        description="Prove by its manifest that an output folder accounts for every row and holds what the job wrote and "
+        "nothing else. Exit status 0: it is complete; 1: it is not as its manifest says; 2: it cannot be examined; 3: it is "
+        "as its manifest says, and the job was cancelled; 4: the same, and the job failed because too many images did.",
     )
-    verify.add_argument("folder", help="gs://BUCKET/…/prediction-…")
+    verify.add_argument("folder", help="gs://BUCKET/…/prediction-…, or a path of this machine")
     verify.add_argument(
         "--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve (default buckets)"
     )
@@ -136,19 +137,10 @@ def _add_database_commands(commands: argparse._SubParsersAction[argparse.Argumen
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from boxwright import objects, settings
-    from boxwright.prediction import manifest
+    from boxwright import settings, verify  # not needed by every command
 
     chosen = settings.Settings.from_environment(os.environ, buckets_dir=options.buckets_dir)
-    stores = objects.Stores(chosen.buckets_dir, chosen.data_dir / "state", chosen.store_choices)
-    folder = objects.caller_uri(options.folder.rstrip("/"), stores.schemes, directory=True)
-    problems = list(manifest.verify(stores, folder))
-    for problem in problems:
-        print(problem)
-    print(
-        f"{options.folder}: {'not as the manifest says' if problems else 'every row and every byte is accounted for'}."
-    )
-    return 1 if problems else 0
+    return verify.run(options.folder, chosen)
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -146,7 +146,7 @@ def _schema(settings: Settings) -> str:
         return "SQLite, not there yet: the first start makes it"
     db = server.open_database(settings, prepare=False)
     try:
-        with db.read() as connection:
+        with db.named(), db.read() as connection:
             found = migrations.revision_of(connection)
     finally:
         db.close()
@@ -194,7 +194,7 @@ def _models(settings: Settings) -> Iterator[Fact]:
             Predictor.open(path, streams=1, precision="fp32" if settings.force_fp32 else None, runtime=settings.runtime)
             opened += 1
         except ModelError as error:
-            problems.append(f"{path.name}: {error}")
+            problems.append(str(error))
     more = f"; {len(folders) - MODELS_OPENED} older ones not tried" if len(folders) > MODELS_OPENED else ""
     yield Fact("models", not problems, "; ".join([f"{opened} can be loaded{more}", *problems]))
 

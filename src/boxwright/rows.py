@@ -1,7 +1,8 @@
 """Rows of the CSV files that callers name: streamed, line by line, never held as a whole.
 
 UTF-8 with an optional byte order mark, LF, CRLF or CR, blank lines skipped, cells trimmed, quotes honoured within a line. A
-quote that is opened and not closed spoils its own line only: no value that we read may hold a line break.
+quote that is opened and not closed spoils its own line only: no value that we read may hold a line break. What is no CSV is
+refused by what it is: an image, an archive, a workbook, text in another encoding.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import codecs
 import csv
 import dataclasses
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from boxwright import errors, objects
+from boxwright import errors, file_kinds, objects
 
 MAX_LINE_CHARS = 64 * 1024  # the longest legal row is far below; a file without line breaks is no CSV
+_OPENERS = ("{", "[{", '["', "[[")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,42 +36,123 @@ class Row:
     end_bytes: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One line that is not blank, as it stands, without its break; see `Row`."""
+
+    uri: objects.ObjectUri
+    number: int
+    text: str
+    end_bytes: int
+
+    @property
+    def is_json(self) -> bool:
+        """Whether this line, being a file's first, shows that the file is JSON: no row of ours begins like that."""
+        text = self.text.replace(" ", "")
+        return text.startswith(_OPENERS) or text == "["
+
+    def row(self) -> Row | None:
+        """Parses the line as CSV; None if all its cells are empty.
+
+        Raises:
+            ApiError: INVALID_ARGUMENT if it is too long or no text.
+        """
+        if len(self.text) > MAX_LINE_CHARS:
+            raise too_long(self.uri, MAX_LINE_CHARS)
+        if "\0" in self.text:
+            raise errors.bad_request(
+                f"{self.uri}, line {self.number}: this is not a text file (it has NUL bytes); a CSV is expected."
+            )
+        cells = [cell.strip() for cell in next(csv.reader([self.text], skipinitialspace=True))]
+        return Row(self.uri, self.number, cells, self.end_bytes) if any(cells) else None
+
+
 def read(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[Row]:
     """Yields the rows of a CSV object.
 
     Raises:
+        ApiError: NOT_FOUND and the like from the store; INVALID_ARGUMENT if the file is no CSV.
+    """
+    is_first = True
+    for line in lines(stores, uri):
+        if is_first and line.is_json:
+            raise json_refused(uri)
+        is_first = False
+        if (row := line.row()) is not None:
+            yield row
+
+
+def lines(stores: objects.Stores, uri: objects.ObjectUri, *, max_chars: int = MAX_LINE_CHARS) -> Iterator[Line]:
+    """Yields the lines of a text object that are not blank.
+
+    Raises:
         ApiError: NOT_FOUND and the like from the store; INVALID_ARGUMENT if the file is no text.
     """
-    for number, (text, end_bytes) in enumerate(_lines(stores, uri), 1):
-        if "\0" in text:
-            raise errors.bad_request(
-                f"{uri}, line {number}: this is not a text file (it has NUL bytes); a CSV is expected."
-            )
+    for number, (text, end_bytes) in enumerate(_lines(stores, uri, max_chars), 1):
         if text and not text.isspace():
-            cells = [cell.strip() for cell in next(csv.reader([text], skipinitialspace=True))]
-            if any(cells):
-                yield Row(uri, number, cells, end_bytes)
+            yield Line(uri, number, text, end_bytes)
 
 
-def _lines(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[tuple[str, int]]:
+def check_start(uri: objects.ObjectUri, start: bytes) -> None:
+    """Raises INVALID_ARGUMENT if a file's first bytes show that it is no text; see `file_kinds`."""
+    if (found := file_kinds.refusal(start)) is not None:
+        what, advice = found
+        raise errors.bad_request(f"{uri}: this is {what}; a CSV is expected. {advice}")
+
+
+def first_line(uri: objects.ObjectUri, start: bytes, *, is_whole: bool) -> Line | None:
+    """The first line that is not blank among a file's first bytes; None if there is none that ends there.
+
+    Args:
+        start: the bytes.
+        is_whole: whether they are the whole file, so that its last line ends with them.
+    """
+    text = start.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    ended = text.split("\n") if is_whole else text.split("\n")[:-1]
+    found = ((number, line) for number, line in enumerate(ended, 1) if line and not line.isspace())
+    return next((Line(uri, number, line, len(start)) for number, line in found), None)
+
+
+def json_refused(uri: objects.ObjectUri) -> errors.ApiError:
+    """The error for a file of JSON where a CSV is expected."""
+    return errors.bad_request(f"{uri}: this is JSON; a CSV is expected, one row a line.")
+
+
+def none_to_import(lists: Sequence[objects.ObjectUri]) -> errors.ApiError:
+    """The error for CSVs without rows."""
+    return errors.bad_request(f"{', '.join(map(str, lists))}: there are no rows to import.")
+
+
+def too_long(uri: objects.ObjectUri, max_chars: int) -> errors.ApiError:
+    """The error for a line without an end."""
+    return errors.bad_request(f"{uri}: a line is longer than {max_chars} characters; a CSV is expected.")
+
+
+def _lines(stores: objects.Stores, uri: objects.ObjectUri, max_chars: int) -> Iterator[tuple[str, int]]:
     """Yields (line without its break, bytes read so far)."""
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
-    rest, read_bytes = "", 0
+    rest, read_bytes, count = "", 0, 0
     chunks: Iterator[tuple[bytes, bool]] = _with_end_mark(stores.stream(uri))
     for chunk, is_last in chunks:
+        if read_bytes == 0:
+            check_start(uri, chunk)
         read_bytes += len(chunk)
         try:
             rest += decoder.decode(chunk, final=is_last)
         except UnicodeDecodeError as error:
+            before = error.object[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            number = count + before.count(b"\n") + 1
             raise errors.bad_request(
-                f"{uri}: this is not a UTF-8 text file ({error.reason}); a CSV is expected."
+                f"{uri}, line {number}: this is not UTF-8 text ({error.reason}); a CSV is expected. "
+                "Save it as UTF-8 (in a spreadsheet program: CSV UTF-8)."
             ) from error
-        *lines, rest = rest.split("\n")
-        if len(rest) > MAX_LINE_CHARS or any(len(line) > MAX_LINE_CHARS for line in lines):
-            raise errors.bad_request(f"{uri}: a line is longer than {MAX_LINE_CHARS} characters; a CSV is expected.")
-        before = read_bytes - len(chunk)
-        for index, line in enumerate(lines, 1):
-            yield line, before + len(chunk) * index // len(lines)
+        *complete, rest = rest.split("\n")
+        if len(rest) > max_chars or any(len(line) > max_chars for line in complete):
+            raise too_long(uri, max_chars)
+        before_bytes = read_bytes - len(chunk)
+        count += len(complete)
+        for index, line in enumerate(complete, 1):
+            yield line, before_bytes + len(chunk) * index // len(complete)
     if rest:
         yield rest, read_bytes
 

@@ -30,7 +30,7 @@ from boxwright.prediction.tuner import Tuner
 from boxwright.prediction.tuning import FILE as TUNING_FILE
 from boxwright.prediction.tuning import Tunings
 from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
-from boxwright.services import automl, iam, locations, operations, prediction, resources, resuming, validation
+from boxwright.services import automl, iam, locations, looking, operations, prediction, resources, resuming, validation
 from boxwright.settings import Settings
 from boxwright.surface import dispatch, grpc_door, http_protocol, rest_door, waiting
 
@@ -52,6 +52,7 @@ class Workshop:
     book: ledger.Ledger
     folders: ModelFolders
     plans: plan_folders.PlanFolders
+    stores: objects.Stores
 
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
@@ -102,7 +103,9 @@ def build_workshop(settings: Settings) -> Workshop:
     lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
     slices_s = {Kind.BATCH_PREDICT: settings.batch_slice_s}
     runners = _runners(settings, db, stores, folders, children, tuner, plans)
-    return Workshop(db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, tuner, book, folders, plans)
+    return Workshop(
+        db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, tuner, book, folders, plans, stores
+    )
 
 
 def build(settings: Settings) -> Rooms:
@@ -125,13 +128,14 @@ def build(settings: Settings) -> Rooms:
         settings.store_choices.served,
         settings.resume_days,
     )
+    looks = looking.Looks(workshop.stores, settings.storage_look_s)
     operations_service = operations.Operations(
-        db, book, settings.locations, resuming.Resuming(db, book, policy, online), workshop.plans.sweep_soon
+        db, book, settings.locations, resuming.Resuming(db, book, policy, online, looks), workshop.plans.sweep_soon
     )
     dispatcher = dispatch.Dispatcher(
         {
-            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, online),
-            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, book, policy, online),
+            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, online, looks),
+            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, book, policy, online, looks),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(settings.locations),
             "google.iam.v1.IAMPolicy": iam.IamPolicy(settings.locations),
@@ -185,6 +189,7 @@ def _runners(
             batch_predict.BatchLimits(
                 shard_images=settings.shard_images,
                 row_failure_limit=settings.batch_row_failure_limit,
+                image_failure_limit=settings.batch_image_failure_limit,
                 threads=settings.cores,
                 image_timeout_s=settings.image_timeout_s,
                 camel_case=settings.batch_camel_case,
@@ -193,7 +198,7 @@ def _runners(
                 in_flight_bytes=settings.in_flight_bytes,
                 models_bytes=settings.batch_models_bytes,
             ),
-            validation.prediction_params,
+            validation.batch_params,
         ),
         Kind.EXPORT_DATA: export.ExportData(db, stores),
         Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),

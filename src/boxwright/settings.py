@@ -63,6 +63,9 @@ class Settings:
     storage_retry_s: float = _documented(
         20.0, "Seconds for which one call to a store waits for trouble to pass, with growing pauses between attempts."
     )
+    storage_look_s: float = _documented(
+        1.0, "Seconds that a call may wait for its first look at lists and buckets; 0: the operation finds out all."
+    )
     host: str = _documented("127.0.0.1", "Address that both doors listen on; other than loopback needs authentication.")
     port: int = _documented(8470, "Port of REST, health and readiness. 0 picks a free one.")
     grpc_port: int = _documented(8471, "Port of gRPC. 0 picks a free one.")
@@ -89,6 +92,10 @@ class Settings:
     )
     batch_row_failure_limit: float = _documented(
         0.5, "Share of unusable rows, 0 to 1, above which a batch prediction fails as a whole."
+    )
+    batch_image_failure_limit: float = _documented(
+        1.0,
+        "Share of failed images, 0 to 1, above which a batch prediction fails; it always fails if no image was predicted.",
     )
     shard_images: int = _documented(
         500, "Images per `image_object_detection_N.jsonl`; the first five files of a long list have 100."
@@ -145,6 +152,7 @@ class Settings:
             ("child_niceness", 0, 19),
             ("import_row_failure_limit", 0, 1),
             ("batch_row_failure_limit", 0, 1),
+            ("batch_image_failure_limit", 0, 1),
             ("batch_in_flight_bytes", 1_000_000, 1 << 50),
             ("batch_models_bytes", 1, 1 << 50),
             ("shard_images", 1, 1_000_000),
@@ -158,6 +166,7 @@ class Settings:
             ("hold_s", 0, 60),
             ("image_timeout_s", 1, 86400),
             ("storage_retry_s", 0.1, 3600),
+            ("storage_look_s", 0, 60),
         ):
             if not least <= getattr(self, name) <= most:
                 raise errors.invalid_argument(name, f"{getattr(self, name)} is not from {least} to {most}.")

@@ -175,7 +175,7 @@ LISTS: list[tuple[str, int, str]] = [
     ("gs://bad/folder.csv", code_pb2.NOT_FOUND, "gs://bad/folder.csv does not exist"),
     ("gs://bad/empty.csv", code_pb2.INVALID_ARGUMENT, "BatchPredict could not start due to empty input CSV file."),
     ("gs://bad/blank.csv", code_pb2.INVALID_ARGUMENT, "BatchPredict could not start due to empty input CSV file."),
-    ("gs://bad/binary.csv", code_pb2.INVALID_ARGUMENT, "gs://bad/binary.csv: this is not a UTF-8 text file"),
+    ("gs://bad/binary.csv", code_pb2.INVALID_ARGUMENT, "gs://bad/binary.csv: this is a JPEG image"),
     ("gs://bad/nul.csv", code_pb2.INVALID_ARGUMENT, "gs://bad/nul.csv, line 1: this is not a text file"),
     ("gs://bad/link.csv", code_pb2.PERMISSION_DENIED, "gs://bad/link.csv leads out of its bucket"),
     ("gs://bad/linked/secret.csv", code_pb2.PERMISSION_DENIED, "gs://bad/linked/secret.csv leads out of its bucket"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -48,20 +49,23 @@ def batch(service, tiny_model: TinyModel, request):
 
 
 def test_an_operation_is_waited_for_listed_and_described(boxwright, batch):
-    _, name = batch
+    model, name = batch
     short = name.rpartition("/")[2]
     waited = boxwright("operations", "wait", short)
     assert waited.returncode == 0, waited.stderr
-    assert waited.stdout.startswith(
-        "SUCCEEDED  13 of 13 images, 1 failed, 100%  gs://commands/out/prediction-for_commands-"
-    )
+    assert waited.stdout.startswith("SUCCEEDED  13 of 13 images, 1 failed, 100%, ")
+    assert "  gs://commands/out/prediction-for_commands-" in waited.stdout
     listed = boxwright("operations", "list")
     (line,) = [line for line in listed.stdout.splitlines() if line.startswith(short)]
     assert line.split()[1:4] == ["batchPredict", "succeeded", "100%"]
     described = boxwright("operations", "describe", name).stdout
     assert "kind:      batch_predict\n" in described
-    assert "progress:  13 of 13 images, 1 failed, 100%\n" in described
-    assert "failure:   gs://commands/none.jpg does not exist." in described
+    assert "progress:  13 of 13 images, 1 failed, 100%, " in described
+    assert "failures:  1 NOT_FOUND, first: gs://commands/none.jpg does not exist.\n" in described
+    for line in (f"model:     {model}\n", "list:      gs://commands/list.csv\n", "threshold: 0.5\n", "duration:  "):
+        assert line in described, described
+    assert re.search(r"^stages:    .*network \d", described, re.MULTILINE), described
+    assert re.search(r"^limited by: \w", described, re.MULTILINE), described
     answer = json.loads(boxwright("operations", "describe", short, "--json").stdout)
     assert (answer["operation"]["done"], answer["progress"]["done"]) == (True, 13)
     assert json.loads(boxwright("operations", "wait", short, "--json").stdout) == answer["operation"]

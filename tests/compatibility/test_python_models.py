@@ -188,6 +188,13 @@ def test_params_narrow_a_prediction_and_the_default_threshold_is_a_half(api, mod
     assert _predict(api, model) == [one for one in everything if one.image_object_detection.score >= 0.5][:100]
     assert len(_predict(api, model, max_bounding_box_count="2")) == 2
     assert _predict(api, model, score_threshold="1.0") == []
+    mistyped = {"score_treshold": "1.0", "feature_importance": "true", "scoreThreshold": "0.0"}
+    payload = {"image": {"image_bytes": drawn_images.draw(0).content}}
+    answer = api.prediction.predict(name=model, payload=payload, params=mistyped)
+    assert dict(answer.metadata) == {
+        "ignored_params": "feature_importance, score_treshold (nearest known key: score_threshold)"
+    }
+    assert not api.prediction.predict(name=model, payload=payload, params={"score-threshold": "0"}).metadata
 
 
 def test_online_and_batch_prediction_agree(api, model, bucket):

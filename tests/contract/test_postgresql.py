@@ -99,6 +99,9 @@ def test_a_line_that_is_reset_under_a_transaction_is_a_database_that_is_away(pos
                 threading.Timer(0.5, line.cut).start()
                 connection.execute(sa.text("SELECT pg_sleep(30)"))
         assert caught.value.code == code_pb2.UNAVAILABLE
+        assert caught.value.message == "The metadata database cannot be reached, or let nobody in.", (
+            "callers learn no more"
+        )
         assert _clock_us(db) > 0
 
 

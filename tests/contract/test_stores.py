@@ -102,6 +102,36 @@ def test_an_empty_object_is_an_object(place):
     assert place.stores.get(uri) == b"".join(place.stores.stream(uri)) == b""
 
 
+def test_the_start_of_an_object_is_read_without_the_rest(place):
+    uri = place.put("long", b"0123456789")
+    assert place.stores.start(uri, 4) == (place.stores.head(uri), b"0123")
+    assert place.stores.start(uri, 10)[1] == place.stores.start(uri, 11)[1] == b"0123456789"
+    assert place.stores.start(place.put("empty", b""), 4)[1] == b""
+    with pytest.raises(objects.ObjectNotFound):
+        place.stores.start(place.root.child("none"), 4)
+
+
+def test_hasty_stores_are_the_same_stores(place):
+    uri = place.put("a.jpg", b"some bytes")
+    hasty = place.stores.hasty(5.0)
+    assert hasty.get(uri) == b"some bytes"
+    assert hasty.state("x") == place.stores.state("x")
+    assert hasty.schemes == place.stores.schemes
+
+
+def test_a_folder_is_called_one_and_another_spelling_is_found(place):
+    place.put("dir/my cat.jpg")
+    for key, hint in (("dir", "it is a folder"), ("dir/my%20cat.jpg", f"{place.root}/dir/my cat.jpg does: ")):
+        uri = place.root.child(key)
+        with pytest.raises(objects.ObjectNotFound) as raised:
+            place.stores.head(uri)
+        assert hint in objects.explained(place.stores, uri, raised.value, asks_for_folder=True).message
+    nothing = place.root.child("nothing%20here")
+    with pytest.raises(objects.ObjectNotFound) as raised:
+        place.stores.head(nothing)
+    assert objects.explained(place.stores, nothing, raised.value, asks_for_folder=True) is raised.value
+
+
 def test_put_replaces_and_the_entity_tag_tells(place):
     before = place.stores.head(place.put("list.csv", b"one"))
     uri = place.put("list.csv", b"two")
@@ -289,3 +319,56 @@ def test_another_process_would_open_the_same_stores(place):
     uri = place.put("key")
     assert objects.Stores.from_config(place.stores.to_config()).get(uri) == b"content"
     assert "secret" not in str(place.stores.to_config())
+
+
+def test_what_lies_below_an_object_is_no_destination(place):
+    obstacle = place.put("results.csv", b"1,2,3")
+    for uri in (obstacle, obstacle.child("deep/er"), objects.ObjectUri.parse(f"{obstacle}/")):
+        with pytest.raises(errors.ApiError, match="is an object, not a folder") as refused:
+            place.stores.check_destination(uri)
+        assert refused.value.code == code_pb2.FAILED_PRECONDITION
+        assert f"{obstacle} is an object" in refused.value.message
+    for fine in (place.root, place.root.child("new/folder"), place.root.child("results.csv2")):
+        place.stores.check_destination(fine)
+
+
+@pytest.mark.parametrize("place", [kind for kind in KINDS if kind != "file"], indirect=True)
+def test_a_destination_needs_its_bucket(place):
+    nowhere = objects.ObjectUri(place.root.scheme, "no-such-bucket", "out")
+    with pytest.raises(objects.ObjectNotFound, match="no-such-bucket"):
+        place.stores.check_destination(nowhere)
+
+
+def test_a_folder_holds_something_or_nothing(place):
+    assert not place.stores.holds_anything(place.root.child("out"))
+    uri = place.put("out/deep/file", b"")
+    assert place.stores.holds_anything(place.root.child("out"))
+    assert not place.stores.holds_anything(place.root.child("ou"))
+    for _ in range(2):
+        place.stores.delete_written(uri)
+    assert not place.stores.holds_anything(place.root.child("out"))
+    assert not place.stores.exists(uri)
+
+
+@pytest.mark.parametrize("place", ["folder", "file"], indirect=True)
+def test_no_message_has_a_path_of_this_machine(place):
+    place.put("object", b"1")
+    place.put("folder/object", b"1")
+    stores, root = place.stores, place.root
+    calls: list[Callable[[], object]] = [
+        lambda: stores.put(root.child("object/below"), b"1"),
+        lambda: stores.put_once(root.child("object/deep/below"), b"1"),
+        lambda: stores.put(root.child("folder"), b"1"),
+        lambda: list(stores.list(root.child("object/below"))),
+        lambda: stores.put(root.child("n" * 300), b"1"),
+        lambda: stores.get(root.child("n" * 300)),
+        lambda: stores.check_destination(root.child("n" * 300 + "/x")),
+        lambda: stores.get(root.child("folder")),
+        lambda: list(stores.stream(root.child("object/below"))),
+    ]
+    for call in calls:
+        with pytest.raises(errors.ApiError) as refused:
+            call()
+        rest = refused.value.message.replace(str(root), "")
+        assert "/tmp" not in rest and "buckets" not in rest and "LocalFileSystem" not in rest, refused.value.message
+        assert code_pb2.Code.Name(refused.value.code) != "UNAVAILABLE", refused.value.message

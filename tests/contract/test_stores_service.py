@@ -190,7 +190,10 @@ def test_a_store_that_refuses_writes_fails_the_job_with_the_reason(world):
 
 @pytest.mark.parametrize(
     ("uri", "why"),
-    [("s3://bucket/list.csv", "does not start with gs://"), ("file:///etc/passwd", "does not start with gs://")],
+    [
+        ("s3://bucket/list.csv", "is not served by this installation, only gs://"),
+        ("file:///etc/passwd", "does not start with gs://"),
+    ],
 )
 def test_a_scheme_that_is_not_served_is_refused_at_once(service, uri, why):
     with open_api(service) as api:

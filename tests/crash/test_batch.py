@@ -7,6 +7,7 @@ import pathlib
 import re
 
 import pytest
+from google.rpc import status_pb2
 from tests.support import crashes, drawn_images
 from tests.support.api import Api, metadata, open_api
 from tests.support.crashes import (
@@ -22,6 +23,7 @@ from tests.support.crashes import (
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import promptly, wait_until
 
+from boxwright.prediction.encode import error_line
 from boxwright.prediction.manifest import Manifest
 
 IMAGES = 1600
@@ -130,6 +132,19 @@ def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_
     (folder / "image_object_detection_33.jsonl#1").write_bytes(
         b'{"ID":"half a li'
     )  # as a writer killed in a put leaves it
+    batch.restart()
+    _finish_and_compare(batch, name, before)
+
+
+def test_an_errors_file_as_list_is_gone_on_with_after_a_kill(batch):
+    rows = (batch.bucket / "list.csv").read_text().splitlines()
+    lines = [error_line(row, status_pb2.Status(code=14, message="it was away")) for row in rows]
+    (batch.bucket / "errors_1.jsonl").write_bytes(b"".join(lines))
+    with open_api(batch.service) as api:
+        name = api.start_batch(batch.model, "gs://b/errors_1.jsonl", "gs://b/out/", score_threshold="0.3")
+        folder = batch.wait_for_shards("out", 4)
+        crashes.kill(batch.service)
+    before = _shard_stats(folder)
     batch.restart()
     _finish_and_compare(batch, name, before)
 

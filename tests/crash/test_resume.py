@@ -74,9 +74,11 @@ class Bench:
         seen = stats(self.folder())
         return {name: seen[name] for name in whole_shards(self.folder())}
 
-    def ends_as_undisturbed(self, api: Api, name: str, before: dict[str, tuple[int, int]]) -> None:
+    def ends_as_undisturbed(
+        self, api: Api, name: str, before: dict[str, tuple[int, int]], *, timeout_s: float = 240
+    ) -> None:
         """The resumed operation ends well; nothing finished was written again, and every byte is as it should be."""
-        operation = api.finished(name, timeout_s=240)
+        operation = api.finished(name, timeout_s=timeout_s)
         assert not operation.HasField("error"), operation.error
         output = metadata(operation).batch_predict_details.output_info.gcs_output_directory
         assert output == f"gs://b/out/{self.folder().name}"
@@ -232,3 +234,24 @@ def test_permission_lost_and_a_store_that_is_down_for_long_fail_a_batch_that_can
         stores = objects.Stores(tmp_path / "none", tmp_path / "none", objects.StoreChoices(schemes=("s3",)))
         there = {info.uri.key.rpartition("/")[2]: info.uri for info in stores.list(objects.ObjectUri.parse(found))}
         assert {name: stores.get(uri) for name, uri in there.items()} == contents(bench.folder("calm"))
+
+
+def test_failed_images_are_tried_again_through_kills_to_the_bytes_of_an_undisturbed_run(
+    service_factory, tiny_model: TinyModel, tmp_path
+):
+    faults = "sink.before_put:kill@2,sink.after_put:kill@3,sink.after_errors_file:kill,sink.after_manifest:kill"
+    bench = Bench(service_factory, tiny_model, tmp_path, "")
+    images = bench.bucket / "images"
+    images.rename(bench.bucket / "away")
+    with open_api(bench.service) as api:
+        first = api.start_batch(bench.model, "gs://b/list.csv", "gs://b/out/", score_threshold="0.3")
+        failed = api.finished(first, timeout_s=240)
+        assert failed.error.code == 9 and f"all {IMAGES} images failed: {IMAGES} NOT_FOUND" in failed.error.message
+        assert len(bench.shards()) == SHARDS
+    (bench.bucket / "away").rename(images)
+    bench.restart(BOXWRIGHT_FAULTS=faults, BOXWRIGHT_FAULTS_ONCE=str(tmp_path))
+    with open_api(bench.service) as api:
+        bench.ends_as_undisturbed(
+            api, api.resume(first), {}, timeout_s=900
+        )  # every child starts at the lowest priority
+    assert len(list(tmp_path.glob("sink.*"))) == faults.count(":kill")

@@ -120,6 +120,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
+    def do_DELETE(self) -> None:
+        target = self._target()
+        if target is None:
+            return
+        with self.server.lock:
+            found = self.server.objects.get(target[0])
+            if found is not None:
+                del self.server.objects[target[0]]
+        self._answer(404 if found is None else 204)
+
     def do_PUT(self) -> None:
         data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         target = self._target()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import pathlib
 import tracemalloc
 
@@ -60,6 +61,11 @@ NO_TEXT = {
     "a JPEG": b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(100),
     "NUL bytes": b"gs://b/a.jpg\ngs://b/\0.jpg\n",
     "UTF-16": "gs://b/a.jpg\n".encode("utf-16"),
+    "UTF-16 without its mark": "gs://b/a.jpg\n".encode("utf-16-le"),
+    "UTF-16, the high byte first": "\ufeffgs://b/a.jpg\n".encode("utf-16-be"),
+    "UTF-32": "gs://b/a.jpg\n".encode("utf-32"),
+    "gzip": gzip.compress(b"gs://b/a.jpg\n"),
+    "JSON": b'{"ID":"gs://b/a.jpg"}\n',
     "Latin-1": "gs://b/ä.jpg\n".encode("latin-1"),
     "text cut inside a character": "gs://b/ä".encode()[:-1],
     "a huge line": b"x" * (3 * rows.MAX_LINE_CHARS),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 import time
 from typing import Any
 
+from boxwright import errors
 from boxwright.commands.connection import Connection, Unreachable, add_arguments
 
 POLL_S = 1.0
@@ -71,15 +73,58 @@ def _describe(options: argparse.Namespace) -> int:
         "created": metadata.get("createTime", ""),
     }
     lines |= {"updated": numbers["update_time"], "progress": in_words(numbers), "results": _results(metadata)}
+    lines |= asked_and_spent(numbers)
     lines["weights"] = f"{start} at the start" if (start := numbers.get("initial_weights")) else ""
     lines["losses"] = ", ".join(f"{name} {value:.3g}" for name, value in numbers.get("losses", {}).items())
     lines["error"] = operation.get("error", {}).get("message", "")
     for key, value in lines.items():
         if value:
             print(f"{key + ':':10} {value}")
-    for failure in metadata.get("partialFailures", []):
-        print(f"{'failure:':10} {failure.get('message', '')}")
+    for reason in numbers.get("failures") or _reasons(metadata.get("partialFailures", [])):
+        print(f"{'failures:':10} {reason['images']:,.0f} {reason['code']}, first: {reason['first']}")
     return 0
+
+
+def _reasons(failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The listed failures by reason, most frequent first; a service lists the first twenty."""
+    found: dict[int, dict[str, Any]] = {}
+    for failure in failures:
+        code, message = failure.get("code", 2), failure.get("message", "")
+        entry = found.setdefault(code, {"code": errors.ApiError(code, "").code_name, "images": 0, "first": message})
+        entry["images"] += 1
+    return sorted(found.values(), key=lambda reason: -reason["images"])
+
+
+def asked_and_spent(numbers: dict[str, Any]) -> dict[str, str]:
+    """What a batch prediction was asked for and what it took, a line each; empty where it is not known."""
+    lists, count = numbers.get("input_uris", []), numbers.get("input_uri_count", 0)
+    more = [f"and {count - len(lists):,.0f} more"] if count > len(lists) else []
+    ignored = [
+        f"{param['key']} (did you mean {param['nearest']}?)" if param.get("nearest") else param["key"]
+        for param in numbers.get("ignored_params", [])
+    ]
+    stages = sorted(numbers.get("stages", {}).items(), key=lambda stage: -stage[1])
+    return {
+        "model": numbers.get("model", ""),
+        "list": ", ".join([*lists, *more]),
+        "threshold": f"{numbers['score_threshold']:g}" if "score_threshold" in numbers else "",
+        "ignored": f"params {', '.join(ignored)}" if ignored else "",
+        "duration": _duration(spent_s) if (spent_s := _spent_s(numbers)) is not None else "",
+        "stages": ", ".join(
+            f"{name} {spent_s:,.{1 if spent_s >= 10 else 2}f} s" for name, spent_s in stages if spent_s > 0
+        ),
+        "limited by": numbers.get("bottleneck", ""),
+    }
+
+
+def _spent_s(numbers: dict[str, Any]) -> float | None:
+    """Seconds of work on an operation; where they are not counted, those from the call to the end; None before that."""
+    if numbers.get("elapsed_s") is not None:
+        return float(numbers["elapsed_s"])
+    if "end_time" not in numbers:
+        return None
+    start, end = (datetime.datetime.fromisoformat(numbers[key]) for key in ("create_time", "end_time"))
+    return (end - start).total_seconds()
 
 
 def _wait(options: argparse.Namespace) -> int:

@@ -79,7 +79,8 @@ class Job:
                 fingerprint=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode() + examples).hexdigest(),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise JobError(f"The training job in {folder} is unreadable: {error!r}.") from error
+            why = error.strerror if isinstance(error, OSError) else repr(error)
+            raise JobError(f"The training job {folder.name} is unreadable: {why}.") from error
         if not job.labels:
             raise JobError("There is no label to learn: the dataset has no annotated images.")
         if job.threads < 1 or job.budget_s <= 0 or job.seed < 0:

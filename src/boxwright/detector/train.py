@@ -110,7 +110,9 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
         channel.emit("interrupted", message=str(lost))
         return EXIT_FAILED
     except (JobError, FloatingPointError, data.UnreadableImage, predictor.ModelError, OSError, MemoryError) as error:
-        channel.emit("failed", message=str(error) or type(error).__name__)
+        # the system's own words have paths of this machine in them, which are no caller's business
+        message = error.strerror if isinstance(error, OSError) else str(error)
+        channel.emit("failed", message=message or type(error).__name__)
         return EXIT_FAILED
     channel.emit(
         "done",

@@ -71,7 +71,8 @@ class Database:
         self.label = self._engine.url.render_as_string(hide_password=True)
         if prepare:
             try:
-                self._prepare()
+                with self.named():
+                    self._prepare()
             except BaseException:
                 self.close()
                 raise
@@ -82,12 +83,21 @@ class Database:
         Raises:
             ApiError: FAILED_PRECONDITION if the schema is newer than this version.
         """
-        with self.write() as connection:
+        with self.named(), self.write() as connection:
             found = migrations.revision_of(connection)
             if found is not None and found not in migrations.REVISIONS:
                 raise migrations.other_revision(self.label, found)
             migrations.upgrade(connection, found)
         return found, migrations.HEAD
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Lets errors say which database it is: for who runs the service, as callers of the API must not see where it is."""
+        try:
+            yield
+        except errors.ApiError as error:
+            where = "" if self.label in error.message else f"{self.label}: "
+            raise type(error)(error.code, where + error.message, error.details) from error
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -130,17 +140,13 @@ class Database:
             state = _sqlstate(error)
             is_cut = error.connection_invalidated or (isinstance(error, sa.exc.InterfaceError) and not state)
             if is_cut or state.startswith(_AWAY):
-                raise _unavailable(
-                    f"The metadata database {self.label} cannot be reached, or let nobody in."
-                ) from error
+                raise _unavailable("The metadata database cannot be reached, or let nobody in.") from error
             if state.startswith(_IN_THE_WAY) or "database is locked" in str(error.orig):
                 raise Transient(code_pb2.ABORTED, "Another change of the same data was faster; try again.") from error
             if state.startswith(_UNSTORABLE):
                 raise errors.bad_request(f"A value cannot be stored: {_reason(error)}.") from error
             if state.startswith(_REFUSED):
-                raise errors.failed_precondition(
-                    f"The metadata database {self.label} refused: {_reason(error)}."
-                ) from error
+                raise errors.failed_precondition(f"The metadata database refused: {_reason(error)}.") from error
             raise
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -83,6 +83,16 @@ def examples_per_use(connection: sa.Connection, dataset_id: str) -> dict[str, in
         .group_by(examples.c.ml_use)
     )
     return {row[0]: row[1] for row in rows}
+
+
+def uses_of(connection: sa.Connection, dataset_id: str, sha256s: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Returns (ml_use, uri) of those of the dataset's examples that have one of these contents."""
+    rows = connection.execute(
+        sa.select(examples.c.sha256, examples.c.ml_use, examples.c.uri).where(
+            examples.c.dataset_id == dataset_id, examples.c.sha256.in_(sha256s)
+        )
+    )
+    return {row.sha256: (row.ml_use, row.uri) for row in rows}
 
 
 def merge(

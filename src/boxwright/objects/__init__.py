@@ -4,15 +4,18 @@
 ``state://`` for the service's own state, which no caller can name. Reading, writing once, writing and listing; never
 renaming, never locking. Every error is an `ApiError` whose message names the URI.
 
+    addresses  addresses as people write them: what is meant by a text that is no object URI
     uris       ObjectUri, and the one rule on which URIs a caller may name
     trouble    errors of stores turned into ours; patience with those that pass
     folders    gs:// as folders, file:// below allowed roots, state://; the walls
     clouds     gs://, s3:// and az:// over the network; the writer for an emulator of gs://
     stores     Stores, which chooses among them
+    missing    objects that are not there: whether a folder or another spelling is
     breaker    a store that is down is waited for once, not once for every object
 """
 
 from boxwright.objects.breaker import Breaker, StoreLost
+from boxwright.objects.missing import explained
 from boxwright.objects.stores import STREAM_CHUNK_BYTES, ObjectInfo, StoreChoices, Stores
 from boxwright.objects.trouble import ObjectNotFound
 from boxwright.objects.uris import (
@@ -42,4 +45,5 @@ __all__ = [
     "Stores",
     "bad_uri",
     "caller_uri",
+    "explained",
 ]

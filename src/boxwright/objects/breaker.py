@@ -11,7 +11,9 @@ import threading
 from google.rpc import code_pb2
 
 from boxwright import errors
+from boxwright.objects import missing
 from boxwright.objects.stores import Stores
+from boxwright.objects.trouble import ObjectNotFound
 from boxwright.objects.uris import ObjectUri
 
 FAILURES_IN_A_ROW = 8  # a bucket may answer to lists and yet give out no object
@@ -48,7 +50,8 @@ class Breaker:
         """Reads a whole object.
 
         Raises:
-            ApiError: as `Stores.get` does; UNAVAILABLE only while the rest of the bucket answers.
+            ApiError: as `Stores.get` does; UNAVAILABLE only while the rest of the bucket answers; NOT_FOUND names an
+                object of another spelling that is there.
             StoreLost: the bucket is down.
         """
         bucket = (uri.scheme, uri.bucket)
@@ -57,6 +60,9 @@ class Breaker:
             seen = self._successes.get(bucket, 0)
         try:
             data = self._stores.get(uri, max_bytes=max_bytes)
+        except ObjectNotFound as error:
+            self._note_answer(bucket)
+            raise missing.explained(self._stores, uri, error) from error
         except errors.ApiError as error:
             if error.code != code_pb2.UNAVAILABLE:
                 self._note_answer(bucket)

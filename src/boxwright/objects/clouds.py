@@ -6,6 +6,8 @@ children alike; they are in no setting and in no job.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime
 import json
 import os
@@ -103,6 +105,26 @@ class Cloud:
                 raise trouble.no_bucket(uri, "") from error
             raise
 
+    def check_destination(self, uri: ObjectUri) -> None:
+        """Raises unless the bucket exists and no part of the URI's path is an object.
+
+        The cloud would take both; what is meant by such a prefix is hardly ever that. An empty object may stand for a
+        folder, as several tools and file systems have it.
+        """
+        self.check_bucket(uri)
+        parts = uri.key.strip("/").split("/") if uri.key else []
+        for depth in range(1, len(parts) + 1):
+            place = self.place(dataclasses.replace(uri, key="/".join(parts[:depth])))
+            with contextlib.suppress(exceptions.BaseError, FileNotFoundError):  # who may only write may not look
+                if obstore.head(place.store, place.key)["size"] > 0:
+                    raise trouble.below_an_object(uri, dataclasses.replace(uri, key=place.key))
+
+    def delete(self, uri: ObjectUri) -> None:
+        """Deletes an object; none is fine."""
+        place = self.place(uri)
+        with contextlib.suppress(FileNotFoundError):
+            obstore.delete(place.store, place.key)
+
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Nothing to do: an upload that was cut off leaves no object."""
 
@@ -157,6 +179,16 @@ class GcsEmulator(Cloud):
         if uri.bucket not in self._open:
             trouble.patiently(lambda: self._ask_for_bucket(uri), self._patience_s)
         return super().place(uri)
+
+    def delete(self, uri: ObjectUri) -> None:
+        """See `Cloud.delete`."""
+        trouble.patiently(lambda: self._delete(uri), self._patience_s)
+
+    def _delete(self, uri: ObjectUri) -> None:
+        address = f"{self.address}/storage/v1/b/{_quoted(uri.bucket)}/o/{_quoted(uri.key)}"
+        response = requests.delete(address, timeout=self._timeouts_s)
+        if response.status_code != 404:
+            _raise_for_status(response)
 
     def _ask_for_bucket(self, uri: ObjectUri) -> None:
         response = requests.get(f"{self.address}/storage/v1/b/{_quoted(uri.bucket)}", timeout=self._timeouts_s)

@@ -63,7 +63,7 @@ class Folders(abc.ABC):
         with _explained(uri):
             kind = self.path(uri).stat().st_mode
         if not stat.S_ISREG(kind):
-            raise trouble.not_found(uri)
+            raise trouble.no_file(uri, stat.S_ISDIR(kind))
         return place
 
     def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
@@ -76,7 +76,7 @@ class Folders(abc.ABC):
             try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
-                    raise trouble.not_found(uri)
+                    raise trouble.no_file(uri, stat.S_ISDIR(status.st_mode))
                 trouble.check_size(uri, status.st_size, max_bytes)
                 data = os.read(descriptor, status.st_size)
                 while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
@@ -113,6 +113,28 @@ class Folders(abc.ABC):
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises unless the folder of the URI exists."""
         self.place(uri)
+
+    def check_destination(self, uri: ObjectUri) -> None:
+        """Raises unless files can be made below the URI; the folders on the way there need not be there yet."""
+        self.place(uri)
+        folder, key, base = self.folder(uri)
+        path, parts = folder, key.strip("/").split("/")
+        for depth, part in enumerate(parts if key else (), 1):
+            try:
+                kind = (path / part).stat().st_mode
+            except FileNotFoundError:
+                break
+            path = path / part
+            if not stat.S_ISDIR(kind):
+                obstacle = dataclasses.replace(uri, key=base + "/".join(parts[:depth]))
+                raise trouble.below_an_object(uri, obstacle)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise errors.permission_denied(f"Nothing may be written below {uri} by this service.")
+
+    def delete(self, uri: ObjectUri) -> None:
+        """Deletes an object; none is fine."""
+        self.place(uri)
+        self.path(uri).unlink(missing_ok=True)
 
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left: files still under their staging name."""

@@ -77,6 +77,12 @@ class Backend(Protocol):
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises unless the bucket exists."""
 
+    def check_destination(self, uri: ObjectUri) -> None:
+        """Raises unless files can be made below the URI."""
+
+    def delete(self, uri: ObjectUri) -> None:
+        """Deletes an object; none is fine."""
+
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a folder."""
 
@@ -132,6 +138,10 @@ class Stores:
                 for name, value in dataclasses.asdict(self._choices).items()
             },
         }
+
+    def hasty(self, retry_s: float) -> Stores:
+        """Returns these stores for questions that are better left open than waited for: trouble is retried for so long."""
+        return Stores(self._buckets_dir, self._state.root, dataclasses.replace(self._choices, retry_s=retry_s))
 
     def stoppable(self, raise_if_stopped: Callable[[], None]) -> Stores:
         """Returns these stores for work that may be stopped: a call that waits ends with what `raise_if_stopped` raises.
@@ -209,6 +219,19 @@ class Stores:
         with trouble.translated(uri):
             return self._waiting(lambda: trouble.patiently(look, self._choices.retry_s))
 
+    def start(self, uri: ObjectUri, max_bytes: int) -> tuple[ObjectInfo, bytes]:
+        """Returns what `head` does, and the object's first bytes, at most so many."""
+        info = self.head(uri)
+        if info.size_bytes == 0:
+            return info, b""
+
+        def look() -> bytes:
+            place = self._backend(uri).reading(uri)
+            return bytes(obstore.get_range(place.store, place.key, start=0, length=min(max_bytes, info.size_bytes)))
+
+        with trouble.translated(uri):
+            return info, self._waiting(lambda: trouble.patiently(look, self._choices.retry_s))
+
     def exists(self, uri: ObjectUri) -> bool:
         """Whether the object is there; other trouble raises."""
         try:
@@ -262,8 +285,36 @@ class Stores:
 
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises NOT_FOUND unless the URI's bucket exists."""
+        backend = self._backend(uri)
         with trouble.translated(uri):
-            self._waiting(lambda: self._backend(uri).check_bucket(uri))
+            self._waiting(lambda: trouble.patiently(lambda: backend.check_bucket(uri), self._choices.retry_s))
+
+    def check_destination(self, uri: ObjectUri) -> None:
+        """Raises unless files can be made below a prefix, as far as can be told without making one.
+
+        Raises:
+            ApiError: NOT_FOUND without the bucket; FAILED_PRECONDITION if a part of the path is an object;
+                PERMISSION_DENIED.
+        """
+        with trouble.translated(uri):
+            backend = self._backend(uri)
+            self._waiting(lambda: trouble.patiently(lambda: backend.check_destination(uri), self._choices.retry_s))
+
+    def holds_anything(self, prefix: ObjectUri) -> bool:
+        """Whether there is any object below a prefix folder."""
+
+        def look() -> bool:
+            place = self._backend(prefix).place(prefix)
+            found = obstore.list(place.store, prefix=place.key.rstrip("/"), chunk_size=1)
+            return any(len(batch) for batch in found)
+
+        with trouble.translated(prefix):
+            return self._waiting(lambda: trouble.patiently(look, self._choices.retry_s))
+
+    def delete_written(self, uri: ObjectUri) -> None:
+        """Deletes a file that this service wrote itself; none is fine."""
+        with trouble.translated(uri):
+            self._waiting(lambda: self._backend(uri).delete(uri))
 
     def _backend(self, uri: ObjectUri) -> Backend:
         try:

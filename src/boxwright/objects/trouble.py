@@ -7,6 +7,7 @@ local disks, conditional writes whose answer got lost, and the writer for the em
 from __future__ import annotations
 
 import errno
+import os
 import queue
 import re
 import threading
@@ -29,10 +30,12 @@ STOP_POLL_S = 0.1
 _TRANSIENT_NAMES = "EIO ENOSPC EDQUOT ESTALE EAGAIN EBUSY ENFILE EMFILE EINTR ETIMEDOUT"
 TRANSIENT_ERRNOS = frozenset(getattr(errno, name) for name in _TRANSIENT_NAMES.split())
 _DENIED_ERRNOS = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+_NAME_ERRNOS = frozenset((errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ))
 _PASSING_STATUSES = (408, 409, 429)  # S3 answers 409 while another conditional write is under way
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _QUERY = re.compile(r"\?[^\s)]+")  # a signed URL is a secret
+_LOCAL = re.compile(r"LocalFileSystem|IO error for operation on ")  # such texts hold paths of this machine
 
 _T = TypeVar("_T")
 
@@ -56,6 +59,12 @@ class Truncated(Exception):
 def not_found(uri: ObjectUri) -> ObjectNotFound:
     """The error for an object that is not there."""
     return ObjectNotFound(code_pb2.NOT_FOUND, f"{uri} does not exist.")
+
+
+def no_file(uri: ObjectUri, is_folder: bool) -> ObjectNotFound:
+    """The error for a path that is no regular file."""
+    why = "; it is a folder: name an object in it" if is_folder else "; what is there is no file"
+    return ObjectNotFound(code_pb2.NOT_FOUND, f"{uri} does not exist{why}.")
 
 
 def no_bucket(uri: ObjectUri, where: str) -> ObjectNotFound:
@@ -160,8 +169,21 @@ class translated:
 
 
 def reason(error: BaseException) -> str:
-    """What the library says, in one line and without the parameters of any URL."""
-    return _QUERY.sub("?…", str(error).split("\n", 1)[0])
+    """What is wrong, in one line: no path of this machine, which is no caller's business, and no parameters of a URL."""
+    text = str(error).split("\n", 1)[0]
+    number = _os_errno(error)
+    if isinstance(error, OSError) and not isinstance(error, exceptions.BaseError | requests.RequestException):
+        return error.strerror or (os.strerror(number) if number else "the file system refuses it")
+    if _LOCAL.search(text):
+        return os.strerror(number) if number is not None else "the file system refuses it"
+    return _QUERY.sub("?…", text)
+
+
+def below_an_object(uri: ObjectUri, obstacle: ObjectUri) -> errors.ApiError:
+    """The error for a folder that cannot be there, because a part of its path is an object."""
+    return errors.failed_precondition(
+        f"Nothing can be written below {uri}: {obstacle} is an object, not a folder. Choose another prefix."
+    )
 
 
 def _meaning(uri: ObjectUri, error: Exception) -> errors.ApiError | None:
@@ -187,6 +209,14 @@ def _by_number(uri: ObjectUri, error: Exception) -> errors.ApiError:
         return not_found(uri)
     if status in (401, 403) or number in _DENIED_ERRNOS:
         return errors.permission_denied(f"{uri} may not be accessed by this service: {reason(error)}")
+    if number == errno.ENOTDIR:
+        return errors.failed_precondition(
+            f"{uri} cannot be there: a part of its path is an object, not a folder. Choose another path."
+        )
+    if number == errno.EISDIR:
+        return errors.failed_precondition(f"{uri} cannot be written: it is a folder. Choose another path.")
+    if number in _NAME_ERRNOS:
+        return bad_uri(str(uri), reason(error))
     if status is not None and 300 <= status < 500 and status not in _PASSING_STATUSES:
         return errors.failed_precondition(f"{uri}: the object store refuses the request: {reason(error)}")
     return errors.unavailable(f"{uri} cannot be reached now: {reason(error)}")
@@ -199,7 +229,7 @@ def _status(error: Exception) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _os_errno(error: Exception) -> int | None:
+def _os_errno(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     found = _OS_ERROR.search(str(error).split("\n", 1)[0])

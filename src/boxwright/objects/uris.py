@@ -9,6 +9,7 @@ from collections.abc import Collection
 from google.rpc import code_pb2
 
 from boxwright import errors
+from boxwright.objects import addresses
 
 MAX_URI_CHARS = 2000  # io.proto: each URI is at most 2000 characters long
 STATE = "state"
@@ -80,10 +81,11 @@ def caller_uri(text: str, schemes: Collection[str] = DEFAULT_SCHEMES, *, directo
     Raises:
         BadUri: INVALID_ARGUMENT saying what is wrong with the text.
     """
+    served = " or ".join(f"{scheme}://" for scheme in schemes)
+    if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        advice = addresses.advice(text, schemes, CLOUDS) or f"it does not start with {served}"
+        raise bad_uri(addresses.query_left_out(text), advice)
     uri = ObjectUri.parse(text)
-    if uri.scheme not in schemes:
-        served = " or ".join(f"{scheme}://" for scheme in schemes)
-        raise bad_uri(text, f"it does not start with {served}")
     if not directory and not uri.names_object:
         raise bad_uri(text, "it is not the full path of an object")
     return uri

@@ -76,6 +76,7 @@ class Claimed:
     attempts: int
     output_directory: str
     plan_of: str | None = None
+    progress: Mapping[str, Any] | None = None
 
 
 class Ledger:
@@ -95,9 +96,10 @@ class Ledger:
 
     # ---- services -----------------------------------------------------------------------------------------------
 
-    def start(self, connection: sa.Connection, draft: Draft) -> sa.Row[Any]:
-        """Adds a PENDING operation inside the caller's transaction; call `announce` after it has committed."""
-        return self._insert(connection, draft, {"state": State.PENDING})
+    def start(self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None = None) -> sa.Row[Any]:
+        """Adds a PENDING operation in the caller's transaction, with an error a FAILED one; then `announce` it."""
+        failed = {"state": State.FAILED, "error": error.status.SerializeToString()} if error else None
+        return self._insert(connection, draft, failed or {"state": State.PENDING})
 
     def start_done(self, connection: sa.Connection, draft: Draft, response: any_pb2.Any) -> sa.Row[Any]:
         """Adds an operation that is already SUCCEEDED: the work was done in this same transaction."""
@@ -217,6 +219,7 @@ class Ledger:
             attempts=row.attempts,
             output_directory=row.output_directory,
             plan_of=row.plan_of,
+            progress=row.progress,
         )
 
     def waiting(self, kind: states.OperationKind, since_s: float) -> int:
@@ -269,13 +272,19 @@ class Ledger:
             row = self._fenced(connection, lease, values)
         return row.cancel_requested_us is not None
 
-    def finish(self, lease: Lease, outcome: status_pb2.Status | Callable[[sa.Connection], message.Message]) -> None:
-        """Ends the operation: with an error, or with the response that `outcome` makes.
+    def finish(
+        self, lease: Lease, outcome: status_pb2.Status | Callable[[sa.Connection], message.Message],
+        *, forgets_output: bool = False,
+    ) -> None:  # fmt: skip
+        """Ends the operation: with an error, or with the response that `outcome` makes. Raises LeaseLost.
 
-        What `outcome` writes through its connection happens in the same transaction, or not at all. Raises LeaseLost.
+        What `outcome` writes through its connection happens in the same transaction, or not at all. `forgets_output`: the
+        output folder is named no longer, as nothing was made there.
         """
         with self._db.write() as connection:
             values: dict[str, Any] = {"lease_owner": None, "lease_expires_us": None}
+            if forgets_output:
+                values["output_directory"] = ""
             if callable(outcome):
                 response = any_pb2.Any()
                 response.Pack(outcome(connection))

@@ -75,6 +75,10 @@ class Runner(abc.ABC):
     def close_cancelled(self, request: bytes, context: Context) -> None:  # noqa: B027 — most runners leave nothing
         """Puts earlier attempts' results in order, when cancellation was asked for before this attempt began."""
 
+    def made_output(self, directory: str) -> bool:
+        """Whether anything is in the output folder of an operation that ends without success; it is named only if so."""
+        return True
+
     def tidy(self, operation: names.OperationName) -> None:  # noqa: B027 — most runners keep nothing
         """Frees what the attempts kept, once the operation has ended in whatever way; may be lost in a crash."""
 
@@ -86,6 +90,7 @@ class Context:
         plan_id: id of the operation under which the plan is kept: its own, or the one that it goes on with.
         goes_on: whether it goes on with the plan of an operation that has ended.
         output_directory: where results go, empty until `keep_output_directory`.
+        reported: the numbers that earlier attempts have reported last; None if they have not.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Context:
         self.output_directory = claimed.output_directory
         self.plan_id = claimed.plan_of or claimed.name.operation
         self.goes_on = claimed.plan_of is not None
+        self.reported = claimed.progress
         self._stop = threading.Event()
         self._cancel_requested = claimed.cancel_requested
         self._lost = False
@@ -330,13 +336,24 @@ class Worker:
 
     def _end(self, context: Context, outcome: status_pb2.Status | Callable[[sa.Connection], message.Message]) -> None:
         """Writes the end down, again and again while the database is away and the lease can be trusted."""
+        forgets_output = not callable(outcome) and self._made_nothing(context)
         while True:
             try:
-                return self._ledger.finish(context.lease, outcome)
+                return self._ledger.finish(context.lease, outcome, forgets_output=forgets_output)
             except database.Transient:
                 if time.monotonic() > context.trusted_until_s:
                     raise
                 time.sleep(RETRY_INTERVAL_S)
+
+    def _made_nothing(self, context: Context) -> bool:
+        """Whether an operation that ends without success names an output folder in which nothing is."""
+        if not context.output_directory:
+            return False
+        try:
+            return not self._runners[context.kind].made_output(context.output_directory)
+        except Exception as error:  # a store that does not answer must not keep an end from being written down
+            log.warning("event=output_not_seen operation=%s reason=%s", context.name, error)
+            return False
 
     def _is_turn_over(self, kind: states.OperationKind, worked_s: float) -> bool:
         """Whether somebody waits for the lane of one that has worked for so long; one lane is freed for each who waits."""

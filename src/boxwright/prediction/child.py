@@ -2,9 +2,10 @@
 
 Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for the job under way. Events on standard output:
 
-    {"event": "progress", "done", "failed", "found", "estimated_images", "exact", "percent", "images_per_s", "bottleneck"}
+    {"event": "progress", "done", "failed", "found", "estimated_images", "exact", "percent", "bottleneck", "stages"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
-    {"event": "done", "shards", "images", "failed", "rows_read", "duplicates", "elapsed_s", "images_per_s", "stages"}
+    {"event": "done", "shards", "images", "failed", "found", "rows_read", "duplicates", "elapsed_s", "images_per_s",
+     "stages", "verdict"}                                   verdict: why the job fails although all is done, or null
     {"event": "alive"}                                          nothing to report for a second
     {"event": "probed"}                                         the one image of a probe did no harm
     {"event": "stopped"}                                        shards that were finished stay
@@ -28,7 +29,7 @@ import time
 from typing import Any
 
 from boxwright import errors, objects
-from boxwright.prediction import model_folder, runtimes, stages
+from boxwright.prediction import model_folder, runtimes, stages, verdict
 from boxwright.prediction.guard import Guard, Watchdog
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.loaded_models import LoadedModels
@@ -36,10 +37,10 @@ from boxwright.prediction.local_engine import LocalEngine, image_threads
 from boxwright.prediction.manifest import Manifest
 from boxwright.prediction.members import Members
 from boxwright.prediction.plan import Plan
-from boxwright.prediction.sink import Sink
+from boxwright.prediction.sink import ShardReport, Sink
 from boxwright.prediction.team import TeamEngine, processes_of, share_of
 
-RATE_WINDOW = 20  # progress intervals over which the rate and the bottleneck are taken: five seconds
+BOTTLENECK_WINDOW = 20  # progress intervals over which the bottleneck is taken: five seconds
 PROGRESS_INTERVAL_S = 0.25
 ALIVE_EVERY = 4  # intervals without progress after which the child says that it is alive
 
@@ -101,13 +102,19 @@ def run_job(
     engine = equipment.engine(stores, sink)
     progress = _Progress(engine, plan, events)
     shards = images = failed = 0
+    first: tuple[int, str] | None = None  # shard and message of the first failed image
+    manifest = said = None
     try:
         for report in engine.run(plan, stop_requested.is_set):
             shards += 1
             images += report.predicted + report.failed
             failed += report.failed
+            first = _first_failure(first, report)
             events.say("shard", committed=engine.shards_committed, **dataclasses.asdict(report))
-        manifest = None if stop_requested.is_set() else _close(sink, plan, equipment.predictor.digest)
+        if not stop_requested.is_set():
+            why = first[1] if first else ""
+            said = verdict.too_many_failed(sink.predicted, sink.errors_by_code, why, job.image_failure_limit)
+            manifest = _close(sink, plan, equipment.predictor.digest, "FAILED" if said else "SUCCEEDED")
     except errors.ApiError as error:
         failures = [[status.code, status.message] for status in plan.row_failures]
         events.say("error", code=error.code, message=error.message, row_failures=failures)
@@ -119,19 +126,32 @@ def run_job(
         events.say("stopped")
         return
     elapsed_s = time.monotonic() - started_s
-    stage_s = {stage: round(spent_s, 3) for stage, spent_s in engine.times.total_s().items()}
+    stage_s = _rounded(engine.times.total_s())
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
     events.say(
         "done",
         shards=shards,
         images=images,
         failed=failed,
+        found=engine.images_found,
         rows_read=plan.rows_read,
         duplicates=plan.duplicates,
         elapsed_s=round(elapsed_s, 3),
         images_per_s=round(images / max(elapsed_s, 1e-3), 1),
         stages=stage_s,
+        verdict=said,
     )
+
+
+def _first_failure(before: tuple[int, str] | None, report: ShardReport) -> tuple[int, str] | None:
+    """The first failed image in input order, of what was known before and one more shard."""
+    if not report.failures or (before is not None and before[0] < report.shard):
+        return before
+    return report.shard, report.failures[0][1]
+
+
+def _rounded(stage_s: dict[str, float]) -> dict[str, float]:
+    return {stage: round(spent_s, 3) for stage, spent_s in stage_s.items()}
 
 
 class Equipment:
@@ -179,11 +199,11 @@ def _is_for_a_gpu(job: BatchJob) -> bool:
     return runtimes.is_for_a_gpu(info.is_onnx(job.precision or info.precision), job.runtime)
 
 
-def _close(sink: Sink, plan: Plan, model_digest: str) -> Manifest:
+def _close(sink: Sink, plan: Plan, model_digest: str, state: str) -> Manifest:
     """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
     if not plan.is_complete:
         raise RuntimeError("the engine ended before the list was read to its end")
-    manifest = sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=model_digest)
+    manifest = sink.close(state, rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=model_digest)
     accounted = manifest.images_predicted + sum(manifest.errors_by_code.values())
     if accounted != plan.images_planned:
         raise RuntimeError(f"the manifest accounts for {accounted} images, but {plan.images_planned} were planned")
@@ -212,7 +232,8 @@ class _Progress:
 
     def _run(self) -> None:
         said, quiet = -1, 0
-        samples = collections.deque([self._sample()], maxlen=RATE_WINDOW)
+        times = self._engine.times
+        samples = collections.deque([times.total_s()], maxlen=BOTTLENECK_WINDOW)
         while not self._ended.wait(PROGRESS_INTERVAL_S):
             done = self._engine.images_done
             if done == said:
@@ -221,33 +242,20 @@ class _Progress:
                     self._events.say("alive")
                 continue
             said, quiet = done, 0
-            samples.append(self._sample())
-            first, last = samples[0], samples[-1]
-            estimated = max(self._plan.estimated_images(), done, 1)
+            samples.append(times.total_s())
+            planned = self._plan.estimated_images()
+            estimated = None if planned is None else max(round(planned), done)
             self._events.say(
                 "progress",
                 done=done,
                 failed=self._engine.images_failed,
                 found=self._engine.images_found,
-                estimated_images=round(estimated),
+                estimated_images=estimated,
                 exact=self._plan.is_complete,
-                percent=min(99, int(100 * done / estimated)),
-                images_per_s=round((last.done - first.done) / max(last.at_s - first.at_s, 1e-3), 1),
-                bottleneck=stages.bottleneck(last.stage_s, first.stage_s),
+                percent=min(99, int(100 * done / estimated)) if estimated else 0,
+                stages=_rounded(samples[-1]),
+                bottleneck=stages.bottleneck(samples[-1], samples[0]),
             )
-
-    def _sample(self) -> _Sample:
-        engine = self._engine
-        return _Sample(time.monotonic(), engine.images_done - engine.images_found, engine.times.total_s())
-
-
-@dataclasses.dataclass(frozen=True)
-class _Sample:
-    """How many images a job had predicted at one moment of the monotonic clock, and where the time had gone."""
-
-    at_s: float
-    done: int
-    stage_s: dict[str, float]
 
 
 def main() -> None:

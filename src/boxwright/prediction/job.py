@@ -23,6 +23,11 @@ class BatchJob:
         max_boxes: at most so many results per image.
         shard_images: images per output file.
         row_failure_limit: share of unusable rows above which the job fails as a whole, [0, 1].
+        image_failure_limit: share of failed images above which the job fails at its end, [0, 1]; it always does if no
+            image was predicted.
+        ignored_params: the request's keys that mean nothing: ``{"key", "nearest"}`` each, for the manifest.
+        pass_number: how many runs before this one have tried every image and failed by that limit; from the second pass
+            on, failed images are tried again.
         stores: how to open the object stores (`objects.Stores.to_config`).
         threads: images worked on at the same time; never changes a result.
         model: resource name of the model, for the manifest.
@@ -57,6 +62,9 @@ class BatchJob:
     in_flight_bytes: int = 256_000_000
     models_bytes: int = 1_000_000_000
     processes: int = 0
+    image_failure_limit: float = 1.0
+    ignored_params: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
+    pass_number: int = 0
 
     def to_json(self) -> str:
         """Returns the job as one line of JSON."""

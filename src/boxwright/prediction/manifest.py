@@ -1,12 +1,13 @@
 """The manifest of a batch job: what was read, what became of every row, and the digest of every file.
 
 ``manifest.json`` is written last into the output folder, so its presence says that the folder is complete. It holds nothing
-that depends on when the job ran: a second run gives the same bytes. `verify` proves it against the folder.
+that depends on when the job ran: a second run gives the same bytes. `examine` proves it against the folder.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ from boxwright.prediction.tally import OutputFile
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = 1
+OUTPUT_PATTERNS = ("image_object_detection_*.jsonl", "errors_*.jsonl")  # what readers of a folder look for
 RETRYABLE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})  # another job may succeed with these
 
 
@@ -29,7 +31,8 @@ class Manifest:
     """What ``manifest.json`` says.
 
     Attributes:
-        state: SUCCEEDED, or CANCELLED if only the shards that were whole by then are there.
+        state: SUCCEEDED; FAILED if every image was tried and too many failed; CANCELLED if only the shards that were
+            whole by then are there.
         rows_read: rows of the lists that are not blank; 0 if the job was cancelled.
         duplicates_removed: rows whose image had been listed before.
         images_predicted: lines in the shards.
@@ -37,7 +40,8 @@ class Manifest:
         shards: the result files, in order.
         errors_files: the error files, in order.
         model: the model's resource name and digest.
-        settings: what the request and the installation chose that influences the lines.
+        settings: what the request and the installation chose that influences the lines or the state.
+        ignored_params: the request's ``params`` keys that mean nothing: ``{"key", "nearest"}`` each.
     """
 
     state: str
@@ -49,6 +53,7 @@ class Manifest:
     errors_files: list[OutputFile]
     model: dict[str, str]
     settings: dict[str, Any]
+    ignored_params: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
 
     def to_json(self) -> bytes:
         """The file's bytes."""
@@ -90,23 +95,47 @@ class Manifest:
             raise errors.bad_request(f"This is not a manifest of a batch prediction: {error}.") from error
 
 
-def verify(stores: objects.Stores, directory: objects.ObjectUri) -> Iterator[str]:
-    """Yields what is wrong with an output folder; nothing if every row is accounted for and every digest holds.
+@dataclasses.dataclass(frozen=True)
+class Examination:
+    """What was found in an output folder.
+
+    Attributes:
+        state: the manifest's.
+        problems: what is not as the manifest says, a sentence each.
+    """
+
+    state: str
+    problems: list[str]
+
+
+def examine(stores: objects.Stores, directory: objects.ObjectUri) -> Examination:
+    """Compares an output folder with its manifest.
+
+    Every row must be accounted for unless the job was cancelled, every digest must hold, and no file may be there that
+    readers would take for one of the job's.
 
     Raises:
         ApiError: there is no manifest, or it cannot be read.
     """
     manifest = Manifest.from_json(stores.get(directory.child(MANIFEST_FILE)))
+    return Examination(manifest.state, list(_problems(manifest, stores, directory)))
+
+
+def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.ObjectUri) -> Iterator[str]:
     failed = sum(manifest.errors_by_code.values())
-    if manifest.state == "SUCCEEDED":
+    if manifest.state != "CANCELLED":
         expected = manifest.rows_read - manifest.duplicates_removed
         if expected != manifest.images_predicted + failed:
             yield (
                 f"{expected} different rows were read, but {manifest.images_predicted} results and {failed} errors are "
                 "accounted for"
             )
-    else:
-        yield f"the job was {manifest.state}: only the shards listed here are complete"
+    known = {file.name for files in (manifest.shards, manifest.errors_files) for file in files}
+    for info in stores.list(directory):
+        parent, _, name = info.uri.key.rpartition("/")
+        looks_ours = any(fnmatch.fnmatchcase(name, pattern) for pattern in OUTPUT_PATTERNS)
+        if parent == directory.key.rstrip("/") and looks_ours and name not in known:
+            yield f"{name} is not of this job: the manifest does not name it"
     for files, total, what in (
         (manifest.shards, manifest.images_predicted, "results"),
         (manifest.errors_files, failed, "errors"),

@@ -91,11 +91,13 @@ class ModelInfo:
             document = json.loads(text)
             version = document["format_version"]
             if version != FORMAT_VERSION:
-                raise ModelError(f"{folder}: model format {version} is not supported, only {FORMAT_VERSION}.")
+                raise ModelError(f"{folder.name}: model format {version} is not supported, only {FORMAT_VERSION}.")
             networks = dict(document.get("networks", {DEFAULT_PRECISION: NETWORK_FILE}))
             precision = document.get("precision", DEFAULT_PRECISION)
             if precision not in networks or DEFAULT_PRECISION not in networks:
-                raise ModelError(f"{folder}: {MODEL_FILE} names no network for {precision} or {DEFAULT_PRECISION}.")
+                raise ModelError(
+                    f"{folder.name}: {MODEL_FILE} names no network for {precision} or {DEFAULT_PRECISION}."
+                )
             voting = document.get("box_voting")
             return cls(
                 labels=tuple(Label(one["display_name"], one["annotation_spec_id"]) for one in document["labels"]),
@@ -110,9 +112,10 @@ class ModelInfo:
                 document=document,
             )
         except FileNotFoundError as error:
-            raise ModelError(f"{folder}: there is no {MODEL_FILE}.") from error
+            raise ModelError(f"{folder.name}: there is no {MODEL_FILE}.") from error
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise ModelError(f"{folder}: {MODEL_FILE} is unreadable: {error}.") from error
+            why = error.strerror if isinstance(error, OSError) else error  # without the path, which callers may not see
+            raise ModelError(f"{folder.name}: {MODEL_FILE} is unreadable: {why}.") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,8 +168,8 @@ def _checked(folder: pathlib.Path, info: ModelInfo, name: str) -> tuple[bytes, s
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
-        raise ModelError(f"{folder}: {name} cannot be read.") from error
+        raise ModelError(f"{folder.name}: {name} cannot be read.") from error
     digest = digest_of(content)
     if digest != info.document.get("digests", {}).get(name):
-        raise ModelError(f"{folder}: {name} is not the file that {MODEL_FILE} describes.")
+        raise ModelError(f"{folder.name}: {name} is not the file that {MODEL_FILE} describes.")
     return content, digest

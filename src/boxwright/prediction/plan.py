@@ -23,7 +23,8 @@ from typing import Any
 
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, faults, objects, rows
+from boxwright import errors, faults, objects, row_hints, rows
+from boxwright.prediction import image_list
 from boxwright.prediction.job import BatchJob
 
 JUDGED_FROM_ROW = 1000
@@ -92,16 +93,21 @@ class Plan:
         self.is_complete = True
         yield from held
 
-    def estimated_images(self) -> float:
-        """How many images the whole job has: exact once the lists are read, before that by their share of bytes."""
-        if self.is_complete or self._met_bytes == 0:
+    def estimated_images(self) -> float | None:
+        """How many images the whole job has: exact once the lists are read, before that by their share of bytes.
+
+        None as long as no row has been read: nothing is known then.
+        """
+        if self.is_complete:
             return self.images_planned
+        if self._met_bytes == 0:
+            return None
         return self._met * max(1.0, self.total_bytes / self._met_bytes)
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
     def _freeze_identities(self, lists: list[objects.ObjectUri]) -> None:
-        infos = [self._stores.head(uri) for uri in lists]
+        infos = [self._head(uri) for uri in lists]
         self.total_bytes = sum(info.size_bytes for info in infos)
         header: dict[str, Any] = {
             "version": PLAN_VERSION,
@@ -117,6 +123,12 @@ class Plan:
             for (list_uri, *identity), (_, *identity_now) in zip(first["lists"], header["lists"], strict=True):
                 if identity != identity_now:
                     raise _changed(list_uri)
+
+    def _head(self, uri: objects.ObjectUri) -> objects.ObjectInfo:
+        try:
+            return self._stores.head(uri)
+        except objects.ObjectNotFound as error:
+            raise objects.explained(self._stores, uri, error, asks_for_folder=True) from error
 
     def _split(self, lists: list[objects.ObjectUri]) -> Iterator[Segment]:
         """Yields frozen segments while reading the lists."""
@@ -142,7 +154,7 @@ class Plan:
         with contextlib.closing(_Seen()) as seen:
             for uri in lists:
                 before = self._stores.head(uri)
-                for row in rows.read(self._stores, uri):
+                for row in image_list.read(self._stores, uri):
                     item = self._item(row)
                     is_new = seen.add(item.id)
                     if self.rows_read % JUDGED_FROM_ROW == 0:
@@ -163,7 +175,8 @@ class Plan:
             objects.caller_uri(text, self._stores.schemes)
         except objects.BadUri as error:
             self.rows_failed += 1
-            reason = f"{row.uri}, line {row.line}: {error.message}"
+            hint = row_hints.of_image_list(row.cells, self._stores.schemes, is_first=row.line == 1)
+            reason = f"{row.uri}, line {row.line}: {error.message}{_sentence(hint)}"
             if len(self.row_failures) < MAX_LISTED_FAILURES:
                 self.row_failures.append(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=reason))
             return Item(text, reason)
@@ -182,10 +195,19 @@ class Plan:
         self.images_planned += len(segment.items)
         content = json.dumps([[item.id, item.failure] for item in segment.items], ensure_ascii=False).encode()
         uri = self._scratch.child(f"plan/segment-{segment.shard:07d}.json")
-        if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
-            raise _changed(", ".join(self._job.input_uris))
+        if not self._stores.put_once(uri, content) and (first := self._stores.get(uri)) != content:
+            segment = self._as_first_read(segment, first)
         faults.point("plan.after_segment")
         return segment
+
+    def _as_first_read(self, segment: Segment, content: bytes) -> Segment:
+        """The segment as the first attempt froze it: a newer version may word its failures otherwise, and no more."""
+        first = Segment(segment.shard, [Item(image_id, failure) for image_id, failure in json.loads(content)])
+        if [(item.id, item.failure is None) for item in first.items] != [
+            (item.id, item.failure is None) for item in segment.items
+        ]:
+            raise _changed(", ".join(self._job.input_uris))
+        return first
 
 
 class _Seen:
@@ -217,6 +239,10 @@ class _Seen:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _sentence(hint: str | None) -> str:
+    return f" {hint[0].upper()}{hint[1:]}." if hint else ""
 
 
 def _changed(uri: str) -> errors.ApiError:

@@ -251,7 +251,7 @@ class Predictor:
         try:
             opened = runtimes.open_runtime(network, info.input_hw, count, runtime, folder if keep_compiled else None)
         except ModelError as error:
-            raise ModelError(f"{folder}: {error}") from error
+            raise ModelError(f"{folder.name}: {error}") from error
         return cls(info, opened, limits, len(network.graph) + len(network.weights or b""))
 
     @property

@@ -5,6 +5,9 @@ put as well: their numbers, digests and error lines in one object. A block only 
 job of twenty thousand shards has done, to close it when it is cancelled, reads three hundred objects and the shards that
 are in no block yet. Blocks, like shards, are functions of the plan and the images: a second attempt finds them or writes the
 same bytes again.
+
+A job that has failed because too many of its images did may be resumed: then a further pass tries the failed images again.
+Each pass has notes of its own, beside those of earlier ones; what holds of a shard is said by the latest that there is.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ class ShardReport:
         errors_by_code: the same, by canonical code name.
         sha256: digest of the shard's bytes.
         failures: (code, message) of the first failed images.
+        pass_number: of the pass that worked it out, from 0.
     """
 
     shard: int
@@ -49,6 +53,7 @@ class ShardReport:
     errors_by_code: dict[str, int]
     sha256: str
     failures: list[tuple[int, str]]
+    pass_number: int = 0
 
 
 class ShardNotes:
@@ -57,27 +62,49 @@ class ShardNotes:
     Args:
         stores: where they are.
         scratch: the job's scratch prefix.
+        pass_number: the pass that is under way, from 0.
     """
 
-    def __init__(self, stores: objects.Stores, scratch: objects.ObjectUri) -> None:
+    def __init__(self, stores: objects.Stores, scratch: objects.ObjectUri, pass_number: int = 0) -> None:
         self._stores = stores
         self._scratch = scratch
+        self._pass = pass_number
+        self._passes: dict[int, int] = {}  # shard → the pass whose notes hold, unless that is the first
         self._blocks: set[int] = set()  # known to be there
 
     def keep(self, report: ShardReport, error_lines: bytes) -> None:
         """Puts a shard's notes; the report, which speaks for both, last."""
+        self._note_pass(report.shard, self._pass)
         if error_lines:
             self._stores.put(self._part(report.shard, ERRORS), error_lines)
             faults.point("sink.after_errors")
         self._stores.put(self._part(report.shard, REPORT), json.dumps(dataclasses.asdict(report)).encode())
 
-    def find(self, shard: int) -> ShardReport | None:
-        """Returns a shard's report; None if it is not there, or its error lines are not."""
-        try:
-            report = self._report(shard)
-        except objects.ObjectNotFound:
-            return None
-        return report if not report.failed or self._stores.exists(self._part(shard, ERRORS)) else None
+    def find(self, shard: int, sha256: str = "") -> ShardReport | None:
+        """Returns a shard's report; None if it is not there, or its error lines are not.
+
+        Args:
+            shard: its number.
+            sha256: digest of the shard as it is, for the latest report that speaks of these bytes; empty: the latest.
+        """
+        for number in range(self._pass, -1, -1):
+            try:
+                report = self._report(shard, number)
+            except objects.ObjectNotFound:
+                continue
+            if sha256 in ("", report.sha256):
+                self._note_pass(shard, number)
+                return report if not report.failed or self._stores.exists(self._part(shard, ERRORS)) else None
+        return None
+
+    def failed_before(self, shard: int) -> bool:
+        """Whether images of a shard failed in an earlier pass."""
+        for number in range(self._pass - 1, -1, -1):
+            try:
+                return self._report(shard, number).failed > 0
+            except objects.ObjectNotFound:
+                continue
+        return False
 
     def sum_up(self, shard: int, tally: Tally) -> None:
         """Puts the block that a shard belongs to, once the tally has all its shards; not again if it is there."""
@@ -96,8 +123,14 @@ class ShardNotes:
             self._stores.put(uri, b"\n".join((head, b"".join(_read(self._error_lines, failed)))))
         self._blocks.add(block)
 
-    def recall(self, present: set[int], tally: Tally) -> None:
-        """Counts what is noted of these shards, which are known to be there."""
+    def recall(self, present: set[int], tally: Tally, digest_of: Callable[[int], str]) -> None:
+        """Counts what is noted of these shards, which are known to be there.
+
+        Args:
+            present: their numbers.
+            tally: counts them.
+            digest_of: reads a shard and returns its sha256; asked only where several passes may have written it.
+        """
         whole = {block: size for block, size in self._blocks_there() if present.issuperset(_shards_of(block))}
         contents = _read(self._block_content, whole, weigh=whole.__getitem__)
         for block, content in zip(whole, contents, strict=True):
@@ -107,7 +140,11 @@ class ShardNotes:
                 tally.add(shard, predicted, failed, sha256, by_code)
                 by_code = {}  # it was the whole block's
         self._blocks.update(whole)
-        for report in _read(self.find, sorted(shard for shard in present if _block_of(shard) not in self._blocks)):
+
+        def find(shard: int) -> ShardReport | None:
+            return self.find(shard, digest_of(shard) if self._pass else "")
+
+        for report in _read(find, sorted(shard for shard in present if _block_of(shard) not in self._blocks)):
             if report is not None:
                 tally.add(report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code)
 
@@ -128,8 +165,12 @@ class ShardNotes:
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
-    def _report(self, shard: int) -> ShardReport:
-        values = json.loads(self._stores.get(self._part(shard, REPORT)))
+    def _note_pass(self, shard: int, number: int) -> None:
+        if self._pass:
+            self._passes[shard] = number
+
+    def _report(self, shard: int, number: int | None = None) -> ShardReport:
+        values = json.loads(self._stores.get(self._part(shard, REPORT, number)))
         return ShardReport(**{**values, "failures": [tuple(failure) for failure in values["failures"]]})
 
     def _error_lines(self, shard: int) -> bytes:
@@ -138,18 +179,24 @@ class ShardNotes:
     def _block_content(self, block: int) -> bytes:
         return self._stores.get(self._block(block))
 
-    def _part(self, shard: int, kind: str) -> objects.ObjectUri:
-        return self._scratch.child(f"shards/{shard:07d}-{kind}")
+    def _part(self, shard: int, kind: str, number: int | None = None) -> objects.ObjectUri:
+        mark = _mark(self._passes.get(shard, 0) if number is None else number)
+        return self._scratch.child(f"shards/{shard:07d}-{mark}{kind}")
 
     def _block(self, block: int) -> objects.ObjectUri:
-        return self._scratch.child(f"blocks/{block:07d}-{BLOCK}")
+        return self._scratch.child(f"blocks/{block:07d}-{_mark(self._pass)}{BLOCK}")
 
     def _blocks_there(self) -> Iterator[tuple[int, int]]:
         """Yields, in order, the number and the size in bytes of every block."""
         for info in self._stores.list(self._scratch.child("blocks")):
             number, _, kind = info.uri.key.rpartition("/")[2].partition("-")
-            if kind == BLOCK:  # and not what a killed writer left half-written
+            if kind == _mark(self._pass) + BLOCK:  # and not what a killed writer left half-written
                 yield int(number), info.size_bytes
+
+
+def _mark(number: int) -> str:
+    """What tells the notes of a pass from those of the others."""
+    return f"pass{number}-" if number else ""
 
 
 def _block_of(shard: int) -> int:

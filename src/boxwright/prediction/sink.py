@@ -3,6 +3,8 @@
 Shard *k* is ``image_object_detection_k.jsonl`` in the output folder. Before it is put, its report and its error lines are
 put in the scratch prefix (see `shard_notes`), so that the shard's existence alone says that all three are there. All are
 functions of the plan and the images: a second attempt finds them or writes the same bytes again. The manifest comes last.
+
+Only a further pass replaces shards, and of these only the ones in which images had failed: see `BatchJob.pass_number`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ class Sink:
         self._job = job
         self._stores = stores
         self._output = objects.ObjectUri.parse(job.output_directory)
-        self._notes = ShardNotes(stores, objects.ObjectUri.parse(job.scratch))
+        self._notes = ShardNotes(stores, objects.ObjectUri.parse(job.scratch), job.pass_number)
         self._tally = Tally()
 
     def prepare(self) -> None:
@@ -45,12 +47,13 @@ class Sink:
     def committed(self, shard: int) -> ShardReport | None:
         """Returns the report of a shard that an earlier attempt finished, or None.
 
-        None too if the shard is there and its report or its error lines are not: then it is worked out once more.
+        None too if the shard is there and its report or its error lines are not: then it is worked out once more; and if
+        images of it failed in an earlier pass.
         """
         if not self._stores.exists(self._shard_uri(shard)):
             return None
         report = self._notes.find(shard)
-        if report is None:
+        if report is None or (self._job.pass_number and not self._holds(report)):
             return None
         self._count(report)
         return report
@@ -84,12 +87,15 @@ class Sink:
             errors_by_code=dict(sorted(collections.Counter(code_name(status.code) for status in failures).items())),
             sha256=hashlib.sha256(content).hexdigest(),
             failures=[(status.code, status.message) for status in failures[:MAX_LISTED_FAILURES]],
+            pass_number=self._job.pass_number,
         )
         self._notes.keep(report, b"".join(error_lines))
         faults.point("sink.before_put")
         uri = self._shard_uri(shard)
         if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
-            raise errors.aborted(f"{uri} is there already with other results than were found now; start a new job.")
+            if not self._notes.failed_before(shard):
+                raise errors.aborted(f"{uri} is there already with other results than were found now; start a new job.")
+            self._stores.put(uri, content)
         faults.point("sink.after_put")
         self._count(report)
         return report
@@ -100,13 +106,13 @@ class Sink:
         These are the shards that this sink has committed or found. One that knows of none asks the store first.
 
         Args:
-            state: SUCCEEDED or CANCELLED.
+            state: see `Manifest`.
             rows_read: rows of the lists, 0 if they were not read to their end.
             duplicates: rows whose image had been listed before.
             model_digest: names the model's exact version.
         """
         if not (self._tally.predicted or self._tally.failed):
-            self._notes.recall(set(self._present()), self._tally)
+            self._notes.recall(set(self._present()), self._tally, self._digest)
         manifest = Manifest(
             state=state,
             rows_read=rows_read,
@@ -120,14 +126,47 @@ class Sink:
                 "score_threshold": self._job.score_threshold,
                 "max_bounding_box_count": self._job.max_boxes,
                 "row_failure_limit": self._job.row_failure_limit,
+                "image_failure_limit": self._job.image_failure_limit,
                 "camel_case": self._job.camel_case,
             },
+            ignored_params=self._job.ignored_params,
         )
+        if self._job.pass_number:
+            self._drop_former_errors({file.name for file in manifest.errors_files})
         faults.point("sink.before_manifest")
         self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
         faults.point("sink.after_manifest")
         self._stores.sweep_unfinished(self._output)
         return manifest
+
+    @property
+    def predicted(self) -> int:
+        """Images with a result, of the shards that this sink has committed or found."""
+        return self._tally.predicted
+
+    @property
+    def errors_by_code(self) -> dict[str, int]:
+        """Failed images by canonical code name, of the same shards."""
+        return dict(self._tally.errors_by_code)
+
+    def _holds(self, report: ShardReport) -> bool:
+        """Whether a further pass leaves a shard as its report says it is."""
+        if report.pass_number < self._job.pass_number:
+            return not report.failed
+        return self._digest(report.shard) == report.sha256  # the report is put before the shard that it speaks of
+
+    def _digest(self, shard: int) -> str:
+        return hashlib.sha256(self._stores.get(self._shard_uri(shard))).hexdigest()
+
+    def _drop_former_errors(self, written: set[str]) -> None:
+        """Deletes the error files of the pass before that this one has not replaced: fewer images may have failed."""
+        try:
+            former = Manifest.from_json(self._stores.get(self._output.child(MANIFEST_FILE)))
+        except objects.ObjectNotFound:
+            return
+        for file in former.errors_files:
+            if file.name not in written:
+                self._stores.delete_written(self._output.child(file.name))
 
     def _count(self, report: ShardReport) -> None:
         self._tally.add(report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code)

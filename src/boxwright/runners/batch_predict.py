@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -19,17 +20,20 @@ from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped,
 from boxwright.prediction import team
 from boxwright.prediction.children import Children
 from boxwright.prediction.job import BatchJob, stamp
+from boxwright.prediction.manifest import MANIFEST_FILE
 from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.predictor import ModelError, ModelInfo
 from boxwright.prediction.sink import Sink
 from boxwright.prediction.tuner import Tuner
 from boxwright.processes import STOP_GRACE_S, Child, ChildDied
+from boxwright.runners import output_folders
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
 from boxwright.runners.plan_folders import PlanFolders
 
 REPORT_INTERVAL_S = 0.5
 MAX_UNEXPLAINED_DEATHS = 3  # of the child in a row, without an image that is to blame
+PASSES_FILE = "passes.json"
 MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
 
 log = logging.getLogger(__name__)
@@ -41,6 +45,7 @@ class BatchLimits:
 
     shard_images: int
     row_failure_limit: float
+    image_failure_limit: float
     threads: int
     image_timeout_s: float
     camel_case: bool
@@ -75,7 +80,7 @@ class BatchPredict(Runner):
         children: the inference children.
         tuner: knows how many processes suit a model.
         limits: settings of batch prediction.
-        validated_params: parses the request's params into (score threshold, max boxes).
+        validated_params: parses the request's params into the fields of a `BatchJob` that they choose.
     """
 
     def __init__(
@@ -87,7 +92,7 @@ class BatchPredict(Runner):
         children: Children,
         tuner: Tuner,
         limits: BatchLimits,
-        validated_params: Callable[[Mapping[str, str]], tuple[float, int]],
+        validated_params: Callable[[Mapping[str, str]], dict[str, Any]],
     ) -> None:
         self._db = db
         self._stores = stores
@@ -108,13 +113,19 @@ class BatchPredict(Runner):
                     "event=tuning operation=%s processes=%d threads=%d", context.name, job.processes, share.threads
                 )
             try:
-                self._run_job(job, context)
+                numbers = self._run_job(job, context)
             except Stopped:
                 if context.cancel_requested:
                     self._close_cancelled(job, context)
                 raise
             self._tuner.succeeded(job)
-        return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult()))
+        told = {key: str(numbers[key] or 0) for key in ("failed", "elapsed_s", "images_per_s", "manifest")}
+        told["images"] = str(numbers["done"])
+        return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
+
+    def made_output(self, directory: str) -> bool:
+        """See `operations.worker.Runner`."""
+        return output_folders.holds_anything(self._stores, directory)
 
     def close_cancelled(self, request: bytes, context: Context) -> None:
         """Writes the manifest of what earlier turns have finished."""
@@ -144,6 +155,7 @@ class BatchPredict(Runner):
         choices = {
             "shard_images": self._limits.shard_images,
             "row_failure_limit": self._limits.row_failure_limit,
+            "image_failure_limit": self._limits.image_failure_limit,
             "camel_case": self._limits.camel_case,
             "precision": "fp32" if self._limits.force_fp32 else None,
         }
@@ -151,7 +163,7 @@ class BatchPredict(Runner):
         if not is_begun and self._stores.put_once(uri, json.dumps(choices).encode()):
             return choices
         try:
-            return json.loads(self._stores.get(uri))
+            return choices | json.loads(self._stores.get(uri))
         except objects.ObjectNotFound as error:
             raise errors.failed_precondition(
                 f"The plan that {context.name} would go on with is gone; start a new batch prediction."
@@ -167,9 +179,10 @@ class BatchPredict(Runner):
             model_folder = self._folders.local(model.folder)
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
-        score_threshold, max_boxes = self._validated_params(request.params)
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
-        choices = self._choices(context)
+        if not context.output_directory:  # before anything is done, and before a folder is named
+            self._stores.stoppable(context.raise_if_stopped).check_destination(prefix)
+        chosen = self._choices(context) | self._validated_params(request.params)
         return BatchJob(
             input_uris=list(request.input_config.gcs_source.input_uris),
             output_directory=context.keep_output_directory(
@@ -177,8 +190,6 @@ class BatchPredict(Runner):
             ),
             scratch=str(self._plans.scratch(context.plan_id)),
             model_folder=str(model_folder),
-            score_threshold=score_threshold,
-            max_boxes=max_boxes,
             stores=self._stores.to_config(),
             threads=self._limits.threads,
             model=request.name,
@@ -187,33 +198,71 @@ class BatchPredict(Runner):
             runtime=self._limits.runtime,
             in_flight_bytes=self._limits.in_flight_bytes,
             models_bytes=self._limits.models_bytes,
-            **choices,
+            pass_number=len(self._earlier_passes(context)),
+            **chosen,
         )
 
-    def _run_job(self, job: BatchJob, context: Context) -> None:
-        """Runs the job in a child; when an image takes the child down with it, leaves that image out and goes on."""
+    def _earlier_passes(self, context: Context) -> list[str]:
+        """The ids of the operations before this one that tried every image of the plan and failed by their limit."""
+        if not context.goes_on:
+            return []
+        try:
+            ended: list[str] = json.loads(self._stores.get(self._plans.scratch(context.plan_id).child(PASSES_FILE)))
+        except objects.ObjectNotFound:
+            return []
+        return [operation for operation in ended if operation != context.name.operation]
+
+    def _end_pass(self, context: Context) -> None:
+        """Notes that this operation has tried every image: one that resumes it tries the failed ones again."""
+        ended = [*self._earlier_passes(context), context.name.operation]
+        self._stores.put(self._plans.scratch(context.plan_id).child(PASSES_FILE), json.dumps(ended).encode())
+
+    def _run_job(self, job: BatchJob, context: Context) -> dict[str, Any]:
+        """Runs the job in a child; when an image takes the child down with it, leaves that image out and goes on.
+
+        Returns:
+            The numbers at the end, as they are reported; `manifest` is the manifest's address.
+
+        Raises:
+            ApiError: the job has failed.
+        """
         isolation = Isolation(self._children, job)
+        progress = BatchProgress(before=context.reported)
         deaths = 0
         while True:
             try:
                 with self._children.borrow(job.model_folder) as child:
                     child.send_line(job.to_json())
                     try:
-                        self._follow(child, context)
+                        done = self._follow(child, context, progress)
                     except TurnOver:
                         self._stop(child)  # in good order, so that the next job finds the model loaded
                         raise
-                return
+                    finally:
+                        _report_end(context, progress)
+                break
             except ChildDied as death:
                 log.warning("event=inference_child_died operation=%s reason=%s", context.name, death)
                 deaths = 0 if isolation.convicts_somebody(context) else deaths + 1
                 if deaths == MAX_UNEXPLAINED_DEATHS:
                     raise AttemptFailed(str(death)) from death
+        manifest = objects.ObjectUri.parse(job.output_directory).child(MANIFEST_FILE)
+        numbers = progress.final(done) | {"manifest": str(manifest)}
+        context.report(progress=numbers)
+        log.info("event=batch_done operation=%s %s", context.name, _as_log(done))
+        if done["verdict"]:
+            self._end_pass(context)
+            raise errors.failed_precondition(done["verdict"])
+        return numbers
 
-    def _follow(self, child: Child, context: Context) -> None:
-        """Passes the child's events on until the job is done; stops the child when the operation should stop."""
+    def _follow(self, child: Child, context: Context, progress: BatchProgress) -> dict[str, Any]:
+        """Passes the child's events on until the job is done; stops the child when the operation should stop.
+
+        Returns:
+            The event ``done``.
+        """
         failures = _Failures()
-        progress = BatchProgress()
+        progress.begin_child()
         reported_s = 0.0
         heard_s = time.monotonic()
         first_shard_s: float | None = None  # of this attempt: finding what is there already is no turn
@@ -238,6 +287,7 @@ class BatchPredict(Runner):
                 case {"event": "shard", "shard": shard, "failures": listed, "committed": committed}:
                     if listed:
                         failures.add(shard, listed)
+                        progress.note_failures(shard, event["errors_by_code"], listed)
                         context.report(partial_failures=failures.statuses())
                     if committed and first_shard_s is None:
                         first_shard_s = time.monotonic()
@@ -248,9 +298,7 @@ class BatchPredict(Runner):
                         context.report(partial_failures=[status_pb2.Status(code=c, message=text) for c, text in rows])
                     raise errors.ApiError(code, message)
                 case {"event": "done"}:
-                    context.report(progress=progress.final(event))
-                    log.info("event=batch_done operation=%s %s", context.name, _as_log(event))
-                    return
+                    return event
 
     def _stop(self, child: Child) -> None:
         """Ends the job under way: whole shards stay; a child that does not listen in time is killed."""
@@ -263,5 +311,11 @@ class BatchPredict(Runner):
         child.close(grace_s=0)
 
 
+def _report_end(context: Context, progress: BatchProgress) -> None:
+    """Keeps the numbers of an attempt that has ended, in whatever way; who has lost the lease keeps nothing."""
+    with contextlib.suppress(errors.LeaseLost, database.Transient):
+        context.report(progress=progress.ended())
+
+
 def _as_log(event: dict[str, Any]) -> str:
-    return " ".join(f"{key}={value}" for key, value in event.items() if key != "event")
+    return " ".join(f"{key}={value}" for key, value in event.items() if key not in ("event", "verdict"))

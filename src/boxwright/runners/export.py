@@ -17,6 +17,7 @@ from boxwright.prediction import formats
 from boxwright.prediction.job import stamp
 from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.predictor import ModelError
+from boxwright.runners import output_folders
 
 ROWS_PER_FILE = 100_000  # about 10 MB: far below the 100 MB that an import CSV may have
 
@@ -34,7 +35,7 @@ class ExportData(Runner):
         name = names.DatasetName.parse(message.name)
         prefix = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
         stores = self._stores.stoppable(context.raise_if_stopped)
-        stores.check_bucket(prefix)
+        stores.check_destination(prefix)
         with self._db.read() as connection:
             row = datasets.find(connection, name.project, name.location, name.dataset)
             if row is None:
@@ -56,6 +57,10 @@ class ExportData(Runner):
                     break
         return Success(respond=lambda connection: empty_pb2.Empty())
 
+    def made_output(self, directory: str) -> bool:
+        """See `operations.worker.Runner`."""
+        return output_folders.holds_anything(self._stores, directory)
+
 
 class ExportModel(Runner):
     """Writes a model in an exchange format.
@@ -75,7 +80,7 @@ class ExportModel(Runner):
         model_format = message.output_config.model_format
         prefix = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
         stores = self._stores.stoppable(context.raise_if_stopped)
-        stores.check_bucket(prefix)
+        stores.check_destination(prefix)
         with self._db.read() as connection:
             row = models.find(connection, name.project, name.location, name.model)
         if row is None:
@@ -89,6 +94,10 @@ class ExportModel(Runner):
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be exported: {error}") from error
         return Success(respond=lambda connection: empty_pb2.Empty())
+
+    def made_output(self, directory: str) -> bool:
+        """See `operations.worker.Runner`."""
+        return output_folders.holds_anything(self._stores, directory)
 
 
 def _csv(rows: list[datasets.ExportRow]) -> bytes:

@@ -27,7 +27,7 @@ from boxwright import errors, names, objects, rows
 from boxwright.metadata import database, datasets
 from boxwright.operations.worker import Context, Runner, Success
 from boxwright.prediction import decode
-from boxwright.runners import import_rows
+from boxwright.runners import import_rows, import_sets
 
 MAX_IMAGE_BYTES = 30_000_000  # image.proto: 30 MB
 MAX_BOXES_PER_IMAGE = 500  # io.proto
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 _STAGING = """
 CREATE TABLE images (id INTEGER PRIMARY KEY, uri TEXT UNIQUE, ml_use TEXT, rows INTEGER DEFAULT 0, place TEXT,
-                     sha256 TEXT, width_px INTEGER, height_px INTEGER);
+                     told TEXT DEFAULT '', set_place TEXT, sha256 TEXT, width_px INTEGER, height_px INTEGER);
 CREATE TABLE boxes (image_id INTEGER, label TEXT, x_min REAL, y_min REAL, x_max REAL, y_max REAL);
 CREATE INDEX boxes_of_image ON boxes (image_id);
 """
@@ -54,11 +54,17 @@ class _Tally:
     rows: int = 0
     failed: int = 0
     failures: list[status_pb2.Status] = dataclasses.field(default_factory=list)
+    conflicts: import_sets.Conflicts = dataclasses.field(default_factory=import_sets.Conflicts)
 
     def fail(self, place: str, reason: str, *, rows: int = 1, code: int = code_pb2.INVALID_ARGUMENT) -> None:
         self.failed += rows
         if len(self.failures) < MAX_LISTED_FAILURES:
             self.failures.append(status_pb2.Status(code=code, message=f"{place}: {reason}"))
+
+    @property
+    def listed(self) -> list[status_pb2.Status]:
+        """What is told of single rows: failures first, then rows whose set is not their image's."""
+        return [*self.failures, *self.conflicts.told][:MAX_LISTED_FAILURES]
 
 
 class ImportData(Runner):
@@ -105,15 +111,20 @@ class ImportData(Runner):
                 stores = self._stores.stoppable(context.raise_if_stopped)
                 self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, context)
                 self._look_at_images(objects.Breaker(stores), staging, tally, context)
-                context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.failures)
+                tally.conflicts.of_copies(staging)
+                context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.listed)
                 self._judge(tally)
-                self._merge(dataset, staging, context)
+                self._merge(dataset, staging, tally, context)
+                context.report(partial_failures=tally.listed)
         except objects.StoreLost as lost:
             raise lost.error from lost
         finally:
             path.unlink(missing_ok=True)
             folder.rmdir()
-        log.info("event=imported operation=%s rows=%d failed=%d", context.name, tally.rows, tally.failed)
+        log.info(
+            "event=imported operation=%s rows=%d failed=%d other_set=%d",
+            context.name, tally.rows, tally.failed, tally.conflicts.count,
+        )  # fmt: skip
         return Success(respond=lambda connection: empty_pb2.Empty())
 
     # ---- rows ---------------------------------------------------------------------------------------------------
@@ -122,7 +133,7 @@ class ImportData(Runner):
         self, stores: objects.Stores, uris: Any, staging: sqlite3.Connection, tally: _Tally, context: Context
     ) -> None:
         lists = [objects.ObjectUri.parse(uri) for uri in uris]
-        total_bytes = sum(stores.head(uri).size_bytes for uri in lists) or 1
+        total_bytes = sum(_head(stores, uri).size_bytes for uri in lists) or 1
         finished_bytes, reported_s = 0, time.monotonic()
         staging.execute("BEGIN")
         for uri in lists:
@@ -130,9 +141,9 @@ class ImportData(Runner):
                 tally.rows += 1
                 place = f"{row.uri}, line {row.line}"
                 try:
-                    self._stage(staging, import_rows.parse(row.cells, self._stores.schemes), place)
+                    self._stage(staging, import_rows.parse(row.cells, self._stores.schemes), place, tally)
                 except import_rows.BadRow as error:
-                    tally.fail(place, str(error))
+                    tally.fail(place, import_rows.with_header_hint(str(error), row))
                 if time.monotonic() - reported_s > REPORT_INTERVAL_S:
                     reported_s = time.monotonic()
                     context.raise_if_stopped()
@@ -141,9 +152,9 @@ class ImportData(Runner):
             finished_bytes += stores.head(uri).size_bytes
         staging.execute("COMMIT")
         if tally.rows == 0:
-            raise errors.bad_request(f"{', '.join(str(uri) for uri in lists)}: there are no rows to import.")
+            raise rows.none_to_import(lists)
 
-    def _stage(self, staging: sqlite3.Connection, row: import_rows.ImportRow, place: str) -> None:
+    def _stage(self, staging: sqlite3.Connection, row: import_rows.ImportRow, place: str, tally: _Tally) -> None:
         staging.execute(
             "INSERT OR IGNORE INTO images (uri, ml_use, place) VALUES (?, ?, ?)", (row.uri, row.ml_use.value, place)
         )
@@ -154,6 +165,7 @@ class ImportData(Runner):
                 raise import_rows.BadRow(f"{row.uri} has more than {MAX_BOXES_PER_IMAGE} boxes")
             staging.execute("INSERT INTO boxes VALUES (?, ?, ?, ?, ?, ?)", (image_id, row.label, *row.box))
         staging.execute("UPDATE images SET rows = rows + 1 WHERE id = ?", (image_id,))
+        tally.conflicts.of_row(staging, image_id, row.uri, row.ml_use.value, place)
 
     # ---- images -------------------------------------------------------------------------------------------------
 
@@ -206,7 +218,7 @@ class ImportData(Runner):
 
     # ---- merge --------------------------------------------------------------------------------------------------
 
-    def _merge(self, dataset: names.DatasetName, staging: sqlite3.Connection, context: Context) -> None:
+    def _merge(self, dataset: names.DatasetName, staging: sqlite3.Connection, tally: _Tally, context: Context) -> None:
         (total,) = staging.execute("SELECT count(*) FROM images WHERE sha256 IS NOT NULL").fetchone()
         done = 0
         images = _staged_images(staging)
@@ -214,16 +226,27 @@ class ImportData(Runner):
             with self._db.write() as connection:
                 if datasets.find(connection, dataset.project, dataset.location, dataset.dataset) is None:
                     raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
+                uses = datasets.uses_of(connection, dataset.dataset, [image["sha256"] for image in batch])
                 datasets.merge(connection, dataset.dataset, batch, self._new_digits)
+            tally.conflicts.of_dataset(batch, uses)
             done += len(batch)
             context.report(progress_percent=min(99, int(IMAGES_PERCENT + done / total * (100 - IMAGES_PERCENT))))
 
 
+def _head(stores: objects.Stores, uri: objects.ObjectUri) -> objects.ObjectInfo:
+    try:
+        return stores.head(uri)
+    except objects.ObjectNotFound as error:
+        raise objects.explained(stores, uri, error, asks_for_folder=True) from error
+
+
 def _staged_images(staging: sqlite3.Connection) -> Iterator[dict[str, Any]]:
     staged = staging.execute(
-        "SELECT id, uri, ml_use, sha256, width_px, height_px FROM images WHERE sha256 IS NOT NULL ORDER BY id"
+        "SELECT id, uri, ml_use, sha256, width_px, height_px, COALESCE(set_place, place), "
+        "EXISTS (SELECT 1 FROM images AS other WHERE other.sha256 = images.sha256 AND other.id < images.id) "
+        "FROM images WHERE sha256 IS NOT NULL ORDER BY id"
     )
-    for image_id, uri, ml_use, sha256, width_px, height_px in staged:
+    for image_id, uri, ml_use, sha256, width_px, height_px, place, is_copy in staged:
         boxes = staging.execute(
             "SELECT label, x_min, y_min, x_max, y_max FROM boxes WHERE image_id = ? ORDER BY rowid", (image_id,)
         ).fetchall()
@@ -233,5 +256,7 @@ def _staged_images(staging: sqlite3.Connection) -> Iterator[dict[str, Any]]:
             "sha256": sha256,
             "width_px": width_px,
             "height_px": height_px,
+            "place": place,
+            "is_copy": bool(is_copy),
             "boxes": boxes,
         }

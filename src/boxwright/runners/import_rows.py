@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from boxwright import errors, objects, states
+from boxwright import errors, objects, row_hints, rows, states
 
 COLUMNS = 11
 MIN_EDGE_NORM = 0.01  # data_items.proto: a box edge is at least 0.01 of the image's side
@@ -45,6 +45,12 @@ class ImportRow:
     box: tuple[float, float, float, float] | None
 
 
+def with_header_hint(reason: str, row: rows.Row) -> str:
+    """What is wrong with a row, and that it may be a header row if it is a file's first line and names no image."""
+    is_known = "header row" in reason or row.line > 1 or any("://" in cell for cell in row.cells)
+    return reason if is_known else f"{reason}; if this is a header row, delete it"
+
+
 def parse(
     cells: Sequence[str], schemes: Sequence[str] = objects.DEFAULT_SCHEMES, *, min_edge_norm: float = MIN_EDGE_NORM
 ) -> ImportRow:
@@ -61,6 +67,10 @@ def parse(
     ml_use_text, uri, label, *coordinates = padded
     ml_use = ML_USES.get(ml_use_text.upper())
     if ml_use is None:
+        if hint := row_hints.of_import(cells, schemes):
+            raise BadRow(hint)
+        if "://" in ml_use_text:
+            _check_uri(ml_use_text, schemes, 1)
         raise BadRow(f"column 1: '{ml_use_text[:40]}' is none of TRAIN, VALIDATION, TEST, UNASSIGNED")
     _check_uri(uri, schemes)
     if len(label) > MAX_LABEL_CHARS or not label.isprintable():
@@ -74,13 +84,13 @@ def parse(
     return ImportRow(ml_use, uri, label, _box(coordinates, min_edge_norm))
 
 
-def _check_uri(uri: str, schemes: Sequence[str]) -> None:
+def _check_uri(uri: str, schemes: Sequence[str], column: int = 2) -> None:
     if not uri:
-        raise BadRow("column 2: the image's gs:// path is missing")
+        raise BadRow(f"column {column}: the image's gs:// path is missing")
     try:
         objects.caller_uri(uri, schemes)
     except errors.ApiError as error:
-        raise BadRow(f"column 2: {error.message.removesuffix('.')}") from error
+        raise BadRow(f"column {column}: {error.message.removesuffix('.')}") from error
 
 
 def _box(cells: Sequence[str], min_edge_norm: float) -> tuple[float, float, float, float]:

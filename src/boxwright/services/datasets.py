@@ -102,32 +102,39 @@ class DatasetMethods(Resources):
         return messages.operation(operation)
 
     def import_data(self, request: types.ImportDataRequest, caller: Caller) -> operations_pb2.Operation:
-        """Starts the import of one or more CSVs; nothing is read before the operation is returned."""
+        """Starts the import of CSVs; the operation has failed already if a look at the stores says that it must."""
         name = self._named(names.DatasetName, request.name, "name")
+        with self._db.read() as connection:
+            self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
+        lists = validation.input_uris(
+            request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
+        )
+        found = self._looks.at_import_lists(lists)
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
-            validation.input_uris(
-                request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
-            )
             messages.check_object_detection(row, "Images with boxes can be imported only into")
             exclusivity.check(self._ledger, connection, name, Kind.IMPORT_DATA)
             draft = self._draft(name.parent, Kind.IMPORT_DATA, request, works_on=str(name))
-            operation = self._ledger.start(connection, draft)
+            operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)
 
     def export_data(self, request: types.ExportDataRequest, caller: Caller) -> operations_pb2.Operation:
-        """Starts writing the dataset as import CSVs below a prefix."""
+        """Starts writing the dataset as import CSVs below a prefix, where a look at the stores does not forbid it."""
         name = self._named(names.DatasetName, request.name, "name")
+        with self._db.read() as connection:
+            self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
+        prefix = validation.output_uri_prefix(
+            request.output_config.gcs_destination.output_uri_prefix,
+            "output_config.gcs_destination.output_uri_prefix",
+            self._policy.schemes,
+        )
+        found = self._looks.at_destination(prefix)
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
-            prefix = request.output_config.gcs_destination.output_uri_prefix
-            validation.output_uri_prefix(
-                prefix, "output_config.gcs_destination.output_uri_prefix", self._policy.schemes
-            )
             messages.check_object_detection(row, "Images with boxes can be exported only from")
             exclusivity.check(self._ledger, connection, name, Kind.EXPORT_DATA)
             draft = self._draft(name.parent, Kind.EXPORT_DATA, request, works_on=str(name))
-            operation = self._ledger.start(connection, draft)
+            operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)
 
     def get_annotation_spec(self, request: types.GetAnnotationSpecRequest, caller: Caller) -> types.AnnotationSpec:

@@ -12,6 +12,7 @@ from google.protobuf import any_pb2, empty_pb2, message, struct_pb2
 from boxwright import boxes, errors, states
 from boxwright.metadata.messages import dataset, model, model_evaluation, timestamp
 from boxwright.operations import ledger
+from boxwright.services import requested
 
 DATASET_PREFIXES = {  # the first three characters of ids, by kind of dataset
     "image_object_detection_dataset_metadata": "IOD",
@@ -75,8 +76,12 @@ def operation(row: sa.Row[Any]) -> operations_pb2.Operation:
 
 
 def progress(row: sa.Row[Any]) -> struct_pb2.Struct:
-    """How far an operation is: its kind, state and percentage, and the numbers that its runner reports."""
+    """How far an operation is: its kind, state and percentage, what was asked for, and its runner's numbers.
+
+    Numbers and what was asked for stay when it has ended.
+    """
     result = struct_pb2.Struct()
+    ended = {} if row.done_time_us is None else {"end_time": timestamp(row.done_time_us).ToJsonString()}
     result.update(
         {
             "name": str(ledger.name_of(row)),
@@ -84,7 +89,10 @@ def progress(row: sa.Row[Any]) -> struct_pb2.Struct:
             "state": row.state,
             "cancel_requested": row.cancel_requested_us is not None,
             "progress_percent": row.progress_percent,
+            "create_time": timestamp(row.create_time_us).ToJsonString(),
             "update_time": timestamp(row.update_time_us).ToJsonString(),
+            **ended,
+            **requested.facts(row),
             **(row.progress or {}),
         }
     )

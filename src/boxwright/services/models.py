@@ -134,14 +134,18 @@ class ModelMethods(Resources):
         return messages.operation(operation)
 
     def export_model(self, request: types.ExportModelRequest, caller: Caller) -> operations_pb2.Operation:
-        """Starts writing a model in an exchange format below a prefix."""
+        """Starts writing a model in an exchange format below a prefix, where a look at the stores does not forbid it."""
         name = self._named(names.ModelName, request.name, "name")
+        with self._db.read() as connection:
+            self._model(connection, name)
+        prefix = validation.output_uri_prefix(
+            request.output_config.gcs_destination.output_uri_prefix,
+            "output_config.gcs_destination.output_uri_prefix",
+            self._policy.schemes,
+        )
+        found = self._looks.at_destination(prefix)
         with self._db.write() as connection:
             row = self._model(connection, name)
-            prefix = request.output_config.gcs_destination.output_uri_prefix
-            validation.output_uri_prefix(
-                prefix, "output_config.gcs_destination.output_uri_prefix", self._policy.schemes
-            )
             resolved = types.ExportModelRequest(request)
             resolved.output_config.model_format = validation.model_format(
                 request.output_config.model_format, "output_config.model_format"
@@ -152,7 +156,7 @@ class ModelMethods(Resources):
                     "mobile-* types."
                 )
             draft = self._draft(name.parent, Kind.EXPORT_MODEL, resolved, works_on=str(name))
-            operation = self._ledger.start(connection, draft)
+            operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)
 
     def get_model_evaluation(self, request: types.GetModelEvaluationRequest, caller: Caller) -> types.ModelEvaluation:

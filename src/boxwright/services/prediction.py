@@ -42,23 +42,29 @@ class PredictionService(Resources):
             raise errors.invalid_argument("payload.image.image_bytes", why)
         score_threshold, max_boxes = validation.prediction_params(request.params)
         found, labels = self._online.predict(row.folder, image_bytes)
+        ignored = ", ".join(map(str, validation.ignored_params(request.params, validation.PREDICT_PARAMS)))
         return types.PredictResponse(
-            payload=messages.annotation_payloads(found.keep(score_threshold, max_boxes), labels)
+            payload=messages.annotation_payloads(found.keep(score_threshold, max_boxes), labels),
+            metadata={"ignored_params": ignored} if ignored else {},
         )
 
     def batch_predict(self, request: types.BatchPredictRequest, caller: Caller) -> operations_pb2.Operation:
-        """Starts a batch prediction; storage is not touched before the operation is returned."""
+        """Starts a batch prediction; the operation has failed already if a look at the stores says that it must."""
         name = self._named(names.ModelName, request.name, "name")
+        with self._db.read() as connection:
+            self._usable_model(connection, name)
+        lists = validation.input_uris(
+            request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
+        )
+        prefix = validation.output_uri_prefix(
+            request.output_config.gcs_destination.output_uri_prefix,
+            "output_config.gcs_destination.output_uri_prefix",
+            self._policy.schemes,
+        )
+        validation.batch_params(request.params)
+        found = self._looks.at_batch(lists, prefix)
         with self._db.write() as connection:
             self._usable_model(connection, name)
-            validation.input_uris(
-                request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
-            )
-            prefix = request.output_config.gcs_destination.output_uri_prefix
-            validation.output_uri_prefix(
-                prefix, "output_config.gcs_destination.output_uri_prefix", self._policy.schemes
-            )
-            validation.prediction_params(request.params)
             draft = Draft(
                 location=name.parent,
                 id="IOD" + self._new_digits(),
@@ -67,6 +73,5 @@ class PredictionService(Resources):
                 details=messages.operation_details(states.OperationKind.BATCH_PREDICT, request.input_config),
                 works_on=str(name),
             )
-            operation = self._ledger.start(connection, draft)
-        self._ledger.announce(operation)
-        return messages.operation(operation)
+            operation = self._ledger.start(connection, draft, found)
+        return self._announced(operation)

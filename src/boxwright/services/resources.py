@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -12,12 +14,13 @@ from google.longrunning import operations_pb2
 
 from boxwright import boxes, errors, names, objects, states
 from boxwright.metadata import database, datasets, models
-from boxwright.operations.ledger import Draft, Ledger
-from boxwright.services import messages, validation
+from boxwright.operations.ledger import Draft, Ledger, name_of
+from boxwright.services import looking, messages, requested, validation
 
 MIN_IMAGES_PER_LABEL = 10  # the documented requirement for training
 DAY_US = 86_400_000_000
 
+log = logging.getLogger(__name__)
 Kind = states.OperationKind
 _Name = TypeVar("_Name", bound=names.ResourceName)
 
@@ -73,6 +76,7 @@ class Resources:
         ledger: where operations are started.
         policy: the installation's choices.
         online: the models that answer online predictions.
+        looks: takes a first look at what requests name.
         new_digits: makes ids; random digits unless a test says otherwise.
     """
 
@@ -82,12 +86,14 @@ class Resources:
         ledger: Ledger,
         policy: Policy,
         online: OnlineModels,
+        looks: looking.Looks,
         new_digits: Callable[[], str] = random_digits,
     ) -> None:
         self._db = db
         self._ledger = ledger
         self._policy = policy
         self._online = online
+        self._looks = looks
         self._new_digits = new_digits
 
     def _location(self, text: str, field: str) -> names.LocationName:
@@ -144,5 +150,7 @@ class Resources:
 
     def _announced(self, row: sa.Row[Any]) -> operations_pb2.Operation:
         """Tells the worker of a started operation, once its transaction has ended, and answers with it."""
+        if ignored := requested.facts(row).get("ignored_params"):
+            log.warning("event=ignored_params operation=%s params=%s", name_of(row), json.dumps(ignored))
         self._ledger.announce(row)
         return messages.operation(row)

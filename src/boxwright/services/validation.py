@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import re
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 from boxwright import errors, names, objects
 
@@ -26,10 +28,25 @@ DEFAULT_MODEL_TYPE = "cloud-high-accuracy-1"
 MODEL_FORMATS = ("onnx", "openvino")
 DEFAULT_MODEL_FORMAT = "onnx"
 FOREIGN_FORMATS = ("tflite", "tf_saved_model", "tf_js", "edgetpu_tflite", "core_ml", "docker")  # io.proto names them
+PREDICT_PARAMS = ("score_threshold", "max_bounding_box_count")
+BATCH_PARAMS = (*PREDICT_PARAMS, "image_failure_limit")
+MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
 _N = TypeVar("_N", int, float)
+_HUMP = re.compile(r"([a-z])([A-Z])")
 _DISPLAY_NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
 _LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,63}")
 _LABEL_VALUE = re.compile(r"[\w-]{0,64}")
+
+
+@dataclasses.dataclass(frozen=True)
+class IgnoredParam:
+    """A key of a request's ``params`` that means nothing here, and the known key that is most like it, if any is."""
+
+    key: str
+    nearest: str | None
+
+    def __str__(self) -> str:
+        return f"{self.key} (nearest known key: {self.nearest})" if self.nearest else self.key
 
 
 def location(name: names.ResourceName, allowed: Sequence[str], field: str) -> None:
@@ -137,12 +154,41 @@ def prediction_params(params: Mapping[str, str]) -> tuple[float, int]:
     for key, value in params.items():
         if len(value) > MAX_PARAM_CHARS:
             raise errors.invalid_argument(f"params.{key[:80]}", f"It is longer than {MAX_PARAM_CHARS} characters.")
-        match key.replace("-", "_"):
-            case "score_threshold" | "scoreThreshold":
+        match _spelled(key):
+            case "score_threshold":
                 score_threshold = _number(value, f"params.{key}", float, 0.0, 1.0)
-            case "max_bounding_box_count" | "maxBoundingBoxCount":
+            case "max_bounding_box_count":
                 max_boxes = _number(value, f"params.{key}", int, 1, MAX_BOXES)
     return score_threshold, max_boxes
+
+
+def batch_params(params: Mapping[str, str]) -> dict[str, Any]:
+    """What the params of a batch prediction choose, by the names of `BatchJob`'s fields.
+
+    ``image_failure_limit``, [0, 1], is there only if the params say it.
+    """
+    score_threshold, max_boxes = prediction_params(params)
+    ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS)]
+    chosen = {"score_threshold": score_threshold, "max_boxes": max_boxes, "ignored_params": ignored}
+    for key, value in params.items():
+        if _spelled(key) == "image_failure_limit":
+            chosen["image_failure_limit"] = _number(value, f"params.{key}", float, 0.0, 1.0)
+    return chosen
+
+
+def ignored_params(params: Mapping[str, str], known: Collection[str]) -> list[IgnoredParam]:
+    """The keys that mean nothing here, in order of their names, each with the known key that is most like it."""
+    found = []
+    for key in sorted(params):
+        if _spelled(key) not in known:
+            nearest = difflib.get_close_matches(_spelled(key).lower(), sorted(known), 1)
+            found.append(IgnoredParam(key[:MAX_SHOWN_CHARS], nearest[0] if nearest else None))
+    return found[:MAX_SHOWN_PARAMS]
+
+
+def _spelled(key: str) -> str:
+    """A key in snake_case; ``scoreThreshold`` and ``score-threshold`` are accepted spellings."""
+    return _HUMP.sub(lambda found: f"{found[1]}_{found[2].lower()}", key).replace("-", "_")
 
 
 def _number(text: str, field: str, kind: type[_N], least: _N, most: _N) -> _N:

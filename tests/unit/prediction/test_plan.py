@@ -136,6 +136,7 @@ def test_shards_come_while_the_list_is_still_being_read(bench):
     assert plan.rows_read < 2 * JUDGED_FROM_ROW
     assert not plan.is_complete
     assert plan.estimated_images() == pytest.approx(5 * JUDGED_FROM_ROW, rel=0.1)
+    assert Plan(plan._job, bench.stores).estimated_images() is None, "nothing is known before the list is read"
 
 
 def test_a_second_attempt_finds_the_same_plan(bench):
@@ -260,6 +261,20 @@ def test_a_long_list_starts_with_small_shards_and_a_short_one_does_not(bench):
     bench.write_list([f"gs://b/{number}.jpg" for number in range(JUDGED_FROM_ROW - 1)], "short.csv")
     short = _segments(bench, lists=["gs://b/short.csv"], shard_images=500, name="short")
     assert [len(segment.items) for segment in short] == [500, 499]
+
+
+def test_what_an_earlier_version_said_of_a_bad_row_stays(bench):
+    bench.write_list(["gs://b/1.jpg", "bad", "gs://b/2.jpg"])
+    job = bench.job()
+    _segments(bench)
+    uri = objects.ObjectUri.parse(job.scratch).child("plan/segment-0000001.json")
+    frozen = [["gs://b/1.jpg", None], ["bad", "said otherwise"], ["gs://b/2.jpg", None]]
+    bench.stores.put(uri, json.dumps(frozen).encode())
+    (segment,) = Plan(job, bench.stores).segments()
+    assert [[item.id, item.failure] for item in segment.items] == frozen
+    bench.stores.put(uri, json.dumps([["gs://b/1.jpg", "once unusable"], *frozen[1:]]).encode())
+    with pytest.raises(errors.ApiError, match="changed while the job was running"):
+        list(Plan(job, bench.stores).segments())
 
 
 def test_a_plan_of_an_earlier_version_keeps_its_even_shards(bench):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 import pytest
@@ -160,7 +161,7 @@ def test_the_manifest_accounts_for_every_row_and_verifies(bench, sink):
     assert manifest.Manifest.from_json(bench.output()["manifest.json"]) == written
     assert (written.images_predicted, written.errors_by_code) == (4, {"NOT_FOUND": 2})
     assert [file.lines for file in written.shards] == [3, 1]
-    assert list(manifest.verify(bench.stores, bench.directory())) == []
+    assert manifest.examine(bench.stores, bench.directory()) == manifest.Examination("SUCCEEDED", [])
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,15 @@ def test_the_manifest_accounts_for_every_row_and_verifies(bench, sink):
         ),
         (lambda folder: (folder / "image_object_detection_1.jsonl").write_bytes(b"{}\n" * 3), "other bytes"),
         (lambda folder: (folder / "errors_1.jsonl").write_bytes(b""), "errors_1.jsonl has other bytes"),
+        (
+            lambda folder: (folder / "image_object_detection_3.jsonl").write_bytes(b""),
+            "image_object_detection_3.jsonl is not of",
+        ),
+        (
+            lambda folder: (folder / "image_object_detection_1 (copy).jsonl").write_bytes(b"{}\n"),
+            "(copy).jsonl is not of",
+        ),
+        (lambda folder: (folder / "errors_01.jsonl").write_bytes(b""), "errors_01.jsonl is not of this job"),
     ],
 )
 def test_verifying_names_the_file_that_is_not_what_the_job_wrote(bench, sink, spoil, problem):
@@ -179,11 +189,105 @@ def test_verifying_names_the_file_that_is_not_what_the_job_wrote(bench, sink, sp
     _commit(sink, 2, 1, 0)
     _close(sink, rows_read=6)
     spoil(bench.bucket / "job")
-    assert any(problem in line for line in manifest.verify(bench.stores, bench.directory()))
+    assert any(problem in line for line in manifest.examine(bench.stores, bench.directory()).problems)
 
 
 def test_verifying_sees_a_row_that_is_not_accounted_for(bench, sink):
     _commit(sink, 1, 3, 0)
     _close(sink, rows_read=4)
-    (line,) = manifest.verify(bench.stores, bench.directory())
+    (line,) = manifest.examine(bench.stores, bench.directory()).problems
     assert line.startswith("4 different rows were read, but 3 results and 0 errors")
+
+
+# ---- further passes: failed images are tried again ------------------------------------------------------------------------
+
+
+def _pass(bench: Bench, number: int) -> Sink:
+    return Sink(dataclasses.replace(bench.job(), pass_number=number), bench.stores)
+
+
+def _failed_job(bench: Bench, sink: Sink) -> dict[str, bytes]:
+    """Shard 1 is whole, shards 2 and 3 have failed images; many errors files."""
+    _commit(sink, 1, 3, 0)
+    _commit(sink, 2, 1, 2)
+    _commit(sink, 3, 0, 3)
+    sink.close("FAILED", rows_read=9, duplicates=0, model_digest="d")
+    return bench.output()
+
+
+def _undisturbed(bench: Bench) -> dict[str, bytes]:
+    """What a job writes in whose first and only pass shard 2 is whole and one image of shard 3 fails."""
+    sink = Sink(bench.job("calm"), bench.stores)
+    for shard, good, bad in ((1, 3, 0), (2, 3, 0), (3, 2, 1)):
+        _commit(sink, shard, good, bad)
+    _close(sink, rows_read=9)
+    return bench.output("calm")
+
+
+def test_a_further_pass_tries_failed_images_again_and_ends_with_the_bytes_of_an_undisturbed_run(
+    bench, sink, monkeypatch
+):
+    with monkeypatch.context() as patched:
+        patched.setattr(sink_module, "ERRORS_FILE_BYTES", 15)
+        assert "errors_2.jsonl" in _failed_job(bench, sink)
+    again = _pass(bench, 1)
+    found = again.committed(1)
+    assert found is not None and found.predicted == 3
+    assert again.committed(2) is None and again.committed(3) is None
+    _commit(again, 2, 3, 0)
+    _commit(again, 3, 2, 1)
+    _close(again, rows_read=9)
+    assert bench.output() == _undisturbed(bench)
+    assert manifest.examine(bench.stores, bench.directory()) == manifest.Examination("SUCCEEDED", [])
+    later = _pass(bench, 1)
+    assert [report.failed for shard in (1, 2, 3) if (report := later.committed(shard))] == [0, 0, 1]
+
+
+def test_a_shard_whose_new_notes_are_there_and_it_is_not_is_worked_out_once_more(bench, sink):
+    before = _failed_job(bench, sink)
+    _commit(_pass(bench, 1), 2, 3, 0)
+    shard = bench.bucket / "job" / "image_object_detection_2.jsonl"
+    shard.write_bytes(before[shard.name])  # as if the process had died before it put the shard
+    again = _pass(bench, 1)
+    assert again.committed(2) is None
+    _commit(again, 2, 3, 0)
+    assert again.committed(2) is not None
+    assert shard.read_bytes().count(b"\n") == 3
+
+
+@pytest.mark.parametrize("is_put", [True, False], ids=["put", "not put"])
+def test_a_further_pass_that_is_cancelled_says_what_is_there(bench, sink, is_put):
+    before = _failed_job(bench, sink)
+    _commit(_pass(bench, 1), 2, 3, 0)
+    if not is_put:
+        (bench.bucket / "job" / "image_object_detection_2.jsonl").write_bytes(before["image_object_detection_2.jsonl"])
+    _pass(bench, 1).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
+    assert manifest.examine(bench.stores, bench.directory()) == manifest.Examination("CANCELLED", [])
+    output = bench.output()
+    kept = in_order(output, "errors")
+    assert kept == (before["errors_1.jsonl"] if not is_put else b"".join(before["errors_1.jsonl"].splitlines(True)[2:]))
+
+
+def test_a_further_pass_replaces_no_shard_whose_images_were_all_predicted(bench, sink):
+    _failed_job(bench, sink)
+    with pytest.raises(errors.ApiError, match="other results"):
+        _commit(_pass(bench, 1), 1, 2, 0)
+    assert bench.output()["image_object_detection_1.jsonl"].count(b"\n") == 3
+
+
+def test_blocks_of_an_earlier_pass_do_not_speak_for_a_later_one(bench, monkeypatch):
+    from boxwright.prediction import shard_notes
+
+    monkeypatch.setattr(shard_notes, "BLOCK_SHARDS", 2)
+    first = Sink(bench.job(), bench.stores)
+    for shard in (1, 2, 3, 4, 5):
+        _commit(first, shard, 1, shard % 2)
+    first.close("FAILED", rows_read=8, duplicates=0, model_digest="d")
+    second = _pass(bench, 1)
+    assert [second.committed(shard) is None for shard in (1, 2, 3, 4, 5)] == [True, False, True, False, True]
+    for shard in (1, 3, 5):
+        _commit(second, shard, 2, 0)
+    _pass(bench, 1).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
+    written = manifest.Manifest.from_json(bench.output()["manifest.json"])
+    assert (written.images_predicted, written.errors_by_code) == (8, {})
+    assert manifest.examine(bench.stores, bench.directory()).problems == []

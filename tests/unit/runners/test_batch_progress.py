@@ -25,9 +25,55 @@ def test_nothing_is_said_before_the_first_image_and_no_rate_before_it_means_anyt
     progress.note({"event": "alive"})
     assert progress.numbers() == {}
     progress.note(_event(5, exact=False))
-    assert progress.numbers() == {
+    numbers = progress.numbers()
+    assert (numbers.pop("elapsed_s"), numbers.pop("tried"), set(numbers.pop("stages").values())) == (0, 5, {0})
+    assert numbers == {
         "done": 5, "failed": 1, "total": 1000, "total_is_exact": False, "images_per_s": None, "eta_s": None,
     }  # fmt: skip
+
+
+def test_nothing_is_guessed_before_the_list_is_looked_at():
+    progress = BatchProgress(Clock())
+    progress.note({**_event(0), "estimated_images": None, "exact": False})
+    assert (progress.numbers()["total"], progress.numbers()["eta_s"]) == (None, None)
+
+
+def test_what_it_took_adds_up_over_children_and_attempts():
+    clock = Clock()
+    before = {"elapsed_s": 10, "tried": 100, "stages": {"decoding": 4.0}, "images_per_s": 7}
+    progress = BatchProgress(clock, before)
+    progress.begin_child()
+    clock.now_s += 5
+    progress.note(_event(150, found=100, stages={"decoding": 1.0, "network": 2.5}))
+    progress.begin_child()  # the first one has died
+    clock.now_s += 5
+    progress.note(_event(150, found=130, stages={"decoding": 1.0, "network": 4.5}))
+    halfway = progress.ended()
+    assert (halfway["elapsed_s"], halfway["tried"], halfway["images_per_s"]) == (20, 170, 8.5)
+    done = {"event": "done", "images": 160, "failed": 2, "found": 130, "stages": {"decoding": 1.5, "network": 5.0}}
+    final = progress.final(done)
+    assert (final["done"], final["failed"], final["total"], final["tried"]) == (160, 2, 160, 180)
+    assert (final["elapsed_s"], final["images_per_s"]) == (20, 9)
+    assert {stage: spent_s for stage, spent_s in final["stages"].items() if spent_s} == {
+        "decoding": 6.5,
+        "network": 7.5,
+    }
+    assert final["bottleneck"] == "network"
+
+
+def test_failures_are_counted_by_reason_with_the_first_in_the_order_of_the_list():
+    progress = BatchProgress(Clock())
+    progress.note(_event(9))
+    progress.note_failures(3, {"INVALID_ARGUMENT": 1}, [[3, "c"]])
+    progress.note_failures(2, {"NOT_FOUND": 25, "INVALID_ARGUMENT": 1}, [[3, "b"], [5, "x" * 1000]])
+    progress.note_failures(1, {"NOT_FOUND": 1}, [[5, "a"]])
+    assert progress.numbers()["failures"] == [
+        {"code": "NOT_FOUND", "images": 26, "first": "a"},
+        {"code": "INVALID_ARGUMENT", "images": 2, "first": "b"},
+    ]
+    progress.begin_child()
+    progress.note(_event(1))
+    assert "failures" not in progress.numbers(), "what is found again is said again"
 
 
 def test_the_rate_is_that_of_the_last_seconds_and_falls_when_the_work_stalls():

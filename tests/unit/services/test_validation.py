@@ -66,6 +66,43 @@ def test_a_bad_param_is_refused_with_its_key_and_its_range(key, value):
     assert len(raised.value.message) < 400
 
 
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, {"score_threshold": 0.5, "max_boxes": 100, "ignored_params": []}),
+        ({"image_failure_limit": "0.2"}, {"image_failure_limit": 0.2}),
+        ({"imageFailureLimit": " 1 "}, {"image_failure_limit": 1.0}),
+        ({"image-failure-limit": "0"}, {"image_failure_limit": 0.0}),
+        (
+            {"score_treshold": "0.9", "zebra": "1", "scoreThreshold": "0.1"},
+            {
+                "score_threshold": 0.1,
+                "ignored_params": [
+                    {"key": "score_treshold", "nearest": "score_threshold"},
+                    {"key": "zebra", "nearest": None},
+                ],
+            },
+        ),
+        ({"threshold": "1"}, {"ignored_params": [{"key": "threshold", "nearest": "score_threshold"}]}),
+        (
+            {"maxBoundingBoxes": "1"},
+            {"ignored_params": [{"key": "maxBoundingBoxes", "nearest": "max_bounding_box_count"}]},
+        ),
+        ({"Score_Threshold": "1"}, {"ignored_params": [{"key": "Score_Threshold", "nearest": "score_threshold"}]}),
+    ],
+)
+def test_batch_params_and_the_keys_that_mean_nothing(params, expected):
+    chosen = validation.batch_params(params)
+    assert {key: chosen.get(key) for key in expected} == expected
+    assert ("image_failure_limit" in chosen) == ("image_failure_limit" in expected)
+
+
+@pytest.mark.parametrize("value", ["1.01", "-0.1", "nan", "half", "50%", ""])
+def test_a_bad_image_failure_limit_is_refused(value):
+    with pytest.raises(errors.ApiError, match=r"Field: params\.image_failure_limit;"):
+        validation.batch_params({"image_failure_limit": value})
+
+
 @given(st.dictionaries(st.sampled_from(["score_threshold", "max_bounding_box_count"]), st.text(max_size=12)))
 def test_no_param_does_more_than_raise_an_api_error(params):
     try:

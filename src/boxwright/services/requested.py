@@ -1,0 +1,56 @@
+"""What an operation was asked to do, read from the request that its row keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from google.cloud.automl_v1 import types
+
+from boxwright import errors, states
+from boxwright.services import validation
+
+MAX_SHOWN_LISTS = 20
+Kind = states.OperationKind
+
+
+def facts(row: sa.Row[Any]) -> dict[str, Any]:
+    """The request of an operation in a few entries, for whoever looks at its progress.
+
+    A batch prediction has ``model``, ``input_uris`` (the first twenty) and their number, ``output_uri_prefix``,
+    ``score_threshold``, ``max_bounding_box_count`` and, if the request has it, ``image_failure_limit``. Every kind with
+    params has ``ignored_params`` if there are any: ``{"key", "nearest"}`` each.
+    """
+    match row.kind:
+        case Kind.BATCH_PREDICT:
+            return _batch(types.BatchPredictRequest.deserialize(row.request))
+        case Kind.IMPORT_DATA:
+            return _ignored(types.ImportDataRequest.deserialize(row.request).input_config.params, ())
+        case Kind.EXPORT_MODEL:
+            return _ignored(types.ExportModelRequest.deserialize(row.request).output_config.params, ())
+    return {}
+
+
+def _batch(request: types.BatchPredictRequest) -> dict[str, Any]:
+    lists = list(request.input_config.gcs_source.input_uris)
+    found: dict[str, Any] = {
+        "model": request.name,
+        "input_uris": lists[:MAX_SHOWN_LISTS],
+        "input_uri_count": len(lists),
+        "output_uri_prefix": request.output_config.gcs_destination.output_uri_prefix,
+    }
+    try:
+        chosen = validation.batch_params(request.params)
+    except errors.ApiError:  # an older version took them
+        return found
+    found |= {"score_threshold": chosen["score_threshold"], "max_bounding_box_count": chosen["max_boxes"]}
+    if "image_failure_limit" in chosen:
+        found["image_failure_limit"] = chosen["image_failure_limit"]
+    return found | _ignored(request.params, validation.BATCH_PARAMS)
+
+
+def _ignored(params: Mapping[str, str], known: tuple[str, ...]) -> dict[str, Any]:
+    ignored = validation.ignored_params(params, known)
+    return {"ignored_params": [dataclasses.asdict(param) for param in ignored]} if ignored else {}

@@ -152,6 +152,10 @@ class Stores:
         """Calls a store; where the work may be stopped, in a thread that can be left behind."""
         return call() if self._raise_if_stopped is None else trouble.stoppably(call, self._raise_if_stopped)
 
+    def _patiently(self, call: Callable[[], _T]) -> _T:
+        """As `_waiting`, again while the trouble may pass; the client library does not ask again for a list cut off."""
+        return self._waiting(lambda: trouble.patiently(call, self._choices.retry_s))
+
     @property
     def schemes(self) -> tuple[str, ...]:
         """The schemes that callers may name."""
@@ -185,16 +189,14 @@ class Stores:
         """
         backend = self._backend(uri)
         with trouble.translated(uri):
-            return self._waiting(lambda: trouble.patiently(lambda: backend.read(uri, max_bytes), self._choices.retry_s))
+            return self._patiently(lambda: backend.read(uri, max_bytes))
 
     def stream(self, uri: ObjectUri) -> Iterator[bytes]:
         """Reads an object in chunks of about 1 MiB, never as a whole; ends with an error rather than too early."""
         backend = self._backend(uri)
         with trouble.translated(uri):
             place = backend.reading(uri)
-            result = self._waiting(
-                lambda: trouble.patiently(lambda: obstore.get(place.store, place.key), self._choices.retry_s)
-            )
+            result = self._patiently(lambda: obstore.get(place.store, place.key))
             left = result.meta["size"]
             chunks = iter(result.stream(min_chunk_size=STREAM_CHUNK_BYTES))
             while chunk := self._waiting(lambda: next(chunks, None)):
@@ -213,7 +215,7 @@ class Stores:
             return ObjectInfo(uri, meta["size"], meta["e_tag"] or "")
 
         with trouble.translated(uri):
-            return self._waiting(lambda: trouble.patiently(look, self._choices.retry_s))
+            return self._patiently(look)
 
     def exists(self, uri: ObjectUri) -> bool:
         """Whether the object is there; other trouble raises."""
@@ -239,13 +241,17 @@ class Stores:
 
     def list(self, prefix: ObjectUri) -> Iterator[ObjectInfo]:
         """Yields the objects below a prefix folder, in order of their keys."""
-        with trouble.translated(prefix):
+
+        def look() -> list[tuple[str, int, str]]:
             place = self._backend(prefix).place(prefix)
-            found = [
+            return [
                 (place.base + entry["path"], entry["size"], entry["e_tag"] or "")
                 for batch in obstore.list(place.store, prefix=place.key.rstrip("/"))
                 for entry in batch
             ]
+
+        with trouble.translated(prefix):
+            found = self._patiently(look)
         for key, size_bytes, e_tag in sorted(found):
             yield ObjectInfo(dataclasses.replace(prefix, key=key), size_bytes, e_tag)
 
@@ -269,7 +275,7 @@ class Stores:
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises NOT_FOUND unless the URI's bucket exists."""
         with trouble.translated(uri):
-            self._waiting(lambda: self._backend(uri).check_bucket(uri))
+            self._patiently(lambda: self._backend(uri).check_bucket(uri))
 
     def check_destination(self, uri: ObjectUri) -> None:
         """Raises unless files can be made below a prefix, as far as can be told without making one.
@@ -279,7 +285,7 @@ class Stores:
                 PERMISSION_DENIED.
         """
         with trouble.translated(uri):
-            self._waiting(lambda: self._backend(uri).check_destination(uri))
+            self._patiently(lambda: self._backend(uri).check_destination(uri))
 
     def holds_anything(self, prefix: ObjectUri) -> bool:
         """Whether there is any object below a prefix folder."""
@@ -290,7 +296,7 @@ class Stores:
             return any(len(batch) for batch in found)
 
         with trouble.translated(prefix):
-            return self._waiting(look)
+            return self._patiently(look)
 
     def delete_written(self, uri: ObjectUri) -> None:
         """Deletes a file that this service wrote itself; none is fine."""

@@ -156,6 +156,10 @@ class Stores:
         """Calls a store; where the work may be stopped, in a thread that can be left behind."""
         return call() if self._raise_if_stopped is None else trouble.stoppably(call, self._raise_if_stopped)
 
+    def _patiently(self, call: Callable[[], _T]) -> _T:
+        """As `_waiting`, again while the trouble may pass; the client library does not ask again for a list cut off."""
+        return self._waiting(lambda: trouble.patiently(call, self._choices.retry_s))
+
     @property
     def schemes(self) -> tuple[str, ...]:
         """The schemes that callers may name."""
@@ -189,16 +193,14 @@ class Stores:
         """
         backend = self._backend(uri)
         with trouble.translated(uri):
-            return self._waiting(lambda: trouble.patiently(lambda: backend.read(uri, max_bytes), self._choices.retry_s))
+            return self._patiently(lambda: backend.read(uri, max_bytes))
 
     def stream(self, uri: ObjectUri) -> Iterator[bytes]:
         """Reads an object in chunks of about 1 MiB, never as a whole; ends with an error rather than too early."""
         backend = self._backend(uri)
         with trouble.translated(uri):
             place = backend.reading(uri)
-            result = self._waiting(
-                lambda: trouble.patiently(lambda: obstore.get(place.store, place.key), self._choices.retry_s)
-            )
+            result = self._patiently(lambda: obstore.get(place.store, place.key))
             left = result.meta["size"]
             chunks = iter(result.stream(min_chunk_size=STREAM_CHUNK_BYTES))
             while chunk := self._waiting(lambda: next(chunks, None)):
@@ -217,7 +219,7 @@ class Stores:
             return ObjectInfo(uri, meta["size"], meta["e_tag"] or "")
 
         with trouble.translated(uri):
-            return self._waiting(lambda: trouble.patiently(look, self._choices.retry_s))
+            return self._patiently(look)
 
     def start(self, uri: ObjectUri, max_bytes: int) -> tuple[ObjectInfo, bytes]:
         """Returns what `head` does, and the object's first bytes, at most so many."""
@@ -230,7 +232,7 @@ class Stores:
             return bytes(obstore.get_range(place.store, place.key, start=0, length=min(max_bytes, info.size_bytes)))
 
         with trouble.translated(uri):
-            return info, self._waiting(lambda: trouble.patiently(look, self._choices.retry_s))
+            return info, self._patiently(look)
 
     def exists(self, uri: ObjectUri) -> bool:
         """Whether the object is there; other trouble raises."""
@@ -256,13 +258,17 @@ class Stores:
 
     def list(self, prefix: ObjectUri) -> Iterator[ObjectInfo]:
         """Yields the objects below a prefix folder, in order of their keys."""
-        with trouble.translated(prefix):
+
+        def look() -> list[tuple[str, int, str]]:
             place = self._backend(prefix).place(prefix)
-            found = [
+            return [
                 (place.base + entry["path"], entry["size"], entry["e_tag"] or "")
                 for batch in obstore.list(place.store, prefix=place.key.rstrip("/"))
                 for entry in batch
             ]
+
+        with trouble.translated(prefix):
+            found = self._patiently(look)
         for key, size_bytes, e_tag in sorted(found):
             yield ObjectInfo(dataclasses.replace(prefix, key=key), size_bytes, e_tag)
 
@@ -285,9 +291,8 @@ class Stores:
 
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises NOT_FOUND unless the URI's bucket exists."""
-        backend = self._backend(uri)
         with trouble.translated(uri):
-            self._waiting(lambda: trouble.patiently(lambda: backend.check_bucket(uri), self._choices.retry_s))
+            self._patiently(lambda: self._backend(uri).check_bucket(uri))
 
     def check_destination(self, uri: ObjectUri) -> None:
         """Raises unless files can be made below a prefix, as far as can be told without making one.
@@ -297,8 +302,7 @@ class Stores:
                 PERMISSION_DENIED.
         """
         with trouble.translated(uri):
-            backend = self._backend(uri)
-            self._waiting(lambda: trouble.patiently(lambda: backend.check_destination(uri), self._choices.retry_s))
+            self._patiently(lambda: self._backend(uri).check_destination(uri))
 
     def holds_anything(self, prefix: ObjectUri) -> bool:
         """Whether there is any object below a prefix folder."""
@@ -309,7 +313,7 @@ class Stores:
             return any(len(batch) for batch in found)
 
         with trouble.translated(prefix):
-            return self._waiting(lambda: trouble.patiently(look, self._choices.retry_s))
+            return self._patiently(look)
 
     def delete_written(self, uri: ObjectUri) -> None:
         """Deletes a file that this service wrote itself; none is fine."""

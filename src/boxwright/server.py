@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import ipaddress
 import logging
@@ -12,12 +11,11 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent import futures
 from typing import TextIO
 
 import grpc
-import uvicorn
 from starlette import requests, responses, routing
 
 from boxwright import errors, objects, processes, states
@@ -32,7 +30,7 @@ from boxwright.prediction.tuning import Tunings
 from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
 from boxwright.services import automl, iam, locations, looking, operations, prediction, resources, resuming, validation
 from boxwright.settings import Settings
-from boxwright.surface import dispatch, grpc_door, http_protocol, rest_door, waiting
+from boxwright.surface import dispatch, grpc_door, guard, http_server, limits, rest_door, waiting
 
 GRPC_GRACE_S = 3.0
 DRAIN_S = 8.0
@@ -235,12 +233,19 @@ def check_certificate(settings: Settings) -> None:
         ) from error
 
 
+def build_guard(settings: Settings) -> guard.Guard:
+    """Builds what judges where requests come from; INVALID_ARGUMENT names a setting that cannot be read."""
+    names = guard.certificate_names(settings.tls_cert.read_bytes()) if settings.tls_cert is not None else ()
+    return guard.Guard(settings.host, names, settings.allowed_hosts, settings.allowed_origins, settings.public_url)
+
+
 def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     """Runs the service until SIGTERM or SIGINT."""
     check_exposure(settings.host)
     check_certificate(settings)
+    request_guard = build_guard(settings)
     rooms = build(settings)
-    asyncio.run(_serve(settings, rooms, out))
+    asyncio.run(_serve(settings, rooms, request_guard, out))
 
 
 def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
@@ -257,7 +262,7 @@ def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
     log.info("event=stopped")
 
 
-async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
+async def _serve(settings: Settings, rooms: Rooms, request_guard: guard.Guard, out: TextIO) -> None:
     """Opens both doors, runs until a signal, then stops everything in order."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -266,27 +271,21 @@ async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
     watcher = waiting.Watcher(rooms.operations.finished_among, hold_s=settings.hold_s, executor=executor)
     rooms.workshop.book.listeners.append(lambda name, state: watcher.notify(name))
     ready = asyncio.Event()
-    door = grpc_door.build_grpc_server(rooms.dispatcher, watcher, executor)
+    bounds = limits.Limits(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(limits.Limits)})
+    budget = limits.BodyBudget(bounds.bodies_bytes)
+    door = grpc_door.build_grpc_server(
+        rooms.dispatcher, watcher, executor, request_guard=request_guard, bounds=bounds, budget=budget
+    )
     grpc_port = _listen_grpc(door, settings)
     routes = [
         routing.Route("/healthz", _answer(lambda: True)),
         routing.Route("/readyz", _answer(ready.is_set)),
     ]
     http_socket = _listen_http(settings)
-    http = _HttpServer(
-        uvicorn.Config(
-            rest_door.build_rest_app(rooms.dispatcher, watcher, executor, routes),
-            http=http_protocol.HttpProtocol,
-            h11_max_incomplete_event_size=http_protocol.MAX_HEAD_BYTES,
-            log_config=None,
-            lifespan="off",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=3,
-            ssl_certfile=settings.tls_cert,
-            ssl_keyfile=settings.tls_key,
-        )
+    app = rest_door.build_rest_app(
+        rooms.dispatcher, watcher, executor, routes, request_guard=request_guard, bounds=bounds, budget=budget
     )
+    http = http_server.HttpServer(app, bounds, settings.tls_cert, settings.tls_key)
     if settings.worker:
         rooms.workshop.worker.start()
     await door.start()
@@ -309,14 +308,6 @@ async def _serve(settings: Settings, rooms: Rooms, out: TextIO) -> None:
     log.info("event=stopped")
 
 
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: the service stops both doors together."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitable[responses.Response]]:
     async def answer(request: requests.Request) -> responses.Response:
         return responses.PlainTextResponse("ok\n") if is_fine() else responses.PlainTextResponse("not ready\n", 503)
@@ -337,7 +328,8 @@ def _listen_grpc(door: grpc_door.GrpcDoor, settings: Settings) -> int:
 
 def _listen_http(settings: Settings) -> socket.socket:
     try:
-        return rest_door.open_listener(settings.host, settings.port)
+        is_plain = settings.tls_cert is None
+        return http_server.open_listener(settings.host, settings.port, settings.connections, is_plain=is_plain)
     except OSError as error:
         raise _port_taken("--port", settings.host, settings.port) from error
 

@@ -71,6 +71,30 @@ class Settings:
     grpc_port: int = _documented(8471, "Port of gRPC. 0 picks a free one.")
     tls_cert: pathlib.Path | None = _documented(None, "Certificate chain (PEM) for both doors; needs `tls_key`.")
     tls_key: pathlib.Path | None = _documented(None, "Private key (PEM) of `tls_cert`.")
+    public_url: str | None = _documented(
+        None, "Where callers reach REST through a proxy, `https://HOST`: its host and its origin are served."
+    )
+    allowed_hosts: tuple[str, ...] = _documented(
+        (),
+        "Host names that requests may be sent to beside the service's own, separated by commas; `*.example.org` too.",
+    )
+    allowed_origins: tuple[str, ...] = _documented(
+        (), "Origins whose pages may send requests beside the service's own, `https://HOST`, separated by commas."
+    )
+    head_timeout_s: float = _documented(
+        10.0, "Seconds within which the head of a request, or the handshake of a connection, must be complete."
+    )
+    body_timeout_s: float = _documented(30.0, "Seconds for which the body of a request may be silent.")
+    connections: int = _documented(1000, "Connections that each door keeps open at most.")
+    body_bytes: int = _documented(1_048_576, "Longest body of a request, in bytes; an image for Predict: 48 MiB.")
+    bodies_bytes: int = _documented(
+        536_870_912, "Memory for the bodies of all requests at both doors, in bytes; beyond it, UNAVAILABLE."
+    )
+    grpc_streams: int = _documented(100, "Calls that one gRPC connection carries at the same time.")
+    grpc_metadata_bytes: int = _documented(16_384, "Longest metadata of a gRPC call, in bytes.")
+    grpc_connection_age_s: float = _documented(
+        3600.0, "Seconds after which a gRPC connection takes no new calls; running ones go on, clients connect anew."
+    )
     locations: tuple[str, ...] = _documented(("us-central1",), "Location ids served here, separated by commas.")
     cores: int = _documented(
         machine.usable_cores, "Cores to use for training and for a batch prediction; default: all usable ones."
@@ -159,6 +183,14 @@ class Settings:
             ("batch_jobs", 1, 1000),
             ("import_jobs", 1, 1000),
             ("request_threads", 1, 1000),
+            ("head_timeout_s", 0.1, 3600),
+            ("body_timeout_s", 0.1, 3600),
+            ("connections", 1, 1_000_000),
+            ("body_bytes", 1024, 1 << 30),
+            ("bodies_bytes", 1 << 26, 1 << 50),
+            ("grpc_streams", 1, 1_000_000),
+            ("grpc_metadata_bytes", 4096, 1 << 20),
+            ("grpc_connection_age_s", 1, 1 << 20),
             ("database_connections", 2, 1000),
             ("batch_slice_s", 0, 86400),
             ("resume_days", 0, 3650),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -13,6 +14,8 @@ import sys
 import pytest
 import requests
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.support.api import PARENT
+from tests.support.env_service import run_env_service
 from tests.support.waiting import PATIENCE_S
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
@@ -67,6 +70,10 @@ REFUSED = [
     (["--port", "99999"], {}, "port"),
     ([], {"BOXWRIGHT_LEASE_TTL_S": "soon"}, "BOXWRIGHT_LEASE_TTL_S='soon' is not a number"),
     ([], {"BOXWRIGHT_SHARD_IMAGES": "0"}, "shard_images"),
+    ([], {"BOXWRIGHT_ALLOWED_HOSTS": "*"}, "allowed_hosts"),
+    ([], {"BOXWRIGHT_ALLOWED_ORIGINS": "null"}, "allowed_origins"),
+    ([], {"BOXWRIGHT_PUBLIC_URL": "boxes.example"}, "public_url"),
+    ([], {"BOXWRIGHT_BODIES_BYTES": "1000"}, "bodies_bytes"),
 ]
 
 
@@ -129,3 +136,48 @@ def test_what_a_crash_left_of_finished_operations_is_gone_after_the_start(servic
         folder.mkdir(parents=True)
     service_factory()
     assert not any(folder.exists() for folder in left)
+
+
+DATASETS = f"/v1/{PARENT}/datasets"
+
+
+def _end_of(connection: socket.socket) -> bytes:
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
+
+
+def test_the_settings_of_the_doors_reach_them(service_factory):
+    chosen = {"ALLOWED_HOSTS": "a.example,*.b.example", "PUBLIC_URL": "https://c.example", "HEAD_TIMEOUT_S": "1"}
+    chosen |= {"ALLOWED_ORIGINS": "https://d.example", "BODY_BYTES": "2000", "BODY_TIMEOUT_S": "1", "CONNECTIONS": "3"}
+    service = service_factory({f"BOXWRIGHT_{name}": value for name, value in chosen.items()})
+
+    def status(**headers: str) -> int:
+        return requests.get(service.url + DATASETS, headers=headers, timeout=30).status_code
+
+    hosts = ("a.example", "x.b.example", "c.example", "d.example", "b.example")
+    assert [status(Host=host) for host in hosts] == [200, 200, 200, 403, 403]
+    origins = ("https://c.example", "https://d.example", "https://a.example")
+    assert [status(Origin=origin) for origin in origins] == [200, 200, 403]
+    assert requests.post(service.url + DATASETS, json={"displayName": "a" * 2000}, timeout=30).status_code == 400
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\n" % DATASETS.encode()
+    body = b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
+    for sent in (head, head + body):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+            connection.sendall(sent)
+            assert b"504" in _end_of(connection)
+    with contextlib.ExitStack() as opened:
+        many = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30)) for _ in range(4)
+        ]
+        assert b"503" in _end_of(many[3])
+
+
+def test_the_names_in_the_certificate_are_served_and_a_handshake_has_its_time(tmp_path):
+    with run_env_service(tmp_path, "boxes.example", environment={"BOXWRIGHT_HEAD_TIMEOUT_S": "1"}) as service:
+        for host, status in (("boxes.example", 200), ("Boxes.Example.:443", 200), ("other.example", 403)):
+            asked = {"headers": {"Host": host}, "verify": str(service.authority), "timeout": 30}
+            assert requests.get(service.url + DATASETS, **asked).status_code == status
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as silent:
+            assert _end_of(silent) == b""

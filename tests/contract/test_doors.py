@@ -31,7 +31,7 @@ from tests.unit.surface import tiny_service
 from tests.unit.surface.tiny_service import rpc
 
 from boxwright import callers, errors
-from boxwright.surface import methods, rest_door, transcode
+from boxwright.surface import http_server, methods, transcode
 
 PARENT = tiny_service.PARENT
 MODEL = f"{PARENT}/models/m"
@@ -338,7 +338,7 @@ def test_the_json_of_an_operation_is_what_the_documentation_shows(http: httpx.Cl
 
 
 def test_answers_over_a_kept_connection_are_not_delayed() -> None:
-    with rest_door.open_listener("127.0.0.1", 0) as listener:
+    with http_server.open_listener("127.0.0.1", 0) as listener:
         assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 

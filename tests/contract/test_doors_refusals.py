@@ -199,6 +199,8 @@ def _assert_refused(answer: httpx.Response, part: str) -> None:
 def test_a_body_of_another_type_is_refused(http: httpx.Client) -> None:
     form = http.post(f"/v1/{MODEL}:predict", data={"payload": "x"})
     _assert_refused(form, "Content-Type 'application/x-www-form-urlencoded' is not supported")
+    untyped = http.post(f"/v1/{MODEL}:predict", content=b"{}")
+    _assert_refused(untyped, "A body needs a type")
     packed = http.post(f"/v1/{MODEL}:predict", content=b"\x1f\x8b", headers={"content-encoding": "gzip"})
     _assert_refused(packed, "Content-Encoding is not supported")
 
@@ -208,7 +210,8 @@ def test_a_body_over_the_limit_is_refused_however_it_is_announced(http: httpx.Cl
     refused = "Request payload size exceeds the limit: 50331648 bytes."
     _assert_refused(http.post(f"/v1/{MODEL}:predict", content=too_large), refused)
     chunks = (too_large[start : start + 2**20] for start in range(0, len(too_large), 2**20))
-    _assert_refused(http.post(f"/v1/{MODEL}:predict", content=chunks), refused)
+    as_json = {"content-type": "application/json"}
+    _assert_refused(http.post(f"/v1/{MODEL}:predict", content=chunks, headers=as_json), refused)
 
 
 def test_a_message_over_the_limit_is_refused_by_grpc(channel: grpc.Channel) -> None:

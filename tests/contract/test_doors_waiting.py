@@ -19,7 +19,7 @@ from google.protobuf import duration_pb2, json_format
 from tests.unit.surface import tiny_service
 from tests.unit.surface.tiny_service import rpc
 
-from boxwright.surface import methods
+from boxwright.surface import limits, methods
 
 PARENT = tiny_service.PARENT
 MODEL = f"{PARENT}/models/m"
@@ -62,6 +62,10 @@ def test_wait_operation_returns_when_the_operation_ends(doors: tiny_service.Door
         assert not waiting.done()
         doors.house.operations.finish(name, automl_v1.BatchPredictResult.pb()())
         assert waiting.result(TIMEOUT_S).done
+
+
+def _wait_request(name: str) -> operations_pb2.WaitOperationRequest:
+    return operations_pb2.WaitOperationRequest(name=name)
 
 
 def _wait(doors: tiny_service.Doors, door: str, name: str, timeout_s: int) -> operations_pb2.Operation:
@@ -148,9 +152,13 @@ def test_two_hundred_waiting_callers_take_no_thread(doors: tiny_service.Doors) -
     operations.asked = set()
 
     async def wait_for_all() -> tuple[int, list[operations_pb2.Operation]]:
-        async with grpc.aio.insecure_channel(doors.target) as channel:
-            wait = rpc(channel, methods.OPERATIONS, "WaitOperation")
-            calls = [wait(operations_pb2.WaitOperationRequest(name=name), timeout=TIMEOUT_S) for name in names]
+        async with contextlib.AsyncExitStack() as opened:
+            calls = []
+            for first in range(0, len(names), limits.Limits.grpc_streams):  # so many calls a connection carries
+                channel = grpc.aio.insecure_channel(doors.target, [("grpc.use_local_subchannel_pool", 1)])
+                wait = rpc(await opened.enter_async_context(channel), methods.OPERATIONS, "WaitOperation")
+                requests = map(_wait_request, names[first : first + limits.Limits.grpc_streams])
+                calls += [wait(request, timeout=TIMEOUT_S) for request in requests]
             gathered = asyncio.gather(*calls)
             await asyncio.to_thread(operations.wait_until_asked, len(names))
             dispatch_threads = sum(thread.name.startswith("dispatch") for thread in threading.enumerate())
@@ -168,7 +176,7 @@ def test_an_http_caller_who_hangs_up_is_forgotten(doors: tiny_service.Doors) -> 
     name = _start(doors)
     doors.house.operations.asked = set()
     with socket.create_connection(("127.0.0.1", doors.rest_port), TIMEOUT_S) as connection:
-        connection.sendall(f"POST /v1/{name}:wait HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n".encode())
+        connection.sendall(f"POST /v1/{name}:wait HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
         doors.house.operations.wait_until_asked(1)
     doors.wait_until(lambda: doors.watcher.waiting_count == 0)
 

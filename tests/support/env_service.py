@@ -12,7 +12,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S, wait_until
@@ -21,6 +22,7 @@ from boxwright.processes import NICENESS_VARIABLE
 
 # A machine may preset some of these; what is printed must do without.
 PRESET = ("GOOGLE_", "GRPC_", "REQUESTS_CA", "SSL_CERT", "CURL_CA", "NODE_", "BOXWRIGHT_")
+NOTHING: Mapping[str, str] = MappingProxyType({})
 CLI = [sys.executable, "-m", "boxwright.cli"]
 
 
@@ -80,11 +82,14 @@ def _print_exports(folder: pathlib.Path, port: int, grpc_port: int, *flags: str)
 
 
 @contextlib.contextmanager
-def run_env_service(folder: pathlib.Path) -> Iterator[EnvService]:
-    """Runs the command, then the service as the command says, until the end of the block."""
+def run_env_service(
+    folder: pathlib.Path, *hosts: str, environment: Mapping[str, str] = NOTHING
+) -> Iterator[EnvService]:
+    """Runs the command, for these hosts too, then the service as the command says, until the end of the block."""
     ports = free_port(), free_port()
-    exports = _print_exports(folder / "client", *ports)
-    service = EnvService(folder, *ports, exports, _print_exports(folder / "client", *ports, "--no-universe"))
+    flags = [flag for host in hosts for flag in ("--host", host)]
+    exports = _print_exports(folder / "client", *ports, *flags)
+    service = EnvService(folder, *ports, exports, _print_exports(folder / "client", *ports, *flags, "--no-universe"))
     (advice,) = (line for line in exports.splitlines() if "boxwright serve" in line)
     command = [*CLI, *shlex.split(advice.removeprefix("#"))[1:]]
     command += ["--data-dir", str(service.data_dir), "--buckets", str(folder / "buckets")]
@@ -105,7 +110,7 @@ def run_env_service(folder: pathlib.Path) -> Iterator[EnvService]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**clean_environment(), NICENESS_VARIABLE: os.environ[NICENESS_VARIABLE]},
+            env={**clean_environment(), NICENESS_VARIABLE: os.environ[NICENESS_VARIABLE], **environment},
         )
     try:
         wait_until(is_ready, f"the service to be ready; see {log}", interval_s=0.05)

@@ -1,7 +1,7 @@
 """A real PostgreSQL server for tests: found or installed, made in a temporary folder, reached by a Unix socket.
 
-Where the server's programs are not installed, BOXWRIGHT_TEST_APT=1 (as `.ci/run` sets) lets root install Debian's package;
-without it, the tests that need a server are skipped with the reason.
+Where the server's programs are not installed and may not be (see `apt`), the tests that need a server are skipped with the
+reason.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from collections.abc import Iterator, Mapping
 import pg8000.native
 import psutil
 import pytest
-from tests.support import installing
+from tests.support import apt, installing
 
-INSTALL_TIMEOUT_S, START_TIMEOUT_S = 300, 60
+START_TIMEOUT_S = 60
 PORT = 5432  # part of the socket's name; no TCP port is opened
 SETTINGS = {  # nothing here outlives the tests, so nothing needs to reach the disk
     "fsync": "off",
@@ -119,21 +119,11 @@ def _find_or_install() -> pathlib.Path:
         usable = [folder for folder in folders if (folder / "pg_ctl").exists()]
         if usable:
             return usable[-1]
-        if not (os.environ.get("BOXWRIGHT_TEST_APT") and os.geteuid() == 0 and shutil.which("apt-get")):
+        if not apt.may_install():
             raise Missing("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
-        _install()
+        if trouble := apt.install("postgresql"):
+            raise Missing(f"PostgreSQL could not be installed: {trouble}")
     raise Missing("PostgreSQL's package was installed and has no initdb")
-
-
-def _install() -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "-y", "--no-install-recommends", "postgresql"]):
-        done = subprocess.run(
-            ["apt-get", "-q", *arguments], env=environment, capture_output=True, text=True,
-            timeout=INSTALL_TIMEOUT_S, check=False,
-        )  # fmt: skip
-        if done.returncode and arguments[0] == "install":
-            raise Missing(f"PostgreSQL could not be installed: {done.stderr[-500:]}")
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
 """The gRPC door: one generic handler per row of the table, with health and reflection beside them.
 
-Requests arrive as bytes and are parsed in the thread pool, so that an undecodable message is INVALID_ARGUMENT and not
-the framework's INTERNAL. Errors leave as status code and text, with the whole `google.rpc.Status` in the trailing
-metadata.
+The guard is an interceptor, before every handler. A handler takes its message when there is room for it; what nobody has
+asked for stays on the wire, all but some 64 KiB. Requests arrive as bytes and are parsed in the thread pool, so that an
+undecodable message is INVALID_ARGUMENT and not the framework's INTERNAL. Errors leave as status code and text, with the
+whole `google.rpc.Status` in the trailing metadata.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from boxwright import errors
-from boxwright.surface import dispatch, methods, waiting
+from boxwright.surface import dispatch, grpc_receiving, guard, limits, methods, waiting
 
-MAX_RECEIVE_BYTES = 48 * 1024 * 1024  # a 30 MB image, as base64 over REST, with room for the rest
+CONNECTION_GRACE_S = 600.0  # for the calls of a connection that takes no new ones; none waits longer than 300 s
 MAX_STATUS_BYTES = 3000  # clients refuse more than 8 KiB of metadata; the text travels twice, once percent-encoded
 MAX_MESSAGE_CHARS = 700  # a character may take 12 bytes percent-encoded
 MIN_PING_INTERVAL_MS = 10_000  # clients that hold calls open may ping this often; gRPC's own default is 5 minutes
@@ -65,23 +66,21 @@ def build_grpc_server(
     watcher: waiting.Watcher,
     executor: futures.Executor,
     *,
-    max_receive_bytes: int = MAX_RECEIVE_BYTES,
+    request_guard: guard.Guard,
+    bounds: limits.Limits,
+    budget: limits.BodyBudget,
 ) -> GrpcDoor:
     """Builds the gRPC server, without ports, inside the running event loop."""
     reception = waiting.Reception(dispatcher, watcher, executor)
+    receiver = grpc_receiving.Receiver(bounds, budget)
     handlers = [
-        grpc.method_handlers_generic_handler(service, {row.rpc: _handler(row, reception) for row in rows})
+        grpc.method_handlers_generic_handler(service, {row.rpc: _handler(row, reception, receiver) for row in rows})
         for service, rows in itertools.groupby(methods.TABLE, key=lambda row: row.service)
     ]
     server = grpc.aio.server(
         handlers=handlers,
-        options=[
-            ("grpc.max_receive_message_length", max_receive_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),  # a second service on the same port is a mistake, not a cluster
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS),
-            ("grpc.keepalive_permit_without_calls", 1),
-        ],
+        interceptors=[_GuardInterceptor(request_guard, receiver)],
+        options=_options(bounds),
     )
     servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
@@ -90,30 +89,86 @@ def build_grpc_server(
     return GrpcDoor(server, servicer)
 
 
+def _options(bounds: limits.Limits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", bounds.largest_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),  # a second service on the same port is a mistake, not a cluster
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.max_metadata_size", bounds.grpc_metadata_bytes),
+        ("grpc.max_concurrent_streams", bounds.grpc_streams),
+        ("grpc.max_allowed_incoming_connections", bounds.connections),
+        ("grpc.server_handshake_timeout_ms", int(bounds.head_timeout_s * 1000)),
+        ("grpc.max_connection_age_ms", int(bounds.grpc_connection_age_s * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(CONNECTION_GRACE_S * 1000)),
+    ]
+
+
+class _GuardInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses calls before anything of their message is taken, and bounds the messages of health and reflection."""
+
+    def __init__(self, request_guard: guard.Guard, receiver: grpc_receiving.Receiver) -> None:
+        self._guard = request_guard
+        self._receiver = receiver
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
+    ) -> grpc.RpcMethodHandler | None:
+        """Answers with the handler of a call."""
+        metadata = [(key, value) for key, value in handler_call_details.invocation_metadata if isinstance(value, str)]
+        try:
+            self._guard.judge_metadata(metadata)
+        except errors.ApiError as error:
+            return _refusing(error)
+        handler = await continuation(handler_call_details)
+        return handler if handler is None or handler_call_details.method in _OURS else self._receiver.bounded(handler)
+
+
+_OURS = frozenset(row.full_name for row in methods.TABLE)
+
+
+def _refusing(error: errors.ApiError) -> grpc.RpcMethodHandler:
+    async def refuse(messages: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        await _refuse(context, error)
+        raise error  # not reached: abort raises
+
+    behaviour: Callable[..., Awaitable[bytes]] = refuse
+    return grpc.stream_unary_rpc_method_handler(behaviour)  # which takes no message on its own
+
+
 def _service_names() -> list[str]:
     return ["", *dict.fromkeys(row.service for row in methods.TABLE)]  # "" is the server as a whole
 
 
-def _handler(row: methods.Method, reception: waiting.Reception) -> grpc.RpcMethodHandler:
-    async def handle(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+def _handler(
+    row: methods.Method, reception: waiting.Reception, receiver: grpc_receiving.Receiver
+) -> grpc.RpcMethodHandler:
+    async def handle(messages: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        body = receiver.new_body()
         try:
+            await receiver.receive(row, context, body)
             return await reception.answer(
                 row,
-                functools.partial(_parse, row, request),
+                lambda: _parse(row, body.content),
                 metadata,
                 _serialize,
                 remaining_s=context.time_remaining(),
+                body=body,
             )
         except errors.ApiError as error:
             await _refuse(context, error)
             raise  # not reached: abort raises
+        finally:
+            body.close()
 
     behaviour: Callable[..., Awaitable[bytes]] = handle
-    return grpc.unary_unary_rpc_method_handler(behaviour)  # no (de)serialiser: bytes in, bytes out
+    # no (de)serialiser: bytes in, bytes out; on the wire a call with one message is the same in both kinds
+    return grpc.stream_unary_rpc_method_handler(behaviour)
 
 
-def _parse(row: methods.Method, request: bytes) -> message.Message:
+def _parse(row: methods.Method, request: bytes | bytearray) -> message.Message:
     try:
         return row.request_pb.FromString(request)
     except message.DecodeError as undecodable:

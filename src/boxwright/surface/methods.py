@@ -26,6 +26,7 @@ OPERATIONS = "google.longrunning.Operations"
 LOCATIONS = "google.cloud.location.Locations"
 IAM = "google.iam.v1.IAMPolicy"
 
+MAX_IMAGE_BODY_BYTES = 48 * 1024 * 1024  # a 30 MB image as base64, with room for the rest
 _MESSAGE_TYPE = 11  # FieldDescriptor.TYPE_MESSAGE
 
 
@@ -44,6 +45,7 @@ class Method:
         result: class of `Operation.response` once a long-running method is done; None for other methods.
         required: dotted request fields without which the call is refused.
         is_ours: whether it is an addition, which no official client knows.
+        max_body_bytes: a request's body at most, where that is more than for most methods.
     """
 
     service: str
@@ -56,6 +58,7 @@ class Method:
     result: Any = None
     required: tuple[str, ...] = ()
     is_ours: bool = False
+    max_body_bytes: int = 0
 
     @property
     def full_name(self) -> str:
@@ -188,7 +191,8 @@ _AUTOML_ROWS = (
 
 _PREDICTION_ROWS = (
     Method(service=PREDICTION, rpc="Predict", verb="POST", paths=(f"/v1/{{name={_MODEL}}}:predict",), body="*",
-           request=types.PredictRequest, response=types.PredictResponse, required=("name", "payload.payload")),
+           request=types.PredictRequest, response=types.PredictResponse, required=("name", "payload.payload"),
+           max_body_bytes=MAX_IMAGE_BODY_BYTES),
     _starts(PREDICTION, "BatchPredict", ("POST", f"/v1/{{name={_MODEL}}}:batchPredict", "*"),
             types.BatchPredictRequest, types.BatchPredictResult, ("name", _INPUT, _OUTPUT)),
 )  # fmt: skip

@@ -1,27 +1,24 @@
 """The REST door: an ASGI application over the same table as the gRPC door.
 
 Every path under ``/v1/`` goes through one route; other routes (health, metrics, console) are handed in. Whatever is
-wrong with a request, the answer is JSON in Google's error shape.
+wrong with a request, the answer is JSON in Google's error shape. The guard comes first, for every route; path, verb and
+headers are judged before the body is read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import socket
 from collections.abc import Coroutine, Sequence
 from concurrent import futures
 from typing import Any
 
 from google.protobuf import message
+from google.rpc import error_details_pb2
 from starlette import applications, exceptions, requests, responses, routing, types
 
 from boxwright import errors
-from boxwright.surface import dispatch, openapi, routes, transcode, waiting
+from boxwright.surface import bodies, dispatch, guard, home, limits, openapi, routes, transcode, waiting
 
-MAX_BODY_BYTES = 48 * 1024 * 1024  # a 30 MB image as base64, with room for the rest
-MAX_DRAINED_BYTES = 8 * MAX_BODY_BYTES  # read and dropped, so that a client still sending sees why it was refused
-BACKLOG = 1024  # connections not yet accepted; many waiting clients may arrive at once
 _CODE_OF_STATUS = {401: errors.unauthenticated, 403: errors.permission_denied, 404: errors.not_found}
 
 
@@ -31,54 +28,75 @@ def build_rest_app(
     executor: futures.Executor,
     extra_routes: Sequence[routing.BaseRoute] = (),
     *,
-    max_body_bytes: int = MAX_BODY_BYTES,
-) -> applications.Starlette:
-    """Builds the ASGI application; `extra_routes` come first."""
-    door = RestDoor(waiting.Reception(dispatcher, watcher, executor), max_body_bytes)
+    request_guard: guard.Guard,
+    bounds: limits.Limits,
+    budget: limits.BodyBudget,
+) -> types.ASGIApp:
+    """Builds the ASGI application; `extra_routes` come before those under ``/v1/``."""
+    door = RestDoor(waiting.Reception(dispatcher, watcher, executor), bounds, budget)
     app = applications.Starlette(
-        routes=[*extra_routes, routing.Route("/v1/openapi.json", _describe), routing.Route("/v1/{path:path}", door)],
+        routes=[
+            routing.Route("/", home.show),
+            *extra_routes,
+            routing.Route("/v1/openapi.json", _describe),
+            routing.Route("/v1/{path:path}", door),
+        ],
         exception_handlers={exceptions.HTTPException: _show_http_exception},
     )
     app.router.redirect_slashes = False
-    return app
+    return _guarded(app, request_guard)
 
 
-def open_listener(host: str, port: int) -> socket.socket:
-    """Opens the listening socket for the HTTP server; port 0 picks a free one.
+def _guarded(app: types.ASGIApp, request_guard: guard.Guard) -> types.ASGIApp:
+    """Puts the guard before an application, and the headers that keep browsers away on every answer."""
 
-    asyncio switches Nagle's algorithm off only for sockets it resolved itself; without that every answer over a kept-alive
-    connection costs 40 ms, because head and body are two writes. Accepted sockets inherit the option.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
+    async def answer(scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
+        async def send_with_headers(event: types.Message) -> None:
+            if event["type"] == "http.response.start":
+                event["headers"] = [*event.get("headers", ()), *guard.ANSWER_HEADERS]
+            await send(event)
+
+        if scope["type"] != "http":  # the server below speaks nothing else
+            raise RuntimeError(f"The REST door does not serve {scope['type']}.")
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        chosen = app
+        try:
+            request_guard.judge(scope["method"], _raw_path(scope), headers, scope["scheme"])
+        except errors.ApiError as error:
+            chosen = show_error(error)
+        await chosen(scope, receive, send_with_headers)
+
+    return answer
 
 
 class RestDoor:
     """Answers every request under ``/v1/``."""
 
-    def __init__(self, reception: waiting.Reception, max_body_bytes: int) -> None:
+    def __init__(self, reception: waiting.Reception, bounds: limits.Limits, budget: limits.BodyBudget) -> None:
         self._reception = reception
-        self._max_body_bytes = max_body_bytes
+        self._bounds = bounds
+        self._budget = budget
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         request = requests.Request(scope, receive)
+        body = limits.Body(self._budget)
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, body)
         except errors.ApiError as error:
             response = show_error(error)
         except requests.ClientDisconnect:
             return
+        finally:
+            body.close()
         await response(scope, receive, send)
 
-    async def _answer(self, request: requests.Request) -> responses.Response:
-        body = await self._read_body(request)
-        route = routes.find_route(_verb(request), _raw_path(request))
+    async def _answer(self, request: requests.Request, body: limits.Body) -> responses.Response:
+        route = routes.find_route(_verb(request), _raw_path(request.scope))
+        bodies.check_headers(request, route.row, self._bounds)
         query: bytes = request.scope["query_string"]
         options = transcode.read_options(query)
         metadata = dict(options.credentials) | {name.lower(): value for name, value in request.headers.items()}
-        content_type = request.headers.get("content-type", "")
+        await bodies.read(request, route.row, body, self._bounds)
 
         def write(answer: message.Message) -> bytes:
             return transcode.write_message(
@@ -89,34 +107,14 @@ class RestDoor:
             request,
             self._reception.answer(
                 route.row,
-                functools.partial(transcode.read_request, route, query, body, content_type),
+                lambda: transcode.read_request(route, query, body.content),
                 metadata,
                 write,
                 remaining_s=None,
+                body=body,
             ),
         )
         return _json_response(200, content)
-
-    async def _read_body(self, request: requests.Request) -> bytes:
-        encoding = request.headers.get("content-encoding", "identity").strip().lower()
-        too_large = errors.bad_request(f"Request payload size exceeds the limit: {self._max_body_bytes} bytes.")
-        if "expect" in request.headers and _declared_bytes(request) > self._max_body_bytes:
-            raise too_large  # the client asked before sending
-        chunks: list[bytes] = []
-        size_bytes = 0
-        async for chunk in request.stream():
-            size_bytes += len(chunk)
-            if size_bytes <= self._max_body_bytes:
-                chunks.append(chunk)
-            else:
-                chunks.clear()
-            if size_bytes > MAX_DRAINED_BYTES:
-                break
-        if size_bytes > self._max_body_bytes:
-            raise too_large
-        if size_bytes and encoding not in ("", "identity"):
-            raise errors.bad_request("Content-Encoding is not supported. Send the body uncompressed.")
-        return b"".join(chunks)
 
 
 async def _unless_disconnected(request: requests.Request, work: Coroutine[Any, Any, bytes]) -> bytes:
@@ -142,6 +140,9 @@ def show_error(error: errors.ApiError) -> responses.Response:
     response = _json_response(http_code, content)
     if http_code == 401:
         response.headers["www-authenticate"] = "Bearer"
+    for detail in error.details:
+        if isinstance(detail, error_details_pb2.RetryInfo):
+            response.headers["retry-after"] = str(detail.retry_delay.seconds)
     return response
 
 
@@ -157,7 +158,6 @@ def _json_response(status_code: int, content: bytes) -> responses.Response:
     headers = {
         "content-type": "application/json; charset=UTF-8",
         "cache-control": "no-store",
-        "x-content-type-options": "nosniff",
     }
     return responses.Response(content, status_code, headers)
 
@@ -167,12 +167,6 @@ def _verb(request: requests.Request) -> str:
     return override.upper() if override and request.method == "POST" else request.method
 
 
-def _declared_bytes(request: requests.Request) -> int:
-    declared = request.headers.get("content-length", "")
-    return int(declared) if declared.isascii() and declared.isdigit() else 0
-
-
-def _raw_path(request: requests.Request) -> str:
-    raw = request.scope["raw_path"].decode("latin-1").partition("?")[0]
-    root: str = request.scope.get("root_path", "")
-    return raw.removeprefix(root)
+def _raw_path(scope: types.Scope) -> str:
+    raw: str = scope["raw_path"].decode("latin-1").partition("?")[0]
+    return raw.removeprefix(scope.get("root_path", ""))

@@ -82,7 +82,7 @@ def read_options(query: bytes) -> Options:
     )
 
 
-def read_request(route: routes.Route, query: bytes, body: bytes = b"", content_type: str = "") -> message.Message:
+def read_request(route: routes.Route, query: bytes, body: bytes | bytearray = b"") -> message.Message:
     """Builds the request message from path, query and body; the path wins over the others.
 
     Raises:
@@ -90,7 +90,7 @@ def read_request(route: routes.Route, query: bytes, body: bytes = b"", content_t
     """
     request = route.row.request_pb()
     if route.row.body is not None:
-        _read_body(request, route.row.body, body, content_type)
+        _read_body(request, route.row.body, body)
     _read_query(request, query)
     target, steps = request, route.field.split(".")
     for step in steps[:-1]:
@@ -124,18 +124,13 @@ def write_error(error: errors.ApiError) -> tuple[int, bytes]:
 # --- body ------------------------------------------------------------------------------------------------------------
 
 
-def _read_body(request: message.Message, body_field: str, body: bytes, content_type: str) -> None:
+def _read_body(request: message.Message, body_field: str, body: bytes | bytearray) -> None:
     target = request
     if body_field != "*":
         target = getattr(request, body_field)
         target.SetInParent()
     if not body.strip():
         return
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type and not media_type.startswith("application/json"):
-        raise errors.bad_request(
-            f"Content-Type '{routes.shown(media_type)}' is not supported. Send the body as 'application/json'."
-        )
     payload = _parse_json(body)
     if not isinstance(payload, dict):
         raise errors.bad_request(_BAD_JSON + "Root element must be a message.")
@@ -149,7 +144,7 @@ def _read_body(request: message.Message, body_field: str, body: bytes, content_t
         setattr(owner, str(steps[-1]), value)
 
 
-def _parse_json(body: bytes) -> Any:
+def _parse_json(body: bytes | bytearray) -> Any:
     try:
         return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except UnicodeDecodeError as unreadable:

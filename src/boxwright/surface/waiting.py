@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent import futures
@@ -21,7 +22,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import message
 
 from boxwright import errors
-from boxwright.surface import dispatch, methods
+from boxwright.surface import dispatch, limits, methods
 
 _WAITING_RPCS = ("GetOperation", "WaitOperation")
 _log = logging.getLogger(__name__)
@@ -173,14 +174,22 @@ class Reception:
         write: Callable[[message.Message], _T],
         *,
         remaining_s: float | None,
+        body: limits.Body | None = None,
     ) -> _T:
         """Answers one call; `remaining_s` is the time to the caller's deadline, None when it is unknown.
+
+        The bytes of `body`, which `read` reads, stay counted for as long as a thread works on the call.
 
         Raises:
             ApiError: anything that went wrong, fit to be shown to the caller.
         """
         if row.service != methods.OPERATIONS or row.rpc not in _WAITING_RPCS:
-            return await self._run(lambda: self._dispatcher.serve(row, read, metadata, write))
+
+            def serve() -> _T:
+                with body.used() if body is not None else contextlib.nullcontext():
+                    return self._dispatcher.serve(row, read, metadata, write)
+
+            return await self._run(serve)
         started_s = asyncio.get_running_loop().time()
         request: Any = await self._run(lambda: self._dispatcher.guard(row, read))
         operation: Any = await self._run(lambda: self._dispatcher.call(row, request, metadata))

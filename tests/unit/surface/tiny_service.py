@@ -12,14 +12,13 @@ from concurrent import futures
 from typing import Any
 
 import grpc
-import uvicorn
 from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, message, struct_pb2, timestamp_pb2
 
 from boxwright import callers, errors
 from boxwright.surface import dispatch as dispatch_room
-from boxwright.surface import grpc_door, methods, rest_door, waiting
+from boxwright.surface import grpc_door, guard, http_server, limits, methods, rest_door, waiting
 
 PARENT = "projects/p/locations/us-central1"
 TIMEOUT_S = 30.0  # how long a test waits for something that takes milliseconds
@@ -230,6 +229,7 @@ class Doors:
     grpc_port: int
     rest_port: int
     loop: asyncio.AbstractEventLoop
+    budget: limits.BodyBudget
 
     @property
     def url(self) -> str:
@@ -258,9 +258,12 @@ def open_doors(
     max_workers: int = 4,
     authenticate: dispatch_room.Authenticate = dispatch_room.accept_everyone,
     credentials: grpc.ServerCredentials | None = None,
+    request_guard: guard.Guard | None = None,
+    bounds: limits.Limits | None = None,
 ) -> Iterator[Doors]:
     """Runs both doors on one event loop in a thread of its own."""
     house = build_house(authenticate)
+    bounds = bounds or limits.Limits()
     ready: futures.Future[tuple[Doors, Callable[[], None]]] = futures.Future()
 
     async def run() -> None:
@@ -268,17 +271,18 @@ def open_doors(
             watcher = waiting.Watcher(
                 house.operations.finished_among, poll_interval_s, hold_s=hold_s, executor=executor
             )
-            door = grpc_door.build_grpc_server(house.dispatcher, watcher, executor)
-            app = rest_door.build_rest_app(house.dispatcher, watcher, executor)
-            with rest_door.open_listener("127.0.0.1", 0) as listener:
+            budget = limits.BodyBudget(bounds.bodies_bytes)
+            bound = {"request_guard": request_guard or guard.Guard(), "bounds": bounds, "budget": budget}
+            door = grpc_door.build_grpc_server(house.dispatcher, watcher, executor, **bound)
+            app = rest_door.build_rest_app(house.dispatcher, watcher, executor, **bound)
+            with http_server.open_listener("127.0.0.1", 0, bounds.connections) as listener:
                 grpc_port = door.listen("127.0.0.1:0", credentials)
                 await door.start()
                 await door.announce(True)
-                config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, access_log=False)
-                server = uvicorn.Server(config)
+                server = http_server.HttpServer(app, bounds)
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-                doors = Doors(house, watcher, executor, grpc_port, listener.getsockname()[1], loop)
+                doors = Doors(house, watcher, executor, grpc_port, listener.getsockname()[1], loop, budget)
                 ready.set_result((doors, lambda: loop.call_soon_threadsafe(stopped.set)))
                 await stopped.wait()
                 watcher.close()

@@ -2,9 +2,11 @@
 
 Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for the job under way. Events on standard output:
 
-    {"event": "progress", "done", "failed", "found", "estimated_images", "exact", "percent", "images_per_s", "bottleneck"}
+    {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
+     "images_per_s", "bottleneck"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
-    {"event": "done", "shards", "images", "failed", "rows_read", "duplicates", "elapsed_s", "images_per_s", "stages"}
+    {"event": "done", "shards", "images", "failed", "one_colour", "rows_read", "duplicates", "elapsed_s",
+     "images_per_s", "stages"}
     {"event": "alive"}                                          nothing to report for a second
     {"event": "probed"}                                         the one image of a probe did no harm
     {"event": "stopped"}                                        shards that were finished stay
@@ -106,6 +108,7 @@ def run_job(
             shards += 1
             images += report.predicted + report.failed
             failed += report.failed
+            progress.one_colour += report.one_colour
             events.say("shard", committed=engine.shards_committed, **dataclasses.asdict(report))
         manifest = None if stop_requested.is_set() else _close(sink, plan, equipment.predictor.digest)
     except errors.ApiError as error:
@@ -126,6 +129,7 @@ def run_job(
         shards=shards,
         images=images,
         failed=failed,
+        one_colour=progress.one_colour,
         rows_read=plan.rows_read,
         duplicates=plan.duplicates,
         elapsed_s=round(elapsed_s, 3),
@@ -201,6 +205,7 @@ class _Progress:
         self._engine = engine
         self._plan = plan
         self._events = events
+        self.one_colour = 0  # images in finished shards
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress")
         self._thread.start()
@@ -228,6 +233,7 @@ class _Progress:
                 "progress",
                 done=done,
                 failed=self._engine.images_failed,
+                one_colour=self.one_colour,
                 found=self._engine.images_found,
                 estimated_images=round(estimated),
                 exact=self._plan.is_complete,

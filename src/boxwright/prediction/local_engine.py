@@ -62,7 +62,9 @@ class ShardSink(Protocol):
     def committed(self, shard: int) -> ShardReport | None:
         """See `Sink.committed`."""
 
-    def commit_lines(self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None]) -> ShardReport:
+    def commit_lines(
+        self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
+    ) -> ShardReport:
         """See `Sink.commit_lines`."""
 
 
@@ -75,29 +77,44 @@ class OpenShard:
         self._lines = [b""] * count
         self._statuses: list[status_pb2.Status | None] = [None] * count
         self._left = count
+        self._one_colour = 0
         self._lock = threading.Lock()
 
-    def put(self, first: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None]) -> bool:
-        """Stores the lines of some images, side by side from index `first` on; returns whether the shard is complete."""
+    def put(
+        self, first: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
+    ) -> bool:
+        """Stores the lines of some images, side by side from index `first` on; returns whether the shard is complete.
+
+        Args:
+            first: index in the shard.
+            lines: one an image.
+            statuses: of those that failed, else None.
+            one_colour: how many of these images have a single colour.
+        """
         with self._lock:
             self._lines[first : first + len(lines)] = lines
             self._statuses[first : first + len(lines)] = statuses
+            self._one_colour += one_colour
             self._left -= len(lines)
             return self._left == 0
 
     def commit_to(self, sink: ShardSink) -> ShardReport:
         """Commits the complete shard."""
-        return sink.commit_lines(self.segment.shard, self._lines, self._statuses)
+        return sink.commit_lines(self.segment.shard, self._lines, self._statuses, self._one_colour)
 
 
 @dataclasses.dataclass
 class _Task:
-    """One image of an open shard, read: `content` is its bytes, why there are none, or None if it need not be read."""
+    """One image of an open shard, read: `content` is its bytes, why there are none, or None if it need not be read.
+
+    `is_one_colour` is known once it is decoded.
+    """
 
     shard: OpenShard
     index: int
     content: bytes | errors.ApiError | None = None
     held_bytes: int = 0
+    is_one_colour: bool = False
 
     @property
     def item(self) -> Item:
@@ -299,7 +316,7 @@ class LocalEngine:
             task.content = None
             self._admission.leave(task.held_bytes)
             is_time = self._count(1, status is not None)
-            if task.shard.put(task.index, (line,), (status,)):
+            if task.shard.put(task.index, (line,), (status,), int(task.is_one_colour and status is None)):
                 try:
                     report = task.shard.commit_to(self._sink)
                 except Exception as error:  # a store's: it ends the job
@@ -383,6 +400,7 @@ class LocalEngine:
         with self._guard.watched(item.id) if self._guard is not None else contextlib.nullcontext():
             faults.point(f"image {item.id}")
             prepared = self._predictor.prepare(task.content)
+            task.is_one_colour = prepared.is_one_colour
             laps.end(stages.DECODING)
             raw = self._predictor.infer(prepared)
             laps.end(stages.NETWORK)

@@ -55,13 +55,16 @@ class Sink:
         self._count(report)
         return report
 
-    def commit_lines(self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None]) -> ShardReport:
+    def commit_lines(
+        self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
+    ) -> ShardReport:
         """Puts a finished shard, see `commit`; the lines in input order, each with the status of a failed image or None."""
         return self.commit(
             shard,
             [line for line, status in zip(lines, statuses, strict=True) if status is None],
             [line for line, status in zip(lines, statuses, strict=True) if status is not None],
             [status for status in statuses if status is not None],
+            one_colour,
         )
 
     def commit(
@@ -70,6 +73,7 @@ class Sink:
         lines: list[bytes],
         error_lines: list[bytes],
         failures: list[status_pb2.Status],
+        one_colour: int = 0,
     ) -> ShardReport:
         """Puts a finished shard: error lines, report, then the shard itself.
 
@@ -84,6 +88,7 @@ class Sink:
             errors_by_code=dict(sorted(collections.Counter(code_name(status.code) for status in failures).items())),
             sha256=hashlib.sha256(content).hexdigest(),
             failures=[(status.code, status.message) for status in failures[:MAX_LISTED_FAILURES]],
+            one_colour=one_colour,
         )
         self._notes.keep(report, b"".join(error_lines))
         faults.point("sink.before_put")
@@ -122,6 +127,7 @@ class Sink:
                 "row_failure_limit": self._job.row_failure_limit,
                 "camel_case": self._job.camel_case,
             },
+            images_of_one_colour=self._tally.one_colour,
         )
         faults.point("sink.before_manifest")
         self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
@@ -130,7 +136,9 @@ class Sink:
         return manifest
 
     def _count(self, report: ShardReport) -> None:
-        self._tally.add(report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code)
+        self._tally.add(
+            report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code, report.one_colour
+        )
         self._notes.sum_up(report.shard, self._tally)
 
     def _present(self) -> Iterable[int]:

@@ -58,6 +58,8 @@ class BatchProgress:
             "images_per_s": None if rate is None else round(rate, 2),
             "eta_s": round(left / rate, 1) if rate else None,
         }
+        if self._last.get("one_colour"):
+            numbers["images_of_one_colour"] = self._last["one_colour"]
         if self._last.get("bottleneck"):
             numbers["bottleneck"] = self._last["bottleneck"]
         return numbers
@@ -65,7 +67,10 @@ class BatchProgress:
     def final(self, event: dict[str, Any]) -> dict[str, Any]:
         """The numbers of a job that is done, from its ``done`` event."""
         images = event["images"]
-        return {"done": images, "failed": event["failed"], "total": images, "total_is_exact": True, "eta_s": 0}
+        numbers = {"done": images, "failed": event["failed"], "total": images, "total_is_exact": True, "eta_s": 0}
+        if event.get("one_colour"):
+            numbers["images_of_one_colour"] = event["one_colour"]
+        return numbers
 
     def log(self, operation: names.OperationName) -> None:
         """Writes a log line, now and then."""

@@ -147,7 +147,7 @@ def is_one_colour(pixels: npt.NDArray[np.uint8]) -> bool:
     first, step = pixels[0, 0], max(1, min(pixels.shape[:2]) // 8)
     if (pixels[::step, ::step] != first).any():  # almost every image ends here
         return False
-    return bool((pixels == first).all())
+    return bool((pixels[0] == first).all() and (pixels == pixels[:1]).all())
 
 
 def _check_bytes(data: bytes, limits: Limits) -> None:
@@ -280,7 +280,8 @@ def _open(data: bytes, limits: Limits) -> tuple[Image.Image, int]:
     elif claimed == "PNG":
         bare, exif_orientation = headers.bare_png(data)  # texts and profiles may be bombs
     try:
-        image = Image.open(io.BytesIO(bare if claimed == "PNG" else data), formats=FORMATS)
+        shown = bare if claimed == "PNG" else headers.without_long_fill(data) if claimed == "JPEG" else data
+        image = Image.open(io.BytesIO(shown), formats=FORMATS)
     except _PARSER_ERRORS as error:  # UnidentifiedImageError is an OSError
         if claimed:
             raise _damaged(claimed, data, error) from error

@@ -22,6 +22,7 @@ END = b"\xff\xd9"
 _START, _SCAN, _RESTART_INTERVAL = 0xD8, 0xDA, 0xDD
 _HUFFMAN_FRAMES, _ARITHMETIC_FRAMES, _PROGRESSIVE_FRAMES = (0xC0, 0xC1, 0xC2), (0xC9, 0xCA), (0xC2, 0xCA)
 _COEFFICIENTS = 64  # of a block
+_SAMPLE_BITS = 8
 # No stuffed byte, no fill, no restart. Fill bytes are left to the caller: looking for runs of them takes quadratic time.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
@@ -47,6 +48,7 @@ class Outline:
         has_all_scans: whether every coefficient of every channel has been sent to its last bit.
         is_followed: whether a marker follows the last scan, and not the end of the data.
         is_ended: whether that is the end marker.
+        has_strays: whether there were other bytes between its segments.
         has_all_restarts: whether the last scan has as many restart markers as it takes.
     """
 
@@ -58,6 +60,7 @@ class Outline:
     has_all_scans: bool
     is_followed: bool
     is_ended: bool
+    has_strays: bool
     has_all_restarts: bool
 
 
@@ -94,10 +97,13 @@ def outline(data: bytes) -> Outline | None:
     frame = coding = None
     bits: _Bits | None = None
     is_followed = is_ended = False
-    interval, has_all_restarts, scans = 0, True, 0
+    has_strays, has_all_restarts = False, True
+    interval = scans = 0
     offset = 2
     while not is_ended and not (scans and bits is not None and bits.are_all_there()):
         found = _MARKER.search(data, offset)
+        between = data[offset : len(data) if found is None else found.start()]
+        has_strays = has_strays or bool(between.strip(b"\xff"))
         if found is None or found.end() + 2 > len(data):
             is_ended = found is not None and data[found.end() - 1] == END[1]
             break
@@ -115,7 +121,7 @@ def outline(data: bytes) -> Outline | None:
         parts.append(b"\xff" + data[start - 1 : end])
         offset = end
         if marker in _HUFFMAN_FRAMES + _ARITHMETIC_FRAMES:
-            if len(content) < 9 or len(content) < 6 + 3 * content[5]:
+            if len(content) < 9 or len(content) < 6 + 3 * content[5] or content[0] != _SAMPLE_BITS:
                 return None
             frame, coding = content[: 6 + 3 * content[5]], marker
             bits = _Bits(content[6 : 6 + 3 * content[5] : 3])
@@ -139,12 +145,10 @@ def outline(data: bytes) -> Outline | None:
             is_ended = behind is not None and data[behind.end() - 1] == END[1]
     if frame is None or coding is None or bits is None or not scans:
         return None
-    precision, height, width, components = struct.unpack_from(">BHHB", frame)
-    if precision != 8:
-        return None
+    height, width, components = struct.unpack_from(">HHB", frame, 1)
     return Outline(
         b"".join(parts), width, height, components, coding in _ARITHMETIC_FRAMES, bits.are_all_there(), is_followed,
-        is_ended, has_all_restarts,
+        is_ended, has_strays, has_all_restarts,
     )  # fmt: skip
 
 
@@ -170,8 +174,8 @@ def closed(found: Outline, warns: Callable[[bytes], str]) -> bytes | None:
     Raises:
         TruncatedError: blocks or scans are missing.
     """
-    if not found.is_ended and not found.has_all_scans:
-        raise TruncatedError
+    if not found.has_all_scans and (found.has_strays or not found.is_ended):
+        raise TruncatedError  # one that is sound and has its end may leave scans out
     if found.is_arithmetic:
         if not found.is_followed:
             raise TruncatedError  # its decoder takes what is missing for zeros

@@ -26,6 +26,7 @@ from boxwright.prediction import decode, encode, heap, stages
 from boxwright.prediction.admission import Admission
 from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
+from boxwright.prediction.open_shards import OpenShard, ShardSink
 from boxwright.prediction.plan import Item, Plan, Segment
 from boxwright.prediction.predictor import Predictor
 from boxwright.prediction.sink import ShardReport
@@ -54,53 +55,6 @@ class Segments(Protocol):
 
     def segments(self) -> Iterator[Segment]:
         """Yields segments in order, each once."""
-
-
-class ShardSink(Protocol):
-    """Where finished shards go: a `Sink`, or what stands for one."""
-
-    def committed(self, shard: int) -> ShardReport | None:
-        """See `Sink.committed`."""
-
-    def commit_lines(
-        self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
-    ) -> ShardReport:
-        """See `Sink.commit_lines`."""
-
-
-class OpenShard:
-    """A shard whose images are under way."""
-
-    def __init__(self, segment: Segment) -> None:
-        self.segment = segment
-        count = len(segment.items)
-        self._lines = [b""] * count
-        self._statuses: list[status_pb2.Status | None] = [None] * count
-        self._left = count
-        self._one_colour = 0
-        self._lock = threading.Lock()
-
-    def put(
-        self, first: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
-    ) -> bool:
-        """Stores the lines of some images, side by side from index `first` on; returns whether the shard is complete.
-
-        Args:
-            first: index in the shard.
-            lines: one an image.
-            statuses: of those that failed, else None.
-            one_colour: how many of these images have a single colour.
-        """
-        with self._lock:
-            self._lines[first : first + len(lines)] = lines
-            self._statuses[first : first + len(lines)] = statuses
-            self._one_colour += one_colour
-            self._left -= len(lines)
-            return self._left == 0
-
-    def commit_to(self, sink: ShardSink) -> ShardReport:
-        """Commits the complete shard."""
-        return sink.commit_lines(self.segment.shard, self._lines, self._statuses, self._one_colour)
 
 
 @dataclasses.dataclass

@@ -25,8 +25,9 @@ from boxwright import objects
 from boxwright.prediction import stages
 from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
-from boxwright.prediction.local_engine import LocalEngine, OpenShard, Results, Segments, reported
+from boxwright.prediction.local_engine import LocalEngine, Results, Segments, reported
 from boxwright.prediction.members import Members
+from boxwright.prediction.open_shards import OpenShard
 from boxwright.prediction.plan import Segment
 from boxwright.prediction.predictor import Predictor
 from boxwright.prediction.sink import ShardReport, Sink

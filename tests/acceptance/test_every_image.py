@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 
 from google.rpc import code_pb2
+from PIL import Image
 from tests.support import corpus, crashes, drawn_images
 from tests.support.api import open_api
 from tests.support.batch_jobs import in_order
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import PATIENCE_S
 
+from boxwright.prediction.decode import is_one_colour
 from boxwright.prediction.manifest import Manifest
 
 LIMIT_BYTES = 30_000_000  # prediction_service.proto
@@ -27,6 +30,10 @@ def test_a_batch_over_every_kind_of_file_gives_one_record_for_each(service_facto
     for sample in corpus.all_samples():
         (folder / sample.name).write_bytes(sample.content)
         expected[f"gs://b/images/{sample.name}"] = (sample.code, str(sample.outcome) if sample.code else "")
+    blank = io.BytesIO()
+    Image.new("RGB", (640, 480), (30, 60, 90)).save(blank, "JPEG")
+    (folder / "blank.jpg").write_bytes(blank.getvalue())
+    expected["gs://b/images/blank.jpg"] = (0, "")
     jpeg = drawn_images.draw(0).content
     for name, size_bytes in {"largest.jpg": LIMIT_BYTES, "too-large.jpg": LIMIT_BYTES + 1}.items():
         (folder / name).write_bytes(jpeg.ljust(size_bytes, b"\0"))
@@ -52,6 +59,9 @@ def test_a_batch_over_every_kind_of_file_gives_one_record_for_each(service_facto
     manifest = Manifest.from_json(output["manifest.json"])
     assert (manifest.rows_read, manifest.images_predicted) == (len(expected), len(good))
     assert sum(manifest.errors_by_code.values()) == len(bad)
+    assert manifest.images_of_one_colour == 1 + sum(
+        sample.code == 0 and is_one_colour(sample.outcome.pixels) for sample in corpus.all_samples()
+    )
     folder_uri = f"gs://b/{result_folder.relative_to(bucket)}"
     command = [sys.executable, "-m", "boxwright.cli", "verify", folder_uri, "--buckets", str(service.buckets)]
     verified = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)

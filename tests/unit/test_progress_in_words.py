@@ -29,6 +29,11 @@ RUNNING = {"state": "RUNNING", "progress_percent": 41.0}
             | {"epoch": 4.68, "validation_map50": 0.8125},
             "training, epoch 4.7, step 120 of 900, 41%, 61.2 images/s, validation AP@0.5 0.812, 2 h 01 min left",
         ),
+        (
+            {"state": "SUCCEEDED", "progress_percent": 100.0, "done": 9.0, "total": 9.0, "total_is_exact": True}
+            | {"images_of_one_colour": 2.0},
+            "9 of 9 images, 2 of one colour, 100%",
+        ),
         (RUNNING | {"stage": "evaluating", "eta_s": 3.2}, "evaluating, 41%, 3 s left"),
         ({"state": "SUCCEEDED", "progress_percent": 100.0, "eta_s": 0.0}, "100%"),
     ],

@@ -191,6 +191,8 @@ def in_words(numbers: dict[str, Any]) -> str:
         parts.append(f"{numbers['done']:,.0f} of {about}{numbers['total']:,.0f} images")
         if numbers.get("failed"):
             parts.append(f"{numbers['failed']:,.0f} failed")
+        if numbers.get("images_of_one_colour"):
+            parts.append(f"{numbers['images_of_one_colour']:,.0f} of one colour")
     if numbers.get("stage"):
         parts.append(numbers["stage"])
     if numbers.get("epoch") is not None and numbers.get("steps"):

@@ -133,6 +133,7 @@ class PixelCache:
         self._limit_bytes = limit_bytes
         self._pixels: dict[str, npt.NDArray[np.uint8]] = {}
         self._used_bytes = 0
+        self.one_colour: set[str] = set()  # URIs of images met so far in which nothing can be seen
         self._lock = threading.Lock()
 
     def get(self, uri: str) -> npt.NDArray[np.uint8]:
@@ -151,7 +152,10 @@ class PixelCache:
         except decode.DecodeError as error:
             raise UnreadableImage(f"{uri}: {error.reason}") from error
         pixels = self._shrunk(image.pixels)
+        is_one_colour = decode.is_one_colour(pixels)
         with self._lock:
+            if is_one_colour:
+                self.one_colour.add(uri)
             if uri not in self._pixels and self._used_bytes + pixels.nbytes <= self._limit_bytes:
                 self._pixels[uri] = pixels
                 self._used_bytes += pixels.nbytes

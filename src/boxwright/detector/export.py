@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from boxwright.detector import checkpoint, model, pretrained
-from boxwright.prediction import predictor
+from boxwright.prediction import decode, predictor
 
 OPSET = 17
 IR_VERSION = 8  # the pair that went with opset 17: read by every current runtime
@@ -230,6 +230,7 @@ def write_draft(
         ],
         "model_type": model_type,
         "input_hw": list(input_hw),
+        "image_policy": decode.POLICY,
         "preprocessing": {
             "colour": "RGB",
             "orientation": "EXIF applied",

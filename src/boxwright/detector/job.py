@@ -12,6 +12,8 @@ import json
 import pathlib
 from typing import Any
 
+from boxwright.prediction import decode
+
 JOB_FILE = "job.json"
 EXAMPLES_FILE = "examples.jsonl"
 
@@ -64,7 +66,8 @@ class Job:
                 {"display_name": one["display_name"], "annotation_spec_id": one["annotation_spec_id"]}
                 for one in fields["labels"]
             ]
-            decisive = [labels, fields["model_type"], int(fields["seed"]), int(fields["threads"]), fields.get("recipe")]
+            numbers = [int(fields["seed"]), int(fields["threads"]), decode.POLICY]
+            decisive = [labels, fields["model_type"], *numbers, fields.get("recipe")]
             job = cls(
                 folder=folder,
                 labels=labels,

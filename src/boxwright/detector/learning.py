@@ -68,6 +68,7 @@ class Learning:
         self._work = work
         self._chosen = chosen
         self._cache = data.PixelCache(work.read_bytes, chosen.input_hw, work.job.cache_bytes)
+        self._told_of_one_colour = False
         self._image_s: float | None = None  # to read and decode one, once it was measured
 
     def left_s(self) -> float:
@@ -110,6 +111,7 @@ class Learning:
             if state is not None:
                 learner.restore(state)
             stop_reason = learner.run()
+            self._tell_of_one_colour()
             training_s, network = work.elapsed(), learner.average.to("cpu")
             steps, history = learner.step, learner.history
             checks, known = learner.checks, learner.plan.ways_up
@@ -164,6 +166,16 @@ class Learning:
         )
         candidate.folder.mkdir(exist_ok=True)
         return trainer.Trainer(network, source, plan, recipe, setting, self._validation_set(), work.notebook)
+
+    def _tell_of_one_colour(self) -> None:
+        """Warns of images in which nothing can be seen, once per job: they teach that objects are not there."""
+        found = self._cache.one_colour
+        if found and not self._told_of_one_colour:
+            self._told_of_one_colour = True
+            count = "One training image is" if len(found) == 1 else f"{len(found)} training images are"
+            self._work.notebook.warn(
+                f"{count} of one colour; nothing can be learned from that. The first: {min(found)}"
+            )
 
     def _warm_cache(self) -> float:
         """Decodes images ahead of the first step; returns seconds per image, with all threads at work."""

@@ -2,10 +2,11 @@
 
 Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for the job under way. Events on standard output:
 
-    {"event": "progress", "done", "failed", "found", "estimated_images", "exact", "percent", "bottleneck", "stages"}
+    {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
+     "bottleneck", "stages"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
-    {"event": "done", "shards", "images", "failed", "found", "rows_read", "duplicates", "elapsed_s", "images_per_s",
-     "stages", "verdict"}                                   verdict: why the job fails although all is done, or null
+    {"event": "done", "shards", "images", "failed", "found", "one_colour", "rows_read", "duplicates", "elapsed_s",
+     "images_per_s", "stages", "verdict"}                                   verdict: why the job fails although all is done, or null
     {"event": "alive"}                                          nothing to report for a second
     {"event": "probed"}                                         the one image of a probe did no harm
     {"event": "stopped"}                                        shards that were finished stay
@@ -110,6 +111,7 @@ def run_job(
             images += report.predicted + report.failed
             failed += report.failed
             first = _first_failure(first, report)
+            progress.one_colour += report.one_colour
             events.say("shard", committed=engine.shards_committed, **dataclasses.asdict(report))
         if not stop_requested.is_set():
             why = first[1] if first else ""
@@ -134,6 +136,7 @@ def run_job(
         images=images,
         failed=failed,
         found=engine.images_found,
+        one_colour=progress.one_colour,
         rows_read=plan.rows_read,
         duplicates=plan.duplicates,
         elapsed_s=round(elapsed_s, 3),
@@ -221,6 +224,7 @@ class _Progress:
         self._engine = engine
         self._plan = plan
         self._events = events
+        self.one_colour = 0  # images in finished shards
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress")
         self._thread.start()
@@ -249,6 +253,7 @@ class _Progress:
                 "progress",
                 done=done,
                 failed=self._engine.images_failed,
+                one_colour=self.one_colour,
                 found=self._engine.images_found,
                 estimated_images=estimated,
                 exact=self._plan.is_complete,

@@ -2,6 +2,7 @@
 
     decode(data, target_hw) -> DecodedImage      the only way an image enters training, evaluation or prediction
     upright_size(data) -> (height, width)        header only
+    is_one_colour(pixels) -> bool                nothing to be seen
     DecodeError                                  one sentence for the person whose image it is
 
 Content decides the format, never a file name. Limits are checked against the header, before pixels are allocated. JPEG
@@ -33,16 +34,19 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from boxwright.prediction import headers
+from boxwright.prediction import depth, headers, jpeg_end
 
 # Importing a plugin registers its format; a fixed list keeps rarely tested parsers away from untrusted bytes.
 _PLUGINS = (BmpImagePlugin, GifImagePlugin, IcoImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin,
             TiffImagePlugin, WebPImagePlugin)  # fmt: skip
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "ICO", "WEBP", "TIFF")
 
+# The image policy: what becomes of the bytes. A model names the one it was trained with; docs/images.md says what differs.
+POLICY, FIRST_POLICY = 2, 1
+TRUNCATED_JPEG = "The JPEG is truncated: its data ends before the image is complete."
+
 DEFAULT_MAX_BYTES = 30 * 1024 * 1024  # the documented limit for one image is 30 MB
 DEFAULT_MAX_PIXELS = 100_000_000  # 300 MB as RGB: room for any camera, refuses bombs
-BACKGROUND_RGB = (255, 255, 255)  # what shows through transparent pixels
 MAX_TILE_PIXELS = 4096 * 4096  # a tile may be larger than its TIFF; the reader allocates the whole tile
 
 # Pillow's own pixel guard warns through process-wide state; the limits below replace it, checked for every image.
@@ -90,7 +94,9 @@ class DecodedImage:
 DEFAULT_LIMITS = Limits()
 
 
-def decode(data: bytes, target_hw: tuple[int, int], limits: Limits = DEFAULT_LIMITS) -> DecodedImage:
+def decode(
+    data: bytes, target_hw: tuple[int, int], limits: Limits = DEFAULT_LIMITS, policy: int = POLICY
+) -> DecodedImage:
     """Decodes one image, upright, at or just above the size at which it fits into a frame.
 
     Args:
@@ -98,14 +104,15 @@ def decode(data: bytes, target_hw: tuple[int, int], limits: Limits = DEFAULT_LIM
         target_hw: frame in pixels; the result, keeping its aspect, is at least as large as the largest image that fits
             into the frame, unless the original is smaller (nothing is enlarged here).
         limits: byte and pixel limits.
+        policy: the image policy, `FIRST_POLICY` to `POLICY`.
 
     Raises:
         DecodeError: empty, too large, unknown, truncated, damaged or unsupported.
     """
     _check_bytes(data, limits)
     try:
-        image = _decode_jpeg(data, target_hw, limits) if data[:3] == headers.JPEG_MAGIC else None
-        return _decode_any(data, target_hw, limits) if image is None else image
+        image = _decode_jpeg(data, target_hw, limits, policy) if data[:3] == headers.JPEG_MAGIC else None
+        return _decode_any(data, target_hw, limits, policy) if image is None else image
     except MemoryError as error:
         raise DecodeError("The image needs more memory than there is.") from error
 
@@ -135,6 +142,14 @@ def exif_orientation(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
         return orientation
 
 
+def is_one_colour(pixels: npt.NDArray[np.uint8]) -> bool:
+    """Whether (h, w, 3) pixels are all the same, so that nothing can be found in them."""
+    first, step = pixels[0, 0], max(1, min(pixels.shape[:2]) // 8)
+    if (pixels[::step, ::step] != first).any():  # almost every image ends here
+        return False
+    return bool((pixels[0] == first).all() and (pixels == pixels[:1]).all())
+
+
 def _check_bytes(data: bytes, limits: Limits) -> None:
     if not data:
         raise DecodeError("The file is empty.")
@@ -156,12 +171,55 @@ def _shrink_factor(size_hw: tuple[int, int], target_hw: tuple[int, int]) -> floa
     return max(1.0, size_hw[0] / target_hw[0], size_hw[1] / target_hw[1])
 
 
-def _decode_jpeg(data: bytes, target_hw: tuple[int, int], limits: Limits) -> DecodedImage | None:
-    """The fast path for ordinary JPEG; None hands odd ones (CMYK, arithmetic coding, stray bytes) to Pillow."""
+def _decode_jpeg(data: bytes, target_hw: tuple[int, int], limits: Limits, policy: int) -> DecodedImage | None:
+    """JPEG whose pixels are all there, whatever follows them; None hands what is damaged otherwise to Pillow."""
+    try:
+        image = _decode_ordinary(data, target_hw, limits)
+    except _StrictDecoderError as error:
+        image = None
+        if policy == FIRST_POLICY and "premature end" in str(error).lower():
+            raise DecodeError(TRUNCATED_JPEG) from error
+    if image is not None or policy == FIRST_POLICY:
+        return image
+    found = jpeg_end.outline(data)
+    if found is None or not found.width or not found.height:
+        return None
+    _check_pixels(found.width, found.height, limits)
+    colour_space = "CMYK" if found.components == 4 else "GRAY"  # what costs least: blocks are counted, not looked at
+    try:
+        closed = jpeg_end.closed(found, lambda content: _warning(content, colour_space))
+    except jpeg_end.TruncatedError as error:
+        raise DecodeError(TRUNCATED_JPEG) from error
+    if closed is None:
+        return None
+    try:
+        image = _decode_ordinary(closed, target_hw, limits, strict=False)
+    except _StrictDecoderError:
+        image = None
+    return _decode_any(closed, target_hw, limits, policy) if image is None else image
+
+
+class _StrictDecoderError(Exception):
+    """What the fast decoder has to say about a JPEG that it does not take."""
+
+
+def _warning(content: bytes, colour_space: str) -> str:
+    """The first warning of the fast decoder, empty if it has none."""
+    try:
+        simplejpeg.decode_jpeg(content, colour_space, min_height=1, min_width=1)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _decode_ordinary(
+    data: bytes, target_hw: tuple[int, int], limits: Limits, *, strict: bool = True
+) -> DecodedImage | None:
+    """The fast path for ordinary JPEG; None for other colours (CMYK, YCCK). Raises _StrictDecoderError."""
     try:
         height, width, colour_space, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:
-        return None
+    except ValueError as error:
+        raise _StrictDecoderError(f"header: {error}") from error
     _check_pixels(width, height, limits)
     if colour_space not in ("YCbCr", "Gray", "RGB"):
         return None
@@ -170,27 +228,39 @@ def _decode_jpeg(data: bytes, target_hw: tuple[int, int], limits: Limits) -> Dec
     factor = _shrink_factor((height, width), stored_target_hw)
     eighths = 8 if factor >= 8 else 4 if factor >= 4 else 2 if factor >= 2 else 1  # powers of two have fast transforms
     try:
-        pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=height // eighths, min_width=width // eighths)
+        pixels = simplejpeg.decode_jpeg(
+            data, "RGB", min_height=height // eighths, min_width=width // eighths, strict=strict
+        )
     except ValueError as error:
-        if "premature end" in str(error).lower():
-            raise DecodeError("The JPEG is truncated: its data ends before the image is complete.") from error
-        return None  # libjpeg only warned, about stray bytes for instance: Pillow is lenient there
+        raise _StrictDecoderError(str(error)) from error
     upright = _turn(pixels, orientation)
     return DecodedImage(upright, (width, height) if orientation >= 5 else (height, width))
 
 
-def _decode_any(data: bytes, target_hw: tuple[int, int], limits: Limits) -> DecodedImage:
+def _decode_any(data: bytes, target_hw: tuple[int, int], limits: Limits, policy: int) -> DecodedImage:
     image, orientation = _open(data, limits)
+
+    def again() -> Image.Image:
+        reopened, _ = _open(data, limits)
+        depth.prepare(reopened)
+        return reopened
+
     with image:
+        stated = depth.Depth()
+        if policy != FIRST_POLICY:
+            depth.prepare(image)
+            stated = depth.Depth.of(image, data)
         size_hw = image.size[::-1] if orientation < 5 else image.size
         try:
             if image.format in ("JPEG", "MPO"):
                 stored_target_hw = target_hw if orientation < 5 else target_hw[::-1]
                 image.draft(None, (stored_target_hw[1], stored_target_hw[0]))
             image.load()
+            flat = depth.rgb_before(image) if policy == FIRST_POLICY else depth.rgb(image, stated, again)
+        except depth.UnusableSamplesError as error:
+            raise DecodeError(str(error)) from error
         except _PARSER_ERRORS as error:
             raise _damaged(image.format or "image", data, error) from error
-        flat = _flatten(image)
     stored_target_hw = target_hw if orientation < 5 else target_hw[::-1]
     reduction = int(_shrink_factor((flat.size[1], flat.size[0]), stored_target_hw))
     if reduction >= 2:
@@ -210,7 +280,8 @@ def _open(data: bytes, limits: Limits) -> tuple[Image.Image, int]:
     elif claimed == "PNG":
         bare, exif_orientation = headers.bare_png(data)  # texts and profiles may be bombs
     try:
-        image = Image.open(io.BytesIO(bare if claimed == "PNG" else data), formats=FORMATS)
+        shown = bare if claimed == "PNG" else headers.without_long_fill(data) if claimed == "JPEG" else data
+        image = Image.open(io.BytesIO(shown), formats=FORMATS)
     except _PARSER_ERRORS as error:  # UnidentifiedImageError is an OSError
         if claimed:
             raise _damaged(claimed, data, error) from error
@@ -255,23 +326,6 @@ def _damaged(format_name: str, data: bytes, error: BaseException) -> DecodeError
     if isinstance(error, UnidentifiedImageError):  # not even the header was understood
         return DecodeError(f"The {format_name} is damaged, or of a kind that is not supported.")
     return DecodeError(f"The {format_name} is damaged and cannot be decoded.")
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Any Pillow mode as RGB: 16 bits scaled to 8, palettes resolved, transparency on white."""
-    if image.mode.startswith("I;16"):
-        samples = np.asarray(image)  # (h, w) uint16
-        shown = (samples >> 8).astype(np.uint8)
-        if isinstance(clear := image.info.get("transparency"), int):
-            shown[samples == clear] = BACKGROUND_RGB[0]
-        return Image.fromarray(shown).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise DecodeError("The image has 32-bit samples; only 1 to 16 bits a channel are supported.")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        foreground = image.convert("RGBA")
-        background = Image.new("RGBA", foreground.size, (*BACKGROUND_RGB, 255))
-        return Image.alpha_composite(background, foreground).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _turn(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:

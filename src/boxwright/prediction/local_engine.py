@@ -16,7 +16,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
 from google.rpc import status_pb2
@@ -26,6 +26,7 @@ from boxwright.prediction import decode, encode, heap, stages
 from boxwright.prediction.admission import Admission
 from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
+from boxwright.prediction.open_shards import OpenShard, ShardSink
 from boxwright.prediction.plan import Item, Plan, Segment
 from boxwright.prediction.predictor import Predictor
 from boxwright.prediction.sink import ShardReport
@@ -56,48 +57,18 @@ class Segments(Protocol):
         """Yields segments in order, each once."""
 
 
-class ShardSink(Protocol):
-    """Where finished shards go: a `Sink`, or what stands for one."""
-
-    def committed(self, shard: int) -> ShardReport | None:
-        """See `Sink.committed`."""
-
-    def commit_lines(self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None]) -> ShardReport:
-        """See `Sink.commit_lines`."""
-
-
-class OpenShard:
-    """A shard whose images are under way."""
-
-    def __init__(self, segment: Segment) -> None:
-        self.segment = segment
-        count = len(segment.items)
-        self._lines = [b""] * count
-        self._statuses: list[status_pb2.Status | None] = [None] * count
-        self._left = count
-        self._lock = threading.Lock()
-
-    def put(self, first: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None]) -> bool:
-        """Stores the lines of some images, side by side from index `first` on; returns whether the shard is complete."""
-        with self._lock:
-            self._lines[first : first + len(lines)] = lines
-            self._statuses[first : first + len(lines)] = statuses
-            self._left -= len(lines)
-            return self._left == 0
-
-    def commit_to(self, sink: ShardSink) -> ShardReport:
-        """Commits the complete shard."""
-        return sink.commit_lines(self.segment.shard, self._lines, self._statuses)
-
-
 @dataclasses.dataclass
 class _Task:
-    """One image of an open shard, read: `content` is its bytes, why there are none, or None if it need not be read."""
+    """One image of an open shard, read: `content` is its bytes, why there are none, or None if it need not be read.
+
+    `is_one_colour` is known once it is decoded.
+    """
 
     shard: OpenShard
     index: int
     content: bytes | errors.ApiError | None = None
     held_bytes: int = 0
+    is_one_colour: bool = False
 
     @property
     def item(self) -> Item:
@@ -299,7 +270,7 @@ class LocalEngine:
             task.content = None
             self._admission.leave(task.held_bytes)
             is_time = self._count(1, status is not None)
-            if task.shard.put(task.index, (line,), (status,)):
+            if task.shard.put(task.index, (line,), (status,), int(task.is_one_colour and status is None)):
                 try:
                     report = task.shard.commit_to(self._sink)
                 except Exception as error:  # a store's: it ends the job
@@ -383,6 +354,7 @@ class LocalEngine:
         with self._guard.watched(item.id) if self._guard is not None else contextlib.nullcontext():
             faults.point(f"image {item.id}")
             prepared = self._predictor.prepare(task.content)
+            task.is_one_colour = prepared.is_one_colour
             laps.end(stages.DECODING)
             raw = self._predictor.infer(prepared)
             laps.end(stages.NETWORK)

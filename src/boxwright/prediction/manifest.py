@@ -42,6 +42,7 @@ class Manifest:
         model: the model's resource name and digest.
         settings: what the request and the installation chose that influences the lines or the state.
         ignored_params: the request's ``params`` keys that mean nothing: ``{"key", "nearest"}`` each.
+        images_of_one_colour: predicted images that the network has seen as a single colour; nothing can be found in them.
     """
 
     state: str
@@ -54,6 +55,7 @@ class Manifest:
     model: dict[str, str]
     settings: dict[str, Any]
     ignored_params: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
+    images_of_one_colour: int = 0
 
     def to_json(self) -> bytes:
         """The file's bytes."""
@@ -90,7 +92,8 @@ class Manifest:
             document["errors_by_code"] = {code: entry["images"] for code, entry in document["errors_by_code"].items()}
             for kind in ("shards", "errors_files"):
                 document[kind] = [OutputFile(**entry) for entry in document[kind]]
-            return cls(**document)
+            known = {field.name for field in dataclasses.fields(cls)}  # a later version may say more
+            return cls(**{key: value for key, value in document.items() if key in known})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise errors.bad_request(f"This is not a manifest of a batch prediction: {error}.") from error
 

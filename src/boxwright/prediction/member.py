@@ -102,10 +102,12 @@ class _Lines:
         """Nothing is: the leader asks its sink."""
         return None
 
-    def commit_lines(self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None]) -> ShardReport:
+    def commit_lines(
+        self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
+    ) -> ShardReport:
         """Hands the lines of a chunk over."""
         texts = [None if status is None else status.SerializeToString() for status in statuses]
-        self._leader.tell("lines", self._number, shard, lines, texts, self.engine.times.total_s())
+        self._leader.tell("lines", self._number, shard, lines, texts, one_colour, self.engine.times.total_s())
         return ShardReport(shard, 0, 0, {}, "", [])
 
 

@@ -6,7 +6,8 @@ Both sides send tuples over a socket pair; a member asks, its leader answers:
     ("job", number, job as JSON, member) ─►
                                           ◄─ ("more", number)                       twice, then once per chunk
     ("chunk", number, chunk) ─►                                                     chunk (number, [(id, failure)]), or None
-                                          ◄─ ("lines", number, chunk number, lines, statuses, seconds by stage)
+                                          ◄─ ("lines", number, chunk number, lines, statuses, images of one colour,
+                                                seconds by stage)
                                           ◄─ ("failed", number, code, message)      the job as a whole
                                           ◄─ ("over", number)                       all that it had is handed over
     ("stop",) ─►                                                                    end after the images at hand
@@ -48,7 +49,9 @@ class Team(Protocol):
 
     def next_chunk(self) -> Segment | None: ...
 
-    def put(self, number: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None]) -> None: ...
+    def put(
+        self, number: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
+    ) -> None: ...
 
     def fail(self, error: Exception) -> None: ...
 
@@ -163,10 +166,11 @@ class Member:
                 self._chunks_held += chunk is not None
                 plain = None if chunk is None else (chunk.shard, [(item.id, item.failure) for item in chunk.items])
                 self._send("chunk", number, plain)
-            case "lines", (chunk_number, lines, statuses, spent_s) if team is not None:
+            case "lines", (chunk_number, lines, statuses, one_colour, spent_s) if team is not None:
                 self._chunks_held -= 1
                 team.times.note(self.index, spent_s)
-                team.put(chunk_number, lines, [text and status_pb2.Status.FromString(text) for text in statuses])
+                failures = [text and status_pb2.Status.FromString(text) for text in statuses]
+                team.put(chunk_number, lines, failures, one_colour)
             case "failed", (code, message) if team is not None:
                 team.fail(errors.ApiError(code, message))
             case "over", () if number == self._number:

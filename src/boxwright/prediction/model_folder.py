@@ -58,6 +58,7 @@ class ModelInfo:
         suppression_iou: of two boxes of one label that overlap more, the better one stays.
         voting: None for models from before there was one.
         max_detections: per image.
+        image_policy: how the bytes of an image become pixels, see `decode.decode`; 1 for models that do not say it.
         networks: the network's file by precision, "fp32" among them.
         precision: the one that predicts.
         digest: sha256 of model.json, which itself holds the digests of the network's files.
@@ -70,6 +71,7 @@ class ModelInfo:
     suppression_iou: float
     voting: Voting | None
     max_detections: int
+    image_policy: int
     networks: dict[str, str]
     precision: str
     digest: str
@@ -106,6 +108,7 @@ class ModelInfo:
                 suppression_iou=float(document["nms_iou"]),
                 voting=voting and Voting(float(voting["iou"]), float(voting["score_share"])),
                 max_detections=int(document["max_detections"]),
+                image_policy=int(document.get("image_policy", 1)),
                 networks=networks,
                 precision=precision,
                 digest=hashlib.sha256(text).hexdigest(),

@@ -75,6 +75,12 @@ class Prepared:
     scaled_wh: tuple[int, int]
     size_hw: tuple[int, int]
 
+    @property
+    def is_one_colour(self) -> bool:
+        """Whether the image, as the network sees it, has a single colour."""
+        (left, top), (width, height) = self.offset_xy, self.scaled_wh
+        return decode.is_one_colour(self.pixels[0, top : top + height, left : left + width])
+
 
 def letterbox(image: decode.DecodedImage, input_hw: tuple[int, int]) -> Prepared:
     """Scales an image to fit into the frame, keeps its aspect, centres it on grey."""
@@ -246,6 +252,11 @@ class Predictor:
             ValueError: the model has no network of that precision.
         """
         info = ModelInfo.read(folder)
+        if not decode.FIRST_POLICY <= info.image_policy <= decode.POLICY:
+            raise ModelError(
+                f"{folder}: {MODEL_FILE} names image policy {info.image_policy}; this Boxwright knows "
+                f"{decode.FIRST_POLICY} to {decode.POLICY}."
+            )
         network = read_network(folder, info, precision or info.precision)
         count = streams or len(os.sched_getaffinity(0))
         try:
@@ -275,7 +286,7 @@ class Predictor:
         Raises:
             DecodeError: the bytes are no usable image.
         """
-        return letterbox(decode.decode(data, self.input_hw, self.limits), self.input_hw)
+        return letterbox(decode.decode(data, self.input_hw, self.limits, self.info.image_policy), self.input_hw)
 
     def infer(self, prepared: Prepared) -> RawOutput:
         """Runs the network on one image; waits while the runtime is busy."""

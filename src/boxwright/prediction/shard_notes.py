@@ -45,6 +45,7 @@ class ShardReport:
         sha256: digest of the shard's bytes.
         failures: (code, message) of the first failed images.
         pass_number: of the pass that worked it out, from 0.
+        one_colour: predicted images that have a single colour, in which nothing can be found.
     """
 
     shard: int
@@ -54,6 +55,7 @@ class ShardReport:
     sha256: str
     failures: list[tuple[int, str]]
     pass_number: int = 0
+    one_colour: int = 0
 
 
 class ShardNotes:
@@ -119,7 +121,8 @@ class ShardNotes:
             by_code: collections.Counter[str] = collections.Counter()
             for report in _read(self._report, failed):
                 by_code.update(report.errors_by_code)
-            head = json.dumps({"shards": records, "errors_by_code": by_code}, sort_keys=True).encode()
+            sums = {"errors_by_code": by_code, "one_colour": tally.one_colour_of(shards)}
+            head = json.dumps({"shards": records, **sums}, sort_keys=True).encode()
             self._stores.put(uri, b"\n".join((head, b"".join(_read(self._error_lines, failed)))))
         self._blocks.add(block)
 
@@ -135,10 +138,10 @@ class ShardNotes:
         contents = _read(self._block_content, whole, weigh=whole.__getitem__)
         for block, content in zip(whole, contents, strict=True):
             head = json.loads(content.partition(b"\n")[0])
-            by_code = head["errors_by_code"]
+            by_code, one_colour = head["errors_by_code"], head.get("one_colour", 0)
             for shard, (predicted, failed, sha256) in zip(_shards_of(block), head["shards"], strict=True):
-                tally.add(shard, predicted, failed, sha256, by_code)
-                by_code = {}  # it was the whole block's
+                tally.add(shard, predicted, failed, sha256, by_code, one_colour)
+                by_code, one_colour = {}, 0  # they were the whole block's
         self._blocks.update(whole)
 
         def find(shard: int) -> ShardReport | None:
@@ -146,7 +149,14 @@ class ShardNotes:
 
         for report in _read(find, sorted(shard for shard in present if _block_of(shard) not in self._blocks)):
             if report is not None:
-                tally.add(report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code)
+                tally.add(
+                    report.shard,
+                    report.predicted,
+                    report.failed,
+                    report.sha256,
+                    report.errors_by_code,
+                    report.one_colour,
+                )
 
     def error_lines(self, tally: Tally) -> Iterator[bytes]:
         """Yields the error lines of all counted shards, in order, those of one or many shards at a time."""

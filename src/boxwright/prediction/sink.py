@@ -58,13 +58,16 @@ class Sink:
         self._count(report)
         return report
 
-    def commit_lines(self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None]) -> ShardReport:
+    def commit_lines(
+        self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
+    ) -> ShardReport:
         """Puts a finished shard, see `commit`; the lines in input order, each with the status of a failed image or None."""
         return self.commit(
             shard,
             [line for line, status in zip(lines, statuses, strict=True) if status is None],
             [line for line, status in zip(lines, statuses, strict=True) if status is not None],
             [status for status in statuses if status is not None],
+            one_colour,
         )
 
     def commit(
@@ -73,6 +76,7 @@ class Sink:
         lines: list[bytes],
         error_lines: list[bytes],
         failures: list[status_pb2.Status],
+        one_colour: int = 0,
     ) -> ShardReport:
         """Puts a finished shard: error lines, report, then the shard itself.
 
@@ -88,6 +92,7 @@ class Sink:
             sha256=hashlib.sha256(content).hexdigest(),
             failures=[(status.code, status.message) for status in failures[:MAX_LISTED_FAILURES]],
             pass_number=self._job.pass_number,
+            one_colour=one_colour,
         )
         self._notes.keep(report, b"".join(error_lines))
         faults.point("sink.before_put")
@@ -130,6 +135,7 @@ class Sink:
                 "camel_case": self._job.camel_case,
             },
             ignored_params=self._job.ignored_params,
+            images_of_one_colour=self._tally.one_colour,
         )
         if self._job.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})
@@ -169,7 +175,9 @@ class Sink:
                 self._stores.delete_written(self._output.child(file.name))
 
     def _count(self, report: ShardReport) -> None:
-        self._tally.add(report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code)
+        self._tally.add(
+            report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code, report.one_colour
+        )
         self._notes.sum_up(report.shard, self._tally)
 
     def _present(self) -> Iterable[int]:

@@ -32,8 +32,17 @@ class Tally:
         self.predicted = 0
         self.failed = 0
         self.errors_by_code: collections.Counter[str] = collections.Counter()
+        self._one_colour: dict[int, int] = {}  # shards that have some
 
-    def add(self, shard: int, predicted: int, failed: int, sha256: str, errors_by_code: Mapping[str, int]) -> None:
+    def add(
+        self,
+        shard: int,
+        predicted: int,
+        failed: int,
+        sha256: str,
+        errors_by_code: Mapping[str, int],
+        one_colour: int = 0,
+    ) -> None:
         """Counts a shard; one that is counted already stays as it is.
 
         Args:
@@ -42,6 +51,7 @@ class Tally:
             failed: images with an error line; with `predicted` at least 1.
             sha256: hexadecimal digest of its bytes.
             errors_by_code: the failed images by canonical code name.
+            one_colour: predicted images that have a single colour.
         """
         start, end = (shard - 1) * _RECORD.size, shard * _RECORD.size
         with self._lock:
@@ -52,6 +62,19 @@ class Tally:
                 self.predicted += predicted
                 self.failed += failed
                 self.errors_by_code.update(errors_by_code)
+                if one_colour:
+                    self._one_colour[shard] = one_colour
+
+    @property
+    def one_colour(self) -> int:
+        """Predicted images that have a single colour."""
+        with self._lock:
+            return sum(self._one_colour.values())
+
+    def one_colour_of(self, shards: range) -> int:
+        """Predicted images of these shards that have a single colour."""
+        with self._lock:
+            return sum(self._one_colour.get(shard, 0) for shard in shards)
 
     def files(self, name_pattern: str) -> ShardFiles:
         """The shards as files, in order; the pattern makes a name of a number."""

@@ -25,8 +25,9 @@ from boxwright import objects
 from boxwright.prediction import stages
 from boxwright.prediction.guard import Guard
 from boxwright.prediction.job import BatchJob
-from boxwright.prediction.local_engine import LocalEngine, OpenShard, Results, Segments, reported
+from boxwright.prediction.local_engine import LocalEngine, Results, Segments, reported
 from boxwright.prediction.members import Members
+from boxwright.prediction.open_shards import OpenShard
 from boxwright.prediction.plan import Segment
 from boxwright.prediction.predictor import Predictor
 from boxwright.prediction.sink import ShardReport, Sink
@@ -109,12 +110,14 @@ class TeamEngine:
             self._end_if_all_is_done()
         return chunk
 
-    def put(self, number: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None]) -> None:
+    def put(
+        self, number: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
+    ) -> None:
         """Takes the lines of a chunk; commits its shard if that is complete."""
         failed = sum(status is not None for status in statuses)
         shard, first = self._under_way[number]
         try:
-            if shard.put(first, lines, statuses):
+            if shard.put(first, lines, statuses, one_colour):
                 report = shard.commit_to(self._sink)
                 with self._lock:
                     self.shards_committed += 1
@@ -237,7 +240,9 @@ class _Lines:
         """Nothing is: the team asks its own sink."""
         return None
 
-    def commit_lines(self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None]) -> ShardReport:
+    def commit_lines(
+        self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
+    ) -> ShardReport:
         """Hands the lines over."""
-        self._team.put(shard, lines, statuses)
+        self._team.put(shard, lines, statuses, one_colour)
         return ShardReport(shard, 0, 0, {}, "", [])

@@ -86,6 +86,8 @@ class BatchProgress:
             "images_per_s": None if rate is None else round(rate, 2),
             "eta_s": round(left / rate, 1) if rate and left is not None else None,
         }
+        if self._last.get("one_colour"):
+            numbers["images_of_one_colour"] = self._last["one_colour"]
         if self._last.get("bottleneck"):
             numbers["bottleneck"] = self._last["bottleneck"]
         return numbers | self._spent()
@@ -99,6 +101,8 @@ class BatchProgress:
         images = event["images"]
         self._last = {**event, "done": images, "estimated_images": images}
         numbers = {"done": images, "failed": event["failed"], "total": images, "total_is_exact": True, "eta_s": 0}
+        if event.get("one_colour"):
+            numbers["images_of_one_colour"] = event["one_colour"]
         return {**numbers, "images_per_s": self._mean_rate(), **self._spent()} | self._limit()
 
     def log(self, operation: names.OperationName) -> None:

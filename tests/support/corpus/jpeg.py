@@ -23,6 +23,7 @@ def samples() -> Iterator[Sample]:
     yield from _orientations()
     yield from _sizes()
     yield from _stray_bytes()
+    yield from _ends()
     yield from _truncated()
     yield from _damaged()
     yield from _unsupported()
@@ -119,11 +120,53 @@ def _stray_bytes() -> Iterator[Sample]:
         yield Sample("stray bytes before the image", f"before-{name}.jpg", head + jpeg, NOT_AN_IMAGE)
 
 
+def _ends() -> Iterator[Sample]:
+    """All pixels, and an end that is not as it should be; the same with half of the pixels."""
+    video = struct.pack(">I", 24) + b"ftypmp42" + bytes(range(256)) * 20
+    ends = {
+        "none": b"",
+        "half": b"\xff",
+        "odd": b"\xff\xd8",
+        "wrong": b"\xff\x00\x12",
+        "zeros": bytes(4096),
+        "ones": b"\xff" * 700,
+        "zeros-end": bytes(512) + b"\xff\xd9",
+        "text": b"\r\n--boundary--\r\n",
+        "video": b"\0\0" + video,
+        "segment": exif.segment(exif.block(6)),
+    }
+    for name, options in {
+        "baseline": {"subsampling": 0},
+        "halved": {"subsampling": 2},
+        "progressive": {"progressive": True, "subsampling": 0},
+        "restarts": {"restart_marker_blocks": 3, "subsampling": 0},
+        "cmyk": {},
+        "grey": {},
+    }.items():
+        image = Image.fromarray(drawing()).convert({"cmyk": "CMYK", "grey": "L"}.get(name, "RGB"))
+        jpeg = saved(image, "JPEG", quality=95, **options)
+        shown = grey(drawing()) if name == "grey" else drawing()
+        for end, tail in ends.items():
+            yield Sample("JPEG with all pixels, and no end marker, or an odd one", f"end-{end}-{name}.jpg",
+                         jpeg[:-2] + tail, Picture(shown, 12.0 if name == "halved" else 4.0))  # fmt: skip
+            if end not in ("text", "video"):  # which read like pixels
+                half = jpeg[: len(jpeg) * 7 // 8]
+                yield Sample("JPEG, truncated and padded", f"half-{end}-{name}.jpg", half + tail, TRUNCATED)
+    first, second = drawing(), Image.fromarray(grey(drawing()))
+    many = saved(first, "MPO", save_all=True, append_images=[second], quality=95, subsampling=0)
+    end = many.index(b"\xff\xd9\xff\xd8")
+    yield Sample("MPO (several JPEGs in one file)", "stereo-no-end.mpo", many[:end] + many[end + 2 :], lossy(first))
+    thumbnail = saved(Image.fromarray(grey(first)).resize((16, 12)), "JPEG")
+    jpeg = exif.in_jpeg(saved(first, "JPEG", quality=95, subsampling=0), exif.segment(exif.block(1) + thumbnail))
+    kind = "JPEG with all pixels, and no end marker, or an odd one"
+    yield Sample(kind, "end-none-thumbnail.jpg", jpeg[:-2], lossy(first))
+
+
 def _truncated() -> Iterator[Sample]:
     for progressive in (False, True):
         for mode in ("RGB", "L", "CMYK"):
             jpeg = saved(Image.fromarray(drawing()).convert(mode), "JPEG", quality=95, progressive=progressive)
-            lengths = {3, 4, 30, len(jpeg) // 8, len(jpeg) // 3, len(jpeg) // 2, len(jpeg) - 40, len(jpeg) - 2}
+            lengths = {3, 4, 30, len(jpeg) // 8, len(jpeg) // 3, len(jpeg) // 2, len(jpeg) - 40, len(jpeg) - 4}
             for length in sorted(lengths):
                 name = f"cut-{mode}-{progressive}-{length}.jpg"
                 yield Sample("JPEG, truncated anywhere", name, jpeg[:length], TRUNCATED)

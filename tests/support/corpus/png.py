@@ -34,6 +34,8 @@ Values = npt.NDArray[np.uint16]
 def samples() -> Iterator[Sample]:
     """All PNG files."""
     yield from _every_colour_type()
+    yield from _significant_bits()
+    yield from _clear_everywhere()
     yield from _transparent_colours()
     yield from _orientations()
     yield from _animations()
@@ -103,6 +105,66 @@ def _every_colour_type() -> Iterator[Sample]:
 
 def _depths(colour_type: int) -> str:
     return ", ".join(str(depth) for depth in DEPTHS[colour_type][:-1]) + f" or {DEPTHS[colour_type][-1]}"
+
+
+def _significant_bits() -> Iterator[Sample]:
+    """16-bit files of which some bits are used, as cameras write them; with and without sBIT."""
+    kind = "PNG of 16 bits of which 8, 10, 12 or 14 are used, with or without sBIT"
+    for colour_type in (0, 2, 4, 6):
+        name = COLOUR_TYPES[colour_type]
+        for bits in (8, 10, 12, 14):
+            for said in (False, True):
+                values, shown, before = significant(colour_type, bits)
+                if said:
+                    before = chunk(b"sBIT", bytes([bits] * values.shape[2]))
+                content = png(values, 16, colour_type, interlaced=bits == 12, before=before)
+                yield Sample(kind, f"bits-{name}-{bits}-{said}.png", content, exact(shown))
+    # The file knows better than its largest value; and a scaled one, as the specification has it, is what it was.
+    dark = grey(drawing())[..., :1].astype(np.uint16)
+    said = chunk(b"sBIT", b"\x0c")
+    shown = np.broadcast_to(dark >> 4, (48, 64, 3)).astype(np.uint8)
+    yield Sample(kind, "bits-dark.png", png(dark, 16, 0, before=said), exact(shown))
+    yield Sample(kind, "bits-scaled.png", png(dark * 257, 16, 0, before=said), exact(grey(drawing())))
+    full = chunk(b"sBIT", b"\x10")
+    yield Sample(kind, "bits-all.png", png(dark, 16, 0, before=full), exact(np.zeros((48, 64, 3), np.uint8)))
+    values, shown, _ = significant(2, 12)
+    clear = values[40, 60]
+    hidden = (values == clear).all(axis=-1)
+    content = png(values, 16, 2, before=chunk(b"tRNS", clear.astype(">u2").tobytes()))
+    yield Sample(kind, "bits-clear.png", content, exact(np.where(hidden[..., None], np.uint8(255), shown)))
+
+
+def significant(colour_type: int, bits: int) -> tuple[Values, npt.NDArray[np.uint8], bytes]:
+    """The drawing in so many of 16 bits, with other bits below the upper 8, what it looks like, and no chunks."""
+    rgb = drawing().astype(np.uint16)
+    source = grey(drawing())[..., :1].astype(np.uint16) if colour_type in (0, 4) else rgb
+    noise = np.arange(source.size, dtype=np.uint16).reshape(source.shape) % (1 << (bits - 8))
+    values = (source << (bits - 8)) | noise
+    shown = np.broadcast_to(source, rgb.shape).astype(np.uint8)
+    if colour_type in (4, 6):
+        alpha = np.full((*rgb.shape[:2], 1), (1 << bits) - 1, np.uint16)
+        alpha[-10:, -20:] = 0
+        values = np.concatenate([values, alpha], axis=-1)
+        shown = np.where(alpha > 0, shown, np.uint8(255))
+    return values.astype(np.uint16), shown, b""
+
+
+def _clear_everywhere() -> Iterator[Sample]:
+    kind = "alpha that is 0 everywhere"
+    for colour_type in (4, 6):
+        for depth in DEPTHS[colour_type]:
+            values, _, _ = _values(colour_type, depth)
+            values[..., -1] = 0
+            source = grey(drawing()) if colour_type == 4 else drawing()
+            content = png(values, depth, colour_type)
+            yield Sample(kind, f"all-clear-{COLOUR_TYPES[colour_type]}-{depth}.png", content, exact(source))
+    values, shown, palette = _values(3, 8)
+    content = png(values, 8, 3, before=palette + chunk(b"tRNS", bytes(256)))
+    yield Sample(kind, "all-clear-palette.png", content, exact(shown))
+    for depth in (8, 16):
+        values = np.full((48, 64, 1), 90 if depth == 8 else 90 * 257, np.uint16)
+        content = png(values, depth, 0, before=chunk(b"tRNS", values[0, 0].astype(">u2").tobytes()))
+        yield Sample(kind, f"all-clear-colour-{depth}.png", content, exact(np.full((48, 64, 3), 90, np.uint8)))
 
 
 def _transparent_colours() -> Iterator[Sample]:

@@ -9,16 +9,22 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 from tests.support.corpus import exif
+from tests.support.corpus.png import significant
 from tests.support.corpus.raster import too_many
 from tests.support.corpus.samples import Picture, Sample, drawing, exact, flood, grey, saved, stored_for
 
 DAMAGED = "The TIFF is damaged and cannot be decoded."
 UNKNOWN = "The TIFF is damaged, or of a kind that is not supported."
 TRUNCATED = "The TIFF is truncated: its data ends before the image is complete."
+IN_PLANES = (
+    "The TIFF holds fewer than 15 significant bits in compressed planes of 16, which is not supported; save it with "
+    "interleaved channels."
+)
 GIANT = "TIFF with giant strips or tiles"
 SHORT, LONG = 3, 4
 WIDTH, LENGTH, BITS, CODING, PHOTOMETRIC, OFFSETS, ORIENTATION, SAMPLES = 256, 257, 258, 259, 262, 273, 274, 277
 ROWS, COUNTS, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS, FORMAT = 278, 279, 322, 323, 324, 325, 339
+DESCRIPTION, MOST, PLANES, EXTRA = 270, 281, 284, 338
 NONE, DEFLATE, PACKBITS = 1, 8, 32773
 
 Tags = dict[int, tuple[int, Sequence[int]]]
@@ -28,6 +34,7 @@ def samples() -> Iterator[Sample]:
     """All TIFF files."""
     yield from _compressions()
     yield from _depths()
+    yield from _significant_bits()
     yield from _orientations()
     yield from _spoilt()
     yield from _bombs()
@@ -139,6 +146,64 @@ def _depths() -> Iterator[Sample]:
         data = np.linspace(0, 1000, 64 * 48).astype(kind).tobytes()
         tags = {**described(64, 48, bits=32, channels=1, photometric=1), FORMAT: (SHORT, [sample_format])}
         yield Sample("TIFF of 32-bit samples", f"{name}-32.tif", tiff(tags, [data]), sentence)
+
+
+def _significant_bits() -> Iterator[Sample]:
+    """16-bit files of which some bits are used, as microscopes and thermal cameras write them."""
+    kind = "TIFF of 16 bits of which 10 or 12 are used, or of 12 bits"
+    for order in exif.ORDERS:
+        for bits in (10, 12):
+            for name, colour_type, photometric in (("grey", 0, 1), ("rgb", 2, 2), ("rgba", 6, 2)):
+                values, shown, _ = significant(colour_type, bits)
+                data = values.astype(exif.ORDERS[order] + "u2").tobytes()
+                for coding, coded in ((NONE, data), (DEFLATE, zlib.compress(data))):
+                    tags = described(64, 48, bits=16, channels=values.shape[2], photometric=photometric, coding=coding)
+                    if colour_type == 6:
+                        tags[EXTRA] = (SHORT, [2])
+                    yield Sample(
+                        kind, f"bits-{name}-{bits}-{coding}-{order}.tif", tiff(tags, [coded], order), exact(shown)
+                    )
+        sign = exif.ORDERS[order] + "u2"
+        rgb, shown, _ = significant(2, 12)
+        planes = [np.ascontiguousarray(rgb[..., channel]).astype(sign).tobytes() for channel in range(3)]
+        tags = {**described(64, 48, bits=16), PLANES: (SHORT, [2])}
+        yield Sample(kind, f"bits-planes-{order}.tif", tiff(tags, planes, order), exact(shown))
+        squeezed = {**described(64, 48, bits=16, coding=DEFLATE), PLANES: (SHORT, [2])}
+        yield Sample("TIFF of 16 bits in compressed planes of which fewer than 15 are used", f"planes-deflate-{order}.tif",
+                     tiff(squeezed, [zlib.compress(plane) for plane in planes], order), IN_PLANES)  # fmt: skip
+    values, shown, _ = significant(0, 12)
+    tags = described(64, 48, bits=16, channels=1, photometric=0)
+    yield Sample(kind, "bits-white-is-zero.tif", tiff(tags, [values.tobytes()]), exact(255 - shown))
+    dark = grey(drawing())[..., :1].astype(np.uint16)
+    shown = np.broadcast_to(dark >> 4, (48, 64, 3)).astype(np.uint8)
+    tags = described(64, 48, bits=16, channels=1, photometric=1)
+    most = {**tags, MOST: (SHORT, [4095])}
+    yield Sample(kind, "bits-said.tif", tiff(most, [dark.tobytes()]), exact(shown))
+    yield Sample(kind, "bits-said-wrongly.tif", tiff(most, [(dark << 6).tobytes()]), exact(grey(drawing())))
+    ome = '<OME><Image><Pixels SignificantBits="12" Type="uint16"/></Image></OME>'
+    yield Sample(kind, "bits-ome.tif", saved(Image.fromarray(dark[..., 0]), "TIFF", description=ome), exact(shown))
+    signed = {**tags, FORMAT: (SHORT, [2])}
+    values, shown, _ = significant(0, 12)
+    yield Sample(kind, "bits-signed.tif", tiff(signed, [values.tobytes()]), exact(shown))
+    below = (values.astype(np.int16) - 2000).tobytes()
+    yield Sample("TIFF with samples below 0", "below-zero.tif", tiff(signed, [below]),
+                 "The image has samples below 0, which is not supported; save it with unsigned ones.")  # fmt: skip
+    pairs = values[..., 0].reshape(48, 32, 2)
+    packed = np.stack([pairs[..., 0] >> 4, (pairs[..., 0] & 15) << 4 | pairs[..., 1] >> 8, pairs[..., 1] & 255], -1)
+    tags = described(64, 48, bits=12, channels=1, photometric=1)
+    yield Sample(kind, "bits-packed.tif", tiff(tags, [packed.astype(np.uint8).tobytes()]), exact(shown))
+    clear = np.concatenate([drawing(), np.zeros((48, 64, 1), np.uint8)], axis=-1)
+    for name, extra in (("none", []), ("unspecified", [0]), ("associated", [1]), ("alpha", [2])):
+        tags = described(64, 48, channels=4)
+        if extra:
+            tags[EXTRA] = (SHORT, extra)
+        yield Sample("alpha that is 0 everywhere", f"all-clear-{name}.tif", tiff(tags, [clear.tobytes()]),
+                     exact(drawing()))  # fmt: skip
+    halves = np.concatenate([drawing().astype(np.uint16) << 7, np.full((48, 64, 1), 32768, np.uint16)], axis=-1)
+    tags = {**described(64, 48, bits=16, channels=4), EXTRA: (SHORT, [1])}
+    shown = (drawing().astype(int) // 2 + 127).astype(np.uint8)
+    yield Sample("TIFF, grey, palette or with alpha", "premultiplied-16.tif", tiff(tags, [halves.tobytes()]),
+                 Picture(shown, 1.5))  # fmt: skip
 
 
 def _orientations() -> Iterator[Sample]:

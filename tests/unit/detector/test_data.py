@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pathlib
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.support import drawn_images
 from tests.unit.detector import conftest
 
 from boxwright.detector import augment, data
@@ -213,3 +215,13 @@ def test_prefetched_batches_come_in_order(drawn: conftest.Drawn, tmp_path: pathl
             assert np.array_equal(prefetcher.take().pixels, source.batch(step, view).pixels)
     finally:
         prefetcher.close()
+
+
+def test_images_of_one_colour_are_remembered() -> None:
+    blank = io.BytesIO()
+    Image.new("RGB", (64, 48), (30, 60, 90)).save(blank, "JPEG")
+    contents = {"gs://b/blank.jpg": blank.getvalue(), "gs://b/other.jpg": drawn_images.draw(0).content}
+    cache = data.PixelCache(contents.__getitem__, FRAME_HW, 1 << 20)
+    for uri in contents:
+        cache.get(uri)
+    assert cache.one_colour == {"gs://b/blank.jpg"}

@@ -276,6 +276,33 @@ def test_a_model_from_before_voting_answers_as_it_did(
     assert np.array_equal(before.scores, now.scores) and not np.array_equal(before.boxes_norm, now.boxes_norm)
 
 
+def test_a_model_keeps_the_image_policy_that_it_was_trained_with(
+    opened: predictor.Predictor, folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    jpeg = io.BytesIO()
+    Image.fromarray(np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3)).save(jpeg, "JPEG")
+    without_end = jpeg.getvalue()[:-2]
+    twelve_bits = io.BytesIO()
+    Image.fromarray(np.arange(48 * 64, dtype=np.uint16).reshape(48, 64)).save(twelve_bits, "PNG")
+    assert opened.info.image_policy == decode.POLICY
+    assert not opened.prepare(without_end).is_one_colour
+    assert opened.prepare(twelve_bits.getvalue()).pixels.max() > 150
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    document = json.loads((copy / "model.json").read_text())
+    assert document.pop("image_policy") == decode.POLICY
+    (copy / "model.json").write_text(json.dumps(document))
+    former = predictor.Predictor.open(copy, streams=1)
+    assert former.info.image_policy == 1
+    with pytest.raises(decode.DecodeError, match="truncated"):
+        former.prepare(without_end)
+    (left, top), (width, height) = (prepared := former.prepare(twelve_bits.getvalue())).offset_xy, prepared.scaled_wh
+    assert prepared.pixels[0, top : top + height, left : left + width].max() < 16
+    (copy / "model.json").write_text(json.dumps({**document, "image_policy": decode.POLICY + 1}))
+    with pytest.raises(predictor.ModelError, match="names image policy 3; this Boxwright knows 1 to 2"):
+        predictor.Predictor.open(copy, streams=1)
+
+
 def test_what_is_no_model_is_refused(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with pytest.raises(predictor.ModelError, match=r"there is no model\.json"):
         predictor.Predictor.open(tmp_path)

@@ -85,6 +85,19 @@ def test_who_knows_nothing_closes_a_job_as_who_did_it_all(bench, shards):
     assert _closed(bench, Sink(bench.job(), bench.stores)) == expected
 
 
+def test_a_block_says_how_many_images_have_one_colour(bench):
+    sink = Sink(bench.job(), bench.stores)
+    for shard in range(1, shard_notes.BLOCK_SHARDS + 2):
+        sink.commit(shard, [b"{}\n"] * 3, [], [], shard % 2)
+    assert _blocks(bench)
+    assert sink.close("CANCELLED", rows_read=0, duplicates=0, model_digest="").images_of_one_colour == sum(
+        shard % 2 for shard in range(1, shard_notes.BLOCK_SHARDS + 2)
+    )
+    again = Sink(bench.job(), bench.stores)
+    closed = again.close("CANCELLED", rows_read=0, duplicates=0, model_digest="")
+    assert closed.images_of_one_colour == sum(shard % 2 for shard in range(1, shard_notes.BLOCK_SHARDS + 2))
+
+
 def test_a_whole_block_is_one_request(bench):
     _commit(Sink(bench.job(), bench.stores), list(range(1, 3 * BLOCK + 2)))
     stores = CountingStores(bench)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 
 import pytest
@@ -190,6 +191,34 @@ def test_verifying_names_the_file_that_is_not_what_the_job_wrote(bench, sink, sp
     _close(sink, rows_read=6)
     spoil(bench.bucket / "job")
     assert any(problem in line for line in manifest.examine(bench.stores, bench.directory()).problems)
+
+
+def test_images_of_one_colour_are_counted_whoever_closes_the_job(bench, sink):
+    sink.commit(1, [b"{}\n"] * 5, [], [], 2)
+    sink.commit(2, [b"{}\n"] * 5, [], [])
+    report = sink.commit(3, [b"{}\n"], [], [], 1)
+    assert report.one_colour == 1 and Sink(bench.job(), bench.stores).committed(3) == report
+    assert _close(sink, 11).images_of_one_colour == 3
+    first = bench.output()["manifest.json"]
+    again = Sink(bench.job(), bench.stores)  # knows of none and asks the notes
+    assert _close(again, 11).images_of_one_colour == 3
+    assert bench.output()["manifest.json"] == first
+    assert manifest.Manifest.from_json(first).images_of_one_colour == 3
+
+
+def test_notes_and_manifests_that_do_not_count_colours_are_read(bench, sink):
+    sink.commit(1, [b"{}\n"] * 5, [], [], 2)
+    (path,) = bench.root.glob("state/**/0000001-report.json")
+    report = json.loads(path.read_text())
+    assert report.pop("one_colour") == 2
+    path.write_text(json.dumps(report))
+    assert Sink(bench.job(), bench.stores).committed(1).one_colour == 0
+    _close(sink, 5)
+    document = json.loads(bench.output()["manifest.json"])
+    former = {key: value for key, value in document.items() if key != "images_of_one_colour"}
+    assert manifest.Manifest.from_json(json.dumps(former).encode()).images_of_one_colour == 0
+    later = {**document, "of_a_later_version": 1}
+    assert manifest.Manifest.from_json(json.dumps(later).encode()).images_of_one_colour == 2
 
 
 def test_verifying_sees_a_row_that_is_not_accounted_for(bench, sink):

@@ -100,3 +100,14 @@ def test_what_an_earlier_attempt_had_finished_says_nothing_about_the_rate():
     numbers = progress.numbers()
     assert (numbers["images_per_s"], numbers["eta_s"]) == (2, round((1000 - 508) / 2, 1))
     assert (numbers["bottleneck"], numbers["total_is_exact"]) == ("decoding", True)
+
+
+def test_images_of_one_colour_are_counted_where_there_are_some():
+    progress = BatchProgress(Clock())
+    progress.note(_event(5, one_colour=0))
+    assert "images_of_one_colour" not in progress.numbers()
+    progress.note(_event(9, one_colour=2))
+    assert progress.numbers()["images_of_one_colour"] == 2
+    done = {"event": "done", "images": 9, "failed": 1, "one_colour": 2}
+    assert progress.final(done)["images_of_one_colour"] == 2
+    assert "images_of_one_colour" not in progress.final({**done, "one_colour": 0})

@@ -163,7 +163,10 @@ class Plan:
             objects.caller_uri(text, self._stores.schemes)
         except objects.BadUri as error:
             self.rows_failed += 1
-            reason = f"{row.uri}, line {row.line}: {error.message}"
+            shown = rows.quoted(text)
+            reason = f"{row.uri}, line {row.line}: {shown} is not a usable gs:// path: {error.why}."
+            if not rows.is_shown(text):
+                text = f"{row.uri}, line {row.line}"  # names the row; its text may be a secret of another file
             if len(self.row_failures) < MAX_LISTED_FAILURES:
                 self.row_failures.append(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=reason))
             return Item(text, reason)

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from boxwright import errors, objects, states
+from boxwright import objects, rows, states
 
 COLUMNS = 11
 MIN_EDGE_NORM = 0.01  # data_items.proto: a box edge is at least 0.01 of the image's side
@@ -61,7 +61,7 @@ def parse(
     ml_use_text, uri, label, *coordinates = padded
     ml_use = ML_USES.get(ml_use_text.upper())
     if ml_use is None:
-        raise BadRow(f"column 1: '{ml_use_text[:40]}' is none of TRAIN, VALIDATION, TEST, UNASSIGNED")
+        raise BadRow(f"column 1: {rows.quoted(ml_use_text, ML_USES)} is none of TRAIN, VALIDATION, TEST, UNASSIGNED")
     _check_uri(uri, schemes)
     if len(label) > MAX_LABEL_CHARS or not label.isprintable():
         raise BadRow(f"column 3: a label is printable text of at most {MAX_LABEL_CHARS} characters")
@@ -79,8 +79,8 @@ def _check_uri(uri: str, schemes: Sequence[str]) -> None:
         raise BadRow("column 2: the image's gs:// path is missing")
     try:
         objects.caller_uri(uri, schemes)
-    except errors.ApiError as error:
-        raise BadRow(f"column 2: {error.message.removesuffix('.')}") from error
+    except objects.BadUri as error:
+        raise BadRow(f"column 2: {rows.quoted(uri)} is not a usable gs:// path: {error.why}") from error
 
 
 def _box(cells: Sequence[str], min_edge_norm: float) -> tuple[float, float, float, float]:
@@ -107,7 +107,7 @@ def _coordinate(cell: str, index: int) -> float:
     try:
         value = float(cell)
     except ValueError:
-        raise BadRow(f"column {index + 4}: '{cell[:40]}' is not a number") from None
+        raise BadRow(f"column {index + 4}: {rows.quoted(cell)} is not a number") from None
     if not math.isfinite(value) or not -TOLERANCE_NORM <= value <= 1 + TOLERANCE_NORM:
         raise BadRow(
             f"column {index + 4}: {cell[:40]} is outside 0 to 1; coordinates are fractions of the image's sides"

@@ -107,6 +107,11 @@ def _add_doctor_command(commands: argparse._SubParsersAction[argparse.ArgumentPa
     )
     doctor.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="as for serve")
     doctor.add_argument("--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve")
+    doctor.add_argument("--host", help="as for serve")
+    doctor.add_argument("--port", type=int, help="as for serve")
+    doctor.add_argument("--grpc-port", type=int, help="as for serve")
+    doctor.add_argument("--tls-cert", type=pathlib.Path, metavar="FILE", help="as for serve")
+    doctor.add_argument("--tls-key", type=pathlib.Path, metavar="FILE", help="as for serve")
     doctor.add_argument(
         "--bucket", action="append", default=[], metavar="URI", help="also ask for gs://NAME, s3://NAME, …"
     )
@@ -152,7 +157,8 @@ def _convert(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from boxwright import doctor, settings  # looks into every room
 
-    chosen = settings.Settings.from_environment(os.environ, data_dir=options.data_dir, buckets_dir=options.buckets_dir)
+    flags = ("data_dir", "buckets_dir", "host", "port", "grpc_port", "tls_cert", "tls_key")
+    chosen = settings.Settings.from_environment(os.environ, **{name: getattr(options, name) for name in flags})
     return doctor.run(chosen, buckets=options.bucket, as_json=options.as_json, tune=options.tune)
 
 

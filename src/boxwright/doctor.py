@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -21,7 +22,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 
 import boxwright
-from boxwright import errors, machine, objects, server
+from boxwright import errors, extras, machine, objects, places, server
 from boxwright.metadata import migrations
 from boxwright.prediction import runtimes, tuner, tuning
 from boxwright.prediction.job import BatchJob
@@ -61,7 +62,7 @@ def run(settings: Settings, *, buckets: Iterable[str] = (), as_json: bool = Fals
     """
     facts = []
     for look in (
-        *(_version, _cores, _memory, _processor, _disk, _runtime, _gpu),
+        *(_version, _cores, _memory, _processor, _disk, _places, _runtime, _gpu, _training),
         *(_database, lambda chosen: _stores(chosen, buckets), _models, lambda chosen: _tuning(chosen, tune), _doors),
     ):
         for fact in look(settings):
@@ -118,6 +119,21 @@ def _disk(settings: Settings) -> Iterator[Fact]:
             yield Fact(key, False, f"{text}: make room, {_size(LEAST_DISK_BYTES)} at least")
         else:
             yield Fact(key, True, text)
+
+
+def _places(settings: Settings) -> Iterator[Fact]:
+    def look() -> str:
+        places.check_overlaps(settings)
+        return "callers can name none of the service's own files"
+
+    yield _asked("places", look)
+
+
+def _training(_settings: Settings) -> Iterator[Fact]:
+    if extras.can_train():
+        yield Fact("training", True, f"PyTorch {importlib.metadata.version('torch')}")
+    else:
+        yield Fact("training", True, f"none: trainings are refused. {extras.TRAINING_NEEDS}")
 
 
 def _runtime(_settings: Settings) -> Iterator[Fact]:

@@ -16,14 +16,69 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 CHILD_NICENESS = 19  # heavy work runs at the lowest priority, far below the doors and online prediction
 NICENESS_VARIABLE = "BOXWRIGHT_CHILD_NICENESS"  # another choice, which children hand on to theirs
 STOP_GRACE_S = 3.0  # a cancelled operation ends within 5 s: this much for an orderly stop, then the child is killed
 
+# What a child inherits of the environment. Secrets of the service, such as the database's URL, are in none of these; the
+# variables of the stores that it reads come on top (`objects.StoreChoices.variables`). A name that ends in _ is a prefix.
+INHERITED = (
+    *(
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "PWD",
+        "TZ",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "LANG",
+        "LANGUAGE",
+        "LC_",
+        "XDG_",
+    ),
+    *("VIRTUAL_ENV", "PYTHON", "COVERAGE_", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_", "MALLOC_", "GLIBC_TUNABLES"),
+    *(
+        "OMP_",
+        "KMP_",
+        "GOMP_",
+        "MKL_",
+        "OPENBLAS_",
+        "VECLIB_",
+        "NUMEXPR_",
+        "ONEDNN_",
+        "DNNL_",
+        "OV_",
+        "OPENVINO_",
+        "ORT_",
+    ),
+    *("CUDA_", "CUDNN_", "CUBLAS_", "NVIDIA_", "TORCH_", "PYTORCH_", "ATEN_", "TRITON_", "NNCF_"),  # numeric libraries
+    *(
+        "BOXWRIGHT_FAULTS",
+        "BOXWRIGHT_FAULTS_ONCE",
+        "BOXWRIGHT_CHILD_NICENESS",
+    ),  # what tests inject, and grandchildren need
+)
+
 log = logging.getLogger(__name__)
+
+
+def inherited(environment: Mapping[str, str], more: Sequence[str] = ()) -> dict[str, str]:
+    """The variables that a child process gets of this one's.
+
+    Args:
+        environment: this process's.
+        more: names, and prefixes that end in ``_``, beyond `INHERITED`.
+    """
+    wanted = (*INHERITED, *more)
+    names = frozenset(wanted)
+    prefixes = ("PYTHON", *(name for name in wanted if name.endswith("_")))
+    return {name: text for name, text in environment.items() if name in names or name.startswith(prefixes)}
 
 
 class ChildDied(Exception):
@@ -50,10 +105,20 @@ class Child:
     Args:
         module: the module to run, as in ``python -m``.
         arguments: its command line arguments.
-        environment: variables to add to the service's own.
+        environment: variables to add to those that are `inherited`.
+        variables: names and prefixes of more variables to inherit.
+        umask: of the process; -1: this one's.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str] = (), environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        *,
+        variables: Sequence[str] = (),
+        umask: int = -1,
+    ) -> None:
         self.module = module
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -61,7 +126,8 @@ class Child:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env={**os.environ, **(environment or {})},
+            env={**inherited(os.environ, variables), **(environment or {})},
+            umask=umask,
             start_new_session=True,  # a Ctrl-C at the terminal is the service's to handle
         )
         with contextlib.suppress(OSError):

@@ -10,11 +10,20 @@ from __future__ import annotations
 import codecs
 import csv
 import dataclasses
+import difflib
 import io
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 
 from boxwright import errors, file_kinds, objects
 
+MAX_SHOWN_CHARS = 40
+HIDDEN = "the text there"
+MAX_ADDRESS_CHARS = 200
+_ADDRESS = re.compile(
+    r"(gs|s3|az|file|state)://|[^=@\s]+\.(jpe?g|png|gif|bmp|webp|tiff?|ico|csv|jsonl)$", re.IGNORECASE
+)
+_NUMBER = re.compile(r"(?=.*[0-9])[0-9.,+\-eE%]+")
 MAX_LINE_CHARS = 64 * 1024  # the longest legal row is far below; a file without line breaks is no CSV
 _OPENERS = ("{", "[{", '["', "[[")
 
@@ -65,6 +74,32 @@ class Line:
             )
         cells = [cell.strip() for cell in next(csv.reader([self.text], skipinitialspace=True))]
         return Row(self.uri, self.number, cells, self.end_bytes) if any(cells) else None
+
+
+def quoted(cell: str, known: Collection[str] = ()) -> str:
+    """A cell as a message may repeat it.
+
+    Any text object that a caller names reaches this reader, also one that is no CSV and holds a secret. So a cell comes
+    back only if it looks like what the CSV's own columns hold: an object's address, the name of an image or list, a
+    number, or almost one of the known values. Everything else is `HIDDEN`.
+
+    Args:
+        cell: the cell.
+        known: the values that its column may have.
+    """
+    text = cell if len(cell) <= MAX_SHOWN_CHARS else f"{cell[:MAX_SHOWN_CHARS]}…"
+    upper = cell.upper()
+    is_near = any(value and (value.startswith(upper) or upper.startswith(value)) for value in known if upper)
+    if _ADDRESS.match(cell):
+        return f"'{cell if len(cell) <= MAX_ADDRESS_CHARS else cell[:MAX_ADDRESS_CHARS] + '…'}'"
+    if _NUMBER.fullmatch(text) or is_near or difflib.get_close_matches(upper, known, 1, 0.75):
+        return f"'{text}'"
+    return HIDDEN
+
+
+def is_shown(cell: str) -> bool:
+    """Whether `quoted` repeats a cell."""
+    return quoted(cell) != HIDDEN
 
 
 def read(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[Row]:

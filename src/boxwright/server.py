@@ -18,7 +18,7 @@ from typing import TextIO
 import grpc
 from starlette import requests, responses, routing
 
-from boxwright import errors, objects, processes, states
+from boxwright import errors, extras, objects, places, processes, states
 from boxwright.metadata import database, models
 from boxwright.operations import ledger, worker
 from boxwright.prediction.children import Children
@@ -83,21 +83,22 @@ def open_database(settings: Settings, *, prepare: bool = True) -> database.Datab
 def build_workshop(settings: Settings) -> Workshop:
     """Builds what runs operations; creates the folders of the data directory."""
     processes.set_niceness(settings.child_niceness)
+    places.check(settings)
+    places.prepare(settings)
     models_dir, work_dir = settings.data_dir / "models", settings.data_dir / "work"
-    for needed in (settings.data_dir / "state", models_dir, work_dir, settings.buckets_dir):
-        try:
-            needed.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise errors.failed_precondition(f"The folder {needed} cannot be made: {error.strerror}.") from error
     stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state", settings.store_choices)
     db = open_database(settings)
     sweep.sweep(db, stores, work_dir, models_dir, settings.resume_days)
     plans = plan_folders.PlanFolders(db, stores, work_dir, settings.resume_days)
     folders = ModelFolders(models_dir, stores)
     book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
-    children = Children()
+    children = Children(stores.variables)
     tuner = Tuner(Tunings(settings.data_dir / TUNING_FILE), measures=settings.tune)
-    lanes = [[Kind.CREATE_MODEL], [Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
+    lanes = [[Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
+    if extras.can_train():
+        lanes.insert(0, [Kind.CREATE_MODEL])
+    else:
+        log.info("event=no_training reason=%r", extras.TRAINING_NEEDS)
     lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
     slices_s = {Kind.BATCH_PREDICT: settings.batch_slice_s}
     runners = _runners(settings, db, stores, folders, children, tuner, plans)
@@ -125,6 +126,8 @@ def build(settings: Settings) -> Rooms:
         settings.model_life_days,
         settings.store_choices.served,
         settings.resume_days,
+        # with --no-worker the trainings run in other processes, which may have what they need
+        trains=extras.can_train() or not settings.worker,
     )
     looks = looking.Looks(workshop.stores, settings.storage_look_s)
     operations_service = operations.Operations(
@@ -244,8 +247,15 @@ def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     check_exposure(settings.host)
     check_certificate(settings)
     request_guard = build_guard(settings)
-    rooms = build(settings)
-    asyncio.run(_serve(settings, rooms, request_guard, out))
+    http_socket = _listen_http(settings)  # before anything is created: a port that is taken leaves nothing behind
+    try:
+        _check_free(settings.host, settings.grpc_port)
+        places.check(settings)
+        rooms = build(settings)
+    except BaseException:
+        http_socket.close()
+        raise
+    asyncio.run(_serve(settings, rooms, request_guard, http_socket, out))
 
 
 def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
@@ -262,7 +272,9 @@ def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
     log.info("event=stopped")
 
 
-async def _serve(settings: Settings, rooms: Rooms, request_guard: guard.Guard, out: TextIO) -> None:
+async def _serve(
+    settings: Settings, rooms: Rooms, request_guard: guard.Guard, http_socket: socket.socket, out: TextIO
+) -> None:
     """Opens both doors, runs until a signal, then stops everything in order."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -281,7 +293,6 @@ async def _serve(settings: Settings, rooms: Rooms, request_guard: guard.Guard, o
         routing.Route("/healthz", _answer(lambda: True)),
         routing.Route("/readyz", _answer(ready.is_set)),
     ]
-    http_socket = _listen_http(settings)
     app = rest_door.build_rest_app(
         rooms.dispatcher, watcher, executor, routes, request_guard=request_guard, bounds=bounds, budget=budget
     )
@@ -332,6 +343,16 @@ def _listen_http(settings: Settings) -> socket.socket:
         return http_server.open_listener(settings.host, settings.port, settings.connections, is_plain=is_plain)
     except OSError as error:
         raise _port_taken("--port", settings.host, settings.port) from error
+
+
+def _check_free(host: str, grpc_port: int) -> None:
+    """Raises FAILED_PRECONDITION if the gRPC port is taken; gRPC itself listens later."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        if grpc_port:
+            socket.create_server((host, grpc_port), family=family).close()
+    except OSError as error:
+        raise _port_taken("--grpc-port", host, grpc_port) from error
 
 
 def _port_taken(flag: str, host: str, port: int) -> errors.ApiError:

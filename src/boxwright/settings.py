@@ -8,16 +8,20 @@ Only the composition root reads settings; every other room receives values.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import logging
 import pathlib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from boxwright import errors, machine, objects, processes
 
 PREFIX = "BOXWRIGHT_"
+# Variables with that prefix that are no settings: of client commands, of fault injection, and of the test suite.
+OTHER_VARIABLES = ("URL", "TOKEN", "PROJECT", "LOCATION", "CA", "FAULTS", "FAULTS_ONCE", "FUZZ_EXAMPLES")
+TEST_PREFIX = "BOXWRIGHT_TEST_"
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"  # as in Google's own clients
 KINDS = {int: "a whole number", float: "a number"}
 TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -248,12 +252,23 @@ class Settings:
         values: dict[str, Any] = {}
         for variable, text in environment.items():
             name = variable.removeprefix(PREFIX).lower()
-            if variable.startswith(PREFIX) and name in hints:
+            if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX):
+                continue
+            if name in hints:
                 values[name] = _parsed(name, text, hints[name])
+            elif name.upper() not in OTHER_VARIABLES:
+                raise _unknown(variable, hints)
         if environment.get(EMULATOR_VARIABLE):
             values.setdefault("gs_emulator", environment[EMULATOR_VARIABLE])
         values |= {name: value for name, value in overrides.items() if value is not None}
         return cls(**values)
+
+
+def _unknown(variable: str, names: Collection[str]) -> errors.ApiError:
+    known = [PREFIX + name.upper() for name in (*names, *OTHER_VARIABLES)]
+    near = difflib.get_close_matches(variable.upper(), known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else "docs/configuration.md lists the settings."
+    return errors.invalid_argument(variable, f"There is no such setting. {hint}")
 
 
 def _parsed(name: str, text: str, kind: Any) -> Any:

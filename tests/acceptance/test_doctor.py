@@ -17,8 +17,8 @@ from tests.support.tiny_model import MODEL_ID
 from boxwright import machine
 from boxwright.metadata import database
 
-KEYS = ["version", "cores", "memory", "processor", "data_dir", "temporary", "openvino", "gpu"]
-KEYS += ["database", "gs", "models", "tuning", "port", "grpc_port"]
+KEYS = ["version", "cores", "memory", "processor", "data_dir", "temporary", "places", "openvino", "gpu"]
+KEYS += ["training", "database", "gs", "models", "tuning", "port", "grpc_port"]
 
 
 CLI = [sys.executable, "-m", "boxwright.cli"]
@@ -65,7 +65,7 @@ def test_a_whole_installation_is_well_and_nothing_is_made(doctor, tmp_path, tiny
     before = sorted(path for path in tmp_path.rglob("*"))
     status, facts = doctor("--bucket", "gs://photos")
     assert (status, attention(facts)) == (0, [])
-    assert list(facts) == [*KEYS[:10], "bucket", *KEYS[10:]]
+    assert list(facts) == [*KEYS[:12], "bucket", *KEYS[12:]]
     assert "schema 0003, current" in facts["database"]["text"]
     assert facts["models"]["text"] == "1 can be loaded"
     assert facts["tuning"]["text"].startswith("nothing measured yet")
@@ -130,9 +130,13 @@ def test_an_old_schema_is_to_be_migrated(doctor, tmp_path):
 
 
 def test_lines_for_people_say_the_same(tmp_path):
+    folders = [tmp_path / "data", tmp_path / "buckets"]
+    for folder in folders:
+        folder.mkdir()
+    flags = ["--data-dir", folders[0], "--buckets", folders[1], "--port", "0", "--grpc-port", "0"]
     done = subprocess.run(
-        [sys.executable, "-m", "boxwright.cli", "doctor", "--data-dir", str(tmp_path), "--buckets", str(tmp_path)],
-        env=os.environ | {"BOXWRIGHT_PORT": "0", "BOXWRIGHT_GRPC_PORT": "0", "BOXWRIGHT_CORES": "4000"},
+        [sys.executable, "-m", "boxwright.cli", "doctor", *map(str, flags)],
+        env=os.environ | {"BOXWRIGHT_CORES": "4000"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -21,7 +21,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from google.rpc import code_pb2
 
-from boxwright import errors
+from boxwright import errors, private
 from boxwright.metadata import migrations
 
 BUSY_TIMEOUT_S = 30  # how long a writer waits for another writer
@@ -162,7 +162,10 @@ def now_us(connection: sa.Connection) -> int:
 
 def _engine(where: pathlib.Path | str, connections: int, ca_file: pathlib.Path | None) -> sa.Engine:
     if isinstance(where, pathlib.Path):
-        where = f"sqlite:///{where}"
+        path, where = where, f"sqlite:///{where}"
+        if not path.exists():
+            with contextlib.suppress(OSError):  # SQLite says what is wrong
+                private.make_file(path)  # SQLite gives its other files the mode of this one
     try:
         url = sa.make_url(where)
     except sa.exc.ArgumentError as error:  # its text would show the password

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from boxwright import private
 from boxwright.metadata.schema import annotation_specs, annotations, datasets, examples
 
 INSERT_BATCH_ROWS = 2000
@@ -171,7 +172,7 @@ def write_examples(connection: sa.Connection, dataset_id: str, path: pathlib.Pat
     """
     index_of = {spec_id: index for index, spec_id in enumerate(label_ids)}
     count = 0
-    with path.open("w", encoding="utf-8") as lines:
+    with private.open_file(path, "w") as lines:
         for row, boxes in _with_boxes(connection, dataset_id):
             image = {
                 "uri": row.uri,

@@ -21,7 +21,7 @@ import obstore
 from obstore import exceptions
 from obstore.store import LocalStore
 
-from boxwright import errors
+from boxwright import errors, private
 from boxwright.objects import trouble
 from boxwright.objects.uris import ObjectUri, bad_uri
 
@@ -170,26 +170,37 @@ class BucketFolders(Folders):
 
     Args:
         root: the folder whose sub-folders are the buckets.
-        create: whether a bucket that is not there is made.
         patience_s: how long trouble that passes is waited for.
+        is_state: whether these are the service's own: a bucket that is not there is made, and everything is private.
     """
 
-    def __init__(self, root: pathlib.Path, patience_s: float, *, create: bool = False) -> None:
+    def __init__(self, root: pathlib.Path, patience_s: float, *, is_state: bool = False) -> None:
         super().__init__(patience_s)
         self.root = root.resolve()
-        self._create = create
+        self._is_state = is_state
         self._known: dict[str, pathlib.Path] = {}
 
     def folder(self, uri: ObjectUri) -> tuple[pathlib.Path, str, str]:
         """See `Folders.folder`."""
         if uri.bucket not in self._known:
             folder = self.root / uri.bucket
-            if self._create:
-                folder.mkdir(parents=True, exist_ok=True)
+            if self._is_state:
+                private.make_folder(folder)
             if not folder.is_dir() or folder.resolve() != folder:
                 raise trouble.no_bucket(uri, ", a folder below the buckets folder")
             self._known[uri.bucket] = folder
         return self._known[uri.bucket], uri.key, ""
+
+    def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
+        """See `Folders.put`."""
+        if not self._is_state:
+            return super().put(uri, data, once=once)
+        path = self.path(uri)
+        private.make_folder(path.parent)
+        is_written = super().put(uri, data, once=once)
+        if is_written:
+            path.chmod(private.FILE_MODE)  # the client library has no mode; the folder has kept others out until now
+        return is_written
 
 
 class AllowedFolders(Folders):

@@ -18,6 +18,17 @@ from boxwright.objects.folders import AllowedFolders, BucketFolders, Place
 from boxwright.objects.uris import CLOUDS, DEFAULT_SCHEMES, FILE, STATE, ObjectUri
 
 STREAM_CHUNK_BYTES = 1 << 20
+# What the client library and the credential chains of the clouds read; a name that ends in _ is a prefix.
+_VARIABLES = {
+    "gs": ("GOOGLE_", "CLOUDSDK_", "GCE_METADATA_", "GCLOUD_", "STORAGE_EMULATOR_HOST"),
+    "s3": ("AWS_",),
+    "az": ("AZURE_", "AZURITE_", "MSI_ENDPOINT", "MSI_SECRET", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"),
+}
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_NETWORK_VARIABLES = (
+    *(*_PROXIES, *(name.lower() for name in _PROXIES)),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPLIB2_CA_CERTS"),
+)
 
 _T = TypeVar("_T")
 
@@ -50,6 +61,15 @@ class StoreChoices:
     gs_emulator: str | None = None
     retry_s: float = 20.0
     state_uri: str = ""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names, and prefixes that end in ``_``, of the environment variables that these stores read."""
+        schemes = {*self.schemes, self.state_uri.partition("://")[0]}
+        if self.gs == "folder" and not self.gs_emulator:
+            schemes.discard("gs")
+        found = [name for scheme in CLOUDS if scheme in schemes for name in _VARIABLES[scheme]]
+        return (*found, *_NETWORK_VARIABLES) if found else ()
 
     @property
     def served(self) -> tuple[str, ...]:
@@ -99,7 +119,7 @@ class Stores:
     def __init__(self, buckets_dir: pathlib.Path, state_dir: pathlib.Path, choices: StoreChoices | None = None) -> None:
         self._buckets_dir, self._choices = buckets_dir.resolve(), choices or StoreChoices()
         patience_s = self._choices.retry_s
-        self._state = BucketFolders(state_dir, patience_s, create=True)
+        self._state = BucketFolders(state_dir, patience_s, is_state=True)
         self._backends: dict[str, Backend] = {STATE: self._state}
         for scheme in CLOUDS:
             if scheme in self._choices.schemes:
@@ -129,7 +149,7 @@ class Stores:
         return cls(pathlib.Path(config["buckets_dir"]), pathlib.Path(config["state_dir"]), StoreChoices(**choices))
 
     def to_config(self) -> dict[str, Any]:
-        """Describes these stores as JSON data for a child process; secrets stay in the environment, which it inherits."""
+        """Describes these stores as JSON data for a child process; secrets stay in the environment (`variables`)."""
         return {
             "buckets_dir": str(self._buckets_dir),
             "state_dir": str(self._state.root),
@@ -159,6 +179,11 @@ class Stores:
     def _patiently(self, call: Callable[[], _T]) -> _T:
         """As `_waiting`, again while the trouble may pass; the client library does not ask again for a list cut off."""
         return self._waiting(lambda: trouble.patiently(call, self._choices.retry_s))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """See `StoreChoices.variables`."""
+        return self._choices.variables
 
     @property
     def schemes(self) -> tuple[str, ...]:

@@ -21,7 +21,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class BadUri(errors.ApiError):
-    """This text is no usable object URI."""
+    """This text is no usable object URI.
+
+    Attributes:
+        why: what is wrong with it, without the text itself.
+    """
+
+    why = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,4 +102,6 @@ def bad_uri(text: str, why: str) -> BadUri:
     shown = text if len(text) <= 200 else text[:200] + "…"
     scheme = text.partition("://")[0]
     kind = scheme if scheme in (*CLOUDS, FILE) else "gs"
-    return BadUri(code_pb2.INVALID_ARGUMENT, f"'{shown}' is not a usable {kind}:// path: {why}.")
+    error = BadUri(code_pb2.INVALID_ARGUMENT, f"'{shown}' is not a usable {kind}:// path: {why}.")
+    error.why = why
+    return error

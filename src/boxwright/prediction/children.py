@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from boxwright.processes import Child
@@ -18,8 +18,8 @@ JOB_ENDS = ("done", "error", "stopped", "probed")
 class InferenceChild(Child):
     """A child that knows whether it is in the middle of a job."""
 
-    def __init__(self) -> None:
-        super().__init__(CHILD_MODULE, environment=CHILD_ENVIRONMENT)
+    def __init__(self, variables: Sequence[str] = ()) -> None:
+        super().__init__(CHILD_MODULE, environment=CHILD_ENVIRONMENT, variables=variables)
         self.is_busy = False
 
     def send_line(self, line: str) -> None:
@@ -36,9 +36,14 @@ class InferenceChild(Child):
 
 
 class Children:
-    """A small pool; it grows with the jobs that run at once and never shrinks below what runs."""
+    """A small pool; it grows with the jobs that run at once and never shrinks below what runs.
 
-    def __init__(self) -> None:
+    Args:
+        variables: names and prefixes of environment variables that the stores need (`objects.Stores.variables`).
+    """
+
+    def __init__(self, variables: Sequence[str] = ()) -> None:
+        self._variables = variables
         self._lock = threading.Lock()
         self._idle: list[tuple[str, InferenceChild]] = []  # with the model folder that each used last
         self._borrowed: set[InferenceChild] = set()
@@ -78,7 +83,7 @@ class Children:
                 self._idle.remove(entry)
                 self._borrowed.add(entry[1])
                 return entry[1]
-        child = InferenceChild()
+        child = InferenceChild(self._variables)
         with self._lock:
             self._borrowed.add(child)
         return child

@@ -17,6 +17,8 @@ import os
 import pathlib
 import secrets
 
+from boxwright import private
+
 FOLDER = ".compiled"
 DIGEST_BYTES = hashlib.sha256().digest_size
 MAX_FILES = 8  # of one model: precisions, stream counts; more are left over from other versions and machines
@@ -52,8 +54,9 @@ class Compiled:
         """Keeps a compiled network; the oldest ones make room."""
         partial = self._folder / f"part-{secrets.token_hex(8)}"
         try:
-            self._folder.mkdir(exist_ok=True)
-            partial.write_bytes(hashlib.sha256(data).digest() + data)
+            private.make_folder(self._folder)
+            with private.open_file(partial, "wb") as file:
+                file.write(hashlib.sha256(data).digest() + data)
             os.replace(partial, self._path)
             kept = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
             for path in kept[MAX_FILES:]:

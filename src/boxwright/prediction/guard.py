@@ -21,6 +21,8 @@ from collections.abc import Iterator
 
 from google.rpc import code_pb2, status_pb2
 
+from boxwright import private
+
 SLOT_BYTES = 4096  # longer than any id: a URI has at most 2000 characters
 NOTES_FILE, CONVICTED_FILE = "in-flight", "convicted.json"
 WATCH_INTERVAL_S = 0.25
@@ -47,13 +49,13 @@ class Guard:
     """
 
     def __init__(self, folder: pathlib.Path, threads: int, member: int = 0) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
         self.folder = folder
         if member == 0:
             for older in folder.glob(f"{NOTES_FILE}-*"):
                 older.unlink(missing_ok=True)
         fresh = folder / f"part-{member}"  # a new file: one that an older process has mapped must not shrink
-        with fresh.open("w+b") as file:
+        with private.open_file(fresh, "w+b") as file:
             file.truncate(threads * SLOT_BYTES)
             self._notes = mmap.mmap(file.fileno(), threads * SLOT_BYTES)  # shared: what is in it survives this process
         os.replace(fresh, folder / f"{NOTES_FILE}-{member}")
@@ -153,7 +155,8 @@ def convict(folder: pathlib.Path, image_id: str, status: status_pb2.Status) -> N
     entries[image_id] = (status.code, status.message)
     path = folder / CONVICTED_FILE
     temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(entries))
+    with private.open_file(temporary, "w") as file:
+        file.write(json.dumps(entries))
     os.replace(temporary, path)
 
 

@@ -11,7 +11,7 @@ import pathlib
 import shutil
 import tempfile
 
-from boxwright import objects
+from boxwright import objects, private
 from boxwright.prediction.predictor import MODEL_FILE, ModelError
 
 FETCHING = ".fetching-"  # in the names of folders that are not complete yet
@@ -45,7 +45,8 @@ class ModelFolders:
         part = pathlib.Path(tempfile.mkdtemp(prefix=f"{folder}{FETCHING}", dir=self._models_dir))
         try:
             for name, uri in files.items():
-                (part / name).write_bytes(self._stores.get(uri))
+                with private.open_file(part / name, "wb") as file:
+                    file.write(self._stores.get(uri))
             try:
                 part.rename(path)
             except OSError:

@@ -176,7 +176,10 @@ class Plan:
         except objects.BadUri as error:
             self.rows_failed += 1
             hint = row_hints.of_image_list(row.cells, self._stores.schemes, is_first=row.line == 1)
-            reason = f"{row.uri}, line {row.line}: {error.message}{_sentence(hint)}"
+            shown = f"{rows.quoted(text)} is not a usable gs:// path: {error.why}."
+            reason = f"{row.uri}, line {row.line}: {shown}{_sentence(hint)}"
+            if not rows.is_shown(text):
+                text = f"{row.uri}, line {row.line}"  # names the row; its text may be a secret of another file
             if len(self.row_failures) < MAX_LISTED_FAILURES:
                 self.row_failures.append(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=reason))
             return Item(text, reason)

@@ -111,7 +111,7 @@ def measure_candidates(
             rate = measure(one, images, models, members, now_s + (until_s - now_s) / share, limits.window_s)
             threads = share_of(one).threads
             if position == 0 and (rate is None or rate.cores_used < limits.cores_share * count * threads):
-                log.warning("event=tuning_disturbed processes=%d rate=%s", count, rate)
+                log.info("event=tuning_disturbed processes=%d rate=%s", count, rate)
                 return
             if rate is not None:
                 events.say("measured", processes=count, threads=threads, images_per_s=round(rate.images_per_s, 1))

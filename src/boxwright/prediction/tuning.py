@@ -19,7 +19,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from boxwright import machine
+from boxwright import machine, private
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.model_folder import ModelInfo
 
@@ -171,7 +171,8 @@ class Tunings:
         document = {"version": FORMAT_VERSION, "tunings": [dataclasses.asdict(one) for one in kept]}
         partial = self._path.with_name(f"{self._path.name}.part-{secrets.token_hex(8)}")
         try:
-            partial.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
+            with private.open_file(partial, "w") as file:
+                file.write(json.dumps(document, indent=2, ensure_ascii=False))
             os.replace(partial, self._path)
         finally:
             partial.unlink(missing_ok=True)

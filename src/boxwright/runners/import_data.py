@@ -23,7 +23,7 @@ from google.cloud.automl_v1 import types
 from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, names, objects, rows
+from boxwright import errors, names, objects, private, rows
 from boxwright.metadata import database, datasets
 from boxwright.operations.worker import Context, Runner, Success
 from boxwright.prediction import decode
@@ -101,9 +101,10 @@ class ImportData(Runner):
         message = types.ImportDataRequest.deserialize(request)
         dataset = names.DatasetName.parse(message.name)
         folder = self._work_dir / context.name.operation
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
         path = folder / "staging.sqlite"
         path.unlink(missing_ok=True)
+        private.make_file(path)
         try:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:
                 staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _STAGING)

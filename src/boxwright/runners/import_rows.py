@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from boxwright import errors, objects, row_hints, rows, states
+from boxwright import objects, row_hints, rows, states
 
 COLUMNS = 11
 MIN_EDGE_NORM = 0.01  # data_items.proto: a box edge is at least 0.01 of the image's side
@@ -71,7 +71,7 @@ def parse(
             raise BadRow(hint)
         if "://" in ml_use_text:
             _check_uri(ml_use_text, schemes, 1)
-        raise BadRow(f"column 1: '{ml_use_text[:40]}' is none of TRAIN, VALIDATION, TEST, UNASSIGNED")
+        raise BadRow(f"column 1: {rows.quoted(ml_use_text, ML_USES)} is none of TRAIN, VALIDATION, TEST, UNASSIGNED")
     _check_uri(uri, schemes)
     if len(label) > MAX_LABEL_CHARS or not label.isprintable():
         raise BadRow(f"column 3: a label is printable text of at most {MAX_LABEL_CHARS} characters")
@@ -89,8 +89,8 @@ def _check_uri(uri: str, schemes: Sequence[str], column: int = 2) -> None:
         raise BadRow(f"column {column}: the image's gs:// path is missing")
     try:
         objects.caller_uri(uri, schemes)
-    except errors.ApiError as error:
-        raise BadRow(f"column {column}: {error.message.removesuffix('.')}") from error
+    except objects.BadUri as error:
+        raise BadRow(f"column {column}: {rows.quoted(uri)} is not a usable gs:// path: {error.why}") from error
 
 
 def _box(cells: Sequence[str], min_edge_norm: float) -> tuple[float, float, float, float]:
@@ -117,7 +117,7 @@ def _coordinate(cell: str, index: int) -> float:
     try:
         value = float(cell)
     except ValueError:
-        raise BadRow(f"column {index + 4}: '{cell[:40]}' is not a number") from None
+        raise BadRow(f"column {index + 4}: {rows.quoted(cell)} is not a number") from None
     if not math.isfinite(value) or not -TOLERANCE_NORM <= value <= 1 + TOLERANCE_NORM:
         raise BadRow(
             f"column {index + 4}: {cell[:40]} is outside 0 to 1; coordinates are fractions of the image's sides"

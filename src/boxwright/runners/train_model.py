@@ -19,7 +19,7 @@ from google.cloud.automl_v1 import types
 from google.protobuf import message
 from google.rpc import status_pb2
 
-from boxwright import errors, names, objects, states
+from boxwright import errors, names, objects, private, states
 from boxwright.metadata import database, datasets, messages, models
 from boxwright.operations.worker import AttemptFailed, Context, Runner, Success
 from boxwright.prediction.model_folders import ModelFolders
@@ -104,7 +104,7 @@ class TrainModel(Runner):
         """Writes examples.jsonl, then job.json; what an earlier attempt wrote stays as it is."""
         if (folder / "job.json").exists():
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
         with self._db.read() as connection:
             if datasets.find(connection, name.project, name.location, model.dataset_id) is None:
                 raise errors.not_found(errors.DATASET_UNKNOWN_TO_TRAINING)
@@ -138,7 +138,7 @@ class TrainModel(Runner):
         """Runs the training child to its end and returns its outcome."""
         threads = str(self._limits.threads)
         environment = {**CHILD_ENVIRONMENT, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        child = Child(CHILD_MODULE, [str(folder)], environment)
+        child = Child(CHILD_MODULE, [str(folder)], environment, variables=self._stores.variables, umask=private.UMASK)
         try:
             return self._follow(child, context)
         except ChildDied as error:
@@ -243,7 +243,7 @@ def _metrics(entry: dict[str, Any]) -> bytes:
 def _write_whole(path: pathlib.Path, text: str) -> None:
     """Writes a file so that it is there as a whole or not at all, also after a power cut."""
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8") as file:
+    with private.open_file(temporary, "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

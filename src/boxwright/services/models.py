@@ -10,7 +10,7 @@ from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import struct_pb2
 
-from boxwright import errors, names, states
+from boxwright import errors, extras, names, states
 from boxwright.callers import Caller
 from boxwright.metadata import database, datasets, models
 from boxwright.metadata.schema import model_evaluations
@@ -35,6 +35,8 @@ class ModelMethods(Resources):
         validation.labels(model.labels, "model.labels")
         if not model.dataset_id:
             raise errors.invalid_argument("model.dataset_id", "Required field not set.")
+        if not self._policy.trains:
+            raise errors.failed_precondition(extras.TRAINING_NEEDS)
         with self._db.write() as connection:
             row = datasets.find(connection, parent.project, parent.location, model.dataset_id)
             if row is None:

@@ -35,6 +35,7 @@ class Policy:
         model_life_days: age at which a model stops predicting; None for never.
         schemes: URI schemes that callers may name.
         resume_days: how long after its end a batch prediction can be resumed.
+        trains: whether this installation can train models.
     """
 
     locations: Sequence[str] = ("us-central1",)
@@ -42,6 +43,7 @@ class Policy:
     model_life_days: float | None = None
     schemes: Sequence[str] = objects.DEFAULT_SCHEMES
     resume_days: float = 7.0
+    trains: bool = True
 
 
 def random_digits() -> str:

@@ -75,7 +75,10 @@ REFUSED = [
     ("TRIAN,{},car,0.1,0.2,,,0.3,0.4,,", "column 1: 'TRIAN' is none of TRAIN, VALIDATION, TEST, UNASSIGNED"),
     ("TRAIN", "column 2: the image's gs:// path is missing"),
     ("TRAIN,,car,0.1,0.2,,,0.3,0.4,,", "column 2: the image's gs:// path is missing"),
-    ("TRAIN,/etc/passwd,car,0.1,0.2,,,0.3,0.4,,", "column 2: '/etc/passwd' is not a usable"),
+    (
+        "TRAIN,/etc/passwd,car,0.1,0.2,,,0.3,0.4,,",
+        "column 2: the text there is not a usable gs:// path: it does not start with gs://",
+    ),
     ("TRAIN,http://x/i.jpg", "column 2: "),
     ("TRAIN,s3://b/i.jpg", "column 2: "),
     ("TRAIN,state://boxwright/plan.json", "column 2: "),  # the service's own state is nobody's
@@ -90,7 +93,7 @@ REFUSED = [
     ("TRAIN,{},,0.1,0.2,,,0.3,0.4,,", "column 3: the box has no label"),
     ("TRAIN,{}," + "x" * 129 + ",0.1,0.2,,,0.3,0.4,,", "column 3: a label is printable text of at most 128"),
     ("TRAIN,{},a\x07b,0.1,0.2,,,0.3,0.4,,", "column 3: a label is printable"),
-    ("TRAIN,{},car,a,0.2,,,0.3,0.4,,", "column 4: 'a' is not a number"),
+    ("TRAIN,{},car,a,0.2,,,0.3,0.4,,", "column 4: the text there is not a number"),
     ("TRAIN,{},car,0.1,,,,0.3,0.4,,", "columns 4 to 11: a box is two opposite vertices"),
     ("TRAIN,{},car,0.1,0.2,,,,,,", "columns 4 to 11: a box is two"),  # one vertex
     ("TRAIN,{},car,0.1,0.2,0.3,0.4,,,,", "columns 4 to 11: a box is two"),  # the second vertex in the wrong columns

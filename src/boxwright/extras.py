@@ -1,0 +1,16 @@
+"""The optional parts of Boxwright: which are installed, and what to install for those that are not."""
+
+from __future__ import annotations
+
+import importlib.util
+
+TRAINING_PACKAGES = ("torch", "onnx")  # without nncf a training works, and keeps its fp32 network
+TRAINING_NEEDS = (
+    "Training is not installed here. Run `pip install 'boxwright[train]'` in the service's environment and restart it; "
+    "predicting needs nothing more."
+)
+
+
+def can_train() -> bool:
+    """Whether the packages of the extra `train` can be imported; imports none of them."""
+    return all(importlib.util.find_spec(name) is not None for name in TRAINING_PACKAGES)

@@ -1,0 +1,117 @@
+"""Where the service keeps its own files, and that no caller can name them.
+
+check(settings)      refuses settings under which a caller could read or replace the service's own files
+prepare(settings)    creates the data directory, for its owner alone
+"""
+
+from __future__ import annotations
+
+import logging
+import pathlib
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from boxwright import errors, private
+from boxwright.settings import Settings
+
+STATE_FOLDERS = ("state", "models", "work")  # in data_dir
+CLIENT_FILES = ("ca-key.pem", "account.json")  # what `boxwright client-env` writes beside the server's key
+
+log = logging.getLogger(__name__)
+
+
+def check(settings: Settings) -> None:
+    """Looks at the folders that callers can name, and creates nothing.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: see `check_overlaps`; or the buckets folder is missing.
+    """
+    check_overlaps(settings)
+    if _serves_buckets(settings):
+        _check_buckets(settings)
+
+
+def check_overlaps(settings: Settings) -> None:
+    """Compares the service's own folders with those that callers can name.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: the service's own files lie where callers read and write.
+    """
+    for name, root in _nameable(settings):
+        for what, path in _own(settings):
+            if _is_inside(path, root):
+                raise errors.failed_precondition(
+                    f"{what} is {path}, inside {root}, which callers can read and write by {name}. "
+                    "Choose folders that do not contain each other."
+                )
+        data_dir = settings.data_dir.resolve()
+        if root == data_dir or any(_is_inside(root, data_dir / folder) for folder in STATE_FOLDERS):
+            raise errors.failed_precondition(
+                f"Callers can read and write {root} by {name}, and it belongs to the service's own data_dir, "
+                f"{settings.data_dir}. Choose another folder."
+            )
+
+
+def prepare(settings: Settings) -> None:
+    """Creates the data directory, or takes one that others could read away from them; creates the default buckets folder.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: a folder cannot be created, or the data directory belongs to somebody else.
+    """
+    folder = settings.data_dir
+    try:
+        for folder in (settings.data_dir, *(settings.data_dir / name for name in STATE_FOLDERS)):
+            private.make_folder(folder)
+        if _serves_buckets(settings) and not settings.buckets_dir.exists():
+            folder = settings.buckets_dir
+            folder.mkdir(parents=True)
+        folder = settings.data_dir
+        if private.restrict(folder):
+            log.info("event=data_dir_restricted path=%s", folder)
+    except OSError as error:
+        raise errors.failed_precondition(
+            f"The folder {folder} cannot be created, or made readable for its owner alone: {error.strerror}."
+        ) from error
+
+
+def _nameable(settings: Settings) -> Iterator[tuple[str, pathlib.Path]]:
+    """The folders whose files callers can name: (how, folder)."""
+    if _serves_buckets(settings):
+        yield "gs:// (buckets_dir)", settings.buckets_dir.resolve()
+    for root in settings.file_roots:
+        yield "file:// (file_roots)", pathlib.Path(root).resolve()
+
+
+def _own(settings: Settings) -> Iterator[tuple[str, pathlib.Path]]:
+    """The service's own files and folders: (what, path)."""
+    yield "data_dir", settings.data_dir.resolve()
+    if settings.database_url is not None and settings.database_url.startswith("sqlite"):
+        database = sa.make_url(settings.database_url).database
+        if database:
+            yield "The database", pathlib.Path(database).resolve()
+    if settings.tls_key is not None:
+        yield "tls_key", settings.tls_key.resolve()
+        folder = settings.tls_key.parent.resolve()
+        if any((folder / name).exists() for name in CLIENT_FILES):
+            yield "The client folder", folder
+
+
+def _serves_buckets(settings: Settings) -> bool:
+    return "gs" in settings.schemes and settings.gs == "folder" and not settings.gs_emulator
+
+
+def _check_buckets(settings: Settings) -> None:
+    folder = settings.buckets_dir
+    if folder.is_dir() or folder == Settings.buckets_dir:
+        return
+    if folder.exists():
+        raise errors.failed_precondition(f"The buckets folder {folder} is not a folder; name another with --buckets.")
+    raise errors.failed_precondition(
+        f"There is no buckets folder {folder}. Create it (mkdir -p {folder}), or name another with --buckets; each folder "
+        "in it is a bucket."
+    )
+
+
+def _is_inside(path: pathlib.Path, root: pathlib.Path) -> bool:
+    return path == root or root in path.parents

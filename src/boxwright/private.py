@@ -1,0 +1,75 @@
+"""Files and folders that only their owner may read: the service's own state, made with these modes from the first moment.
+
+Objects in buckets do not come through here; they keep the user's umask.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import stat
+from typing import IO, Any
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+UMASK = 0o077  # of child processes that write nothing but state
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def make_folder(folder: pathlib.Path) -> None:
+    """Creates a folder, and the folders above it that are missing, for the owner alone; one that is there stays as it is.
+
+    Raises:
+        OSError: as `os.mkdir`.
+    """
+    missing = []
+    current = folder
+    while not current.exists():
+        missing.append(current)
+        current = current.parent
+    for path in reversed(missing):
+        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(20, os.strerror(20), str(folder))
+
+
+def open_file(path: pathlib.Path, mode: str) -> IO[Any]:
+    """Opens a file as `open` does, text in UTF-8; one that is created is for the owner alone.
+
+    Raises:
+        OSError: as `open`.
+    """
+    encoding = None if "b" in mode else "utf-8"
+    return open(path, mode, encoding=encoding, opener=_private)
+
+
+def make_file(path: pathlib.Path) -> None:
+    """Creates an empty file for the owner alone, for libraries that open files themselves; one that is there stays."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+
+
+def restrict(root: pathlib.Path) -> bool:
+    """Takes a folder, and everything in it, away from group and others; returns whether anything had to be changed.
+
+    A folder that is closed already is not walked through: nothing in it can be reached.
+
+    Raises:
+        OSError: a mode cannot be changed, because the folder belongs to somebody else.
+    """
+    if not root.stat().st_mode & _OTHERS:
+        return False
+    root.chmod(FOLDER_MODE)  # first: from now on nobody gets in
+    for folder, folders, files in os.walk(root):
+        for name, mode in (*((one, FOLDER_MODE) for one in folders), *((one, FILE_MODE) for one in files)):
+            path = pathlib.Path(folder, name)
+            try:
+                found = path.lstat().st_mode
+                if found & _OTHERS and not stat.S_ISLNK(found):
+                    path.chmod(mode)
+            except FileNotFoundError:
+                continue  # another process of the service has removed it
+    return True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)

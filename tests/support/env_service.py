@@ -87,6 +87,7 @@ def run_env_service(
 ) -> Iterator[EnvService]:
     """Runs the command, for these hosts too, then the service as the command says, until the end of the block."""
     ports = free_port(), free_port()
+    (folder / "buckets").mkdir(exist_ok=True)
     flags = [flag for host in hosts for flag in ("--host", host)]
     exports = _print_exports(folder / "client", *ports, *flags)
     service = EnvService(folder, *ports, exports, _print_exports(folder / "client", *ports, *flags, "--no-universe"))

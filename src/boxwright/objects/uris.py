@@ -28,6 +28,11 @@ class BadUri(errors.ApiError):
     """
 
     why = ""
+    kind = "gs"
+
+    def about(self, shown: str) -> str:
+        """The sentence with another form of the text, without its full stop."""
+        return f"{shown} is not a usable {self.kind}:// path: {self.why}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,5 +108,5 @@ def bad_uri(text: str, why: str) -> BadUri:
     scheme = text.partition("://")[0]
     kind = scheme if scheme in (*CLOUDS, FILE) else "gs"
     error = BadUri(code_pb2.INVALID_ARGUMENT, f"'{shown}' is not a usable {kind}:// path: {why}.")
-    error.why = why
+    error.why, error.kind = why, kind
     return error

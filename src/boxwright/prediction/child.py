@@ -86,20 +86,16 @@ def run_job(
     job: BatchJob, models: LoadedModels, members: Members, events: Events, stop_requested: threading.Event
 ) -> None:
     """Runs one job and says how it went; raises ApiError if the job as a whole fails."""
+    if job.probe:
+        _probe(job, models, members)
+        events.say("probed")
+        return
     started_s = time.monotonic()
     stores = objects.Stores.from_config(job.stores)
     sink = Sink(job, stores)
-    if not job.probe:
-        sink.prepare()
+    sink.prepare()
     plan = Plan(job, stores)
     equipment = Equipment(job, models, members)
-    if job.probe:
-        try:
-            LocalEngine(equipment.share, stores, equipment.predictor, sink, equipment.guard).probe(job.probe)
-        finally:
-            equipment.close()
-        events.say("probed")
-        return
     engine = equipment.engine(stores, sink)
     progress = _Progress(engine, plan, events)
     shards = images = failed = 0
@@ -144,6 +140,16 @@ def run_job(
         stages=stage_s,
         verdict=said,
     )
+
+
+def _probe(job: BatchJob, models: LoadedModels, members: Members) -> None:
+    """Predicts the one image of a probe and forgets the result."""
+    stores = objects.Stores.from_config(job.stores)
+    equipment = Equipment(job, models, members)
+    try:
+        LocalEngine(equipment.share, stores, equipment.predictor, Sink(job, stores), equipment.guard).probe(job.probe)
+    finally:
+        equipment.close()
 
 
 def _first_failure(before: tuple[int, str] | None, report: ShardReport) -> tuple[int, str] | None:

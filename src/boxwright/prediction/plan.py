@@ -176,7 +176,7 @@ class Plan:
         except objects.BadUri as error:
             self.rows_failed += 1
             hint = row_hints.of_image_list(row.cells, self._stores.schemes, is_first=row.line == 1)
-            shown = f"{rows.quoted(text)} is not a usable gs:// path: {error.why}."
+            shown = f"{error.about(rows.quoted(text))}."
             reason = f"{row.uri}, line {row.line}: {shown}{_sentence(hint)}"
             if not rows.is_shown(text):
                 text = f"{row.uri}, line {row.line}"  # names the row; its text may be a secret of another file
@@ -206,8 +206,9 @@ class Plan:
     def _as_first_read(self, segment: Segment, content: bytes) -> Segment:
         """The segment as the first attempt froze it: a newer version may word its failures otherwise, and no more."""
         first = Segment(segment.shard, [Item(image_id, failure) for image_id, failure in json.loads(content)])
-        if [(item.id, item.failure is None) for item in first.items] != [
-            (item.id, item.failure is None) for item in segment.items
+        # it may name the row of a failed image otherwise, too
+        if [item.failure is None and item.id for item in first.items] != [
+            item.failure is None and item.id for item in segment.items
         ]:
             raise _changed(", ".join(self._job.input_uris))
         return first

@@ -90,7 +90,7 @@ def _check_uri(uri: str, schemes: Sequence[str], column: int = 2) -> None:
     try:
         objects.caller_uri(uri, schemes)
     except objects.BadUri as error:
-        raise BadRow(f"column {column}: {rows.quoted(uri)} is not a usable gs:// path: {error.why}") from error
+        raise BadRow(f"column {column}: {error.about(rows.quoted(uri))}") from error
 
 
 def _box(cells: Sequence[str], min_edge_norm: float) -> tuple[float, float, float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import pathlib
@@ -14,15 +15,39 @@ from google.rpc import error_details_pb2
 
 import boxwright
 from boxwright import client_env, errors
-from boxwright.commands import models, operations
+from boxwright.commands import batch, datasets, help_text, models, operations, predict, results
 from boxwright.convert import arguments as convert_arguments
 
 if TYPE_CHECKING:
     from boxwright import settings
 
 
+GROUPS = {  # every command, as the help shows them
+    "the service": ("serve", "worker", "migrate", "doctor", "client-env"),
+    "work, by the REST API of a running service": ("datasets", "models", "batch", "predict", "operations"),
+    "files": ("convert", "results", "verify"),
+}
+INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the signal's number, as shells have it
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status (2 for a mistake of the caller)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console may lack characters that names and messages have
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads the output has seen enough; what is left of it goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        print("boxwright: stopped.", file=sys.stderr)
+        return INTERRUPTED
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -49,9 +74,12 @@ def _plainly(error: errors.ApiError) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="boxwright", description=boxwright.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="boxwright", description=boxwright.__doc__, formatter_class=help_text.Formatter
+    )
     parser.add_argument("--version", action="version", version=f"boxwright {boxwright.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    # The groups below list the commands; argparse would list them all in one.
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
     serve = commands.add_parser("serve", help="run the service", description="Run the service until SIGTERM or Ctrl-C.")
     serve.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="the service's own state")
     serve.add_argument(
@@ -93,9 +121,20 @@ def _parser() -> argparse.ArgumentParser:
     convert_arguments.add_arguments(convert)
     convert.set_defaults(run=_convert)
     _add_doctor_command(commands)
-    operations.add_command(commands)
-    models.add_command(commands)
+    for module in (datasets, models, batch, predict, operations, results):
+        module.add_command(commands)
+    parser.usage = "boxwright [-h] [--version] COMMAND ..."
+    parser.epilog = _overview(commands)
     return parser
+
+
+def _overview(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> str:
+    """The commands in their groups, a line each."""
+    texts = {action.dest: action.help for action in commands._choices_actions}
+    lines = []
+    for group, names in GROUPS.items():
+        lines += [f"{group}:", *(f"  {name:12} {texts[name]}" for name in names), ""]
+    return "\n".join([*lines, "boxwright COMMAND --help says more about one. docs/commands.md has examples."])
 
 
 def _add_doctor_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

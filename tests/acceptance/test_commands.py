@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 from tests.support import drawn_images
 from tests.support.api import open_api
+from tests.support.command_line import CommandLine
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import wait_until
 
@@ -20,20 +18,7 @@ IMAGES = 12
 @pytest.fixture
 def boxwright(service):
     """Runs a command that is pointed at the service, and returns what became of it."""
-
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
-        pointed = {"BOXWRIGHT_URL": service.url, "BOXWRIGHT_PROJECT": "demo", "BOXWRIGHT_TOKEN": "secret"}
-        return subprocess.run(
-            [sys.executable, "-m", "boxwright.cli", *arguments],
-            env=inherited | pointed | environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return run
+    return CommandLine(service.url)
 
 
 @pytest.fixture
@@ -52,19 +37,23 @@ def test_an_operation_is_waited_for_listed_and_described(boxwright, batch):
     model, name = batch
     short = name.rpartition("/")[2]
     waited = boxwright("operations", "wait", short)
-    assert waited.returncode == 0, waited.stderr
+    assert waited.returncode == 3, waited.stderr
+    assert "    1 NOT_FOUND, first: gs://commands/none.jpg does not exist.\n" in waited.stderr
+    assert f"boxwright batch retry {short}\n" in waited.stderr
     assert waited.stdout.startswith("SUCCEEDED  13 of 13 images, 1 failed, 100%, ")
     assert "  gs://commands/out/prediction-for_commands-" in waited.stdout
     listed = boxwright("operations", "list")
     (line,) = [line for line in listed.stdout.splitlines() if line.startswith(short)]
-    assert line.split()[1:4] == ["batchPredict", "succeeded", "100%"]
+    assert line.split()[1:6] == ["batch_predict", "succeeded", "13", "1", "100%"]
+    assert " for_commands " in line
+    assert listed.stdout.split()[:2] == ["OPERATION", "KIND"]
     described = boxwright("operations", "describe", name).stdout
-    assert "kind:      batch_predict\n" in described
-    assert "progress:  13 of 13 images, 1 failed, 100%, " in described
-    assert "failures:  1 NOT_FOUND, first: gs://commands/none.jpg does not exist.\n" in described
-    for line in (f"model:     {model}\n", "list:      gs://commands/list.csv\n", "threshold: 0.5\n", "duration:  "):
+    assert "kind:       batch_predict\n" in described
+    assert "progress:   13 of 13 images, 1 failed, 100%, " in described
+    assert "failures:   1 NOT_FOUND, first: gs://commands/none.jpg does not exist.\n" in described
+    for line in (f"model:      {model}\n", "list:       gs://commands/list.csv\n", "threshold:  0.5\n", "duration:   "):
         assert line in described, described
-    assert re.search(r"^stages:    .*network \d", described, re.MULTILINE), described
+    assert re.search(r"^stages:     .*network \d", described, re.MULTILINE), described
     assert re.search(r"^limited by: \w", described, re.MULTILINE), described
     answer = json.loads(boxwright("operations", "describe", short, "--json").stdout)
     assert (answer["operation"]["done"], answer["progress"]["done"]) == (True, 13)
@@ -101,10 +90,13 @@ def test_models_are_listed_and_described(boxwright, batch):
     short = model.rpartition("/")[2]
     listed = boxwright("models", "list").stdout
     (line,) = [line for line in listed.splitlines() if line.startswith(short)]
+    assert listed.split()[:2] == ["MODEL", "NAME"]
     assert line.split()[1:4] == ["for_commands", "mobile-low-latency-1", "undeployed"]
     described = boxwright("models", "describe", short).stdout
     assert "model type:      mobile-low-latency-1\n" in described
-    assert "input hw:        [64" in described
+    assert "input hw:        [64, 96]\n" in described
+    assert "max detections:  500\n" in described
+    assert described.count("mobile-low-latency-1") == 1
     assert "  all labels " in described
     answer = json.loads(boxwright("models", "describe", model, "--json").stdout)
     assert answer["details"]["digests"]["model.onnx"]
@@ -117,8 +109,9 @@ def test_models_are_listed_and_described(boxwright, batch):
         (["operations", "list"], {"BOXWRIGHT_PROJECT": ""}, "Which project?"),
         (["operations", "list"], {"BOXWRIGHT_URL": "http://127.0.0.1:9"}, "Nothing answers at http://127.0.0.1:9."),
         (["operations", "list"], {"BOXWRIGHT_URL": "nonsense"}, "nonsense"),
-        (["operations", "wait", "IOD1"], {}, "operations/IOD1 was not found."),
-        (["models", "describe", "IOD1"], {}, "The model does not exist."),
+        (["operations", "wait", "IOD1"], {}, "There is no operation 'IOD1'"),
+        (["operations", "wait", "a/b"], {}, "'a/b' is no operation"),
+        (["models", "describe", "IOD1"], {}, "There is no model 'IOD1' in projects/demo/locations/us-central1"),
         (["models", "describe", "projects/demo/nothing"], {}, "was not found"),
     ],
 )

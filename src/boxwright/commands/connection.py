@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import argparse
 import os
+import pathlib
+import ssl
 import urllib.parse
 from typing import Any
 
 import requests
+from google.rpc import code_pb2
 
 from boxwright import errors
+from boxwright.commands import answering, help_text
 
 URL_VARIABLE, TOKEN_VARIABLE, PROJECT_VARIABLE = "BOXWRIGHT_URL", "BOXWRIGHT_TOKEN", "BOXWRIGHT_PROJECT"
+AUTHORITY_VARIABLE = "BOXWRIGHT_CA"
 USUAL_URL, USUAL_LOCATION = "http://127.0.0.1:8470", "us-central1"
 TIMEOUT_S = 60.0
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+NO_PROXY: dict[str, Any] = {"http": None, "https": None, "all": None}
+GATEWAY_STATUSES = (502, 503, 504)  # of a proxy whose service is away
 
 
 class Unreachable(errors.ApiError):
-    """UNAVAILABLE: nothing answers at the address."""
+    """UNAVAILABLE: nothing answers at the address, or not now; asking again may help."""
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Sends the token, whatever a .netrc of this machine says about the host."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
 
 
 class Connection:
@@ -25,6 +45,9 @@ class Connection:
 
     Args:
         options: what `add_arguments` has added.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT if the file of the certificate authority cannot be used.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -32,8 +55,10 @@ class Connection:
         self._project = options.project or os.environ.get(PROJECT_VARIABLE) or ""
         self._location = options.location
         self._session = requests.Session()
-        if token := os.environ.get(TOKEN_VARIABLE):
-            self._session.headers["Authorization"] = f"Bearer {token}"
+        self._session.auth = _Bearer(os.environ.get(TOKEN_VARIABLE, ""))
+        authority = options.ca or os.environ.get(AUTHORITY_VARIABLE)
+        self._trust = _checked_authority(pathlib.Path(authority)) if authority else None
+        self._proxies = NO_PROXY if urllib.parse.urlsplit(self.url).hostname in LOOPBACK else None
 
     @property
     def parent(self) -> str:
@@ -48,51 +73,118 @@ class Connection:
             )
         return f"projects/{self._project}/locations/{self._location}"
 
-    def full_name(self, name: str, collection: str) -> str:
-        """A full resource name, from one or from its last segment."""
-        return name if "/" in name else f"{self.parent}/{collection}/{name}"
-
-    def call(self, verb: str, path: str, **query: Any) -> dict[str, Any]:
+    def call(self, verb: str, path: str, *, body: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
         """Calls ``/v1/PATH`` and returns the answer.
 
+        Args:
+            body: the JSON to send; None for none.
+            query: the query's parameters, as the API names them.
+
         Raises:
-            Unreachable: there is no answer.
-            ApiError: the service's own error.
+            Unreachable: there is no answer, or a proxy says that the service is away, or the service that it is.
+            ApiError: the service's own error, with its code; FAILED_PRECONDITION if what answers is no Boxwright, or
+                speaks TLS where none was expected or the other way round, or has a certificate that is not trusted.
         """
         address = f"{self.url}/v1/{urllib.parse.quote(path, safe='/:')}"
         try:
-            response = self._session.request(verb, address, params=query, timeout=TIMEOUT_S)
-            answer: dict[str, Any] = response.json()
-        except requests.exceptions.JSONDecodeError as error:
-            raise errors.failed_precondition(f"What answers at {self.url} is no Boxwright.") from error
-        except requests.exceptions.InvalidURL as error:
+            response = self._session.request(
+                verb, address, params=query, json=body, timeout=TIMEOUT_S, verify=self._trust, proxies=self._proxies
+            )
+        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
             raise errors.bad_request(f"{self.url} is no address of a service.") from error
-        except requests.exceptions.RequestException as error:
-            raise Unreachable(
-                errors.unavailable("").code,
-                f"Nothing answers at {self.url}. Is `boxwright serve` running? Another address: --url or {URL_VARIABLE}.",
+        except requests.exceptions.InvalidSchema as error:
+            raise errors.bad_request(
+                f"{self.url} is no address of a service; it starts with http:// or https://."
             ) from error
-        if "error" in answer and not response.ok:
-            raise errors.failed_precondition(str(answer["error"].get("message", answer["error"])))
-        return answer
+        except requests.exceptions.RequestException as error:
+            if found := answering.why_no_answer(self.url, error):
+                raise errors.failed_precondition(found) from error
+            raise self._away(error) from error
+        return self._read(response)
 
-    def pages(self, path: str, key: str, **query: Any) -> list[dict[str, Any]]:
-        """Every item of a list."""
+    def pages(self, path: str, key: str, *, limit: int | None = None, **query: Any) -> list[dict[str, Any]]:
+        """Every item of a list, or one more than the first `limit` if there are more than those."""
         found: list[dict[str, Any]] = []
         token = ""
         while True:
             answer = self.call("GET", path, pageToken=token, **query)
             found += answer.get(key, [])
             token = answer.get("nextPageToken", "")
-            if not token:
-                return found
+            if not token or (limit is not None and len(found) > limit):
+                return found if limit is None else found[: limit + 1]
+
+    def _read(self, response: requests.Response) -> dict[str, Any]:
+        """The JSON of an answer; raises the error that it is."""
+        try:
+            answer = response.json()
+        except requests.exceptions.JSONDecodeError as error:
+            if response.status_code in GATEWAY_STATUSES:
+                raise Unreachable(
+                    code_pb2.UNAVAILABLE,
+                    f"What answers at {self.url} says that the service is away ({response.status_code}).",
+                ) from error
+            answer = None
+        is_error = not response.ok and isinstance(answer, dict) and isinstance(answer.get("error"), dict)
+        if not isinstance(answer, dict) or not (response.ok or is_error):
+            raise errors.failed_precondition(f"What answers at {self.url} is no Boxwright.")
+        if is_error:
+            raise _service_error(answer["error"])
+        return answer
+
+    def _away(self, error: requests.exceptions.RequestException) -> Unreachable:
+        if isinstance(error, requests.exceptions.ReadTimeout):
+            text = f"{self.url} has not answered within {TIMEOUT_S:.0f} s."
+        elif isinstance(error, requests.exceptions.ProxyError):
+            text = (
+                f"The proxy for {self.url} cannot be used (HTTP_PROXY and HTTPS_PROXY name it; hosts in NO_PROXY are asked "
+                "directly)."
+            )
+        else:
+            text = f"Nothing answers at {self.url}. Is `boxwright serve` running? Another address: --url or {URL_VARIABLE}."
+        return Unreachable(code_pb2.UNAVAILABLE, text)
+
+
+def _service_error(error: dict[str, Any]) -> errors.ApiError:
+    """The service's error with its code, and the fields that it is about."""
+    fields = [
+        (violation.get("field", ""), violation.get("description", ""))
+        for detail in error.get("details", [])
+        for violation in detail.get("fieldViolations", [])
+    ]
+    if fields:
+        return errors.invalid_fields(fields)
+    name, message = str(error.get("status", "UNKNOWN")), str(error.get("message", error))
+    try:
+        code = code_pb2.Code.Value(name)
+    except ValueError:
+        code = code_pb2.UNKNOWN
+    return (Unreachable if code == code_pb2.UNAVAILABLE else errors.ApiError)(code, message)
+
+
+def _checked_authority(path: pathlib.Path) -> str:
+    """The file of a certificate authority, as a string; INVALID_ARGUMENT if it holds none."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = (
+            error.strerror
+            if isinstance(error, FileNotFoundError | PermissionError)
+            else "it holds no certificate in PEM"
+        )
+        raise errors.bad_request(f"--ca: {path} cannot be used: {reason}.") from error
+    return str(path)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what every command of a client takes."""
-    parser.add_argument("--url", help=f"the service's REST address (default {URL_VARIABLE}, or {USUAL_URL})")
-    parser.add_argument("--project", help=f"for names written short (default {PROJECT_VARIABLE})")
-    parser.add_argument(
-        "--location", default=USUAL_LOCATION, help=f"for names written short (default {USUAL_LOCATION})"
+    group = parser.add_argument_group(
+        "the service", f"The variable {TOKEN_VARIABLE} is sent as a bearer token, for a proxy that asks for one."
     )
-    parser.add_argument("--json", dest="as_json", action="store_true", help="print what the service answers, as JSON")
+    group.add_argument("--url", help=f"the service's REST address (default {URL_VARIABLE}, or {USUAL_URL})")
+    group.add_argument("--project", help=f"for names written short (default {PROJECT_VARIABLE})")
+    group.add_argument("--location", default=USUAL_LOCATION, help=f"for names written short (default {USUAL_LOCATION})")
+    group.add_argument(
+        "--ca", metavar="FILE", help=f"PEM of the authority to trust for https:// (default {AUTHORITY_VARIABLE})"
+    )
+    group.add_argument("--json", dest="as_json", action="store_true", help="print what the service answers, as JSON")
+    parser.formatter_class = help_text.Formatter

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import sys
-import time
 from typing import Any
 
 from boxwright import errors
-from boxwright.commands.connection import Connection, Unreachable, add_arguments
+from boxwright.commands import finding, help_text, output, waiting
+from boxwright.commands.connection import Connection, add_arguments
+from boxwright.commands.waiting import in_words as in_words
 
-POLL_S = 1.0
-LINE_INTERVAL_S = 10.0  # where the output is no terminal
-PATIENCE_S = 60.0  # for a service that is being restarted while somebody waits
-ENDED = {"SUCCEEDED": 0, "FAILED": 1, "CANCELLED": 1}
+MAX_LISTED = 50
+ENDED_ALREADY = 1
+
+EXIT_STATUSES = """\
+Exit status of whatever waits: 0 everything succeeded; 1 failed or cancelled; 2 the service could not be asked;
+3 succeeded, but some images or rows failed; 130 Ctrl-C, which leaves the operation alone."""
+EXAMPLES = f"""\
+An operation is named by its id, its full name, the name of its results folder, or by the dataset or model that
+it works on if that is clear.
+
+  boxwright operations list
+  boxwright operations describe IOD4485591010266213735
+  boxwright operations wait IOD4485591010266213735 && echo done
+
+{EXIT_STATUSES}
+"""
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,18 +36,28 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "operations",
         help="list, describe, wait for, cancel and resume operations",
         description="Operations of a running service, over its REST API.",
+        epilog=EXAMPLES,
+        formatter_class=help_text.Formatter,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, run, text in (
         ("list", _list, "newest first"),
         ("describe", _describe, "one operation, with its numbers"),
-        ("wait", _wait, "show how far an operation is until it ends; exit status 1 if it does not succeed"),
-        ("cancel", _cancel, "ask for an operation's end"),
+        ("wait", _wait, "show how far an operation is until it ends"),
+        ("cancel", _cancel, "ask for an operation's end; exit status 1 if it had ended already"),
         ("resume", _resume, "let a batch prediction that failed or was cancelled go on, as a new operation"),
     ):
-        action = actions.add_parser(name, help=text, description=f"{name.capitalize()}: {text}.")
-        if name != "list":
-            action.add_argument("name", metavar="NAME", help="the operation, by its full name or its id")
+        action = actions.add_parser(name, help=text, description=f"{name.capitalize()}: {text}.", epilog=EXAMPLES)
+        if name == "list":
+            action.add_argument(
+                "--limit",
+                type=int,
+                default=MAX_LISTED,
+                metavar="N",
+                help=f"the newest N, 0 for all (default {MAX_LISTED})",
+            )
+        else:
+            action.add_argument("name", metavar="OPERATION", help="id, full name, results folder, or what it works on")
         if name == "resume":
             action.add_argument("--wait", action="store_true", help="wait for the new operation's end")
         add_arguments(action)
@@ -44,44 +66,78 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _list(options: argparse.Namespace) -> int:
     connection = Connection(options)
-    found = connection.pages(f"{connection.parent}/operations", "operations")
+    limit = max(0, options.limit)
+    found = connection.pages(f"{connection.parent}/operations", "operations", limit=limit or None)
+    shown = found[:limit] if limit else found
     if options.as_json:
-        _print_json(found)
-        return 0
-    for operation in found:
-        metadata = operation.get("metadata", {})
-        state = _state(operation)
-        print(
-            f"{operation['name'].rpartition('/')[2]:24} {_kind(metadata):16} {state:10} "
-            f"{metadata.get('progressPercent', 0):3}%  {metadata.get('createTime', '')}"
-        )
+        output.print_json(shown)
+    else:
+        known = {one["name"]: one.get("displayName", "") for one in _things(connection)} if shown else {}
+        headings = ("OPERATION", "KIND", "STATE", "IMAGES", "FAILED", "DONE", "DURATION", "WORKS ON", "CREATED")
+        output.print_table(headings, [_row(connection, operation, known) for operation in shown])
+    if not found:
+        output.say(f"There are no operations in {connection.parent} at {connection.url}.")
+    elif len(found) > len(shown):
+        output.say(f"These are the newest {limit}; more with --limit.")
     return 0
+
+
+def _things(connection: Connection) -> list[dict[str, Any]]:
+    """The datasets and models of the project."""
+    return [
+        one for path, key in finding.LIST_KEYS.items() for one in connection.pages(f"{connection.parent}/{path}", key)
+    ]
+
+
+def _row(connection: Connection, operation: dict[str, Any], known: dict[str, str]) -> tuple[Any, ...]:
+    """An operation in the columns of the list."""
+    numbers = connection.call("GET", f"{operation['name']}:progress")
+    subject = numbers.get("works_on", "")
+    start, end = (datetime.datetime.fromisoformat(numbers[key]) for key in ("create_time", "update_time"))
+    if "end_time" in numbers:
+        end = datetime.datetime.fromisoformat(numbers["end_time"])
+    return (
+        finding.last_segment(operation["name"]),
+        numbers["kind"],
+        numbers["state"].lower(),
+        output.number(numbers["done"]) if numbers.get("done") is not None else "",
+        output.number(numbers["failed"]) if numbers.get("failed") is not None else "",
+        f"{numbers['progress_percent']:.0f}%",
+        output.duration((end - start).total_seconds(), with_tenths=True),
+        known.get(subject) or finding.last_segment(subject),
+        output.moment(numbers["create_time"]),
+    )
 
 
 def _describe(options: argparse.Namespace) -> int:
     connection = Connection(options)
-    name = connection.full_name(options.name, "operations")
+    name = finding.find(connection, options.name, "operations")["name"]
     operation, numbers = connection.call("GET", name), connection.call("GET", f"{name}:progress")
     if options.as_json:
-        _print_json({"operation": operation, "progress": numbers})
+        output.print_json({"operation": operation, "progress": numbers})
         return 0
     metadata = operation.get("metadata", {})
     lines = {
         "name": name,
         "kind": numbers["kind"],
         "state": numbers["state"],
-        "created": metadata.get("createTime", ""),
+        "created": numbers["create_time"],
+        "updated": numbers["update_time"],
+        "progress": in_words(numbers),
+        "results": finding.output_folder(metadata),
+        **asked_and_spent(numbers),
     }
-    lines |= {"updated": numbers["update_time"], "progress": in_words(numbers), "results": _results(metadata)}
-    lines |= asked_and_spent(numbers)
+    if not lines["model"]:
+        lines["works on"] = numbers.get("works_on", "")
+    lines["made"] = operation.get("response", {}).get("name", "")
     lines["weights"] = f"{start} at the start" if (start := numbers.get("initial_weights")) else ""
     lines["losses"] = ", ".join(f"{name} {value:.3g}" for name, value in numbers.get("losses", {}).items())
-    lines["error"] = operation.get("error", {}).get("message", "")
-    for key, value in lines.items():
-        if value:
-            print(f"{key + ':':10} {value}")
+    lines["error"] = operation.get("error", {}).get("message", "").strip()
+    output.print_fields(lines, least_width=12)
     for reason in numbers.get("failures") or _reasons(metadata.get("partialFailures", [])):
-        print(f"{'failures:':10} {reason['images']:,.0f} {reason['code']}, first: {reason['first']}")
+        output.print_fields(
+            {"failures": f"{reason['images']:,.0f} {reason['code']}, first: {reason['first']}"}, least_width=12
+        )
     return 0
 
 
@@ -109,7 +165,7 @@ def asked_and_spent(numbers: dict[str, Any]) -> dict[str, str]:
         "list": ", ".join([*lists, *more]),
         "threshold": f"{numbers['score_threshold']:g}" if "score_threshold" in numbers else "",
         "ignored": f"params {', '.join(ignored)}" if ignored else "",
-        "duration": _duration(spent_s) if (spent_s := _spent_s(numbers)) is not None else "",
+        "duration": output.duration(spent_s, with_tenths=True) if (spent_s := _spent_s(numbers)) is not None else "",
         "stages": ", ".join(
             f"{name} {spent_s:,.{1 if spent_s >= 10 else 2}f} s" for name, spent_s in stages if spent_s > 0
         ),
@@ -129,107 +185,30 @@ def _spent_s(numbers: dict[str, Any]) -> float | None:
 
 def _wait(options: argparse.Namespace) -> int:
     connection = Connection(options)
-    return _follow(connection, connection.full_name(options.name, "operations"), options.as_json)
+    found = waiting.patiently(lambda: finding.find(connection, options.name, "operations"))
+    return waiting.follow(connection, found["name"], as_json=options.as_json)
 
 
 def _cancel(options: argparse.Namespace) -> int:
     connection = Connection(options)
-    name = connection.full_name(options.name, "operations")
+    name = finding.find(connection, options.name, "operations")["name"]
+    state = connection.call("GET", f"{name}:progress")["state"]
+    if state in waiting.ENDED:
+        print(f"boxwright: {name} has ended already: {state}. There is nothing to cancel.", file=sys.stderr)
+        return ENDED_ALREADY
     answer = connection.call("POST", f"{name}:cancel")
-    _print_json(answer) if options.as_json else print(f"Asked for the end of {name}.")
+    output.print_json(answer) if options.as_json else print(f"Asked for the end of {name}.")
     return 0
 
 
 def _resume(options: argparse.Namespace) -> int:
     connection = Connection(options)
-    answer = connection.call("POST", f"{connection.full_name(options.name, 'operations')}:resume")
-    _print_json(answer) if options.as_json else print(f"It goes on as {answer['name']}.")
-    return _follow(connection, answer["name"], options.as_json) if options.wait else 0
-
-
-def _follow(connection: Connection, name: str, as_json: bool) -> int:
-    """Shows how far an operation is until it ends; returns the exit status."""
-    is_live = sys.stderr.isatty()
-    said_s = heard_s = time.monotonic()
-    numbers = connection.call("GET", f"{name}:progress")
-    try:
-        while numbers["state"] not in ENDED:
-            if is_live:
-                print(f"\r\x1b[K{in_words(numbers)}", end="", file=sys.stderr, flush=True)
-            elif time.monotonic() - said_s >= LINE_INTERVAL_S:
-                said_s = time.monotonic()
-                print(in_words(numbers), file=sys.stderr, flush=True)
-            time.sleep(POLL_S)
-            try:
-                numbers, heard_s = connection.call("GET", f"{name}:progress"), time.monotonic()
-            except Unreachable:  # an operation outlives a restart of the service, and so does who waits for it
-                if time.monotonic() - heard_s > PATIENCE_S:
-                    raise
-    except KeyboardInterrupt:
-        print(f"\nIt goes on. To wait again: boxwright operations wait {name}", file=sys.stderr)
-        return 130
-    finally:
-        if is_live:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    operation = connection.call("GET", name)
-    if as_json:
-        _print_json(operation)
-    else:
-        results = _results(operation.get("metadata", {}))
-        reason = operation.get("error", {}).get("message", "")
-        print("  ".join(text for text in (numbers["state"], in_words(numbers), reason, results) if text))
-    return ENDED[numbers["state"]]
-
-
-def in_words(numbers: dict[str, Any]) -> str:
-    """An operation's numbers as one line."""
-    parts = []
-    if numbers["state"] == "PENDING":
-        parts.append("waiting for its turn")
-    if numbers.get("total") is not None:
-        about = "" if numbers.get("total_is_exact") else "about "
-        parts.append(f"{numbers['done']:,.0f} of {about}{numbers['total']:,.0f} images")
-        if numbers.get("failed"):
-            parts.append(f"{numbers['failed']:,.0f} failed")
-        if numbers.get("images_of_one_colour"):
-            parts.append(f"{numbers['images_of_one_colour']:,.0f} of one colour")
-    if numbers.get("stage"):
-        parts.append(numbers["stage"])
-    if numbers.get("epoch") is not None and numbers.get("steps"):
-        parts.append(f"epoch {numbers['epoch']:,.1f}, step {numbers.get('step', 0):,.0f} of {numbers['steps']:,.0f}")
-    parts.append(f"{numbers['progress_percent']:.0f}%")
-    if numbers.get("images_per_s") is not None:
-        parts.append(f"{numbers['images_per_s']:,.1f} images/s")
-    if numbers.get("validation_map50") is not None:
-        parts.append(f"validation AP@0.5 {numbers['validation_map50']:.3f}")
-    if numbers.get("eta_s") is not None and numbers["state"] == "RUNNING":
-        parts.append(f"{_duration(numbers['eta_s'])} left")
-    if numbers.get("bottleneck") and numbers["state"] == "RUNNING":
-        parts.append(f"limited by {numbers['bottleneck']}")
-    return ", ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-
-
-def _state(operation: dict[str, Any]) -> str:
-    if not operation.get("done"):
-        return "unfinished"
-    code = operation.get("error", {}).get("code")
-    return "succeeded" if code is None else "cancelled" if code == 1 else "failed"
-
-
-def _kind(metadata: dict[str, Any]) -> str:
-    return next((key.removesuffix("Details") for key in metadata if key.endswith("Details")), "")
-
-
-def _results(metadata: dict[str, Any]) -> str:
-    found = (value.get("outputInfo", {}) for key, value in metadata.items() if key.endswith("Details"))
-    return next((info["gcsOutputDirectory"] for info in found if "gcsOutputDirectory" in info), "")
-
-
-def _print_json(answer: Any) -> None:
-    print(json.dumps(answer, indent=2, ensure_ascii=False))
+    name = finding.find(connection, options.name, "operations")["name"]
+    answer = connection.call("POST", f"{name}:resume")
+    if not options.as_json:
+        print(f"It goes on as {answer['name']}.")
+    if options.wait:
+        return waiting.follow(connection, answer["name"], as_json=options.as_json)
+    if options.as_json:
+        output.print_json(answer)
+    return 0

@@ -12,5 +12,6 @@
     table          the per-label table
     contact_sheet  index.html
 
-It is a client like any other: it imports no room of the service, only the public API's client, Pillow and NumPy.
+It is a client like any other: it imports no room of the service, only the public API's client, Pillow, NumPy and
+`contact_sheet`, which the commands use too.
 """

@@ -7,6 +7,8 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable, Sequence
 
+from boxwright.contact_sheet.boxes import Box as Box
+
 BUCKET = "demo"
 IMPORT_CSV = "labels.csv"
 BATCH_CSV = "batch.csv"
@@ -14,17 +16,6 @@ BATCH_CSV = "batch.csv"
 
 class DataError(Exception):
     """The labelled images cannot be used; the message says which line and why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Box:
-    """One labelled rectangle; fractions of the displayed image's width and height, origin at the top left."""
-
-    label: str
-    x_min: float
-    y_min: float
-    x_max: float
-    y_max: float
 
 
 @dataclasses.dataclass(frozen=True)

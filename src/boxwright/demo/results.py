@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
-from collections.abc import Iterator
-from typing import Any
 
+from boxwright.contact_sheet import results as files
+from boxwright.contact_sheet.boxes import Prediction as Prediction
 from boxwright.demo import dataset
 
 MATCH_IOU = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """One predicted box with its score."""
-
-    box: dataset.Box
-    score: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +36,8 @@ class Comparison:
 
 def read_results(folder: pathlib.Path) -> Results:
     """Reads the files of an output directory, shard by shard."""
-    predictions: dict[str, tuple[Prediction, ...]] = {}
-    errors: dict[str, str] = {}
-    for line in _lines(folder, "image_object_detection"):
-        predictions[line["ID"]] = tuple(_read_annotation(annotation) for annotation in line.get("annotations", ()))
-    for line in _lines(folder, "errors"):
-        errors[line["ID"]] = line["status"]["message"]
-    return Results(predictions, errors)
+    predictions = {image.uri: image.predictions for image in files.predicted(folder)}
+    return Results(predictions, {image.uri: image.why for image in files.failed(folder)})
 
 
 def compare(labels: tuple[dataset.Box, ...], predictions: tuple[Prediction, ...], threshold: float) -> Comparison:
@@ -76,20 +62,3 @@ def iou(one: dataset.Box, other: dataset.Box) -> float:
     shared = width * height
     areas = ((box.x_max - box.x_min) * (box.y_max - box.y_min) for box in (one, other))
     return shared / (sum(areas) - shared)
-
-
-def _lines(folder: pathlib.Path, stem: str) -> Iterator[dict[str, Any]]:
-    """The objects in `stem`_1.jsonl, `stem`_2.jsonl and so on; there may be no such file."""
-    number = 1
-    while (path := folder / f"{stem}_{number}.jsonl").exists():
-        with path.open(encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file)
-        number += 1
-
-
-def _read_annotation(annotation: dict[str, Any]) -> Prediction:
-    """One annotation; protobuf's JSON leaves out what is zero."""
-    detection = annotation["image_object_detection"]
-    top_left, bottom_right = detection["bounding_box"]["normalized_vertices"]
-    corners = (vertex.get(axis, 0.0) for vertex in (top_left, bottom_right) for axis in ("x", "y"))
-    return Prediction(dataset.Box(annotation["display_name"], *corners), detection.get("score", 0.0))

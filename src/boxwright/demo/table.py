@@ -12,6 +12,7 @@ SHOWN_IOU = 0.5
 SHOWN_CONFIDENCE = 0.5
 GRID_TOLERANCE = 0.001  # the thresholds travel as 32-bit floats
 ALL_LABELS = "all labels"
+HEADINGS = ("label", "images", "boxes", "AP@0.5", "AP@grid", "precision", "recall")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +52,8 @@ def best_confidence(evaluations: Iterable[automl_v1.ModelEvaluation]) -> tuple[f
 def render(made: Iterable[Row]) -> rich_table.Table:
     """The rows as a table for the terminal."""
     shown = rich_table.Table(box=None, pad_edge=False, padding=(0, 2))
-    shown.add_column("label")
-    for heading in ("images", "boxes", "AP@0.5", "AP@grid", "precision", "recall"):
+    shown.add_column(HEADINGS[0])
+    for heading in HEADINGS[1:]:
         shown.add_column(heading, justify="right")
     for row in made:
         shown.add_row(*cells(row), style="bold" if row.label == ALL_LABELS else None)

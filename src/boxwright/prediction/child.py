@@ -6,7 +6,7 @@ Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for th
      "bottleneck", "stages"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
     {"event": "done", "shards", "images", "failed", "found", "one_colour", "rows_read", "duplicates", "elapsed_s",
-     "images_per_s", "stages", "verdict"}                   verdict: why the job fails although all is done, or null
+     "images_per_s", "stages", "verdict", "errors_files"}   verdict: why the job fails although all is done, or null
     {"event": "alive"}                                          nothing to report for a second
     {"event": "probed"}                                         the one image of a probe did no harm
     {"event": "stopped"}                                        shards that were finished stay
@@ -139,6 +139,7 @@ def run_job(
         images_per_s=round(images / max(elapsed_s, 1e-3), 1),
         stages=stage_s,
         verdict=said,
+        errors_files=len(manifest.errors_files),
     )
 
 

@@ -247,7 +247,7 @@ class BatchPredict(Runner):
                 if deaths == MAX_UNEXPLAINED_DEATHS:
                     raise AttemptFailed(str(death)) from death
         manifest = objects.ObjectUri.parse(job.output_directory).child(MANIFEST_FILE)
-        numbers = progress.final(done) | {"manifest": str(manifest)}
+        numbers = progress.final(done) | {"manifest": str(manifest), "errors_files": done["errors_files"]}
         context.report(progress=numbers)
         log.info("event=batch_done operation=%s %s", context.name, _as_log(done))
         if done["verdict"]:

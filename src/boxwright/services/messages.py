@@ -89,6 +89,7 @@ def progress(row: sa.Row[Any]) -> struct_pb2.Struct:
             "state": row.state,
             "cancel_requested": row.cancel_requested_us is not None,
             "progress_percent": row.progress_percent,
+            "works_on": row.works_on,
             "create_time": timestamp(row.create_time_us).ToJsonString(),
             "update_time": timestamp(row.update_time_us).ToJsonString(),
             **ended,

@@ -1,0 +1,83 @@
+"""Why a service cannot be spoken to although something is there: TLS on one side only, a certificate that is not trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import urllib.parse
+from typing import TypeVar
+
+import requests
+
+_E = TypeVar("_E", bound=BaseException)
+
+PROBE_S = 3.0
+PLAIN_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def why_no_answer(url: str, error: requests.exceptions.RequestException) -> str | None:
+    """Returns what is wrong in a sentence or two, if it is TLS; None if nothing answers, or for another reason.
+
+    Args:
+        url: the address of the service, ``http://`` or ``https://``.
+        error: what the call has raised.
+    """
+    parts = urllib.parse.urlsplit(url)
+    host = parts.hostname or ""
+    verification = _find(error, ssl.SSLCertVerificationError)
+    if verification is not None:
+        return _not_trusted(url, verification)
+    if isinstance(error, requests.exceptions.Timeout | requests.exceptions.ProxyError) or not host:
+        return None
+    if parts.scheme == "https":
+        if _speaks_plain_http(host, parts.port or 443):
+            return f"What answers at {url} speaks no TLS. Try http:// instead of https://."
+        if _find(error, ssl.SSLError) is not None:
+            return f"The TLS connection to {url} failed: {_find(error, ssl.SSLError)}."
+    elif parts.scheme == "http" and _speaks_tls(host, parts.port or 80):
+        return f"What answers at {url} speaks TLS. Try https:// instead of http://."
+    return None
+
+
+def _not_trusted(url: str, error: ssl.SSLCertVerificationError) -> str:
+    return (
+        f"The certificate of {url} is not trusted: {error.verify_message or error}. If it is your service's, name the file "
+        "of its authority with --ca or BOXWRIGHT_CA; the host must be one that the certificate names."
+    )
+
+
+def _speaks_tls(host: str, port: int) -> bool:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent: only whether it is TLS
+    with (
+        contextlib.suppress(OSError, ValueError),
+        socket.create_connection((host, port), PROBE_S) as plain,
+        context.wrap_socket(plain, server_hostname=host),
+    ):
+        return True
+    return False
+
+
+def _speaks_plain_http(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), PROBE_S) as plain:
+        plain.sendall(PLAIN_REQUEST)
+        return plain.recv(5) == b"HTTP/"
+    return False
+
+
+def _find(error: BaseException | None, kind: type[_E]) -> _E | None:
+    """The first error of a kind among an error, its arguments and what caused it; libraries wrap them in one another."""
+    pending, seen = [error], set()
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, kind):
+            return one
+        seen.add(id(one))
+        inner = [
+            argument for argument in (*one.args, getattr(one, "reason", None)) if isinstance(argument, BaseException)
+        ]
+        pending += [*inner, one.__cause__, one.__context__]
+    return None

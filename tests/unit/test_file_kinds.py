@@ -33,7 +33,7 @@ def _image(file_format: str) -> bytes:
 
 
 KINDS = [
-    (gzip.compress(ROW.encode()), "gzip"),
+    (gzip.compress(ROW.encode(), mtime=0), "gzip"),
     (bz2.compress(ROW.encode()), "bzip2"),
     (lzma.compress(ROW.encode()), "xz"),
     (_zip("list.csv"), "ZIP archive"),
@@ -52,7 +52,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("content", "what"), KINDS)
+@pytest.mark.parametrize(("content", "what"), KINDS, ids=[f"{number} {what}" for number, (_, what) in enumerate(KINDS)])
 def test_a_file_is_named_by_what_it_is_with_what_to_do(content, what):
     found = file_kinds.refusal(content[: file_kinds.LOOKED_AT_BYTES])
     assert found is not None

@@ -23,6 +23,7 @@ MAX_ADDRESS_CHARS = 200
 _ADDRESS = re.compile(
     r"(gs|s3|az|file|state)://|[^=@\s]+\.(jpe?g|png|gif|bmp|webp|tiff?|ico|csv|jsonl)$", re.IGNORECASE
 )
+_PATH = re.compile(r"/[a-z0-9_./-]+")  # without capitals: a line of a key in base64 may begin with a slash, too
 _NUMBER = re.compile(r"(?=.*[0-9])[0-9.,+\-eE%]+")
 MAX_LINE_CHARS = 64 * 1024  # the longest legal row is far below; a file without line breaks is no CSV
 _OPENERS = ("{", "[{", '["', "[[")
@@ -90,7 +91,7 @@ def quoted(cell: str, known: Collection[str] = ()) -> str:
     text = cell if len(cell) <= MAX_SHOWN_CHARS else f"{cell[:MAX_SHOWN_CHARS]}…"
     upper = cell.upper()
     is_near = any(value and (value.startswith(upper) or upper.startswith(value)) for value in known if upper)
-    if _ADDRESS.match(cell):
+    if _ADDRESS.match(cell) or _PATH.fullmatch(cell):
         return f"'{cell if len(cell) <= MAX_ADDRESS_CHARS else cell[:MAX_ADDRESS_CHARS] + '…'}'"
     if _NUMBER.fullmatch(text) or is_near or difflib.get_close_matches(upper, known, 1, 0.75):
         return f"'{text}'"

@@ -77,7 +77,7 @@ REFUSED = [
     ("TRAIN,,car,0.1,0.2,,,0.3,0.4,,", "column 2: the image's gs:// path is missing"),
     (
         "TRAIN,/etc/passwd,car,0.1,0.2,,,0.3,0.4,,",
-        "column 2: the text there is not a usable gs:// path: it does not start with gs://",
+        "column 2: '/etc/passwd' is not a usable gs:// path",
     ),
     ("TRAIN,http://x/i.jpg", "column 2: "),
     ("TRAIN,s3://b/i.jpg", "column 2: "),

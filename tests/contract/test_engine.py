@@ -280,7 +280,7 @@ def test_every_row_is_exactly_one_record(bench, predictors, tmp_path_factory, ki
                 "good": f"gs://b/{index % IMAGES:04d}.jpg",
                 "missing": f"gs://b/none-{index}.jpg",
                 "spoilt": "gs://b/text.jpg",
-                "no path": f"nonsense {index}",
+                "no path": f"nonsense-{index}.jpg",
                 "again": rows[0] if rows else "gs://b/0000.jpg",
                 "blank": "",
             }[kind]

@@ -219,6 +219,26 @@ def test_ctrl_c_leaves_the_operation_alone_and_says_how_to_wait_again(service_fa
     assert boxwright("operations", "cancel", name).returncode == 0
 
 
+@pytest.mark.parametrize("answer, status", [("y", 0), ("n", 1), ("", 1)])
+def test_somebody_is_asked_before_a_dataset_is_deleted(service, answer, status):
+    boxwright = CommandLine(service.url)
+    created = boxwright.done("datasets", "create", "cmd_asked").strip()
+    terminal = _Terminal.open()
+    with subprocess.Popen(
+        [*PROGRAM, "datasets", "delete", created],
+        env=boxwright.environment(),
+        stdin=terminal.follower,
+        stdout=subprocess.DEVNULL,
+        stderr=terminal.follower,
+    ) as deleting:
+        shown = terminal.read_until(b"[y/N] ")
+        assert b"Delete the dataset cmd_asked (IOD" in shown
+        os.write(terminal.leader, f"{answer}\n".encode())
+        terminal.read_to_end()
+        assert deleting.wait(60) == status
+    assert boxwright("datasets", "describe", created).returncode == (2 if status == 0 else 0)
+
+
 @pytest.mark.parametrize("read_bytes", [0, 1])
 def test_a_reader_that_has_seen_enough_is_no_error(service, tiny_model: TinyModel, read_bytes):
     model_id = f"IOD745000000000000000{read_bytes}"

@@ -179,7 +179,7 @@ def test_addresses_of_this_machine_are_refused_with_what_to_do(boxwright, model)
 
 def test_a_model_is_deployed_asked_exported_and_deleted(boxwright, service, model, tmp_path: pathlib.Path):
     name = "a_model_is_deployed_asked_exported_and_deleted"[:32]
-    for folder, count in (("photos", 2), ("photos/more", 1)):
+    for folder, count in (("photos", 2), ("photos/more", 1), ("others", 1)):
         drawn_images.write_images(tmp_path / folder, count)
     sideways = Image.new("RGB", (80, 40), (200, 30, 30))
     exif = Image.Exif()
@@ -193,7 +193,15 @@ def test_a_model_is_deployed_asked_exported_and_deleted(boxwright, service, mode
     assert listed[1:4] == [name, "mobile-low-latency-1", "deployed"]
     drawn = tmp_path / "drawn"
     printed = boxwright.done(
-        "predict", name, tmp_path / "photos", tmp_path / "sideways.jpg", "--threshold", "0.2", "--out", drawn
+        "predict",
+        name,
+        tmp_path / "photos",
+        tmp_path / "sideways.jpg",
+        tmp_path / "others",
+        "--threshold",
+        "0.2",
+        "--out",
+        drawn,
     )
     assert printed.split()[:3] == ["IMAGE", "LABEL", "SCORE"]
     with open_api(service) as api:
@@ -206,6 +214,7 @@ def test_a_model_is_deployed_asked_exported_and_deleted(boxwright, service, mode
     shown = [line.split()[1:3] for line in printed.splitlines() if line.startswith(str(tmp_path / "sideways.jpg"))]
     assert shown == [[one.display_name, f"{one.image_object_detection.score:.3f}"] for one in answer.payload] or [["-"]]
     assert sorted(str(path.relative_to(drawn)) for path in drawn.rglob("*.jpg")) == [
+        "0000-2.jpg",
         "0000.jpg",
         "0001.jpg",
         "more/0000.jpg",

@@ -117,6 +117,7 @@ def _write_account(folder: pathlib.Path, grpc_port: int) -> None:
 def run_tls_service(folder: pathlib.Path) -> Iterator[TlsService]:
     """Runs a service with TLS on both doors until the end of the block."""
     service = TlsService(folder, free_port(), free_port())
+    (folder / "buckets").mkdir(exist_ok=True)
     _write_certificate(folder)
     _write_account(folder, service.grpc_port)
     trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))

@@ -101,7 +101,7 @@ def _error_files(name: str, operation: dict[str, Any], numbers: dict[str, Any]) 
         return [f"{folder}/errors_{number}.jsonl" for number in range(1, count + 1)]
     if "error" in operation:
         raise errors.failed_precondition(
-            f"{name} {waiting.state_of(operation)} before all its images were tried; let it go on instead: "
+            f"{name} ended ({waiting.state_of(operation)}) before all its images were tried; let it go on instead: "
             f"boxwright operations resume {short}."
         )
     if numbers.get("failed"):

@@ -16,7 +16,7 @@ from boxwright import errors
 from boxwright.commands import answering, help_text
 
 URL_VARIABLE, TOKEN_VARIABLE, PROJECT_VARIABLE = "BOXWRIGHT_URL", "BOXWRIGHT_TOKEN", "BOXWRIGHT_PROJECT"
-AUTHORITY_VARIABLE = "BOXWRIGHT_CA"
+LOCATION_VARIABLE, AUTHORITY_VARIABLE = "BOXWRIGHT_LOCATION", "BOXWRIGHT_CA"
 USUAL_URL, USUAL_LOCATION = "http://127.0.0.1:8470", "us-central1"
 TIMEOUT_S = 60.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -53,7 +53,7 @@ class Connection:
     def __init__(self, options: argparse.Namespace) -> None:
         self.url = (options.url or os.environ.get(URL_VARIABLE) or USUAL_URL).rstrip("/")
         self._project = options.project or os.environ.get(PROJECT_VARIABLE) or ""
-        self._location = options.location
+        self._location = options.location or os.environ.get(LOCATION_VARIABLE) or USUAL_LOCATION
         self._session = requests.Session()
         self._session.auth = _Bearer(os.environ.get(TOKEN_VARIABLE, ""))
         authority = options.ca or os.environ.get(AUTHORITY_VARIABLE)
@@ -182,7 +182,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--url", help=f"the service's REST address (default {URL_VARIABLE}, or {USUAL_URL})")
     group.add_argument("--project", help=f"for names written short (default {PROJECT_VARIABLE})")
-    group.add_argument("--location", default=USUAL_LOCATION, help=f"for names written short (default {USUAL_LOCATION})")
+    group.add_argument("--location", help=f"for names written short (default {LOCATION_VARIABLE}, or {USUAL_LOCATION})")
     group.add_argument(
         "--ca", metavar="FILE", help=f"PEM of the authority to trust for https:// (default {AUTHORITY_VARIABLE})"
     )

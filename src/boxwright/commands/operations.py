@@ -7,6 +7,8 @@ import datetime
 import sys
 from typing import Any
 
+from google.rpc import code_pb2
+
 from boxwright import errors
 from boxwright.commands import finding, help_text, output, waiting
 from boxwright.commands.connection import Connection, add_arguments
@@ -74,7 +76,8 @@ def _list(options: argparse.Namespace) -> int:
     else:
         known = {one["name"]: one.get("displayName", "") for one in _things(connection)} if shown else {}
         headings = ("OPERATION", "KIND", "STATE", "IMAGES", "FAILED", "DONE", "DURATION", "WORKS ON", "CREATED")
-        output.print_table(headings, [_row(connection, operation, known) for operation in shown])
+        rows = (_row(connection, operation, known) for operation in shown)
+        output.print_table(headings, [row for row in rows if row])
     if not found:
         output.say(f"There are no operations in {connection.parent} at {connection.url}.")
     elif len(found) > len(shown):
@@ -89,9 +92,14 @@ def _things(connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
-def _row(connection: Connection, operation: dict[str, Any], known: dict[str, str]) -> tuple[Any, ...]:
-    """An operation in the columns of the list."""
-    numbers = connection.call("GET", f"{operation['name']}:progress")
+def _row(connection: Connection, operation: dict[str, Any], known: dict[str, str]) -> tuple[Any, ...] | None:
+    """An operation in the columns of the list; None if it has been deleted meanwhile."""
+    try:
+        numbers = connection.call("GET", f"{operation['name']}:progress")
+    except errors.ApiError as error:
+        if error.code == code_pb2.NOT_FOUND:
+            return None
+        raise
     subject = numbers.get("works_on", "")
     start, end = (datetime.datetime.fromisoformat(numbers[key]) for key in ("create_time", "update_time"))
     if "end_time" in numbers:

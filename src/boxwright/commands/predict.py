@@ -56,7 +56,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _predict(options: argparse.Namespace) -> int:
-    images = list(_images(options.images))
+    images = list(_with_places(_images(options.images)))
     if not images:
         raise errors.bad_request(f"There is no image in {', '.join(map(str, options.images))}.")
     connection = Connection(options)
@@ -107,6 +107,19 @@ def _images(paths: list[pathlib.Path]) -> Iterator[tuple[pathlib.Path, pathlib.P
             yield path, pathlib.Path(path.name)
         else:
             raise errors.not_found(f"There is no file or folder {path} on this machine.")
+
+
+def _with_places(images: Iterator[tuple[pathlib.Path, pathlib.Path]]) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
+    """Makes places JPEG files, and those different that are the same: ``a.jpg``, ``a-2.jpg`` and so on."""
+    taken: set[pathlib.Path] = set()
+    for path, place in images:
+        name = place if place.suffix.lower() in (".jpg", ".jpeg") else place.with_name(f"{place.name}.jpg")
+        free, number = name, 1
+        while free in taken:
+            number += 1
+            free = name.with_stem(f"{name.stem}-{number}")
+        taken.add(free)
+        yield path, free
 
 
 def _check_deployed(model: dict[str, Any]) -> None:
@@ -166,7 +179,6 @@ def _draw(path: pathlib.Path, target: pathlib.Path, payload: list[dict[str, Any]
     """Writes an image with its boxes; one that this machine cannot show is told."""
     from boxwright.contact_sheet import pictures, results  # Pillow, which most commands do without
 
-    target = target.with_name(f"{target.name}.jpg") if target.suffix.lower() not in (".jpg", ".jpeg") else target
     try:
         if target.exists() and target.samefile(path):
             output.say(f"{path}: not drawn, as it would replace the image itself; name another folder with --out.")

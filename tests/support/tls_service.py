@@ -122,7 +122,6 @@ def run_tls_service(folder: pathlib.Path) -> Iterator[TlsService]:
     _write_account(folder, service.grpc_port)
     trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
     command = [sys.executable, "-m", "boxwright.cli", "serve", "--data-dir", str(service.data_dir)]
-    (folder / "buckets").mkdir(parents=True, exist_ok=True)
     command += [
         "--buckets",
         str(folder / "buckets"),

@@ -67,13 +67,14 @@ def _predict(options: argparse.Namespace) -> int:
     params = {"score_threshold": options.threshold, "max_bounding_box_count": options.max_boxes}
     sent = {key: str(value) for key, value in params.items() if value is not None}
     found: list[dict[str, Any]] = []
+    colour_of: dict[str, str] = {}
     failed = 0
     for path, target in images:
         try:
             payload = _ask(connection, model["name"], path, sent)
             found.append({"image": str(path), "payload": payload})
             if options.out:
-                _draw(path, options.out / target, payload)
+                _draw(path, options.out / target, payload, colour_of)
         except Unreachable:
             raise
         except errors.ApiError as error:
@@ -175,7 +176,7 @@ def _make_folder(folder: pathlib.Path) -> None:
         raise errors.failed_precondition(f"--out: {folder} cannot be made: {error.strerror}.") from error
 
 
-def _draw(path: pathlib.Path, target: pathlib.Path, payload: list[dict[str, Any]]) -> None:
+def _draw(path: pathlib.Path, target: pathlib.Path, payload: list[dict[str, Any]], colour_of: dict[str, str]) -> None:
     """Writes an image with its boxes; one that this machine cannot show is told."""
     from boxwright.contact_sheet import pictures, results  # Pillow, which most commands do without
 
@@ -184,7 +185,7 @@ def _draw(path: pathlib.Path, target: pathlib.Path, payload: list[dict[str, Any]
             output.say(f"{path}: not drawn, as it would replace the image itself; name another folder with --out.")
             return
         image = pictures.open_upright(path)
-        pictures.draw(image, [results.annotation(one) for one in payload])
+        pictures.draw(image, [results.annotation(one) for one in payload], colour_of)
         target.parent.mkdir(parents=True, exist_ok=True)
         pictures.save(image, target)
     except (pictures.PictureError, OSError) as error:

@@ -143,7 +143,8 @@ def _figure(figure: Figure, colour_of: dict[str, str], threshold: float) -> tupl
     try:
         if figure.path is None:
             raise pictures.PictureError("The image is not here.")
-        encoded, (width, height) = pictures.thumbnail(figure.path)
+        encoded, size = pictures.thumbnail(figure.path)
+        width, height = _scaled(size)
         image = f'<image href="data:image/jpeg;base64,{encoded}" width="{width}" height="{height}"/>'
     except pictures.PictureError as error:
         why, (width, height) = str(error), BLANK_SIZE
@@ -160,6 +161,12 @@ def _figure(figure: Figure, colour_of: dict[str, str], threshold: float) -> tupl
         f'<span class="{verdict}">{html.escape(figure.verdict)}</span></figcaption></figure>'
     )
     return text, not why
+
+
+def _scaled(size: tuple[int, int]) -> tuple[int, int]:
+    """The size at which an image is drawn on: small ones are enlarged, so that lines and tags are as large as on others."""
+    factor = pictures.THUMBNAIL_PX / max(size)
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def _truth(box: Box, width: int, height: int) -> str:

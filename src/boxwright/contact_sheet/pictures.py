@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import io
 import pathlib
 import warnings
@@ -11,10 +13,11 @@ from typing import cast
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from boxwright.contact_sheet.boxes import OTHER_COLOUR, Prediction, colours
+from boxwright.contact_sheet.boxes import COLOURS, Prediction
 
 THUMBNAIL_PX = 480
 JPEG_QUALITY, SAVED_QUALITY = 82, 92
+FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf")
 WIDE_MODES = ("I", "F")  # Pillow's for more than 8 bits, which it would cut off instead of scaling
 
 
@@ -72,20 +75,20 @@ def thumbnail(source: pathlib.Path | bytes) -> tuple[str, tuple[int, int]]:
     return base64.b64encode(buffer.getvalue()).decode("ascii"), image.size
 
 
-def draw(image: Image.Image, predictions: Iterable[Prediction], labels: Iterable[str] = ()) -> None:
+def draw(image: Image.Image, predictions: Iterable[Prediction], colour_of: dict[str, str]) -> None:
     """Draws boxes with label and score into an image, the best one last.
 
     Args:
         image: RGB, upright; it is changed.
-        labels: all labels that share the colours, if there are more than those of the predictions.
+        colour_of: the labels' colours, ``#rrggbb``; labels that are not there are added.
     """
     drawn = sorted(predictions, key=lambda prediction: prediction.score)
-    colour_of = colours([*labels, *(prediction.box.label for prediction in drawn)])
     pen = ImageDraw.Draw(image)
     line_px = max(2, round(min(image.size) / 250))
-    font = ImageFont.load_default(max(11, round(min(image.size) / 40)))
+    font = _font(max(11, round(min(image.size) / 40)))
     for prediction in drawn:
-        box, colour = prediction.box, colour_of.get(prediction.box.label, OTHER_COLOUR)
+        box = prediction.box
+        colour = colour_of.setdefault(box.label, COLOURS[len(colour_of) % len(COLOURS)])
         left, right = sorted((box.x_min * image.width, box.x_max * image.width))
         top, bottom = sorted((box.y_min * image.height, box.y_max * image.height))
         pen.rectangle((left, top, right, bottom), outline=colour, width=line_px)
@@ -95,6 +98,15 @@ def draw(image: Image.Image, predictions: Iterable[Prediction], labels: Iterable
         y = top - text_height - line_px if top >= text_height + line_px else top
         pen.rectangle((x, y, x + text_width + 2 * line_px, y + text_height + line_px), fill=colour)
         pen.text((x + line_px, y), text, fill="#111111", font=font)
+
+
+@functools.cache
+def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font of this machine with many scripts, or else Pillow's own, which has little more than ASCII."""
+    for name in FONTS:
+        with contextlib.suppress(OSError):
+            return ImageFont.truetype(name, size_px)
+    return ImageFont.load_default(size_px)
 
 
 def save(image: Image.Image, path: pathlib.Path) -> None:

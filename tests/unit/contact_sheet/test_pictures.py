@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from boxwright.contact_sheet import pictures
-from boxwright.contact_sheet.boxes import Box, Prediction, colours
+from boxwright.contact_sheet.boxes import Box, Prediction
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 
@@ -73,8 +73,10 @@ def test_a_thumbnail_keeps_the_shape():
 def test_boxes_are_drawn_where_they_are_the_best_on_top():
     image = Image.new("RGB", (400, 200), "black")
     boxes = (Box("cat", 0.25, 0.5, 0.75, 1.0), Box("dog", 0.25, 0.5, 0.75, 1.0))
-    pictures.draw(image, [Prediction(boxes[0], 0.9), Prediction(boxes[1], 0.5)])
-    cat = tuple(int(colours(["cat", "dog"])["cat"][start : start + 2], 16) for start in (1, 3, 5))
+    colour_of = {"bird": "#000001"}
+    pictures.draw(image, [Prediction(boxes[0], 0.9), Prediction(boxes[1], 0.5)], colour_of)
+    assert len(set(colour_of.values())) == 3
+    cat = tuple(int(colour_of["cat"][start : start + 2], 16) for start in (1, 3, 5))
     assert image.getpixel((100, 150)) == cat
     assert image.getpixel((300, 150)) == cat
     assert image.getpixel((200, 150)) == (0, 0, 0)
@@ -84,5 +86,5 @@ def test_boxes_are_drawn_where_they_are_the_best_on_top():
 @pytest.mark.parametrize("corners", [(0, 0, 0, 0), (1, 1, 0, 0), (0, 0, 1, 1)])
 def test_odd_boxes_and_tiny_images_can_be_drawn(corners):
     image = Image.new("RGB", (3, 2), "black")
-    pictures.draw(image, [Prediction(Box("a label that is wider than the image", *corners), 1.0)])
+    pictures.draw(image, [Prediction(Box("a label that is wider than the image", *corners), 1.0)], {})
     assert image.size == (3, 2)

@@ -16,6 +16,7 @@ from boxwright import errors, private
 from boxwright.settings import Settings
 
 STATE_FOLDERS = ("state", "models", "work")  # in data_dir
+STATE_FILES = ("metadata.sqlite*", "tuning.json*")  # patterns; likewise
 CLIENT_FILES = ("ca-key.pem", "account.json")  # what `boxwright client-env` writes beside the server's key
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def prepare(settings: Settings) -> None:
             folder = settings.buckets_dir
             folder.mkdir(parents=True)
         folder = settings.data_dir
-        if private.restrict(folder):
+        if private.restrict(folder, (*STATE_FOLDERS, *STATE_FILES)):
             log.info("event=data_dir_restricted path=%s", folder)
     except OSError as error:
         raise errors.failed_precondition(

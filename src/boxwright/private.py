@@ -5,9 +5,11 @@ Objects in buckets do not come through here; they keep the user's umask.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import stat
+from collections.abc import Sequence
 from typing import IO, Any
 
 FOLDER_MODE = 0o700
@@ -48,27 +50,34 @@ def make_file(path: pathlib.Path) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
 
 
-def restrict(root: pathlib.Path) -> bool:
-    """Takes a folder, and everything in it, away from group and others; returns whether anything had to be changed.
+def restrict(root: pathlib.Path, own: Sequence[str]) -> bool:
+    """Takes a folder, and what is ours in it, away from group and others; returns whether anything had to be changed.
 
     A folder that is closed already is not walked through: nothing in it can be reached.
 
+    Args:
+        root: the folder.
+        own: patterns of the names in it that are ours. Everything else, such as a buckets folder, keeps its modes.
+
     Raises:
-        OSError: a mode cannot be changed, because the folder belongs to somebody else.
+        OSError: a mode cannot be changed, because the folder belongs to another user.
     """
     if not root.stat().st_mode & _OTHERS:
         return False
     root.chmod(FOLDER_MODE)  # first: from now on nobody gets in
-    for folder, folders, files in os.walk(root):
-        for name, mode in (*((one, FOLDER_MODE) for one in folders), *((one, FILE_MODE) for one in files)):
-            path = pathlib.Path(folder, name)
-            try:
-                found = path.lstat().st_mode
-                if found & _OTHERS and not stat.S_ISLNK(found):
-                    path.chmod(mode)
-            except FileNotFoundError:
-                continue  # another process of the service has removed it
+    for path in (path for pattern in own for path in root.glob(pattern)):
+        _close(path)
+        for folder, folders, files in os.walk(path):
+            for name in (*folders, *files):
+                _close(pathlib.Path(folder, name))
     return True
+
+
+def _close(path: pathlib.Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # another process of the service has removed it
+        found = path.lstat().st_mode
+        if found & _OTHERS and not stat.S_ISLNK(found):
+            path.chmod(FOLDER_MODE if stat.S_ISDIR(found) else FILE_MODE)
 
 
 def _private(path: str, flags: int) -> int:

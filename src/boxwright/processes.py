@@ -26,44 +26,14 @@ STOP_GRACE_S = 3.0  # a cancelled operation ends within 5 s: this much for an or
 # What a child inherits of the environment. Secrets of the service, such as the database's URL, are in none of these; the
 # variables of the stores that it reads come on top (`objects.StoreChoices.variables`). A name that ends in _ is a prefix.
 INHERITED = (
-    *(
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "SHELL",
-        "PWD",
-        "TZ",
-        "TMPDIR",
-        "TEMP",
-        "TMP",
-        "LANG",
-        "LANGUAGE",
-        "LC_",
-        "XDG_",
-    ),
-    *("VIRTUAL_ENV", "PYTHON", "COVERAGE_", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_", "MALLOC_", "GLIBC_TUNABLES"),
-    *(
-        "OMP_",
-        "KMP_",
-        "GOMP_",
-        "MKL_",
-        "OPENBLAS_",
-        "VECLIB_",
-        "NUMEXPR_",
-        "ONEDNN_",
-        "DNNL_",
-        "OV_",
-        "OPENVINO_",
-        "ORT_",
-    ),
-    *("CUDA_", "CUDNN_", "CUBLAS_", "NVIDIA_", "TORCH_", "PYTORCH_", "ATEN_", "TRITON_", "NNCF_"),  # numeric libraries
-    *(
-        "BOXWRIGHT_FAULTS",
-        "BOXWRIGHT_FAULTS_ONCE",
-        "BOXWRIGHT_CHILD_NICENESS",
-    ),  # what tests inject, and grandchildren need
-)
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TZ", "TMPDIR", "TEMP", "TMP", "LANG", "LANGUAGE", "LC_", "XDG_",
+    "VIRTUAL_ENV", "COVERAGE_", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_", "MALLOC_", "GLIBC_TUNABLES",
+    # numeric libraries
+    "OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "VECLIB_", "NUMEXPR_", "ONEDNN_", "DNNL_", "OV_", "OPENVINO_", "ORT_",
+    "CUDA_", "CUDNN_", "CUBLAS_", "NVIDIA_", "TORCH_", "PYTORCH_", "ATEN_", "TRITON_", "NNCF_",
+    # what tests inject, and what children hand on
+    "BOXWRIGHT_FAULTS", "BOXWRIGHT_FAULTS_ONCE", NICENESS_VARIABLE,
+)  # fmt: skip
 
 log = logging.getLogger(__name__)
 

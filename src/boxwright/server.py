@@ -250,7 +250,6 @@ def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     http_socket = _listen_http(settings)  # before anything is created: a port that is taken leaves nothing behind
     try:
         _check_free(settings.host, settings.grpc_port)
-        places.check(settings)
         rooms = build(settings)
     except BaseException:
         http_socket.close()

@@ -64,6 +64,23 @@ def test_the_data_directory_is_private_and_buckets_keep_the_umask(service_factor
     assert results.stat().st_mode & 0o777 == 0o666 & ~mask
 
 
+def test_closing_a_data_directory_touches_nothing_that_is_not_the_services(service_factory, tmp_path):
+    data_dir = tmp_path / "data"
+    photos = data_dir / "buckets" / "photos"
+    photos.mkdir(parents=True)
+    (photos / "list.csv").write_text("gs://photos/a.jpg\n")
+    (data_dir / "notes.txt").write_text("mine")
+    (data_dir / "models").mkdir(mode=0o755)
+    (data_dir / "models" / "left.json").write_text("{}")
+    data_dir.chmod(0o755)
+    before = _modes(data_dir)
+    service_factory(data_dir=data_dir, buckets=data_dir / "buckets")
+    after = _modes(data_dir)
+    for name in ("buckets", "buckets/photos", "buckets/photos/list.csv", "notes.txt"):
+        assert after[name] == before[name]
+    assert (after["."], after["models"], after["models/left.json"]) == (0o700, 0o700, 0o600)
+
+
 @pytest.mark.parametrize(
     ("flags", "environment", "named"),
     [

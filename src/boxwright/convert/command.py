@@ -26,6 +26,7 @@ from boxwright.convert import (
 
 FORMATS: dict[str, ModuleType] = dict(zip(arguments.FORMATS, (import_csv, coco, voc, yolo), strict=True))
 _IMAGE_FOLDERS = ("images", "JPEGImages")
+_READ_SUFFIXES = {"csv": (".csv",), "coco": (".json",), "voc": (".xml",), "yolo": ()}
 _PIXELS = ("coco", "voc")  # formats that need the size of every image
 _BY_SUFFIX = {".csv": "csv", ".json": "coco"}
 
@@ -37,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
         ApiError: INVALID_ARGUMENT about the source, FAILED_PRECONDITION about the target; nothing was written then.
     """
     source, target = options.source, options.target
+    if not source.exists():
+        raise errors.bad_request(f"{source} does not exist.")
     from_name = options.from_format or detect(source)
     to_name = options.to_format or _BY_SUFFIX.get(target.suffix.lower())
     if to_name is None:
@@ -45,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
         raise errors.bad_request("--copy-images is for voc and yolo, whose folders hold the images too.")
     if options.image_prefix is not None and to_name != "csv":
         raise errors.bad_request("--image-prefix is for csv, whose paths say where the images are.")
+    _refuse_foreign(source, _READ_SUFFIXES[from_name])
     output.check_free(target, overwrite=options.overwrite)
     told = account.Account(skip_bad=options.skip_bad)
     finder = image_files.Finder(*_roots(source, options.images))
@@ -92,24 +96,21 @@ def detect(source: pathlib.Path) -> str:
     Raises:
         ApiError: INVALID_ARGUMENT if it is none or could be several.
     """
-    if not source.exists():
-        raise errors.bad_request(f"{source} does not exist.")
     found = [name for name, module in FORMATS.items() if module.recognise(source)]
-    if len(found) != 1 or source.is_file():
-        _refuse_foreign(source)
     if len(found) != 1:
+        _refuse_foreign(source, None)
         seen = f"could be {' or '.join(found)}" if found else "is none of them, as far as can be seen"
         raise errors.bad_request(f"{source} {seen}; name its format with --from ({', '.join(FORMATS)}).")
     return found[0]
 
 
-def _refuse_foreign(source: pathlib.Path) -> None:
-    """Names another tool's file, which is not read.
+def _refuse_foreign(source: pathlib.Path, suffixes: tuple[str, ...] | None) -> None:
+    """Names another tool's file, which is not read; of these suffixes or of all.
 
     Raises:
         ApiError: INVALID_ARGUMENT if it is one.
     """
-    if found := foreign.name_of(source):
+    if found := foreign.name_of(source, suffixes):
         raise errors.bad_request(f"{found[1]}: this is {found[0]}; {', '.join(FORMATS)} are read.")
 
 

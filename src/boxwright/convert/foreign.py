@@ -6,7 +6,7 @@ import csv
 import json
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from boxwright.convert import folders
@@ -17,10 +17,17 @@ _YOLO = "export as 'YOLO'"
 _COCO = "export as 'COCO'"
 
 
-def name_of(source: pathlib.Path) -> tuple[str, pathlib.Path] | None:
-    """(the format and what to do, the file) of a file or of the first such file in a folder; None if it is none known."""
-    candidates = [source] if source.is_file() else list(_first_files(source))
+def name_of(source: pathlib.Path, suffixes: Collection[str] | None = None) -> tuple[str, pathlib.Path] | None:
+    """(the format and what to do, the file) of a file, or of a folder's first files; None if it is none known.
+
+    Args:
+        source: the file or folder.
+        suffixes: look only at files that end so.
+    """
+    candidates = [source] if source.is_file() else _first_files(source)
     for file in candidates:
+        if suffixes is not None and file.suffix.lower() not in suffixes:
+            continue
         look = _LOOKS.get(file.suffix.lower())
         if look is not None and (found := look(_beginning(file))):
             return found, file
@@ -47,6 +54,8 @@ def _beginning(file: pathlib.Path) -> str:
 
 
 def _of_json(text: str) -> str | None:
+    if re.match(r"\s*\{", text) and re.search(r'"images"\s*:\s*\[', text):
+        return None  # COCO
     keys = set(_KEYS_AT_FRONT.findall(text))
     is_list = text.lstrip().startswith("[")
     first = _first_entry(text) if is_list else {}
@@ -60,7 +69,7 @@ def _of_json(text: str) -> str | None:
         return f"Label Studio's short JSON: {_COCO} or {_YOLO} there"
     if "_via_img_metadata" in keys or ("regions" in keys and "shape_attributes" in keys):
         return f"VIA's (VGG Image Annotator) JSON: {_COCO} there"
-    if {"projects", "data_row"} <= keys or "data_row" in keys:
+    if "data_row" in keys:
         return "Labelbox's export: convert it to COCO there"
     if {"imageGcsUri", "boundingBoxAnnotations"} & keys:
         return "Vertex AI's JSONL: the import CSV of AutoML Vision is read"

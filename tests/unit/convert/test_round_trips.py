@@ -1,4 +1,4 @@
-"""Nothing that is written loses a box when it is read back, by us or by the rule of common trainers: all pairs of formats."""
+"""Nothing that is written loses a box when it is read back, by us or by the rule of common trainers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a conversion has to tell: what a format could not carry, and what was left out."""
+"""What a conversion has to tell: what a format could not carry, what was doubtful, and what was left out."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ class Account:
     """
 
     def __init__(self, *, skip_bad: bool = False) -> None:
-        self._skip_bad = skip_bad
+        self.skip_bad = skip_bad
         self._notes: dict[str, tuple[int, str]] = {}
         self._left_out: list[str] = []
         self.left_out_count = 0
 
-    def note(self, what: str, where: str) -> None:
-        """Counts one more case of something that was changed or lost."""
-        count, first = self._notes.get(what, (0, where))
-        self._notes[what] = (count + 1, first)
+    def note(self, what: str, where: str, count: int = 1) -> None:
+        """Counts more cases of something that was changed, lost or doubtful; nothing if there is none."""
+        if count:
+            before, first = self._notes.get(what, (0, where))
+            self._notes[what] = (before + count, first)
 
     def refuse(self, where: str, why: str) -> None:
         """An entry that cannot be used: leaves it out, or stops.
@@ -31,7 +32,7 @@ class Account:
         Raises:
             ApiError: INVALID_ARGUMENT with the place and the reason, unless unusable entries are to be left out.
         """
-        if not self._skip_bad:
+        if not self.skip_bad:
             raise errors.bad_request(f"{where}: {why}. Nothing was written; --skip-bad leaves such entries out.")
         self.left_out_count += 1
         if len(self._left_out) < MAX_LEFT_OUT_SHOWN:

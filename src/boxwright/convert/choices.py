@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 
 from boxwright import errors, states
-from boxwright.convert import account, pictures
+from boxwright.convert import account, dataset, image_files
 
 SPLIT_NAMES = {
     states.MlUse.TRAIN: "train",
@@ -37,7 +37,7 @@ class Choices:
     """
 
     told: account.Account
-    finder: pictures.Finder
+    finder: image_files.Finder
     split: states.MlUse = states.MlUse.UNASSIGNED
     image_prefix: str | None = None
     voc_first_pixel: int = 1
@@ -52,7 +52,7 @@ def read_text(path: pathlib.Path) -> str:
         ApiError: INVALID_ARGUMENT if it cannot be read or is no UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise errors.bad_request(f"{path}: this is not a UTF-8 text file ({error.reason}).") from error
     except OSError as error:
@@ -60,5 +60,5 @@ def read_text(path: pathlib.Path) -> str:
 
 
 def image_name(path: str, common_folder: str) -> str:
-    """The path of an image below the folder that all images lie in."""
-    return path.removeprefix(common_folder)
+    """The name of an image below the folder of images: of a URI, what follows the folder that all lie in."""
+    return path.removeprefix(common_folder) if dataset.is_uri(path) else path

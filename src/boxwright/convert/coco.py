@@ -15,12 +15,16 @@ from typing import Any
 import ijson
 
 from boxwright import errors, states
-from boxwright.convert import choices, dataset, output
+from boxwright.convert import choices, dataset, folders, output, pictures
 
 PLACES_PX = 9
 MAX_EXPLAINED_BYTES = 64 * 1024 * 1024  # up to here a broken file is read once more, for the line of the mistake
+NO_ID = "it has no id; a number or a text is expected"
+SAME_NAME = "COCO category with the name of another: both are one label"
+SAME_ID = "COCO annotation with the id of another: both are kept"
 _IMAGE_FIELDS = {"id", "file_name", "width", "height"}
 _ANNOTATION_FIELDS = {"id", "image_id", "category_id", "bbox", "iscrowd", "area"}
+_NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)\b', re.DOTALL)  # skips strings
 _SPLIT_IN_NAME = re.compile(r"(?<![a-z])(train|training|val|valid|validation|test|unassigned)(?![a-z])")
 
 
@@ -40,10 +44,22 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
         raise errors.bad_request(f"{source}: there is no COCO JSON here.")
     data.labels_are_ordered = True
     for file in files:
+        if chosen.told.skip_bad and len(files) > 1 and (problem := _syntax_problem(file)):
+            chosen.told.refuse(str(file), problem)
+            continue
         data.forget_keys()
+        for root in _set_folders(file, source):
+            chosen.finder.add_root(root)
         names = _read_categories(file, data, chosen)
         _read_images(file, source, data, chosen)
         _read_annotations(file, names, data, chosen)
+
+
+def _set_folders(file: pathlib.Path, source: pathlib.Path) -> list[pathlib.Path]:
+    """Where the images of one set lie, as in COCO's own layout: train2017/ beside annotations/instances_train2017.json."""
+    name = file.stem.removeprefix("instances_")
+    root = source if source.is_dir() else file.parent
+    return [folder / name for folder in (root, root / "images", root.parent, root.parent / "images")]
 
 
 def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) -> None:
@@ -74,7 +90,8 @@ def _files(source: pathlib.Path) -> list[pathlib.Path]:
     if source.is_file():
         return [source] if source.suffix.lower() == ".json" else []
     for pattern in ("annotations/instances_*.json", "annotations/*.json", "*/_annotations.coco.json", "*.json"):
-        if found := sorted(source.glob(pattern)):
+        found = [file for file in sorted(source.glob(pattern)) if not any(map(folders.is_passed_over, file.parts[-2:]))]
+        if found:
             return found
     return []
 
@@ -100,27 +117,59 @@ def _items(file: pathlib.Path, name: str) -> Iterator[tuple[str, dict[str, Any]]
         raise errors.bad_request(f"{file}: {error.strerror}.") from error
 
 
+def _syntax_problem(file: pathlib.Path) -> str | None:
+    """Why a file is no JSON, or None."""
+    try:
+        with file.open("rb") as handle:
+            for _ in ijson.basic_parse(handle):
+                pass
+    except (ijson.JSONError, UnicodeDecodeError):
+        return _mistake(file).lstrip(",: ").rstrip(".")
+    except OSError as error:
+        return str(error.strerror)
+    return None
+
+
 def _mistake(file: pathlib.Path) -> str:
     if file.stat().st_size <= MAX_EXPLAINED_BYTES:
         try:
-            json.loads(file.read_bytes())
+            text = file.read_bytes().decode("utf-8")
+            json.loads(text)
         except json.JSONDecodeError as error:
             return f", line {error.lineno}: this is not JSON ({error.msg}, column {error.colno})."
-        except (UnicodeDecodeError, RecursionError):
+        except UnicodeDecodeError as error:
+            return f": this is not JSON: it is not UTF-8 text ({error.reason}); save it as UTF-8."
+        except RecursionError:
             pass
-    return ": this is not JSON, or it is cut off."
+        else:
+            for found in _NO_NUMBER.finditer(text):
+                if found[1]:
+                    line = text.count("\n", 0, found.start()) + 1
+                    column = found.start() - text.rfind("\n", 0, found.start())
+                    return f", line {line}: this is not JSON: {found[1]} is no number in JSON (column {column})."
+    return ": this is not JSON (it may be cut off, or hold NaN or Infinity)."
 
 
 def _read_categories(file: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> dict[str, str]:
     """Names by id, as text; the labels are numbered in the order of the ids."""
     names: dict[str, str] = {}
+    ambiguous: set[str] = set()
     entries = sorted(_items(file, "categories"), key=lambda entry: (_rank(entry[1].get("id")), entry[0]))
     for where, entry in entries:
-        name = str(entry.get("name", "")).strip()
-        if problem := dataset.label_problem(name):
-            chosen.told.refuse(where, problem)
+        name, key = str(entry.get("name", "")).strip(), _key(entry.get("id"))
+        problem = dataset.label_problem(name)
+        if key is None:
+            problem = NO_ID
+        elif key in ambiguous or key in names:
+            problem = f"the category id {key} is used twice"
+            names.pop(key, None)
+            ambiguous.add(key)
+        if problem or key is None:
+            chosen.told.refuse(where, problem or "")
             continue
-        names[_key(entry.get("id"))] = name
+        if name in names.values():
+            chosen.told.note(SAME_NAME, where)
+        names[key] = name
         data.add_label(name)
         if entry.get("supercategory") not in (None, "", "none"):
             chosen.told.note("COCO supercategory, which is dropped", where)
@@ -141,9 +190,22 @@ def _read_images(file: pathlib.Path, source: pathlib.Path, data: dataset.Dataset
         path = f"{file.parent.name}/{name}" if inside and not dataset.is_uri(name) else name
         size = dataset.finite([entry.get("height"), entry.get("width")], 2)
         size_hw = (int(size[0]), int(size[1])) if size and min(size) >= 1 else None
-        if size_hw is None and (header := chosen.finder.header(path)):
-            size_hw = header[0]
-        data.add_image(path, split, size_hw, where, key=_key(entry.get("id")))
+        key = _key(entry.get("id"))
+        if key is None:
+            chosen.told.refuse(where, NO_ID)
+            continue
+        if data.has_key(key):
+            if (known := data.by_key(key)) is not None:
+                data.remove_image(known[0])  # whose boxes these would be, nobody can tell
+            chosen.told.refuse(where, f"the image id {key} is used twice")
+            continue
+        image_id = pictures.add(data, chosen, path, split, size_hw, where, key=key)
+        if (
+            image_id is not None
+            and size_hw is None
+            and (size_hw := pictures.size_of(data.file_of(image_id), chosen.told))
+        ):
+            data.set_size(image_id, size_hw)
         for field in sorted(entry.keys() - _IMAGE_FIELDS):
             chosen.told.note(f"COCO image field '{field}', which is dropped", where)
     if not count:
@@ -154,13 +216,18 @@ def _read_annotations(
     file: pathlib.Path, names: dict[str, str], data: dataset.Dataset, chosen: choices.Choices
 ) -> None:
     for where, entry in _items(file, "annotations"):
-        found = data.by_key(_key(entry.get("image_id")))
+        key, own_id = _key(entry.get("image_id")), _key(entry.get("id"))
+        if own_id is not None and not data.is_new(f"annotation {file}", own_id):
+            chosen.told.note(SAME_ID, where)
+        found = None if key is None else data.by_key(key)
         if found is None:
-            chosen.told.refuse(where, f"there is no image with the id {entry.get('image_id')!r}")
+            is_left_out = key is not None and data.has_key(key)
+            shown = f"the image with the id {entry.get('image_id')!r}"
+            chosen.told.refuse(where, f"{shown} was left out" if is_left_out else f"there is no {shown[4:]}")
             continue
         image_id, size_hw = found
         bbox = dataset.finite(entry.get("bbox"), 4)
-        label = names.get(_key(entry.get("category_id")))
+        label = names.get(_key(entry.get("category_id")) or "")
         problem = None
         if bbox is None:
             problem = "bbox is not a list of four numbers: x, y, width, height"
@@ -206,7 +273,7 @@ def _listed(entries: Any) -> Iterator[str]:
 
 def _image(picture: dataset.Picture, common: str) -> dict[str, Any]:
     height, width = picture.size_hw or (0, 0)
-    name = choices.image_name(picture.path, common) if dataset.is_uri(picture.path) else picture.path
+    name = choices.image_name(picture.path, common)
     return {"id": picture.image_id, "file_name": name, "width": width, "height": height}
 
 
@@ -233,8 +300,11 @@ def _annotations(
             }
 
 
-def _key(value: Any) -> str:
-    return str(value)
+def _key(value: Any) -> str | None:
+    """An id as text, so that 1, 1.0 and "1" are one; None if it is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) and value != "" else None
 
 
 def _rank(value: Any) -> tuple[int, float, str]:

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import pathlib
+import sys
 from types import ModuleType
 
 from boxwright import errors
-from boxwright.convert import account, arguments, choices, coco, dataset, import_csv, output, pictures, voc, yolo
+from boxwright.convert import (
+    account,
+    arguments,
+    choices,
+    coco,
+    dataset,
+    foreign,
+    image_files,
+    import_csv,
+    output,
+    pictures,
+    voc,
+    yolo,
+)
 
 FORMATS: dict[str, ModuleType] = dict(zip(arguments.FORMATS, (import_csv, coco, voc, yolo), strict=True))
+_IMAGE_FOLDERS = ("images", "JPEGImages")
+_READ_SUFFIXES = {"csv": (".csv",), "coco": (".json",), "voc": (".xml",), "yolo": ()}
 _PIXELS = ("coco", "voc")  # formats that need the size of every image
 _BY_SUFFIX = {".csv": "csv", ".json": "coco"}
 
@@ -21,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
         ApiError: INVALID_ARGUMENT about the source, FAILED_PRECONDITION about the target; nothing was written then.
     """
     source, target = options.source, options.target
+    if not source.exists():
+        raise errors.bad_request(f"{source} does not exist.")
     from_name = options.from_format or detect(source)
     to_name = options.to_format or _BY_SUFFIX.get(target.suffix.lower())
     if to_name is None:
@@ -29,29 +48,46 @@ def run(options: argparse.Namespace) -> int:
         raise errors.bad_request("--copy-images is for voc and yolo, whose folders hold the images too.")
     if options.image_prefix is not None and to_name != "csv":
         raise errors.bad_request("--image-prefix is for csv, whose paths say where the images are.")
+    _refuse_foreign(source, _READ_SUFFIXES[from_name])
     output.check_free(target, overwrite=options.overwrite)
     told = account.Account(skip_bad=options.skip_bad)
+    finder = image_files.Finder(*_roots(source, options.images))
     chosen = choices.Choices(
         told,
-        pictures.Finder(_roots(source, options.images)),
+        finder,
         split=choices.SPLITS[options.split],
         image_prefix=options.image_prefix,
         voc_first_pixel=options.voc_first_pixel,
         voc_exact=options.voc_exact,
         copy_images=options.copy_images,
     )
-    with dataset.Dataset(told) as data:
-        FORMATS[from_name].read(source, data, chosen)
-        if to_name != "coco" and not options.keep_crowd:
-            data.drop(dataset.CROWD, "box around a crowd (COCO iscrowd): left out (--keep-crowd keeps it)")
-        data.seal()
-        if not data.count()[0]:
-            raise errors.bad_request(f"{source}: there is no usable image in it.")
-        turn, sizes_wanted = options.orientation, to_name in _PIXELS
-        pictures.settle(data, chosen.finder, told, turn=turn, sizes_wanted=sizes_wanted)
-        FORMATS[to_name].write(data, target, chosen)
+    with contextlib.closing(finder), dataset.Dataset(told) as data:
+        try:
+            _read(from_name, source, data, chosen, keep_crowd=options.keep_crowd or to_name == "coco")
+            sizes_wanted = to_name in _PIXELS
+            pictures.settle(
+                data, told, turn=options.orientation, sizes_wanted=sizes_wanted, files_wanted=options.copy_images
+            )
+            if not data.count()[0]:
+                raise errors.bad_request(f"{source}: there is no usable image in it.")
+            FORMATS[to_name].write(data, target, chosen)
+        except errors.ApiError:
+            for line in told.lines():
+                print(line, file=sys.stderr)
+            raise
         _tell(data, told, f"{source} ({from_name}) → {target} ({to_name})")
     return 0
+
+
+def _read(
+    format_name: str, source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices, *, keep_crowd: bool
+) -> None:
+    """Fills the data set from the source, and tells what does not fit the image files that are there."""
+    FORMATS[format_name].read(source, data, chosen)
+    if not keep_crowd:
+        data.drop(dataset.CROWD, "box around a crowd (COCO iscrowd): left out (--keep-crowd keeps it)")
+    data.seal()
+    pictures.check_files(data, chosen.told)
 
 
 def detect(source: pathlib.Path) -> str:
@@ -60,29 +96,41 @@ def detect(source: pathlib.Path) -> str:
     Raises:
         ApiError: INVALID_ARGUMENT if it is none or could be several.
     """
-    if not source.exists():
-        raise errors.bad_request(f"{source} does not exist.")
     found = [name for name, module in FORMATS.items() if module.recognise(source)]
     if len(found) != 1:
+        _refuse_foreign(source, None)
         seen = f"could be {' or '.join(found)}" if found else "is none of them, as far as can be seen"
         raise errors.bad_request(f"{source} {seen}; name its format with --from ({', '.join(FORMATS)}).")
     return found[0]
 
 
-def _roots(source: pathlib.Path, images: pathlib.Path | None) -> list[pathlib.Path]:
-    """Where the paths of images may begin."""
+def _refuse_foreign(source: pathlib.Path, suffixes: tuple[str, ...] | None) -> None:
+    """Names another tool's file, which is not read; of these suffixes or of all.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT if it is one.
+    """
+    if found := foreign.name_of(source, suffixes):
+        raise errors.bad_request(f"{found[1]}: this is {found[0]}; {', '.join(FORMATS)} are read.")
+
+
+def _roots(source: pathlib.Path, images: pathlib.Path | None) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """Where the paths of images may begin; and where only those may that are to the letter those of files."""
     if images is not None:
         if not images.is_dir():
             raise errors.bad_request(f"--images: {images} is not a folder.")
-        return [images]
+        return [images], []
     folder = source if source.is_dir() else source.parent
-    beside = [folder, folder / "images", folder / "JPEGImages", folder.parent / "images", folder.parent / "JPEGImages"]
-    return [*beside, folder.parent]
+    inside = [folder, *(folder / name for name in _IMAGE_FOLDERS)]
+    beside = [folder.parent / name for name in _IMAGE_FOLDERS]
+    annotations = voc.annotations_folder(source) if source.is_dir() else folder
+    return list(dict.fromkeys([*inside, *beside, annotations])), [folder.parent]
 
 
 def _tell(data: dataset.Dataset, told: account.Account, title: str) -> None:
-    images, boxes = data.count()
+    images, boxes, empty = data.count()
     sets = ", ".join(choices.SPLIT_NAMES[split] for split in data.splits())
-    print(f"{title}: {images} images ({sets}), {boxes} boxes, {len(data.labels())} labels.")
+    without = f" ({empty} without a box)" if empty else ""
+    print(f"{title}: {images} images ({sets}){without}, {boxes} boxes, {len(data.labels())} labels.")
     for line in told.lines():
         print(f"  {line}")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import os
 import pathlib
-import posixpath
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -28,15 +28,18 @@ TRUNCATED = "truncated"  # VOC: the thing goes on outside the box
 OUTSIDE_TOLERANCE_NORM = 1e-6  # a box may stick out by its last decimal without being worth a word
 NO_AREA = "box without area inside its image: left out"
 CLIPPED = "box partly outside its image: cut at the edge"
+REVERSED = "box whose corners are given in another order: put in order"
+REPEATED = "box that stands twice in its image, with the same label: both are kept"
 ALL_LOST = "image whose every box was left out: left out, as it would seem to be empty"
 _SCHEMA = """
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
     CREATE TABLE images (id INTEGER PRIMARY KEY, path TEXT UNIQUE, split TEXT, height INTEGER, width INTEGER,
-                         lost INTEGER DEFAULT 0);
+                         lost INTEGER DEFAULT 0, place TEXT, file BLOB UNIQUE, folder BLOB);
     CREATE TABLE labels (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
     CREATE TABLE boxes (id INTEGER PRIMARY KEY, image_id INTEGER, label_id INTEGER, x_min REAL, y_min REAL, x_max REAL,
                         y_max REAL, marks TEXT);
     CREATE TABLE keys (key TEXT PRIMARY KEY, image_id INTEGER) WITHOUT ROWID;
+    CREATE TABLE seen (kind TEXT, name TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 """
 
 
@@ -65,6 +68,8 @@ class Picture:
         split: the set that it belongs to.
         size_hw: height and width in pixels of the displayed image, if known.
         boxes: in the source's order.
+        file: where the image lies, if it was found.
+        place: where the source names it.
     """
 
     image_id: int
@@ -72,6 +77,8 @@ class Picture:
     split: states.MlUse
     size_hw: tuple[int, int] | None
     boxes: tuple[Box, ...] = ()
+    file: pathlib.Path | None = None
+    place: str = ""
 
 
 class Dataset:
@@ -103,33 +110,78 @@ class Dataset:
         return self._label_ids[name]
 
     def add_image(
-        self, path: str, split: states.MlUse, size_hw: tuple[int, int] | None, where: str, *, key: str | None = None
+        self,
+        path: str,
+        split: states.MlUse,
+        size_hw: tuple[int, int] | None,
+        where: str,
+        *,
+        file: pathlib.Path | None = None,
+        key: str | None = None,
     ) -> int | None:
-        """Makes an image known, or finds it again; returns its number, None if its path was refused.
+        """Makes an image known; returns its number, None if it was refused: its path is none, or known already.
 
         Args:
             path: relative, or a URI.
-            split: what the source says; the first word counts.
-            size_hw: what the annotation says.
+            split: what the source says.
+            size_hw: what the annotation says, (height, width) in pixels.
             where: the place in the source, for what may have to be told.
+            file: where it lies, if it was found.
             key: a name by which `by_key` finds the image.
         """
-        path = _tidy(path)
-        if problem := path_problem(path):
+        path, raw = tidy(path), file and os.fsencode(file)
+        problem = path_problem(path)
+        if problem is None:
+            known = self._db.execute(
+                "SELECT path, place FROM images WHERE path = ? OR file = ?", (path, raw)
+            ).fetchone()
+            if known is not None:
+                named = f"'{path}'" if known[0] == path else f"the file of '{known[0]}'"
+                problem = f"the image {named} is named already ({known[1]}); an image has one place"
+        if problem:
             self._told.refuse(where, problem)
+            if key is not None:
+                self._db.execute("INSERT OR IGNORE INTO keys VALUES (?, NULL)", (_text(key),))
             return None
-        found = self._db.execute("SELECT id, split FROM images WHERE path = ?", (path,)).fetchone()
-        if found is None:
-            height, width = size_hw or (None, None)
-            statement = "INSERT INTO images (path, split, height, width) VALUES (?, ?, ?, ?)"
-            image_id = self._db.execute(statement, (path, split.value, height, width)).lastrowid
-        else:
-            image_id = int(found[0])
-            if found[1] != split.value:
-                self._told.note("image in two sets: the first counts", where)
+        height, width = size_hw or (None, None)
+        image_id = self._db.execute(
+            "INSERT INTO images (path, split, height, width, place, file, folder) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (path, split.value, height, width, _text(where), raw, file and os.fsencode(file.parent)),
+        ).lastrowid
         if key is not None:
-            self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?)", (key, image_id))
+            self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?)", (_text(key), image_id))
         return image_id
+
+    def split_of(self, image_id: int) -> states.MlUse:
+        """The set of an image."""
+        return states.MlUse(self._db.execute("SELECT split FROM images WHERE id = ?", (image_id,)).fetchone()[0])
+
+    def file_of(self, image_id: int) -> pathlib.Path | None:
+        """Where an image lies, if it was found."""
+        return _path(self._db.execute("SELECT file FROM images WHERE id = ?", (image_id,)).fetchone()[0])
+
+    def remove_image(self, image_id: int) -> None:
+        """Forgets an image and its boxes; its key stays known."""
+        self._db.execute("DELETE FROM boxes WHERE image_id = ?", (image_id,))
+        self._db.execute("DELETE FROM images WHERE id = ?", (image_id,))
+        self._db.execute("UPDATE keys SET image_id = NULL WHERE image_id = ?", (image_id,))
+
+    def is_new(self, kind: str, name: str) -> bool:
+        """Whether this name of that kind is seen for the first time."""
+        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (kind, _text(name))).rowcount == 1
+
+    def has_seen(self, kind: str, name: str) -> bool:
+        """Whether `is_new` was asked for this name before."""
+        found = self._db.execute("SELECT 1 FROM seen WHERE kind = ? AND name = ?", (kind, _text(name))).fetchone()
+        return found is not None
+
+    def has_key(self, key: str) -> bool:
+        """Whether an image had that key, be it left out since."""
+        return self._db.execute("SELECT 1 FROM keys WHERE key = ?", (_text(key),)).fetchone() is not None
+
+    def set_split(self, image_id: int, split: states.MlUse) -> None:
+        """Puts an image into a set."""
+        self._db.execute("UPDATE images SET split = ? WHERE id = ?", (split.value, image_id))
 
     def forget_keys(self) -> None:
         """Before the next file, whose keys are its own."""
@@ -138,7 +190,7 @@ class Dataset:
     def by_key(self, key: str) -> tuple[int, tuple[int, int] | None] | None:
         """(number, size) of the image of that key."""
         statement = "SELECT id, height, width FROM keys JOIN images ON images.id = image_id WHERE key = ?"
-        found = self._db.execute(statement, (key,)).fetchone()
+        found = self._db.execute(statement, (_text(key),)).fetchone()
         return None if found is None else (found[0], _size(found[1], found[2]))
 
     def add_box(self, image_id: int, box: Box, where: str) -> None:
@@ -147,12 +199,16 @@ class Dataset:
             self._told.refuse(where, problem)
             self._lose(image_id)
             return
-        inside = [min(1.0, max(0.0, value)) for value in box.corners_norm]
+        a, b, c, d = box.corners_norm
+        corners = (min(a, c), min(b, d), max(a, c), max(b, d))
+        if corners != box.corners_norm:
+            self._told.note(REVERSED, where)
+        inside = [min(1.0, max(0.0, value)) for value in corners]
         if inside[2] <= inside[0] or inside[3] <= inside[1]:
             self._told.note(NO_AREA, where)
             self._lose(image_id)
             return
-        if any(abs(a - b) > OUTSIDE_TOLERANCE_NORM for a, b in zip(inside, box.corners_norm, strict=True)):
+        if any(abs(a - b) > OUTSIDE_TOLERANCE_NORM for a, b in zip(inside, corners, strict=True)):
             self._told.note(CLIPPED, where)
         self._db.execute(
             "INSERT INTO boxes (image_id, label_id, x_min, y_min, x_max, y_max, marks) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -178,8 +234,14 @@ class Dataset:
             self._told.note(what, path)
 
     def seal(self) -> None:
-        """After reading: leaves out the images that lost all their boxes; speeds up what follows."""
+        """After reading: leaves out the images that lost all their boxes, tells repeated boxes; speeds up what follows."""
         self._db.execute("CREATE INDEX IF NOT EXISTS box_images ON boxes (image_id)")
+        repeated = (
+            "SELECT path, count(*) - 1 FROM boxes JOIN images ON images.id = image_id "
+            "GROUP BY image_id, label_id, x_min, y_min, x_max, y_max HAVING count(*) > 1 ORDER BY min(boxes.id)"
+        )
+        for path, count in self._db.execute(repeated):
+            self._told.note(REPEATED, path, count)
         lost = "lost > 0 AND NOT EXISTS (SELECT 1 FROM boxes WHERE image_id = images.id)"
         for (path,) in self._db.execute(f"SELECT path FROM images WHERE {lost} ORDER BY id"):
             self._told.note(ALL_LOST, path)
@@ -200,17 +262,33 @@ class Dataset:
         present = {value for (value,) in self._db.execute("SELECT DISTINCT split FROM images")}
         return [split for split in states.MlUse if split.value in present]
 
-    def count(self) -> tuple[int, int]:
-        """(images, boxes)."""
-        images, boxes = self._db.execute(
-            "SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM boxes)"
+    def count(self) -> tuple[int, int, int]:
+        """(images, boxes, images without a box)."""
+        images, boxes, empty = self._db.execute(
+            "SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM boxes), "
+            "(SELECT count(*) FROM images WHERE id NOT IN (SELECT image_id FROM boxes))"
         ).fetchone()
-        return images, boxes
+        return images, boxes, empty
+
+    def without_file(self) -> tuple[int, str]:
+        """(how many images have no file, where the first of them is named)."""
+        statement = "SELECT count(*), (SELECT place FROM images WHERE file IS NULL ORDER BY id LIMIT 1) FROM images"
+        count, place = self._db.execute(f"{statement} WHERE file IS NULL").fetchone()
+        return count, place or ""
+
+    def folders(self) -> list[str]:
+        """The folders that images lie in."""
+        rows = self._db.execute("SELECT DISTINCT folder FROM images WHERE folder IS NOT NULL ORDER BY folder")
+        return [os.fsdecode(name) for (name,) in rows]
+
+    def has_file(self, file: pathlib.Path) -> bool:
+        """Whether a file is that of an image."""
+        return self._db.execute("SELECT 1 FROM images WHERE file = ?", (os.fsencode(file),)).fetchone() is not None
 
     def pictures(self, split: states.MlUse | None = None) -> Iterator[Picture]:
         """Yields the images, with their boxes, in order; of one set or of all."""
         rows = self._db.execute(
-            "SELECT images.id, path, split, height, width, name, x_min, y_min, x_max, y_max, marks FROM images "
+            "SELECT images.id, path, split, height, width, name, x_min, y_min, x_max, y_max, marks, file, place FROM images "
             "LEFT JOIN boxes ON boxes.image_id = images.id LEFT JOIN labels ON labels.id = label_id "
             "WHERE ? IS NULL OR split = ? ORDER BY images.id, boxes.id",
             (split and split.value, split and split.value),
@@ -219,19 +297,24 @@ class Dataset:
             group = list(of_one)
             image_id, path, split_text, height, width = group[0][:5]
             boxes = tuple(Box(row[5], row[6:10], frozenset(row[10].split())) for row in group if row[5] is not None)
-            yield Picture(image_id, path, states.MlUse(split_text), _size(height, width), boxes)
+            file, place = group[0][11:]
+            yield Picture(image_id, path, states.MlUse(split_text), _size(height, width), boxes, _path(file), place)
 
     def pages(self, size: int = 1000) -> Iterator[list[Picture]]:
         """Yields the images without their boxes, in order, so that they may be changed meanwhile."""
         last = 0
         while True:
             page = self._db.execute(
-                "SELECT id, path, split, height, width FROM images WHERE id > ? ORDER BY id LIMIT ?", (last, size)
+                "SELECT id, path, split, height, width, file, place FROM images WHERE id > ? ORDER BY id LIMIT ?",
+                (last, size),
             ).fetchall()
             if not page:
                 return
             last = page[-1][0]
-            yield [Picture(row[0], row[1], states.MlUse(row[2]), _size(row[3], row[4])) for row in page]
+            yield [
+                Picture(row[0], row[1], states.MlUse(row[2]), _size(row[3], row[4]), (), _path(row[5]), row[6])
+                for row in page
+            ]
 
     def set_size(self, image_id: int, size_hw: tuple[int, int]) -> None:
         """What the image's header says."""
@@ -282,11 +365,23 @@ def label_problem(label: str) -> str | None:
     return None
 
 
-def _tidy(path: str) -> str:
-    if "://" in path or not path:
+def tidy(path: str) -> str:
+    """A relative path with slashes and without ``./`` at its front; a URI stays as it is."""
+    if "://" in path:
         return path
-    tidy = path.replace("\\", "/")
-    return tidy if ".." in tidy.split("/") or tidy.endswith("/") else posixpath.normpath(tidy)
+    tidied = path.replace("\\", "/")
+    while tidied.startswith("./"):
+        tidied = tidied[2:].lstrip("/")
+    return tidied
+
+
+def _path(file: bytes | None) -> pathlib.Path | None:
+    return None if file is None else pathlib.Path(os.fsdecode(file))
+
+
+def _text(value: str) -> str:
+    """A text that the database takes: lone surrogates are written as escapes."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _size(height: int | None, width: int | None) -> tuple[int, int] | None:

@@ -6,12 +6,13 @@ import csv
 import pathlib
 from collections.abc import Iterator
 
-from boxwright import errors, rows
-from boxwright.convert import account, choices, dataset, output
+from boxwright import errors, rows, states
+from boxwright.convert import account, choices, dataset, output, pictures
 from boxwright.runners import import_rows
 
 PLACES = 9  # a thousandth of the published precision, so that a detour over another format changes nothing
 TOO_SMALL = f"box smaller than {import_rows.MIN_EDGE_NORM} of the image's side: written, but an import leaves it out"
+TWO_SETS = "image in two sets: the first counts"
 _ANY_URI = "gs://bucket/image"  # stands for the path while a row is parsed: here it may also be a local one
 
 
@@ -42,9 +43,23 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
         except import_rows.BadRow as bad:
             chosen.told.refuse(where, str(bad))
             continue
-        image_id = data.add_image(path, row.ml_use, None, where)
+        image_id = _image(data, chosen, path, row.ml_use, where)
         if image_id is not None and row.box is not None:
             data.add_box(image_id, dataset.Box(row.label, row.box), where)
+
+
+def _image(data: dataset.Dataset, chosen: choices.Choices, path: str, split: states.MlUse, where: str) -> int | None:
+    """The number of the image of a row: an image has a row for every box."""
+    key = dataset.tidy(path)
+    known = data.by_key(key)
+    if known is None and data.has_key(key):
+        chosen.told.refuse(where, "its image was left out")
+        return None
+    if known is None:
+        return pictures.add(data, chosen, path, split, None, where, key=key)
+    if data.split_of(known[0]) is not split:
+        chosen.told.note(TWO_SETS, where)
+    return known[0]
 
 
 def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) -> None:
@@ -59,6 +74,9 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) 
         writer = csv.writer(handle, lineterminator="\n")
         for picture in data.pictures():
             path = _path(picture.path, common, chosen.image_prefix)
+            if path != path.strip():
+                chosen.told.refuse(path, "its name begins or ends with a space, which a CSV cannot carry: rename it")
+                continue
             for box in picture.boxes:
                 left, top, right, bottom = (output.number(value, PLACES) for value in box.corners_norm)
                 writer.writerow([picture.split.value, path, box.label, left, top, "", "", right, bottom, "", ""])
@@ -96,8 +114,8 @@ def _lines(file: pathlib.Path) -> Iterator[tuple[int, str]]:
 def _path(path: str, common: str, prefix: str | None) -> str:
     if prefix is None:
         return path
-    name = choices.image_name(path, common) if dataset.is_uri(path) else path
-    return f"{prefix.rstrip('/')}/{name}"
+    folder = prefix if prefix.endswith("://") else f"{prefix.rstrip('/')}/"
+    return folder + choices.image_name(path, common)
 
 
 def _edges(box: dataset.Box) -> tuple[float, float]:

@@ -10,10 +10,11 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from boxwright import errors
+from boxwright.convert import account, folders
 
 MARK = ".boxwright-convert"  # in every folder that we wrote: only such a folder is ever replaced
 
@@ -107,31 +108,47 @@ def number(value: float, places: int) -> str:
     return text.rstrip("0").rstrip(".") if places else text
 
 
-def write_beside(folder: pathlib.Path, name: str, suffix: str, text: str) -> None:
-    """Writes the annotation of an image, whose name it shares but for the suffix.
+def write_annotation(paths: Sequence[pathlib.Path], name: str, text: str, told: account.Account) -> bool:
+    """Writes the annotation of an image; returns whether it was written.
+
+    Args:
+        paths: where it is to stand; each gets the same text.
+        name: the image's path below the folder of images.
+        text: its content.
+        told: hears of names that no file can have, and of two images that share a name up to their extension.
 
     Raises:
-        ApiError: INVALID_ARGUMENT if two images share a name up to their extension.
+        ApiError: INVALID_ARGUMENT if the name is refused, unless unusable entries are to be left out.
     """
-    path = folder / pathlib.PurePosixPath(name).with_suffix(suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    problem = name_problem(name)
+    if problem is None and any(path.exists() for path in paths):
+        shared = pathlib.PurePosixPath(name).with_suffix("")
+        problem = f"another image is called {shared} too, and one file {paths[0].name} cannot describe both; rename one"
+    if problem is not None:
+        told.refuse(name, problem)
+        return False
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="\n") as handle:
             handle.write(text)
-    except FileExistsError:
-        shared = pathlib.PurePosixPath(name).with_suffix("")
-        raise errors.bad_request(
-            f"{name}: another image is called {shared} too, and one file {path.name} cannot describe both; rename one."
-        ) from None
+    return True
 
 
-def copy_image(source: pathlib.Path | None, target: pathlib.Path, path: str) -> None:
-    """Puts a copy of an image beside its annotation.
+def name_problem(name: str) -> str | None:
+    """Why an image's name cannot be that of a file which every reader of VOC and YOLO folders finds, or None."""
+    parts = name.split("/")
+    if "://" in name or not all(parts) or "." in parts:
+        return "it is no relative path without empty folders, so no file can lie there; rename the image"
+    if "\\" in name:
+        return "its name has a backslash, which readers take for a folder; rename the image"
+    if any(map(folders.is_passed_over, parts)):
+        return "its name or folder is one that readers pass over (.name, __MACOSX); rename it"
+    if not folders.is_image_name(name):
+        return "its name does not end as that of an image (.jpg, .png, …), by which readers know images; rename it"
+    return None
 
-    Raises:
-        ApiError: INVALID_ARGUMENT if its file was not found.
-    """
-    if source is None:
-        raise errors.bad_request(f"{path}: its file was not found; name the folder of the images with --images.")
+
+def copy_image(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Puts a copy of an image beside its annotation."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)

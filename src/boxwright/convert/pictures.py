@@ -1,4 +1,4 @@
-"""The image files of a data set: where they lie, how large they are, and which way up their boxes are meant.
+"""The images of a data set: their files beside their annotations, how large they are, which way up their boxes are meant.
 
 Boxwright's boxes, like those of YOLO's trainers, refer to the image as it is displayed, its EXIF orientation applied. COCO
 and VOC do not say; there the size in the annotation tells, wherever the orientation swaps width and height.
@@ -7,83 +7,116 @@ and VOC do not say; there the size in the annotation tells, wherever the orienta
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
 
-from boxwright import errors
-from boxwright.convert import account, dataset
+from boxwright import states
+from boxwright.convert import account, choices, dataset, folders, image_files
 from boxwright.prediction import decode
 
 TURNED = "boxes of an image turned from its stored to its displayed orientation"
 AMBIGUOUS = "image with an EXIF orientation that its annotation does not mention: taken as displayed"
 OTHER_SIZE = "image of another size than its annotation says: boxes kept as fractions"
+MISSING = "image whose file was not found: kept under the name that it has in the annotations"
+UNCHECKED = "image whose file is not here: names were not compared with files (--images DIR says where they are)"
+UNNAMED = "image file beside the others that no annotation names: left out"
 
 
-class Finder:
-    """Finds the files of images.
+def add(
+    data: dataset.Dataset,
+    chosen: choices.Choices,
+    path: str,
+    split: states.MlUse,
+    size_hw: tuple[int, int] | None,
+    where: str,
+    *,
+    key: str | None = None,
+    located: image_files.Located | None = None,
+) -> int | None:
+    """Makes an image known under the name of its file; returns its number, None if it was refused.
 
     Args:
-        roots: folders in which relative paths begin, best first.
+        data: where it is added.
+        chosen: the finder of files, and who is told of names that differ.
+        path: as the annotation names it.
+        split: its set.
+        size_hw: (height, width) in pixels, as the annotation says.
+        where: the place of the annotation.
+        key: a name by which annotations refer to it.
+        located: its file, if that was looked for already.
     """
+    path = dataset.tidy(path)
+    if located is None and dataset.path_problem(path) is None:
+        located = chosen.finder.locate(path)
+    if located is not None and located.how and data.has_file(located.file):
+        located = None  # the file of that name is another image; one that is only alike is not taken for it
+    if located is None:
+        return data.add_image(path, split, size_hw, where, key=key)
+    if located.how:
+        chosen.told.note(image_files.RENAMED.format(how=located.how), f"{where}: {path} → {located.name}")
+        path = path if dataset.is_uri(path) else located.name
+    return data.add_image(path, split, size_hw, where, key=key, file=located.file)
 
-    def __init__(self, roots: Sequence[pathlib.Path]) -> None:
-        self._roots = [root for root in roots if root.is_dir()]
 
-    def find(self, path: str) -> pathlib.Path | None:
-        """The file of an image; for a URI, the longest end of it that exists below a root."""
-        parts = pathlib.PurePosixPath(path.split("://", 1)[-1]).parts
-        starts = range(len(parts)) if dataset.is_uri(path) else (0,)
-        if path.startswith("/") and pathlib.Path(path).is_file():
-            return pathlib.Path(path)
-        for start in starts:
-            for root in self._roots:
-                candidate = root.joinpath(*[part for part in parts[start:] if part != "/"])
-                if candidate.is_file():
-                    return candidate
+def size_of(file: pathlib.Path | None, told: account.Account) -> tuple[int, int] | None:
+    """(height, width) in pixels of an image as displayed, by its file; None without a usable file.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT if the file is damaged, unless unusable entries are to be left out.
+    """
+    found = _header(file, told)
+    return found and found[0]
+
+
+def _header(file: pathlib.Path | None, told: account.Account) -> tuple[tuple[int, int], int] | None:
+    if file is None:
+        return None
+    try:
+        return image_files.header(file)
+    except decode.DecodeError as error:
+        told.refuse(str(file), error.reason.rstrip("."))
         return None
 
-    def header(self, path: str) -> tuple[tuple[int, int], int] | None:
-        """((height, width) as displayed, EXIF orientation) of an image, None if its file is not there.
 
-        Raises:
-            ApiError: INVALID_ARGUMENT if the file is no usable image.
-        """
-        file = self.find(path)
-        if file is None:
-            return None
-        data = file.read_bytes()
-        try:
-            return decode.upright_size(data), decode.exif_orientation(data)
-        except decode.DecodeError as error:
-            raise errors.bad_request(f"{file}: {error.reason}") from error
+def check_files(data: dataset.Dataset, told: account.Account) -> None:
+    """Tells the images whose files are not there, and the image files beside the others that nothing names."""
+    count, place = data.without_file()
+    there = data.folders()
+    told.note(MISSING if there else UNCHECKED, place, count)
+    for folder in there:
+        for file in sorted(pathlib.Path(folder).iterdir()):
+            if folders.is_image_name(file.name) and not folders.is_passed_over(file.name) and not data.has_file(file):
+                told.note(UNNAMED, str(file))
 
 
 def settle(
-    data: dataset.Dataset, finder: Finder, told: account.Account, *, turn: str = "auto", sizes_wanted: bool
+    data: dataset.Dataset, told: account.Account, *, turn: str = "auto", sizes_wanted: bool, files_wanted: bool = False
 ) -> None:
     """Brings every image's size and boxes into the frame of the displayed image.
 
     Args:
-        data: what was read; changed in place.
-        finder: where the image files are; an image without a file keeps what its annotation says.
-        told: hears what was turned or doubtful.
+        data: what was read; changed in place. An image without a file keeps what its annotation says.
+        told: hears what was turned, doubtful or left out.
         turn: `displayed` or `stored`, what the boxes refer to, or `auto` to go by the annotation's size.
         sizes_wanted: whether the target needs the size of every image.
+        files_wanted: whether the target needs the file of every image.
 
     Raises:
-        ApiError: INVALID_ARGUMENT if a size is needed and not to be had, or an image file is damaged.
+        ApiError: INVALID_ARGUMENT if a size or a file is needed and not to be had, or an image file is damaged, unless
+            such images are to be left out.
     """
     for page in data.pages():
         for picture in page:
-            if not sizes_wanted and picture.size_hw is None and turn != "stored":
-                continue  # boxes are fractions already: the file can say nothing of use
-            header = finder.header(picture.path)
-            if header is not None:
-                _settle_one(data, picture, header, told, turn)
-            elif picture.size_hw is None and sizes_wanted:
-                raise errors.bad_request(
-                    f"{picture.path}: its width and height are needed, and its file was not found; "
-                    "name the folder of the images with --images."
-                )
+            if picture.file is None:
+                lacking = "its file is to be copied" if files_wanted else "its width and height are needed"
+                if files_wanted or (sizes_wanted and picture.size_hw is None):
+                    why = f"{lacking}, and its file was not found; name the folder of the images with --images"
+                    told.refuse(picture.path, why)
+                    data.remove_image(picture.image_id)
+            elif sizes_wanted or picture.size_hw is not None or turn == "stored":
+                header = _header(picture.file, told)
+                if header is None:
+                    data.remove_image(picture.image_id)
+                else:
+                    _settle_one(data, picture, header, told, turn)
 
 
 def _settle_one(

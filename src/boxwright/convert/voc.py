@@ -7,22 +7,30 @@ xmin and xmax are then taken for the edges themselves.
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import pathlib
+import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as tree  # makes and names elements; what is read goes through defusedxml
 
 import defusedxml
 import defusedxml.ElementTree as safe_tree
 
-from boxwright import errors, states
-from boxwright.convert import choices, dataset, output
+from boxwright import states
+from boxwright.convert import account, choices, dataset, folders, image_files, output, pictures, set_lists
 
 PLACES_PX = 9
 ROUNDED = "box moved to whole pixels (--voc-exact keeps fractions)"
 ZERO_BASED = "box that begins at pixel 0: are these files counted from 0? (--voc-first-pixel 0)"
+SEVERAL = "VOC object with several boxes: one box each"
+STALE = "VOC <filename> that names another file: the image with the XML's own name is used"
+NO_EXTENSION = "VOC <filename> without an extension, and no such image here: taken as .jpg"
 MAX_FILE_BYTES = 16 * 1024 * 1024  # a file describes one image
 _OBJECT_FIELDS = {"name", "bndbox", "difficult", "truncated"}
-_SETS = (states.MlUse.TRAIN, states.MlUse.VALIDATION, states.MlUse.TEST)
+_FOLDERS = ("annotations", "annotation", "annots", "xml", "xmls", "labels")  # of XML files beside images, in any case
+_ENCODING = re.compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["'][^>]*\?>""")
+_PARSED = {"utf-8", "utf-16", "us-ascii", "ascii", "iso8859-1"}  # what expat decodes by itself
 
 
 def recognise(source: pathlib.Path) -> bool:
@@ -36,11 +44,15 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
     Raises:
         ApiError: INVALID_ARGUMENT naming the file, and the line or the object.
     """
-    root = _annotations(source)
-    sets = _read_sets(source)
-    for file in sorted(_files(source)):
+    root = annotations_folder(source)
+    lists = set_lists.lists(source)
+    folders_tell = not (source / "ImageSets").is_dir()  # as some exports have it: train/a.xml
+    for file in _files(source, chosen.told):
         stem = file.relative_to(root).with_suffix("").as_posix()
-        _read_file(file, stem, sets.get(stem, chosen.split), data, chosen)
+        folder = pathlib.PurePosixPath(stem).parts[0].lower()
+        split = choices.SPLITS.get(folder, chosen.split) if folders_tell and "/" in stem else chosen.split
+        _read_file(file, stem, split, data, chosen)
+    set_lists.apply(lists, data, chosen.told)
 
 
 def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) -> None:
@@ -57,78 +69,135 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) 
         lists = folder / "ImageSets" / "Main"
         lists.mkdir(parents=True)
         for split in data.splits():
-            if split is states.MlUse.UNASSIGNED:
-                continue
-            with (lists / f"{choices.SPLIT_NAMES[split]}.txt").open("w", encoding="utf-8", newline="\n") as handle:
+            with contextlib.ExitStack() as stack:
+                handle = None
+                if split is not states.MlUse.UNASSIGNED:
+                    path = lists / f"{choices.SPLIT_NAMES[split]}.txt"
+                    handle = stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
                 for picture in data.pictures(split):
                     name = choices.image_name(picture.path, common)
-                    handle.write(f"{pathlib.PurePosixPath(name).with_suffix('')}\n")
-        for picture in data.pictures():
-            name = choices.image_name(picture.path, common)
-            output.write_beside(folder / "Annotations", name, ".xml", _document(picture, name, chosen))
-            if chosen.copy_images:
-                output.copy_image(chosen.finder.find(picture.path), folder / "JPEGImages" / name, picture.path)
+                    bare = pathlib.PurePosixPath(name).with_suffix("")
+                    path = folder / "Annotations" / f"{bare}.xml"
+                    if not output.write_annotation([path], name, _document(picture, name, chosen), chosen.told):
+                        continue
+                    if handle is not None:
+                        handle.write(f"{bare}\n")
+                    if chosen.copy_images and picture.file is not None:
+                        output.copy_image(picture.file, folder / "JPEGImages" / name)
 
 
-def _annotations(source: pathlib.Path) -> pathlib.Path:
-    return source / "Annotations" if (source / "Annotations").is_dir() else source
+def annotations_folder(source: pathlib.Path) -> pathlib.Path:
+    """Where the XML files of a folder begin: Annotations, or whatever it is called, or else the folder itself."""
+    if (source / "Annotations").is_dir():
+        return source / "Annotations"
+    found = [entry for entry in sorted(source.iterdir()) if entry.name.lower() in _FOLDERS and entry.is_dir()]
+    found = [entry for entry in found if next(folders.files(entry, {".xml"}), None)]
+    return found[0] if len(found) == 1 and not any(source.glob("*.xml")) else source
 
 
-def _files(source: pathlib.Path) -> Iterator[pathlib.Path]:
-    return _annotations(source).rglob("*.xml")
+def _files(source: pathlib.Path, told: account.Account | None = None) -> Iterator[pathlib.Path]:
+    return folders.files(annotations_folder(source), {".xml"}, told)
 
 
-def _read_sets(source: pathlib.Path) -> dict[str, states.MlUse]:
-    found: dict[str, states.MlUse] = {}
-    for split in _SETS:
-        file = source / "ImageSets" / "Main" / f"{choices.SPLIT_NAMES[split]}.txt"
-        if file.is_file():
-            for line in choices.read_text(file).splitlines():
-                if line.strip():
-                    found.setdefault(line.strip(), split)
-    return found
+class _Unreadable(Exception):
+    """What is wrong with a file, and in which line if that is known."""
+
+    def __init__(self, why: str, line: int | None = None) -> None:
+        super().__init__(why)
+        self.line = line
 
 
 def _parse(file: pathlib.Path) -> tree.Element:
-    """The root of a file, which may name no entities and no document type."""
+    """The root of a file, which may name no entities and no document type.
+
+    Raises:
+        _Unreadable: it is none.
+    """
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
-            raise errors.bad_request(f"{file}: an annotation of more than {MAX_FILE_BYTES} bytes is none.")
-        root: tree.Element = safe_tree.fromstring(file.read_bytes(), forbid_dtd=True)
+            raise _Unreadable(f"an annotation of more than {MAX_FILE_BYTES} bytes is none")
+        root: tree.Element = safe_tree.fromstring(_decoded(file.read_bytes()), forbid_dtd=True)
     except defusedxml.DefusedXmlException as error:
-        raise errors.bad_request(f"{file}: it has a document type or entities, which are refused.") from error
-    except (tree.ParseError, ValueError, LookupError) as error:
-        line = f", line {error.position[0]}" if isinstance(error, tree.ParseError) else ""
-        raise errors.bad_request(f"{file}{line}: this is not XML ({error}).") from error
+        raise _Unreadable("it has a document type or entities, which are refused") from error
+    except tree.ParseError as error:
+        raise _Unreadable(f"this is not XML ({error})", error.position[0]) from error
+    except UnicodeDecodeError as error:
+        raise _Unreadable(f"this is not XML: its text is not in {error.encoding}, which it names") from error
+    except (LookupError, ValueError) as error:
+        raise _Unreadable(f"this is not XML ({error})") from error
     except OSError as error:
-        raise errors.bad_request(f"{file}: {error.strerror}.") from error
+        raise _Unreadable(str(error.strerror)) from error
     return root
+
+
+def _decoded(content: bytes) -> bytes | str:
+    """The content as the parser takes it: of all encodings that Python has, expat decodes four."""
+    declared = _ENCODING.match(content)
+    if declared is None:
+        return content
+    codec = codecs.lookup(declared[1].decode("ascii"))
+    return content if codec.name in _PARSED else content[declared.end() :].decode(codec.name)
 
 
 def _read_file(
     file: pathlib.Path, stem: str, split: states.MlUse, data: dataset.Dataset, chosen: choices.Choices
 ) -> None:
-    root = _parse(file)
+    told = chosen.told
+    try:
+        root = _parse(file)
+    except _Unreadable as problem:
+        told.refuse(str(file) if problem.line is None else f"{file}, line {problem.line}", str(problem))
+        return
     if root.tag != "annotation":
-        chosen.told.refuse(str(file), f"its root is <{root.tag}>, not <annotation>")
+        told.refuse(str(file), f"its root is <{root.tag}>, not <annotation>")
         return
-    named = (root.findtext("filename") or "").strip().replace("\\", "/").rsplit("/", 1)[-1]
-    if not named:
-        chosen.told.refuse(str(file), "it has no <filename>")
+    path = _image_path(file, stem, root.findtext("filename") or "", chosen)
+    if path is None:
+        told.refuse(str(file), "it has no <filename>, and no image has its name")
         return
-    # The file's own place tells the folder: <filename> is a bare name in VOC, and many tools leave the extension out.
-    path = str(pathlib.PurePosixPath(stem).with_name(named if pathlib.PurePosixPath(named).suffix else f"{named}.jpg"))
     size = _numbers(root.find("size"), ("height", "width"))
     size_hw = (int(size[0]), int(size[1])) if size and min(size) >= 1 else None
-    if size_hw is None and (header := chosen.finder.header(path)):
-        size_hw = header[0]
-    image_id = data.add_image(path, split, size_hw, str(file))
+    image_id = pictures.add(data, chosen, path, split, size_hw, str(file), key=stem)
     if image_id is None:
         return
+    if size_hw is None and (size_hw := pictures.size_of(data.file_of(image_id), told)):
+        data.set_size(image_id, size_hw)
     if (root.findtext("segmented") or "0").strip() not in ("0", "Unspecified"):
-        chosen.told.note("VOC segmentation, which is dropped", str(file))
+        told.note("VOC segmentation, which is dropped", str(file))
     for index, element in enumerate(root.iter("object"), 1):
         _read_object(element, image_id, size_hw, f"{file}, object {index}", data, chosen)
+
+
+def _image_path(file: pathlib.Path, stem: str, filename: str, chosen: choices.Choices) -> str | None:
+    """The image that a file describes, by what it says and by its own name.
+
+    The file's own place tells the folder: <filename> is a bare name in VOC. Copied files often keep the <filename> of
+    another image, and many tools leave the extension out.
+    """
+    own = pathlib.PurePosixPath(stem)
+    named = pathlib.PurePosixPath(filename)
+    if named.stem != own.name or named.name != filename:  # what we write is taken to the letter
+        named = pathlib.PurePosixPath(filename.strip().replace("\\", "/").rsplit("/", 1)[-1])
+    if named.name and image_files.fold(_stem(named.name)) == image_files.fold(own.name):
+        described = own.with_name(named.name)
+    else:
+        located = chosen.finder.locate(f"{stem}.jpg", moved=False)
+        if located is not None:
+            if named.name:
+                chosen.told.note(STALE, f"{file}: {named.name} → {located.name}")
+            return located.name
+        if not named.name:
+            return None
+        described = own.with_name(named.name)
+    if folders.is_image_name(described.name) or chosen.finder.find(str(described)):
+        return str(described)
+    chosen.told.note(NO_EXTENSION, str(file))
+    return f"{described}.jpg"
+
+
+def _stem(name: str) -> str:
+    """A name without the extension of an image."""
+    return pathlib.PurePosixPath(name).stem if folders.is_image_name(name) else name
 
 
 def _read_object(
@@ -139,7 +208,28 @@ def _read_object(
     data: dataset.Dataset,
     chosen: choices.Choices,
 ) -> None:
-    sides = _numbers(element.find("bndbox"), ("xmin", "ymin", "xmax", "ymax"))
+    boxes = element.findall("bndbox")
+    if len(boxes) > 1:
+        chosen.told.note(SEVERAL, where)
+    for bounds in boxes or (None,):
+        _read_box(element, bounds, image_id, size_hw, where, data, chosen)
+    for child in element:
+        if child.tag not in _OBJECT_FIELDS and (child.text or "").strip() not in ("", "0", "Unspecified"):
+            chosen.told.note(f"VOC field <{child.tag}>, which is dropped", where)
+        elif child.tag == "part":
+            chosen.told.note("VOC field <part>, which is dropped", where)
+
+
+def _read_box(
+    element: tree.Element,
+    bounds: tree.Element | None,
+    image_id: int,
+    size_hw: tuple[int, int] | None,
+    where: str,
+    data: dataset.Dataset,
+    chosen: choices.Choices,
+) -> None:
+    sides = _numbers(bounds, ("xmin", "ymin", "xmax", "ymax"))
     if sides is None or size_hw is None:
         missing = "its image has neither <size> nor a file that was found; name the folder with --images"
         chosen.told.refuse(
@@ -148,18 +238,16 @@ def _read_object(
         data.lost_box(image_id)
         return
     first, (height, width) = chosen.voc_first_pixel, size_hw
-    if first and min(sides[:2]) == 0:
+    if first and min(sides) == 0:
         chosen.told.note(ZERO_BASED, where)
     left, top, right, bottom = sides
+    if left > right or top > bottom:
+        chosen.told.note(dataset.REVERSED, where)
+        left, right, top, bottom = min(left, right), max(left, right), min(top, bottom), max(top, bottom)
     corners = ((left - first) / width, (top - first) / height, right / width, bottom / height)
     marks = {mark for mark in (dataset.DIFFICULT, dataset.TRUNCATED) if (element.findtext(mark) or "0").strip() == "1"}
     label = (element.findtext("name") or "").strip()
     data.add_box(image_id, dataset.Box(label, corners, frozenset(marks)), where)
-    for child in element:
-        if child.tag not in _OBJECT_FIELDS and (child.text or "").strip() not in ("", "0", "Unspecified"):
-            chosen.told.note(f"VOC field <{child.tag}>, which is dropped", where)
-        elif child.tag == "part":
-            chosen.told.note("VOC field <part>, which is dropped", where)
 
 
 def _numbers(parent: tree.Element | None, names: tuple[str, ...]) -> tuple[float, ...] | None:

@@ -159,7 +159,7 @@ BAD = {  # file → its content, and what the complaint must name
         "entities, which are refused",
     ),
     "u/data.yaml": ("names: [car\ntrain: x: y\n", "data.yaml, line 2: this is not YAML"),
-    "w/data.yaml": ("names: [car]\ntrain: images\n", "names 'images' as train, which is not there"),
+    "w/data.yaml": ("names: [car]\ntrain: images\n", "data.yaml names train: images, which is not there"),
 }
 
 

@@ -20,7 +20,7 @@ from starlette import requests, responses, routing
 
 from boxwright import errors, extras, objects, places, processes, states
 from boxwright.metadata import database, models
-from boxwright.operations import ledger, worker
+from boxwright.operations import ledger, runner, worker
 from boxwright.prediction.children import Children
 from boxwright.prediction.model_folders import ModelFolders
 from boxwright.prediction.online import DeployedModels
@@ -154,7 +154,7 @@ def _runners(
     children: Children,
     tuner: Tuner,
     plans: plan_folders.PlanFolders,
-) -> dict[Kind, worker.Runner]:
+) -> dict[Kind, runner.Runner]:
     """Who does which kind of work."""
     work_dir = settings.data_dir / "work"
     return {

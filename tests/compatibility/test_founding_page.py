@@ -12,7 +12,7 @@ import sys
 import pytest
 from tests.support import drawn_images, tiny_model
 from tests.support.tls_service import TlsService, run_tls_service
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 PROJECT, MODEL = "demo", tiny_model.MODEL_ID
 
@@ -100,7 +100,7 @@ def _run_python(service: TlsService, sample: str, variables: dict[str, str]) -> 
         env=service.client_environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -140,7 +140,7 @@ def _curl(service: TlsService, *arguments: str, cwd: pathlib.Path | None = None)
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     command = ["curl", "--silent", "--show-error", "--cacert", str(service.folder / "cert.pem"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -17,6 +17,7 @@ import pytest
 from tests.support import scene
 from tests.support.env_service import clean_environment
 from tests.support.tiny_model import TinyModel
+from tests.support.waiting import PATIENCE_S
 
 HERE = pathlib.Path(__file__).parent / "node"
 METHODS = {
@@ -62,7 +63,7 @@ def test_every_method_without_tls(service: Any, tiny_model: TinyModel, program: 
     how = {"transport": transport, "host": "localhost", "port": port, "scene": json.loads(stage.as_json())}
     check(
         subprocess.run(
-            [*program, json.dumps(how)], env=clean_environment(), capture_output=True, text=True, timeout=240
+            [*program, json.dumps(how)], env=clean_environment(), capture_output=True, text=True, timeout=PATIENCE_S
         )
     )
 
@@ -76,7 +77,7 @@ def test_every_method_with_tls_in_the_printed_environment(
         stage = scene.prepare(env_service, channel, tiny_model)
     port = env_service.grpc_port if transport == "grpc-tls" else env_service.port
     how = {"transport": transport, "host": "localhost", "port": port, "scene": json.loads(stage.as_json())}
-    check(env_service.run(*program, json.dumps(how), universe=False, timeout_s=240))
+    check(env_service.run(*program, json.dumps(how), universe=False, timeout_s=PATIENCE_S))
 
 
 def test_the_lock_file_names_no_place_and_every_licence_is_permissive() -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from google.api_core import exceptions
 from google.cloud import automl_v1
 from tests.support import drawn_images
 from tests.support.api import PARENT, metadata, open_api
+from tests.support.command_line import CommandLine, fields
 from tests.support.waiting import wait_until
 
 
@@ -110,12 +108,11 @@ def test_a_training_is_told_whether_it_may_use_pretrained_weights(service_factor
         job = service.data_dir / "work" / name.rpartition("/")[2] / "job.json"
         wait_until(job.exists, "the job")
         assert json.loads(job.read_text())["recipe"] == recipe
-        command = [sys.executable, "-m", "boxwright.cli", "operations", "describe", name]
-        environment = {**os.environ, "BOXWRIGHT_URL": service.url, "BOXWRIGHT_PROJECT": "demo"}
-
-        def described() -> str:
-            return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-
-        wait_until(lambda: "weights:   random at the start\n" in described(), "the first step", timeout_s=60)
+        boxwright = CommandLine(service.url)
+        described = wait_until(
+            lambda: text if "losses" in fields(text := boxwright.done("operations", "describe", name)) else None,
+            "the first step",
+        )
+        assert fields(described)["weights"] == "random at the start", described
         api.cancel(name)
         api.finished(name)

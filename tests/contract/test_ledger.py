@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from google.protobuf import any_pb2, empty_pb2
 from google.rpc import status_pb2
 from tests.support.ledgers import LOCATION, Kind, draft, expire, open_ledger, row_of, start
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 from boxwright import errors, states
 from boxwright.metadata.schema import operations
@@ -332,7 +332,7 @@ def test_two_processes_finish_four_hundred_operations_exactly_once_each(ledger, 
         worker.stdin.write("go\n")
         worker.stdin.flush()
     for worker in workers:
-        ids = worker.communicate(timeout=120)[0].split()
+        ids = worker.communicate(timeout=PATIENCE_S)[0].split()
         assert worker.returncode == 0
         assert len(ids) == 200
         finished.update(ids)

@@ -10,8 +10,6 @@ import urllib.request
 import grpc
 import pytest
 import sqlalchemy as sa
-from google.longrunning import operations_pb2
-from google.protobuf import duration_pb2
 from tests.support import crashes, drawn_images
 from tests.support import postgres as servers
 from tests.support.api import PARENT, open_api
@@ -24,7 +22,6 @@ from boxwright.metadata.schema import operations
 
 IMAGES, SHARDS = 1200, 24  # fifty images each
 LONG_S, SHORT_S = 4.0, 0.2  # longer and shorter than the lease, which is two seconds
-FINISHED_S = 120
 SENTENCE = "The metadata database"
 
 
@@ -52,9 +49,8 @@ def _assert_requests_are_told(service, api, name: str) -> None:
 
 
 def _wait_for_operation(api, name: str, outcomes: list) -> None:
-    request = operations_pb2.WaitOperationRequest(name=name, timeout=duration_pb2.Duration(seconds=FINISHED_S))
     try:
-        outcomes.append(api.stub.WaitOperation(request, timeout=FINISHED_S).done)
+        outcomes.append(api.finished(name).done)
     except grpc.RpcError as error:
         outcomes.append(error.code())
 
@@ -96,14 +92,14 @@ def test_a_database_that_is_killed_and_started_again_costs_a_batch_nothing(
             assert all(each.process.poll() is None for each in running)
         finally:
             back.join()
-        operation = api.finished(name, timeout_s=FINISHED_S)
+        operation = api.finished(name)
         assert not operation.HasField("error"), operation.error
-        waiter.join(FINISHED_S)
+        waiter.join()
         assert outcomes in ([True], [grpc.StatusCode.UNAVAILABLE])
         after = stats(folder)
         assert {shard: after[shard] for shard in before} == before
         calm = api.start_batch(model, "gs://b/list.csv", "gs://b/calm/", score_threshold="0.3")
-        assert not api.finished(calm, timeout_s=FINISHED_S).HasField("error")
+        assert not api.finished(calm).HasField("error")
     assert contents(folder) == contents(crashes.result_folder(bucket, "calm"))
     assert len(whole_shards(folder)) == SHARDS
     assert all(each.process.poll() is None for each in running)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 PROGRAM = [sys.executable, "-m", "boxwright.cli"]
+FIELD = re.compile(r" *([^:\n]+): +(.*)")
 LEFT_OUT = ("BOXWRIGHT_", "REQUESTS_CA", "CURL_CA", "SSL_CERT")
+
+
+def fields(printed: str) -> dict[str, str]:
+    """The ``key: value`` lines of what a command printed, whatever stands in which column; of equal keys the first."""
+    found = [match.groups() for line in printed.splitlines() if (match := FIELD.fullmatch(line))]
+    return dict(reversed(found))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,7 +59,9 @@ class EnvService:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def run(self, *command: str, universe: bool = True, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, universe: bool = True, timeout_s: float = PATIENCE_S
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a program in a shell that has evaluated the printed lines, and in no other environment."""
         exports = self.exports if universe else self.exports_without_universe
         return subprocess.run(

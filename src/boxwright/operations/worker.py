@@ -1,7 +1,8 @@
 """The worker: claim, run, finish. It renews leases in the background and drains on request.
 
 A worker has a few lanes; each lane is a thread that runs one operation at a time of the kinds it serves. A runner does the
-work and speaks through its `Context`: it reports progress, asks whether to stop, and raises. What it raises decides:
+work and speaks through its `Context` (see `runner`): it reports progress, asks whether to stop, and raises. What it raises
+decides:
 
     returns a Success     SUCCEEDED with its response
     ApiError              FAILED with that status
@@ -11,175 +12,36 @@ work and speaks through its `Context`: it reports progress, asks whether to stop
     LeaseLost             nothing is written: somebody else owns the operation now
     database.Transient    nothing is written: the database is away, and the lease will run out
     anything else         FAILED with INTERNAL and an incident id; the traceback goes to the log
+
+A lease may run out while the work goes on, for example because the database was away, and another lane of the same process
+may claim the operation. The earlier attempt is then stopped, and the later one begins when it has left: both use the
+operation's folders on this machine.
 """
 
 from __future__ import annotations
 
-import abc
-import contextlib
-import dataclasses
 import logging
 import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from google.protobuf import message
 from google.rpc import status_pb2
 
-from boxwright import errors, names, states
+from boxwright import errors, states
 from boxwright.metadata import database
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, Claimed, Ledger
+from boxwright.operations.runner import AttemptFailed, Context, Runner, Stopped, TurnOver, trusted_s
 
 WAITED_S = 1.0  # two polls: what has waited for so long has no free lane anywhere
 RETRY_INTERVAL_S = 0.5  # between attempts to write down an end while the database is away
 POLL_INTERVAL_S = 0.5  # work started by another process is seen this late at most; our own wakes the lanes at once
 RENEW_FRACTION = 0.25  # renewals per lease: four, so that three may fail
-TRUST_MARGIN_FRACTION = 0.2  # stop trusting a lease this share of its life before it ends
+EARLIER_ATTEMPT_S = 10.0  # an attempt that was told to stop is waited for so long at a time
 
 log = logging.getLogger(__name__)
-
-
-class Stopped(Exception):
-    """The runner saw `should_stop` and left its work in order."""
-
-
-class TurnOver(Exception):
-    """The runner has had its turn while others wait, and left its work in order; it goes on when its next turn comes."""
-
-
-class AttemptFailed(Exception):
-    """This attempt died through no fault of the request (a killed child, say); another may succeed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Success:
-    """What a runner returns.
-
-    Attributes:
-        respond: makes the operation's response; what it writes is in the transaction that ends the operation.
-    """
-
-    respond: Callable[[sa.Connection], message.Message]
-
-
-class Runner(abc.ABC):
-    """The work behind one kind of operation."""
-
-    @abc.abstractmethod
-    def run(self, request: bytes, context: Context) -> Success:
-        """Does the work; may be called again for the same operation after a crash."""
-
-    def close_cancelled(self, request: bytes, context: Context) -> None:  # noqa: B027 — most runners leave nothing
-        """Puts earlier attempts' results in order, when cancellation was asked for before this attempt began."""
-
-    def made_output(self, directory: str) -> bool:
-        """Whether anything is in the output folder of an operation that ends without success; it is named only if so."""
-        return True
-
-    def tidy(self, operation: names.OperationName) -> None:  # noqa: B027 — most runners keep nothing
-        """Frees what the attempts kept, once the operation has ended in whatever way; may be lost in a crash."""
-
-
-class Context:
-    """What a runner knows of its operation, and how it speaks to the ledger.
-
-    Attributes:
-        plan_id: id of the operation under which the plan is kept: its own, or the one that it goes on with.
-        goes_on: whether it goes on with the plan of an operation that has ended.
-        output_directory: where results go, empty until `keep_output_directory`.
-        reported: the numbers that earlier attempts have reported last; None if they have not.
-    """
-
-    def __init__(
-        self, claimed: Claimed, ledger: Ledger, is_turn_over: Callable[[float], bool] = lambda worked_s: False
-    ) -> None:
-        self.name: names.OperationName = claimed.name
-        self.kind = claimed.kind
-        self.leaves = False
-        self._is_turn_over = is_turn_over
-        self.create_time_us = claimed.create_time_us
-        self.lease = claimed.lease
-        self._ledger = ledger
-        self.output_directory = claimed.output_directory
-        self.plan_id = claimed.plan_of or claimed.name.operation
-        self.goes_on = claimed.plan_of is not None
-        self.reported = claimed.progress
-        self._stop = threading.Event()
-        self._cancel_requested = claimed.cancel_requested
-        self._lost = False
-        self.trusted_until_s = time.monotonic() + ledger.lease_ttl_s * (1 - TRUST_MARGIN_FRACTION)
-        if claimed.cancel_requested:
-            self._stop.set()
-
-    def report(
-        self,
-        *,
-        progress_percent: int | None = None,
-        partial_failures: Sequence[status_pb2.Status] | None = None,
-        output_directory: str | None = None,
-        progress: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Records progress. Raises LeaseLost."""
-        try:
-            cancel = self._ledger.report(
-                self.lease,
-                progress_percent=progress_percent,
-                partial_failures=partial_failures,
-                output_directory=output_directory,
-                progress=progress,
-            )
-        except database.Transient as error:
-            if output_directory is not None:
-                raise  # the work depends on it; how far it is will be said again
-            log.warning("event=report_failed operation=%s reason=%s", self.name, error)
-            return
-        self.note_renewal(cancel_requested=cancel)
-
-    def keep_output_directory(self, proposed: str) -> str:
-        """Records where results go and returns it; a later attempt gets the first one's answer, whatever it proposes."""
-        if not self.output_directory:
-            self.report(output_directory=proposed)
-            self.output_directory = proposed
-        return self.output_directory
-
-    def should_stop(self) -> bool:
-        """Whether the work should end now: cancelled, draining, or the lease is lost."""
-        return self._stop.is_set()
-
-    def should_yield(self, worked_s: float) -> bool:
-        """Whether others of its kind wait and this work, having got on for `worked_s`, should raise TurnOver."""
-        self.leaves = self.leaves or self._is_turn_over(worked_s)
-        return self.leaves
-
-    def wait_for_stop(self, timeout_s: float) -> bool:
-        """Waits until the work should end, at most `timeout_s`; returns whether it should."""
-        return self._stop.wait(timeout_s)
-
-    def raise_if_stopped(self) -> None:
-        """Raises LeaseLost or Stopped once the work should end."""
-        if self._lost:
-            raise errors.LeaseLost(self.name)
-        if self._stop.is_set():
-            raise Stopped(str(self.name))
-
-    @property
-    def cancel_requested(self) -> bool:
-        """Whether cancellation was asked for."""
-        return self._cancel_requested
-
-    def note_renewal(self, *, cancel_requested: bool) -> None:
-        """Called after the lease was renewed."""
-        if cancel_requested:
-            self._cancel_requested = True
-            self._stop.set()
-
-    def stop(self, *, lost: bool = False) -> None:
-        """Asks the runner to stop."""
-        self._lost = self._lost or lost
-        self._stop.set()
 
 
 class Worker:
@@ -208,8 +70,8 @@ class Worker:
         self._owner = owner or f"worker-{uuid.uuid4().hex[:12]}"
         self._draining = threading.Event()
         self._wake = threading.Condition()
-        self._active: dict[str, Context] = {}
-        self._active_lock = threading.Lock()
+        self._active: set[Context] = set()  # attempts, not operations: there may be two of one
+        self._active_changed = threading.Condition()
         self._threads = [
             threading.Thread(target=self._serve_lane, args=(kinds,), name=f"lane-{number}")
             for number, kinds in enumerate(lanes, 1)
@@ -229,8 +91,8 @@ class Worker:
     def drain(self, timeout_s: float = 20.0) -> None:
         """Claims nothing more, asks running work to stop, and waits for it; unfinished operations become PENDING."""
         self._draining.set()
-        with self._active_lock:
-            for context in self._active.values():
+        with self._active_changed:
+            for context in self._active:
                 context.stop()
         with self._wake:
             self._wake.notify_all()
@@ -267,10 +129,7 @@ class Worker:
 
     def _run(self, claimed: Claimed) -> None:
         context = Context(claimed, self._ledger, lambda worked_s: self._is_turn_over(claimed.kind, worked_s))
-        with self._active_lock:
-            self._active[claimed.lease.operation_id] = context
-            if self._draining.is_set():
-                context.stop()
+        self._enter(context)
         started_s = time.monotonic()
         log.info(
             "event=operation_started operation=%s kind=%s epoch=%d", claimed.name, claimed.kind, claimed.lease.epoch
@@ -286,15 +145,42 @@ class Worker:
                 "event=finish_failed operation=%s", claimed.name
             )  # the lease runs out and another attempt follows
         finally:
-            with self._active_lock:
-                del self._active[claimed.lease.operation_id]
+            with self._active_changed:
+                self._active.remove(context)
+                self._active_changed.notify_all()
             elapsed_s = time.monotonic() - started_s
             log.info("event=operation_left operation=%s kind=%s elapsed_s=%.2f", claimed.name, claimed.kind, elapsed_s)
+
+    def _enter(self, context: Context) -> None:
+        """Counts an attempt among those under way, and stops all of its operation but the newest."""
+        with self._active_changed:
+            self._active.add(context)
+            *earlier, _ = sorted(self._attempts(context), key=lambda one: one.lease.epoch)
+            for each in earlier:
+                each.stop(lost=True)
+            if self._draining.is_set():
+                context.stop()
+
+    def _attempts(self, context: Context) -> list[Context]:
+        """The attempts at a context's operation that are under way in this process, its own among them."""
+        return [one for one in self._active if one.lease.operation_id == context.lease.operation_id]
+
+    def _wait_for_earlier(self, context: Context) -> None:
+        """Returns once no other attempt at the operation is under way here. Raises LeaseLost, or Stopped after a while."""
+        deadline_s = time.monotonic() + EARLIER_ATTEMPT_S
+        with self._active_changed:
+            while len(self._attempts(context)) > 1:
+                context.raise_if_lost()
+                if time.monotonic() > deadline_s:
+                    raise Stopped(f"an earlier attempt at {context.name} has not ended yet")
+                self._active_changed.wait(0.1)
+        context.raise_if_lost()
 
     def _finish(self, claimed: Claimed, context: Context) -> None:
         """Runs the operation and writes what came of it."""
         lease = claimed.lease
         try:
+            self._wait_for_earlier(context)
             if claimed.attempts > MAX_ATTEMPTS_WITHOUT_PROGRESS:
                 raise errors.ApiError(
                     errors.internal("").code,
@@ -360,8 +246,8 @@ class Worker:
         if worked_s < self._slices_s.get(kind, float("inf")):
             return False
         with self._turn_lock:
-            with self._active_lock:
-                leaving = sum(context.kind == kind and context.leaves for context in self._active.values())
+            with self._active_changed:
+                leaving = sum(context.kind == kind and context.leaves for context in self._active)
             try:
                 return self._ledger.waiting(kind, WAITED_S) > leaving
             except database.Transient:
@@ -373,8 +259,8 @@ class Worker:
         while True:
             with self._wake:
                 self._wake.wait(interval_s)
-            with self._active_lock:
-                contexts = list(self._active.values())
+            with self._active_changed:
+                contexts = list(self._active)
             if self._draining.is_set() and not contexts:
                 return
             for context in contexts:
@@ -385,15 +271,12 @@ class Worker:
         try:
             cancel_requested = self._ledger.renew(context.lease)
         except errors.LeaseLost:
-            with contextlib.suppress(KeyError), self._active_lock:
-                if self._active[context.lease.operation_id] is context:
-                    context.stop(lost=True)
+            context.stop(lost=True)  # of one whose end has just been written down nobody asks any more
             return
         except (sa.exc.SQLAlchemyError, errors.ApiError) as error:
             log.warning("event=renewal_failed operation=%s reason=%s", context.name, error)
             if time.monotonic() > context.trusted_until_s:
                 context.stop(lost=True)
             return
-        trusted_s = self._ledger.lease_ttl_s * (1 - TRUST_MARGIN_FRACTION)
-        context.trusted_until_s = renewal_started_s + trusted_s
+        context.trusted_until_s = renewal_started_s + trusted_s(self._ledger.lease_ttl_s)
         context.note_renewal(cancel_requested=cancel_requested)

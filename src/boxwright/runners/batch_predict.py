@@ -16,7 +16,7 @@ from google.rpc import status_pb2
 
 from boxwright import errors, names, objects
 from boxwright.metadata import database, models
-from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped, Success, TurnOver
+from boxwright.operations.runner import AttemptFailed, Context, Runner, Stopped, Success, TurnOver
 from boxwright.prediction import team
 from boxwright.prediction.children import Children
 from boxwright.prediction.job import BatchJob, stamp
@@ -104,7 +104,7 @@ class BatchPredict(Runner):
         self._validated_params = validated_params
 
     def run(self, request: bytes, context: Context) -> Success:
-        """See `operations.worker.Runner`."""
+        """See `operations.runner.Runner`."""
         with self._tuner.batch():
             job = self._tuner.tuned(self._job(types.BatchPredictRequest.deserialize(request), context))
             if job.processes:
@@ -124,7 +124,7 @@ class BatchPredict(Runner):
         return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
 
     def made_output(self, directory: str) -> bool:
-        """See `operations.worker.Runner`."""
+        """See `operations.runner.Runner`."""
         return output_folders.holds_anything(self._stores, directory)
 
     def close_cancelled(self, request: bytes, context: Context) -> None:

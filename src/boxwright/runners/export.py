@@ -12,7 +12,7 @@ from google.protobuf import empty_pb2
 
 from boxwright import errors, names, objects
 from boxwright.metadata import database, datasets, models
-from boxwright.operations.worker import Context, Runner, Success
+from boxwright.operations.runner import Context, Runner, Success
 from boxwright.prediction import formats
 from boxwright.prediction.job import stamp
 from boxwright.prediction.model_folders import ModelFolders
@@ -30,7 +30,7 @@ class ExportData(Runner):
         self._stores = stores
 
     def run(self, request: bytes, context: Context) -> Success:
-        """See `operations.worker.Runner`."""
+        """See `operations.runner.Runner`."""
         message = types.ExportDataRequest.deserialize(request)
         name = names.DatasetName.parse(message.name)
         prefix = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
@@ -58,7 +58,7 @@ class ExportData(Runner):
         return Success(respond=lambda connection: empty_pb2.Empty())
 
     def made_output(self, directory: str) -> bool:
-        """See `operations.worker.Runner`."""
+        """See `operations.runner.Runner`."""
         return output_folders.holds_anything(self._stores, directory)
 
 
@@ -74,7 +74,7 @@ class ExportModel(Runner):
         self._folders = folders
 
     def run(self, request: bytes, context: Context) -> Success:
-        """See `operations.worker.Runner`."""
+        """See `operations.runner.Runner`."""
         message = types.ExportModelRequest.deserialize(request)
         name = names.ModelName.parse(message.name)
         model_format = message.output_config.model_format
@@ -96,7 +96,7 @@ class ExportModel(Runner):
         return Success(respond=lambda connection: empty_pb2.Empty())
 
     def made_output(self, directory: str) -> bool:
-        """See `operations.worker.Runner`."""
+        """See `operations.runner.Runner`."""
         return output_folders.holds_anything(self._stores, directory)
 
 

@@ -14,6 +14,7 @@ import hashlib
 import itertools
 import logging
 import pathlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, names, objects, private, rows
 from boxwright.metadata import database, datasets
-from boxwright.operations.worker import Context, Runner, Success
+from boxwright.operations.runner import Context, Runner, Success
 from boxwright.prediction import decode
 from boxwright.runners import import_rows, import_sets
 
@@ -97,13 +98,14 @@ class ImportData(Runner):
         self._new_digits = new_digits
 
     def run(self, request: bytes, context: Context) -> Success:
-        """See `operations.worker.Runner`."""
+        """See `operations.runner.Runner`."""
         message = types.ImportDataRequest.deserialize(request)
         dataset = names.DatasetName.parse(message.name)
         folder = self._work_dir / context.name.operation
         private.make_folder(folder)
-        path = folder / "staging.sqlite"
-        path.unlink(missing_ok=True)
+        path = (
+            folder / f"staging-{context.lease.epoch}.sqlite"
+        )  # another process may not know yet that it lost its lease
         private.make_file(path)
         try:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:
@@ -121,12 +123,15 @@ class ImportData(Runner):
             raise lost.error from lost
         finally:
             path.unlink(missing_ok=True)
-            folder.rmdir()
         log.info(
             "event=imported operation=%s rows=%d failed=%d other_set=%d",
             context.name, tally.rows, tally.failed, tally.conflicts.count,
         )  # fmt: skip
         return Success(respond=lambda connection: empty_pb2.Empty())
+
+    def tidy(self, operation: names.OperationName) -> None:
+        """Deletes the folder, with the staging files of attempts that were killed."""
+        shutil.rmtree(self._work_dir / operation.operation, ignore_errors=True)
 
     # ---- rows ---------------------------------------------------------------------------------------------------
 

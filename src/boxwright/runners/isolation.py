@@ -9,7 +9,7 @@ import time
 
 from google.rpc import status_pb2
 
-from boxwright.operations.worker import Context
+from boxwright.operations.runner import Context
 from boxwright.prediction import guard
 from boxwright.prediction.children import Children
 from boxwright.prediction.job import BatchJob

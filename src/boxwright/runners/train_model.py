@@ -21,7 +21,7 @@ from google.rpc import status_pb2
 
 from boxwright import errors, names, objects, private, states
 from boxwright.metadata import database, datasets, messages, models
-from boxwright.operations.worker import AttemptFailed, Context, Runner, Success
+from boxwright.operations.runner import AttemptFailed, Context, Runner, Success
 from boxwright.prediction.model_folders import ModelFolders
 from boxwright.processes import Child, ChildDied
 
@@ -80,7 +80,7 @@ class TrainModel(Runner):
         self._new_digits = new_digits
 
     def run(self, request: bytes, context: Context) -> Success:
-        """See `operations.worker.Runner`."""
+        """See `operations.runner.Runner`."""
         model = types.CreateModelRequest.deserialize(request).model
         name = names.ModelName.parse(model.name)
         folder = self._work_dir / context.name.operation

@@ -2,74 +2,21 @@
 
 from __future__ import annotations
 
-import pathlib
 import threading
 from collections.abc import Callable
 
 import pytest
-import sqlalchemy as sa
-from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
-from tests.support.ledgers import LOCATION, Kind, expire, open_ledger, row_of, start
+from tests.support.ledgers import LOCATION, Kind, expire, row_of, start
+from tests.support.scripted_runner import Scripted, end_of
 from tests.support.waiting import PATIENCE_S, promptly, wait_until
 
-from boxwright import errors, names, states
-from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, Ledger
-from boxwright.operations.worker import AttemptFailed, Context, Runner, Stopped, Success, TurnOver, Worker
+from boxwright import errors, states
+from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS
+from boxwright.operations.runner import AttemptFailed, Context, Stopped, Success, TurnOver
+from boxwright.operations.worker import Worker
 
 State = states.OperationState
-
-
-def _done(connection: sa.Connection) -> empty_pb2.Empty:
-    return empty_pb2.Empty()
-
-
-class Scripted(Runner):
-    """A runner that does what the test says, and remembers how often it was asked."""
-
-    def __init__(self, act: Callable[[Context], object]) -> None:
-        self._act = act
-        self.runs = 0
-        self.tidied: list[str] = []
-        self.started = threading.Event()
-
-    def run(self, request: bytes, context: Context) -> Success:
-        self.runs += 1
-        self.started.set()
-        found = self._act(context)
-        return found if isinstance(found, Success) else Success(respond=_done)
-
-    def tidy(self, operation: names.OperationName) -> None:
-        self.tidied.append(operation.operation)
-
-
-@pytest.fixture
-def ledger(tmp_path: pathlib.Path):
-    opened = open_ledger(tmp_path / "metadata.sqlite", lease_ttl_s=1.0)
-    yield opened
-    opened._db.close()
-
-
-@pytest.fixture
-def work(ledger: Ledger):
-    """Starts a worker whose one lane runs imports as the test says."""
-    workers = []
-
-    def begin(act: Callable[[Context], object], lanes: int = 1) -> tuple[Worker, Scripted]:
-        runner = Scripted(act)
-        workers.append(Worker(ledger, {Kind.IMPORT_DATA: runner}, [[Kind.IMPORT_DATA]] * lanes))
-        workers[-1].start()
-        return workers[-1], runner
-
-    yield begin
-    for worker in workers:
-        worker.drain(timeout_s=PATIENCE_S)
-
-
-def _until(ledger: Ledger, *wanted: State) -> sa.Row:
-    return wait_until(
-        lambda: row if (row := row_of(ledger, "IOD1")).state in wanted else None, f"a state of {wanted}", timeout_s=20
-    )
 
 
 def _raise(error: BaseException) -> Callable[[Context], object]:
@@ -82,7 +29,7 @@ def _raise(error: BaseException) -> Callable[[Context], object]:
 def test_work_that_returns_has_succeeded(ledger, work):
     start(ledger, "IOD1")
     work(lambda context: None)
-    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+    assert end_of(ledger, "IOD1", *states.OPERATION_TERMINAL).state == State.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -98,7 +45,7 @@ def test_what_the_attempts_kept_is_freed_once_at_the_end_whatever_it_was(ledger,
             raise outcome
 
     _, runner = work(act)
-    _until(ledger, *states.OPERATION_TERMINAL)
+    end_of(ledger, "IOD1", *states.OPERATION_TERMINAL)
     wait_until(lambda: runner.tidied, "the tidying")
     assert (runner.runs, runner.tidied) == (2, ["IOD1"])
 
@@ -109,7 +56,7 @@ def test_what_the_attempts_kept_is_freed_when_a_cancel_is_found_before_the_next_
     ledger.request_cancel(LOCATION.operation("IOD1"))
     expire(ledger, "IOD1")
     _, runner = work(lambda context: None)
-    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.CANCELLED
+    assert end_of(ledger, "IOD1", *states.OPERATION_TERMINAL).state == State.CANCELLED
     wait_until(lambda: runner.tidied, "the tidying")
     assert runner.runs == 0
 
@@ -142,7 +89,7 @@ def test_who_is_alone_or_has_worked_for_less_than_a_turn_goes_on(ledger, work):
         slices_s={Kind.IMPORT_DATA: 0.5},
     )
     worker.start()
-    _until(ledger, State.SUCCEEDED)
+    end_of(ledger, "IOD1", State.SUCCEEDED)
     worker.drain()
     assert asked == [False, False]
 
@@ -150,7 +97,7 @@ def test_who_is_alone_or_has_worked_for_less_than_a_turn_goes_on(ledger, work):
 def test_an_api_error_is_the_operations_error(ledger, work):
     start(ledger, "IOD1")
     work(_raise(errors.not_found("gs://b/x does not exist.")))
-    row = _until(ledger, *states.OPERATION_TERMINAL)
+    row = end_of(ledger, "IOD1", *states.OPERATION_TERMINAL)
     assert row.state == State.FAILED
     assert status_pb2.Status.FromString(row.error) == status_pb2.Status(code=5, message="gs://b/x does not exist.")
 
@@ -158,7 +105,7 @@ def test_an_api_error_is_the_operations_error(ledger, work):
 def test_a_surprise_is_an_internal_error_that_shows_an_incident_and_not_the_reason(ledger, work, caplog):
     start(ledger, "IOD1")
     work(_raise(ZeroDivisionError("the secret reason")))
-    row = _until(ledger, *states.OPERATION_TERMINAL)
+    row = end_of(ledger, "IOD1", *states.OPERATION_TERMINAL)
     status = status_pb2.Status.FromString(row.error)
     assert status.code == code_pb2.INTERNAL
     assert "secret" not in status.message
@@ -171,7 +118,7 @@ def test_a_surprise_is_an_internal_error_that_shows_an_incident_and_not_the_reas
 def test_a_response_that_cannot_be_made_is_an_internal_error(ledger, work):
     start(ledger, "IOD1")
     work(lambda context: Success(respond=_raise(KeyError("gone"))))
-    row = _until(ledger, *states.OPERATION_TERMINAL)
+    row = end_of(ledger, "IOD1", *states.OPERATION_TERMINAL)
     assert status_pb2.Status.FromString(row.error).code == code_pb2.INTERNAL
 
 
@@ -186,7 +133,7 @@ def test_tidying_that_fails_does_not_undo_the_success(ledger, work):
 def test_an_attempt_that_dies_again_and_again_fails_after_the_limit(ledger, work):
     start(ledger, "IOD1")
     _, runner = work(_raise(AttemptFailed("the child was killed")))
-    row = _until(ledger, *states.OPERATION_TERMINAL)
+    row = end_of(ledger, "IOD1", *states.OPERATION_TERMINAL)
     assert row.state == State.FAILED
     assert runner.runs == MAX_ATTEMPTS_WITHOUT_PROGRESS
     assert f"died {MAX_ATTEMPTS_WITHOUT_PROGRESS} times" in status_pb2.Status.FromString(row.error).message
@@ -203,7 +150,7 @@ def test_an_attempt_that_gets_further_each_time_is_not_given_up(ledger, work):
             raise AttemptFailed("the child was killed")
 
     work(act)
-    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+    assert end_of(ledger, "IOD1", *states.OPERATION_TERMINAL).state == State.SUCCEEDED
 
 
 def _work_until_stopped(context: Context) -> None:
@@ -218,7 +165,7 @@ def test_a_cancel_reaches_running_work_at_once(ledger, work):
     assert runner.tidied == []
     ledger.request_cancel(LOCATION.operation("IOD1"))
     with promptly(2):
-        row = _until(ledger, *states.OPERATION_TERMINAL)
+        row = end_of(ledger, "IOD1", *states.OPERATION_TERMINAL)
     assert row.state == State.CANCELLED
     assert status_pb2.Status.FromString(row.error).code == code_pb2.CANCELLED
 
@@ -232,7 +179,7 @@ def test_a_drain_lets_running_work_wait_again_without_blame(ledger, work):
     assert (row.state, row.attempts, row.lease_epoch) == (State.PENDING, 0, 1)
     assert runner.tidied == [], "the next attempt needs what this one kept"
     work(lambda context: None)
-    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+    assert end_of(ledger, "IOD1", *states.OPERATION_TERMINAL).state == State.SUCCEEDED
 
 
 def test_a_drained_worker_claims_nothing_more(ledger, work):
@@ -274,7 +221,7 @@ def test_a_lease_is_kept_while_the_work_takes_longer_than_it(ledger, work):
     expires_us = row_of(ledger, "IOD1").lease_expires_us
     wait_until(lambda: row_of(ledger, "IOD1").lease_expires_us > expires_us + 2_000_000, "renewals over twice its life")
     finish.set()
-    assert _until(ledger, *states.OPERATION_TERMINAL).lease_epoch == 1
+    assert end_of(ledger, "IOD1", *states.OPERATION_TERMINAL).lease_epoch == 1
 
 
 def test_lanes_work_at_the_same_time(ledger, work):
@@ -282,7 +229,7 @@ def test_lanes_work_at_the_same_time(ledger, work):
     together = threading.Barrier(2)
     work(lambda context: together.wait(PATIENCE_S), lanes=2)
     wait_until(lambda: row_of(ledger, "IOD2").state in states.OPERATION_TERMINAL, "both to end")
-    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+    assert end_of(ledger, "IOD1", *states.OPERATION_TERMINAL).state == State.SUCCEEDED
 
 
 def test_a_wish_to_stop_that_nobody_uttered_is_not_a_cancel(ledger, work):
@@ -295,4 +242,4 @@ def test_a_wish_to_stop_that_nobody_uttered_is_not_a_cancel(ledger, work):
             raise error
 
     work(act)
-    assert _until(ledger, *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+    assert end_of(ledger, "IOD1", *states.OPERATION_TERMINAL).state == State.SUCCEEDED

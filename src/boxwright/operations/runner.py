@@ -1,0 +1,172 @@
+"""Runners: the work behind a kind of operation, what it knows and asks, and what it raises (`worker` says what follows)."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from google.protobuf import message
+from google.rpc import status_pb2
+
+from boxwright import errors, names
+from boxwright.metadata import database
+from boxwright.operations.ledger import Claimed, Ledger
+
+TRUST_MARGIN_FRACTION = 0.2  # stop trusting a lease this share of its life before it ends
+
+log = logging.getLogger(__name__)
+
+
+def trusted_s(lease_ttl_s: float) -> float:
+    """How long after its renewal a lease of so many seconds is trusted."""
+    return lease_ttl_s * (1 - TRUST_MARGIN_FRACTION)
+
+
+class Stopped(Exception):
+    """The runner saw `should_stop` and left its work in order."""
+
+
+class TurnOver(Exception):
+    """The runner has had its turn while others wait, and left its work in order; it goes on when its next turn comes."""
+
+
+class AttemptFailed(Exception):
+    """This attempt died through no fault of the request (a killed child, say); another may succeed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Success:
+    """What a runner returns.
+
+    Attributes:
+        respond: makes the operation's response; what it writes is in the transaction that ends the operation.
+    """
+
+    respond: Callable[[sa.Connection], message.Message]
+
+
+class Runner(abc.ABC):
+    """The work behind one kind of operation."""
+
+    @abc.abstractmethod
+    def run(self, request: bytes, context: Context) -> Success:
+        """Does the work; may be called again for the same operation after a crash."""
+
+    def close_cancelled(self, request: bytes, context: Context) -> None:  # noqa: B027 — most runners leave nothing
+        """Puts earlier attempts' results in order, when cancellation was asked for before this attempt began."""
+
+    def made_output(self, directory: str) -> bool:
+        """Whether anything is in the output folder of an operation that ends without success; it is named only if so."""
+        return True
+
+    def tidy(self, operation: names.OperationName) -> None:  # noqa: B027 — most runners keep nothing
+        """Frees what the attempts kept, once the operation has ended in whatever way; may be lost in a crash."""
+
+
+class Context:
+    """What a runner knows of its operation, and how it speaks to the ledger.
+
+    Attributes:
+        plan_id: id of the operation under which the plan is kept: its own, or the one that it goes on with.
+        goes_on: whether it goes on with the plan of an operation that has ended.
+        output_directory: where results go, empty until `keep_output_directory`.
+        reported: the numbers that earlier attempts have reported last; None if they have not.
+    """
+
+    def __init__(
+        self, claimed: Claimed, ledger: Ledger, is_turn_over: Callable[[float], bool] = lambda worked_s: False
+    ) -> None:
+        self.name: names.OperationName = claimed.name
+        self.kind = claimed.kind
+        self.leaves = False
+        self._is_turn_over = is_turn_over
+        self.create_time_us = claimed.create_time_us
+        self.lease = claimed.lease
+        self._ledger = ledger
+        self.output_directory = claimed.output_directory
+        self.plan_id = claimed.plan_of or claimed.name.operation
+        self.goes_on = claimed.plan_of is not None
+        self.reported = claimed.progress
+        self._stop = threading.Event()
+        self._cancel_requested = claimed.cancel_requested
+        self._lost = False
+        self.trusted_until_s = time.monotonic() + trusted_s(ledger.lease_ttl_s)
+        if claimed.cancel_requested:
+            self._stop.set()
+
+    def report(
+        self,
+        *,
+        progress_percent: int | None = None,
+        partial_failures: Sequence[status_pb2.Status] | None = None,
+        output_directory: str | None = None,
+        progress: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Records progress. Raises LeaseLost."""
+        try:
+            cancel = self._ledger.report(
+                self.lease,
+                progress_percent=progress_percent,
+                partial_failures=partial_failures,
+                output_directory=output_directory,
+                progress=progress,
+            )
+        except database.Transient as error:
+            if output_directory is not None:
+                raise  # the work depends on it; how far it is will be said again
+            log.warning("event=report_failed operation=%s reason=%s", self.name, error)
+            return
+        self.note_renewal(cancel_requested=cancel)
+
+    def keep_output_directory(self, proposed: str) -> str:
+        """Records where results go and returns it; a later attempt gets the first one's answer, whatever it proposes."""
+        if not self.output_directory:
+            self.report(output_directory=proposed)
+            self.output_directory = proposed
+        return self.output_directory
+
+    def should_stop(self) -> bool:
+        """Whether the work should end now: cancelled, draining, or the lease is lost."""
+        return self._stop.is_set()
+
+    def should_yield(self, worked_s: float) -> bool:
+        """Whether others of its kind wait and this work, having got on for `worked_s`, should raise TurnOver."""
+        self.leaves = self.leaves or self._is_turn_over(worked_s)
+        return self.leaves
+
+    def wait_for_stop(self, timeout_s: float) -> bool:
+        """Waits until the work should end, at most `timeout_s`; returns whether it should."""
+        return self._stop.wait(timeout_s)
+
+    def raise_if_stopped(self) -> None:
+        """Raises LeaseLost or Stopped once the work should end."""
+        self.raise_if_lost()
+        if self._stop.is_set():
+            raise Stopped(str(self.name))
+
+    def raise_if_lost(self) -> None:
+        """Raises LeaseLost once the lease is lost, whatever else was asked for."""
+        if self._lost:
+            raise errors.LeaseLost(self.name)
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether cancellation was asked for."""
+        return self._cancel_requested
+
+    def note_renewal(self, *, cancel_requested: bool) -> None:
+        """Called after the lease was renewed."""
+        if cancel_requested:
+            self._cancel_requested = True
+            self._stop.set()
+
+    def stop(self, *, lost: bool = False) -> None:
+        """Asks the runner to stop."""
+        self._lost = self._lost or lost
+        self._stop.set()

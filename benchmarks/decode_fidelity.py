@@ -25,8 +25,9 @@ from PIL import Image, ImageOps
 
 from boxwright import boxes
 from boxwright.detector import evaluate
+from boxwright.images.letterbox import Prepared, letterbox
 from boxwright.prediction import decode
-from boxwright.prediction.predictor import Predictor, Prepared, letterbox
+from boxwright.prediction.predictor import Predictor
 
 UNLIMITED_HW = (1 << 20, 1 << 20)  # a frame so large that nothing is decoded at a fraction
 QUICK_IMAGES = 24

@@ -28,6 +28,7 @@ import torch
 from torch import nn
 
 from boxwright.detector import export, model, quantise
+from boxwright.images import letterbox
 from boxwright.prediction import predictor
 
 LABELS = [{"display_name": str(index), "annotation_spec_id": str(index)} for index in range(3)]
@@ -132,7 +133,7 @@ def window(opened: predictor.Predictor, streams: int, seconds: float) -> float:
     """Images a second, with every stream busy."""
     height, width = opened.input_hw
     pixels = np.random.default_rng(1).integers(0, 256, (1, height, width, 3), np.uint8)
-    frame = predictor.Prepared(pixels, (0, 0), (width, height), (height, width))
+    frame = letterbox.Prepared(pixels, (0, 0), (width, height), (height, width))
     until_s = time.perf_counter() + seconds
 
     def loop(_: int) -> float:

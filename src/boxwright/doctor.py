@@ -23,10 +23,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import boxwright
 from boxwright import errors, extras, machine, objects, places, server
+from boxwright.inference import openvino_runtime
 from boxwright.metadata import migrations
 from boxwright.prediction import runtimes, tuner, tuning
 from boxwright.prediction.job import BatchJob
-from boxwright.prediction.predictor import MODEL_FILE, ModelError, Predictor
+from boxwright.prediction.model_folder import MODEL_FILE, ModelError
+from boxwright.prediction.predictor import Predictor
 from boxwright.settings import Settings
 
 LEAST_DISK_BYTES = 1_000_000_000
@@ -138,7 +140,7 @@ def _training(_settings: Settings) -> Iterator[Fact]:
 
 def _runtime(_settings: Settings) -> Iterator[Fact]:
     try:
-        yield Fact("openvino", True, f"OpenVINO {runtimes.load_openvino().__version__}")
+        yield Fact("openvino", True, f"OpenVINO {openvino_runtime.load_openvino().__version__}")
     except ImportError as error:
         yield Fact("openvino", False, f"OpenVINO cannot be loaded: {error}")
 

@@ -22,7 +22,8 @@ from boxwright.prediction.job import BatchJob
 from boxwright.prediction.local_engine import LocalEngine
 from boxwright.prediction.plan import Plan
 from boxwright.prediction.predictor import Predictor
-from boxwright.prediction.sink import ShardReport, Sink
+from boxwright.prediction.shard_notes import ShardReport
+from boxwright.prediction.sink import Sink
 
 IMAGES = 34
 RESULTS = "image_object_detection"

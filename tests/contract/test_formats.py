@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 from tests.support.tiny_model import TinyModel
 
+from boxwright.inference.openvino_runtime import load_openvino
 from boxwright.prediction import formats
-from boxwright.prediction.predictor import Predictor, load_openvino
+from boxwright.prediction.predictor import Predictor
 
 Run = Callable[[npt.NDArray[np.uint8]], list[npt.NDArray[np.float32]]]
 

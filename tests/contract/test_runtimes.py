@@ -16,6 +16,7 @@ from tests.support import drawn_images
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import PATIENCE_S
 
+from boxwright.inference import onnx_runtime, openvino_runtime, runtime
 from boxwright.prediction import child, decode, model_folder, runtimes, tuner
 from boxwright.prediction.predictor import Predictor
 
@@ -23,12 +24,12 @@ STREAMS = 2
 TOLERATED_SCORE, TOLERATED_PX = 1e-3, 0.5
 PASSES = 6
 
-Open = Callable[[model_folder.Network, tuple[int, int]], runtimes.Runtime]
+Open = Callable[[model_folder.Network, tuple[int, int]], runtime.Runtime]
 
 
 def _in_onnx_runtime(batch: int) -> Open:
     # the GPU's class on the provider that every machine has: all but the provider itself is covered here
-    return lambda network, input_hw: runtimes.OnnxRuntime(
+    return lambda network, input_hw: onnx_runtime.OnnxRuntime(
         network, input_hw, provider="CPUExecutionProvider", batch=batch
     )
 
@@ -186,8 +187,8 @@ def test_a_gpu_whose_runtime_does_not_start_is_not_used_unless_asked_for(
 def two_precisions(tiny_model: TinyModel, tmp_path: pathlib.Path) -> pathlib.Path:
     """The tiny model with a second network, which halves every score, chosen as its int8 one."""
     folder = tiny_model.copy_to(tmp_path)
-    openvino = runtimes.load_openvino()
-    model = runtimes.read_model(openvino.Core(), (folder / "model.onnx").read_bytes())
+    openvino = openvino_runtime.load_openvino()
+    model = openvino_runtime.read_model(openvino.Core(), (folder / "model.onnx").read_bytes())
     scores = model.outputs[1].node.input_value(0)
     half = openvino.opset13.multiply(scores, openvino.opset13.constant(np.float32(0.5)))
     model.outputs[1].node.input(0).replace_source_output(half.output(0))

@@ -18,8 +18,8 @@ from tests.support.waiting import PATIENCE_S, wait_until
 
 from boxwright import errors, objects, settings
 from boxwright.prediction import compiled
+from boxwright.prediction.model_folder import ModelError
 from boxwright.prediction.model_folders import ModelFolders
-from boxwright.prediction.predictor import ModelError
 
 STATE = f"s3://{BUCKET}/state"
 IMAGES = 400

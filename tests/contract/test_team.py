@@ -28,7 +28,8 @@ from boxwright.prediction.local_engine import LocalEngine, image_threads
 from boxwright.prediction.members import Members
 from boxwright.prediction.plan import Plan
 from boxwright.prediction.predictor import Predictor
-from boxwright.prediction.sink import ShardReport, Sink
+from boxwright.prediction.shard_notes import ShardReport
+from boxwright.prediction.sink import Sink
 from boxwright.prediction.team import TeamEngine, processes_of, share_of
 
 IMAGES = 60

@@ -15,8 +15,9 @@ import functools
 import pathlib
 from collections.abc import Callable
 
-from boxwright.detector import delivery, model, pretrained, schedule, sizing
+from boxwright.detector import model, pretrained, schedule, sizing
 from boxwright.detector.job import Job, JobError
+from boxwright.detector.planning import trained
 
 GOOD_SCORE = 0.7  # mean of mAP at 0.5 and at 0.50 … 0.95 on validation, say 0.83 and 0.57: no other network is tried
 GAIN = 0.02  # of that score, at least, for which a network that predicts more slowly is taken
@@ -66,7 +67,7 @@ class Plan:
 
 def folders(job: Job) -> list[pathlib.Path]:
     """Where checkpoints of the job may lie."""
-    return [job.folder, job.folder / delivery.PRETRAINED_FOLDER]
+    return [job.folder, job.folder / trained.PRETRAINED_FOLDER]
 
 
 def relative_time(recipe: schedule.Recipe, images_a_pass: int, passes: float = 1.0) -> float:
@@ -183,7 +184,7 @@ def forget_attempts(folder: pathlib.Path) -> None:
     (folder / ATTEMPTS_FILE).unlink(missing_ok=True)
 
 
-def better(first: delivery.Trained, second: delivery.Trained) -> delivery.Trained:
+def better(first: trained.Trained, second: trained.Trained) -> trained.Trained:
     """The second if validation prefers it clearly, for the first one predicts faster."""
     assert first.score is not None
     if second.score is None:

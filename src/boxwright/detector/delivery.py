@@ -22,100 +22,24 @@ from boxwright.detector import (
     data,
     evaluate,
     export,
+    listener,
     model,
     orientation,
     precision,
     report,
     sampling,
     sizing,
-    trainer,
 )
 from boxwright.detector.job import Job, JobError
-from boxwright.prediction import decode, predictor
+from boxwright.detector.listener import ElapsedTime, ProgressRelay
+from boxwright.detector.planning.time_budget import DECODE_IMAGE_S, LAST_SECONDS_S, expected_s
+from boxwright.detector.planning.trained import PRETRAINED_FOLDER, Outcome, Trained
+from boxwright.images import letterbox
+from boxwright.prediction import decode, model_folder, predictor
 
-EXPORT_S = 8.0  # write the graph, compile it, open it
-LAST_SECONDS_S = 3.0  # evaluation stops this long before the budget ends, and the report half of it
-DECODE_IMAGE_S = 0.03  # a photograph on a busy core
-EXPECTED_SHARE = 0.3  # of what is set aside for a busy machine: what delivery usually takes
 LEFT_AT_QUANTISING = 0.9  # of the time that delivery takes
 LEFT_AT_EVALUATING = 0.3
-MOST_PERCENT = 99.0
 DRAFT_FOLDER = "model.draft"
-PRETRAINED_FOLDER = "pretrained"  # of the second network's checkpoint
-MAX_REPORTED_WARNINGS = 50
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How a job ended."""
-
-    stop_reason: str
-    elapsed_s: float
-    weights_sha256: str
-
-
-class Elapsed:
-    """Seconds spent on a job: earlier attempts, as the checkpoint tells, and this process."""
-
-    def __init__(self, clock: Callable[[], float], started_s: float) -> None:
-        self._clock = clock
-        self._started_s = started_s
-        self.before_s = 0.0
-
-    def __call__(self) -> float:
-        return self.before_s + self._clock() - self._started_s
-
-
-class Notebook:
-    """Passes everything on to the watcher, progress that never goes back, and keeps the warnings for the report."""
-
-    def __init__(self, watcher: trainer.Watcher) -> None:
-        self._watcher = watcher
-        self._percent = 0.0
-        self.warnings: list[str] = []
-        self.stop_requested = watcher.stop_requested
-
-    def progress(self, percent: float, stage: str, **details: object) -> None:
-        self._percent = max(self._percent, min(MOST_PERCENT, percent))
-        self._watcher.progress(self._percent, stage, **details)
-
-    def warn(self, message: str) -> None:
-        if len(self.warnings) < MAX_REPORTED_WARNINGS:
-            self.warnings.append(message)
-        self._watcher.warn(message)
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """What the training leaves.
-
-    Attributes:
-        network: in eval mode.
-        input: its input, and why it is that.
-        splits: the images.
-        steps: done.
-        batch_size: images a step.
-        stop_reason: why it ended.
-        training_s: seconds that it took.
-        history: the trainer's record.
-        ways_up: which ways up the objects may be; None if training ended before that was measured.
-        start: the weights it started from.
-        score: mean of mAP at 0.5 and at 0.50 … 0.95 at the last validation; None if there was none.
-        choice: why it is this network, in words.
-    """
-
-    network: model.Network
-    input: sizing.Choice
-    splits: data.Splits
-    steps: int
-    batch_size: int
-    stop_reason: str
-    training_s: float
-    history: dict[str, list[list[float]]]
-    ways_up: orientation.Orientation | None = None
-    start: str = "random"
-    score: float | None = None
-    choice: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,25 +52,6 @@ class _Evaluated:
     found: list[boxes.Detections]
 
 
-def reserve_s(evaluated: int, image_s: float, threads: int, input_hw: tuple[int, int]) -> float:
-    """Seconds that the delivery of a model needs.
-
-    Args:
-        evaluated: images to evaluate.
-        image_s: to read and decode one.
-        threads: that predict them.
-        input_hw: of the network.
-    """
-    return EXPORT_S + LAST_SECONDS_S + evaluated * (sizing.prediction_s(input_hw) / threads + 2 * image_s)
-
-
-def expected_s(splits: data.Splits, budget_s: float, threads: int, input_hw: tuple[int, int]) -> float:
-    """Seconds from the last step to the finished model, roughly."""
-    evaluated = len(splits.test or splits.validation)
-    aside_s = reserve_s(evaluated, DECODE_IMAGE_S, threads, input_hw)
-    return EXPECTED_SHARE * (aside_s + precision.reserve_s(splits, budget_s, threads, DECODE_IMAGE_S, input_hw))
-
-
 class Delivery:
     """Makes the model folder of one job.
 
@@ -157,7 +62,9 @@ class Delivery:
         elapsed: seconds spent on the job.
     """
 
-    def __init__(self, job: Job, read_bytes: Callable[[str], bytes], notebook: Notebook, elapsed: Elapsed) -> None:
+    def __init__(
+        self, job: Job, read_bytes: Callable[[str], bytes], notebook: ProgressRelay, elapsed: ElapsedTime
+    ) -> None:
         self._job = job
         self._read_bytes = read_bytes
         self._notebook = notebook
@@ -186,7 +93,7 @@ class Delivery:
         evaluation["extras"]["quantisation"] = quantisation
         self._report(trained, evaluated, evaluation)
         if self._notebook.stop_requested():
-            raise trainer.Stopped
+            raise listener.TrainingStopped
         export.publish(draft, job.folder / export.MODEL_FOLDER, evaluation)
         (job.folder / checkpoint.CHECKPOINT_FILE).unlink(missing_ok=True)
         shutil.rmtree(job.folder / PRETRAINED_FOLDER, ignore_errors=True)
@@ -257,7 +164,7 @@ class Delivery:
         with futures.ThreadPoolExecutor(job.threads) as pool:
             for first in range(0, len(examples), chunk):
                 if notebook.stop_requested():
-                    raise trainer.Stopped
+                    raise listener.TrainingStopped
                 if first and self._elapsed() > job.budget_s - LAST_SECONDS_S:
                     notebook.warn(f"The budget ends: only {first} of {len(examples)} images are evaluated.")
                     break
@@ -304,7 +211,7 @@ class Delivery:
         def has_time() -> bool:
             return self._elapsed() < job.budget_s - LAST_SECONDS_S / 2 and not self._notebook.stop_requested()
 
-        path = job.folder / DRAFT_FOLDER / predictor.REPORT_FILE
+        path = job.folder / DRAFT_FOLDER / model_folder.REPORT_FILE
         evaluation["extras"]["concerns"] = report.write(path, facts, self._read_bytes, has_time)
 
 
@@ -316,7 +223,7 @@ def finished(job: Job) -> Outcome | None:
     target = job.folder / export.MODEL_FOLDER
     if not target.exists():
         return None
-    provenance = predictor.ModelInfo.read(target).document["provenance"]
+    provenance = model_folder.ModelInfo.read(target).document["provenance"]
     return Outcome(provenance["stop_reason"], provenance["elapsed_s"], provenance["weights_sha256"])
 
 
@@ -328,7 +235,7 @@ def check_agreement(network: model.Network, opened: predictor.Predictor) -> None
     """
     height, width = opened.input_hw
     pixels = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
-    raw = opened.infer(predictor.Prepared(pixels, (0, 0), (width, height), (height, width)))
+    raw = opened.infer(letterbox.Prepared(pixels, (0, 0), (width, height), (height, width)))
     boxes_px, scores = network.predict(torch.from_numpy(pixels))
     score_gap = float(np.abs(raw.scores - scores[0].numpy()).max())
     box_gap_px = float(np.abs(raw.boxes_px - boxes_px[0].numpy()).max())

@@ -22,14 +22,14 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from boxwright.detector import checkpoint, model, pretrained
-from boxwright.prediction import decode, predictor
+from boxwright.images import letterbox
+from boxwright.inference.suppression import SUPPRESSION_IOU, VOTING
+from boxwright.prediction import decode, model_folder
 
 OPSET = 17
 IR_VERSION = 8  # the pair that went with opset 17: read by every current runtime
 MODEL_FOLDER = "model"
 EVALUATION_FILE = "evaluation.json"
-SUPPRESSION_IOU = 0.6
-VOTING = predictor.Voting(iou=0.7, score_share=0.7)  # what it brings hardly depends on these: ADR 0017
 MAX_DETECTIONS = 500
 DEFAULT_SCORE_FLOOR = 0.01
 AGREEMENT_SCORE = 1e-3  # largest difference allowed between training's network and the exported one
@@ -224,7 +224,7 @@ def write_draft(
     folder.mkdir(parents=True)
     graph = to_onnx(network, input_hw)
     document = {
-        "format_version": predictor.FORMAT_VERSION,
+        "format_version": model_folder.FORMAT_VERSION,
         "labels": [
             {"display_name": one["display_name"], "annotation_spec_id": one["annotation_spec_id"]} for one in labels
         ],
@@ -235,7 +235,7 @@ def write_draft(
             "colour": "RGB",
             "orientation": "EXIF applied",
             "resize": "bilinear, antialiased, aspect kept, centred",
-            "fill": predictor.FILL,
+            "fill": letterbox.FILL,
             "input": "uint8 NHWC; normalisation is in the graph",
         },
         "score_floor": score_floor,
@@ -243,10 +243,10 @@ def write_draft(
         "box_voting": dataclasses.asdict(VOTING),
         "max_detections": MAX_DETECTIONS,
         "provenance": provenance,
-        "digests": {predictor.NETWORK_FILE: hashlib.sha256(graph).hexdigest()},
+        "digests": {model_folder.NETWORK_FILE: hashlib.sha256(graph).hexdigest()},
     }
-    _write(folder / predictor.NETWORK_FILE, graph)
-    _write(folder / predictor.MODEL_FILE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+    _write(folder / model_folder.NETWORK_FILE, graph)
+    _write(folder / model_folder.MODEL_FILE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def write_choice(draft: pathlib.Path, quantisation: dict[str, Any], int8_file: str) -> None:
@@ -257,9 +257,9 @@ def write_choice(draft: pathlib.Path, quantisation: dict[str, Any], int8_file: s
         quantisation: the section of model.json, whole.
         int8_file: name of the XML.
     """
-    document = json.loads((draft / predictor.MODEL_FILE).read_text(encoding="utf-8"))
-    networks = {"fp32": predictor.NETWORK_FILE}
-    digests = {predictor.NETWORK_FILE: document["digests"][predictor.NETWORK_FILE]}
+    document = json.loads((draft / model_folder.MODEL_FILE).read_text(encoding="utf-8"))
+    networks = {"fp32": model_folder.NETWORK_FILE}
+    digests = {model_folder.NETWORK_FILE: document["digests"][model_folder.NETWORK_FILE]}
     for path in (draft / int8_file, (draft / int8_file).with_suffix(".bin")):
         if quantisation["chosen"] == "int8":
             networks["int8"] = int8_file
@@ -267,7 +267,7 @@ def write_choice(draft: pathlib.Path, quantisation: dict[str, Any], int8_file: s
         else:
             path.unlink(missing_ok=True)
     document.update(networks=networks, precision=quantisation["chosen"], quantisation=quantisation, digests=digests)
-    _write(draft / predictor.MODEL_FILE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+    _write(draft / model_folder.MODEL_FILE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def publish(draft: pathlib.Path, target: pathlib.Path, evaluation: dict[str, Any]) -> None:

@@ -18,18 +18,19 @@ from boxwright.detector import (
     candidates,
     checkpoint,
     data,
-    delivery,
     device,
     evaluate,
+    listener,
     model,
     orientation,
-    precision,
     schedule,
     sizing,
     trainer,
 )
 from boxwright.detector.job import Job
-from boxwright.prediction import decode, predictor
+from boxwright.detector.planning import int8_budget, time_budget, trained
+from boxwright.images import letterbox
+from boxwright.prediction import decode
 
 ReadBytes = Callable[[str], bytes]
 
@@ -48,8 +49,8 @@ class Work:
     where: device.Device
     splits: data.Splits
     read_bytes: ReadBytes
-    notebook: delivery.Notebook
-    elapsed: delivery.Elapsed
+    notebook: listener.ProgressRelay
+    elapsed: listener.ElapsedTime
     images_a_pass: int
 
 
@@ -57,8 +58,8 @@ def reserve_s(work: Work, image_s: float, input_hw: tuple[int, int]) -> float:
     """Seconds to set aside for everything that follows the last step."""
     job, splits = work.job, work.splits
     evaluated = len(splits.test or splits.validation)
-    quantising_s = precision.reserve_s(splits, job.budget_s, job.threads, image_s, input_hw)
-    return delivery.reserve_s(evaluated, image_s, job.threads, input_hw) + quantising_s
+    quantising_s = int8_budget.reserve_s(splits, job.budget_s, job.threads, image_s, input_hw)
+    return time_budget.reserve_s(evaluated, image_s, job.threads, input_hw) + quantising_s
 
 
 class Learning:
@@ -74,7 +75,7 @@ class Learning:
     def left_s(self) -> float:
         """Seconds of the budget that are left for training."""
         work = self._work
-        return work.job.budget_s - reserve_s(work, delivery.DECODE_IMAGE_S, self._chosen.input_hw) - work.elapsed()
+        return work.job.budget_s - reserve_s(work, time_budget.DECODE_IMAGE_S, self._chosen.input_hw) - work.elapsed()
 
     def train(
         self,
@@ -83,7 +84,7 @@ class Learning:
         *,
         ways_up: orientation.Orientation | None = None,
         second_s: float = 0.0,
-    ) -> delivery.Trained:
+    ) -> trained.Trained:
         """Trains one network, or what is left of it. `training_s` of the result counts from the beginning of the job.
 
         Args:
@@ -93,7 +94,7 @@ class Learning:
             second_s: what another network would take after this one, 0.0 if there is none to try.
 
         Raises:
-            Stopped, FloatingPointError, UnreadableImage: as `Trainer.run`.
+            TrainingStopped, FloatingPointError, UnreadableImage: as `Trainer.run`.
         """
         work, job, splits = self._work, self._work.job, self._work.splits
         torch.manual_seed(job.seed)
@@ -117,7 +118,7 @@ class Learning:
             checks, known = learner.checks, learner.plan.ways_up
         network.eval()
         judged = bool(checks) and any(len(one.label_indices) for one in splits.validation)
-        return delivery.Trained(
+        return trained.Trained(
             network=network,
             input=self._chosen,
             splits=splits,
@@ -146,7 +147,7 @@ class Learning:
             recipe=recipe,
             even_steps=work.where.is_gpu,
         )
-        delivery_s = delivery.expected_s(splits, job.budget_s, job.threads, input_hw)
+        delivery_s = time_budget.expected_s(splits, job.budget_s, job.threads, input_hw)
 
         def after_s(checks: Sequence[tuple[float, float]], left_s: float) -> float:
             goes_on = bool(checks) and candidates.finds_too_little(checks[-1][1])
@@ -186,7 +187,7 @@ class Learning:
         with futures.ThreadPoolExecutor(threads) as pool:
             for first in range(0, len(examples), chunk):
                 if work.notebook.stop_requested():
-                    raise trainer.Stopped
+                    raise listener.TrainingStopped
                 if self._cache.is_full or work.elapsed() - started_s > limit_s:
                     break
                 done += sum(pool.map(self._cache.warm, [example.uri for example in examples[first : first + chunk]]))
@@ -203,7 +204,7 @@ class Learning:
                 image = decode.decode(self._work.read_bytes(example.uri), input_hw)
             except (OSError, LookupError, errors.ApiError, decode.DecodeError):
                 continue  # reported by the final evaluation
-            images.append(predictor.letterbox(image, input_hw))
-            coarse_images.append(predictor.letterbox(image, schedule.coarse_hw(input_hw)))
+            images.append(letterbox.letterbox(image, input_hw))
+            coarse_images.append(letterbox.letterbox(image, schedule.coarse_hw(input_hw)))
             ground_truth.append(evaluate.GroundTruth(example.boxes_norm, example.label_indices))
         return trainer.ValidationSet(images, ground_truth, coarse_images)

@@ -14,7 +14,7 @@ import dataclasses
 import numpy as np
 
 from boxwright.detector import evaluate
-from boxwright.prediction import predictor
+from boxwright.images import letterbox
 
 AGREEMENT = 0.94  # of the upright score: as good the other way up; 0.947 to 1.028 measured where there is no "up"
 LEAST_SCORE = 0.2  # a network that finds little yet says nothing about orientation
@@ -55,8 +55,8 @@ class Orientation:
 
 
 def upside_down(
-    image: predictor.Prepared, truth: evaluate.GroundTruth
-) -> tuple[predictor.Prepared, evaluate.GroundTruth]:
+    image: letterbox.Prepared, truth: evaluate.GroundTruth
+) -> tuple[letterbox.Prepared, evaluate.GroundTruth]:
     """Flipped top to bottom."""
     (left, top), (_, height) = image.offset_xy, image.scaled_wh
     pixels = np.ascontiguousarray(image.pixels[:, ::-1])

@@ -21,72 +21,18 @@ from typing import Any
 import numpy as np
 
 from boxwright import boxes, errors
-from boxwright.detector import data, evaluate, export, quantise, sizing, trainer
+from boxwright.detector import data, evaluate, export, listener, quantise
+from boxwright.detector.planning.int8_budget import COMPARED_LEAST, TIMING_S, Images, child_s, images_for
+from boxwright.images import letterbox
 from boxwright.prediction import decode, predictor
 from boxwright.processes import Child, ChildDied
 
 CHILD_MODULE = "boxwright.detector.quantise"
-CALIBRATION_IMAGES = 128
-COMPARED_FROM = 100  # images that a comparison should have: training images fill up a smaller validation set
-COMPARED_LEAST = 32  # with fewer, a loss of half a point could not be told from chance
-COMPARED_MOST = 500
 MAX_LOSS = 0.005  # of mean average precision, 0.50 … 0.95, on a scale of 0 to 1
 LEAST_SCORE = 0.05  # a network that finds next to nothing has nothing to lose
 LEAST_GAIN = 1.05  # int8 must be this much faster: what is less is the measurement's noise
 TIMED_PAIRS = 40
-TIMING_S = 3.0  # for these pairs, at most
-CHILD_S = 9.0  # start and correction of biases on a busy machine; the statistics come on top
 CHILD_ATTEMPTS = 2  # it may have been killed for someone else's memory
-BUDGET_SHARE = 0.15  # of a training's budget, at most, is set aside for the choice
-
-
-@dataclasses.dataclass(frozen=True)
-class Images:
-    """What a choice looks at.
-
-    Attributes:
-        calibration: training images, from which int8's ranges are learned.
-        compared: (split, image), validation first.
-    """
-
-    calibration: tuple[data.Example, ...]
-    compared: tuple[tuple[str, data.Example], ...]
-
-
-def images_for(splits: data.Splits) -> Images:
-    """Chooses the images: calibration spread over TRAIN; VALIDATION to compare, filled up from TRAIN if it is small."""
-    stride = max(1, len(splits.train) // CALIBRATION_IMAGES)
-    calibration = splits.train[::stride][:CALIBRATION_IMAGES]
-    chosen = {id(one) for one in calibration}
-    rest = [one for one in splits.train if id(one) not in chosen]
-    compared = [("VALIDATION", one) for one in splits.validation[:COMPARED_MOST]]
-    missing = max(0, COMPARED_FROM - len(compared))
-    compared += [("TRAIN", one) for one in [*rest, *calibration][:missing]]
-    return Images(calibration, tuple(compared))
-
-
-def child_s(images: int, input_hw: tuple[int, int]) -> float:
-    """Seconds that building int8 from this many images takes on a busy machine."""
-    return CHILD_S + images * sizing.prediction_s(input_hw)
-
-
-def reserve_s(splits: data.Splits, budget_s: float, threads: int, image_s: float, input_hw: tuple[int, int]) -> float:
-    """Seconds that a training should leave for the choice; zero if its budget is too short for it.
-
-    Args:
-        splits: the images.
-        budget_s: of the whole training.
-        threads: processor threads to use.
-        image_s: to read and decode an image, with all threads at work.
-        input_hw: of the network.
-    """
-    images = images_for(splits)
-    if len(images.compared) < COMPARED_LEAST:
-        return 0.0
-    read_s = (len(images.calibration) + len(images.compared)) * image_s
-    compared_s = 2 * len(images.compared) * sizing.prediction_s(input_hw) / threads
-    needed_s = child_s(len(images.calibration), input_hw) + TIMING_S + read_s + compared_s
-    return needed_s if needed_s <= BUDGET_SHARE * budget_s else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +78,7 @@ class Chooser:
         *,
         threads: int,
         read_bytes: Callable[[str], bytes],
-        watcher: trainer.Watcher,
+        watcher: listener.ProgressListener,
         left_s: Callable[[], float],
     ) -> None:
         self._draft = draft
@@ -148,7 +94,7 @@ class Chooser:
             the section `quantisation`: `chosen`, `reason`, and what was measured.
 
         Raises:
-            Stopped: the watcher asked for it.
+            TrainingStopped: the listener asked for it.
         """
         try:
             section = self._measured(images_for(splits))
@@ -203,23 +149,23 @@ class Chooser:
         }
 
     def _spend(self, needed_s: float) -> None:
-        """Makes sure that the watcher still waits and that there is time.
+        """Makes sure that the listener still waits and that there is time.
 
         Raises:
-            Stopped: it does not.
+            TrainingStopped: it does not.
             Refused: there is not.
         """
         if self._watcher.stop_requested():
-            raise trainer.Stopped
+            raise listener.TrainingStopped
         if self._left_s() < needed_s:
             raise Refused("The training's budget left no time to build int8 and compare it.")
 
     def _prepared(
         self, opened: predictor.Predictor, examples: Sequence[data.Example]
-    ) -> Iterator[list[predictor.Prepared | None]]:
+    ) -> Iterator[list[letterbox.Prepared | None]]:
         """Images in the network's frame, a few at a time; None for one that cannot be used."""
 
-        def prepare(example: data.Example) -> predictor.Prepared | None:
+        def prepare(example: data.Example) -> letterbox.Prepared | None:
             try:
                 return opened.prepare(self._read_bytes(example.uri))
             except (OSError, LookupError, errors.ApiError, decode.DecodeError):
@@ -288,7 +234,7 @@ class Chooser:
         """Milliseconds per image of each network on one core: medians of inferences that take turns."""
         height, width = networks[0].input_hw
         pixels = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
-        frame = predictor.Prepared(pixels, (0, 0), (width, height), (height, width))
+        frame = letterbox.Prepared(pixels, (0, 0), (width, height), (height, width))
         times_ms: list[list[float]] = [[] for _ in networks]
         started_s = time.perf_counter()
         while len(times_ms[0]) < TIMED_PAIRS and time.perf_counter() - started_s < TIMING_S:
@@ -299,5 +245,5 @@ class Chooser:
         return [statistics.median(column) for column in times_ms]
 
 
-def _detections(opened: predictor.Predictor, prepared: predictor.Prepared) -> boxes.Detections:
+def _detections(opened: predictor.Predictor, prepared: letterbox.Prepared) -> boxes.Detections:
     return opened.postprocess(opened.infer(prepared), prepared)

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from boxwright import faults
-from boxwright.prediction import predictor
+from boxwright.inference import openvino_runtime
+from boxwright.prediction import model_folder
 
 FRAMES_FILE = "calibration.npy"  # (N, H, W, 3) uint8, letterboxed as for prediction
 INT8_FILE = "model.int8.xml"  # its weights lie beside it, as .bin
@@ -37,7 +38,7 @@ def load_nncf() -> Any:
 
     Torch is only needed to quantise torch's own networks; loading it costs seconds and 200 MB.
     """
-    predictor.load_openvino()  # leaves a telemetry package that cannot be imported, so that NNCF falls back to a stub
+    openvino_runtime.load_openvino()  # leaves a telemetry package that cannot be imported, so that NNCF falls back to a stub
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # makes the import fail, as documented
     import nncf
 
@@ -64,9 +65,9 @@ def _types(operations: list[Any]) -> set[str]:
 
 def quantise(folder: pathlib.Path, kept: str) -> dict[str, str]:
     """Writes the int8 network; the same network and frames give the same bytes. Returns the tools' versions."""
-    openvino, nncf = predictor.load_openvino(), load_nncf()
+    openvino, nncf = openvino_runtime.load_openvino(), load_nncf()
     frames = np.load(folder / FRAMES_FILE, mmap_mode="r")  # (N, H, W, 3)
-    network = predictor.read_model(openvino.Core(), (folder / predictor.NETWORK_FILE).read_bytes())
+    network = openvino_runtime.read_model(openvino.Core(), (folder / model_folder.NETWORK_FILE).read_bytes())
     quantised = nncf.quantize(
         network,
         nncf.Dataset([frames[index : index + 1] for index in range(len(frames))]),

@@ -22,7 +22,7 @@ from PIL import Image
 from boxwright import boxes, errors, objects
 from boxwright.detector import charts, comparison, data, data_checks, evaluate, intervals
 from boxwright.prediction import decode
-from boxwright.prediction.predictor import REPORT_FILE
+from boxwright.prediction.model_folder import REPORT_FILE
 
 WORST_IMAGES = 20
 THUMBNAIL_HW = (360, 480)

@@ -22,6 +22,7 @@ from boxwright.detector import (
     delivery,
     device,
     learning,
+    listener,
     model,
     sampling,
     schedule,
@@ -30,19 +31,20 @@ from boxwright.detector import (
     trainer,
 )
 from boxwright.detector.job import EXAMPLES_FILE, Job, JobError
+from boxwright.detector.planning import time_budget, trained
 from boxwright.prediction import decode
 
 SIZE_SAMPLE = 200  # images that decide the input's size and aspect
 
 
 def run(
-    job: Job, read_bytes: learning.ReadBytes, watcher: trainer.Watcher, elapsed: delivery.Elapsed
-) -> delivery.Outcome:
+    job: Job, read_bytes: learning.ReadBytes, watcher: listener.ProgressListener, elapsed: listener.ElapsedTime
+) -> trained.Outcome:
     """Does the job, or what is left of it.
 
     Raises:
         JobError: it cannot be done as it stands.
-        Stopped: the watcher asked for it.
+        TrainingStopped: the listener asked for it.
         FloatingPointError: training diverged.
         UnreadableImage: too many training images cannot be read.
     """
@@ -54,7 +56,7 @@ def run(
     torch.set_flush_denormal(True)  # values near zero are slow otherwise
     torch.use_deterministic_algorithms(not where.is_gpu)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # all is written anyway
-    notebook = delivery.Notebook(watcher)
+    notebook = listener.ProgressRelay(watcher)
     splits = _splits(job, notebook)
     images_a_pass = sampling.pass_length(sampling.weights(splits.train))
     recipe = _recipe(job, where, images_a_pass)
@@ -62,7 +64,7 @@ def run(
     return delivery.Delivery(job, read_bytes, notebook, elapsed).deliver(_best(work))
 
 
-def _best(work: learning.Work) -> delivery.Trained:
+def _best(work: learning.Work) -> trained.Trained:
     """Trains what is to be tried, or what is left of it; returns the network that validation prefers."""
     job = work.job
     states = {folder: _checkpoint(folder, work) for folder in candidates.folders(job)}
@@ -92,8 +94,8 @@ def _second(
     learner: learning.Learning,
     candidate: candidates.Candidate,
     state: checkpoint.State | None,
-    first: delivery.Trained,
-) -> delivery.Trained | None:
+    first: trained.Trained,
+) -> trained.Trained | None:
     """Trains the second network; None if that fails, for the first one is a model already."""
     is_done = state is not None and state.trained  # what dies from now on dies of something else
     if not is_done and not candidates.begin(candidate.folder, state.step if state else 0):
@@ -101,7 +103,7 @@ def _second(
         return None
     try:
         return learner.train(candidate, state, ways_up=first.ways_up)
-    except trainer.Stopped:
+    except listener.TrainingStopped:
         candidates.forget_attempts(candidate.folder)
         raise
     except (FloatingPointError, MemoryError, torch.OutOfMemoryError) as error:
@@ -111,7 +113,7 @@ def _second(
 
 
 def _own(
-    state: checkpoint.State | None, candidate: candidates.Candidate, watcher: trainer.Watcher
+    state: checkpoint.State | None, candidate: candidates.Candidate, watcher: listener.ProgressListener
 ) -> checkpoint.State | None:
     if state is not None and state.fingerprint != candidate.fingerprint:
         watcher.warn("Training starts anew: the checkpoint belongs to another network.")
@@ -129,7 +131,7 @@ def _recipe(job: Job, where: device.Device, images_a_pass: int) -> schedule.Reci
         raise JobError(f"Unknown recipe field: {error}.") from error
 
 
-def _splits(job: Job, watcher: trainer.Watcher) -> data.Splits:
+def _splits(job: Job, watcher: listener.ProgressListener) -> data.Splits:
     try:
         examples = data.read_examples(job.folder / EXAMPLES_FILE)
     except ValueError as error:
@@ -194,5 +196,5 @@ def _time(work: learning.Work) -> sizing.Time:
         budget_s=job.budget_s,
         samples=lambda passes: recipe.steps_for(work.images_a_pass, passes) * recipe.batch_size,
         px_per_s=sizing.GPU_PX_PER_S if where.is_gpu else parts * px_per_s,
-        reserve_s=lambda input_hw: learning.reserve_s(work, delivery.DECODE_IMAGE_S, input_hw),
+        reserve_s=lambda input_hw: learning.reserve_s(work, time_budget.DECODE_IMAGE_S, input_hw),
     )

@@ -23,7 +23,9 @@ import threading
 import time
 from typing import TextIO
 
+from boxwright.detector import listener
 from boxwright.detector.job import Job, JobError
+from boxwright.prediction import model_folder
 
 EXIT_FAILED = 1
 EXIT_STOPPED = 3
@@ -84,8 +86,7 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
     from google.rpc import code_pb2
 
     from boxwright import errors, objects
-    from boxwright.detector import data, delivery, session, trainer
-    from boxwright.prediction import predictor
+    from boxwright.detector import data, session
 
     try:
         stores = objects.Stores.from_config(job.stores)
@@ -103,13 +104,13 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
             raise objects.StoreLost(error) from error
 
     try:
-        outcome = session.run(job, read_bytes, channel, delivery.Elapsed(time.monotonic, started_s))
-    except trainer.Stopped:
+        outcome = session.run(job, read_bytes, channel, listener.ElapsedTime(time.monotonic, started_s))
+    except listener.TrainingStopped:
         return EXIT_STOPPED
     except objects.StoreLost as lost:
         channel.emit("interrupted", message=str(lost))
         return EXIT_FAILED
-    except (JobError, FloatingPointError, data.UnreadableImage, predictor.ModelError, OSError, MemoryError) as error:
+    except (JobError, FloatingPointError, data.UnreadableImage, model_folder.ModelError, OSError, MemoryError) as error:
         # the system's own words have paths of this machine in them, which are no caller's business
         message = error.strerror if isinstance(error, OSError) else str(error)
         channel.emit("failed", message=message or type(error).__name__)

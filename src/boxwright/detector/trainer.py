@@ -13,7 +13,6 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +25,15 @@ from boxwright.detector import (
     checkpoint,
     device,
     evaluate,
-    export,
     model,
     orientation,
     schedule,
     shards,
     sizing,
 )
-from boxwright.prediction import predictor
+from boxwright.detector.listener import ProgressListener, TrainingStopped
+from boxwright.images import letterbox
+from boxwright.inference import runtime, suppression
 
 PROGRESS_EVERY_S = 1.5
 MODEL_CONVERGED = "MODEL_CONVERGED"
@@ -42,20 +42,6 @@ CHECK_BATCH = 4
 CHECK_SCORE_FLOOR = 0.01
 RELATIVE_RATE = "relative_rate"  # of a group of parameters, kept by the optimizer
 HISTORY_POINTS = 200  # of the losses, over the planned steps
-
-
-class Watcher(Protocol):
-    """Who listens to a training; percentages are shares of the time that it takes."""
-
-    def progress(self, percent: float, stage: str, **details: object) -> None: ...
-
-    def warn(self, message: str) -> None: ...
-
-    def stop_requested(self) -> bool: ...
-
-
-class Stopped(Exception):
-    """The training was asked to stop; its checkpoint is on disk."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +54,9 @@ class ValidationSet:
         coarse_images: the same at the size of the first phase.
     """
 
-    images: Sequence[predictor.Prepared]
+    images: Sequence[letterbox.Prepared]
     ground_truth: Sequence[evaluate.GroundTruth]
-    coarse_images: Sequence[predictor.Prepared] = ()
+    coarse_images: Sequence[letterbox.Prepared] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +109,7 @@ class Trainer:
         recipe: schedule.Recipe,
         setting: Setting,
         validation: ValidationSet,
-        watcher: Watcher,
+        watcher: ProgressListener,
     ) -> None:
         self.network = network.to(setting.where.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
@@ -191,7 +177,7 @@ class Trainer:
         """Trains until the plan ends, the budget ends, or validation stops improving; returns the stop reason.
 
         Raises:
-            Stopped: the watcher asked for it.
+            TrainingStopped: the listener asked for it.
             FloatingPointError: a loss is not finite; the last checkpoint is untouched.
             UnreadableImage: too many images cannot be read.
         """
@@ -201,7 +187,7 @@ class Trainer:
             while not self.stop_reason:
                 if self.watcher.stop_requested():
                     self.save()
-                    raise Stopped
+                    raise TrainingStopped
                 progress = self.plan.progress(self.step, self.setting.elapsed_s())
                 self.stop_reason = self._reason_to_end(progress)
                 if self.stop_reason:
@@ -332,21 +318,21 @@ class Trainer:
         )
 
     def _scores(
-        self, images: Sequence[predictor.Prepared], ground_truth: Sequence[evaluate.GroundTruth]
+        self, images: Sequence[letterbox.Prepared], ground_truth: Sequence[evaluate.GroundTruth]
     ) -> tuple[float, float]:
         """(mAP at 0.5, mAP at 0.50 … 0.95) of the moving average."""
         chunks = [images[first : first + CHECK_BATCH] for first in range(0, len(images), CHECK_BATCH)]
         found = [one for answers in self.shards.map(self._find, chunks) for one in answers]
         return evaluate.quick_scores(self.network.label_count, ground_truth, found)
 
-    def _find(self, images: Sequence[predictor.Prepared]) -> list[boxes.Detections]:
+    def _find(self, images: Sequence[letterbox.Prepared]) -> list[boxes.Detections]:
         """What the moving average finds in a few images.
 
         Raises:
-            Stopped: without saving; the steps since the last checkpoint are repeated, and so is the check.
+            TrainingStopped: without saving; the steps since the last checkpoint are repeated, and so is the check.
         """
         if self.watcher.stop_requested():
-            raise Stopped
+            raise TrainingStopped
         pixels = self.setting.where.put(torch.from_numpy(np.concatenate([one.pixels for one in images])))
         boxes_px, scores = (one.cpu() for one in self.average.predict(pixels))  # (B, A, 4), (B, A, C)
         return [
@@ -370,13 +356,13 @@ def orientation_of(state: checkpoint.State) -> orientation.Orientation | None:
 
 
 def _detections(
-    boxes_px: npt.NDArray[np.float32], scores: npt.NDArray[np.float32], prepared: predictor.Prepared
+    boxes_px: npt.NDArray[np.float32], scores: npt.NDArray[np.float32], prepared: letterbox.Prepared
 ) -> boxes.Detections:
-    return predictor.detections_from(
-        predictor.RawOutput(boxes_px, scores),
+    return suppression.detections_from(
+        runtime.RawOutput(boxes_px, scores),
         prepared,
         score_floor=CHECK_SCORE_FLOOR,
-        suppression_iou=export.SUPPRESSION_IOU,
-        voting=export.VOTING,
+        suppression_iou=suppression.SUPPRESSION_IOU,
+        voting=suppression.VOTING,
         max_detections=evaluate.MAX_BOXES_PER_IMAGE,
     )

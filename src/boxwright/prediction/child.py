@@ -38,7 +38,8 @@ from boxwright.prediction.local_engine import LocalEngine, image_threads
 from boxwright.prediction.manifest import Manifest
 from boxwright.prediction.members import Members
 from boxwright.prediction.plan import Plan
-from boxwright.prediction.sink import ShardReport, Sink
+from boxwright.prediction.shard_notes import ShardReport
+from boxwright.prediction.sink import Sink
 from boxwright.prediction.team import TeamEngine, processes_of, share_of
 
 BOTTLENECK_WINDOW = 20  # progress intervals over which the bottleneck is taken: five seconds

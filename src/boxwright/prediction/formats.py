@@ -7,6 +7,7 @@ import pathlib
 import tempfile
 from collections.abc import Iterator
 
+from boxwright.inference.openvino_runtime import load_openvino, read_model
 from boxwright.prediction.model_folder import (
     DEFAULT_PRECISION,
     MODEL_FILE,
@@ -16,7 +17,6 @@ from boxwright.prediction.model_folder import (
     Network,
     read_network,
 )
-from boxwright.prediction.runtimes import load_openvino, read_model
 
 LABELS_FILE = "dict.txt"  # the real service's name for the list of labels, one a line in class order
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from boxwright import errors
 from boxwright.prediction.job import BatchJob
-from boxwright.prediction.predictor import ModelError, Predictor
+from boxwright.prediction.model_folder import ModelError
+from boxwright.prediction.predictor import Predictor
 
 STATM = pathlib.Path("/proc/self/statm")
 PAGE_BYTES = 4096

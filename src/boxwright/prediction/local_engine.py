@@ -29,7 +29,7 @@ from boxwright.prediction.job import BatchJob
 from boxwright.prediction.open_shards import OpenShard, ShardSink
 from boxwright.prediction.plan import Item, Plan, Segment
 from boxwright.prediction.predictor import Predictor
-from boxwright.prediction.sink import ShardReport
+from boxwright.prediction.shard_notes import ShardReport
 
 MAX_IMAGE_BYTES = 30_000_000  # prediction_service.proto: 30 MB per image
 IMAGES_BETWEEN_TRIMS = 25_000  # what threads free stays scattered over their heaps otherwise

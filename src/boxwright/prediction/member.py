@@ -23,7 +23,7 @@ from boxwright.prediction.job import BatchJob
 from boxwright.prediction.loaded_models import LoadedModels
 from boxwright.prediction.local_engine import LocalEngine, image_threads
 from boxwright.prediction.plan import Item, Segment
-from boxwright.prediction.sink import ShardReport
+from boxwright.prediction.shard_notes import ShardReport
 
 ALIVE_INTERVAL_S = 1.0
 PR_SET_PDEATHSIG = 1  # prctl(2); it means the thread that started this process, which is the leader's main thread

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 
 from boxwright import objects, private
-from boxwright.prediction.predictor import MODEL_FILE, ModelError
+from boxwright.prediction.model_folder import MODEL_FILE, ModelError
 
 FETCHING = ".fetching-"  # in the names of folders that are not complete yet
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from boxwright import boxes, errors
 from boxwright.prediction.decode import DecodeError
+from boxwright.prediction.model_folder import ModelError, ModelInfo
 from boxwright.prediction.model_folders import ModelFolders
-from boxwright.prediction.predictor import ModelError, ModelInfo, Predictor
+from boxwright.prediction.predictor import Predictor
 
 log = logging.getLogger(__name__)
 

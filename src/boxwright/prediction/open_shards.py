@@ -9,7 +9,7 @@ from typing import Protocol
 from google.rpc import status_pb2
 
 from boxwright.prediction.plan import Segment
-from boxwright.prediction.sink import ShardReport
+from boxwright.prediction.shard_notes import ShardReport
 
 
 class ShardSink(Protocol):

@@ -19,8 +19,7 @@ from google.rpc import status_pb2
 from boxwright import errors, faults, objects
 from boxwright.prediction.job import BatchJob
 from boxwright.prediction.manifest import MANIFEST_FILE, Manifest, code_name
-from boxwright.prediction.shard_notes import ShardNotes
-from boxwright.prediction.shard_notes import ShardReport as ShardReport
+from boxwright.prediction.shard_notes import ShardNotes, ShardReport
 from boxwright.prediction.tally import OutputFile, Tally
 
 ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering

@@ -30,7 +30,8 @@ from boxwright.prediction.members import Members
 from boxwright.prediction.open_shards import OpenShard
 from boxwright.prediction.plan import Segment
 from boxwright.prediction.predictor import Predictor
-from boxwright.prediction.sink import ShardReport, Sink
+from boxwright.prediction.shard_notes import ShardReport
+from boxwright.prediction.sink import Sink
 
 FIRST_CHUNK_IMAGES = 4  # until it is known how long images take
 CHUNK_S = 0.02  # of one process's work: a message costs little beside it, and no core waits long at a job's end

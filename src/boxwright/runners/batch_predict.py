@@ -21,8 +21,8 @@ from boxwright.prediction import team
 from boxwright.prediction.children import Children
 from boxwright.prediction.job import BatchJob, stamp
 from boxwright.prediction.manifest import MANIFEST_FILE
+from boxwright.prediction.model_folder import ModelError, ModelInfo
 from boxwright.prediction.model_folders import ModelFolders
-from boxwright.prediction.predictor import ModelError, ModelInfo
 from boxwright.prediction.sink import Sink
 from boxwright.prediction.tuner import Tuner
 from boxwright.processes import STOP_GRACE_S, Child, ChildDied

@@ -15,8 +15,8 @@ from boxwright.metadata import database, datasets, models
 from boxwright.operations.runner import Context, Runner, Success
 from boxwright.prediction import formats
 from boxwright.prediction.job import stamp
+from boxwright.prediction.model_folder import ModelError
 from boxwright.prediction.model_folders import ModelFolders
-from boxwright.prediction.predictor import ModelError
 from boxwright.runners import output_folders
 
 ROWS_PER_FILE = 100_000  # about 10 MB: far below the 100 MB that an import CSV may have

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from boxwright.detector import delivery
+from boxwright.detector import listener
 
 LABELS = [
     {"display_name": "square", "annotation_spec_id": "11"},
@@ -112,5 +112,5 @@ class Watcher:
         return bool(self.events) and self.point >= self.stop_at
 
 
-def elapsed() -> delivery.Elapsed:
-    return delivery.Elapsed(time.monotonic, time.monotonic())
+def elapsed() -> listener.ElapsedTime:
+    return listener.ElapsedTime(time.monotonic, time.monotonic())

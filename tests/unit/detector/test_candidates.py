@@ -16,8 +16,8 @@ from boxwright.detector import (
     candidates,
     checkpoint,
     data,
-    delivery,
     export,
+    listener,
     model,
     orientation,
     pretrained,
@@ -27,6 +27,7 @@ from boxwright.detector import (
     trainer,
 )
 from boxwright.detector.job import Job
+from boxwright.detector.planning import trained
 from boxwright.operations import ledger
 
 INPUT_HW = (96, 96)
@@ -130,7 +131,7 @@ def test_the_second_network_is_trained_where_the_first_finds_too_little_and_a_st
     assert min(seen.count("random"), seen.count(pretrained.SOURCE)) >= 12
     percents = [percent for percent, _, _ in watcher.events]
     assert percents == sorted(percents)
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folders[1]), drawn.read, Stopping(6), elapsed())
     assert (folders[1] / "pretrained" / "checkpoint.pt").exists()
     again = Watcher()
@@ -146,7 +147,7 @@ def test_a_stop_between_the_two_changes_nothing(
 ) -> None:
     monkeypatch.setattr(candidates, "GAIN", -1.0)
     folder = conftest.write_job(tmp_path / "stopped", drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
-    with monkeypatch.context() as patch, pytest.raises(trainer.Stopped):
+    with monkeypatch.context() as patch, pytest.raises(listener.TrainingStopped):
         patch.setattr(candidates, "reason_to_stop", _stop)
         session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
     state = checkpoint.load(folder)
@@ -159,14 +160,14 @@ def test_a_stop_between_the_two_changes_nothing(
 
 
 def _stop(*arguments: object, **named: object) -> str:
-    raise trainer.Stopped
+    raise listener.TrainingStopped
 
 
 def test_a_package_that_is_gone_when_a_training_goes_on_costs_no_budget_twice(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folder), drawn.read, Stopping(6), elapsed())
     spent_s = [checkpoint.load(one).elapsed_s for one in (folder, folder / "pretrained")]  # type: ignore[union-attr]
     monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
@@ -227,7 +228,7 @@ def test_a_second_training_needs_a_reason_and_time(
     ("first", "second", "taken"), [(0.50, 0.53, 1), (0.50, 0.51, 0), (0.50, 0.30, 0), (0.50, None, 0), (0.0, 0.02, 1)]
 )
 def test_the_slower_network_is_taken_if_it_is_clearly_ahead(first: float, second: float | None, taken: int) -> None:
-    plain = delivery.Trained(
+    plain = trained.Trained(
         network=model.Network(model.TINY, 1), input=sizing.UNKNOWN, splits=data.Splits((), (), (), ()), steps=1,
         batch_size=1, stop_reason="", training_s=1.0, history={}, score=first,
     )  # fmt: skip
@@ -306,7 +307,7 @@ def test_what_kills_the_process_after_the_second_training_is_not_its_fault(
 def test_what_is_stopped_on_request_has_not_died(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     for _ in range(candidates.MOST_ATTEMPTS + 1):
-        with pytest.raises(trainer.Stopped):
+        with pytest.raises(listener.TrainingStopped):
             _run(folder, drawn, Stopping(0))
     assert _run(folder, drawn)["network"] != candidates.FAILED
 

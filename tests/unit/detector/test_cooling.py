@@ -9,7 +9,7 @@ import pytest
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import checkpoint, schedule, session, trainer
+from boxwright.detector import checkpoint, listener, schedule, session, trainer
 from boxwright.detector.job import Job
 
 
@@ -49,7 +49,7 @@ def test_a_plateau_ends_a_training_early_and_a_resumed_one_the_same(
     whole = session.run(Job.read(folders[0]), drawn.read, Watcher(), elapsed())
     provenance = json.loads((folders[0] / "model" / "model.json").read_text())["provenance"]
     assert whole.stop_reason == "MODEL_CONVERGED" and 60 * schedule.PATIENCE_FROM < provenance["steps"] < 55
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folders[1]), drawn.read, Watcher(2 + 88 * (provenance["steps"] - 3) / 60), elapsed())
     state = checkpoint.load(folders[1])
     assert state is not None and state.schedule["cooling_from"] is not None and state.step < provenance["steps"]

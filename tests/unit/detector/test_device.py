@@ -10,7 +10,7 @@ import torch
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import checkpoint, device, model, schedule, session, shards, trainer
+from boxwright.detector import checkpoint, device, listener, model, schedule, session, shards, trainer
 from boxwright.detector.job import Job
 
 PLACES = [device.Device("cpu", torch.bfloat16)]
@@ -92,13 +92,13 @@ def test_steps_of_another_number_of_images_are_not_gone_on_with(
     recipe = {name: value for name, value in conftest.RECIPE.items() if name != "batch_size"}
     monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
     folder = conftest.write_job(tmp_path, drawn.rows, recipe=recipe, threads=schedule.MANY_CORES)
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folder), drawn.read, Watcher(60.0), elapsed())
     before = checkpoint.load(folder)
     if not is_same:  # as if a GPU had gone
         monkeypatch.setattr(schedule, "LARGE_FROM_IMAGES", 1e9)
     watcher = Watcher(2.5)
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folder), drawn.read, watcher, elapsed())
     after = checkpoint.load(folder)
     assert any("another number of images" in one for one in watcher.warnings) != is_same
@@ -109,7 +109,7 @@ def test_a_checkpoint_of_mixed_precision_goes_on(drawn: conftest.Drawn, tmp_path
     monkeypatch.setattr(device, "choose", lambda: PLACES[-1])
     monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
     folder = conftest.write_job(tmp_path, drawn.rows)
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folder), drawn.read, Watcher(60.0), elapsed())
     state = checkpoint.load(folder)
     assert state is not None and 0 < state.step < 40

@@ -1,4 +1,4 @@
-"""The loss of a batch that is split among threads, or cut up for memory."""
+"""The assignment of points to boxes, and the loss of a batch that is split among threads, or cut up for memory."""
 
 from __future__ import annotations
 
@@ -98,3 +98,34 @@ def test_an_error_in_one_thread_ends_the_step_with_that_error(monkeypatch: pytes
             split.gradients(batch([1, 2, 3, 4]))
     finally:
         split.close()
+
+
+def test_every_box_gets_a_point_and_every_point_at_most_one_box() -> None:
+    torch.manual_seed(0)
+    points = model.points_for((64, 64))
+    count = len(points.centres_px)
+    targets = loss.Targets(
+        torch.tensor(
+            [[[4.0, 4, 40, 40], [20, 20, 60, 60], [33, 33, 34, 34]], [[0, 0, 64, 64], [0, 0, 0, 0], [0, 0, 0, 0]]]
+        ),
+        torch.tensor([[0, 1, 1], [1, 0, 0]]),
+        torch.tensor([[True, True, True], [True, False, False]]),
+    )
+    predicted = torch.cat([points.centres_px - 12, points.centres_px + 12], dim=1).expand(2, -1, -1)
+    assignment = loss.assign(torch.rand(2, count, 2), predicted, points, targets)
+    for image, expected in [(0, {0, 1, 2}), (1, {0})]:
+        assert set(assignment.box_indices[image][assignment.positive[image]].tolist()) == expected
+    assert (assignment.quality[assignment.positive] >= 0).all() and assignment.quality.max() <= 1
+    assert (assignment.quality[~assignment.positive] == 0).all()
+
+
+def test_an_image_without_boxes_only_lowers_scores() -> None:
+    torch.manual_seed(0)
+    network = model.Network(model.TINY, 2)
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8))
+    nothing = loss.Targets(
+        torch.zeros(2, 1, 4), torch.zeros(2, 1, dtype=torch.int64), torch.zeros(2, 1, dtype=torch.bool)
+    )
+    losses = loss.detection_loss(*network(pixels), model.points_for((64, 64)), nothing)
+    losses.total.backward()
+    assert losses.box.item() == 0 and losses.distribution.item() == 0 and losses.score.item() > 0

@@ -10,21 +10,22 @@ import pytest
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import augment, checkpoint, evaluate, orientation, session, trainer
+from boxwright.detector import augment, checkpoint, evaluate, listener, orientation, session, trainer
 from boxwright.detector.job import Job
-from boxwright.prediction import decode, predictor
+from boxwright.images import letterbox
+from boxwright.prediction import decode
 
 
-def one_bright_object() -> tuple[predictor.Prepared, evaluate.GroundTruth]:
+def one_bright_object() -> tuple[letterbox.Prepared, evaluate.GroundTruth]:
     """An image of 101 x 80 in a frame of 128 x 96, with a white rectangle."""
     pixels = np.zeros((80, 101, 3), np.uint8)
     pixels[10:20, 30:70] = 255
     box_norm = np.asarray([[30 / 101, 10 / 80, 70 / 101, 20 / 80]], np.float32)
-    image = predictor.letterbox(decode.DecodedImage(pixels, (80, 101)), (96, 128))
+    image = letterbox.letterbox(decode.DecodedImage(pixels, (80, 101)), (96, 128))
     return image, evaluate.GroundTruth(box_norm, np.zeros(1, np.int64))
 
 
-def in_frame_px(image: predictor.Prepared, truth: evaluate.GroundTruth) -> np.ndarray:
+def in_frame_px(image: letterbox.Prepared, truth: evaluate.GroundTruth) -> np.ndarray:
     return truth.boxes_norm[0] * np.asarray(image.scaled_wh * 2) + np.asarray(image.offset_xy * 2)
 
 
@@ -76,7 +77,7 @@ def test_objects_without_an_up_are_flipped_and_a_resumed_training_remembers_it(
     for limit in ("AGREEMENT", "LEAST_SCORE", "LEAST_BOXES"):  # forty steps of a tiny network would say nothing
         monkeypatch.setattr(orientation, limit, 0.0)
     for name, point in (("before", 25.0), ("after", 36.0)):
-        with pytest.raises(trainer.Stopped):
+        with pytest.raises(listener.TrainingStopped):
             train(name, point)
     stopped = [checkpoint.load(folder) for folder in folders[2:]]
     assert stopped[0].schedule["orientation"] is None

@@ -18,7 +18,9 @@ from tests.support.crashes import children_of, wait_until_gone
 from tests.support.waiting import wait_until
 from tests.unit.detector import conftest
 
-from boxwright.detector import data, export, model, precision, quantise, trainer
+from boxwright.detector import data, export, listener, model, precision, quantise
+from boxwright.detector.planning import int8_budget
+from boxwright.inference import openvino_runtime
 from boxwright.prediction import formats, predictor
 
 INPUT_HW = (64, 96)
@@ -118,7 +120,7 @@ def test_a_small_validation_set_is_filled_up_from_the_training_images(
 ) -> None:
     nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
     examples = [data.Example(str(number), "", "TRAIN", *nothing) for number in range(train + validation)]
-    chosen = precision.images_for(data.Splits(tuple(examples[:train]), tuple(examples[train:]), (), ()))
+    chosen = int8_budget.images_for(data.Splits(tuple(examples[:train]), tuple(examples[train:]), (), ()))
     assert len(chosen.calibration) == calibration
     names = [split for split, _ in chosen.compared]
     assert {name: names.count(name) for name in names} == compared
@@ -127,9 +129,9 @@ def test_a_small_validation_set_is_filled_up_from_the_training_images(
 
 
 def test_a_short_budget_sets_no_time_aside(splits: data.Splits) -> None:
-    assert precision.reserve_s(splits, 60.0, 2, 0.01, BASE_HW) == 0
-    assert precision.CHILD_S < precision.reserve_s(splits, 600.0, 2, 0.01, BASE_HW) < 60
-    assert precision.reserve_s(data.Splits(splits.train, (), (), ()), 600.0, 2, 0.01, BASE_HW) == 0
+    assert int8_budget.reserve_s(splits, 60.0, 2, 0.01, BASE_HW) == 0
+    assert int8_budget.CHILD_S < int8_budget.reserve_s(splits, 600.0, 2, 0.01, BASE_HW) < 60
+    assert int8_budget.reserve_s(data.Splits(splits.train, (), (), ()), 600.0, 2, 0.01, BASE_HW) == 0
 
 
 def test_int8_is_built_chosen_and_predicts_unless_fp32_is_forced(
@@ -218,7 +220,7 @@ def test_a_stop_ends_the_child_and_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setenv("BOXWRIGHT_FAULTS", "quantise.before_save:hang")
     frames = draft / quantise.FRAMES_FILE
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         choose(draft, splits, images, watcher=Watcher(frames.exists))
     assert not children_of(os.getpid(), "boxwright.detector.quantise") and not frames.exists()
 
@@ -317,7 +319,7 @@ def test_a_more_careful_network_is_built_where_the_fastest_loses_too_much(
     monkeypatch.setattr(precision, "verdict", lambda *measured: next(verdicts))
     section = choose(draft, splits, images)
     assert (section["chosen"], section["kept_in_fp32"]) == ("int8", "outputs and first")
-    network = predictor.read_model(predictor.load_openvino().Core(), (draft / "model.onnx").read_bytes())
+    network = openvino_runtime.read_model(openvino_runtime.load_openvino().Core(), (draft / "model.onnx").read_bytes())
     kept = {name: quantise.kept_in_fp32(network, name) for name in quantise.KEPT}
     assert len(kept["outputs"]) == 2 * len(model.STRIDES)
     assert len(kept["outputs and first"]) == len(kept["outputs"]) + 1

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from boxwright.detector import delivery, export, model, pretrained, schedule, session, trainer
 from boxwright.detector.job import Job, JobError
+from boxwright.detector.planning import trained
 from boxwright.prediction import predictor
 
 
@@ -113,7 +114,7 @@ def test_training_changes_what_learns_and_nothing_else(
     kept: list[model.Network] = []
 
     class Keeping(delivery.Delivery):
-        def deliver(self, trained: delivery.Trained) -> delivery.Outcome:
+        def deliver(self, trained: trained.Trained) -> trained.Outcome:
             kept.append(trained.network)
             return super().deliver(trained)
 

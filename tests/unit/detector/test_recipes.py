@@ -10,9 +10,9 @@ import pytest
 import torch
 from tests.unit.detector import conftest
 
-from boxwright.detector import delivery, export, model, session
+from boxwright.detector import export, listener, model, session
 from boxwright.detector.job import Job, JobError
-from boxwright.prediction import predictor
+from boxwright.prediction import model_folder
 
 
 class Watcher:
@@ -27,7 +27,7 @@ class Watcher:
 
 
 def run(folder: pathlib.Path, drawn: conftest.Drawn) -> None:
-    session.run(Job.read(folder), drawn.read, Watcher(), delivery.Elapsed(time.monotonic, time.monotonic()))
+    session.run(Job.read(folder), drawn.read, Watcher(), listener.ElapsedTime(time.monotonic, time.monotonic()))
 
 
 def test_a_recipe_may_choose_the_network(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
@@ -36,7 +36,7 @@ def test_a_recipe_may_choose_the_network(drawn: conftest.Drawn, tmp_path: pathli
     run(folder, drawn)
     expected = model.NetworkConfig(4, (4, 8, 8, 8), (1, 1, 1, 1), 8)
     assert model.network_config(own) == expected and model.network_config("tiny") == model.TINY
-    input_hw = tuple(predictor.ModelInfo.read(folder / "model").input_hw)
+    input_hw = tuple(model_folder.ModelInfo.read(folder / "model").input_hw)
     graph = export.to_onnx(model.Network(expected, len(conftest.LABELS)).eval(), input_hw)
     assert (folder / "model" / "model.onnx").stat().st_size == len(graph)
 

@@ -12,15 +12,15 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tests.support.waiting import promptly
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import checkpoint, data, delivery, loss, model, schedule, session, sizing, trainer
+from boxwright.detector import checkpoint, data, listener, loss, schedule, session, sizing, trainer
 from boxwright.detector.job import Job, JobError
+from boxwright.detector.planning import trained
 from boxwright.prediction import predictor
 
 PATIENCE_S = 60.0  # for a child on a loaded machine; the promises below are much shorter
@@ -36,14 +36,14 @@ def every_step_is_reported() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def undisturbed(
     drawn: conftest.Drawn, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[pathlib.Path, delivery.Outcome, Watcher]:
+) -> tuple[pathlib.Path, trained.Outcome, Watcher]:
     folder = conftest.write_job(tmp_path_factory.mktemp("job"), drawn.rows)
     watcher = Watcher()
     return folder, session.run(Job.read(folder), drawn.read, watcher, elapsed()), watcher
 
 
 def test_a_training_leaves_a_model_that_predicts(
-    undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher], drawn: conftest.Drawn
+    undisturbed: tuple[pathlib.Path, trained.Outcome, Watcher], drawn: conftest.Drawn
 ) -> None:
     folder, outcome, watcher = undisturbed
     assert outcome.stop_reason == "MODEL_CONVERGED"
@@ -75,7 +75,7 @@ def test_a_training_leaves_a_model_that_predicts(
 
 
 def test_a_finished_job_is_found_not_repeated(
-    undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher],
+    undisturbed: tuple[pathlib.Path, trained.Outcome, Watcher],
 ) -> None:
     folder, outcome, _ = undisturbed
 
@@ -88,13 +88,13 @@ def test_a_finished_job_is_found_not_repeated(
 
 @pytest.mark.parametrize("stop_at", [2.5, 40.0, 75.0, 90.0, 92.0])
 def test_a_resumed_training_ends_with_the_same_weights(
-    undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher],
+    undisturbed: tuple[pathlib.Path, trained.Outcome, Watcher],
     drawn: conftest.Drawn,
     tmp_path: pathlib.Path,
     stop_at: float,
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows)
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folder), drawn.read, Watcher(stop_at), elapsed())
     assert not (folder / "model").exists()
     outcome = session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
@@ -117,7 +117,7 @@ def test_passes_that_a_larger_input_takes_are_left_out_and_a_stop_changes_nothin
     for name in ("whole", "stopped"):
         folder = conftest.write_job(tmp_path / name, drawn.rows, recipe=recipe)
         if name == "stopped":
-            with pytest.raises(trainer.Stopped):
+            with pytest.raises(listener.TrainingStopped):
                 session.run(Job.read(folder), drawn.read, Watcher(40.0), elapsed())
         session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
         provenances.append(json.loads((folder / "model" / "model.json").read_text())["provenance"])
@@ -130,17 +130,17 @@ def test_passes_that_a_larger_input_takes_are_left_out_and_a_stop_changes_nothin
 
 def test_several_threads_repeat_their_result_too(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     folders = [conftest.write_job(tmp_path / name, drawn.rows, threads=2) for name in ("whole", "stopped")]
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folders[1]), drawn.read, Watcher(55.0), elapsed())
     outcomes = [session.run(Job.read(folder), drawn.read, Watcher(), elapsed()) for folder in folders]
     assert outcomes[0].weights_sha256 == outcomes[1].weights_sha256
 
 
 def test_another_seed_gives_other_weights_and_an_old_checkpoint_is_not_used(
-    undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
+    undisturbed: tuple[pathlib.Path, trained.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, seed=1)
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folder), drawn.read, Watcher(50), elapsed())
     conftest.write_job(tmp_path, drawn.rows, seed=2)
     watcher = Watcher()
@@ -150,7 +150,7 @@ def test_another_seed_gives_other_weights_and_an_old_checkpoint_is_not_used(
 
 
 def test_a_damaged_checkpoint_is_reported_and_training_starts_anew(
-    undisturbed: tuple[pathlib.Path, delivery.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
+    undisturbed: tuple[pathlib.Path, trained.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows)
     (folder / checkpoint.CHECKPOINT_FILE).write_bytes(b"PK not really")
@@ -163,7 +163,7 @@ def test_a_damaged_checkpoint_is_reported_and_training_starts_anew(
 def test_a_short_budget_is_kept_and_said_so(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     recipe = {**conftest.RECIPE, "steps": 1_000_000}
     folder = conftest.write_job(tmp_path, drawn.rows, budget_s=10.0, recipe=recipe)
-    spent = delivery.Elapsed(time.process_time, time.process_time())  # what another process does costs no budget
+    spent = listener.ElapsedTime(time.process_time, time.process_time())  # what another process does costs no budget
     outcome = session.run(Job.read(folder), drawn.read, Watcher(), spent)
     assert outcome.elapsed_s < 10.0
     assert outcome.stop_reason == "BUDGET_REACHED"
@@ -173,7 +173,7 @@ def test_a_short_budget_is_kept_and_said_so(drawn: conftest.Drawn, tmp_path: pat
 def test_time_spent_before_counts(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     recipe = {**conftest.RECIPE, "steps": 1_000_000}
     folder = conftest.write_job(tmp_path, drawn.rows, budget_s=600.0, recipe=recipe)
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folder), drawn.read, Watcher(2.1), elapsed())
     state = checkpoint.load(folder)
     assert state is not None
@@ -237,7 +237,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_checkpoint(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows)
-    with pytest.raises(trainer.Stopped):
+    with pytest.raises(listener.TrainingStopped):
         session.run(Job.read(folder), drawn.read, Watcher(40), elapsed())
     before = (folder / checkpoint.CHECKPOINT_FILE).read_bytes()
 
@@ -249,37 +249,6 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_checkpoint(
     with pytest.raises(FloatingPointError, match="not finite at step"):
         session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
     assert (folder / checkpoint.CHECKPOINT_FILE).read_bytes() == before
-
-
-def test_every_box_gets_a_point_and_every_point_at_most_one_box() -> None:
-    torch.manual_seed(0)
-    points = model.points_for((64, 64))
-    count = len(points.centres_px)
-    targets = loss.Targets(
-        torch.tensor(
-            [[[4.0, 4, 40, 40], [20, 20, 60, 60], [33, 33, 34, 34]], [[0, 0, 64, 64], [0, 0, 0, 0], [0, 0, 0, 0]]]
-        ),
-        torch.tensor([[0, 1, 1], [1, 0, 0]]),
-        torch.tensor([[True, True, True], [True, False, False]]),
-    )
-    predicted = torch.cat([points.centres_px - 12, points.centres_px + 12], dim=1).expand(2, -1, -1)
-    assignment = loss.assign(torch.rand(2, count, 2), predicted, points, targets)
-    for image, expected in [(0, {0, 1, 2}), (1, {0})]:
-        assert set(assignment.box_indices[image][assignment.positive[image]].tolist()) == expected
-    assert (assignment.quality[assignment.positive] >= 0).all() and assignment.quality.max() <= 1
-    assert (assignment.quality[~assignment.positive] == 0).all()
-
-
-def test_an_image_without_boxes_only_lowers_scores() -> None:
-    torch.manual_seed(0)
-    network = model.Network(model.TINY, 2)
-    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8))
-    nothing = loss.Targets(
-        torch.zeros(2, 1, 4), torch.zeros(2, 1, dtype=torch.int64), torch.zeros(2, 1, dtype=torch.bool)
-    )
-    losses = loss.detection_loss(*network(pixels), model.points_for((64, 64)), nothing)
-    losses.total.backward()
-    assert losses.box.item() == 0 and losses.distribution.item() == 0 and losses.score.item() > 0
 
 
 # The child process: what the parent sees.

@@ -12,7 +12,8 @@ import pytest
 from tests.support import drawn_images
 from tests.support.tiny_model import TinyModel
 
-from boxwright.prediction import compiled, runtimes
+from boxwright.inference import openvino_runtime
+from boxwright.prediction import compiled
 from boxwright.prediction.predictor import Predictor
 
 
@@ -43,7 +44,7 @@ def test_a_kept_network_gives_the_same_bits_and_is_not_compiled_again(folder, mo
     def compiles(*arguments):
         raise AssertionError("the network was compiled again")
 
-    monkeypatch.setattr(runtimes, "read_model", compiles)
+    monkeypatch.setattr(openvino_runtime, "read_model", compiles)
     assert _answer(_open(folder)) == first
     assert _kept(folder) == [path]
 

@@ -21,7 +21,9 @@ from PIL import Image
 
 from boxwright import boxes
 from boxwright.detector import export, model
-from boxwright.prediction import decode, predictor
+from boxwright.images import letterbox
+from boxwright.inference import runtime, suppression
+from boxwright.prediction import decode, model_folder, predictor
 
 INPUT_HW = (96, 128)
 LABELS = [{"display_name": name, "annotation_spec_id": str(index)} for index, name in enumerate(["cat", "dog", "owl"])]
@@ -85,7 +87,7 @@ def test_a_model_folder_says_what_it_is(opened: predictor.Predictor, folder: pat
     assert [label.display_name for label in opened.labels] == ["cat", "dog", "owl"]
     assert opened.labels[2].annotation_spec_id == "2"
     assert opened.input_hw == INPUT_HW
-    assert len(opened.digest) == 64 and opened.digest == predictor.ModelInfo.read(folder).digest
+    assert len(opened.digest) == 64 and opened.digest == model_folder.ModelInfo.read(folder).digest
 
 
 def test_three_runtimes_agree(network: model.Network, opened: predictor.Predictor, folder: pathlib.Path) -> None:
@@ -129,7 +131,7 @@ def test_detections_are_sorted_in_range_and_above_the_floor(opened: predictor.Pr
     assert (np.diff(found.scores) <= 0).all() and found.scores.min() >= 0.01
     assert found.boxes_norm.min() >= 0 and found.boxes_norm.max() <= 1
     assert (found.boxes_norm[:, 2:] > found.boxes_norm[:, :2]).all()
-    assert len(found) <= predictor.MAX_CANDIDATES and set(found.label_indices.tolist()) <= {0, 1, 2}
+    assert len(found) <= suppression.MAX_CANDIDATES and set(found.label_indices.tolist()) <= {0, 1, 2}
 
 
 @pytest.mark.parametrize("size_wh", [(200, 120), (120, 200), (4000, 100), (30, 20), (1, 1), (128, 96)])
@@ -137,15 +139,15 @@ def test_a_box_finds_its_way_back_to_the_original(size_wh: tuple[int, int]) -> N
     image = Image.new("RGB", size_wh, (9, 9, 9))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    prepared = predictor.letterbox(decode.decode(buffer.getvalue(), INPUT_HW), INPUT_HW)
+    prepared = letterbox.letterbox(decode.decode(buffer.getvalue(), INPUT_HW), INPUT_HW)
     dark = np.argwhere((prepared.pixels[0] == 9).all(axis=-1))  # where the image lies in the frame
     top, left = dark.min(axis=0)
     bottom, right = dark.max(axis=0) + 1
     assert prepared.pixels.shape == (1, *INPUT_HW, 3)
     assert max((right - left) / INPUT_HW[1], (bottom - top) / INPUT_HW[0]) > 0.98
     middle = np.asarray([left + (right - left) / 4, top, right, bottom - (bottom - top) / 4], np.float32)
-    raw = predictor.RawOutput(middle[None], np.asarray([[0.1, 0.8]], np.float32))
-    found = predictor.detections_from(
+    raw = runtime.RawOutput(middle[None], np.asarray([[0.1, 0.8]], np.float32))
+    found = suppression.detections_from(
         raw, prepared, score_floor=0.5, suppression_iou=0.6, voting=None, max_detections=10
     )
     assert found.label_indices.tolist() == [1]
@@ -153,9 +155,9 @@ def test_a_box_finds_its_way_back_to_the_original(size_wh: tuple[int, int]) -> N
 
 
 def test_a_box_in_the_grey_border_is_no_detection() -> None:
-    prepared = predictor.Prepared(np.zeros((1, 96, 128, 3), np.uint8), (0, 20), (128, 56), (56, 128))
-    raw = predictor.RawOutput(np.asarray([[5, 2, 30, 18]], np.float32), np.asarray([[0.9]], np.float32))
-    found = predictor.detections_from(
+    prepared = letterbox.Prepared(np.zeros((1, 96, 128, 3), np.uint8), (0, 20), (128, 56), (56, 128))
+    raw = runtime.RawOutput(np.asarray([[5, 2, 30, 18]], np.float32), np.asarray([[0.9]], np.float32))
+    found = suppression.detections_from(
         raw, prepared, score_floor=0.1, suppression_iou=0.6, voting=None, max_detections=10
     )
     assert len(found) == 0
@@ -164,10 +166,12 @@ def test_a_box_in_the_grey_border_is_no_detection() -> None:
 def test_scores_that_are_all_alike_neither_hang_nor_wobble() -> None:
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 90, (2000, 2)).astype(np.float32)
-    raw = predictor.RawOutput(np.concatenate([corners, corners + 5], axis=1), np.full((2000, 80), 0.5, np.float32))
-    prepared = predictor.Prepared(np.zeros((1, 96, 96, 3), np.uint8), (0, 0), (96, 96), (96, 96))
+    raw = runtime.RawOutput(np.concatenate([corners, corners + 5], axis=1), np.full((2000, 80), 0.5, np.float32))
+    prepared = letterbox.Prepared(np.zeros((1, 96, 96, 3), np.uint8), (0, 0), (96, 96), (96, 96))
     found = [
-        predictor.detections_from(raw, prepared, score_floor=0.01, suppression_iou=0.6, voting=None, max_detections=500)
+        suppression.detections_from(
+            raw, prepared, score_floor=0.01, suppression_iou=0.6, voting=None, max_detections=500
+        )
         for _ in range(2)
     ]
     assert same(*found) and 0 < len(found[0]) <= 500
@@ -192,7 +196,7 @@ def test_suppression_is_the_textbook_one(seed: int, count: int, threshold: float
     corners = rng.uniform(0, 20, (count, 2))
     boxes_px = np.concatenate([corners, corners + rng.uniform(1, 15, (count, 2))], axis=1).astype(np.float32)
     labels = rng.integers(0, 3, count)
-    assert np.array_equal(predictor.suppress(boxes_px, labels, threshold), slow_suppress(boxes_px, labels, threshold))
+    assert np.array_equal(suppression.suppress(boxes_px, labels, threshold), slow_suppress(boxes_px, labels, threshold))
 
 
 def slow_vote(
@@ -200,7 +204,7 @@ def slow_vote(
     scores: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
     row: int,
-    voting: predictor.Voting,
+    voting: model_folder.Voting,
 ) -> list[float]:
     total, sums = 0.0, [0.0] * 4
     for other in range(len(boxes_px)):
@@ -219,17 +223,17 @@ def test_boxes_that_agree_have_a_say_and_no_other(seed: int, count: int, iou: fl
     corners = rng.integers(0, 3, (count, 2)) * 20 + rng.uniform(0, 3, (count, 2))
     boxes_px = np.concatenate([corners, corners + rng.uniform(10, 14, (count, 2))], axis=1).astype(np.float32)
     scores = np.sort(rng.uniform(0.01, 1, count).astype(np.float32))[::-1]
-    labels, voting = rng.integers(0, 2, count), predictor.Voting(iou, share)
-    kept = np.flatnonzero(predictor.suppress(boxes_px, labels, 0.6))
-    found = predictor.vote(boxes_px, scores, labels, kept, voting)
+    labels, voting = rng.integers(0, 2, count), model_folder.Voting(iou, share)
+    kept = np.flatnonzero(suppression.suppress(boxes_px, labels, 0.6))
+    found = suppression.vote(boxes_px, scores, labels, kept, voting)
     wanted = [slow_vote(boxes_px, scores, labels, row, voting) for row in kept]
     assert found.dtype == np.float32 and np.allclose(found, wanted, atol=1e-4)
 
 
 def test_a_box_without_area_stays_where_it_is() -> None:
     flat = np.asarray([[5, 5, 5, 9], [1, 1, 8, 8]], np.float32)
-    found = predictor.vote(
-        flat, np.asarray([0.9, 0.8], np.float32), np.asarray([0, 0]), np.asarray([0, 1]), predictor.Voting(0.7, 0.7)
+    found = suppression.vote(
+        flat, np.asarray([0.9, 0.8], np.float32), np.asarray([0, 0]), np.asarray([0, 1]), model_folder.Voting(0.7, 0.7)
     )
     assert np.array_equal(found, flat)
 
@@ -239,19 +243,19 @@ def test_a_box_without_area_stays_where_it_is() -> None:
 def test_what_is_asked_for_does_not_move_a_box(seed: int, min_score: float) -> None:
     rng = np.random.default_rng(seed)
     corners = rng.integers(0, 3, (200, 2)) * 25 + rng.uniform(0, 2, (200, 2))
-    raw = predictor.RawOutput(
+    raw = runtime.RawOutput(
         np.concatenate([corners, corners + rng.uniform(15, 20, (200, 2))], axis=1).astype(np.float32),
         rng.uniform(0, 1, (200, 2)).astype(np.float32),
     )
-    prepared = predictor.Prepared(np.zeros((1, 96, 96, 3), np.uint8), (0, 0), (96, 96), (96, 96))
+    prepared = letterbox.Prepared(np.zeros((1, 96, 96, 3), np.uint8), (0, 0), (96, 96), (96, 96))
 
     def found(asked_for: float) -> boxes.Detections:
-        return predictor.detections_from(
+        return suppression.detections_from(
             raw,
             prepared,
             score_floor=0.01,
             suppression_iou=0.6,
-            voting=predictor.Voting(0.7, 0.7),
+            voting=model_folder.Voting(0.7, 0.7),
             max_detections=500,
             min_score=asked_for,
         )
@@ -299,27 +303,27 @@ def test_a_model_keeps_the_image_policy_that_it_was_trained_with(
     (left, top), (width, height) = (prepared := former.prepare(twelve_bits.getvalue())).offset_xy, prepared.scaled_wh
     assert prepared.pixels[0, top : top + height, left : left + width].max() < 16
     (copy / "model.json").write_text(json.dumps({**document, "image_policy": decode.POLICY + 1}))
-    with pytest.raises(predictor.ModelError, match="names image policy 3; this Boxwright knows 1 to 2"):
+    with pytest.raises(model_folder.ModelError, match="names image policy 3; this Boxwright knows 1 to 2"):
         predictor.Predictor.open(copy, streams=1)
 
 
 def test_what_is_no_model_is_refused(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(predictor.ModelError, match=r"there is no model\.json"):
+    with pytest.raises(model_folder.ModelError, match=r"there is no model\.json"):
         predictor.Predictor.open(tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     document = json.loads((copy / "model.json").read_text())
     (copy / "model.onnx").write_bytes((copy / "model.onnx").read_bytes()[:-1] + b"x")
-    with pytest.raises(predictor.ModelError, match=r"is not the file that model\.json describes"):
+    with pytest.raises(model_folder.ModelError, match=r"is not the file that model\.json describes"):
         predictor.Predictor.open(copy)
     (copy / "model.onnx").unlink()
-    with pytest.raises(predictor.ModelError, match="cannot be read"):
+    with pytest.raises(model_folder.ModelError, match="cannot be read"):
         predictor.Predictor.open(copy)
     (copy / "model.json").write_text(json.dumps({**document, "format_version": 99}))
-    with pytest.raises(predictor.ModelError, match="format 99 is not supported"):
+    with pytest.raises(model_folder.ModelError, match="format 99 is not supported"):
         predictor.Predictor.open(copy)
     (copy / "model.json").write_text("{")
-    with pytest.raises(predictor.ModelError, match="unreadable"):
+    with pytest.raises(model_folder.ModelError, match="unreadable"):
         predictor.Predictor.open(copy)
     with pytest.raises(ValueError, match="precision"):
         predictor.Predictor.open(folder, precision="int8")

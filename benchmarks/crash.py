@@ -31,7 +31,7 @@ from crash_world import BUCKET, World  # noqa: E402 — found by the line above
 from tests.support import crashes, drawn_images, postgres, tiny_model  # noqa: E402
 
 from boxwright import objects  # noqa: E402
-from boxwright.prediction import manifest  # noqa: E402
+from boxwright.batch.output import manifest  # noqa: E402
 
 SHARD_IMAGES = 40
 SPOILT_EVERY = 130  # rows: several shards have errors, most have none

@@ -116,7 +116,7 @@ class World:
         while not self._closing.wait(0.2):
             for process in list(self._running.values()):
                 with contextlib.suppress(psutil.NoSuchProcess, OSError):
-                    for child in crashes.children_of(process.pid, "boxwright.prediction"):
+                    for child in crashes.children_of(process.pid, "boxwright.batch"):
                         os.setpriority(os.PRIO_PROCESS, child.pid, priority)
                         pathlib.Path(f"/proc/{child.pid}/autogroup").write_text(str(priority))
 

@@ -24,10 +24,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from boxwright import boxes
-from boxwright.detector import evaluate
+from boxwright.detector.evaluation import evaluate
+from boxwright.images import decode
 from boxwright.images.letterbox import Prepared, letterbox
-from boxwright.prediction import decode
-from boxwright.prediction.predictor import Predictor
+from boxwright.inference.predictor import Predictor
 
 UNLIMITED_HW = (1 << 20, 1 << 20)  # a frame so large that nothing is decoded at a fraction
 QUICK_IMAGES = 24

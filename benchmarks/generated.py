@@ -18,12 +18,12 @@ import numpy as np
 from PIL import Image
 
 from boxwright import boxes, objects
-from boxwright.prediction.job import DEFAULT_SHARD_IMAGES, BatchJob
-from boxwright.prediction.local_engine import LocalEngine
-from boxwright.prediction.model_folder import Label
-from boxwright.prediction.plan import Plan
-from boxwright.prediction.predictor import Predictor
-from boxwright.prediction.sink import Sink
+from boxwright.batch.engine.thread_engine import LocalEngine
+from boxwright.batch.job import DEFAULT_SHARD_IMAGES, BatchJob
+from boxwright.batch.output.sink import Sink
+from boxwright.batch.plan import Plan
+from boxwright.inference.model_folder import Label
+from boxwright.inference.predictor import Predictor
 
 BUCKET = "generated"
 ROWS_PER_CHUNK = 20_000  # about 1 MiB, as real stores stream

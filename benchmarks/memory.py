@@ -33,7 +33,7 @@ import psutil
 import tiny_service
 from PIL import Image
 
-from boxwright.prediction.children import CHILD_ENVIRONMENT
+from boxwright.batch.child_pool import CHILD_ENVIRONMENT
 
 MIB = 1 << 20
 POINTS = 100  # of a curve

@@ -27,9 +27,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from boxwright.detector import export, model, quantise
+from boxwright.detector.delivery import export, quantise_main
+from boxwright.detector.network import dense
 from boxwright.images import letterbox
-from boxwright.prediction import predictor
+from boxwright.inference import predictor
 
 LABELS = [{"display_name": str(index), "annotation_spec_id": str(index)} for index in range(3)]
 SIZE_HW = (480, 640)  # of the images: decides the input's aspect
@@ -42,21 +43,21 @@ class Candidate:
     """A network and how many pixels it looks at."""
 
     name: str
-    network: model.NetworkConfig
+    network: dense.NetworkConfig
     area_px: int
 
     @property
     def input_hw(self) -> tuple[int, int]:
         """In pixels, for images of `SIZE_HW`."""
-        return model.choose_input_hw(self.area_px, [SIZE_HW])
+        return dense.choose_input_hw(self.area_px, [SIZE_HW])
 
 
-B = model.NetworkConfig()
-SLIM = model.SLIM
-LATE = model.NetworkConfig(stem_width=16, stage_widths=(32, 80, 160, 256), neck_width=64)  # narrow where it is large
-DEEP = model.NetworkConfig(stem_width=16, stage_widths=(32, 80, 144, 256), stage_depths=(1, 2, 4, 3), neck_width=64)
-WIDE = model.NetworkConfig(stem_width=24, stage_widths=(48, 112, 192, 320), neck_width=80)
-MICRO = model.NetworkConfig(stem_width=16, stage_widths=(24, 48, 96, 160), stage_depths=(1, 2, 2, 2), neck_width=40)
+B = dense.NetworkConfig()
+SLIM = dense.SLIM
+LATE = dense.NetworkConfig(stem_width=16, stage_widths=(32, 80, 160, 256), neck_width=64)  # narrow where it is large
+DEEP = dense.NetworkConfig(stem_width=16, stage_widths=(32, 80, 144, 256), stage_depths=(1, 2, 4, 3), neck_width=64)
+WIDE = dense.NetworkConfig(stem_width=24, stage_widths=(48, 112, 192, 320), neck_width=80)
+MICRO = dense.NetworkConfig(stem_width=16, stage_widths=(24, 48, 96, 160), stage_depths=(1, 2, 2, 2), neck_width=40)
 CANDIDATES = [
     Candidate("b-80k", B, 80_000),
     Candidate("b-118k", B, 118_000),
@@ -83,7 +84,7 @@ class Row:
     images_per_s: dict[tuple[str, int], float]
 
 
-def count(network: model.Network, input_hw: tuple[int, int]) -> tuple[float, int]:
+def count(network: dense.Network, input_hw: tuple[int, int]) -> tuple[float, int]:
     """(10^9 multiplications of the convolutions for one image, weights)."""
     products = 0
 
@@ -102,25 +103,32 @@ def count(network: model.Network, input_hw: tuple[int, int]) -> tuple[float, int
 def build(candidate: Candidate, folder: pathlib.Path, streams: list[int]) -> Row:
     """Writes a model folder with both precisions and opens each with every number of streams."""
     torch.manual_seed(0)
-    network = model.Network(candidate.network, len(LABELS)).eval()
+    network = dense.Network(candidate.network, len(LABELS)).eval()
     export.write_draft(
         folder,
         network,
         labels=LABELS,
-        model_type=model.DEFAULT_MODEL_TYPE,
+        model_type=dense.DEFAULT_MODEL_TYPE,
         input_hw=candidate.input_hw,
         score_floor=0.01,
         provenance={},
     )
     frames = np.random.default_rng(0).integers(0, 256, (FRAMES, *candidate.input_hw, 3), np.uint8)
-    np.save(folder / quantise.FRAMES_FILE, frames)
-    command = [sys.executable, "-m", "boxwright.detector.quantise", str(folder), str(max(streams)), quantise.KEPT[0]]
+    np.save(folder / quantise_main.FRAMES_FILE, frames)
+    command = [
+        sys.executable,
+        "-m",
+        "boxwright.detector.delivery.quantise_main",
+        str(folder),
+        str(max(streams)),
+        quantise_main.KEPT[0],
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         assert child.stdout is not None
         event = json.loads(child.stdout.read().splitlines()[-1])
     if event["event"] != "done":
         raise SystemExit(f"{candidate.name}: {event}")
-    export.write_choice(folder, {"chosen": "int8"}, quantise.INT8_FILE)
+    export.write_choice(folder, {"chosen": "int8"}, quantise_main.INT8_FILE)
     opened = {
         (precision, number): predictor.Predictor.open(folder, streams=number, precision=precision)
         for precision in PRECISIONS
@@ -182,7 +190,7 @@ def main() -> None:
     names = arguments.only or (QUICK if arguments.quick else [one.name for one in CANDIDATES])
     chosen = [one for one in CANDIDATES if one.name in names]
     if arguments.network:
-        chosen.append(Candidate("own", model.network_config(json.loads(arguments.network)), arguments.area))
+        chosen.append(Candidate("own", dense.network_config(json.loads(arguments.network)), arguments.area))
     cores = len(os.sched_getaffinity(0))
     windows, seconds = arguments.windows or (3 if arguments.quick else 8), 0.25 if arguments.quick else 0.5
     with tempfile.TemporaryDirectory() as scratch:

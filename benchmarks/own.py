@@ -6,7 +6,7 @@
         {"list", "name"} → {"images", "seconds", "cpu_s", "stages", "cores"}
 
     python own.py member FD
-        a process of the engine's team, see `boxwright.prediction.members`; its figures go to files
+        a process of the engine's team, see `boxwright.batch.engine.peer_pool`; its figures go to files
 
 `bare` keeps to one core and times each stage alone: all images are decoded, then all go through the network, then all
 through post-processing. With "together", it takes image after image through all three. `engine` runs whole jobs on all
@@ -27,13 +27,13 @@ from typing import Any
 import stage_clock
 
 from boxwright import objects
-from boxwright.prediction import member
-from boxwright.prediction.job import BatchJob
-from boxwright.prediction.members import Members
-from boxwright.prediction.plan import Plan
-from boxwright.prediction.predictor import Predictor
-from boxwright.prediction.sink import Sink
-from boxwright.prediction.team import TeamEngine
+from boxwright.batch.engine import peer_main
+from boxwright.batch.engine.peer_pool import Members
+from boxwright.batch.engine.process_engine import TeamEngine
+from boxwright.batch.job import BatchJob
+from boxwright.batch.output.sink import Sink
+from boxwright.batch.plan import Plan
+from boxwright.inference.predictor import Predictor
 
 SCORE_THRESHOLD = 0.5  # what the API assumes when a call says nothing
 MAX_BOXES = 100
@@ -126,7 +126,7 @@ def measured_member() -> None:
     """A member of the team whose stages are measured, job by job."""
     clock = stage_clock.StageClock()
     clock.attach()
-    work = member.work
+    work = peer_main.work
 
     def measured(number: int, job: BatchJob, index: int, *rest: Any) -> None:
         clock.clear()
@@ -137,9 +137,9 @@ def measured_member() -> None:
         path.with_suffix(".part").write_text(json.dumps(found))
         path.with_suffix(".part").rename(path)
 
-    member.work = measured
+    peer_main.work = measured
     sys.argv = [sys.argv[0], sys.argv[2]]
-    member.main()
+    peer_main.main()
 
 
 def main() -> None:

@@ -62,12 +62,12 @@ def measure_rows(most_rows: int, threads: int, rounds: int) -> list[dict[str, fl
 def predict_files(folder: str, cores: int) -> None:
     """Predicts what `measure_cores` wrote, in a process that may use so many cores; prints images per second."""
     from boxwright import objects
-    from boxwright.prediction.job import BatchJob
-    from boxwright.prediction.members import Members
-    from boxwright.prediction.plan import Plan
-    from boxwright.prediction.predictor import Predictor
-    from boxwright.prediction.sink import Sink
-    from boxwright.prediction.team import TeamEngine
+    from boxwright.batch.engine.peer_pool import Members
+    from boxwright.batch.engine.process_engine import TeamEngine
+    from boxwright.batch.job import BatchJob
+    from boxwright.batch.output.sink import Sink
+    from boxwright.batch.plan import Plan
+    from boxwright.inference.predictor import Predictor
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # members inherit it
     root = pathlib.Path(folder)

@@ -45,12 +45,13 @@ def make_model(folder: pathlib.Path, model_type: str = "cloud-high-accuracy-1", 
     import pictures
     import torch  # seconds to import: only where it is needed
 
-    from boxwright.detector import export, model, quantise
+    from boxwright.detector.delivery import export, quantise_main
+    from boxwright.detector.network import dense
 
     torch.manual_seed(1)
-    kind = model.MODEL_TYPES[model_type]
-    network = model.Network(kind.network, len(LABELS)).eval()
-    input_hw = model.choose_input_hw(kind.input_area_px, [IMAGE_HW])
+    kind = dense.MODEL_TYPES[model_type]
+    network = dense.Network(kind.network, len(LABELS)).eval()
+    input_hw = dense.choose_input_hw(kind.input_area_px, [IMAGE_HW])
     frames = [pictures.draw("vga", seed).resize(input_hw[::-1]) for seed in range(4)]
     pixels = torch.from_numpy(np.stack([np.asarray(frame) for frame in frames]))  # (4, H, W, 3)
     with torch.no_grad():
@@ -70,9 +71,9 @@ def make_model(folder: pathlib.Path, model_type: str = "cloud-high-accuracy-1", 
         provenance={},
     )
     if precision == "int8":
-        np.save(folder / quantise.FRAMES_FILE, pixels.numpy())
+        np.save(folder / quantise_main.FRAMES_FILE, pixels.numpy())
         cores = str(len(os.sched_getaffinity(0)))
-        command = [sys.executable, "-m", quantise.__name__, str(folder), cores, quantise.KEPT[0]]
+        command = [sys.executable, "-m", quantise_main.__name__, str(folder), cores, quantise_main.KEPT[0]]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as child:
@@ -80,8 +81,8 @@ def make_model(folder: pathlib.Path, model_type: str = "cloud-high-accuracy-1", 
             said = child.stdout.read()  # the child ends itself when its input does: not before it has finished
         if child.returncode:
             raise RuntimeError(f"no int8 network could be built: {said.decode()[-2000:]}")
-        (folder / quantise.FRAMES_FILE).unlink()
-        export.write_choice(folder, {"chosen": "int8", "reason": "A benchmark's choice."}, quantise.INT8_FILE)
+        (folder / quantise_main.FRAMES_FILE).unlink()
+        export.write_choice(folder, {"chosen": "int8", "reason": "A benchmark's choice."}, quantise_main.INT8_FILE)
 
 
 def install(data_dir: pathlib.Path, model_folder: pathlib.Path) -> None:

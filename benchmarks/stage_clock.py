@@ -58,7 +58,9 @@ class StageClock:
     def attach(self) -> None:
         """Measures every predictor, store and sink of this process from now on; once in a process."""
         from boxwright import objects
-        from boxwright.prediction import decode, encode, predictor, sink
+        from boxwright.batch.output import json_lines, sink
+        from boxwright.images import decode
+        from boxwright.inference import predictor
 
         places: tuple[tuple[Any, str, str], ...] = (
             (objects.Stores, "get", "fetch"),
@@ -66,7 +68,7 @@ class StageClock:
             (predictor, "letterbox", "letterbox"),
             (predictor.Predictor, "infer", "infer"),
             (predictor.Predictor, "postprocess", "postprocess"),
-            (encode, "success_line", "encode"),
+            (json_lines, "success_line", "encode"),
             (sink.Sink, "commit", "sink"),
         )
         for owner, name, stage in places:

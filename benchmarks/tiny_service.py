@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 
+from boxwright.batch.job import DEFAULT_SHARD_IMAGES
 from boxwright.metadata import database, models
-from boxwright.prediction.job import DEFAULT_SHARD_IMAGES
 
 PARENT = "projects/bench/locations/us-central1"
 MODEL_ID = "IOD1000000000000000001"
@@ -27,14 +27,15 @@ def install(data_dir: pathlib.Path) -> None:
     """Puts the model into a data directory that has never been served."""
     import torch  # seconds to import, and much memory: only while the model is made
 
-    from boxwright.detector import export, model
+    from boxwright.detector.delivery import export
+    from boxwright.detector.network import dense
 
     torch.manual_seed(1)
     target = data_dir / "models" / MODEL_ID
     target.parent.mkdir(parents=True)
     export.write_draft(
         target,
-        model.Network(model.TINY, 1).eval(),
+        dense.Network(dense.TINY, 1).eval(),
         labels=[{"display_name": "thing", "annotation_spec_id": "1"}],
         model_type="mobile-low-latency-1",
         input_hw=INPUT_HW,

@@ -60,7 +60,7 @@ def write_job(job_dir: pathlib.Path, data_dir: pathlib.Path, arguments: argparse
 
 def train(job_dir: pathlib.Path) -> dict[str, Any]:
     """Runs the trainer, shows its progress, returns its last event."""
-    command = [sys.executable, "-m", "boxwright.detector.train", str(job_dir)]
+    command = [sys.executable, "-m", "boxwright.detector.train_main", str(job_dir)]
     event: dict[str, Any] = {}
     shown_s = 0.0
     environment = {**os.environ, **train_model.CHILD_ENVIRONMENT}

@@ -23,12 +23,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import boxwright
 from boxwright import errors, extras, machine, objects, places, server
-from boxwright.inference import openvino_runtime
+from boxwright.batch.job import BatchJob
+from boxwright.batch.tuning import scheduler, tuning_file
+from boxwright.inference import openvino_runtime, runtimes
+from boxwright.inference.model_folder import MODEL_FILE, ModelError
+from boxwright.inference.predictor import Predictor
 from boxwright.metadata import migrations
-from boxwright.prediction import runtimes, tuner, tuning
-from boxwright.prediction.job import BatchJob
-from boxwright.prediction.model_folder import MODEL_FILE, ModelError
-from boxwright.prediction.predictor import Predictor
 from boxwright.settings import Settings
 
 LEAST_DISK_BYTES = 1_000_000_000
@@ -225,7 +225,7 @@ def _model_folders(settings: Settings) -> list[pathlib.Path]:
 
 def _tuning(settings: Settings, measure: bool) -> Iterator[Fact]:
     """What was measured on a machine like this one; measured now if that is asked for."""
-    tunings = tuning.Tunings(settings.data_dir / tuning.FILE)
+    tunings = tuning_file.Tunings(settings.data_dir / tuning_file.FILE)
     problems = list(_measure(settings, tunings)) if measure and settings.cores > 1 else []
     here = machine.processor_name(), settings.cores
     found = [one for one in tunings.all() if (one.key.processor, one.key.cores) == here]
@@ -239,7 +239,7 @@ def _tuning(settings: Settings, measure: bool) -> Iterator[Fact]:
     yield Fact("tuning", not problems, "; ".join([text, *problems]))
 
 
-def _measured(found: tuning.Tuning) -> str:
+def _measured(found: tuning_file.Tuning) -> str:
     """One measurement in words."""
     rate = found.images_per_s[found.processes]
     others = ", ".join(
@@ -252,11 +252,11 @@ def _measured(found: tuning.Tuning) -> str:
     )
 
 
-def _measure(settings: Settings, tunings: tuning.Tunings) -> Iterator[str]:
+def _measure(settings: Settings, tunings: tuning_file.Tunings) -> Iterator[str]:
     """Measures the newest networks and keeps what was found; yields what went wrong, in words."""
-    jobs: dict[tuning.Key, BatchJob] = {}
+    jobs: dict[tuning_file.Key, BatchJob] = {}
     for folder in _model_folders(settings)[:MODELS_OPENED]:
-        job = tuner.job_for(
+        job = scheduler.job_for(
             folder,
             cores=settings.cores,
             runtime=settings.runtime,
@@ -264,12 +264,12 @@ def _measure(settings: Settings, tunings: tuning.Tunings) -> Iterator[str]:
             in_flight_bytes=settings.in_flight_bytes,
         )
         with contextlib.suppress(ModelError):  # `_models` has named it
-            jobs.setdefault(tuning.key_of(job), job)
+            jobs.setdefault(tuning_file.key_of(job), job)
     if not jobs:
         yield "there is no model to measure"
     for key, job in list(jobs.items())[:NETWORKS_MEASURED]:
         try:
-            found = tuner.measured(job, threading.Event())
+            found = scheduler.measured(job, threading.Event())
             if found is None:
                 yield f"{key.network} could not be measured: a GPU runs it, or the machine is too busy"
             else:

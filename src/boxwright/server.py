@@ -19,14 +19,14 @@ import grpc
 from starlette import requests, responses, routing
 
 from boxwright import errors, extras, objects, places, processes, states
+from boxwright.batch.child_pool import Children
+from boxwright.batch.tuning.scheduler import Tuner
+from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
+from boxwright.batch.tuning.tuning_file import Tunings
+from boxwright.inference.deployed_models import DeployedModels
+from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.operations import ledger, runner, worker
-from boxwright.prediction.children import Children
-from boxwright.prediction.model_folders import ModelFolders
-from boxwright.prediction.online import DeployedModels
-from boxwright.prediction.tuner import Tuner
-from boxwright.prediction.tuning import FILE as TUNING_FILE
-from boxwright.prediction.tuning import Tunings
 from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
 from boxwright.services import automl, iam, locations, looking, operations, prediction, resources, resuming, validation
 from boxwright.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from boxwright import errors, objects
-from boxwright.prediction import manifest
+from boxwright.batch.output import manifest
 from boxwright.settings import Settings
 
 COMPLETE, WRONG, CANCELLED, FAILED = 0, 1, 3, 4  # 2 is a folder that cannot be examined, as with every command

@@ -14,8 +14,8 @@ from tests.support.api import open_api
 from tests.support.tiny_model import TinyModel
 
 from boxwright import objects
-from boxwright.prediction.model_folders import ModelFolders
-from boxwright.prediction.online import DeployedModels
+from boxwright.inference.deployed_models import DeployedModels
+from boxwright.inference.model_store import ModelFolders
 
 
 def _picture() -> bytes:

@@ -15,8 +15,8 @@ from tests.support.batch_jobs import in_order
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import PATIENCE_S
 
-from boxwright.prediction.decode import is_one_colour
-from boxwright.prediction.manifest import Manifest
+from boxwright.batch.output.manifest import Manifest
+from boxwright.images.decode import is_one_colour
 
 LIMIT_BYTES = 30_000_000  # prediction_service.proto
 

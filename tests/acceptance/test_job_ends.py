@@ -17,7 +17,7 @@ from tests.support.crashes import contents
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import wait_until
 
-from boxwright.prediction.manifest import Manifest
+from boxwright.batch.output.manifest import Manifest
 
 BUCKET = "ends"
 

@@ -13,7 +13,7 @@ from tests.support.tiny_model import TinyModel
 from tests.support.waiting import wait_until
 
 from boxwright import objects
-from boxwright.prediction import manifest
+from boxwright.batch.output import manifest
 
 SMALL_JOBS, SMALL_IMAGES = 99, 3
 HUGE_IMAGES = 6000

@@ -13,8 +13,8 @@ from tests.support.api import Api, open_api
 from tests.support.crashes import children_of, contents, result_folder, wait_until_gone
 from tests.support.waiting import wait_until
 
-from boxwright.prediction.tuner import TUNE_MODULE
-from boxwright.prediction.tuning import FILE
+from boxwright.batch.tuning.scheduler import TUNE_MODULE
+from boxwright.batch.tuning.tuning_file import FILE
 
 CORES = "2"
 ENVIRONMENT = {"BOXWRIGHT_TUNE": "true", "BOXWRIGHT_CORES": CORES, "BOXWRIGHT_HOLD_S": "0"}

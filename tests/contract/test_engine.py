@@ -18,12 +18,12 @@ from tests.support.batch_jobs import Bench, in_order
 from tests.support.tiny_model import TinyModel
 
 from boxwright import errors
-from boxwright.prediction.job import BatchJob
-from boxwright.prediction.local_engine import LocalEngine
-from boxwright.prediction.plan import Plan
-from boxwright.prediction.predictor import Predictor
-from boxwright.prediction.shard_notes import ShardReport
-from boxwright.prediction.sink import Sink
+from boxwright.batch.engine.thread_engine import LocalEngine
+from boxwright.batch.job import BatchJob
+from boxwright.batch.output.shard_reports import ShardReport
+from boxwright.batch.output.sink import Sink
+from boxwright.batch.plan import Plan
+from boxwright.inference.predictor import Predictor
 
 IMAGES = 34
 RESULTS = "image_object_detection"

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from tests.support.tiny_model import TinyModel
 
+from boxwright.inference import export_formats
 from boxwright.inference.openvino_runtime import load_openvino
-from boxwright.prediction import formats
-from boxwright.prediction.predictor import Predictor
+from boxwright.inference.predictor import Predictor
 
 Run = Callable[[npt.NDArray[np.uint8]], list[npt.NDArray[np.float32]]]
 
@@ -51,9 +51,9 @@ def test_the_report_of_the_training_goes_with_the_model(
     model_format: str, tiny_model: TinyModel, tmp_path: pathlib.Path
 ):
     folder = tiny_model.copy_to(tmp_path)
-    without = [name for name, _ in formats.files(folder, model_format)]
+    without = [name for name, _ in export_formats.files(folder, model_format)]
     (folder / "report.html").write_bytes(b"<p>fine</p>")
-    exported = dict(formats.files(folder, model_format))
+    exported = dict(export_formats.files(folder, model_format))
     assert exported.pop("report.html") == b"<p>fine</p>"
     assert list(exported) == without
 
@@ -62,7 +62,7 @@ def test_the_report_of_the_training_goes_with_the_model(
 def test_an_exported_model_gives_the_service_s_boxes_in_its_own_runtime(
     model_format: str, tiny_model: TinyModel, tmp_path: pathlib.Path
 ):
-    for name, content in formats.files(tiny_model.folder, model_format):
+    for name, content in export_formats.files(tiny_model.folder, model_format):
         (tmp_path / name).write_bytes(content)
     run = RUNTIMES[model_format](tmp_path)
     predictor = Predictor.open(tiny_model.folder, streams=1)
@@ -76,7 +76,7 @@ def test_an_exported_model_gives_the_service_s_boxes_in_its_own_runtime(
 
 @pytest.mark.parametrize("model_format", RUNTIMES)
 def test_an_exported_model_brings_its_labels_and_its_description(model_format: str, tiny_model: TinyModel):
-    exported = dict(formats.files(tiny_model.folder, model_format))
+    exported = dict(export_formats.files(tiny_model.folder, model_format))
     described = json.loads(exported["model.json"])["labels"]
     assert exported["dict.txt"].decode().splitlines() == [label["display_name"] for label in described]
     assert all(exported.values()), "an empty file"

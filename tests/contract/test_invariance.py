@@ -13,11 +13,11 @@ from tests.support.tiny_model import TinyModel
 from tests.support.waiting import PATIENCE_S
 
 from boxwright import objects
-from boxwright.prediction.job import BatchJob
-from boxwright.prediction.local_engine import LocalEngine
-from boxwright.prediction.plan import Plan
-from boxwright.prediction.predictor import Predictor
-from boxwright.prediction.sink import Sink
+from boxwright.batch.engine.thread_engine import LocalEngine
+from boxwright.batch.job import BatchJob
+from boxwright.batch.output.sink import Sink
+from boxwright.batch.plan import Plan
+from boxwright.inference.predictor import Predictor
 
 IMAGES = 45
 THREADS = (1, 2, 3, 4)

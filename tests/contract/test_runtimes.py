@@ -16,9 +16,11 @@ from tests.support import drawn_images
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import PATIENCE_S
 
-from boxwright.inference import onnx_runtime, openvino_runtime, runtime
-from boxwright.prediction import child, decode, model_folder, runtimes, tuner
-from boxwright.prediction.predictor import Predictor
+from boxwright.batch import child_main
+from boxwright.batch.tuning import scheduler
+from boxwright.images import decode
+from boxwright.inference import model_folder, onnx_runtime, openvino_runtime, runtime, runtimes
+from boxwright.inference.predictor import Predictor
 
 STREAMS = 2
 TOLERATED_SCORE, TOLERATED_PX = 1e-3, 0.5
@@ -236,5 +238,5 @@ def test_one_process_feeds_a_gpu_and_an_int8_network_stays_with_many(
     two_precisions: pathlib.Path, monkeypatch: pytest.MonkeyPatch, runtime: str, precision: str | None, is_team: bool
 ) -> None:
     monkeypatch.setattr(runtimes, "gpu_is_usable", lambda: True)
-    job = tuner.job_for(two_precisions, cores=4, runtime=runtime, precision=precision, in_flight_bytes=1_000_000)
-    assert child.is_for_a_team(job) == is_team
+    job = scheduler.job_for(two_precisions, cores=4, runtime=runtime, precision=precision, in_flight_bytes=1_000_000)
+    assert child_main.is_for_a_team(job) == is_team

@@ -17,9 +17,9 @@ from tests.support.tiny_model import MODEL_ID, TinyModel
 from tests.support.waiting import PATIENCE_S, wait_until
 
 from boxwright import errors, objects, settings
-from boxwright.prediction import compiled
-from boxwright.prediction.model_folder import ModelError
-from boxwright.prediction.model_folders import ModelFolders
+from boxwright.inference import compiled_cache
+from boxwright.inference.model_folder import ModelError
+from boxwright.inference.model_store import ModelFolders
 
 STATE = f"s3://{BUCKET}/state"
 IMAGES = 400
@@ -47,7 +47,9 @@ def _published(tiny_model: TinyModel, stores: objects.Stores, place: pathlib.Pat
     """Publishes the tiny model from a machine whose models are in `place`."""
     place.mkdir(parents=True)
     folders = ModelFolders(place, stores)
-    draft = shutil.copytree(tiny_model.folder, place.parent / "draft", ignore=shutil.ignore_patterns(compiled.FOLDER))
+    draft = shutil.copytree(
+        tiny_model.folder, place.parent / "draft", ignore=shutil.ignore_patterns(compiled_cache.FOLDER)
+    )
     folders.publish(draft, MODEL_ID)
     return folders
 

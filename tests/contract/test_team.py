@@ -20,17 +20,17 @@ from tests.support.tiny_model import TinyModel
 from tests.support.waiting import PATIENCE_S
 
 from boxwright import errors
-from boxwright.prediction import guard
-from boxwright.prediction.child import Events, run_job
-from boxwright.prediction.job import BatchJob
-from boxwright.prediction.loaded_models import LoadedModels
-from boxwright.prediction.local_engine import LocalEngine, image_threads
-from boxwright.prediction.members import Members
-from boxwright.prediction.plan import Plan
-from boxwright.prediction.predictor import Predictor
-from boxwright.prediction.shard_notes import ShardReport
-from boxwright.prediction.sink import Sink
-from boxwright.prediction.team import TeamEngine, processes_of, share_of
+from boxwright.batch.child_main import Events, run_job
+from boxwright.batch.engine import in_flight
+from boxwright.batch.engine.loaded_models import LoadedModels
+from boxwright.batch.engine.peer_pool import Members
+from boxwright.batch.engine.process_engine import TeamEngine, processes_of, share_of
+from boxwright.batch.engine.thread_engine import LocalEngine, image_threads
+from boxwright.batch.job import BatchJob
+from boxwright.batch.output.shard_reports import ShardReport
+from boxwright.batch.output.sink import Sink
+from boxwright.batch.plan import Plan
+from boxwright.inference.predictor import Predictor
 
 IMAGES = 60
 RESULTS = "image_object_detection"
@@ -75,7 +75,7 @@ def _job(bench: Bench, tiny_model: TinyModel, name: str, threads: int, **values)
 
 def _engine(bench: Bench, job: BatchJob, predictor: Predictor, members: Members, sink: Sink) -> TeamEngine:
     members.gather(processes_of(job) - 1)
-    notes = guard.Guard(pathlib.Path(job.guard_folder), image_threads(share_of(job), predictor))
+    notes = in_flight.Guard(pathlib.Path(job.guard_folder), image_threads(share_of(job), predictor))
     return TeamEngine(job, bench.stores, predictor, sink, members, notes)
 
 
@@ -212,7 +212,7 @@ def test_a_member_that_cannot_load_the_model_fails_the_job_with_the_reason(bench
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_member_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predictor, members, deaths, monkeypatch, how):
-    from boxwright.prediction import members as module
+    from boxwright.batch.engine import peer_pool as module
 
     monkeypatch.setattr(module, "SILENCE_MARGIN_S", 1.0)
     job = dataclasses.replace(_job(bench, tiny_model, f"death-{how}", 2), image_timeout_s=2.0)
@@ -251,7 +251,7 @@ def test_a_member_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predic
 def test_members_end_with_their_leader(tmp_path):
     code = (
         "import sys\n"
-        "from boxwright.prediction.members import Members\n"
+        "from boxwright.batch.engine.peer_pool import Members\n"
         "members = Members(); members.gather(2)\n"
         "print(*members.pids, flush=True); sys.stdin.read()\n"
     )
@@ -266,13 +266,13 @@ def test_members_end_with_their_leader(tmp_path):
 
 
 def test_the_notes_of_every_process_name_suspects(tmp_path):
-    leader, member = guard.Guard(tmp_path, 2), guard.Guard(tmp_path, 2, member=1)
+    leader, member = in_flight.Guard(tmp_path, 2), in_flight.Guard(tmp_path, 2, member=1)
     with leader.watched("gs://b/one"), member.watched("gs://b/two"):
-        assert sorted(guard.suspects(tmp_path)) == ["gs://b/one", "gs://b/two"]
-    assert guard.suspects(tmp_path) == []
+        assert sorted(in_flight.suspects(tmp_path)) == ["gs://b/one", "gs://b/two"]
+    assert in_flight.suspects(tmp_path) == []
     with member.watched("gs://b/two"):
-        guard.Guard(tmp_path, 2)  # the next leader: what was noted before is of no interest any more
-        assert guard.suspects(tmp_path) == []
+        in_flight.Guard(tmp_path, 2)  # the next leader: what was noted before is of no interest any more
+        assert in_flight.suspects(tmp_path) == []
 
 
 def test_a_share_has_one_core_and_its_part_of_the_memory(bench, tiny_model):

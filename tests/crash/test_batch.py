@@ -23,8 +23,8 @@ from tests.support.crashes import (
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import promptly, wait_until
 
-from boxwright.prediction.encode import error_line
-from boxwright.prediction.manifest import Manifest
+from boxwright.batch.output.json_lines import error_line
+from boxwright.batch.output.manifest import Manifest
 
 IMAGES = 1600
 SHARDS = 33  # 1,600 images and a few that fail, fifty each

@@ -9,7 +9,7 @@ from tests.support.crashes import ENVIRONMENT, contents
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import wait_until
 
-from boxwright.prediction.manifest import Manifest
+from boxwright.batch.output.manifest import Manifest
 
 FAULTS = {  # what befalls the image, and the code and words that its error line has
     "crash": ("image gs://b/images/{name}:kill", b'"code":13,', b"crashes the decoder"),

@@ -16,7 +16,7 @@ from tests.support.tiny_model import TinyModel
 from tests.support.waiting import wait_until
 
 from boxwright import objects
-from boxwright.prediction.manifest import Manifest
+from boxwright.batch.output.manifest import Manifest
 
 IMAGES, SHARDS = 200, 20
 SLOW = ENVIRONMENT | {"BOXWRIGHT_SHARD_IMAGES": "10", "BOXWRIGHT_CORES": "1"}  # two image threads

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Sequence
 
 from boxwright import objects
-from boxwright.prediction.job import BatchJob
+from boxwright.batch.job import BatchJob
 
 LIST_URI = "gs://b/list.csv"
 

@@ -15,7 +15,7 @@ import sys
 import psutil
 from PIL import Image
 
-from boxwright.prediction import decode
+from boxwright.images import decode
 
 ROOM_BYTES = 256 << 20
 FRAME_HW = (288, 384)

@@ -14,7 +14,11 @@ from tests.support.waiting import wait_until
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
 
-INFERENCE, MEMBER, TRAINING = "boxwright.prediction.child", "boxwright.prediction.member", "boxwright.detector.train"
+INFERENCE, MEMBER, TRAINING = (
+    "boxwright.batch.child_main",
+    "boxwright.batch.engine.peer_main",
+    "boxwright.detector.train_main",
+)
 ENVIRONMENT = {  # small shards; polls are answered at once
     "BOXWRIGHT_LEASE_TTL_S": "20",  # a busy machine may keep a worker from renewing for seconds: see `kill`
     "BOXWRIGHT_SHARD_IMAGES": "50",

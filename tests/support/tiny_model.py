@@ -85,13 +85,15 @@ def make() -> TinyModel:
 def _exported() -> pathlib.Path:
     import torch  # seconds to import: only for tests that need a model
 
-    from boxwright.detector import evaluate, export, model
-    from boxwright.prediction import predictor
+    from boxwright.detector.delivery import export
+    from boxwright.detector.evaluation import evaluate
+    from boxwright.detector.network import dense
+    from boxwright.inference import predictor
 
     root = pathlib.Path(tempfile.mkdtemp(prefix="boxwright-tiny-model-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     torch.manual_seed(5)
-    network = model.Network(model.TINY, len(drawn_images.LABELS)).eval()
+    network = dense.Network(dense.TINY, len(drawn_images.LABELS)).eval()
     with torch.no_grad():
         for head in network.heads:
             head.scores.weight *= 200  # random features hardly differ: this spreads the scores over the whole scale

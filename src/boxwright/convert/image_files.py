@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from boxwright import errors
 from boxwright.convert import dataset, folders
-from boxwright.prediction import decode
+from boxwright.images import decode
 
 RENAMED = "image whose file is named otherwise ({how}): the file's name is used"
 _SCHEMA = """

@@ -10,7 +10,7 @@ import pathlib
 
 from boxwright import states
 from boxwright.convert import account, choices, dataset, folders, image_files
-from boxwright.prediction import decode
+from boxwright.images import decode
 
 TURNED = "boxes of an image turned from its stored to its displayed orientation"
 AMBIGUOUS = "image with an EXIF orientation that its annotation does not mention: taken as displayed"

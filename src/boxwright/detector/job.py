@@ -12,7 +12,7 @@ import json
 import pathlib
 from typing import Any
 
-from boxwright.prediction import decode
+from boxwright.images import decode
 
 JOB_FILE = "job.json"
 EXAMPLES_FILE = "examples.jsonl"

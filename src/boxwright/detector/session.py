@@ -15,30 +15,20 @@ from concurrent import futures
 import torch
 
 from boxwright import errors
-from boxwright.detector import (
-    candidates,
-    checkpoint,
-    data,
-    delivery,
-    device,
-    learning,
-    listener,
-    model,
-    sampling,
-    schedule,
-    shards,
-    sizing,
-    trainer,
-)
+from boxwright.detector import listener
+from boxwright.detector.data import dataset, sampling
+from boxwright.detector.delivery import finish
 from boxwright.detector.job import EXAMPLES_FILE, Job, JobError
-from boxwright.detector.planning import time_budget, trained
-from boxwright.prediction import decode
+from boxwright.detector.network import dense, device
+from boxwright.detector.planning import candidates, input_size, schedule, time_budget, trained
+from boxwright.detector.training import checkpoint, fit, parallel_step, trainer
+from boxwright.images import decode
 
 SIZE_SAMPLE = 200  # images that decide the input's size and aspect
 
 
 def run(
-    job: Job, read_bytes: learning.ReadBytes, watcher: listener.ProgressListener, elapsed: listener.ElapsedTime
+    job: Job, read_bytes: fit.ReadBytes, watcher: listener.ProgressListener, elapsed: listener.ElapsedTime
 ) -> trained.Outcome:
     """Does the job, or what is left of it.
 
@@ -48,7 +38,7 @@ def run(
         FloatingPointError: training diverged.
         UnreadableImage: too many training images cannot be read.
     """
-    done = delivery.finished(job)
+    done = finish.finished(job)
     if done is not None:
         return done
     where = device.choose()
@@ -60,22 +50,22 @@ def run(
     splits = _splits(job, notebook)
     images_a_pass = sampling.pass_length(sampling.weights(splits.train))
     recipe = _recipe(job, where, images_a_pass)
-    work = learning.Work(job, recipe, where, splits, read_bytes, notebook, elapsed, images_a_pass)
-    return delivery.Delivery(job, read_bytes, notebook, elapsed).deliver(_best(work))
+    work = fit.Work(job, recipe, where, splits, read_bytes, notebook, elapsed, images_a_pass)
+    return finish.Delivery(job, read_bytes, notebook, elapsed).deliver(_best(work))
 
 
-def _best(work: learning.Work) -> trained.Trained:
+def _best(work: fit.Work) -> trained.Trained:
     """Trains what is to be tried, or what is left of it; returns the network that validation prefers."""
     job = work.job
     states = {folder: _checkpoint(folder, work) for folder in candidates.folders(job)}
     known = [state for state in states.values() if state is not None]
     work.elapsed.before_s = max((state.elapsed_s for state in known), default=0.0)
-    time, kind = _time(work), model.MODEL_TYPES[job.model_type]
+    time, kind = _time(work), dense.MODEL_TYPES[job.model_type]
     chosen = trainer.input_of(known[0]) if known else _input(work, kind, time)
     times = candidates.relative_time(work.recipe, work.images_a_pass, chosen.passes)
     plan = candidates.plan(job, work.recipe, kind, time, chosen, len(work.splits.train), times)
     found = [_own(states[candidate.folder], candidate, work.notebook) for candidate in plan.candidates]
-    learner = learning.Learning(work, chosen)
+    learner = fit.Learning(work, chosen)
     if len(found) == 1:
         return dataclasses.replace(learner.train(plan.candidates[0], found[0]), choice=plan.reason)
     second_s = times * time.needed_s(chosen.input_hw, chosen.passes)
@@ -90,8 +80,8 @@ def _best(work: learning.Work) -> trained.Trained:
 
 
 def _second(
-    work: learning.Work,
-    learner: learning.Learning,
+    work: fit.Work,
+    learner: fit.Learning,
     candidate: candidates.Candidate,
     state: checkpoint.State | None,
     first: trained.Trained,
@@ -122,8 +112,8 @@ def _own(
 
 
 def _recipe(job: Job, where: device.Device, images_a_pass: int) -> schedule.Recipe:
-    if job.model_type not in model.MODEL_TYPES:
-        raise JobError(f"Unknown model type '{job.model_type}'; use one of {', '.join(model.MODEL_TYPES)}.")
+    if job.model_type not in dense.MODEL_TYPES:
+        raise JobError(f"Unknown model type '{job.model_type}'; use one of {', '.join(dense.MODEL_TYPES)}.")
     try:
         pays = job.threads >= schedule.MANY_CORES and images_a_pass >= schedule.LARGE_FROM_IMAGES
         return schedule.Recipe.from_job(job.recipe, large_batches=where.is_gpu or pays)
@@ -131,12 +121,12 @@ def _recipe(job: Job, where: device.Device, images_a_pass: int) -> schedule.Reci
         raise JobError(f"Unknown recipe field: {error}.") from error
 
 
-def _splits(job: Job, watcher: listener.ProgressListener) -> data.Splits:
+def _splits(job: Job, watcher: listener.ProgressListener) -> dataset.Splits:
     try:
-        examples = data.read_examples(job.folder / EXAMPLES_FILE)
+        examples = dataset.read_examples(job.folder / EXAMPLES_FILE)
     except ValueError as error:
         raise JobError(f"{error}.") from error
-    splits = data.resolve_splits(examples)
+    splits = dataset.resolve_splits(examples)
     for note in splits.notes:
         watcher.warn(note)
     highest = max((int(one.label_indices.max()) for one in examples if len(one.label_indices)), default=-1)
@@ -147,7 +137,7 @@ def _splits(job: Job, watcher: listener.ProgressListener) -> data.Splits:
     return splits
 
 
-def _checkpoint(folder: pathlib.Path, work: learning.Work) -> checkpoint.State | None:
+def _checkpoint(folder: pathlib.Path, work: fit.Work) -> checkpoint.State | None:
     try:
         state = checkpoint.load(folder)
     except checkpoint.CheckpointError as error:
@@ -164,13 +154,13 @@ def _checkpoint(folder: pathlib.Path, work: learning.Work) -> checkpoint.State |
     return state
 
 
-def _input(work: learning.Work, kind: model.ModelType, time: sizing.Time) -> sizing.Choice:
+def _input(work: fit.Work, kind: dense.ModelType, time: input_size.Time) -> input_size.Choice:
     """Looks at some of the training images and chooses the network's input."""
     recipe = work.recipe
     holding = [one for one in work.splits.train if len(one.label_indices)]
     sample = holding[:: max(1, len(holding) // SIZE_SAMPLE)][:SIZE_SAMPLE]
 
-    def size_hw(example: data.Example) -> tuple[int, int] | None:
+    def size_hw(example: dataset.Example) -> tuple[int, int] | None:
         try:
             return decode.upright_size(work.read_bytes(example.uri))
         except (OSError, LookupError, errors.ApiError, decode.DecodeError):
@@ -179,22 +169,22 @@ def _input(work: learning.Work, kind: model.ModelType, time: sizing.Time) -> siz
     with futures.ThreadPoolExecutor(work.job.threads) as pool:
         sizes = list(pool.map(size_hw, sample))
     seen = [(size, one) for size, one in zip(sizes, sample, strict=True) if size is not None]
-    evidence = sizing.Evidence(
+    evidence = input_size.Evidence(
         [size for size, _ in seen], [one.boxes_norm for _, one in seen], [one.label_indices for _, one in seen]
     )
     if recipe.input_area_px:
         kind = dataclasses.replace(kind, input_area_px=recipe.input_area_px, most_area_px=recipe.input_area_px)
-    return sizing.choose(evidence, kind, time)
+    return input_size.choose(evidence, kind, time)
 
 
-def _time(work: learning.Work) -> sizing.Time:
+def _time(work: fit.Work) -> input_size.Time:
     """What the planned steps may take, by nominal speeds."""
     job, recipe, where = work.job, work.recipe, work.where
-    px_per_s = sizing.LOW_PRECISION_PX_PER_S if where.low_precision else sizing.FULL_PRECISION_PX_PER_S
-    parts = shards.count_for(job.threads, recipe.batch_size)
-    return sizing.Time(
+    px_per_s = input_size.LOW_PRECISION_PX_PER_S if where.low_precision else input_size.FULL_PRECISION_PX_PER_S
+    parts = parallel_step.count_for(job.threads, recipe.batch_size)
+    return input_size.Time(
         budget_s=job.budget_s,
         samples=lambda passes: recipe.steps_for(work.images_a_pass, passes) * recipe.batch_size,
-        px_per_s=sizing.GPU_PX_PER_S if where.is_gpu else parts * px_per_s,
-        reserve_s=lambda input_hw: learning.reserve_s(work, time_budget.DECODE_IMAGE_S, input_hw),
+        px_per_s=input_size.GPU_PX_PER_S if where.is_gpu else parts * px_per_s,
+        reserve_s=lambda input_hw: fit.reserve_s(work, time_budget.DECODE_IMAGE_S, input_hw),
     )

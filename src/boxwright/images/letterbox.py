@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from boxwright.prediction import decode, resize
+from boxwright.images import decode, resize
 
 FILL = 127  # grey that becomes zero after the network's normalisation
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from boxwright.inference.model_folder import ModelError, Network
 from boxwright.inference.runtime import RawOutput
-from boxwright.prediction.model_folder import ModelError, Network
 
 
 def _load_cuda(onnxruntime: Any) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from boxwright.inference.compiled_cache import Compiled
+from boxwright.inference.model_folder import ModelError, Network
 from boxwright.inference.runtime import RawOutput
-from boxwright.prediction.compiled import Compiled
-from boxwright.prediction.model_folder import ModelError, Network
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from boxwright import boxes
 from boxwright.images.letterbox import Prepared
+from boxwright.inference.model_folder import Voting
 from boxwright.inference.runtime import RawOutput
-from boxwright.prediction.model_folder import Voting
 
 MAX_CANDIDATES = 600  # best-scored boxes that enter suppression: bounds the pairwise matrix whatever the scores are
 SUPPRESSION_IOU = 0.6

@@ -15,16 +15,16 @@ from google.cloud.automl_v1 import types
 from google.rpc import status_pb2
 
 from boxwright import errors, names, objects
+from boxwright.batch.child_pool import Children
+from boxwright.batch.engine import process_engine
+from boxwright.batch.job import BatchJob, stamp
+from boxwright.batch.output.manifest import MANIFEST_FILE
+from boxwright.batch.output.sink import Sink
+from boxwright.batch.tuning.scheduler import Tuner
+from boxwright.inference.model_folder import ModelError, ModelInfo
+from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.operations.runner import AttemptFailed, Context, Runner, Stopped, Success, TurnOver
-from boxwright.prediction import team
-from boxwright.prediction.children import Children
-from boxwright.prediction.job import BatchJob, stamp
-from boxwright.prediction.manifest import MANIFEST_FILE
-from boxwright.prediction.model_folder import ModelError, ModelInfo
-from boxwright.prediction.model_folders import ModelFolders
-from boxwright.prediction.sink import Sink
-from boxwright.prediction.tuner import Tuner
 from boxwright.processes import STOP_GRACE_S, Child, ChildDied
 from boxwright.runners import output_folders
 from boxwright.runners.batch_progress import BatchProgress
@@ -108,7 +108,7 @@ class BatchPredict(Runner):
         with self._tuner.batch():
             job = self._tuner.tuned(self._job(types.BatchPredictRequest.deserialize(request), context))
             if job.processes:
-                share = team.share_of(job)
+                share = process_engine.share_of(job)
                 log.info(
                     "event=tuning operation=%s processes=%d threads=%d", context.name, job.processes, share.threads
                 )

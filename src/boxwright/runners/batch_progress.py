@@ -16,7 +16,7 @@ from typing import Any
 from google.rpc import code_pb2
 
 from boxwright import names
-from boxwright.prediction import stages
+from boxwright.batch.engine import stages
 
 WINDOW_S = 15.0
 LEAST_SPAN_S = 1.0  # a rate over less is noise

@@ -11,12 +11,12 @@ from google.cloud.automl_v1 import types
 from google.protobuf import empty_pb2
 
 from boxwright import errors, names, objects
+from boxwright.batch.job import stamp
+from boxwright.inference import export_formats
+from boxwright.inference.model_folder import ModelError
+from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, datasets, models
 from boxwright.operations.runner import Context, Runner, Success
-from boxwright.prediction import formats
-from boxwright.prediction.job import stamp
-from boxwright.prediction.model_folder import ModelError
-from boxwright.prediction.model_folders import ModelFolders
 from boxwright.runners import output_folders
 
 ROWS_PER_FILE = 100_000  # about 10 MB: far below the 100 MB that an import CSV may have
@@ -88,7 +88,7 @@ class ExportModel(Runner):
         leaf = f"{model_format}-{row.display_name}-{stamp(context.create_time_us)}"
         directory = context.keep_output_directory(str(prefix.child(f"model-export/iod/{leaf}")))
         try:
-            for file_name, content in formats.files(self._folders.local(row.folder), model_format):
+            for file_name, content in export_formats.files(self._folders.local(row.folder), model_format):
                 context.raise_if_stopped()
                 stores.put(objects.ObjectUri.parse(directory).child(file_name), content)
         except ModelError as error:

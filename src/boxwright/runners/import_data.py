@@ -25,9 +25,9 @@ from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, names, objects, private, rows
+from boxwright.images import decode
 from boxwright.metadata import database, datasets
 from boxwright.operations.runner import Context, Runner, Success
-from boxwright.prediction import decode
 from boxwright.runners import import_rows, import_sets
 
 MAX_IMAGE_BYTES = 30_000_000  # image.proto: 30 MB

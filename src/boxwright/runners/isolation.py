@@ -9,10 +9,10 @@ import time
 
 from google.rpc import status_pb2
 
+from boxwright.batch.child_pool import Children
+from boxwright.batch.engine import in_flight
+from boxwright.batch.job import BatchJob
 from boxwright.operations.runner import Context
-from boxwright.prediction import guard
-from boxwright.prediction.children import Children
-from boxwright.prediction.job import BatchJob
 from boxwright.processes import ChildDied
 
 SILENCE_MARGIN_S = 20.0  # beyond an image's own time: loading a model says nothing for a while
@@ -33,14 +33,14 @@ class Isolation:
         self._children = children
         self._job = job
         self._folder = pathlib.Path(job.guard_folder)
-        self._known = len(guard.read_convicted(self._folder))
+        self._known = len(in_flight.read_convicted(self._folder))
 
     def convicts_somebody(self, context: Context) -> bool:
         """Tries the images that were under way when a child died; returns whether any is convicted since the last call."""
-        for image_id in guard.suspects(self._folder):
+        for image_id in in_flight.suspects(self._folder):
             context.raise_if_stopped()
             self._try(image_id, context)
-        before, self._known = self._known, len(guard.read_convicted(self._folder))
+        before, self._known = self._known, len(in_flight.read_convicted(self._folder))
         return self._known > before
 
     def _try(self, image_id: str, context: Context) -> None:
@@ -50,10 +50,10 @@ class Isolation:
         """
         for _ in range(TRIALS):
             status = self._trial(image_id, context)
-            if status is None or image_id in guard.read_convicted(self._folder):  # by the child itself, as overdue
+            if status is None or image_id in in_flight.read_convicted(self._folder):  # by the child itself, as overdue
                 return
         assert status is not None
-        guard.convict(self._folder, image_id, status)
+        in_flight.convict(self._folder, image_id, status)
         log.warning("event=image_convicted image=%s message=%s", image_id, status.message)
 
     def _trial(self, image_id: str, context: Context) -> status_pb2.Status | None:
@@ -70,6 +70,6 @@ class Isolation:
                         child.close(grace_s=0)
                         context.raise_if_stopped()
             except ChildDied:
-                return guard.crashed(image_id)
+                return in_flight.crashed(image_id)
             child.close(grace_s=0)
-            return guard.hung(image_id, self._job.image_timeout_s)
+            return in_flight.hung(image_id, self._job.image_timeout_s)

@@ -20,12 +20,12 @@ from google.protobuf import message
 from google.rpc import status_pb2
 
 from boxwright import errors, names, objects, private, states
+from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, datasets, messages, models
 from boxwright.operations.runner import AttemptFailed, Context, Runner, Success
-from boxwright.prediction.model_folders import ModelFolders
 from boxwright.processes import Child, ChildDied
 
-CHILD_MODULE = "boxwright.detector.train"
+CHILD_MODULE = "boxwright.detector.train_main"
 SECONDS_PER_MILLI_NODE_HOUR = 3.6  # one node: this machine
 REPORT_INTERVAL_S = 1.0
 MAX_LISTED_WARNINGS = 20  # operations.proto: partial_failures never has more entries

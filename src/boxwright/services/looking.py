@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from google.rpc import code_pb2
 
 from boxwright import errors, file_kinds, objects, rows
-from boxwright.prediction import image_list
+from boxwright.batch import image_list
 
 LEFT_ALONE_S = 30.0  # a bucket that was too slow
 MAX_LISTS = 32  # of one request that are looked at

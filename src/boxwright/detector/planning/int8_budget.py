@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from boxwright.detector import data, sizing
+from boxwright.detector.data import dataset
+from boxwright.detector.planning import input_size
 
 CALIBRATION_IMAGES = 128
 COMPARED_FROM = 100  # images that a comparison should have: training images fill up a smaller validation set
@@ -24,11 +25,11 @@ class Images:
         compared: (split, image), validation first.
     """
 
-    calibration: tuple[data.Example, ...]
-    compared: tuple[tuple[str, data.Example], ...]
+    calibration: tuple[dataset.Example, ...]
+    compared: tuple[tuple[str, dataset.Example], ...]
 
 
-def images_for(splits: data.Splits) -> Images:
+def images_for(splits: dataset.Splits) -> Images:
     """Chooses the images: calibration spread over TRAIN; VALIDATION to compare, filled up from TRAIN if it is small."""
     stride = max(1, len(splits.train) // CALIBRATION_IMAGES)
     calibration = splits.train[::stride][:CALIBRATION_IMAGES]
@@ -42,10 +43,12 @@ def images_for(splits: data.Splits) -> Images:
 
 def child_s(images: int, input_hw: tuple[int, int]) -> float:
     """Seconds that building int8 from this many images takes on a busy machine."""
-    return CHILD_S + images * sizing.prediction_s(input_hw)
+    return CHILD_S + images * input_size.prediction_s(input_hw)
 
 
-def reserve_s(splits: data.Splits, budget_s: float, threads: int, image_s: float, input_hw: tuple[int, int]) -> float:
+def reserve_s(
+    splits: dataset.Splits, budget_s: float, threads: int, image_s: float, input_hw: tuple[int, int]
+) -> float:
     """Seconds that a training should leave for the choice; zero if its budget is too short for it.
 
     Args:
@@ -59,6 +62,6 @@ def reserve_s(splits: data.Splits, budget_s: float, threads: int, image_s: float
     if len(images.compared) < COMPARED_LEAST:
         return 0.0
     read_s = (len(images.calibration) + len(images.compared)) * image_s
-    compared_s = 2 * len(images.compared) * sizing.prediction_s(input_hw) / threads
+    compared_s = 2 * len(images.compared) * input_size.prediction_s(input_hw) / threads
     needed_s = child_s(len(images.calibration), input_hw) + TIMING_S + read_s + compared_s
     return needed_s if needed_s <= BUDGET_SHARE * budget_s else 0.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from boxwright.detector import data, sizing
-from boxwright.detector.planning import int8_budget
+from boxwright.detector.data import dataset
+from boxwright.detector.planning import input_size, int8_budget
 
 EXPORT_S = 8.0  # write the graph, compile it, open it
 LAST_SECONDS_S = 3.0  # evaluation stops this long before the budget ends, and the report half of it
@@ -20,10 +20,10 @@ def reserve_s(evaluated: int, image_s: float, threads: int, input_hw: tuple[int,
         threads: that predict them.
         input_hw: of the network.
     """
-    return EXPORT_S + LAST_SECONDS_S + evaluated * (sizing.prediction_s(input_hw) / threads + 2 * image_s)
+    return EXPORT_S + LAST_SECONDS_S + evaluated * (input_size.prediction_s(input_hw) / threads + 2 * image_s)
 
 
-def expected_s(splits: data.Splits, budget_s: float, threads: int, input_hw: tuple[int, int]) -> float:
+def expected_s(splits: dataset.Splits, budget_s: float, threads: int, input_hw: tuple[int, int]) -> float:
     """Seconds from the last step to the finished model, roughly."""
     evaluated = len(splits.test or splits.validation)
     aside_s = reserve_s(evaluated, DECODE_IMAGE_S, threads, input_hw)

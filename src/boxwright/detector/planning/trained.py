@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from boxwright.detector import data, model, orientation, sizing
+from boxwright.detector.data import dataset
+from boxwright.detector.evaluation import orientation
+from boxwright.detector.network import dense
+from boxwright.detector.planning import input_size
 
 PRETRAINED_FOLDER = "pretrained"  # of the second network's checkpoint
 
@@ -37,9 +40,9 @@ class Trained:
         choice: why it is this network, in words.
     """
 
-    network: model.Network
-    input: sizing.Choice
-    splits: data.Splits
+    network: dense.Network
+    input: input_size.Choice
+    splits: dataset.Splits
     steps: int
     batch_size: int
     stop_reason: str

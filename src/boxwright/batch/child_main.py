@@ -1,0 +1,291 @@
+"""The inference child: ``python -m boxwright.batch.child_main`` keeps models loaded and runs one batch job after another.
+
+Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for the job under way. Events on standard output:
+
+    {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
+     "bottleneck", "stages"}
+    {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
+    {"event": "done", "shards", "images", "failed", "found", "one_colour", "rows_read", "duplicates", "elapsed_s",
+     "images_per_s", "stages", "verdict", "errors_files"}   verdict: why the job fails although all is done, or null
+    {"event": "alive"}                                          nothing to report for a second
+    {"event": "probed"}                                         the one image of a probe did no harm
+    {"event": "stopped"}                                        shards that were finished stay
+    {"event": "error", "code", "message", "row_failures"}       the job as a whole has failed
+
+The child ends when its input ends.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import queue
+import sys
+import threading
+import time
+from typing import Any
+
+from boxwright import errors, objects
+from boxwright.batch.engine import stages
+from boxwright.batch.engine.in_flight import Guard, Watchdog
+from boxwright.batch.engine.loaded_models import LoadedModels
+from boxwright.batch.engine.peer_pool import Members
+from boxwright.batch.engine.process_engine import TeamEngine, processes_of, share_of
+from boxwright.batch.engine.thread_engine import LocalEngine, image_threads
+from boxwright.batch.job import BatchJob
+from boxwright.batch.output import verdict
+from boxwright.batch.output.manifest import Manifest
+from boxwright.batch.output.shard_reports import ShardReport
+from boxwright.batch.output.sink import Sink
+from boxwright.batch.plan import Plan
+from boxwright.inference import model_folder, runtimes
+
+BOTTLENECK_WINDOW = 20  # progress intervals over which the bottleneck is taken: five seconds
+PROGRESS_INTERVAL_S = 0.25
+ALIVE_EVERY = 4  # intervals without progress after which the child says that it is alive
+
+log = logging.getLogger("boxwright.batch.child_main")
+
+
+class Commands:
+    """Standard input, read by a thread: jobs in a queue, a stop at once, the end of the process at its end."""
+
+    def __init__(self) -> None:
+        self.jobs: queue.Queue[BatchJob] = queue.Queue()
+        self.stop_requested = threading.Event()
+        threading.Thread(target=self._read, name="commands", daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            for line in sys.stdin:
+                if line.strip() == "stop":
+                    self.stop_requested.set()
+                else:
+                    self.jobs.put(BatchJob.from_json(line))
+        except (ValueError, TypeError):
+            log.exception("event=unreadable_job")
+        os._exit(0)  # the service is gone or wants us gone; shards are whole or absent, nothing needs tidying
+
+
+class Events:
+    """Standard output, one JSON object a line; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def say(self, event: str, **values: Any) -> None:
+        """Writes one event."""
+        line = json.dumps({"event": event, **values}, ensure_ascii=False)
+        with self._lock:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+
+def run_job(
+    job: BatchJob, models: LoadedModels, members: Members, events: Events, stop_requested: threading.Event
+) -> None:
+    """Runs one job and says how it went; raises ApiError if the job as a whole fails."""
+    if job.probe:
+        _probe(job, models, members)
+        events.say("probed")
+        return
+    started_s = time.monotonic()
+    stores = objects.Stores.from_config(job.stores)
+    sink = Sink(job, stores)
+    sink.prepare()
+    plan = Plan(job, stores)
+    equipment = Equipment(job, models, members)
+    engine = equipment.engine(stores, sink)
+    progress = _Progress(engine, plan, events)
+    shards = images = failed = 0
+    first: tuple[int, str] | None = None  # shard and message of the first failed image
+    manifest = said = None
+    try:
+        for report in engine.run(plan, stop_requested.is_set):
+            shards += 1
+            images += report.predicted + report.failed
+            failed += report.failed
+            first = _first_failure(first, report)
+            progress.one_colour += report.one_colour
+            events.say("shard", committed=engine.shards_committed, **dataclasses.asdict(report))
+        if not stop_requested.is_set():
+            why = first[1] if first else ""
+            said = verdict.too_many_failed(sink.predicted, sink.errors_by_code, why, job.image_failure_limit)
+            manifest = _close(sink, plan, equipment.predictor.digest, "FAILED" if said else "SUCCEEDED")
+    except errors.ApiError as error:
+        failures = [[status.code, status.message] for status in plan.row_failures]
+        events.say("error", code=error.code, message=error.message, row_failures=failures)
+        return
+    finally:
+        progress.end()
+        equipment.close()
+    if manifest is None:
+        events.say("stopped")
+        return
+    elapsed_s = time.monotonic() - started_s
+    stage_s = _rounded(engine.times.total_s())
+    log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
+    events.say(
+        "done",
+        shards=shards,
+        images=images,
+        failed=failed,
+        found=engine.images_found,
+        one_colour=progress.one_colour,
+        rows_read=plan.rows_read,
+        duplicates=plan.duplicates,
+        elapsed_s=round(elapsed_s, 3),
+        images_per_s=round(images / max(elapsed_s, 1e-3), 1),
+        stages=stage_s,
+        verdict=said,
+        errors_files=len(manifest.errors_files),
+    )
+
+
+def _probe(job: BatchJob, models: LoadedModels, members: Members) -> None:
+    """Predicts the one image of a probe and forgets the result."""
+    stores = objects.Stores.from_config(job.stores)
+    equipment = Equipment(job, models, members)
+    try:
+        LocalEngine(equipment.share, stores, equipment.predictor, Sink(job, stores), equipment.guard).probe(job.probe)
+    finally:
+        equipment.close()
+
+
+def _first_failure(before: tuple[int, str] | None, report: ShardReport) -> tuple[int, str] | None:
+    """The first failed image in input order, of what was known before and one more shard."""
+    if not report.failures or (before is not None and before[0] < report.shard):
+        return before
+    return report.shard, report.failures[0][1]
+
+
+def _rounded(stage_s: dict[str, float]) -> dict[str, float]:
+    return {stage: round(spent_s, 3) for stage, spent_s in stage_s.items()}
+
+
+class Equipment:
+    """What a job is done with: its share of this process, the model, the guard and its watchdog; members are started.
+
+    Raises:
+        ApiError: the model cannot be loaded.
+    """
+
+    def __init__(self, job: BatchJob, models: LoadedModels, members: Members) -> None:
+        self._job = job
+        self._members = members
+        self._is_team = is_for_a_team(job)
+        self.share = share_of(job) if self._is_team else job
+        if not job.probe:
+            members.gather(
+                processes_of(job) - 1 if self._is_team else 0
+            )  # first: they start while the model is loaded here
+        self.predictor = models.for_job(self.share)
+        threads = image_threads(self.share, self.predictor)
+        self.guard = Guard(pathlib.Path(job.guard_folder), threads) if job.guard_folder else None
+        self._watchdog = Watchdog(job.image_timeout_s, self.guard)
+
+    def engine(self, stores: objects.Stores, sink: Sink) -> LocalEngine | TeamEngine:
+        """The engine for the job."""
+        if self._is_team:
+            return TeamEngine(self._job, stores, self.predictor, sink, self._members, self.guard)
+        return LocalEngine(self._job, stores, self.predictor, sink, self.guard)
+
+    def close(self) -> None:
+        """Ends the watch."""
+        self._watchdog.close()
+
+
+def is_for_a_team(job: BatchJob) -> bool:
+    """Whether several processes do the work, and not one alone: a GPU is fed by one."""
+    return processes_of(job) > 1 and not job.probe and not _is_for_a_gpu(job)
+
+
+def _is_for_a_gpu(job: BatchJob) -> bool:
+    try:
+        info = model_folder.ModelInfo.read(pathlib.Path(job.model_folder))
+    except model_folder.ModelError:
+        return False  # said when it is opened
+    return runtimes.is_for_a_gpu(info.is_onnx(job.precision or info.precision), job.runtime)
+
+
+def _close(sink: Sink, plan: Plan, model_digest: str, state: str) -> Manifest:
+    """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
+    if not plan.is_complete:
+        raise RuntimeError("the engine ended before the list was read to its end")
+    manifest = sink.close(state, rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=model_digest)
+    accounted = manifest.images_predicted + sum(manifest.errors_by_code.values())
+    if accounted != plan.images_planned:
+        raise RuntimeError(f"the manifest accounts for {accounted} images, but {plan.images_planned} were planned")
+    return manifest
+
+
+def _as_log(stage_s: dict[str, float]) -> str:
+    return " ".join(f"{stage.replace(' ', '_')}_s={spent_s}" for stage, spent_s in stage_s.items())
+
+
+class _Progress:
+    """Says every quarter second how far the job is."""
+
+    def __init__(self, engine: LocalEngine | TeamEngine, plan: Plan, events: Events) -> None:
+        self._engine = engine
+        self._plan = plan
+        self._events = events
+        self.one_colour = 0  # images in finished shards
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress")
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stops saying."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        said, quiet = -1, 0
+        times = self._engine.times
+        samples = collections.deque([times.total_s()], maxlen=BOTTLENECK_WINDOW)
+        while not self._ended.wait(PROGRESS_INTERVAL_S):
+            done = self._engine.images_done
+            if done == said:
+                quiet += 1
+                if quiet % ALIVE_EVERY == 0:
+                    self._events.say("alive")
+                continue
+            said, quiet = done, 0
+            samples.append(times.total_s())
+            planned = self._plan.estimated_images()
+            estimated = None if planned is None else max(round(planned), done)
+            self._events.say(
+                "progress",
+                done=done,
+                failed=self._engine.images_failed,
+                one_colour=self.one_colour,
+                found=self._engine.images_found,
+                estimated_images=estimated,
+                exact=self._plan.is_complete,
+                percent=min(99, int(100 * done / estimated)) if estimated else 0,
+                stages=_rounded(samples[-1]),
+                bottleneck=stages.bottleneck(samples[-1], samples[0]),
+            )
+
+
+def main() -> None:
+    """Runs jobs until standard input ends."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    commands, events, models, members = Commands(), Events(), LoadedModels(), Members()
+    events.say("ready", pid=os.getpid())
+    while True:
+        job = commands.jobs.get()
+        commands.stop_requested.clear()
+        try:
+            run_job(job, models, members, events, commands.stop_requested)
+        except errors.ApiError as error:
+            events.say("error", code=error.code, message=error.message, row_failures=[])
+
+
+if __name__ == "__main__":
+    main()

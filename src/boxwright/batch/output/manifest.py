@@ -1,0 +1,172 @@
+"""The manifest of a batch job: what was read, what became of every row, and the digest of every file.
+
+``manifest.json`` is written last into the output folder, so its presence says that the folder is complete. It holds nothing
+that depends on when the job ran: a second run gives the same bytes. `examine` proves it against the folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from google.rpc import code_pb2
+
+import boxwright
+from boxwright import errors, objects
+from boxwright.batch.output.shard_index import OutputFile
+
+MANIFEST_FILE = "manifest.json"
+FORMAT_VERSION = 1
+OUTPUT_PATTERNS = ("image_object_detection_*.jsonl", "errors_*.jsonl")  # what readers of a folder look for
+RETRYABLE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})  # another job may succeed with these
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.json`` says.
+
+    Attributes:
+        state: SUCCEEDED; FAILED if every image was tried and too many failed; CANCELLED if only the shards that were
+            whole by then are there.
+        rows_read: rows of the lists that are not blank; 0 if the job was cancelled.
+        duplicates_removed: rows whose image had been listed before.
+        images_predicted: lines in the shards.
+        errors_by_code: lines in the errors files, by canonical code name.
+        shards: the result files, in order.
+        errors_files: the error files, in order.
+        model: the model's resource name and digest.
+        settings: what the request and the installation chose that influences the lines or the state.
+        ignored_params: the request's ``params`` keys that mean nothing: ``{"key", "nearest"}`` each.
+        images_of_one_colour: predicted images that the network has seen as a single colour; nothing can be found in them.
+    """
+
+    state: str
+    rows_read: int
+    duplicates_removed: int
+    images_predicted: int
+    errors_by_code: dict[str, int]
+    shards: Sequence[OutputFile]
+    errors_files: list[OutputFile]
+    model: dict[str, str]
+    settings: dict[str, Any]
+    ignored_params: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
+    images_of_one_colour: int = 0
+
+    def to_json(self) -> bytes:
+        """The file's bytes."""
+        document = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        document |= {
+            "errors_by_code": {
+                code: {"images": count, "retryable": code in RETRYABLE}
+                for code, count in sorted(self.errors_by_code.items())
+            },
+            "shards": [],
+            "errors_files": [dataclasses.asdict(file) for file in self.errors_files],
+        }
+        document = {"format_version": FORMAT_VERSION, "software": f"boxwright {boxwright.__version__}", **document}
+        head, mark, rest = json.dumps(document, ensure_ascii=False, indent=1).encode().partition(b'\n "shards": []')
+        content = io.BytesIO()  # hands its bytes over without copying them: they may be megabytes
+        content.write(head + mark)
+        if self.shards:  # they may be very many: each is written by itself
+            content.seek(-1, io.SEEK_CUR)
+            for number, file in enumerate(self.shards):
+                entry = json.dumps(dataclasses.asdict(file), ensure_ascii=False, indent=1)
+                content.write((b",\n  " if number else b"\n  ") + entry.replace("\n", "\n  ").encode())
+            content.write(b"\n ]")
+        content.write(rest + b"\n")
+        return content.getvalue()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Manifest:
+        """Parses the file. Raises ApiError if it is no manifest of a version that this program reads."""
+        try:
+            document = json.loads(content)
+            if document.pop("format_version") != FORMAT_VERSION:
+                raise errors.failed_precondition("The manifest has a format version that this Boxwright does not read.")
+            del document["software"]
+            document["errors_by_code"] = {code: entry["images"] for code, entry in document["errors_by_code"].items()}
+            for kind in ("shards", "errors_files"):
+                document[kind] = [OutputFile(**entry) for entry in document[kind]]
+            known = {field.name for field in dataclasses.fields(cls)}  # a later version may say more
+            return cls(**{key: value for key, value in document.items() if key in known})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise errors.bad_request(f"This is not a manifest of a batch prediction: {error}.") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Examination:
+    """What was found in an output folder.
+
+    Attributes:
+        state: the manifest's.
+        problems: what is not as the manifest says, a sentence each.
+    """
+
+    state: str
+    problems: list[str]
+
+
+def examine(stores: objects.Stores, directory: objects.ObjectUri) -> Examination:
+    """Compares an output folder with its manifest.
+
+    Every row must be accounted for unless the job was cancelled, every digest must hold, and no file may be there that
+    readers would take for one of the job's.
+
+    Raises:
+        ApiError: there is no manifest, or it cannot be read.
+    """
+    manifest = Manifest.from_json(stores.get(directory.child(MANIFEST_FILE)))
+    return Examination(manifest.state, list(_problems(manifest, stores, directory)))
+
+
+def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.ObjectUri) -> Iterator[str]:
+    failed = sum(manifest.errors_by_code.values())
+    if manifest.state != "CANCELLED":
+        expected = manifest.rows_read - manifest.duplicates_removed
+        if expected != manifest.images_predicted + failed:
+            yield (
+                f"{expected} different rows were read, but {manifest.images_predicted} results and {failed} errors are "
+                "accounted for"
+            )
+    known = {file.name for files in (manifest.shards, manifest.errors_files) for file in files}
+    for info in stores.list(directory):
+        parent, _, name = info.uri.key.rpartition("/")
+        looks_ours = any(fnmatch.fnmatchcase(name, pattern) for pattern in OUTPUT_PATTERNS)
+        if parent == directory.key.rstrip("/") and looks_ours and name not in known:
+            yield f"{name} is not of this job: the manifest does not name it"
+    for files, total, what in (
+        (manifest.shards, manifest.images_predicted, "results"),
+        (manifest.errors_files, failed, "errors"),
+    ):
+        found = 0
+        for file in files:
+            lines, problem = _check(stores, directory, file)
+            found += lines
+            if problem:
+                yield problem
+        if found != total:
+            yield f"the files hold {found} {what}, the manifest says {total}"
+
+
+def _check(stores: objects.Stores, directory: objects.ObjectUri, file: OutputFile) -> tuple[int, str]:
+    """Returns the lines found in one file, and what is wrong with it."""
+    digest, lines = hashlib.sha256(), 0
+    try:
+        for chunk in stores.stream(directory.child(file.name)):
+            digest.update(chunk)
+            lines += chunk.count(b"\n")
+    except objects.ObjectNotFound:
+        return lines, f"{file.name} is missing"
+    if digest.hexdigest() != file.sha256:
+        return lines, f"{file.name} has other bytes than the job wrote"
+    return lines, "" if lines == file.lines else f"{file.name} has {lines} lines instead of {file.lines}"
+
+
+def code_name(code: int) -> str:
+    """The canonical name of a `google.rpc.Code` number."""
+    return code_pb2.Code.Name(code)

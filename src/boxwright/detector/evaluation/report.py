@@ -1,0 +1,275 @@
+"""report.html: one page, kept with the model, that tells a person how the training went and what to do about it.
+
+    write(path, facts, read_bytes, has_time)
+
+The page needs nothing else: charts are SVG, the images are embedded as small JPEGs with their boxes drawn over them.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import io
+import math
+import pathlib
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from boxwright import boxes, errors, objects
+from boxwright.detector.data import dataset
+from boxwright.detector.evaluation import charts, comparison, data_checks, evaluate, intervals
+from boxwright.images import decode
+from boxwright.inference.model_folder import REPORT_FILE
+
+WORST_IMAGES = 20
+THUMBNAIL_HW = (360, 480)
+JPEG_QUALITY = 80
+MOST_LABELS_IN_TABLES = 40  # a confusion table of hundreds of labels is no table
+MOST_CURVES = len(charts.COLOURS)
+
+_PAGE = string.Template((pathlib.Path(__file__).parent / REPORT_FILE).read_text(encoding="utf-8"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """All that the page shows.
+
+    Attributes:
+        title: what was trained.
+        summary: pairs of name and value for the head of the page.
+        warnings: sentences of the training itself.
+        labels: display_name of every label, in index order.
+        splits: the images.
+        input_hw: the network's input in pixels.
+        history: the trainer's record, `losses` and `checks`.
+        evaluation: from `evaluate.evaluate`.
+        evaluated: the images that were evaluated, with `ground_truth` and `detections` in the same order.
+        ground_truth: of each.
+        detections: of each.
+    """
+
+    title: str
+    summary: Sequence[tuple[str, str]]
+    warnings: Sequence[str]
+    labels: Sequence[dict[str, str]]
+    splits: dataset.Splits
+    input_hw: tuple[int, int]
+    history: Mapping[str, Sequence[Sequence[float]]]
+    evaluation: dict[str, Any]
+    evaluated: Sequence[dataset.Example]
+    ground_truth: Sequence[evaluate.GroundTruth]
+    detections: Sequence[boxes.Detections]
+
+
+def write(
+    path: pathlib.Path, facts: Facts, read_bytes: Callable[[str], bytes], has_time: Callable[[], bool]
+) -> list[str]:
+    """Writes the page and returns what it warns of.
+
+    Args:
+        path: where to.
+        facts: what about.
+        read_bytes: from a URI to the encoded image.
+        has_time: asked before each picture; once it says no, the rest is left out.
+    """
+    threshold = comparison.best_threshold(facts.evaluation)
+    pairs = list(zip(facts.ground_truth, facts.detections, strict=True))
+    compared = [comparison.compare(truth, found, threshold) for truth, found in pairs]
+    curves = evaluate.label_curves(len(facts.labels), facts.ground_truth, facts.detections)
+    statistics = data_checks.label_statistics(facts.labels, facts.splits, facts.input_hw)
+    warnings = [
+        *facts.warnings,
+        *data_checks.concerns(facts.splits, statistics),
+        *data_checks.unlabelled(facts.ground_truth, facts.detections, [one.uri for one in facts.evaluated]),
+    ]
+    head, rows = _confusion(facts.labels, compared)
+    ranges = intervals.average_precision_intervals(curves, len(pairs))
+    page = _PAGE.substitute(
+        title=html.escape(facts.title),
+        summary="".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in facts.summary),
+        warnings=_list(warnings),
+        split=html.escape(facts.evaluation["extras"]["split"]),
+        replicates=ranges["replicates"],
+        quality=_quality(facts.evaluation["extras"], ranges),
+        losses=_losses(facts.history),
+        checks=_checks(facts.history),
+        curves=_curves(facts.labels, curves),
+        threshold=f"{threshold:.2f}",
+        confusion_head=head,
+        confusion=rows,
+        tiny=f"{data_checks.TINY_PX:.0f}",
+        statistics="".join(_statistics_row(one) for one in statistics),
+        worst=_worst(facts, compared, threshold, read_bytes, has_time),
+    )
+    path.write_text(page, encoding="utf-8")
+    return warnings
+
+
+def _list(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return "<p>Nothing in the data or in the training looks wrong.</p>"
+    return f'<ul class="warnings">{"".join(f"<li>{html.escape(one)}</li>" for one in warnings)}</ul>'
+
+
+def _row(name: str, cells: Sequence[str], kind: str = "") -> str:
+    opening = f'<tr class="{kind}">' if kind else "<tr>"
+    return f'{opening}<th scope="row">{html.escape(name)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+
+
+def _quality(extras: dict[str, Any], ranges: dict[str, Any]) -> str:
+    rows = [
+        _row(
+            one["display_name"],
+            [
+                str(one["boxes"]),
+                *([f"{one['ap50']:.3f}", _range(interval)] if one["boxes"] else ["no boxes", ""]),
+                *([f"{one['ap75']:.3f}", f"{one['ap50_95']:.3f}"] if one["boxes"] else ["", ""]),
+            ],
+        )
+        for one, interval in zip(extras["labels"], ranges["labels"], strict=True)
+    ]
+    mean = [f"{extras['map50']:.3f}", _range(ranges["map50"]), f"{extras['map75']:.3f}", f"{extras['map50_95']:.3f}"]
+    return "".join([*rows, _row("mean", [str(sum(one["boxes"] for one in extras["labels"])), *mean], "all")])
+
+
+def _range(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def _losses(history: Mapping[str, Sequence[Sequence[float]]]) -> str:
+    names = ("score", "box", "distribution")
+    return charts.line_chart(
+        [
+            charts.Series(name, [(row[0], row[column]) for row in history.get("losses", ())])
+            for column, name in enumerate(names, 1)
+        ],
+        x_label="step",
+        y_label="loss, by term",
+        y_limits=None,
+    )
+
+
+def _checks(history: Mapping[str, Sequence[Sequence[float]]]) -> str:
+    rows = history.get("checks", ())
+    return charts.line_chart(
+        [
+            charts.Series("AP at 0.5", [(row[0], row[1]) for row in rows]),
+            charts.Series("AP 0.5 to 0.95", [(row[0], row[2]) for row in rows]),
+        ],
+        x_label="step",
+        y_label="average precision on validation images",
+        y_limits=(0.0, 1.0),
+    )
+
+
+def _curves(labels: Sequence[dict[str, str]], curves: Sequence[evaluate.LabelCurve]) -> str:
+    """The labels with the most boxes, each one's precision against its recall."""
+    column = evaluate.GRID.index(comparison.MATCH_IOU)
+    chosen = sorted((i for i, one in enumerate(curves) if one.box_count), key=lambda i: -curves[i].box_count)
+    series = []
+    for index in chosen[:MOST_CURVES]:
+        one = curves[index]
+        hits = one.true_positives[:, column]
+        points = [(float(hit) / one.box_count, float(hit) / (row + 1)) for row, hit in enumerate(hits)]
+        series.append(charts.Series(labels[index]["display_name"], points))
+    left_out = f"<p>The {MOST_CURVES} labels with the most boxes are shown.</p>" if len(chosen) > MOST_CURVES else ""
+    return left_out + charts.line_chart(
+        series, x_label="recall", y_label="precision", y_limits=(0.0, 1.0), x_limits=(0.0, 1.0)
+    )
+
+
+def _confusion(labels: Sequence[dict[str, str]], compared: Sequence[comparison.Comparison]) -> tuple[str, str]:
+    """Head and rows of the table; of very many labels, those with the most mistakes."""
+    table = comparison.confusion(compared, len(labels))
+    wrong = table.sum(axis=0) + table.sum(axis=1) - 2 * table.diagonal()
+    shown = sorted(range(len(labels)), key=lambda index: -wrong[index])[:MOST_LABELS_IN_TABLES]
+    shown = [*sorted(shown), len(labels)]
+    names = [*(one["display_name"] for one in labels), ""]
+    head = "".join(f'<th scope="col">{html.escape(names[index] or "missed")}</th>' for index in shown)
+    rows = []
+    for row in shown:
+        total = max(1, int(table[row].sum()))
+        cells = [
+            f'<span style="background:rgba(var(--heat),{0.6 * math.sqrt(table[row, column] / total):.2f})">'
+            f"&nbsp;{table[row, column]}&nbsp;</span>"
+            if table[row, column]
+            else "·"
+            for column in shown
+        ]
+        rows.append(_row(names[row] or "nothing there", cells))
+    return f'<tr><th scope="col">is</th>{head}</tr>', "".join(rows)
+
+
+def _statistics_row(one: data_checks.LabelStatistics) -> str:
+    counts = [f"{one.boxes[name]} ({one.images[name]})" for name in dataset.SPLITS]
+    return _row(one.display_name, [*counts, f"{one.median_side_px:.0f}", f"{one.tiny_share:.0%}"])
+
+
+def _worst(
+    facts: Facts,
+    compared: Sequence[comparison.Comparison],
+    threshold: float,
+    read_bytes: Callable[[str], bytes],
+    has_time: Callable[[], bool],
+) -> str:
+    order = sorted(range(len(compared)), key=lambda index: -compared[index].cost)
+    figures = []
+    for index in order[:WORST_IMAGES]:
+        if compared[index].cost == 0.0:
+            break
+        if not has_time():
+            figures.append('<p class="none">The budget ended before the other images could be drawn.</p>')
+            break
+        try:
+            image = decode.decode(read_bytes(facts.evaluated[index].uri), THUMBNAIL_HW)
+        except (OSError, LookupError, errors.ApiError, objects.StoreLost, decode.DecodeError):
+            continue  # it could be read for the evaluation; the page is not worth waiting for it
+        figures.append(_figure(facts, index, compared[index], threshold, image))
+    return "".join(figures) or '<p class="none">No evaluated image has a mistake.</p>'
+
+
+def _figure(
+    facts: Facts, index: int, compared: comparison.Comparison, threshold: float, decoded: decode.DecodedImage
+) -> str:
+    image = Image.fromarray(decoded.pixels)
+    image.thumbnail((THUMBNAIL_HW[1], THUMBNAIL_HW[0]))
+    width, height = image.size
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+    layers = []
+    for box in facts.ground_truth[index].boxes_norm:
+        layers.append(_frame(box.tolist(), width, height, 'class="truth"') * 2)
+    found = facts.detections[index].keep(threshold, len(facts.detections[index]))
+    for box, score, label in zip(found.boxes_norm, found.scores, found.label_indices, strict=True):
+        colour = charts.COLOURS[int(label) % len(charts.COLOURS)]
+        layers.append(_frame(box.tolist(), width, height, f'class="hit" stroke="{colour}"'))
+        name = html.escape(f"{facts.labels[label]['display_name']} {score:.2f}")
+        layers.append(f'<text class="tag" x="{box[0] * width + 2:.1f}" y="{box[1] * height + 12:.1f}">{name}</text>')
+    confused = int((compared.pairs[:, 0] != compared.pairs[:, 1]).sum())
+    words = [
+        f"{count} {word}"
+        for count, word in (
+            (len(compared.missed), "missed"),
+            (confused, "confused"),
+            (len(compared.imagined), "imagined"),
+        )
+        if count
+    ]
+    return (
+        f'<figure><svg viewBox="0 0 {width} {height}" role="img"><image href="data:image/jpeg;base64,{encoded}" '
+        f'width="{width}" height="{height}"/>{"".join(layers)}</svg>'
+        f"<figcaption><b>{', '.join(words)}</b><br>{html.escape(facts.evaluated[index].uri)}</figcaption></figure>"
+    )
+
+
+def _frame(box: Sequence[float], width: int, height: int, attributes: str) -> str:
+    left, top, right, bottom = box
+    return (
+        f'<rect {attributes} x="{left * width:.1f}" y="{top * height:.1f}" '
+        f'width="{(right - left) * width:.1f}" height="{(bottom - top) * height:.1f}"/>'
+    )

@@ -1,0 +1,145 @@
+"""The training process: `python -m boxwright.detector.train_main JOB_DIR`.
+
+Standard output carries one JSON object a line, logging goes to standard error:
+
+    {"event": "progress", "percent", "stage": "training" | "exporting" | "quantising" | "evaluating", "step", "steps",
+     "epoch", "losses", "images_per_s", "eta_s", "initial_weights", "validation_map50"?}
+    {"event": "warning", "message"}
+    {"event": "done", "stop_reason", "elapsed_s", "weights_sha256"}       last, exit 0
+    {"event": "failed", "message"}                                        last, exit 1
+    {"event": "interrupted", "message"}                                   last, exit 1: an image cannot be reached now
+
+Standard input is the parent's hand: the line `stop` ends the process with exit code 3 within about two seconds, its
+checkpoint kept; the end of input means that the parent is gone and ends it at once. Killing it is safe at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import sys
+import threading
+import time
+from typing import TextIO
+
+from boxwright.detector import listener
+from boxwright.detector.job import Job, JobError
+from boxwright.inference import model_folder
+
+EXIT_FAILED = 1
+EXIT_STOPPED = 3
+EXIT_ORPHANED = 4
+STOP_GRACE_S = 1.5  # then the process ends wherever it is: every file is written atomically
+MAX_WARNINGS = 200
+
+
+class Channel:
+    """Events to the parent, and its wish to stop."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._warnings = 0
+
+    def emit(self, event: str, **fields: object) -> None:
+        line = json.dumps({"event": event, **fields}, ensure_ascii=False)
+        with self._lock:
+            self._output.write(line + "\n")
+            self._output.flush()
+
+    def progress(self, percent: float, stage: str, **details: object) -> None:
+        self.emit("progress", percent=round(percent, 2), stage=stage, **details)
+
+    def warn(self, message: str) -> None:
+        """Reports something the user should know; after `MAX_WARNINGS` only the log does."""
+        self._warnings += 1
+        if self._warnings <= MAX_WARNINGS:
+            self.emit("warning", message=message)
+        else:
+            print(message, file=sys.stderr)
+
+    def stop_requested(self) -> bool:
+        return self._stop.is_set()
+
+    def watch(self, parent: TextIO) -> None:
+        """Obeys the parent until it is gone; runs in its own thread."""
+        for line in parent:
+            if line.strip() == "stop":
+                self._stop.set()
+                timer = threading.Timer(STOP_GRACE_S, os._exit, [EXIT_STOPPED])
+                timer.daemon = True
+                timer.start()
+        os._exit(EXIT_ORPHANED)
+
+
+def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
+    """Runs one job; returns the exit code."""
+    try:
+        job = Job.read(folder)
+    except JobError as error:
+        channel.emit("failed", message=str(error))
+        return EXIT_FAILED
+
+    # Seconds of imports: after the watcher is listening, and within the measured time.
+    from google.rpc import code_pb2
+
+    from boxwright import errors, objects
+    from boxwright.detector import session
+    from boxwright.detector.data import dataset
+
+    try:
+        stores = objects.Stores.from_config(job.stores)
+    except (KeyError, TypeError) as error:
+        channel.emit("failed", message=f"The job's stores cannot be opened: {error!r}.")
+        return EXIT_FAILED
+
+    def read_bytes(uri: str) -> bytes:
+        try:
+            return stores.get(objects.ObjectUri.parse(uri))
+        except errors.ApiError as error:
+            if error.code != code_pb2.UNAVAILABLE:
+                raise
+            # no reason to train without the image: it is there and may be read again in a while
+            raise objects.StoreLost(error) from error
+
+    try:
+        outcome = session.run(job, read_bytes, channel, listener.ElapsedTime(time.monotonic, started_s))
+    except listener.TrainingStopped:
+        return EXIT_STOPPED
+    except objects.StoreLost as lost:
+        channel.emit("interrupted", message=str(lost))
+        return EXIT_FAILED
+    except (
+        JobError,
+        FloatingPointError,
+        dataset.UnreadableImage,
+        model_folder.ModelError,
+        OSError,
+        MemoryError,
+    ) as error:
+        # the system's own words have paths of this machine in them, which are no caller's business
+        message = error.strerror if isinstance(error, OSError) else str(error)
+        channel.emit("failed", message=message or type(error).__name__)
+        return EXIT_FAILED
+    channel.emit(
+        "done",
+        stop_reason=outcome.stop_reason,
+        elapsed_s=round(outcome.elapsed_s, 2),
+        weights_sha256=outcome.weights_sha256,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    _started_s = time.monotonic()
+    # Threads that wait for each other sleep instead of spinning. On a core that is also wanted by someone else, spinning
+    # made training up to six times slower. Read once, when the tensor library is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _channel = Channel(sys.stdout)
+    sys.stdout = sys.stderr  # nothing but events reaches the parent
+    threading.Thread(target=_channel.watch, args=[sys.stdin], daemon=True).start()
+    _code = main(pathlib.Path(sys.argv[1]), _channel, _started_s)
+    sys.stderr.flush()
+    os._exit(_code)  # native runtimes must not delay or spoil the end with their clean-up

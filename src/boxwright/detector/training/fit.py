@@ -1,0 +1,200 @@
+"""One network of a job, from its first step or its checkpoint to the end of its training.
+
+Learning(work, input).train(candidate, state) -> Trained
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from concurrent import futures
+
+import torch
+
+from boxwright import errors
+from boxwright.detector import listener
+from boxwright.detector.data import augment, dataset
+from boxwright.detector.evaluation import evaluate, orientation
+from boxwright.detector.job import Job
+from boxwright.detector.network import dense, device
+from boxwright.detector.planning import candidates, input_size, int8_budget, schedule, time_budget, trained
+from boxwright.detector.training import checkpoint, trainer
+from boxwright.images import decode, letterbox
+
+ReadBytes = Callable[[str], bytes]
+
+CHECK_IMAGES = 64  # validation images looked at during training
+WARM_UP_SHARE = 0.15  # of the budget, at most, for decoding images before the first step; and at most
+WARM_UP_OF_LEFT = 0.5  # of what is left of it
+WARM_UP_PERCENT = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What every part of a job needs; `images_a_pass` are those that one pass shows, repeats counted."""
+
+    job: Job
+    recipe: schedule.Recipe
+    where: device.Device
+    splits: dataset.Splits
+    read_bytes: ReadBytes
+    notebook: listener.ProgressRelay
+    elapsed: listener.ElapsedTime
+    images_a_pass: int
+
+
+def reserve_s(work: Work, image_s: float, input_hw: tuple[int, int]) -> float:
+    """Seconds to set aside for everything that follows the last step."""
+    job, splits = work.job, work.splits
+    evaluated = len(splits.test or splits.validation)
+    quantising_s = int8_budget.reserve_s(splits, job.budget_s, job.threads, image_s, input_hw)
+    return time_budget.reserve_s(evaluated, image_s, job.threads, input_hw) + quantising_s
+
+
+class Learning:
+    """Trains the networks of one job, one after the other, with one input and one cache of images."""
+
+    def __init__(self, work: Work, chosen: input_size.Choice) -> None:
+        self._work = work
+        self._chosen = chosen
+        self._cache = dataset.PixelCache(work.read_bytes, chosen.input_hw, work.job.cache_bytes)
+        self._told_of_one_colour = False
+        self._image_s: float | None = None  # to read and decode one, once it was measured
+
+    def left_s(self) -> float:
+        """Seconds of the budget that are left for training."""
+        work = self._work
+        return work.job.budget_s - reserve_s(work, time_budget.DECODE_IMAGE_S, self._chosen.input_hw) - work.elapsed()
+
+    def train(
+        self,
+        candidate: candidates.Candidate,
+        state: checkpoint.State | None,
+        *,
+        ways_up: orientation.Orientation | None = None,
+        second_s: float = 0.0,
+    ) -> trained.Trained:
+        """Trains one network, or what is left of it. `training_s` of the result counts from the beginning of the job.
+
+        Args:
+            candidate: what to train.
+            state: its checkpoint, if there is one.
+            ways_up: which ways up the objects may be, if another network has looked.
+            second_s: what another network would take after this one, 0.0 if there is none to try.
+
+        Raises:
+            TrainingStopped, FloatingPointError, UnreadableImage: as `Trainer.run`.
+        """
+        work, job, splits = self._work, self._work.job, self._work.splits
+        torch.manual_seed(job.seed)
+        boxes_per_image = sum(len(one.label_indices) for one in splits.train) / len(splits.train)
+        prior = dense.score_prior(boxes_per_image, len(job.labels), self._chosen.input_hw)
+        network = candidate.build(len(job.labels), prior)
+        if state is not None and state.trained:
+            network.load_state_dict(state.average)
+            training_s, stop_reason, steps, history = state.elapsed_s, state.stop_reason, state.step, state.history
+            checks, known = state.checks, trainer.orientation_of(state)
+        else:
+            learner = self._trainer(candidate, network, second_s)
+            if ways_up is not None and ways_up.is_known:
+                learner.plan.ways_up = dataclasses.replace(ways_up, from_step=0)
+            if state is not None:
+                learner.restore(state)
+            stop_reason = learner.run()
+            self._tell_of_one_colour()
+            training_s, network = work.elapsed(), learner.average.to("cpu")
+            steps, history = learner.step, learner.history
+            checks, known = learner.checks, learner.plan.ways_up
+        network.eval()
+        judged = bool(checks) and any(len(one.label_indices) for one in splits.validation)
+        return trained.Trained(
+            network=network,
+            input=self._chosen,
+            splits=splits,
+            steps=steps,
+            batch_size=work.recipe.batch_size,
+            stop_reason=stop_reason,
+            training_s=training_s,
+            history=history,
+            ways_up=known,
+            start=candidate.start,
+            score=checks[-1][1] if judged else None,
+        )
+
+    def _trainer(self, candidate: candidates.Candidate, network: dense.Network, second_s: float) -> trainer.Trainer:
+        work, job, recipe, splits = self._work, self._work.job, self._work.recipe, self._work.splits
+        input_hw = self._chosen.input_hw
+        if self._image_s is None:
+            self._image_s = self._warm_cache()
+        source = augment.BatchSource(
+            splits.train, self._cache, seed=job.seed, batch_size=recipe.batch_size, warn=work.notebook.warn
+        )
+        plan = schedule.Schedule(
+            steps=recipe.steps_for(source.epoch_length, self._chosen.passes * candidate.step_share),
+            input_hw=input_hw,
+            train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s(work, self._image_s, input_hw)),
+            recipe=recipe,
+            even_steps=work.where.is_gpu,
+        )
+        delivery_s = time_budget.expected_s(splits, job.budget_s, job.threads, input_hw)
+
+        def after_s(checks: Sequence[tuple[float, float]], left_s: float) -> float:
+            goes_on = bool(checks) and candidates.finds_too_little(checks[-1][1])
+            follows_s = min(second_s, self.left_s() - left_s) if goes_on else 0.0
+            return delivery_s + (follows_s if follows_s >= candidates.LEAST_SHARE * second_s else 0.0)
+
+        setting = trainer.Setting(
+            folder=candidate.folder,
+            fingerprint=candidate.fingerprint,
+            image_count=source.epoch_length,
+            threads=job.threads,
+            elapsed_s=work.elapsed,
+            where=work.where,
+            after_s=after_s,
+            input=self._chosen,
+            start=candidate.start,
+        )
+        candidate.folder.mkdir(exist_ok=True)
+        return trainer.Trainer(network, source, plan, recipe, setting, self._validation_set(), work.notebook)
+
+    def _tell_of_one_colour(self) -> None:
+        """Warns of images in which nothing can be seen, once per job: they teach that objects are not there."""
+        found = self._cache.one_colour
+        if found and not self._told_of_one_colour:
+            self._told_of_one_colour = True
+            count = "One training image is" if len(found) == 1 else f"{len(found)} training images are"
+            self._work.notebook.warn(
+                f"{count} of one colour; nothing can be learned from that. The first: {min(found)}"
+            )
+
+    def _warm_cache(self) -> float:
+        """Decodes images ahead of the first step; returns seconds per image, with all threads at work."""
+        work, threads = self._work, self._work.job.threads
+        limit_s = min(WARM_UP_SHARE * work.job.budget_s, WARM_UP_OF_LEFT * self.left_s())
+        started_s, done, chunk = work.elapsed(), 0, 4 * threads
+        examples = work.splits.train
+        with futures.ThreadPoolExecutor(threads) as pool:
+            for first in range(0, len(examples), chunk):
+                if work.notebook.stop_requested():
+                    raise listener.TrainingStopped
+                if self._cache.is_full or work.elapsed() - started_s > limit_s:
+                    break
+                done += sum(pool.map(self._cache.warm, [example.uri for example in examples[first : first + chunk]]))
+                percent = WARM_UP_PERCENT * first / len(examples)
+                work.notebook.progress(percent, "training", step=0, steps=0, epoch=0.0, losses={})
+        return (work.elapsed() - started_s) / max(1, done)
+
+    def _validation_set(self) -> trainer.ValidationSet:
+        input_hw, examples = self._chosen.input_hw, self._work.splits.validation
+        stride = max(1, math.ceil(len(examples) / CHECK_IMAGES))
+        images, coarse_images, ground_truth = [], [], []
+        for example in examples[::stride]:
+            try:
+                image = decode.decode(self._work.read_bytes(example.uri), input_hw)
+            except (OSError, LookupError, errors.ApiError, decode.DecodeError):
+                continue  # reported by the final evaluation
+            images.append(letterbox.letterbox(image, input_hw))
+            coarse_images.append(letterbox.letterbox(image, schedule.coarse_hw(input_hw)))
+            ground_truth.append(evaluate.GroundTruth(example.boxes_norm, example.label_indices))
+        return trainer.ValidationSet(images, ground_truth, coarse_images)

@@ -1,1 +1,0 @@
-"""Engine: streaming inference. Plans, decoding, the predictor, pipelines, sinks, engines."""

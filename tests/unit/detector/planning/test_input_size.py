@@ -1,0 +1,103 @@
+"""The network's input follows the objects, within the limits of images, model type and time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from boxwright.detector.network import dense
+from boxwright.detector.planning import input_size
+
+KIND = dense.ACCURATE
+
+
+def time_of(budget_s: float, samples: int, px_per_s: float = 8e6, reserve_s: float = 0.0) -> input_size.Time:
+    return input_size.Time(budget_s, lambda passes: round(passes * samples), px_per_s, lambda input_hw: reserve_s)
+
+
+AMPLE = time_of(86_400.0, 10_000, 1e9)
+
+
+def evidence(side_px: float, size_hw: tuple[int, int] = (1200, 1600), images: int = 5) -> input_size.Evidence:
+    """Images with square objects of a side, given in pixels of the original."""
+    height, width = size_hw
+    box = np.asarray([[0.2, 0.2, 0.2 + side_px / width, 0.2 + side_px / height]], np.float32)
+    return input_size.Evidence([size_hw] * images, [box] * images, [np.zeros(1, np.int64)] * images)
+
+
+def area(choice: input_size.Choice) -> int:
+    return choice.input_hw[0] * choice.input_hw[1]
+
+
+def test_large_objects_leave_the_model_types_own_input() -> None:
+    choice = input_size.choose(evidence(300), KIND, AMPLE)
+    assert choice.input_hw == (288, 384) and choice.readable == 1.0 and "large enough" in choice.reason
+
+
+def test_the_input_grows_until_the_objects_are_large_enough_and_no_further() -> None:
+    choice = input_size.choose(evidence(48), KIND, AMPLE)  # 11.5 pixels in 384 x 288
+    scale = choice.input_hw[1] / 1600
+    assert choice.readable == 1.0 and input_size.READABLE_PX <= 48 * scale < 1.4 * input_size.READABLE_PX
+
+
+def test_the_model_type_limits_the_input() -> None:
+    choice = input_size.choose(evidence(10), KIND, AMPLE)
+    assert "largest of this model type" in choice.reason
+    assert KIND.most_area_px / input_size.GROWTH * 0.9 < area(choice) <= KIND.most_area_px * 1.1
+    assert area(input_size.choose(evidence(10), dense.FAST, AMPLE)) < area(choice)
+
+
+def test_images_are_enlarged_to_twice_their_sides_at_most() -> None:
+    choice = input_size.choose(evidence(4, (240, 320)), KIND, AMPLE)
+    assert "all that the images hold" in choice.reason
+    assert choice.input_hw[1] <= 2.2 * 320
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        time_of(180.0, 40_000),
+        time_of(86_400.0, 400_000),
+        time_of(86_400.0, 1, reserve_s=2000.0),  # evaluation alone takes longer
+    ],
+)
+def test_what_cannot_be_trained_in_time_is_not_chosen(time: input_size.Time) -> None:
+    choice = input_size.choose(evidence(10), KIND, time)
+    assert choice.input_hw == (288, 384) and "in the time" in choice.reason and choice.passes == 1.0
+
+
+def test_small_objects_are_worth_two_thirds_of_the_passes() -> None:
+    areas = {}
+    for samples in (60_000, 90_000, 120_000):  # of 118,000 pixels each, they take 12 to 24 minutes
+        time = time_of(86_400.0, samples)
+        choice = input_size.choose(evidence(10), KIND, time)
+        assert choice.passes < 1.0 and f"for {choice.passes:.0%} of the passes" in choice.reason
+        assert time.fits(choice.input_hw, choice.passes) and not time.fits(choice.input_hw)
+        areas[samples] = area(choice)
+    assert areas[60_000] > areas[90_000] > areas[120_000] > 1.4 * area(input_size.choose(evidence(300), KIND, AMPLE))
+
+
+def test_a_training_that_has_the_fewest_steps_already_has_no_passes_to_give() -> None:
+    fixed = input_size.Time(600.0, lambda passes: 20_000, 8e6, lambda input_hw: 0.0)
+    choice = input_size.choose(evidence(10), KIND, fixed)
+    assert "in the time" in choice.reason and choice.passes == 1.0 and fixed.fits(choice.input_hw)
+
+
+def test_every_label_weighs_the_same() -> None:
+    rare_and_tiny = np.asarray([[0.1, 0.1, 0.11, 0.11]], np.float32)
+    common = np.tile(np.asarray([[0.1, 0.1, 0.6, 0.6]], np.float32), (9, 1))
+    seen = input_size.Evidence(
+        [(1200, 1600)], [np.concatenate([common, rare_and_tiny])], [np.asarray([0] * 9 + [1], np.int64)]
+    )
+    assert seen.readable((288, 384)) == pytest.approx(0.5)
+
+
+def test_without_boxes_or_readable_images_the_own_input_stays() -> None:
+    nothing = input_size.Evidence([], [], [])
+    assert input_size.choose(nothing, KIND, AMPLE).readable == 1.0
+    assert area(input_size.choose(nothing, KIND, AMPLE)) == pytest.approx(KIND.input_area_px, rel=0.15)
+
+
+def test_prediction_of_a_larger_input_has_more_time_set_aside() -> None:
+    assert input_size.prediction_s((64, 64)) == input_size.prediction_s((288, 384)) == input_size.PREDICTION_S
+    assert input_size.prediction_s((576, 768)) == pytest.approx(4 * 110_592 / 118_000 * input_size.PREDICTION_S)

@@ -19,14 +19,15 @@ from tests.support.waiting import PATIENCE_S
 from boxwright.batch import child_main
 from boxwright.batch.tuning import scheduler
 from boxwright.images import decode
-from boxwright.inference import model_folder, onnx_runtime, openvino_runtime, runtime, runtimes
+from boxwright.inference import model_folder, onnx_runtime, openvino_runtime, runtimes
 from boxwright.inference.predictor import Predictor
+from boxwright.inference.runtime import Runtime
 
 STREAMS = 2
 TOLERATED_SCORE, TOLERATED_PX = 1e-3, 0.5
 PASSES = 6
 
-Open = Callable[[model_folder.Network, tuple[int, int]], runtime.Runtime]
+Open = Callable[[model_folder.Network, tuple[int, int]], Runtime]
 
 
 def _in_onnx_runtime(batch: int) -> Open:

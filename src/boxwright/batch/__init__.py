@@ -1,0 +1,13 @@
+"""Batch prediction: a list of images in, files with detections out.
+
+    job         the batch as data, JSON in and out
+    image_list  the lists that callers name
+    plan        the list, frozen segment by segment
+    output      shards, the notes about them, the manifest
+    engine      reading, decoding and predicting on threads and processes
+    child_main  the inference child: one job after another
+    child_pool  the inference children of a service
+    tuning      how many processes suit a network on this machine
+
+Which of them may import which is a contract in pyproject.toml.
+"""

@@ -1,1 +1,15 @@
-"""Engine: learning. The network, its data, training, evaluation, checkpoints, export. The only room with torch."""
+"""Training: from labelled images to a model folder. The only room with torch.
+
+    train_main  the training process
+    session     one job, from examples to the model folder
+    delivery    export, choice of a precision, evaluation, report, publication
+    training    one network's training: steps, checkpoints
+    planning    which networks, what input, how long
+    evaluation  how good detections are, and the report
+    data        labelled images, and batches of views of them
+    network     the networks, their loss, the device
+    job         job.json and examples.jsonl
+    listener    what a training reports to, and how it is stopped
+
+Imports go down this list: see the contract in pyproject.toml.
+"""

@@ -1,0 +1,8 @@
+"""How many processes suit a network on this machine.
+
+    tuning_file   what was measured, in one file of the data directory
+    measure_main  the process that measures
+    scheduler     when to measure: after the first batch with a network, never beside one
+
+Tuning changes how long a batch takes, never what is found.
+"""

@@ -1,0 +1,8 @@
+"""Labelled images and what a step gets of them.
+
+    dataset   images, splits, pixels in memory
+    sampling  how often an image is shown
+    augment   batches of random views
+
+Every batch is a function of the seed and the step.
+"""

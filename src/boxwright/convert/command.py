@@ -49,7 +49,12 @@ def run(options: argparse.Namespace) -> int:
     if options.image_prefix is not None and to_name != "csv":
         raise errors.bad_request("--image-prefix is for csv, whose paths say where the images are.")
     _refuse_foreign(source, _READ_SUFFIXES[from_name])
-    output.check_free(target, overwrite=options.overwrite)
+    output.check_free(
+        target,
+        is_folder=to_name in ("voc", "yolo") or (to_name == "coco" and target.suffix.lower() != ".json"),
+        overwrite=options.overwrite,
+        read=[path for path in (source, options.images) if path is not None],
+    )
     told = account.Account(skip_bad=options.skip_bad)
     finder = image_files.Finder(*_roots(source, options.images))
     chosen = choices.Choices(
@@ -60,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         voc_first_pixel=options.voc_first_pixel,
         voc_exact=options.voc_exact,
         copy_images=options.copy_images,
+        orientation=options.orientation,
     )
     with contextlib.closing(finder), dataset.Dataset(told) as data:
         try:
@@ -71,6 +77,12 @@ def run(options: argparse.Namespace) -> int:
             if not data.count()[0]:
                 raise errors.bad_request(f"{source}: there is no usable image in it.")
             FORMATS[to_name].write(data, target, chosen)
+        except OSError as error:
+            raise errors.bad_request(f"{error.filename}: {error.strerror}.") from error
+        except UnicodeEncodeError as error:
+            raise errors.bad_request(
+                f"{error.object!a}: no file can have this name in this locale; set LC_ALL to one of UTF-8, as C.UTF-8."
+            ) from error
         except errors.ApiError:
             for line in told.lines():
                 print(line, file=sys.stderr)

@@ -230,3 +230,13 @@ def test_nobody_reads_what_is_told(tmp_path: pathlib.Path) -> None:
     os.close(writing)
     assert b"Traceback" not in done.stderr
     assert boxes(tmp_path / "x.csv") == [f"a.png cat {HALF}"]
+
+
+@pytest.mark.parametrize(("redirection", "status"), [(">&-", 0), ("> /dev/full", 2)])
+def test_what_is_told_has_no_place_to_go(redirection: str, status: int, tmp_path: pathlib.Path) -> None:
+    make(tmp_path, {"r.json": coco([{"id": 5, "file_name": "a.png"}], [{"image_id": 5}])})
+    command = f"{sys.executable} -m boxwright.cli convert {tmp_path}/r.json {tmp_path}/x.csv {redirection}"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE)
+    assert done.returncode == status
+    assert b"Traceback" not in done.stderr
+    assert boxes(tmp_path / "x.csv") == [f"a.png cat {HALF}"]

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         status = _run(arguments)
-        if sys.stdout is not None:  # as it is where a shell has closed it
+        if sys.stdout is not None:  # None where the shell has closed it
             sys.stdout.flush()
     except BrokenPipeError:  # who reads the output has seen enough; what is left of it goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

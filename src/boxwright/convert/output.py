@@ -26,7 +26,7 @@ def check_free(target: pathlib.Path, *, is_folder: bool, overwrite: bool, read: 
         target: the file or folder to be.
         is_folder: whether a folder will be written.
         overwrite: whether what convert wrote before may be replaced.
-        read: what the conversion reads: it may not lie in a folder that is replaced.
+        read: what the conversion reads: it is not replaced, nor is a folder that it lies in.
 
     Raises:
         ApiError: FAILED_PRECONDITION.
@@ -38,8 +38,10 @@ def check_free(target: pathlib.Path, *, is_folder: bool, overwrite: bool, read: 
     if target.is_dir() != is_folder or not (target.is_dir() or target.is_file()):
         written = "a folder" if is_folder else "a file"
         raise errors.failed_precondition(f"{target} is not replaced by {written}. Name another target.")
-    if is_folder and any(path.resolve().is_relative_to(target.resolve()) for path in read):
-        raise errors.failed_precondition(f"{target} holds what is read: it is not replaced. Name another target.")
+    if any(path.resolve().is_relative_to(target.resolve()) for path in read):
+        raise errors.failed_precondition(
+            f"{target} is, or holds, what is read: it is not replaced. Name another target."
+        )
     if target.is_dir() and not (target / MARK).is_file():
         raise errors.failed_precondition(
             f"{target} is a folder that boxwright convert did not write: it is not replaced. Name another target."

@@ -98,9 +98,8 @@ def annotations_folder(source: pathlib.Path) -> pathlib.Path:
     """Where the XML files of a folder begin: Annotations, or whatever it is called, or else the folder itself."""
     if folders.is_folder(source / "Annotations"):
         return source / "Annotations"
-    entries = sorted(source.iterdir())
-    found = [entry for entry in entries if entry.name.lower() in _FOLDERS and folders.is_folder(entry)]
-    found = [entry for entry in found if next(folders.files(entry, {".xml"}), None)]
+    named = [folder for folder in sorted(source.iterdir()) if folder.name.lower() in _FOLDERS]
+    found = [folder for folder in named if next(folders.files(folder, {".xml"}), None)]
     return found[0] if len(found) == 1 and not any(source.glob("*.xml")) else source
 
 
@@ -142,7 +141,7 @@ def _parse(file: pathlib.Path) -> tree.Element:
 def _decoded(content: bytes) -> bytes | str:
     """The content as the parser takes it: expat decodes four encodings by itself, Python a hundred.
 
-    A byte order mark is believed before the declaration, and that a declaration can be read as ASCII before what it says.
+    A byte order mark outweighs the declaration. A declaration that can be read as ASCII cannot be true of UTF-16 or UTF-32.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _undeclared(content.decode("utf-16"))
@@ -157,7 +156,7 @@ def _decoded(content: bytes) -> bytes | str:
 
 
 def _undeclared(text: str) -> str:
-    """The text without its XML declaration, whose encoding is past; its lines stay where they are."""
+    """The text without its XML declaration, which no longer holds; the numbers of the lines do not change."""
     return re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
 
 

@@ -57,7 +57,7 @@ class _Text(yaml.BaseLoader):
     """Reads every value as the text that it is: ``no``, ``010`` and ``12:30`` are names."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Also refuses a key that stands twice, of which YAML's reader would keep the last."""
+        """Refuses duplicate keys; PyYAML itself keeps the last one without a word."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:

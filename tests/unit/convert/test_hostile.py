@@ -92,6 +92,14 @@ def test_what_is_read_and_what_is_of_another_kind_is_not_replaced(tmp_path: path
     assert (out / "data.yaml").is_file()
 
 
+@pytest.mark.parametrize("source", ["x.csv", "."])
+def test_a_file_that_is_read_is_not_replaced(source: str, tmp_path: pathlib.Path) -> None:
+    row = "TRAIN,a.png,cat,0,0,,,0.5,0.5,,\n"
+    make(tmp_path, {"x.csv": row})
+    assert _convert(tmp_path / source, tmp_path / "x.csv", "--overwrite", "--image-prefix", "gs://b") == 2
+    assert (tmp_path / "x.csv").read_text(encoding="utf-8") == row
+
+
 ENCODED = {
     "utf8": ("utf8", "Käse", "utf-8"),
     "a mark and GBK": ("gbk", "猫", "utf-8-sig"),

@@ -39,10 +39,13 @@ def start(ledger: Ledger, *operation_ids: str, kind: states.OperationKind = Kind
             ledger.start(connection, draft(operation_id, kind))
 
 
-def expire(ledger: Ledger, operation_id: str) -> None:
-    """Lets an operation's lease run out now, by the database's clock."""
+def expire(ledger: Ledger, operation_id: str, epoch: int | None = None) -> None:
+    """Lets an operation's lease run out now, by the database's clock; with `epoch` that attempt's alone, no later one's."""
+    lease = operations.update().where(operations.c.id == operation_id)
+    if epoch is not None:
+        lease = lease.where(operations.c.lease_epoch == epoch)
     with ledger._db.write() as connection:
-        connection.execute(operations.update().where(operations.c.id == operation_id).values(lease_expires_us=0))
+        connection.execute(lease.values(lease_expires_us=0))
 
 
 def row_of(ledger: Ledger, operation_id: str) -> sa.Row:

@@ -3,6 +3,7 @@
     arguments    the command line's flags
     command      what they start: which formats, in what order
     dataset      what all formats are read into: images, labels and boxes, on disk
+    entries      what may stand in an annotation
     account      what is told afterwards: what could not be carried, what was doubtful, what was left out
     folders      what lies in folders, without what operating systems and editors leave there
     image_files  which file an annotation means

@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 
 from boxwright import errors, states
-from boxwright.convert import account, dataset, image_files
+from boxwright.convert import account, entries, image_files
 
 SPLIT_NAMES = {
     states.MlUse.TRAIN: "train",
@@ -34,6 +34,7 @@ class Choices:
         voc_first_pixel: the number of the first column and row in VOC files, 1 or 0.
         voc_exact: write fractions of pixels into VOC files.
         copy_images: put the images beside their annotations.
+        orientation: what boxes of turned images refer to: `displayed`, `stored`, or `auto` to go by the annotation's size.
     """
 
     told: account.Account
@@ -43,6 +44,7 @@ class Choices:
     voc_first_pixel: int = 1
     voc_exact: bool = False
     copy_images: bool = False
+    orientation: str = "auto"
 
 
 def read_text(path: pathlib.Path) -> str:
@@ -61,4 +63,4 @@ def read_text(path: pathlib.Path) -> str:
 
 def image_name(path: str, common_folder: str) -> str:
     """The name of an image below the folder of images: of a URI, what follows the folder that all lie in."""
-    return path.removeprefix(common_folder) if dataset.is_uri(path) else path
+    return path.removeprefix(common_folder) if entries.is_uri(path) else path

@@ -6,31 +6,37 @@ Convention and field names: https://cocodataset.org/#format-data. One file holds
 
 from __future__ import annotations
 
+import codecs
 import json
 import pathlib
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 import ijson
 
 from boxwright import errors, states
-from boxwright.convert import choices, dataset, folders, output, pictures
+from boxwright.convert import account, choices, dataset, entries, folders, image_files, output, pictures
 
 PLACES_PX = 9
 MAX_EXPLAINED_BYTES = 64 * 1024 * 1024  # up to here a broken file is read once more, for the line of the mistake
 NO_ID = "it has no id; a number or a text is expected"
+LOOKED_AT_BYTES = 1024 * 1024
+MAX_ID_BITS = 256
+NOT_READ = "JSON file beside those that were read: left out (name it as SOURCE)"
 SAME_NAME = "COCO category with the name of another: both are one label"
 SAME_ID = "COCO annotation with the id of another: both are kept"
 _IMAGE_FIELDS = {"id", "file_name", "width", "height"}
 _ANNOTATION_FIELDS = {"id", "image_id", "category_id", "bbox", "iscrowd", "area"}
 _NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)\b', re.DOTALL)  # skips strings
+_PATTERNS = ("annotations/instances_*.json", "annotations/*.json", "*/_annotations.coco.json", "*.json")
 _SPLIT_IN_NAME = re.compile(r"(?<![a-z])(train|training|val|valid|validation|test|unassigned)(?![a-z])")
 
 
 def recognise(source: pathlib.Path) -> bool:
     """Whether this is a JSON file, or a folder with COCO's."""
-    return bool(_files(source))
+    files = _files(source)
+    return bool(files) and (source.is_file() or any(map(_looks_like_coco, files)))
 
 
 def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> None:
@@ -43,13 +49,14 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
     if not files:
         raise errors.bad_request(f"{source}: there is no COCO JSON here.")
     data.labels_are_ordered = True
+    for other in sorted({file for pattern in _PATTERNS for file in source.glob(pattern)} - set(files)):
+        if not any(map(folders.is_passed_over, other.parts[-2:])):
+            chosen.told.note(NOT_READ, str(other))
     for file in files:
         if chosen.told.skip_bad and len(files) > 1 and (problem := _syntax_problem(file)):
             chosen.told.refuse(str(file), problem)
             continue
         data.forget_keys()
-        for root in _set_folders(file, source):
-            chosen.finder.add_root(root)
         names = _read_categories(file, data, chosen)
         _read_images(file, source, data, chosen)
         _read_annotations(file, names, data, chosen)
@@ -59,7 +66,24 @@ def _set_folders(file: pathlib.Path, source: pathlib.Path) -> list[pathlib.Path]
     """Where the images of one set lie, as in COCO's own layout: train2017/ beside annotations/instances_train2017.json."""
     name = file.stem.removeprefix("instances_")
     root = source if source.is_dir() else file.parent
-    return [folder / name for folder in (root, root / "images", root.parent, root.parent / "images")]
+    found = [folder / name for folder in (root, root / "images", root.parent, root.parent / "images")]
+    return [folder for folder in found if folders.is_folder(folder)]
+
+
+def _locate(
+    name: str, set_folders: list[pathlib.Path], source: pathlib.Path, chosen: choices.Choices
+) -> tuple[str, image_files.Located | None]:
+    """(path, file) of an image. In a folder with several sets, the set's folder belongs to the path: names may repeat."""
+    if entries.is_uri(name) or entries.path_problem(entries.tidy(name)):
+        return name, None
+    located = chosen.finder.locate(entries.tidy(name), first=set_folders)
+    if located is None or not source.is_dir():
+        return name, located
+    for folder in set_folders:
+        if located.file == folder / located.name and folder.is_relative_to(source):
+            path = located.file.relative_to(source).as_posix()
+            return path, image_files.Located(located.file, path)
+    return name, located
 
 
 def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) -> None:
@@ -89,11 +113,21 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) 
 def _files(source: pathlib.Path) -> list[pathlib.Path]:
     if source.is_file():
         return [source] if source.suffix.lower() == ".json" else []
-    for pattern in ("annotations/instances_*.json", "annotations/*.json", "*/_annotations.coco.json", "*.json"):
+    for pattern in _PATTERNS:
         found = [file for file in sorted(source.glob(pattern)) if not any(map(folders.is_passed_over, file.parts[-2:]))]
         if found:
             return found
     return []
+
+
+def _looks_like_coco(file: pathlib.Path) -> bool:
+    """Whether a JSON file begins as a detection file does; other tools put a JSON of theirs beside other formats."""
+    try:
+        with file.open("rb") as handle:
+            start = handle.read(LOOKED_AT_BYTES).removeprefix(codecs.BOM_UTF8).lstrip()
+    except OSError:
+        return False
+    return not start.startswith(b"[") and (b'"images"' in start or b'"annotations"' in start)
 
 
 def _split(file: pathlib.Path, chosen: choices.Choices) -> states.MlUse:
@@ -102,16 +136,31 @@ def _split(file: pathlib.Path, chosen: choices.Choices) -> states.MlUse:
     return choices.SPLITS[found[1]] if found else chosen.split
 
 
-def _items(file: pathlib.Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _opened(file: pathlib.Path) -> IO[bytes]:
+    """A file of bytes, after its byte order mark if it has one."""
+    handle = file.open("rb")
+    if handle.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        handle.seek(0)
+    return handle
+
+
+def _has_list(file: pathlib.Path, name: str) -> bool:
+    """Whether the document has a list of that name, if an empty one."""
+    with _opened(file) as handle:
+        return any(prefix == name and event == "start_array" for prefix, event, _ in ijson.parse(handle))
+
+
+def _items(file: pathlib.Path, name: str, told: account.Account) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (place, entry) of one of the document's lists."""
     try:
-        with file.open("rb") as handle:
+        with _opened(file) as handle:
             for index, item in enumerate(ijson.items(handle, f"{name}.item", use_float=True)):
                 where = f"{file}, {name}[{index}]"
-                if not isinstance(item, dict):
-                    raise errors.bad_request(f"{where}: an object is expected.")
-                yield where, item
-    except (ijson.JSONError, UnicodeDecodeError) as error:
+                if isinstance(item, dict):
+                    yield where, item
+                else:
+                    told.refuse(where, "an object is expected")
+    except (ijson.JSONError, ValueError, OverflowError) as error:
         raise errors.bad_request(f"{file}{_mistake(file)}") from error
     except OSError as error:
         raise errors.bad_request(f"{file}: {error.strerror}.") from error
@@ -120,10 +169,10 @@ def _items(file: pathlib.Path, name: str) -> Iterator[tuple[str, dict[str, Any]]
 def _syntax_problem(file: pathlib.Path) -> str | None:
     """Why a file is no JSON, or None."""
     try:
-        with file.open("rb") as handle:
+        with _opened(file) as handle:
             for _ in ijson.basic_parse(handle):
                 pass
-    except (ijson.JSONError, UnicodeDecodeError):
+    except (ijson.JSONError, ValueError, OverflowError):
         return _mistake(file).lstrip(",: ").rstrip(".")
     except OSError as error:
         return str(error.strerror)
@@ -133,13 +182,13 @@ def _syntax_problem(file: pathlib.Path) -> str | None:
 def _mistake(file: pathlib.Path) -> str:
     if file.stat().st_size <= MAX_EXPLAINED_BYTES:
         try:
-            text = file.read_bytes().decode("utf-8")
+            text = file.read_bytes().decode("utf-8-sig")
             json.loads(text)
         except json.JSONDecodeError as error:
             return f", line {error.lineno}: this is not JSON ({error.msg}, column {error.colno})."
         except UnicodeDecodeError as error:
             return f": this is not JSON: it is not UTF-8 text ({error.reason}); save it as UTF-8."
-        except RecursionError:
+        except (RecursionError, ValueError):
             pass
         else:
             for found in _NO_NUMBER.finditer(text):
@@ -147,17 +196,18 @@ def _mistake(file: pathlib.Path) -> str:
                     line = text.count("\n", 0, found.start()) + 1
                     column = found.start() - text.rfind("\n", 0, found.start())
                     return f", line {line}: this is not JSON: {found[1]} is no number in JSON (column {column})."
-    return ": this is not JSON (it may be cut off, or hold NaN or Infinity)."
+    return ": this is not JSON (it may be cut off, or hold NaN, Infinity or a number out of range)."
 
 
 def _read_categories(file: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> dict[str, str]:
     """Names by id, as text; the labels are numbered in the order of the ids."""
     names: dict[str, str] = {}
     ambiguous: set[str] = set()
-    entries = sorted(_items(file, "categories"), key=lambda entry: (_rank(entry[1].get("id")), entry[0]))
-    for where, entry in entries:
-        name, key = str(entry.get("name", "")).strip(), _key(entry.get("id"))
-        problem = dataset.label_problem(name)
+    listed = sorted(_items(file, "categories", chosen.told), key=lambda entry: (_rank(entry[1].get("id")), entry[0]))
+    for where, entry in listed:
+        key, given = _key(entry.get("id")), entry.get("name")
+        name = str(given).strip() if isinstance(given, str | int) and not isinstance(given, bool) else ""
+        problem = entries.label_problem(name) and f"a name is expected, not {given!r}"
         if key is None:
             problem = NO_ID
         elif key in ambiguous or key in names:
@@ -179,17 +229,16 @@ def _read_categories(file: pathlib.Path, data: dataset.Dataset, chosen: choices.
 
 
 def _read_images(file: pathlib.Path, source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> None:
-    split, count = _split(file, chosen), 0
+    split, count, set_folders = _split(file, chosen), 0, _set_folders(file, source)
     inside = source.is_dir() and file.name == "_annotations.coco.json"
-    for where, entry in _items(file, "images"):
+    for where, entry in _items(file, "images", chosen.told):
         count += 1
         name = entry.get("file_name")
         if not isinstance(name, str) or not name:
             chosen.told.refuse(where, "it has no file_name")
             continue
-        path = f"{file.parent.name}/{name}" if inside and not dataset.is_uri(name) else name
-        size = dataset.finite([entry.get("height"), entry.get("width")], 2)
-        size_hw = (int(size[0]), int(size[1])) if size and min(size) >= 1 else None
+        path = f"{file.parent.name}/{name}" if inside and not entries.is_uri(name) else name
+        size_hw = entries.pixel_size(entry.get("height"), entry.get("width"))
         key = _key(entry.get("id"))
         if key is None:
             chosen.told.refuse(where, NO_ID)
@@ -199,13 +248,10 @@ def _read_images(file: pathlib.Path, source: pathlib.Path, data: dataset.Dataset
                 data.remove_image(known[0])  # whose boxes these would be, nobody can tell
             chosen.told.refuse(where, f"the image id {key} is used twice")
             continue
-        image_id = pictures.add(data, chosen, path, split, size_hw, where, key=key)
-        if (
-            image_id is not None
-            and size_hw is None
-            and (size_hw := pictures.size_of(data.file_of(image_id), chosen.told))
-        ):
-            data.set_size(image_id, size_hw)
+        path, located = _locate(path, set_folders, source, chosen)
+        image_id = pictures.add(data, chosen, path, split, size_hw, where, key=key, located=located)
+        if image_id is not None and size_hw is None:
+            pictures.find_size(data, image_id, chosen)
         for field in sorted(entry.keys() - _IMAGE_FIELDS):
             chosen.told.note(f"COCO image field '{field}', which is dropped", where)
     if not count:
@@ -215,7 +261,9 @@ def _read_images(file: pathlib.Path, source: pathlib.Path, data: dataset.Dataset
 def _read_annotations(
     file: pathlib.Path, names: dict[str, str], data: dataset.Dataset, chosen: choices.Choices
 ) -> None:
-    for where, entry in _items(file, "annotations"):
+    read = boxes = tiny = 0  # tiny: boxes that may be in fractions
+    for where, entry in _items(file, "annotations", chosen.told):
+        read += 1
         key, own_id = _key(entry.get("image_id")), _key(entry.get("id"))
         if own_id is not None and not data.is_new(f"annotation {file}", own_id):
             chosen.told.note(SAME_ID, where)
@@ -226,7 +274,7 @@ def _read_annotations(
             chosen.told.refuse(where, f"{shown} was left out" if is_left_out else f"there is no {shown[4:]}")
             continue
         image_id, size_hw = found
-        bbox = dataset.finite(entry.get("bbox"), 4)
+        bbox = entries.finite(entry.get("bbox"), 4)
         label = names.get(_key(entry.get("category_id")) or "")
         problem = None
         if bbox is None:
@@ -240,10 +288,18 @@ def _read_annotations(
             data.lost_box(image_id)
             continue
         (x, y, width, height), (image_height, image_width) = bbox, size_hw
+        boxes += 1
+        if max(x, x + width, y, y + height) <= 1:
+            tiny += 1
+            chosen.told.note(dataset.WITHIN_A_PIXEL, where)
         corners = (x / image_width, y / image_height, (x + width) / image_width, (y + height) / image_height)
         marks = frozenset({dataset.CROWD} if entry.get("iscrowd") else ())
         data.add_box(image_id, dataset.Box(label, corners, marks), where)
         _tell_dropped(entry, where, chosen)
+    if boxes and boxes == tiny:
+        raise errors.bad_request(f"{file}: all its boxes lie within the first pixel; bbox is in pixels, not fractions.")
+    if not read and not _has_list(file, "annotations"):
+        raise errors.bad_request(f"{file}: it has no list 'annotations'; a COCO detection file is expected.")
 
 
 def _tell_dropped(entry: dict[str, Any], where: str, chosen: choices.Choices) -> None:
@@ -302,6 +358,8 @@ def _annotations(
 
 def _key(value: Any) -> str | None:
     """An id as text, so that 1, 1.0 and "1" are one; None if it is none."""
+    if isinstance(value, int) and value.bit_length() > MAX_ID_BITS:
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) and value != "" else None

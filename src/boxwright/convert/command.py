@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import pathlib
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 from boxwright import errors
@@ -37,6 +38,38 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ApiError: INVALID_ARGUMENT about the source, FAILED_PRECONDITION about the target; nothing was written then.
     """
+    told = account.Account(skip_bad=options.skip_bad)
+    try:
+        with _named():
+            lines = _convert(options, told)
+    except errors.ApiError:
+        for line in told.lines():
+            print(line, file=sys.stderr)
+        raise
+    for line in lines:
+        print(line)
+    return 0
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Names the file that the system cannot read, wherever that is found out.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT instead of what the system raises.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise errors.bad_request(f"{error.filename}: {error.strerror}.") from error
+    except UnicodeEncodeError as error:
+        raise errors.bad_request(
+            f"{error.object!a}: no file can have this name in this locale; set LC_ALL to one of UTF-8, as C.UTF-8."
+        ) from error
+
+
+def _convert(options: argparse.Namespace, told: account.Account) -> list[str]:
+    """Converts; returns what there is to tell."""
     source, target = options.source, options.target
     if not source.exists():
         raise errors.bad_request(f"{source} does not exist.")
@@ -49,8 +82,12 @@ def run(options: argparse.Namespace) -> int:
     if options.image_prefix is not None and to_name != "csv":
         raise errors.bad_request("--image-prefix is for csv, whose paths say where the images are.")
     _refuse_foreign(source, _READ_SUFFIXES[from_name])
-    output.check_free(target, overwrite=options.overwrite)
-    told = account.Account(skip_bad=options.skip_bad)
+    output.check_free(
+        target,
+        is_folder=to_name in ("voc", "yolo") or (to_name == "coco" and target.suffix.lower() != ".json"),
+        overwrite=options.overwrite,
+        read=_read_paths(source, target, options.images, _READ_SUFFIXES[from_name]),
+    )
     finder = image_files.Finder(*_roots(source, options.images))
     chosen = choices.Choices(
         told,
@@ -60,23 +97,26 @@ def run(options: argparse.Namespace) -> int:
         voc_first_pixel=options.voc_first_pixel,
         voc_exact=options.voc_exact,
         copy_images=options.copy_images,
+        orientation=options.orientation,
     )
     with contextlib.closing(finder), dataset.Dataset(told) as data:
-        try:
-            _read(from_name, source, data, chosen, keep_crowd=options.keep_crowd or to_name == "coco")
-            sizes_wanted = to_name in _PIXELS
-            pictures.settle(
-                data, told, turn=options.orientation, sizes_wanted=sizes_wanted, files_wanted=options.copy_images
-            )
-            if not data.count()[0]:
-                raise errors.bad_request(f"{source}: there is no usable image in it.")
-            FORMATS[to_name].write(data, target, chosen)
-        except errors.ApiError:
-            for line in told.lines():
-                print(line, file=sys.stderr)
-            raise
-        _tell(data, told, f"{source} ({from_name}) → {target} ({to_name})")
-    return 0
+        _read(from_name, source, data, chosen, keep_crowd=options.keep_crowd or to_name == "coco")
+        sizes_wanted = to_name in _PIXELS
+        pictures.settle(
+            data, told, turn=options.orientation, sizes_wanted=sizes_wanted, files_wanted=options.copy_images
+        )
+        if not data.count()[0]:
+            raise errors.bad_request(f"{source}: there is no usable image in it.")
+        FORMATS[to_name].write(data, target, chosen)
+        return _summary(data, told, f"{source} ({from_name}) → {target} ({to_name})")
+
+
+def _read_paths(
+    source: pathlib.Path, target: pathlib.Path, images: pathlib.Path | None, suffixes: tuple[str, ...]
+) -> list[pathlib.Path]:
+    """What is read: SOURCE, the images, and the target itself where it is one of the files that SOURCE is read from."""
+    is_inside = target.resolve().is_relative_to(source.resolve()) and target.suffix.lower() in suffixes
+    return [source, *([images] if images is not None else []), *([target] if is_inside else [])]
 
 
 def _read(
@@ -127,10 +167,10 @@ def _roots(source: pathlib.Path, images: pathlib.Path | None) -> tuple[list[path
     return list(dict.fromkeys([*inside, *beside, annotations])), [folder.parent]
 
 
-def _tell(data: dataset.Dataset, told: account.Account, title: str) -> None:
+def _summary(data: dataset.Dataset, told: account.Account, title: str) -> list[str]:
+    """What was converted, and the account."""
     images, boxes, empty = data.count()
     sets = ", ".join(choices.SPLIT_NAMES[split] for split in data.splits())
     without = f" ({empty} without a box)" if empty else ""
-    print(f"{title}: {images} images ({sets}){without}, {boxes} boxes, {len(data.labels())} labels.")
-    for line in told.lines():
-        print(f"  {line}")
+    counted = f"{title}: {images} images ({sets}){without}, {boxes} boxes, {len(data.labels())} labels."
+    return [counted, *(f"  {line}" for line in told.lines())]

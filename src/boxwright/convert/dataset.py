@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import os
 import pathlib
 import sqlite3
@@ -18,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from boxwright import states
-from boxwright.convert import account
+from boxwright.convert import account, entries
 
 Corners = tuple[float, float, float, float]
 
@@ -26,6 +25,7 @@ CROWD = "crowd"  # COCO: the box holds a group of things
 DIFFICULT = "difficult"  # VOC: not counted in evaluations
 TRUNCATED = "truncated"  # VOC: the thing goes on outside the box
 OUTSIDE_TOLERANCE_NORM = 1e-6  # a box may stick out by its last decimal without being worth a word
+WITHIN_A_PIXEL = "box within the first pixel of its image: are these fractions, where pixels are expected?"
 NO_AREA = "box without area inside its image: left out"
 CLIPPED = "box partly outside its image: cut at the edge"
 REVERSED = "box whose corners are given in another order: put in order"
@@ -129,8 +129,8 @@ class Dataset:
             file: where it lies, if it was found.
             key: a name by which `by_key` finds the image.
         """
-        path, raw = tidy(path), file and os.fsencode(file)
-        problem = path_problem(path)
+        path, raw = entries.tidy(path), file and os.fsencode(file)
+        problem = entries.path_problem(path)
         if problem is None:
             known = self._db.execute(
                 "SELECT path, place FROM images WHERE path = ? OR file = ?", (path, raw)
@@ -168,11 +168,13 @@ class Dataset:
 
     def is_new(self, kind: str, name: str) -> bool:
         """Whether this name of that kind is seen for the first time."""
-        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (kind, _text(name))).rowcount == 1
+        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (_text(kind), _text(name))).rowcount == 1
 
     def has_seen(self, kind: str, name: str) -> bool:
         """Whether `is_new` was asked for this name before."""
-        found = self._db.execute("SELECT 1 FROM seen WHERE kind = ? AND name = ?", (kind, _text(name))).fetchone()
+        found = self._db.execute(
+            "SELECT 1 FROM seen WHERE kind = ? AND name = ?", (_text(kind), _text(name))
+        ).fetchone()
         return found is not None
 
     def has_key(self, key: str) -> bool:
@@ -195,7 +197,7 @@ class Dataset:
 
     def add_box(self, image_id: int, box: Box, where: str) -> None:
         """Adds a box, cut at the image's edges; one without area is left out and told."""
-        if problem := label_problem(box.label):
+        if problem := entries.label_problem(box.label):
             self._told.refuse(where, problem)
             self._lose(image_id)
             return
@@ -342,39 +344,6 @@ class Dataset:
         return shared[: shared.rfind("/") + 1]
 
 
-def is_uri(path: str) -> bool:
-    """Whether the path says by itself where the image lies."""
-    return "://" in path or path.startswith("/")
-
-
-def path_problem(path: str) -> str | None:
-    """Why a path cannot name an image, or None."""
-    if not path or path.endswith("/"):
-        return "the image's path is missing"
-    if not path.isprintable():
-        return "the image's path has characters that cannot be printed"
-    return f"the image's path '{path}' leaves its folder" if ".." in path.split("/") else None
-
-
-def label_problem(label: str) -> str | None:
-    """Why a text cannot be a label, or None; the import's own rule."""
-    if not label:
-        return "the box has no label"
-    if not label.isprintable() or len(label) > 128 or label != label.strip():
-        return "a label is printable text of at most 128 characters, without spaces around it"
-    return None
-
-
-def tidy(path: str) -> str:
-    """A relative path with slashes and without ``./`` at its front; a URI stays as it is."""
-    if "://" in path:
-        return path
-    tidied = path.replace("\\", "/")
-    while tidied.startswith("./"):
-        tidied = tidied[2:].lstrip("/")
-    return tidied
-
-
 def _path(file: bytes | None) -> pathlib.Path | None:
     return None if file is None else pathlib.Path(os.fsdecode(file))
 
@@ -386,12 +355,3 @@ def _text(value: str) -> str:
 
 def _size(height: int | None, width: int | None) -> tuple[int, int] | None:
     return None if height is None or width is None else (height, width)
-
-
-def finite(values: object, count: int) -> tuple[float, ...] | None:
-    """The list as that many finite numbers, or None if it is not that."""
-    if not isinstance(values, list | tuple) or len(values) != count:
-        return None
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return None
-    return tuple(float(value) for value in values) if all(math.isfinite(value) for value in values) else None

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from boxwright.convert import account
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".ico", ".webp", ".tif", ".tiff"})
+DANGLING = "link that leads nowhere: passed over"
 PASSED_OVER = "hidden file, or file below a folder such as __MACOSX: passed over"
 _LEFT_BY_TOOLS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found"})
 
@@ -21,6 +22,22 @@ def is_passed_over(name: str) -> bool:
 def is_image_name(name: str) -> bool:
     """Whether a name ends as that of an image does."""
     return pathlib.PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def is_file(path: pathlib.Path) -> bool:
+    """Whether a file is there and may be looked at; a name that is too long, or a closed folder, has none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: pathlib.Path) -> bool:
+    """Whether a folder is there and may be looked at."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def files(
@@ -36,7 +53,7 @@ def files(
     Raises:
         ApiError: INVALID_ARGUMENT if a folder cannot be read, unless unusable entries are to be left out.
     """
-    if folder.is_dir():
+    if is_folder(folder):
         yield from _files(folder, suffixes, told, frozenset(), False)
 
 
@@ -52,19 +69,22 @@ def _files(
         if (status.st_dev, status.st_ino) in above:
             return  # a link to a folder that it lies in
         with os.scandir(folder) as found:
-            entries = sorted((entry.name, entry.is_dir()) for entry in found)
+            entries = sorted((entry.name, is_folder(folder / entry.name)) for entry in found)
     except OSError as error:
         if told is not None:
             told.refuse(str(folder), f"the folder cannot be read ({error.strerror})")
         return
-    for name, is_folder in entries:
+    for name, has_entries in entries:
         passed_over = hidden or is_passed_over(name)
-        if is_folder:
+        if has_entries:
             if not passed_over or told is not None:
                 within = above | {(status.st_dev, status.st_ino)}
                 yield from _files(folder / name, suffixes, told, within, passed_over)
         elif pathlib.PurePosixPath(name).suffix.lower() in suffixes:
-            if not passed_over:
+            if not passed_over and not is_file(folder / name):
+                if told is not None:
+                    told.note(DANGLING, str(folder / name))
+            elif not passed_over:
                 yield folder / name
             elif told is not None:
                 told.note(PASSED_OVER, str(folder / name))

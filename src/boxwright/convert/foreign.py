@@ -93,7 +93,10 @@ def _of_csv(text: str) -> str | None:
     lines = [line for line in text.splitlines() if line.strip()][:2]
     if not lines:
         return None
-    cells = [cell.strip().strip('"').lower() for cell in next(csv.reader([lines[0]]))]
+    try:
+        cells = [cell.strip().strip('"').lower() for cell in next(csv.reader([lines[0]]))]
+    except csv.Error:
+        return None
     if {"filename", "class", "xmin", "ymin", "xmax", "ymax"} <= set(cells):
         return "TensorFlow's CSV (filename, width, height, class, xmin, ymin, xmax, ymax): export as 'COCO' or 'Pascal VOC'"
     if {"imageid", "labelname", "xmin", "xmax"} <= set(cells):

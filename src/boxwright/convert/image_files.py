@@ -15,8 +15,7 @@ import unicodedata
 import urllib.parse
 from collections.abc import Iterator, Sequence
 
-from boxwright import errors
-from boxwright.convert import dataset, folders
+from boxwright.convert import entries, folders
 from boxwright.images import decode
 
 RENAMED = "image whose file is named otherwise ({how}): the file's name is used"
@@ -57,8 +56,8 @@ class Finder:
     """
 
     def __init__(self, roots: Sequence[pathlib.Path], distant: Sequence[pathlib.Path] = ()) -> None:
-        self._near = [root for root in dict.fromkeys(roots) if root.is_dir()]
-        self._distant = [root for root in dict.fromkeys(distant) if root.is_dir() and root not in self._near]
+        self._near = [root for root in dict.fromkeys(roots) if folders.is_folder(root)]
+        self._distant = [root for root in dict.fromkeys(distant) if folders.is_folder(root) and root not in self._near]
         self._of_exact: set[pathlib.Path] = set()  # roots that held a file of exactly the name that was asked for
         self._listings = Listings()
         self._is_folder = functools.lru_cache(maxsize=4096)(os.path.isdir)  # asked for every image of a folder
@@ -69,7 +68,7 @@ class Finder:
 
     def add_root(self, root: pathlib.Path) -> None:
         """One more folder in which relative paths begin, after the others."""
-        if root.is_dir() and root not in self._near:
+        if folders.is_folder(root) and root not in self._near:
             self._near.append(root)
 
     def find(self, path: str) -> pathlib.Path | None:
@@ -77,21 +76,22 @@ class Finder:
         located = self.locate(path)
         return None if located is None else located.file
 
-    def locate(self, path: str, *, moved: bool = True) -> Located | None:
+    def locate(self, path: str, *, moved: bool = True, first: Sequence[pathlib.Path] = ()) -> Located | None:
         """The file of an image: of exactly that name, or else the only one whose name is alike.
 
         Args:
             path: relative, absolute or a URI; of a URI, the longest end that exists below a root counts.
             moved: also look for the last parts of the path alone, as if folders had been merged.
+            first: folders that come before the roots.
         """
         parts = [part for part in pathlib.PurePosixPath(path.split("://", 1)[-1]).parts if part != "/"]
-        if path.startswith("/") and pathlib.Path(path).is_file():
+        if path.startswith("/") and folders.is_file(pathlib.Path(path)):
             return Located(pathlib.Path(path), path)
-        is_uri = dataset.is_uri(path)
+        is_uri = entries.is_uri(path)
         ends = [parts[start:] for start in range(len(parts))]
         as_written = ends if is_uri else ends[:1]
         return (
-            self._exact(as_written, [*self._near, *self._distant])
+            self._exact(as_written, [*first, *self._near, *self._distant])
             or self._alike(as_written)
             or (None if is_uri or not moved else self._moved(ends[1:]))
         )
@@ -100,7 +100,7 @@ class Finder:
         for end in ends:
             for root in roots:
                 file = root.joinpath(*end)
-                if self._is_folder(str(file.parent)) and file.is_file():
+                if self._is_folder(str(file.parent)) and folders.is_file(file):
                     self._of_exact.add(root)
                     return Located(file, "/".join(end))
         return None
@@ -117,7 +117,7 @@ class Finder:
         for end in ends:
             for root in self._near:
                 file = root.joinpath(*end)
-                if not (self._is_folder(str(file.parent)) and file.is_file()):
+                if not (self._is_folder(str(file.parent)) and folders.is_file(file)):
                     found = self._listings.alike(root, end)
                     if found is None:
                         continue
@@ -199,12 +199,11 @@ def header(file: pathlib.Path) -> tuple[tuple[int, int], int]:
 
     Raises:
         DecodeError: the file is no usable image.
-        ApiError: INVALID_ARGUMENT if the file cannot be read.
     """
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise errors.bad_request(f"{file}: {error.strerror}.") from error
+        raise decode.DecodeError(f"The file cannot be read: {error.strerror}.") from error
     return decode.upright_size(data), decode.exif_orientation(data)
 
 

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator
 
 from boxwright import errors, rows, states
-from boxwright.convert import account, choices, dataset, output, pictures
+from boxwright.convert import account, choices, dataset, entries, output, pictures
 from boxwright.runners import import_rows
 
 PLACES = 9  # a thousandth of the published precision, so that a detour over another format changes nothing
@@ -32,10 +32,14 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
         raise errors.bad_request(f"{source}: there is no CSV, or more than one; name the file.")
     for number, line in _lines(file):
         where = f"{file}, line {number}"
-        cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
+        try:
+            cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True, strict=True), [])]
+        except csv.Error as error:
+            chosen.told.refuse(where, f"this is no row of a CSV ({error})")
+            continue
         if not any(cells):
             continue
-        if dataset.is_uri(cells[0]):
+        if entries.is_uri(cells[0]):
             cells = ["", *cells]  # as in an import, the set may be left out
         path = cells[1] if len(cells) > 1 else ""
         try:
@@ -50,7 +54,7 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
 
 def _image(data: dataset.Dataset, chosen: choices.Choices, path: str, split: states.MlUse, where: str) -> int | None:
     """The number of the image of a row: an image has a row for every box."""
-    key = dataset.tidy(path)
+    key = entries.tidy(path)
     known = data.by_key(key)
     if known is None and data.has_key(key):
         chosen.told.refuse(where, "its image was left out")

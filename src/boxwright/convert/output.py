@@ -19,8 +19,14 @@ from boxwright.convert import account, folders
 MARK = ".boxwright-convert"  # in every folder that we wrote: only such a folder is ever replaced
 
 
-def check_free(target: pathlib.Path, *, overwrite: bool) -> None:
-    """Refuses a target that would replace something, before any work is done.
+def check_free(target: pathlib.Path, *, is_folder: bool, overwrite: bool, read: Sequence[pathlib.Path] = ()) -> None:
+    """Refuses a target that would replace something that is not to be replaced, before any work is done.
+
+    Args:
+        target: the file or folder to be.
+        is_folder: whether a folder will be written.
+        overwrite: whether what convert wrote before may be replaced.
+        read: what the conversion reads: it is not replaced, nor is a folder that it lies in.
 
     Raises:
         ApiError: FAILED_PRECONDITION.
@@ -29,6 +35,13 @@ def check_free(target: pathlib.Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise errors.failed_precondition(f"{target} exists; name another target, or say --overwrite.")
+    if target.is_dir() != is_folder or not (target.is_dir() or target.is_file()):
+        written = "a folder" if is_folder else "a file"
+        raise errors.failed_precondition(f"{target} is not replaced by {written}. Name another target.")
+    if any(path.resolve().is_relative_to(target.resolve()) for path in read):
+        raise errors.failed_precondition(
+            f"{target} is, or holds, what is read: it is not replaced. Name another target."
+        )
     if target.is_dir() and not (target / MARK).is_file():
         raise errors.failed_precondition(
             f"{target} is a folder that boxwright convert did not write: it is not replaced. Name another target."

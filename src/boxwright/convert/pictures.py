@@ -9,7 +9,7 @@ from __future__ import annotations
 import pathlib
 
 from boxwright import states
-from boxwright.convert import account, choices, dataset, folders, image_files
+from boxwright.convert import account, choices, dataset, entries, folders, image_files
 from boxwright.images import decode
 
 TURNED = "boxes of an image turned from its stored to its displayed orientation"
@@ -43,27 +43,41 @@ def add(
         key: a name by which annotations refer to it.
         located: its file, if that was looked for already.
     """
-    path = dataset.tidy(path)
-    if located is None and dataset.path_problem(path) is None:
+    path = entries.tidy(path)
+    if located is None and entries.path_problem(path) is None:
         located = chosen.finder.locate(path)
-    if located is not None and located.how and data.has_file(located.file):
-        located = None  # the file of that name is another image; one that is only alike is not taken for it
+    if located is not None and (located.how or entries.is_uri(path)) and data.has_file(located.file):
+        located = None  # it is another image's; a name that is only alike, or the end of one, does not claim it
     if located is None:
         return data.add_image(path, split, size_hw, where, key=key)
     if located.how:
         chosen.told.note(image_files.RENAMED.format(how=located.how), f"{where}: {path} → {located.name}")
-        path = path if dataset.is_uri(path) else located.name
+        path = path if entries.is_uri(path) else located.name
     return data.add_image(path, split, size_hw, where, key=key, file=located.file)
 
 
-def size_of(file: pathlib.Path | None, told: account.Account) -> tuple[int, int] | None:
-    """(height, width) in pixels of an image as displayed, by its file; None without a usable file.
+def find_size(data: dataset.Dataset, image_id: int, chosen: choices.Choices) -> tuple[int, int] | None:
+    """(height, width) in pixels of an image whose annotation does not say, in the frame that boxes refer to.
+
+    None without a file. An image with a damaged file is left out of the data set, and None too.
 
     Raises:
         ApiError: INVALID_ARGUMENT if the file is damaged, unless unusable entries are to be left out.
     """
-    found = _header(file, told)
-    return found and found[0]
+    file = data.file_of(image_id)
+    if file is None:
+        return None
+    header = _header(file, chosen.told)
+    if header is None:
+        data.remove_image(image_id)
+        return None
+    size_hw, orientation = header
+    if orientation != 1 and chosen.orientation == "auto":
+        chosen.told.note(AMBIGUOUS, str(file))
+    if orientation >= 5 and chosen.orientation == "stored":
+        size_hw = size_hw[::-1]
+    data.set_size(image_id, size_hw)
+    return size_hw
 
 
 def _header(file: pathlib.Path | None, told: account.Account) -> tuple[tuple[int, int], int] | None:

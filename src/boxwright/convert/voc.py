@@ -17,20 +17,23 @@ from xml.etree import ElementTree as tree  # makes and names elements; what is r
 import defusedxml
 import defusedxml.ElementTree as safe_tree
 
-from boxwright import states
-from boxwright.convert import account, choices, dataset, folders, image_files, output, pictures, set_lists
+from boxwright import errors, states
+from boxwright.convert import account, choices, dataset, entries, folders, image_files, output, pictures, set_lists
 
 PLACES_PX = 9
 ROUNDED = "box moved to whole pixels (--voc-exact keeps fractions)"
 ZERO_BASED = "box that begins at pixel 0: are these files counted from 0? (--voc-first-pixel 0)"
 SEVERAL = "VOC object with several boxes: one box each"
 STALE = "VOC <filename> that names another file: the image with the XML's own name is used"
+UNLIKE = "VOC <filename> unlike the XML file's own name: the image that it names is taken"
 NO_EXTENSION = "VOC <filename> without an extension, and no such image here: taken as .jpg"
 MAX_FILE_BYTES = 16 * 1024 * 1024  # a file describes one image
 _OBJECT_FIELDS = {"name", "bndbox", "difficult", "truncated"}
 _FOLDERS = ("annotations", "annotation", "annots", "xml", "xmls", "labels")  # of XML files beside images, in any case
+_IMAGE_FOLDERS = ("JPEGImages", "images", "imgs", "img")
 _ENCODING = re.compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["'][^>]*\?>""")
-_PARSED = {"utf-8", "utf-16", "us-ascii", "ascii", "iso8859-1"}  # what expat decodes by itself
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949"}  # what writers mean by these
+_YES = ("1", "true", "yes")
 
 
 def recognise(source: pathlib.Path) -> bool:
@@ -45,6 +48,10 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
         ApiError: INVALID_ARGUMENT naming the file, and the line or the object.
     """
     root = annotations_folder(source)
+    several = [] if root != source else sorted(source.glob("*/Annotations"))
+    if len(several) > 1 and any(folders.is_folder(folder.parent / "ImageSets") for folder in several):
+        names = ", ".join(folder.parent.name for folder in several)
+        raise errors.bad_request(f"{source}: it holds several VOC folders ({names}) with sets of their own; name one.")
     lists = set_lists.lists(source)
     folders_tell = not (source / "ImageSets").is_dir()  # as some exports have it: train/a.xml
     for file in _files(source, chosen.told):
@@ -53,6 +60,7 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
         split = choices.SPLITS.get(folder, chosen.split) if folders_tell and "/" in stem else chosen.split
         _read_file(file, stem, split, data, chosen)
     set_lists.apply(lists, data, chosen.told)
+    set_lists.tell_unused(source, lists, chosen.told)
 
 
 def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) -> None:
@@ -88,10 +96,10 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) 
 
 def annotations_folder(source: pathlib.Path) -> pathlib.Path:
     """Where the XML files of a folder begin: Annotations, or whatever it is called, or else the folder itself."""
-    if (source / "Annotations").is_dir():
+    if folders.is_folder(source / "Annotations"):
         return source / "Annotations"
-    found = [entry for entry in sorted(source.iterdir()) if entry.name.lower() in _FOLDERS and entry.is_dir()]
-    found = [entry for entry in found if next(folders.files(entry, {".xml"}), None)]
+    named = [folder for folder in sorted(source.iterdir()) if folder.name.lower() in _FOLDERS]
+    found = [folder for folder in named if next(folders.files(folder, {".xml"}), None)]
     return found[0] if len(found) == 1 and not any(source.glob("*.xml")) else source
 
 
@@ -131,12 +139,25 @@ def _parse(file: pathlib.Path) -> tree.Element:
 
 
 def _decoded(content: bytes) -> bytes | str:
-    """The content as the parser takes it: of all encodings that Python has, expat decodes four."""
+    """The content as the parser takes it: expat decodes four encodings by itself, Python a hundred.
+
+    A byte order mark outweighs the declaration. A declaration that can be read as ASCII cannot be true of UTF-16 or UTF-32.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _undeclared(content.decode("utf-16"))
+    if content.startswith(codecs.BOM_UTF8):
+        return _undeclared(content.decode("utf-8-sig"))
     declared = _ENCODING.match(content)
     if declared is None:
-        return content
-    codec = codecs.lookup(declared[1].decode("ascii"))
-    return content if codec.name in _PARSED else content[declared.end() :].decode(codec.name)
+        return content.lstrip()
+    name = codecs.lookup(declared[1].decode("ascii")).name
+    name = "utf-8" if name.startswith(("utf-16", "utf-32")) else _WIDER.get(name, name)
+    return _undeclared(content.decode(name))
+
+
+def _undeclared(text: str) -> str:
+    """The text without its XML declaration, which no longer holds; the numbers of the lines do not change."""
+    return re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
 
 
 def _read_file(
@@ -155,13 +176,15 @@ def _read_file(
     if path is None:
         told.refuse(str(file), "it has no <filename>, and no image has its name")
         return
-    size = _numbers(root.find("size"), ("height", "width"))
-    size_hw = (int(size[0]), int(size[1])) if size and min(size) >= 1 else None
+    size_hw = entries.pixel_size(*(_numbers(root.find("size"), ("height", "width")) or (None, None)))
     image_id = pictures.add(data, chosen, path, split, size_hw, str(file), key=stem)
     if image_id is None:
         return
-    if size_hw is None and (size_hw := pictures.size_of(data.file_of(image_id), told)):
-        data.set_size(image_id, size_hw)
+    if size_hw is None:
+        has_file = data.file_of(image_id) is not None
+        size_hw = pictures.find_size(data, image_id, chosen)
+        if has_file and size_hw is None:
+            return
     if (root.findtext("segmented") or "0").strip() not in ("0", "Unspecified"):
         told.note("VOC segmentation, which is dropped", str(file))
     for index, element in enumerate(root.iter("object"), 1):
@@ -189,10 +212,25 @@ def _image_path(file: pathlib.Path, stem: str, filename: str, chosen: choices.Ch
         if not named.name:
             return None
         described = own.with_name(named.name)
+        chosen.told.note(UNLIKE, str(file))
+    if beside := _beside_annotations(described, chosen):
+        return beside
     if folders.is_image_name(described.name) or chosen.finder.find(str(described)):
         return str(described)
     chosen.told.note(NO_EXTENSION, str(file))
     return f"{described}.jpg"
+
+
+def _beside_annotations(described: pathlib.PurePosixPath, chosen: choices.Choices) -> str | None:
+    """The image in the folder of images beside a folder of annotations: train/annotations/a.xml, train/images/a.jpg."""
+    parts = described.parts
+    for index in range(len(parts) - 2, -1, -1):
+        if parts[index].lower() in _FOLDERS:
+            for name in ((*parts[:index], folder, *parts[index + 1 :]) for folder in _IMAGE_FOLDERS):
+                located = chosen.finder.locate("/".join(name), moved=False)
+                if located is not None:
+                    return located.name
+    return None
 
 
 def _stem(name: str) -> str:
@@ -244,8 +282,14 @@ def _read_box(
     if left > right or top > bottom:
         chosen.told.note(dataset.REVERSED, where)
         left, right, top, bottom = min(left, right), max(left, right), min(top, bottom), max(top, bottom)
+    if max(sides) <= 1 and (width, height) != (1, 1):
+        chosen.told.note(dataset.WITHIN_A_PIXEL, where)
     corners = ((left - first) / width, (top - first) / height, right / width, bottom / height)
-    marks = {mark for mark in (dataset.DIFFICULT, dataset.TRUNCATED) if (element.findtext(mark) or "0").strip() == "1"}
+    marks = {
+        mark
+        for mark in (dataset.DIFFICULT, dataset.TRUNCATED)
+        if (element.findtext(mark) or "").strip().lower() in _YES
+    }
     label = (element.findtext("name") or "").strip()
     data.add_box(image_id, dataset.Box(label, corners, frozenset(marks)), where)
 
@@ -254,7 +298,7 @@ def _numbers(parent: tree.Element | None, names: tuple[str, ...]) -> tuple[float
     if parent is None:
         return None
     try:
-        return dataset.finite([float(parent.findtext(name) or "") for name in names], len(names))
+        return entries.finite([float(parent.findtext(name) or "") for name in names], len(names))
     except ValueError:
         return None
 

@@ -19,7 +19,17 @@ from typing import Any
 import yaml
 
 from boxwright import errors, states
-from boxwright.convert import choices, dataset, folders, image_files, output, pictures, yolo_labels, yolo_layout
+from boxwright.convert import (
+    choices,
+    dataset,
+    entries,
+    folders,
+    image_files,
+    output,
+    pictures,
+    yolo_labels,
+    yolo_layout,
+)
 
 PLACES = 10  # one more than the CSV's: a centre may lie between two of its steps
 UNASSIGNED_LIST = "unassigned.txt"  # read by no trainer: the images of no set
@@ -138,20 +148,29 @@ def _set_folders(root: pathlib.Path, chosen: choices.Choices) -> Iterator[tuple[
     """The folders of images, when nothing names them: images/, images/SET/ and SET/images/."""
     images = root / "images" if (root / "images").is_dir() or (root / "labels").is_dir() else root
     found = False
-    for name, split in choices.SPLITS.items():
-        for folder in (images / name, root / name / "images"):
-            if folder.is_dir() or _label_folder(root, folder).is_dir():
+    for split, name in _set_names(root, images):
+        for folder in (root / name / "images", images / name):
+            if folders.is_folder(folder) or folders.is_folder(_label_folder(root, folder)):
                 found = True
                 yield folder, split
+                break
     if not found:
         yield images, chosen.split
 
 
+def _set_names(root: pathlib.Path, images: pathlib.Path) -> list[tuple[states.MlUse, str]]:
+    """(set, name) of the folders that are named as sets, in any letter case; training sets first."""
+    order, places = list(states.MlUse), (root, images, root / "labels")
+    names = {entry.name for place in places if folders.is_folder(place) for entry in place.iterdir()}
+    known = [(choices.SPLITS[name.lower()], name) for name in sorted(names) if name.lower() in choices.SPLITS]
+    return sorted(known, key=lambda entry: order.index(entry[0]))
+
+
 def _place(layout: yolo_layout.Layout, entry: str) -> pathlib.Path | None:
     """The folder or list that a set names; a folder of images may be missing where its labels are there."""
-    for base in (layout.root, layout.file.parent):
+    for base in dict.fromkeys((layout.base, layout.root, layout.file.parent)):
         place = yolo_layout.resolved(layout.root, base, entry)
-        if place is not None:
+        if place is not None and _below(layout.root, place) is not None:
             return place
     folder = layout.root.joinpath(*[part for part in pathlib.PurePosixPath(entry).parts if part not in ("..", "/")])
     return folder if _label_folder(layout.root, folder).is_dir() and "images" in folder.parts else None
@@ -161,14 +180,17 @@ def _listed(
     root: pathlib.Path, file: pathlib.Path, labels: yolo_labels.Reader
 ) -> Iterator[tuple[pathlib.PurePosixPath, str]]:
     """The images of a list. A path that is nowhere here is taken without its first folders, as far as that helps."""
+    dropped = 0  # how many first folders the last line that was found had to lose: others of the list lose them too
     for number, line in enumerate(choices.read_text(file).splitlines(), 1):
         if not line.strip():
             continue
         where = f"{file}, line {number}"
         image = _listed_image(root, file, line, labels) or _listed_image(root, file, line.strip(), labels)
+        if image is not None and not line.startswith("/"):
+            dropped = max(0, len(pathlib.PurePosixPath(line.strip()).parts) - len(image.parts))
         if image is None:
-            plain = dataset.tidy(line.strip())
-            image = pathlib.PurePosixPath(plain)
+            plain = entries.tidy(line.strip())
+            image = pathlib.PurePosixPath(*pathlib.PurePosixPath(plain).parts[dropped:])
             if plain.startswith("/") or ".." in image.parts:
                 labels.chosen.told.refuse(where, f"{plain} does not lie below {root}")
                 continue
@@ -189,7 +211,7 @@ def _listed_image(
     ]
     for candidate in candidates if path.is_absolute() else candidates[1:]:
         image = _below(root, candidate)
-        if image is not None and ((root / image).is_file() or labels.has_labels(image)):
+        if image is not None and (folders.is_file(root / image) or labels.has_labels(image)):
             return image
     return None
 
@@ -234,7 +256,7 @@ def _read_image(image: pathlib.PurePosixPath, split: states.MlUse, where: str, l
         chosen.told.note(TWICE if data.split_of(known[0]) is split else TWO_SETS, where)
         return
     file = root / image
-    located = image_files.Located(file, path) if file.is_file() else chosen.finder.locate(path)
+    located = image_files.Located(file, path) if folders.is_file(file) else chosen.finder.locate(path)
     image_id = pictures.add(data, chosen, path, split, None, where, key=key, located=located)
     if image_id is None:
         return

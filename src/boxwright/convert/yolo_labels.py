@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 
 from boxwright import errors
-from boxwright.convert import choices, dataset, folders, image_files, yolo_layout
+from boxwright.convert import choices, dataset, entries, folders, image_files, yolo_layout
 
 POLYGON = "outline (segmentation or turned box): its upright bounding box is taken"
 KEYPOINTS = "keypoints of a box, which are dropped"
@@ -16,7 +16,9 @@ SHARED = "label file of two images: both get its boxes"
 DIFFERING = "image with two label files that differ: the one that trainers read is used"
 RENAMED = "label file that is named otherwise than its image ({how}): taken as the image's"
 LABEL_FILE = "label file"
-_NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "unassigned.txt"})
+_NO_LABELS = frozenset(
+    {"classes.txt", "_darknet.labels", "train.txt", "val.txt", "valid.txt", "test.txt", "unassigned.txt"}
+)
 _OUTLINE_MAX_NORM = 1.5  # an outline may leave its image a little; 2 is the mark of a visible keypoint
 
 
@@ -59,7 +61,7 @@ class Reader:
 
     def has_labels(self, image: pathlib.PurePosixPath) -> bool:
         """Whether there is a label file of exactly the name of an image, whose path is relative to the root."""
-        return any((self.layout.root / path).is_file() for path in label_paths(image))
+        return any(folders.is_file(self.layout.root / path) for path in label_paths(image))
 
     def read(self, image: pathlib.PurePosixPath, image_id: int, where: str) -> None:
         """Adds the boxes of an image, whose path is relative to the root."""
@@ -93,7 +95,7 @@ class Reader:
 
     def _find(self, image: pathlib.PurePosixPath, where: str) -> pathlib.Path | None:
         root, paths = self.layout.root, label_paths(image)
-        there = [root / path for path in paths if (root / path).is_file()]
+        there = [root / path for path in paths if folders.is_file(root / path)]
         for other in there[1:]:
             self.data.is_new(LABEL_FILE, str(other))
             if other.read_bytes() != there[0].read_bytes():
@@ -137,7 +139,7 @@ class Reader:
         try:
             number_as_float, values = (
                 float(cells[0]),
-                dataset.finite([float(cell) for cell in cells[1:]], len(cells) - 1),
+                entries.finite([float(cell) for cell in cells[1:]], len(cells) - 1),
             )
         except ValueError:
             return -1, None, "a class number and fractions are expected"

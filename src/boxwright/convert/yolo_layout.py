@@ -7,6 +7,7 @@ obj.names (Darknet's form), classes.txt as labelImg writes it, and YAML files of
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -14,12 +15,13 @@ from typing import Any
 import yaml
 
 from boxwright import errors, states
-from boxwright.convert import account, choices, dataset
+from boxwright.convert import account, choices, entries, folders
 
 OTHER_COUNT = "description that says another number of classes (nc, classes) than it has names"
 TWO_LISTS = "classes.txt that does not agree with the names used"
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 _NAME_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
+_NAME_PATTERNS = ("data/obj.data", "labels/*/classes.txt", "*/_darknet.labels", "*/classes.txt")
 _NOTHING = ("", "~", "null", "Null", "NULL")
 SETS = {
     "train": states.MlUse.TRAIN,
@@ -36,6 +38,7 @@ class Layout:
 
     Attributes:
         root: the folder that images are named from.
+        base: where the paths of the description begin: `path` if it is there.
         file: what describes it.
         names: labels by class number.
         sets: (key, set, path) of what the description names, in its order; paths are as written.
@@ -43,6 +46,7 @@ class Layout:
     """
 
     root: pathlib.Path
+    base: pathlib.Path
     file: pathlib.Path
     names: dict[int, str]
     sets: tuple[tuple[str, states.MlUse, str], ...]
@@ -53,7 +57,7 @@ class _Text(yaml.BaseLoader):
     """Reads every value as the text that it is: ``no``, ``010`` and ``12:30`` are names."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Also refuses a key that stands twice, of which YAML's reader would keep the last."""
+        """Refuses duplicate keys; PyYAML itself keeps the last one without a word."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
@@ -78,6 +82,9 @@ def description_file(source: pathlib.Path) -> pathlib.Path | None:
         if (source / name).is_file():
             return source / name
     others = [file for file in sorted(source.glob("*.y*ml")) if _has_names(file)]
+    if not others:  # names beside every set; they must be the same
+        found = [file for pattern in _NAME_PATTERNS for file in sorted(source.glob(pattern))]
+        others = found[:1] if len({file.read_bytes() for file in found}) == 1 else []
     return others[0] if len(others) == 1 else None
 
 
@@ -108,27 +115,28 @@ def read(source: pathlib.Path, told: account.Account) -> Layout:
     other = root / "classes.txt"
     if file != other and other.is_file() and _lines(other) != list(by_number.values()):
         told.note(TWO_LISTS, str(other))
-    base = root / str(found.get("path") or "")
-    if base.is_dir() and not base.resolve().is_relative_to(root.resolve()):
-        root = base  # the description lies apart from the images
-    return Layout(root, file, by_number, tuple(_sets(found)), _keypoint_values(found.get("kpt_shape"), file))
-
-
-def bases(layout: Layout) -> list[pathlib.Path]:
-    """Where the paths of a description may begin."""
-    return list(dict.fromkeys([layout.root, layout.file.parent]))
+    sets = tuple(_sets(found))
+    base = pathlib.Path(os.path.normpath(root / str(found.get("path") or "")))
+    if not folders.is_folder(base):
+        base = root  # `path` often names a folder of the machine that wrote it
+    elif not base.resolve().is_relative_to(root.resolve()):
+        is_apart = any((base / entry).exists() for _, _, entry in sets)
+        root = base = base if is_apart else root  # the description may lie apart from the images
+    return Layout(root, base, file, by_number, sets, _keypoint_values(found.get("kpt_shape"), file))
 
 
 def resolved(root: pathlib.Path, base: pathlib.Path, entry: str) -> pathlib.Path | None:
     """What a path of a description means on this machine: where it says, or else the longest end of it that is there."""
     path = entry.replace("\\", "/").rstrip("/") or "."
     for place in (base / path, root / path):
-        if place.exists():
+        if folders.is_file(place) or folders.is_folder(place):
             return place
     parts = [part for part in pathlib.PurePosixPath(path).parts if part not in ("..", "/")]
     for start in range(len(parts)):  # Roboflow writes ../train/images, CVAT data/train.txt
-        if root.joinpath(*parts[start:]).exists():
-            return root.joinpath(*parts[start:])
+        place = root.joinpath(*parts[start:])
+        # A file's name says enough; the last folder alone, as images, may be that of another set.
+        if folders.is_file(place) or (folders.is_folder(place) and len(parts) - start >= min(2, len(parts))):
+            return place
     return None
 
 
@@ -175,7 +183,7 @@ def _class_names(names: Any, place: pathlib.Path) -> dict[int, str]:
     found: dict[int, str] = {}
     for number, name in names.items():
         text = name.strip() if isinstance(name, str) else ""
-        problem = dataset.label_problem(text) and f"a name is expected, not {name!r}"
+        problem = entries.label_problem(text) and f"a name is expected, not {name!r}"
         if problem is None and not (number.isascii() and number.isdecimal()):
             problem = "names are a list, or numbers with a name each"
         elif problem is None and (text in found.values() or int(number) in found):

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def trusted_s(lease_ttl_s: float) -> float:
-    """How long after its renewal a lease of so many seconds is trusted."""
+    """Seconds after a renewal during which a lease of this length is trusted."""
     return lease_ttl_s * (1 - TRUST_MARGIN_FRACTION)
 
 

@@ -271,7 +271,7 @@ class Worker:
         try:
             cancel_requested = self._ledger.renew(context.lease)
         except errors.LeaseLost:
-            context.stop(lost=True)  # of one whose end has just been written down nobody asks any more
+            context.stop(lost=True)  # no harm to an operation that has just ended
             return
         except (sa.exc.SQLAlchemyError, errors.ApiError) as error:
             log.warning("event=renewal_failed operation=%s reason=%s", context.name, error)

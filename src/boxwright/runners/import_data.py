@@ -103,9 +103,8 @@ class ImportData(Runner):
         dataset = names.DatasetName.parse(message.name)
         folder = self._work_dir / context.name.operation
         private.make_folder(folder)
-        path = (
-            folder / f"staging-{context.lease.epoch}.sqlite"
-        )  # another process may not know yet that it lost its lease
+        # a file of its own: another process may not know yet that it has lost its lease
+        path = folder / f"staging-{context.lease.epoch}.sqlite"
         private.make_file(path)
         try:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:

@@ -230,3 +230,25 @@ def test_nobody_reads_what_is_told(tmp_path: pathlib.Path) -> None:
     os.close(writing)
     assert b"Traceback" not in done.stderr
     assert boxes(tmp_path / "x.csv") == [f"a.png cat {HALF}"]
+
+
+@pytest.mark.parametrize(("redirection", "status"), [(">&-", 0), ("> /dev/full", 2)])
+def test_what_is_told_has_no_place_to_go(redirection: str, status: int, tmp_path: pathlib.Path) -> None:
+    make(tmp_path, {"r.json": coco([{"id": 5, "file_name": "a.png"}], [{"image_id": 5}])})
+    command = f"{sys.executable} -m boxwright.cli convert {tmp_path}/r.json {tmp_path}/x.csv {redirection}"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE)
+    assert done.returncode == status
+    assert b"Traceback" not in done.stderr
+    assert boxes(tmp_path / "x.csv") == [f"a.png cat {HALF}"]
+
+
+def test_the_account_is_printed_when_the_locale_cannot_name_a_file(tmp_path: pathlib.Path) -> None:
+    rows = "TRAIN,é.png,cat,0,0,,,1,1,,\nTRAIN,b.png,cat,0,0,,,1,1,,\nTRAIN,b.png,cat,0,0,,,1,1,,"
+    make(tmp_path, {"in.csv": rows})
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = [sys.executable, "-m", "boxwright.cli", "convert", str(tmp_path / "in.csv"), str(tmp_path / "y")]
+    done = subprocess.run([*words, "--to", "yolo"], env=environment, capture_output=True)
+    assert done.returncode == 2
+    assert b"set LC_ALL" in done.stderr and b"stands twice" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not (tmp_path / "y").exists()

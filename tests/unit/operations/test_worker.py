@@ -196,8 +196,7 @@ def test_work_whose_lease_is_lost_is_told_and_writes_nothing(ledger, work):
     done = threading.Event()
 
     def act(context: Context) -> None:
-        expire(ledger, "IOD1")
-        ledger.claim([Kind.IMPORT_DATA], "heir")
+        wait_until(lambda: expire(ledger, "IOD1") or ledger.claim([Kind.IMPORT_DATA], "heir"), "the heir's claim")
         try:
             _work_until_stopped(context)
         except BaseException as error:

@@ -31,7 +31,9 @@ def taken_over(ledger: Ledger, work):
     def act(context: Context) -> None:
         contexts.append(context)
         if context.lease.epoch == 1:
-            wait_until(lambda: expire(ledger, "IOD1") or row_of(ledger, "IOD1").lease_epoch == 2, "the other lane")
+            wait_until(
+                lambda: expire(ledger, "IOD1", epoch=1) or row_of(ledger, "IOD1").lease_epoch == 2, "the other lane"
+            )
             assert context.wait_for_stop(PATIENCE_S)
             assert not second_began.wait(0.3), "the second attempt began before the first had left the folders"
             order.append("the first left")
@@ -61,7 +63,9 @@ def test_work_that_another_lane_takes_over_is_drained_as_any_other(ledger, taken
     worker, _, _ = taken_over
     worker.drain(timeout_s=PATIENCE_S)
     row = row_of(ledger, "IOD1")
-    assert (row.state, row.lease_epoch, row.attempts) == (State.PENDING, 2, 1)
+    assert (row.state, row.attempts) == (State.PENDING, 1), (
+        "a lane that was about to claim may have had it for a moment"
+    )
 
 
 def test_work_that_another_lane_takes_over_keeps_its_lease(ledger, taken_over):

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from boxwright import boxes, objects
-from boxwright.batch.engine.thread_engine import LocalEngine
+from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.job import DEFAULT_SHARD_IMAGES, BatchJob
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
@@ -108,12 +108,12 @@ class NullPredictor(Predictor):
 class Progress:
     """How far a run is; read by other threads."""
 
-    engine: LocalEngine | None = None
+    engine: MachineEngine | None = None
     ended: bool = False
 
     @property
     def images_done(self) -> int:
-        return self.engine.images_done if self.engine else 0
+        return self.engine.counts.images_done if self.engine else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +155,7 @@ def run(
     started_s = time.perf_counter()
     sink, plan, model = Sink(job, stores), Plan(job, stores), NullPredictor()
     sink.prepare()
-    progress.engine = LocalEngine(job, stores, model, sink)
+    progress.engine = MachineEngine(job, stores, model, sink)
     watch(progress)
     shards = sum(1 for _ in progress.engine.run(plan, lambda: False))
     engine_s = time.perf_counter() - started_s

@@ -28,8 +28,8 @@ import stage_clock
 
 from boxwright import objects
 from boxwright.batch.engine import peer_main
-from boxwright.batch.engine.peer_pool import Members
-from boxwright.batch.engine.process_engine import TeamEngine
+from boxwright.batch.engine.engine import MachineEngine
+from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
@@ -82,7 +82,7 @@ def engine(model_folder: pathlib.Path, service_folder: pathlib.Path) -> Callable
     clock.attach()
     figures = pathlib.Path(tempfile.mkdtemp(prefix="figures-"))
     os.environ[FIGURES] = str(figures)
-    members = Members(command=(sys.executable, __file__, "member"))
+    members = PeerPool(command=(sys.executable, __file__, "member"))
     members.gather(cores - 1)
 
     def run(task: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def engine(model_folder: pathlib.Path, service_folder: pathlib.Path) -> Callable
         cpu_before_s, started_s = time.process_time(), time.perf_counter()
         sink.prepare()
         plan = Plan(job, stores)
-        team = TeamEngine(job, stores, predictor, sink, members)
+        team = MachineEngine(job, stores, predictor, sink, peers=members)
         images = sum(report.predicted for report in team.run(plan, lambda: False))
         sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=predictor.digest)
         seconds, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_before_s

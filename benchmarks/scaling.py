@@ -62,8 +62,8 @@ def measure_rows(most_rows: int, threads: int, rounds: int) -> list[dict[str, fl
 def predict_files(folder: str, cores: int) -> None:
     """Predicts what `measure_cores` wrote, in a process that may use so many cores; prints images per second."""
     from boxwright import objects
-    from boxwright.batch.engine.peer_pool import Members
-    from boxwright.batch.engine.process_engine import TeamEngine
+    from boxwright.batch.engine.engine import MachineEngine
+    from boxwright.batch.engine.peer_pool import PeerPool
     from boxwright.batch.job import BatchJob
     from boxwright.batch.output.sink import Sink
     from boxwright.batch.plan import Plan
@@ -73,7 +73,7 @@ def predict_files(folder: str, cores: int) -> None:
     root = pathlib.Path(folder)
     stores = objects.Stores(root / "buckets", root / "state")
     model_folder = root / "data" / "models" / tiny_service.MODEL_ID
-    predictor, members = Predictor.open(model_folder, streams=1), Members()
+    predictor, members = Predictor.open(model_folder, streams=1), PeerPool()
     members.gather(cores - 1)
     for name in ("warm-up", "measured"):
         name = f"{name}-{cores}"
@@ -83,7 +83,7 @@ def predict_files(folder: str, cores: int) -> None:
         )  # fmt: skip
         sink = Sink(job, stores)
         sink.prepare()
-        engine = TeamEngine(job, stores, predictor, sink, members)
+        engine = MachineEngine(job, stores, predictor, sink, peers=members)
         started_s = time.perf_counter()
         done = sum(report.predicted for report in engine.run(Plan(job, stores), lambda: False))
         seconds = time.perf_counter() - started_s

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,12 +15,13 @@ from google.rpc import code_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.support import drawn_images
+from tests.support import drawn_images, engines
 from tests.support.batch_jobs import Bench, in_order
+from tests.support.engines import EngineMaker
 from tests.support.tiny_model import TinyModel
 
-from boxwright import errors
-from boxwright.batch.engine.thread_engine import LocalEngine
+from boxwright import errors, faults, objects
+from boxwright.batch.engine import stages
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
@@ -55,20 +58,14 @@ ODD_BUT_FINE = {
 }
 
 
-@pytest.fixture(scope="module")
-def predictors(tiny_model: TinyModel):
-    opened: dict[int, Predictor] = {}
-
-    def predictor(threads: int) -> Predictor:
-        if threads not in opened:
-            opened[threads] = Predictor.open(tiny_model.folder, streams=threads)
-        return opened[threads]
-
-    return predictor
+@pytest.fixture(scope="module", params=engines.MAKERS)
+def maker(request: pytest.FixtureRequest, tiny_model: TinyModel) -> Iterator[EngineMaker]:
+    with engines.opened(request.param, tiny_model) as maker:
+        yield maker
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory, maker: EngineMaker) -> Bench:
     """A bucket with good, odd and spoilt images, and a list of them all; jobs differ by name."""
     bench = Bench(tmp_path_factory.mktemp("engine"))
     names = drawn_images.write_images(bench.bucket, IMAGES)
@@ -84,35 +81,29 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return bench
 
 
-def _run(bench: Bench, job: BatchJob, predictors, *, stop_after: int | None = None) -> list[ShardReport]:
+def _run(bench: Bench, job: BatchJob, maker: EngineMaker, *, stop_after: int | None = None) -> list[ShardReport]:
     """Runs a job to its end, or until so many shards are reported."""
-    sink = Sink(job, bench.stores)
-    sink.prepare()
-    engine = LocalEngine(job, bench.stores, predictors(job.threads), sink)
-    plan = Plan(job, bench.stores)
-    reports: list[ShardReport] = []
-    for report in engine.run(plan, lambda: stop_after is not None and len(reports) >= stop_after):
-        reports.append(report)
-    if stop_after is None:
-        sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
-    return sorted(reports, key=lambda report: report.shard)
+    return engines.finish(bench, job, maker, stop_after=stop_after)[1]
 
 
 @pytest.fixture(scope="module")
-def reference(bench: Bench, predictors) -> dict[str, bytes]:
-    _run(bench, bench.job("reference", threads=1, shard_images=10), predictors)
+def reference(bench: Bench, tiny_model: TinyModel) -> dict[str, bytes]:
+    """What one thread of one process gives: the bytes of every engine."""
+    if not bench.output("reference"):
+        job = bench.job("reference", threads=1, shard_images=10)
+        engines.finish(bench, job, engines.ThreadsMaker(tiny_model.folder))
     return bench.output("reference")
 
 
 @pytest.mark.parametrize("threads", [2, 3, 5])
-def test_any_number_of_threads_gives_the_same_bytes(bench, predictors, reference, threads):
-    _run(bench, bench.job(f"threads-{threads}", threads=threads), predictors)
+def test_any_number_of_threads_gives_the_same_bytes(bench, maker, reference, threads):
+    _run(bench, bench.job(f"threads-{threads}", threads=threads), maker)
     assert bench.output(f"threads-{threads}") == reference
 
 
 @pytest.mark.parametrize("shard_images", [1, 7, 1000])
-def test_any_shard_size_gives_the_same_lines_in_the_same_order(bench, predictors, reference, shard_images):
-    _run(bench, bench.job(f"size-{shard_images}", shard_images=shard_images), predictors)
+def test_any_shard_size_gives_the_same_lines_in_the_same_order(bench, maker, reference, shard_images):
+    _run(bench, bench.job(f"size-{shard_images}", shard_images=shard_images), maker)
     output = bench.output(f"size-{shard_images}")
     assert in_order(output, RESULTS) == in_order(reference, RESULTS)
     assert in_order(output, "errors") == in_order(reference, "errors")
@@ -130,17 +121,17 @@ class _BrokenSink(Sink):
 
 
 @pytest.mark.parametrize("broken", ["plan", "sink"])
-def test_whatever_breaks_behind_the_images_ends_the_run_with_it(bench, predictors, broken):
+def test_whatever_breaks_behind_the_images_ends_the_run_with_it(bench, maker, broken):
     job = bench.job(f"broken-{broken}")
     sink = (_BrokenSink if broken == "sink" else Sink)(job, bench.stores)
     plan = (_BrokenPlan if broken == "plan" else Plan)(job, bench.stores)
-    engine = LocalEngine(job, bench.stores, predictors(job.threads), sink)
+    engine = maker.make(job, bench.stores, sink)
     with pytest.raises(MemoryError, match="not "):
         list(engine.run(plan, lambda: False))
 
 
-def test_running_again_gives_the_same_bytes(bench, predictors, reference):
-    _run(bench, bench.job("again"), predictors)
+def test_running_again_gives_the_same_bytes(bench, maker, reference):
+    _run(bench, bench.job("again"), maker)
     assert bench.output("again") == reference
 
 
@@ -167,19 +158,20 @@ def test_one_spoilt_image_of_each_kind_costs_one_error_line_that_names_it(refere
         assert status["code"] == expected.get(name, code_pb2.INVALID_ARGUMENT), name
 
 
-def test_what_is_found_is_what_the_predictor_finds(bench, predictors, reference):
+def test_what_is_found_is_what_the_predictor_finds(bench, tiny_model, reference):
+    predictor = Predictor.open(tiny_model.folder, streams=1)
     for line in in_order(reference, RESULTS).splitlines():
         value = json.loads(line)
         data = (bench.bucket / value["ID"].removeprefix("gs://b/")).read_bytes()
-        found = predictors(1).predict(data).keep(0.5, 100)
+        found = predictor.predict(data).keep(0.5, 100)
         scores = [annotation["image_object_detection"]["score"] for annotation in value["annotations"]]
         assert scores == [round(float(score), 6) for score in found.scores]
 
 
 @pytest.mark.parametrize(("threshold", "most"), [(0.0, 3), (0.7, 100), (1.0, 100)])
-def test_threshold_and_count_are_kept_to(bench, predictors, threshold, most):
+def test_threshold_and_count_are_kept_to(bench, maker, threshold, most):
     job = bench.job(f"kept-{threshold}", score_threshold=threshold, max_boxes=most)
-    _run(bench, job, predictors)
+    _run(bench, job, maker)
     counts = []
     for line in in_order(bench.output(job.output_directory[7:]), RESULTS).splitlines():
         scores = [one["image_object_detection"]["score"] for one in json.loads(line)["annotations"]]
@@ -194,78 +186,85 @@ def _stats(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
 
 
-def test_after_a_stop_in_the_middle_no_finished_shard_is_done_again(bench, predictors, reference):
+def test_after_a_stop_in_the_middle_no_finished_shard_is_done_again(bench, maker, reference):
     job = bench.job("stopped", threads=2)
-    _run(bench, job, predictors, stop_after=2)
+    _run(bench, job, maker, stop_after=2)
     folder = bench.bucket / "stopped"
     before, half = _stats(folder), bench.output("stopped")
     assert 2 <= len(before) < len([name for name in reference if name.startswith(RESULTS)])
     assert all(content == reference[name] for name, content in half.items()), "a shard is whole or absent"
-    reports = _run(bench, job, predictors)
+    reports = _run(bench, job, maker)
     after = _stats(folder)
     assert bench.output("stopped") == reference
     assert {name: after[name] for name in before} == before
     assert [report.shard for report in reports] == list(range(1, len(reports) + 1))
 
 
-def test_a_finished_job_that_runs_again_predicts_nothing(bench, predictors, reference):
+def test_a_finished_job_that_runs_again_reads_no_image(bench, maker, reference):
     job = bench.job("twice")
-    first = _run(bench, job, predictors)
+    first = _run(bench, job, maker)
     before = _stats(bench.bucket / "twice")
-    sink = Sink(job, bench.stores)
 
-    class NoPredictor(Predictor):
-        def prepare(self, data: bytes):
-            raise AssertionError("an image of a finished shard was predicted again")
+    class NoImages(objects.Stores):
+        def get(self, uri: objects.ObjectUri, **values):
+            assert not uri.key.endswith(".jpg"), "an image of a finished shard was read again"
+            return super().get(uri, **values)
 
-    other = predictors(1)
-    engine = LocalEngine(job, bench.stores, NoPredictor(other.info, other.runtime, other.limits), sink)
+    engine = maker.make(job, NoImages(bench.root / "buckets", bench.root / "state"), Sink(job, bench.stores))
     reports = list(engine.run(Plan(job, bench.stores), lambda: False))
     assert sorted(reports, key=lambda report: report.shard) == first
+    counts = engine.counts
+    assert counts.images_found == counts.images_done == sum(report.predicted + report.failed for report in first)
+    assert counts.shards_committed == 0
     shards = {name: stat for name, stat in _stats(bench.bucket / "twice").items() if name.startswith(RESULTS)}
     assert shards == {name: stat for name, stat in before.items() if name.startswith(RESULTS)}
     assert bench.output("twice") == reference
 
 
-def test_a_failing_predictor_costs_its_image_and_shows_only_an_incident(bench, predictors, caplog):
+def test_counts_and_stage_times_are_those_of_the_whole_job(bench, maker):
+    engine, reports = engines.finish(bench, bench.job("counts"), maker)
+    assert engine.counts.images_done == sum(report.predicted + report.failed for report in reports)
+    assert engine.counts.images_failed == sum(report.failed for report in reports) > 0
+    assert engine.counts.images_found == 0
+    assert engine.counts.shards_committed == len(reports)
+    spent_s = engine.stage_s()
+    assert set(spent_s) == set(stages.STAGES)
+    assert spent_s[stages.DECODING] > 0 and spent_s[stages.NETWORK] > 0
+
+
+def test_a_surprise_costs_its_image_and_shows_only_an_incident(bench, tiny_model, maker, monkeypatch, capfd, caplog):
+    fault = "image gs://b/0001.jpg:raise@*"
+    monkeypatch.setenv(faults.VARIABLE, fault)  # for processes that are started now
+    monkeypatch.setattr(faults, "point", faults.Faults({faults.VARIABLE: fault}).point)
     bench.write_list([f"gs://b/{number:04d}.jpg" for number in range(3)], "three.csv")
     job = bench.job("surprise", lists=["gs://b/three.csv"], threads=1)
-
-    class Surprised(Predictor):
-        def prepare(self, data: bytes):
-            if data == (bench.bucket / "0001.jpg").read_bytes():
-                raise RuntimeError("the secret reason")
-            return super().prepare(data)
-
-    sink = Sink(job, bench.stores)
-    other = predictors(1)
-    engine = LocalEngine(job, bench.stores, Surprised(other.info, other.runtime, other.limits), sink)
-    (report,) = engine.run(Plan(job, bench.stores), lambda: False)
-    sink.close("SUCCEEDED", rows_read=3, duplicates=0, model_digest="d")
+    with contextlib.closing(type(maker)(tiny_model.folder)) as fresh:
+        (report,) = _run(bench, job, fresh)
     assert (report.predicted, report.failed) == (2, 1)
     error = bench.output("surprise")["errors_1.jsonl"]
     assert b'"ID":"gs://b/0001.jpg","status":{"code":13' in error
-    assert b"secret" not in error
-    assert "the secret reason" in caplog.text
+    assert b"injected" not in error
+    assert "injected fault" in caplog.text + capfd.readouterr().err
 
 
-def test_a_bad_list_ends_the_run_with_its_error_and_no_thread_left(bench, predictors):
+def test_a_bad_list_ends_the_run_with_its_error_and_no_thread_left(bench, maker):
     import threading
 
+    _run(bench, bench.job("before", threads=2), maker)  # starts what an engine keeps for the next job
     before = set(threading.enumerate())
     job = bench.job("absent", lists=["gs://b/absent.csv"])
     with pytest.raises(errors.ApiError, match=r"gs://b/absent\.csv does not exist"):
-        _run(bench, job, predictors)
+        _run(bench, job, maker)
     assert not set(threading.enumerate()) - before
     assert bench.output("absent") == {}
 
 
-def test_a_sink_that_cannot_write_ends_the_run_with_its_error(bench, predictors):
+def test_a_sink_that_cannot_write_ends_the_run_with_its_error(bench, maker):
     bench.write_list([f"gs://b/{number:04d}.jpg" for number in range(3)], "three.csv")
     (bench.bucket / "blocked").write_bytes(b"a file where a folder is wanted")
     job = bench.job("blocked", lists=["gs://b/three.csv"])
     with pytest.raises(errors.ApiError, match="gs://b/blocked/image_object_detection_1"):
-        _run(bench, job, predictors)
+        _run(bench, job, maker)
 
 
 KINDS = st.sampled_from(["good", "missing", "spoilt", "no path", "again", "blank"])
@@ -273,7 +272,7 @@ KINDS = st.sampled_from(["good", "missing", "spoilt", "no path", "again", "blank
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kinds=st.lists(KINDS, min_size=1, max_size=14), shard_images=st.integers(1, 6), threads=st.integers(1, 3))
-def test_every_row_is_exactly_one_record(bench, predictors, tmp_path_factory, kinds, shard_images, threads):
+def test_every_row_is_exactly_one_record(bench, maker, tmp_path_factory, kinds, shard_images, threads):
     rows = []
     for index, kind in enumerate(kinds):
         rows.append(
@@ -294,9 +293,9 @@ def test_every_row_is_exactly_one_record(bench, predictors, tmp_path_factory, ki
     expected = list(dict.fromkeys(row for row in rows if row))
     if not expected:
         with pytest.raises(errors.ApiError, match="empty input CSV"):
-            _run(bench, job, predictors)
+            _run(bench, job, maker)
         return
-    reports = _run(bench, job, predictors)
+    reports = _run(bench, job, maker)
     output = bench.output(name)
     good = [json.loads(line)["ID"] for line in in_order(output, RESULTS).splitlines()]
     bad = [json.loads(line)["ID"] for line in in_order(output, "errors").splitlines()]

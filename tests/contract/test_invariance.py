@@ -13,7 +13,7 @@ from tests.support.tiny_model import TinyModel
 from tests.support.waiting import PATIENCE_S
 
 from boxwright import objects
-from boxwright.batch.engine.thread_engine import LocalEngine
+from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
@@ -50,7 +50,7 @@ def _listed(bench: Bench) -> list[str]:
 def _run(bench: Bench, job: BatchJob, predictor: Predictor, stores: objects.Stores | None = None) -> dict[str, bytes]:
     sink = Sink(job, bench.stores)
     sink.prepare()
-    engine = LocalEngine(job, stores or bench.stores, predictor, sink)
+    engine = MachineEngine(job, stores or bench.stores, predictor, sink)
     plan = Plan(job, bench.stores)
     for _ in engine.run(plan, lambda: False):
         pass

@@ -31,11 +31,11 @@ from typing import Any
 
 from boxwright import errors, objects
 from boxwright.batch.engine import stages
-from boxwright.batch.engine.in_flight import Guard, Watchdog
+from boxwright.batch.engine.engine import Engine, MachineEngine, image_threads, process_share, processes_of
+from boxwright.batch.engine.in_flight import Journal, Watchdog
 from boxwright.batch.engine.loaded_models import LoadedModels
-from boxwright.batch.engine.peer_pool import Members
-from boxwright.batch.engine.process_engine import TeamEngine, processes_of, share_of
-from boxwright.batch.engine.thread_engine import LocalEngine, image_threads
+from boxwright.batch.engine.peer_pool import PeerPool
+from boxwright.batch.engine.pipeline import ImagePipeline
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output import verdict
 from boxwright.batch.output.manifest import Manifest
@@ -86,11 +86,11 @@ class Events:
 
 
 def run_job(
-    job: BatchJob, models: LoadedModels, members: Members, events: Events, stop_requested: threading.Event
+    job: BatchJob, models: LoadedModels, peers: PeerPool, events: Events, stop_requested: threading.Event
 ) -> None:
     """Runs one job and says how it went; raises ApiError if the job as a whole fails."""
     if job.probe:
-        _probe(job, models, members)
+        _probe(job, models, peers)
         events.say("probed")
         return
     started_s = time.monotonic()
@@ -98,7 +98,7 @@ def run_job(
     sink = Sink(job, stores)
     sink.prepare()
     plan = Plan(job, stores)
-    equipment = Equipment(job, models, members)
+    equipment = Equipment(job, models, peers)
     engine = equipment.engine(stores, sink)
     progress = _Progress(engine, plan, events)
     shards = images = failed = 0
@@ -111,7 +111,7 @@ def run_job(
             failed += report.failed
             first = _first_failure(first, report)
             progress.one_colour += report.one_colour
-            events.say("shard", committed=engine.shards_committed, **dataclasses.asdict(report))
+            events.say("shard", committed=engine.counts.shards_committed, **dataclasses.asdict(report))
         if not stop_requested.is_set():
             why = first[1] if first else ""
             said = verdict.too_many_failed(sink.predicted, sink.errors_by_code, why, job.image_failure_limit)
@@ -127,14 +127,14 @@ def run_job(
         events.say("stopped")
         return
     elapsed_s = time.monotonic() - started_s
-    stage_s = _rounded(engine.times.total_s())
+    stage_s = _rounded(engine.stage_s())
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
     events.say(
         "done",
         shards=shards,
         images=images,
         failed=failed,
-        found=engine.images_found,
+        found=engine.counts.images_found,
         one_colour=progress.one_colour,
         rows_read=plan.rows_read,
         duplicates=plan.duplicates,
@@ -146,12 +146,12 @@ def run_job(
     )
 
 
-def _probe(job: BatchJob, models: LoadedModels, members: Members) -> None:
+def _probe(job: BatchJob, models: LoadedModels, peers: PeerPool) -> None:
     """Predicts the one image of a probe and forgets the result."""
     stores = objects.Stores.from_config(job.stores)
-    equipment = Equipment(job, models, members)
+    equipment = Equipment(job, models, peers)
     try:
-        LocalEngine(equipment.share, stores, equipment.predictor, Sink(job, stores), equipment.guard).probe(job.probe)
+        ImagePipeline(equipment.share, stores, equipment.predictor, equipment.guard).probe(job.probe)
     finally:
         equipment.close()
 
@@ -168,38 +168,37 @@ def _rounded(stage_s: dict[str, float]) -> dict[str, float]:
 
 
 class Equipment:
-    """What a job is done with: its share of this process, the model, the guard and its watchdog; members are started.
+    """What a job is done with: its share of this process, the model, the guard and its watchdog; peers are started.
 
     Raises:
         ApiError: the model cannot be loaded.
     """
 
-    def __init__(self, job: BatchJob, models: LoadedModels, members: Members) -> None:
+    def __init__(self, job: BatchJob, models: LoadedModels, peers: PeerPool) -> None:
         self._job = job
-        self._members = members
-        self._is_team = is_for_a_team(job)
-        self.share = share_of(job) if self._is_team else job
+        self._peers = peers
+        self._has_peers = has_peers(job)
+        self.share = process_share(job) if self._has_peers else job
         if not job.probe:
-            members.gather(
-                processes_of(job) - 1 if self._is_team else 0
+            peers.gather(
+                processes_of(job) - 1 if self._has_peers else 0
             )  # first: they start while the model is loaded here
         self.predictor = models.for_job(self.share)
         threads = image_threads(self.share, self.predictor)
-        self.guard = Guard(pathlib.Path(job.guard_folder), threads) if job.guard_folder else None
+        self.guard = Journal(pathlib.Path(job.guard_folder), threads) if job.guard_folder else None
         self._watchdog = Watchdog(job.image_timeout_s, self.guard)
 
-    def engine(self, stores: objects.Stores, sink: Sink) -> LocalEngine | TeamEngine:
+    def engine(self, stores: objects.Stores, sink: Sink) -> MachineEngine:
         """The engine for the job."""
-        if self._is_team:
-            return TeamEngine(self._job, stores, self.predictor, sink, self._members, self.guard)
-        return LocalEngine(self._job, stores, self.predictor, sink, self.guard)
+        peers = self._peers if self._has_peers else None
+        return MachineEngine(self._job, stores, self.predictor, sink, journal=self.guard, peers=peers)
 
     def close(self) -> None:
         """Ends the watch."""
         self._watchdog.close()
 
 
-def is_for_a_team(job: BatchJob) -> bool:
+def has_peers(job: BatchJob) -> bool:
     """Whether several processes do the work, and not one alone: a GPU is fed by one."""
     return processes_of(job) > 1 and not job.probe and not _is_for_a_gpu(job)
 
@@ -230,7 +229,7 @@ def _as_log(stage_s: dict[str, float]) -> str:
 class _Progress:
     """Says every quarter second how far the job is."""
 
-    def __init__(self, engine: LocalEngine | TeamEngine, plan: Plan, events: Events) -> None:
+    def __init__(self, engine: Engine, plan: Plan, events: Events) -> None:
         self._engine = engine
         self._plan = plan
         self._events = events
@@ -246,25 +245,24 @@ class _Progress:
 
     def _run(self) -> None:
         said, quiet = -1, 0
-        times = self._engine.times
-        samples = collections.deque([times.total_s()], maxlen=BOTTLENECK_WINDOW)
+        samples = collections.deque([self._engine.stage_s()], maxlen=BOTTLENECK_WINDOW)
         while not self._ended.wait(PROGRESS_INTERVAL_S):
-            done = self._engine.images_done
+            done = self._engine.counts.images_done
             if done == said:
                 quiet += 1
                 if quiet % ALIVE_EVERY == 0:
                     self._events.say("alive")
                 continue
             said, quiet = done, 0
-            samples.append(times.total_s())
+            samples.append(self._engine.stage_s())
             planned = self._plan.estimated_images()
             estimated = None if planned is None else max(round(planned), done)
             self._events.say(
                 "progress",
                 done=done,
-                failed=self._engine.images_failed,
+                failed=self._engine.counts.images_failed,
                 one_colour=self.one_colour,
-                found=self._engine.images_found,
+                found=self._engine.counts.images_found,
                 estimated_images=estimated,
                 exact=self._plan.is_complete,
                 percent=min(99, int(100 * done / estimated)) if estimated else 0,
@@ -276,13 +274,13 @@ class _Progress:
 def main() -> None:
     """Runs jobs until standard input ends."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    commands, events, models, members = Commands(), Events(), LoadedModels(), Members()
+    commands, events, models, peers = Commands(), Events(), LoadedModels(), PeerPool()
     events.say("ready", pid=os.getpid())
     while True:
         job = commands.jobs.get()
         commands.stop_requested.clear()
         try:
-            run_job(job, models, members, events, commands.stop_requested)
+            run_job(job, models, peers, events, commands.stop_requested)
         except errors.ApiError as error:
             events.say("error", code=error.code, message=error.message, row_failures=[])
 

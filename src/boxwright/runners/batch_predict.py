@@ -16,7 +16,7 @@ from google.rpc import status_pb2
 
 from boxwright import errors, names, objects
 from boxwright.batch.child_pool import Children
-from boxwright.batch.engine import process_engine
+from boxwright.batch.engine import engine
 from boxwright.batch.job import BatchJob, stamp
 from boxwright.batch.output.manifest import MANIFEST_FILE
 from boxwright.batch.output.sink import Sink
@@ -108,7 +108,7 @@ class BatchPredict(Runner):
         with self._tuner.batch():
             job = self._tuner.tuned(self._job(types.BatchPredictRequest.deserialize(request), context))
             if job.processes:
-                share = process_engine.share_of(job)
+                share = engine.process_share(job)
                 log.info(
                     "event=tuning operation=%s processes=%d threads=%d", context.name, job.processes, share.threads
                 )

@@ -34,19 +34,19 @@ def models() -> child_main.LoadedModels:
 
 
 @pytest.fixture(scope="module")
-def members() -> Iterator[child_main.Members]:
-    members = child_main.Members()
-    yield members
-    members.close()
+def peers() -> Iterator[child_main.PeerPool]:
+    peers = child_main.PeerPool()
+    yield peers
+    peers.close()
 
 
-@pytest.fixture(params=[1, 3], ids=["alone", "team of 3"])
-def run(request, bench: Bench, tiny_model, models: child_main.LoadedModels, members: child_main.Members):
-    """Runs a job of that name, alone or with a team."""
-    return functools.partial(_run, bench, tiny_model, models, members, request.param)
+@pytest.fixture(params=[1, 3], ids=["alone", "with two peers"])
+def run(request, bench: Bench, tiny_model, models: child_main.LoadedModels, peers: child_main.PeerPool):
+    """Runs a job of that name, alone or with peers."""
+    return functools.partial(_run, bench, tiny_model, models, peers, request.param)
 
 
-def _run(bench: Bench, tiny_model, models, members, threads: int, name: str, *, stop: bool = False) -> None:
+def _run(bench: Bench, tiny_model, models, peers, threads: int, name: str, *, stop: bool = False) -> None:
     job = dataclasses.replace(
         bench.job(f"{name}-{threads}", threads=threads, shard_images=2, model_folder=tiny_model.folder),
         guard_folder=str(bench.root / "guard" / f"{name}-{threads}"),
@@ -54,7 +54,7 @@ def _run(bench: Bench, tiny_model, models, members, threads: int, name: str, *, 
     stop_requested = threading.Event()
     if stop:
         stop_requested.set()
-    child_main.run_job(job, models, members, child_main.Events(), stop_requested)
+    child_main.run_job(job, models, peers, child_main.Events(), stop_requested)
 
 
 def _said(capsys: pytest.CaptureFixture[str]) -> list[dict]:

@@ -39,26 +39,27 @@ class Work:
     started_s: float
 
 
-class Guard:
+class Journal:
     """The notes and convictions of one job, in a folder on this machine.
 
     Args:
         folder: where they are kept; made if missing.
         threads: how many images this process may have under way at once.
-        member: which of the job's processes this is. The first one, 0, comes before all others and clears older notes.
+        process_index: which of the job's processes this is. The first one, 0, starts before all others and clears older
+            notes.
     """
 
-    def __init__(self, folder: pathlib.Path, threads: int, member: int = 0) -> None:
+    def __init__(self, folder: pathlib.Path, threads: int, process_index: int = 0) -> None:
         private.make_folder(folder)
         self.folder = folder
-        if member == 0:
+        if process_index == 0:
             for older in folder.glob(f"{NOTES_FILE}-*"):
                 older.unlink(missing_ok=True)
-        fresh = folder / f"part-{member}"  # a new file: one that an older process has mapped must not shrink
+        fresh = folder / f"part-{process_index}"  # a new file: one that an older process has mapped must not shrink
         with private.open_file(fresh, "w+b") as file:
             file.truncate(threads * SLOT_BYTES)
             self._notes = mmap.mmap(file.fileno(), threads * SLOT_BYTES)  # shared: what is in it survives this process
-        os.replace(fresh, folder / f"{NOTES_FILE}-{member}")
+        os.replace(fresh, folder / f"{NOTES_FILE}-{process_index}")
         self._lock = threading.Lock()
         self._free = list(range(threads))
         self._work: dict[int, Work] = {}
@@ -101,7 +102,7 @@ class Watchdog:
         guard: knows the images under way; None: nothing is watched.
     """
 
-    def __init__(self, timeout_s: float, guard: Guard | None) -> None:
+    def __init__(self, timeout_s: float, guard: Journal | None) -> None:
         self._timeout_s = timeout_s
         self._guard = guard
         self._closed = threading.Event()

@@ -1,4 +1,4 @@
-"""A member of a team: ``python -m boxwright.batch.engine.peer_main FD`` works on chunks of its leader's job.
+"""A peer process: ``python -m boxwright.batch.engine.peer_main FD`` works on chunks of its leader's job.
 
 See `peer_pool` for the other side.
 """
@@ -14,22 +14,26 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from google.rpc import code_pb2, status_pb2
+from google.rpc import code_pb2
 
 from boxwright import errors, objects
-from boxwright.batch.engine.in_flight import Guard, Watchdog
+from boxwright.batch.engine import stages
+from boxwright.batch.engine.engine import image_threads
+from boxwright.batch.engine.image_threads import ImageThreads
+from boxwright.batch.engine.in_flight import Journal, Watchdog
 from boxwright.batch.engine.loaded_models import LoadedModels
-from boxwright.batch.engine.thread_engine import LocalEngine, image_threads
+from boxwright.batch.engine.pipeline import ImagePipeline, Line
+from boxwright.batch.engine.shard_assembler import Chunk
 from boxwright.batch.job import BatchJob
-from boxwright.batch.output.shard_reports import ShardReport
-from boxwright.batch.plan import Item, Segment
+from boxwright.batch.plan import Item
 
 ALIVE_INTERVAL_S = 1.0
 PR_SET_PDEATHSIG = 1  # prctl(2); it means the thread that started this process, which is the leader's main thread
+FAILED = "A process that predicts has failed; see the service's log."
 CHUNKS_AHEAD = 2  # asked for before the first one is there: an answer takes a moment
 
 log = logging.getLogger("boxwright.batch.engine.peer_main")
@@ -42,7 +46,7 @@ class Leader:
         self._connection = connection
         self._sending = threading.Lock()
         self.jobs: queue.SimpleQueue[tuple[int, BatchJob, int]] = queue.SimpleQueue()
-        self.chunks: queue.SimpleQueue[tuple[int, Segment | None]] = queue.SimpleQueue()
+        self.chunks: queue.SimpleQueue[tuple[int, Chunk | None]] = queue.SimpleQueue()
         self.is_stopping = threading.Event()
 
     def tell(self, *message: Any) -> None:
@@ -55,13 +59,13 @@ class Leader:
         try:
             while True:
                 match self._connection.recv():
-                    case "job", number, text, member:
+                    case "job", number, text, peer:
                         self.is_stopping.clear()
-                        self.jobs.put((number, BatchJob.from_json(text), member))
+                        self.jobs.put((number, BatchJob.from_json(text), peer))
                     case "chunk", number, None:
                         self.chunks.put((number, None))
                     case "chunk", number, (chunk, items):
-                        self.chunks.put((number, Segment(chunk, [Item(*item) for item in items])))
+                        self.chunks.put((number, Chunk(chunk, [Item(*item) for item in items])))
                     case "stop", *_:
                         self.is_stopping.set()
         except (EOFError, OSError):
@@ -73,58 +77,77 @@ class Leader:
             self.tell("alive")
 
 
-class _Chunks:
-    """A plan that the leader has: chunks are asked for one ahead."""
+class LeaderSource:
+    """The `ChunkSource` that the leader keeps: chunks are asked for one ahead."""
 
-    def __init__(self, leader: Leader, number: int) -> None:
+    def __init__(self, leader: Leader, number: int, times: stages.StageTimes) -> None:
         self._leader = leader
         self._number = number
+        self._times = times
+        self._is_begun = False
+        self._is_drained = False
 
-    def segments(self) -> Iterator[Segment]:
-        for _ in range(CHUNKS_AHEAD):
-            self._leader.tell("more", self._number)
-        while True:
+    def next_chunk(self) -> Chunk | None:
+        """See `ChunkSource`. For one thread at a time."""
+        if not self._is_begun:
+            self._is_begun = True
+            for _ in range(CHUNKS_AHEAD):
+                self._leader.tell("more", self._number)
+        while not self._is_drained:
             number, chunk = self._leader.chunks.get()
             if number != self._number:
                 continue  # an answer to what an earlier job had asked
             if chunk is None:
-                return
+                self._is_drained = True
+                break
             self._leader.tell("more", self._number)
-            yield chunk
-
-
-class _Lines:
-    """A sink that the leader has."""
-
-    def __init__(self, leader: Leader, number: int) -> None:
-        self._leader = leader
-        self._number = number
-        self.engine: LocalEngine
-
-    def committed(self, shard: int) -> ShardReport | None:
-        """Nothing is: the leader asks its sink."""
+            return chunk
         return None
 
-    def commit_lines(
-        self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
-    ) -> ShardReport:
-        """Hands the lines of a chunk over."""
-        texts = [None if status is None else status.SerializeToString() for status in statuses]
-        self._leader.tell("lines", self._number, shard, lines, texts, one_colour, self.engine.times.total_s())
-        return ShardReport(shard, 0, 0, {}, "", [])
+    def put(self, number: int, lines: Sequence[Line]) -> None:
+        """See `ChunkSource`."""
+        plain = [
+            (line.text, None if line.status is None else line.status.SerializeToString(), line.is_one_colour)
+            for line in lines
+        ]
+        self._leader.tell("lines", self._number, number, plain, self._times.total_s())
+
+    def fail(self, error: Exception) -> None:
+        """See `ChunkSource`."""
+        if isinstance(error, errors.ApiError):
+            self._leader.tell("failed", self._number, error.code, error.message)
+        else:
+            log.error("event=peer_failed job=%d", self._number, exc_info=error)
+            self._leader.tell("failed", self._number, code_pb2.INTERNAL, FAILED)
 
 
-def work(number: int, job: BatchJob, member: int, models: LoadedModels, leader: Leader) -> None:
+def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: Leader) -> None:
     """Works on one job until there are no more chunks."""
-    predictor = models.for_job(job)
-    guard = Guard(pathlib.Path(job.guard_folder), image_threads(job, predictor), member) if job.guard_folder else None
-    sink = _Lines(leader, number)
-    sink.engine = LocalEngine(job, objects.Stores.from_config(job.stores), predictor, sink, guard)
-    watchdog = Watchdog(job.image_timeout_s, guard)
+    times = stages.StageTimes()
+    source = LeaderSource(leader, number, times)
     try:
-        for _ in sink.engine.run(_Chunks(leader, number), leader.is_stopping.is_set):
-            pass
+        predictor = models.for_job(job)
+        threads = image_threads(job, predictor)
+        journal = Journal(pathlib.Path(job.guard_folder), threads, peer) if job.guard_folder else None
+        pipeline = ImagePipeline(job, objects.Stores.from_config(job.stores), predictor, journal)
+    except Exception as error:  # a model or a store that cannot be opened here: the leader ends the run with it
+        source.fail(error)
+        return
+    here = ImageThreads(
+        pipeline,
+        source,
+        threads=threads,
+        first_readers=max(2, job.threads),
+        in_flight_bytes=job.in_flight_bytes,
+        times=times,
+    )
+    watchdog = Watchdog(job.image_timeout_s, journal)
+    here.start()
+    try:
+        here.wait(leader.is_stopping.is_set)
     finally:
+        here.stop()
+        here.join()
         watchdog.close()
 
 
@@ -142,16 +165,8 @@ def main() -> None:
     for target in (leader.listen, leader.live):
         threading.Thread(target=target, name=target.__name__, daemon=True).start()
     while True:
-        number, job, member = leader.jobs.get()
-        try:
-            work(number, job, member, models, leader)
-        except errors.ApiError as error:
-            leader.tell("failed", number, error.code, error.message)
-        except Exception:
-            log.exception("event=member_failed job=%d", number)
-            leader.tell(
-                "failed", number, code_pb2.INTERNAL, "A process that predicts has failed; see the service's log."
-            )
+        number, job, peer = leader.jobs.get()
+        work(number, job, peer, models, leader)
         leader.tell("over", number)
 
 

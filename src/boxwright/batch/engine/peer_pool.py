@@ -1,20 +1,20 @@
-"""The members of a team, seen from the process that leads it: started at the first job that wants them, kept for the next.
+"""Peer processes, seen from the process that leads them: started at the first job that wants them, kept for the next.
 
-Both sides send tuples over a socket pair; a member asks, its leader answers:
+Both sides send tuples over a socket pair; a peer asks, its leader answers:
 
-    leader                                   member
-    ("job", number, job as JSON, member) ─►
+    leader                                   peer
+    ("job", number, job as JSON, peer)   ─►
                                           ◄─ ("more", number)                       twice, then once per chunk
     ("chunk", number, chunk) ─►                                                     chunk (number, [(id, failure)]), or None
-                                          ◄─ ("lines", number, chunk number, lines, statuses, images of one colour,
-                                                seconds by stage)
+                                          ◄─ ("lines", number, chunk number, lines, seconds by stage)
+                                                                                    lines: (text, status, is of one colour)
                                           ◄─ ("failed", number, code, message)      the job as a whole
                                           ◄─ ("over", number)                       all that it had is handed over
     ("stop",) ─►                                                                    end after the images at hand
                                           ◄─ ("alive",)                             every second
 
-`number` is the job's, so that what is said about an earlier one is not taken for the present one. A member whose leader is
-gone ends; a member that dies takes its leader along, so that the images under way are looked for (`in_flight.suspects`).
+`number` is the job's, so that what is said about an earlier one is not taken for the present one. A peer whose leader is
+gone ends; a peer that dies takes its leader along, so that the images in flight are looked for (`in_flight.suspects`).
 """
 
 from __future__ import annotations
@@ -27,50 +27,30 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, TypeAlias
 
 from google.rpc import status_pb2
 
 from boxwright import errors
+from boxwright.batch.engine.pipeline import Line
+from boxwright.batch.engine.shard_assembler import ChunkSource
 from boxwright.batch.job import BatchJob
 
-if TYPE_CHECKING:
-    from boxwright.batch.plan import Segment
-
-MEMBER_MODULE = "boxwright.batch.engine.peer_main"
+PEER_MODULE = "boxwright.batch.engine.peer_main"
 SILENCE_MARGIN_S = 15.0  # beyond an image's own time
-DEFAULT_COMMAND = (sys.executable, "-m", MEMBER_MODULE)
+DEFAULT_COMMAND = (sys.executable, "-m", PEER_MODULE)
+
+NoteTimes: TypeAlias = Callable[[int, dict[str, float]], None]
 
 log = logging.getLogger(__name__)
 
 
-class Team(Protocol):
-    """Who members work for."""
-
-    def next_chunk(self) -> Segment | None: ...
-
-    def put(
-        self, number: int, lines: Sequence[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
-    ) -> None: ...
-
-    def fail(self, error: Exception) -> None: ...
-
-    @property
-    def times(self) -> Times: ...
-
-
-class Times(Protocol):
-    """Who hears where the time went."""
-
-    def note(self, member: int, spent_s: dict[str, float]) -> None: ...
-
-
 def leave_with(status: int) -> NoReturn:
-    """Ends this process as its member ended: whoever started it looks for the reason."""
+    """Ends this process as its peer ended: whoever started it looks for the reason."""
     os._exit(status if 0 < status < 128 else 1)
 
 
-class Member:
+class Peer:
     """One process, and the thread that serves it.
 
     Args:
@@ -90,37 +70,39 @@ class Member:
         self._sending = threading.Lock()
         self._hearing = threading.Lock()
         self._number = 0
-        self._team: Team | None = None
+        self._source: ChunkSource | None = None
+        self._note_times: NoteTimes = lambda peer, spent_s: None
         self._chunks_held = 0
-        self._over = threading.Event()  # the member has no job
+        self._over = threading.Event()  # the peer has no job
         self._over.set()
         self._is_closing = False
         self.heard_s = time.monotonic()
-        threading.Thread(target=self._serve, name=f"member-{index}", daemon=True).start()
+        threading.Thread(target=self._serve, name=f"peer-{index}", daemon=True).start()
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
 
-    def begin(self, team: Team, job: BatchJob) -> None:
-        """Gives the member a job."""
+    def begin(self, source: ChunkSource, job: BatchJob, note_times: NoteTimes) -> None:
+        """Gives the peer a job."""
         with self._hearing:
             self._over.clear()
-            self._number, self._team, self._chunks_held = self._number + 1, team, 0
+            self._number, self._source, self._chunks_held = self._number + 1, source, 0
+            self._note_times = note_times
             self.heard_s = time.monotonic()
             self._send("job", self._number, job.to_json(), self.index)
 
     def stop(self) -> None:
-        """Tells the member to end its job after the images at hand."""
+        """Tells the peer to end its job after the images at hand."""
         self._send("stop")
 
     def leave(self) -> None:
-        """Waits for the chunks that the member has; nothing that it says about this job is heard any more."""
+        """Waits for the chunks that the peer has; nothing that it says about this job is heard any more."""
         if self._chunks_held:
             self._over.wait()
         with self._hearing:
-            self._team = None
+            self._source = None
 
     def is_silent(self, longest_s: float) -> bool:
         """Whether it has said nothing for longer than that while it has a job."""
@@ -155,77 +137,86 @@ class Member:
             status = self._process.wait()
         self._over.set()
         if not self._is_closing:
-            log.error("event=member_died member=%d pid=%d status=%d", self.index, self._process.pid, status)
+            log.error("event=peer_died peer=%d pid=%d status=%d", self.index, self._process.pid, status)
             self._on_death(status)
 
     def _hear(self, what: str, number: int = 0, *rest: Any) -> None:
-        team = self._team if number == self._number else None
+        source = self._source if number == self._number else None
         match what, rest:
             case "more", ():
-                chunk = team.next_chunk() if team is not None else None
+                chunk = source.next_chunk() if source is not None else None
                 self._chunks_held += chunk is not None
-                plain = None if chunk is None else (chunk.shard, [(item.id, item.failure) for item in chunk.items])
+                plain = None if chunk is None else (chunk.number, [(item.id, item.failure) for item in chunk.items])
                 self._send("chunk", number, plain)
-            case "lines", (chunk_number, lines, statuses, one_colour, spent_s) if team is not None:
+            case "lines", (chunk_number, lines, spent_s) if source is not None:
                 self._chunks_held -= 1
-                team.times.note(self.index, spent_s)
-                failures = [text and status_pb2.Status.FromString(text) for text in statuses]
-                team.put(chunk_number, lines, failures, one_colour)
-            case "failed", (code, message) if team is not None:
-                team.fail(errors.ApiError(code, message))
+                self._note_times(self.index, spent_s)
+                source.put(chunk_number, [Line(text, _status(status), *rest) for text, status, *rest in lines])
+            case "failed", (code, message) if source is not None:
+                source.fail(errors.ApiError(code, message))
             case "over", () if number == self._number:
                 self._over.set()
 
 
-class Members:
+class PeerPool:
     """The other processes of an inference child.
 
     Args:
-        command: what a member runs.
-        on_death: see `Member`.
+        command: what a peer runs.
+        on_death: see `Peer`.
     """
 
     def __init__(self, command: Sequence[str] = DEFAULT_COMMAND, on_death: Callable[[int], None] = leave_with) -> None:
         self._command = command
         self._on_death = on_death
-        self._members: list[Member] = []
-        self._at_work: list[Member] = []
+        self._peers: list[Peer] = []
+        self._at_work: list[Peer] = []
 
     @property
     def pids(self) -> list[int]:
         """The process ids."""
-        return [member.pid for member in self._members]
+        return [peer.pid for peer in self._peers]
 
     def gather(self, count: int) -> None:
-        """Starts what is missing of so many members, ends what is too many; between jobs."""
-        while len(self._members) > count:
-            self._members.pop().close()
-        while len(self._members) < count:
-            self._members.append(Member(len(self._members) + 1, self._command, self._on_death))
+        """Starts what is missing of so many peers, ends what is too many; between jobs."""
+        while len(self._peers) > count:
+            self._peers.pop().close()
+        while len(self._peers) < count:
+            self._peers.append(Peer(len(self._peers) + 1, self._command, self._on_death))
 
-    def begin(self, team: Team, job: BatchJob) -> None:
-        """Gives every member the job; see `gather`."""
-        self._at_work = list(self._members)
-        for member in self._at_work:
-            member.begin(team, job)
+    def begin(self, source: ChunkSource, job: BatchJob, note_times: NoteTimes) -> None:
+        """Gives every peer the job; see `gather`.
 
-    def look(self, image_timeout_s: float) -> None:
-        """Kills a member that cannot even say that it is alive: native code may hang with the interpreter's lock."""
-        for member in self._at_work:
-            if member.is_silent(image_timeout_s + SILENCE_MARGIN_S):
-                log.error("event=member_silent member=%d pid=%d", member.index, member.pid)
-                member.kill()
+        Args:
+            source: where chunks come from and lines go to.
+            job: what one process does of it.
+            note_times: called with a peer's index and the seconds per stage that it has spent so far.
+        """
+        self._at_work = list(self._peers)
+        for peer in self._at_work:
+            peer.begin(source, job, note_times)
+
+    def kill_silent(self, image_timeout_s: float) -> None:
+        """Kills a peer that cannot even say that it is alive: native code may hang with the interpreter's lock."""
+        for peer in self._at_work:
+            if peer.is_silent(image_timeout_s + SILENCE_MARGIN_S):
+                log.error("event=peer_silent peer=%d pid=%d", peer.index, peer.pid)
+                peer.kill()
 
     def end(self) -> None:
-        """Lets every member end the job; returns when none has a part of it any more."""
-        for member in self._at_work:
-            member.stop()
-        for member in self._at_work:
-            member.leave()
+        """Lets every peer end the job; returns when none has a part of it any more."""
+        for peer in self._at_work:
+            peer.stop()
+        for peer in self._at_work:
+            peer.leave()
         self._at_work = []
 
     def close(self) -> None:
         """Ends every process."""
-        for member in self._members:
-            member.close()
-        self._members.clear()
+        for peer in self._peers:
+            peer.close()
+        self._peers.clear()
+
+
+def _status(text: bytes | None) -> status_pb2.Status | None:
+    return None if text is None else status_pb2.Status.FromString(text)

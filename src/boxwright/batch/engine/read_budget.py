@@ -1,11 +1,11 @@
-"""Admission: how many images, and how many of their bytes, may be in memory before they are predicted."""
+"""ReadBudget: how many images, and how many of their bytes, may be in memory before they are predicted."""
 
 from __future__ import annotations
 
 import threading
 
 
-class Admission:
+class ReadBudget:
     """A budget of images and bytes that readers draw from and predictors give back to.
 
     An image's size is known only when it has been read, so a reader reserves as much as the largest image so far had; before

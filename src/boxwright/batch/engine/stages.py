@@ -17,7 +17,7 @@ READING, DECODING, NETWORK, FINDING, WRITING, WAITING = (
 STAGES = (READING, DECODING, NETWORK, FINDING, WRITING, WAITING)
 
 
-class Laps:
+class Stopwatch:
     """A stopwatch of one thread: every lap ends one stage."""
 
     def __init__(self) -> None:
@@ -37,26 +37,35 @@ class Laps:
 
 
 class StageTimes:
-    """The stopwatches of all threads of one job in one process."""
-
-    processes = 1  # as a team's times have it
+    """The stopwatches of all threads of one job in this process, and what peer processes have reported of theirs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._laps: list[Laps] = []
+        self._laps: list[Stopwatch] = []
+        self._peers_s: dict[int, dict[str, float]] = {}
 
-    def thread(self) -> Laps:
+    def note_peer(self, peer: int, spent_s: dict[str, float]) -> None:
+        """Takes what a peer process has spent so far, seconds by stage."""
+        self._peers_s[peer] = spent_s
+
+    @property
+    def processes(self) -> int:
+        """How many processes have been heard of, this one included."""
+        return 1 + len(self._peers_s)
+
+    def thread(self) -> Stopwatch:
         """Starts the stopwatch of the calling thread."""
-        laps = Laps()
+        laps = Stopwatch()
         with self._lock:
             self._laps.append(laps)
         return laps
 
     def total_s(self) -> dict[str, float]:
-        """Seconds per stage so far, over all threads; stages that are under way do not count yet."""
+        """Seconds per stage so far, over all threads of all processes; stages that are under way do not count yet."""
         with self._lock:
-            laps = list(self._laps)
-        return {stage: sum(one.spent_s[stage] for one in laps) for stage in STAGES}
+            parts = [laps.spent_s for laps in self._laps]
+        parts += list(self._peers_s.values())
+        return {stage: sum(part[stage] for part in parts) for stage in STAGES}
 
 
 def bottleneck(now_s: Mapping[str, float], before_s: Mapping[str, float]) -> str:

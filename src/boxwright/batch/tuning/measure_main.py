@@ -1,4 +1,4 @@
-"""The measuring process: ``python -m boxwright.batch.tuning.measure_main FOLDER LIMITS…`` times a model.
+"""Times a model with several numbers of processes: ``python -m boxwright.batch.tuning.measure_main FOLDER LIMITS…``.
 
 One `BatchJob` as a line of JSON on standard input names the model and the cores. What is timed, with several numbers of
 processes, is the whole engine over images drawn here, from the file to the shard, in FOLDER. The other arguments are the
@@ -29,11 +29,10 @@ import numpy as np
 from PIL import Image
 
 from boxwright import errors, machine, objects
-from boxwright.batch.child_main import Equipment, Events, is_for_a_team
+from boxwright.batch.child_main import Equipment, Events, has_peers
+from boxwright.batch.engine.engine import MachineEngine, process_share, processes_of
 from boxwright.batch.engine.loaded_models import LoadedModels
-from boxwright.batch.engine.peer_pool import Members
-from boxwright.batch.engine.process_engine import TeamEngine, processes_of, share_of
-from boxwright.batch.engine.thread_engine import LocalEngine
+from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Item, Segment
@@ -65,7 +64,7 @@ class Rate:
 
 
 def measure(
-    job: BatchJob, images: list[str], models: LoadedModels, members: Members, until_s: float, window_s: float
+    job: BatchJob, images: list[str], models: LoadedModels, peers: PeerPool, until_s: float, window_s: float
 ) -> Rate | None:
     """How fast a job is that never ends; None if it was not well under way in time.
 
@@ -73,15 +72,15 @@ def measure(
         job: with the number of processes to measure.
         images: what to predict, over and over.
         models: the models of this process.
-        members: the other processes.
+        peers: the other processes.
         until_s: when to end at the latest, on the monotonic clock.
         window_s: how long to measure once it is warm.
     """
     stores = objects.Stores.from_config(job.stores)
-    equipment = Equipment(job, models, members)
+    equipment = Equipment(job, models, peers)
     try:
         engine = equipment.engine(stores, Sink(job, stores))
-        clock = _Clock(engine, processes_of(job), until_s, window_s, lambda: _cpu_s(members.pids))
+        clock = _Clock(engine, processes_of(job), until_s, window_s, lambda: _cpu_s(peers.pids))
         for _ in engine.run(_EndlessPlan(images), clock.is_over):
             pass
     finally:
@@ -97,7 +96,7 @@ def measure_candidates(
     Ends if the first, which can use every core, is not measured or did not get its cores: with nothing to compare it to, a
     smaller number could only be chosen by accident.
     """
-    models, members = LoadedModels(), Members()
+    models, peers = LoadedModels(), PeerPool()
     try:
         for position, count in enumerate(counts):
             one = dataclasses.replace(
@@ -108,15 +107,15 @@ def measure_candidates(
             )
             now_s = time.monotonic()
             share = len(counts) - position if position else 1  # the first, whose processes have to start, may take all
-            rate = measure(one, images, models, members, now_s + (until_s - now_s) / share, limits.window_s)
-            threads = share_of(one).threads
+            rate = measure(one, images, models, peers, now_s + (until_s - now_s) / share, limits.window_s)
+            threads = process_share(one).threads
             if position == 0 and (rate is None or rate.cores_used < limits.cores_share * count * threads):
                 log.info("event=tuning_disturbed processes=%d rate=%s", count, rate)
                 return
             if rate is not None:
                 events.say("measured", processes=count, threads=threads, images_per_s=round(rate.images_per_s, 1))
     finally:
-        members.close()
+        peers.close()
 
 
 def job_in(folder: pathlib.Path, job: BatchJob) -> BatchJob:
@@ -167,12 +166,7 @@ class _Clock:
     """Says when a candidate has run for long enough, and how fast it was from the end of its warm-up on."""
 
     def __init__(
-        self,
-        engine: LocalEngine | TeamEngine,
-        processes: int,
-        until_s: float,
-        window_s: float,
-        cpu_s: Callable[[], float],
+        self, engine: MachineEngine, processes: int, until_s: float, window_s: float, cpu_s: Callable[[], float]
     ) -> None:
         self._cpu_s = cpu_s
         self._engine = engine
@@ -185,8 +179,8 @@ class _Clock:
 
     def is_over(self) -> bool:
         """Looks at the engine; the engine asks ten times a second or more."""
-        self._last = now_s, done, _ = time.monotonic(), self._engine.images_done, self._cpu_s()
-        if self._warm_at_s is None and done and self._engine.times.processes == self._processes:
+        self._last = now_s, done, _ = time.monotonic(), self._engine.counts.images_done, self._cpu_s()
+        if self._warm_at_s is None and done and self._engine.processes_heard == self._processes:
             self._warm_at_s = now_s + WARM_UP_S
         if self._first is None and self._warm_at_s is not None and now_s >= self._warm_at_s:
             self._first = self._last
@@ -219,7 +213,7 @@ def _end_with_input(folder: pathlib.Path, is_ending: threading.Event) -> None:
         shutil.rmtree(folder, ignore_errors=True)  # files may be written behind its back until the first folder is gone
         if not folder.exists():
             break
-    os._exit(0)  # members end when this process does
+    os._exit(0)  # peers end when this process does
 
 
 def main() -> None:
@@ -234,7 +228,7 @@ def main() -> None:
     is_ending = threading.Event()
     threading.Thread(target=_end_with_input, args=(folder, is_ending), name="input", daemon=True).start()
     counts = tuning_file.candidates(job.threads, machine.usable_memory_bytes())
-    if len(counts) > 1 and is_for_a_team(job):
+    if len(counts) > 1 and has_peers(job):
         try:
             own = job_in(folder, job)
             measure_candidates(own, draw(folder), counts, started_s + limits.time_s, limits, events)

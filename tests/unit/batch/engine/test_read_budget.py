@@ -1,4 +1,4 @@
-"""Admission: the bound on images and bytes that are read and not yet predicted."""
+"""ReadBudget: the bound on images and bytes that are read and not yet predicted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from concurrent import futures
 
 import pytest
 
-from boxwright.batch.engine.read_budget import Admission
+from boxwright.batch.engine.read_budget import ReadBudget
 
 
 def test_before_the_first_image_each_counts_as_the_largest_that_there_may_be() -> None:
-    admission = Admission(100, 250, 100)
+    admission = ReadBudget(100, 250, 100)
     assert [admission.enter(), admission.enter()] == [100, 100]
     assert (admission.images, admission.bytes) == (2, 200)
     with futures.ThreadPoolExecutor(1) as pool:
@@ -22,7 +22,7 @@ def test_before_the_first_image_each_counts_as_the_largest_that_there_may_be() -
 
 
 def test_an_image_larger_than_the_whole_budget_is_admitted_alone() -> None:
-    admission = Admission(100, 50, 100)
+    admission = ReadBudget(100, 50, 100)
     assert admission.enter() == 100
     with futures.ThreadPoolExecutor(1) as pool:
         second = pool.submit(admission.enter)
@@ -33,7 +33,7 @@ def test_an_image_larger_than_the_whole_budget_is_admitted_alone() -> None:
 
 
 def test_closing_tells_those_who_wait_and_those_who_come() -> None:
-    admission = Admission(1, 100, 10)
+    admission = ReadBudget(1, 100, 10)
     admission.enter()
     with futures.ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(admission.enter) for _ in range(3)]
@@ -44,7 +44,7 @@ def test_closing_tells_those_who_wait_and_those_who_come() -> None:
 
 @pytest.mark.parametrize("largest", [1, 7, 60])
 def test_many_readers_stay_within_the_budget(largest: int) -> None:
-    admission = Admission(8, 100, 60)
+    admission = ReadBudget(8, 100, 60)
     lock, seen = threading.Lock(), []
 
     def read(number: int) -> None:

@@ -218,16 +218,16 @@ def test_a_measurement_that_gives_nothing_is_not_tried_for_ever(tmp_path, tiny_m
 
 
 def test_the_clock_knows_warm_from_cold():
-    engine = types.SimpleNamespace(images_done=0, times=types.SimpleNamespace(processes=1))
+    engine = types.SimpleNamespace(counts=types.SimpleNamespace(images_done=0), processes_heard=1)
     spent_s = [5.0]
     clock = measure_main._Clock(engine, 2, until_s=1e12, window_s=WINDOW_S, cpu_s=lambda: spent_s[0])
     for done, processes in ((0, 1), (50, 1), (60, 2)):
-        engine.images_done, engine.times.processes = done, processes
+        engine.counts.images_done, engine.processes_heard = done, processes
         assert not clock.is_over()
     assert clock.rate is None
     clock._warm_at_s = 0.0
     assert not clock.is_over()
-    engine.images_done, spent_s[0] = 90, 10.0
+    engine.counts.images_done, spent_s[0] = 90, 10.0
     clock._first = (clock._first[0] - WINDOW_S, *clock._first[1:])
     assert clock.is_over()
     assert clock.rate.images_per_s == pytest.approx(30 / WINDOW_S, rel=0.05)

@@ -1,4 +1,7 @@
-"""A team of processes: the bytes of one process, whatever its size; what becomes of a job when a member stumbles."""
+"""Peer processes: a pool that grows and shrinks between jobs, and what becomes of a job when a peer fails.
+
+That their bytes are those of one process is shown in test_engine.py, with every engine.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ from tests.support.waiting import PATIENCE_S
 from boxwright import errors
 from boxwright.batch.child_main import Events, run_job
 from boxwright.batch.engine import in_flight
+from boxwright.batch.engine.engine import MachineEngine, image_threads, process_share, processes_of
 from boxwright.batch.engine.loaded_models import LoadedModels
-from boxwright.batch.engine.peer_pool import Members
-from boxwright.batch.engine.process_engine import TeamEngine, processes_of, share_of
-from boxwright.batch.engine.thread_engine import LocalEngine, image_threads
+from boxwright.batch.engine.peer_pool import PeerPool
+from boxwright.batch.engine.shard_assembler import ShardAssembler
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
@@ -54,15 +57,15 @@ def predictor(tiny_model: TinyModel) -> Predictor:
 
 @pytest.fixture
 def deaths() -> queue.SimpleQueue[int]:
-    """Exit statuses of members that died."""
+    """Exit statuses of peers that died."""
     return queue.SimpleQueue()
 
 
 @pytest.fixture
-def members(deaths) -> Iterator[Members]:
-    members = Members(on_death=deaths.put)
-    yield members
-    members.close()
+def peers(deaths) -> Iterator[PeerPool]:
+    peers = PeerPool(on_death=deaths.put)
+    yield peers
+    peers.close()
 
 
 def _job(bench: Bench, tiny_model: TinyModel, name: str, threads: int, **values) -> BatchJob:
@@ -73,24 +76,24 @@ def _job(bench: Bench, tiny_model: TinyModel, name: str, threads: int, **values)
     )
 
 
-def _engine(bench: Bench, job: BatchJob, predictor: Predictor, members: Members, sink: Sink) -> TeamEngine:
-    members.gather(processes_of(job) - 1)
-    notes = in_flight.Guard(pathlib.Path(job.guard_folder), image_threads(share_of(job), predictor))
-    return TeamEngine(job, bench.stores, predictor, sink, members, notes)
+def _engine(bench: Bench, job: BatchJob, predictor: Predictor, peers: PeerPool, sink: Sink) -> MachineEngine:
+    peers.gather(processes_of(job) - 1)
+    notes = in_flight.Journal(pathlib.Path(job.guard_folder), image_threads(process_share(job), predictor))
+    return MachineEngine(job, bench.stores, predictor, sink, journal=notes, peers=peers)
 
 
-def _run(bench, job, predictor, members, *, stop_after: int | None = None) -> list[ShardReport]:
+def _run(bench, job, predictor, peers, *, stop_after: int | None = None) -> list[ShardReport]:
     sink = Sink(job, bench.stores)
     sink.prepare()
     plan = Plan(job, bench.stores)
-    engine = _engine(bench, job, predictor, members, sink)
+    engine = _engine(bench, job, predictor, peers, sink)
     reports: list[ShardReport] = []
     for report in engine.run(plan, lambda: stop_after is not None and len(reports) >= stop_after):
         reports.append(report)
     if stop_after is None:
         sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
-        assert engine.images_done == IMAGES + 2
-        assert engine.images_failed == 2
+        assert engine.counts.images_done == IMAGES + 2
+        assert engine.counts.images_failed == 2
     return reports
 
 
@@ -99,77 +102,77 @@ def reference(bench, tiny_model, predictor) -> dict[str, bytes]:
     job = _job(bench, tiny_model, "reference", 1)
     sink = Sink(job, bench.stores)
     plan = Plan(job, bench.stores)
-    for _ in LocalEngine(job, bench.stores, predictor, sink).run(plan, lambda: False):
+    for _ in MachineEngine(job, bench.stores, predictor, sink).run(plan, lambda: False):
         pass
     sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
     return bench.output("reference")
 
 
-def test_a_team_of_any_size_gives_the_bytes_of_one_process(bench, tiny_model, predictor, reference, members):
+def test_a_pool_of_any_size_gives_the_bytes_of_one_process(bench, tiny_model, predictor, reference, peers):
     first = []
-    for threads in (2, 4, 3):  # members stay, more come, and who is too many goes
-        name = f"team-{threads}"
-        _run(bench, _job(bench, tiny_model, name, threads), predictor, members)
+    for threads in (2, 4, 3):  # peers stay, more come, and who is too many goes
+        name = f"pool-{threads}"
+        _run(bench, _job(bench, tiny_model, name, threads), predictor, peers)
         assert bench.output(name) == reference
-        first = first or members.pids
-        assert members.pids[:1] == first
-        assert len(members.pids) == threads - 1
+        first = first or peers.pids
+        assert peers.pids[:1] == first
+        assert len(peers.pids) == threads - 1
 
 
-def test_four_threads_give_the_same_bytes_in_one_process_or_in_several(bench, tiny_model, reference, members):
+def test_four_threads_give_the_same_bytes_in_one_process_or_in_several(bench, tiny_model, reference, peers):
     models = LoadedModels()
     for processes in (4, 2, 1, 3):  # three: one thread each, the fourth stays away
         name = f"processes-{processes}"
         job = dataclasses.replace(_job(bench, tiny_model, name, 4), processes=processes)
-        run_job(job, models, members, Events(), threading.Event())
+        run_job(job, models, peers, Events(), threading.Event())
         assert bench.output(name).keys() == reference.keys()
         for file, content in bench.output(name).items():
             assert file == "manifest.json" or content == reference[file]
-        assert len(members.pids) == processes - 1
+        assert len(peers.pids) == processes - 1
 
 
-def test_every_process_does_a_part(bench, tiny_model, predictor, members):
-    """The leader's own threads are held up until the member has handed something in."""
+def test_every_process_does_a_part(bench, tiny_model, predictor, peers):
+    """The leader's own threads are held up until the peer has handed something in."""
     job = _job(bench, tiny_model, "parts", 2)
     sink = Sink(job, bench.stores)
-    engine = _engine(bench, job, predictor, members, sink)
+    engine = _engine(bench, job, predictor, peers, sink)
     began = threading.Event()
-    note = engine.times.note
+    note = engine._times.note_peer
 
-    def noted(member: int, spent_s: dict[str, float]) -> None:
-        assert member == 1
+    def noted(peer: int, spent_s: dict[str, float]) -> None:
+        assert peer == 1
         began.set()
-        note(member, spent_s)
+        note(peer, spent_s)
 
-    engine.times.note = noted  # type: ignore[method-assign]
+    engine._times.note_peer = noted  # type: ignore[method-assign]
     prepare = predictor.prepare
 
     class Slow(Predictor):
         def prepare(self, data: bytes):
-            assert began.wait(PATIENCE_S), "the member never handed anything in"
+            assert began.wait(PATIENCE_S), "the peer never handed anything in"
             return prepare(data)
 
-    engine._here._predictor = Slow(predictor.info, predictor.runtime, predictor.limits)
+    engine._pipeline._predictor = Slow(predictor.info, predictor.runtime, predictor.limits)
     assert len(list(engine.run(Plan(job, bench.stores), lambda: False))) == 3
     assert began.is_set()
-    total = engine.times.total_s()
+    total = engine.stage_s()
     assert total["decoding"] > 0 and total["network"] > 0
 
 
-def test_after_a_stop_whole_shards_stay_and_the_rest_is_done_later(bench, tiny_model, predictor, reference, members):
+def test_after_a_stop_whole_shards_stay_and_the_rest_is_done_later(bench, tiny_model, predictor, reference, peers):
     job = _job(bench, tiny_model, "stopped", 3)
-    _run(bench, job, predictor, members, stop_after=1)
+    _run(bench, job, predictor, peers, stop_after=1)
     half = bench.output("stopped")
     assert half and all(content == reference[name] for name, content in half.items())
     assert "manifest.json" not in half
-    assert all(member._over.wait(PATIENCE_S) for member in members._members)  # nobody goes on behind our back
+    assert all(peer._over.wait(PATIENCE_S) for peer in peers._peers)  # nobody goes on behind our back
     assert bench.output("stopped") == half
-    _run(bench, job, predictor, members)
+    _run(bench, job, predictor, peers)
     assert bench.output("stopped") == reference
 
 
 @pytest.mark.parametrize("broken", ["plan", "sink"])
-def test_whatever_breaks_in_the_leader_ends_the_run_with_it(bench, tiny_model, predictor, members, broken):
+def test_whatever_breaks_in_the_leader_ends_the_run_with_it(bench, tiny_model, predictor, peers, broken):
     class BrokenPlan(Plan):
         def segments(self):
             yield next(super().segments())
@@ -182,51 +185,53 @@ def test_whatever_breaks_in_the_leader_ends_the_run_with_it(bench, tiny_model, p
     job = _job(bench, tiny_model, f"broken-{broken}", 2)
     sink = (BrokenSink if broken == "sink" else Sink)(job, bench.stores)
     plan = (BrokenPlan if broken == "plan" else Plan)(job, bench.stores)
-    engine = _engine(bench, job, predictor, members, sink)
+    engine = _engine(bench, job, predictor, peers, sink)
     with pytest.raises(MemoryError, match="not "):
         list(engine.run(plan, lambda: False))
-    _run(bench, _job(bench, tiny_model, f"after-{broken}", 2), predictor, members)
+    _run(bench, _job(bench, tiny_model, f"after-{broken}", 2), predictor, peers)
 
 
-def test_a_member_that_cannot_load_the_model_fails_the_job_with_the_reason(bench, tiny_model, predictor, members):
+def test_a_peer_that_cannot_load_the_model_fails_the_job_with_the_reason(
+    bench, tiny_model, predictor, peers, monkeypatch
+):
     job = dataclasses.replace(_job(bench, tiny_model, "no-model", 2), model_folder="/nowhere")
-    engine = _engine(bench, job, predictor, members, Sink(job, bench.stores))
+    engine = _engine(bench, job, predictor, peers, Sink(job, bench.stores))
     failed = threading.Event()
-    fail, prepare = engine.fail, predictor.prepare
+    fail, prepare = ShardAssembler.fail, predictor.prepare
 
-    def noted(error: Exception) -> None:
-        fail(error)
+    def noted(assembler: ShardAssembler, error: Exception) -> None:
+        fail(assembler, error)
         failed.set()
 
-    engine.fail = noted  # type: ignore[method-assign]
+    monkeypatch.setattr(ShardAssembler, "fail", noted)
 
     class Waiting(Predictor):
         def prepare(self, data: bytes):
-            assert failed.wait(PATIENCE_S), "the member said nothing"
+            assert failed.wait(PATIENCE_S), "the peer said nothing"
             return prepare(data)
 
-    engine._here._predictor = Waiting(predictor.info, predictor.runtime, predictor.limits)
+    engine._pipeline._predictor = Waiting(predictor.info, predictor.runtime, predictor.limits)
     with pytest.raises(errors.ApiError, match="The model cannot be loaded"):
         list(engine.run(Plan(job, bench.stores), lambda: False))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_member_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predictor, members, deaths, monkeypatch, how):
+def test_a_peer_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predictor, peers, deaths, monkeypatch, how):
     from boxwright.batch.engine import peer_pool as module
 
     monkeypatch.setattr(module, "SILENCE_MARGIN_S", 1.0)
     job = dataclasses.replace(_job(bench, tiny_model, f"death-{how}", 2), image_timeout_s=2.0)
-    engine = _engine(bench, job, predictor, members, Sink(job, bench.stores))
+    engine = _engine(bench, job, predictor, peers, Sink(job, bench.stores))
     hit = threading.Event()
-    note = engine.times.note
+    note = engine._times.note_peer
 
-    def noted(member: int, spent_s: dict[str, float]) -> None:
-        note(member, spent_s)
+    def noted(peer: int, spent_s: dict[str, float]) -> None:
+        note(peer, spent_s)
         if not hit.is_set():
-            os.kill(members.pids[0], how)
+            os.kill(peers.pids[0], how)
             hit.set()
 
-    engine.times.note = noted  # type: ignore[method-assign]
+    engine._times.note_peer = noted  # type: ignore[method-assign]
     prepare = predictor.prepare
 
     class Held(Predictor):
@@ -234,7 +239,7 @@ def test_a_member_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predic
             hit.wait(PATIENCE_S)
             return prepare(data)
 
-    engine._here._predictor = Held(predictor.info, predictor.runtime, predictor.limits)
+    engine._pipeline._predictor = Held(predictor.info, predictor.runtime, predictor.limits)
     over = threading.Event()
 
     def run() -> None:
@@ -248,12 +253,12 @@ def test_a_member_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predic
     assert not runner.is_alive()
 
 
-def test_members_end_with_their_leader(tmp_path):
+def test_peers_end_with_their_leader(tmp_path):
     code = (
         "import sys\n"
-        "from boxwright.batch.engine.peer_pool import Members\n"
-        "members = Members(); members.gather(2)\n"
-        "print(*members.pids, flush=True); sys.stdin.read()\n"
+        "from boxwright.batch.engine.peer_pool import PeerPool\n"
+        "peers = PeerPool(); peers.gather(2)\n"
+        "print(*peers.pids, flush=True); sys.stdin.read()\n"
     )
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as leader:
@@ -266,27 +271,27 @@ def test_members_end_with_their_leader(tmp_path):
 
 
 def test_the_notes_of_every_process_name_suspects(tmp_path):
-    leader, member = in_flight.Guard(tmp_path, 2), in_flight.Guard(tmp_path, 2, member=1)
-    with leader.watched("gs://b/one"), member.watched("gs://b/two"):
+    leader, peer = in_flight.Journal(tmp_path, 2), in_flight.Journal(tmp_path, 2, process_index=1)
+    with leader.watched("gs://b/one"), peer.watched("gs://b/two"):
         assert sorted(in_flight.suspects(tmp_path)) == ["gs://b/one", "gs://b/two"]
     assert in_flight.suspects(tmp_path) == []
-    with member.watched("gs://b/two"):
-        in_flight.Guard(tmp_path, 2)  # the next leader: what was noted before is of no interest any more
+    with peer.watched("gs://b/two"):
+        in_flight.Journal(tmp_path, 2)  # the next leader: what was noted before is of no interest any more
         assert in_flight.suspects(tmp_path) == []
 
 
 def test_a_share_has_one_core_and_its_part_of_the_memory(bench, tiny_model):
     job = dataclasses.replace(_job(bench, tiny_model, "share", 4), in_flight_bytes=1000, models_bytes=400)
-    share = share_of(job)
+    share = process_share(job)
     assert (share.threads, share.in_flight_bytes, share.models_bytes) == (1, 250, 100)
 
 
 def test_a_share_has_several_cores_where_there_are_fewer_processes(bench, tiny_model):
     job = dataclasses.replace(_job(bench, tiny_model, "share", 8), in_flight_bytes=1000, models_bytes=400, processes=2)
-    share = share_of(job)
+    share = process_share(job)
     assert (share.threads, share.in_flight_bytes, share.models_bytes) == (4, 500, 200)
     assert processes_of(dataclasses.replace(job, processes=9)) == 8
-    assert share_of(dataclasses.replace(job, processes=3)).threads == 2
+    assert process_share(dataclasses.replace(job, processes=3)).threads == 2
 
 
 def test_order_is_the_lists(bench, reference):

@@ -1,0 +1,129 @@
+"""One image all the way: read, decode, infer, encode. Every engine predicts with this code and no other.
+
+ImagePipeline(job, stores, predictor, journal)
+read(item) -> bytes | ApiError | None       the image's bytes, or why there are none
+line(item, content, stopwatch) -> Line      its result line, or its error line with the status
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import uuid
+from typing import NamedTuple, TypeAlias
+
+from google.rpc import status_pb2
+
+from boxwright import boxes, errors, faults, objects
+from boxwright.batch.engine import stages
+from boxwright.batch.engine.in_flight import Journal
+from boxwright.batch.job import BatchJob
+from boxwright.batch.output import json_lines
+from boxwright.batch.plan import Item
+from boxwright.images import decode
+from boxwright.inference.predictor import Predictor
+
+MAX_IMAGE_BYTES = 30_000_000  # prediction_service.proto: 30 MB per image
+
+Content: TypeAlias = bytes | errors.ApiError | None  # an image's bytes, why there are none, None: it need not be read
+
+log = logging.getLogger(__name__)
+
+
+class Line(NamedTuple):
+    """The outcome of one image.
+
+    Attributes:
+        text: one line of output.
+        status: why the image failed; None if it was predicted.
+        is_one_colour: whether a predicted image has a single colour.
+    """
+
+    text: bytes
+    status: status_pb2.Status | None = None
+    is_one_colour: bool = False
+
+
+class ImagePipeline:
+    """What happens to one image of a job. Safe for any number of threads.
+
+    Args:
+        job: what to predict and how.
+        stores: where images come from.
+        predictor: the opened model.
+        journal: records the images in flight and knows those that must not be touched; None: neither.
+    """
+
+    def __init__(
+        self, job: BatchJob, stores: objects.Stores, predictor: Predictor, journal: Journal | None = None
+    ) -> None:
+        self._job = job
+        self._images = objects.Breaker(stores)
+        self._predictor = predictor
+        self._journal = journal
+        self._labels = [(label.annotation_spec_id, label.display_name) for label in predictor.labels]
+        self._keys = json_lines.CAMEL_CASE if job.camel_case else json_lines.SNAKE_CASE
+
+    def read(self, item: Item) -> Content:
+        """Reads one image.
+
+        Raises:
+            ApiError: the store is lost; the job as a whole cannot go on.
+        """
+        if item.failure is not None or (self._journal is not None and item.id in self._journal.convicted):
+            return None
+        try:
+            return self._images.get(objects.ObjectUri.parse(item.id), max_bytes=MAX_IMAGE_BYTES)
+        except errors.ApiError as error:
+            return error
+        except objects.StoreLost as lost:
+            raise lost.error from lost
+        except Exception:
+            return _incident(item)
+
+    def line(self, item: Item, content: Content, laps: stages.Stopwatch) -> Line:
+        """Predicts one image that was read. Whatever goes wrong becomes the image's own error line."""
+        try:
+            found, is_one_colour = self._detect(item, content, laps)
+            return Line(json_lines.success_line(item.id, found, self._labels, self._keys), None, is_one_colour)
+        except errors.ApiError as error:
+            status = error.status
+        except decode.DecodeError as error:
+            status = errors.bad_request(f"{item.id}: {error}").status
+        except Exception:
+            # one image must never cost the others theirs, whatever a decoder or a runtime may raise
+            status = _incident(item).status
+        finally:
+            laps.end(stages.WRITING)
+        return Line(json_lines.error_line(item.id, status_pb2.Status(code=status.code, message=status.message)), status)
+
+    def probe(self, image_id: str) -> None:
+        """Takes one image all the way and forgets the result."""
+        item = Item(image_id)
+        self.line(item, self.read(item), stages.Stopwatch())
+
+    def _detect(self, item: Item, content: Content, laps: stages.Stopwatch) -> tuple[boxes.Detections, bool]:
+        """(boxes, whether the image has a single colour)."""
+        if item.failure is not None:
+            raise errors.bad_request(item.failure)
+        if self._journal is not None and item.id in self._journal.convicted:
+            raise errors.from_status(self._journal.convicted[item.id])
+        if not isinstance(content, bytes):
+            assert content is not None, "an image that is to be predicted has been read"
+            raise content
+        threshold = self._job.score_threshold
+        with self._journal.watched(item.id) if self._journal is not None else contextlib.nullcontext():
+            faults.point(f"image {item.id}")
+            prepared = self._predictor.prepare(content)
+            laps.end(stages.DECODING)
+            raw = self._predictor.infer(prepared)
+            laps.end(stages.NETWORK)
+            found = self._predictor.postprocess(raw, prepared, threshold)
+            laps.end(stages.FINDING)
+        return found.keep(threshold, self._job.max_boxes), prepared.is_one_colour
+
+
+def _incident(item: Item) -> errors.ApiError:
+    incident_id = uuid.uuid4().hex[:12]
+    log.exception("event=image_incident incident=%s image=%s", incident_id, item.id)
+    return errors.internal(incident_id)

@@ -18,6 +18,7 @@ DATASET_UNKNOWN_TO_IMPORT = "The Dataset doesn't exist or is inaccessible for us
 DATASET_UNKNOWN_TO_TRAINING = "Dataset does not exist."
 MODEL_UNKNOWN = "The model does not exist."
 MODEL_ID_INVALID = "Model ID is invalid. It should start with 3 letters."
+MAX_PARTIAL_FAILURES = 20  # operations.proto: partial_failures never has more entries
 EMPTY_BATCH_CSV = "BatchPredict could not start due to empty input CSV file."
 
 

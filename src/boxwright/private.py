@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import secrets
 import stat
 from collections.abc import Sequence
 from typing import IO, Any
@@ -43,6 +44,29 @@ def open_file(path: pathlib.Path, mode: str) -> IO[Any]:
     """
     encoding = None if "b" in mode else "utf-8"
     return open(path, mode, encoding=encoding, opener=_private)
+
+
+def replace_file(path: pathlib.Path, content: bytes | str, *, is_durable: bool = False) -> None:
+    """Writes a file for the owner alone, text in UTF-8; readers see what was there before or all of the new content.
+
+    Args:
+        path: the file; one that is there is replaced.
+        content: all of it.
+        is_durable: also survive a power cut.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    draft = path.with_name(f"{path.name}.part-{secrets.token_hex(8)}")
+    try:
+        with open_file(draft, "xb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+            if is_durable:
+                file.flush()
+                os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def make_file(path: pathlib.Path) -> None:

@@ -28,7 +28,6 @@ from boxwright.batch import image_list
 from boxwright.batch.job import BatchJob
 
 JUDGED_FROM_ROW = 1000
-MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
 PLAN_VERSION = 2  # 1: every segment had the same size
 FIRST_SEGMENTS, FIRST_SEGMENT_IMAGES = 5, 100  # of lists with at least `JUDGED_FROM_ROW` rows: about a second each
 SEEN_CACHE_KIB = 4 * 1024  # of the ids met, this much is held in memory and the rest on disk; more is hardly faster
@@ -180,7 +179,7 @@ class Plan:
             reason = f"{row.uri}, line {row.line}: {shown}{_sentence(hint)}"
             if not rows.is_shown(text):
                 text = f"{row.uri}, line {row.line}"  # names the row; its text may be a secret of another file
-            if len(self.row_failures) < MAX_LISTED_FAILURES:
+            if len(self.row_failures) < errors.MAX_PARTIAL_FAILURES:
                 self.row_failures.append(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=reason))
             return Item(text, reason)
         return Item(text)

@@ -45,7 +45,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "ICO", "WEBP", "TIFF")
 POLICY, FIRST_POLICY = 2, 1
 TRUNCATED_JPEG = "The JPEG is truncated: its data ends before the image is complete."
 
-DEFAULT_MAX_BYTES = 30 * 1024 * 1024  # the documented limit for one image is 30 MB
+MAX_IMAGE_BYTES = 30_000_000  # prediction_service.proto and image.proto: 30 MB an image
 DEFAULT_MAX_PIXELS = 100_000_000  # 300 MB as RGB: room for any camera, refuses bombs
 MAX_TILE_PIXELS = 4096 * 4096  # a tile may be larger than its TIFF; the reader allocates the whole tile
 
@@ -74,7 +74,7 @@ class Limits:
         max_pixels: width times height of the original.
     """
 
-    max_bytes: int = DEFAULT_MAX_BYTES
+    max_bytes: int = MAX_IMAGE_BYTES
     max_pixels: int = DEFAULT_MAX_PIXELS
 
 

@@ -10,12 +10,9 @@ to is no trouble.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
-import os
 import pathlib
-import secrets
 
 from boxwright import private
 
@@ -52,16 +49,11 @@ class Compiled:
 
     def write(self, data: bytes) -> None:
         """Keeps a compiled network; the oldest ones make room."""
-        partial = self._folder / f"part-{secrets.token_hex(8)}"
         try:
             private.make_folder(self._folder)
-            with private.open_file(partial, "wb") as file:
-                file.write(hashlib.sha256(data).digest() + data)
-            os.replace(partial, self._path)
+            private.replace_file(self._path, hashlib.sha256(data).digest() + data)
             kept = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
             for path in kept[MAX_FILES:]:
                 path.unlink(missing_ok=True)
         except OSError as error:
             log.info("event=compiled_network_not_kept path=%s reason=%s", self._path, error)
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)

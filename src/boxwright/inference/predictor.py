@@ -11,10 +11,9 @@ thread: what is found in an image depends on nothing but the image and the model
 
 from __future__ import annotations
 
-import os
 import pathlib
 
-from boxwright import boxes
+from boxwright import boxes, machine
 from boxwright.images import decode
 from boxwright.images.letterbox import Prepared, letterbox
 from boxwright.inference import runtimes
@@ -70,7 +69,7 @@ class Predictor:
                 f"{decode.FIRST_POLICY} to {decode.POLICY}."
             )
         network = read_network(folder, info, precision or info.precision)
-        count = streams or len(os.sched_getaffinity(0))
+        count = streams or machine.affinity_cores()
         try:
             opened = runtimes.open_runtime(network, info.input_hw, count, runtime, folder if keep_compiled else None)
         except ModelError as error:

@@ -34,7 +34,6 @@ from boxwright.runners.plan_folders import PlanFolders
 REPORT_INTERVAL_S = 0.5
 MAX_UNEXPLAINED_DEATHS = 3  # of the child in a row, without an image that is to blame
 PASSES_FILE = "passes.json"
-MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class _Failures:
 
     def add(self, shard: int, failures: list[list[Any]]) -> None:
         self.first = sorted([*self.first, *((shard, code, text) for code, text in failures)], key=lambda f: f[0])
-        del self.first[MAX_LISTED_FAILURES:]
+        del self.first[errors.MAX_PARTIAL_FAILURES :]
 
     def statuses(self) -> list[status_pb2.Status]:
         return [status_pb2.Status(code=code, message=text) for _, code, text in self.first]

@@ -30,9 +30,7 @@ from boxwright.metadata import database, datasets
 from boxwright.operations.runner import Context, Runner, Success
 from boxwright.runners import import_rows, import_sets
 
-MAX_IMAGE_BYTES = 30_000_000  # image.proto: 30 MB
 MAX_BOXES_PER_IMAGE = 500  # io.proto
-MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
 ROWS_PERCENT, IMAGES_PERCENT = 10, 90  # where the phases end on the progress scale
@@ -59,13 +57,13 @@ class _Tally:
 
     def fail(self, place: str, reason: str, *, rows: int = 1, code: int = code_pb2.INVALID_ARGUMENT) -> None:
         self.failed += rows
-        if len(self.failures) < MAX_LISTED_FAILURES:
+        if len(self.failures) < errors.MAX_PARTIAL_FAILURES:
             self.failures.append(status_pb2.Status(code=code, message=f"{place}: {reason}"))
 
     @property
     def listed(self) -> list[status_pb2.Status]:
         """What is told of single rows: failures first, then rows whose set is not their image's."""
-        return [*self.failures, *self.conflicts.told][:MAX_LISTED_FAILURES]
+        return [*self.failures, *self.conflicts.told][: errors.MAX_PARTIAL_FAILURES]
 
 
 class ImportData(Runner):
@@ -205,7 +203,7 @@ class ImportData(Runner):
     def _look_at(self, images: objects.Breaker, uri: str) -> tuple[str, int, int] | errors.ApiError:
         """Returns (sha256, width, height) of an image that decodes, or what is wrong with it; raises if a store is down."""
         try:
-            data = images.get(objects.ObjectUri.parse(uri), max_bytes=MAX_IMAGE_BYTES)
+            data = images.get(objects.ObjectUri.parse(uri), max_bytes=decode.MAX_IMAGE_BYTES)
             height_px, width_px = decode.decode(data, PROBE_HW).size_hw
         except errors.ApiError as error:
             return error

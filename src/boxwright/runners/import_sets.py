@@ -12,9 +12,8 @@ from typing import Any
 
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import states
+from boxwright import errors, states
 
-MAX_TOLD = 20  # operations.proto: partial_failures never has more entries
 _UNASSIGNED = states.MlUse.UNASSIGNED.value
 
 
@@ -28,7 +27,7 @@ class Conflicts:
     def tell(self, place: str, uri: str, ml_use: str, stays: str, why: str) -> None:
         """Notes one: the row at `place` asks for `ml_use`, and the image stays in `stays`."""
         self.count += 1
-        if len(self.told) < MAX_TOLD:
+        if len(self.told) < errors.MAX_PARTIAL_FAILURES:
             message = f"{place}: {uri} is {ml_use} here and {why}; an image has one set, and {stays} stays."
             self.told.append(status_pb2.Status(code=code_pb2.ALREADY_EXISTS, message=message))
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import math
-import os
 import pathlib
 import secrets
 import shutil
@@ -28,7 +27,6 @@ from boxwright.processes import Child, ChildDied
 CHILD_MODULE = "boxwright.detector.train_main"
 SECONDS_PER_MILLI_NODE_HOUR = 3.6  # one node: this machine
 REPORT_INTERVAL_S = 1.0
-MAX_LISTED_WARNINGS = 20  # operations.proto: partial_failures never has more entries
 OUTCOME_FILE = "outcome.json"
 # Of the training child: freed memory is kept for the next step instead of going to the system and coming back page by page.
 CHILD_ENVIRONMENT = {
@@ -88,7 +86,7 @@ class TrainModel(Runner):
         if not outcome_file.exists():
             self._write_job(folder, name, model)
             outcome = self._train(folder, context)
-            _write_whole(outcome_file, json.dumps(outcome))
+            private.replace_file(outcome_file, json.dumps(outcome), is_durable=True)
         outcome = json.loads(outcome_file.read_text())
         target = self._folders.publish(folder / "model", name.model)
         evaluation = json.loads((target / "evaluation.json").read_text())
@@ -123,7 +121,7 @@ class TrainModel(Runner):
             "stores": self._stores.to_config(),
             "recipe": {} if self._limits.pretrained else {"pretrained": False},
         }
-        _write_whole(folder / "job.json", json.dumps(job))
+        private.replace_file(folder / "job.json", json.dumps(job), is_durable=True)
 
     def _budget_s(self, model: types.Model) -> float:
         metadata = model.image_object_detection_model_metadata
@@ -165,7 +163,7 @@ class TrainModel(Runner):
                         context.report(progress_percent=min(99, int(percent)), progress=numbers)
                 case {"event": "warning", "message": text}:
                     log.warning("event=training_warning operation=%s message=%s", context.name, text)
-                    if len(warnings) < MAX_LISTED_WARNINGS:
+                    if len(warnings) < errors.MAX_PARTIAL_FAILURES:
                         warnings.append(status_pb2.Status(code=errors.bad_request("").code, message=text))
                         context.report(partial_failures=warnings)
                 case {"event": "interrupted", "message": text}:
@@ -238,13 +236,3 @@ def _metrics(entry: dict[str, Any]) -> bytes:
     )
     serialised: bytes = types.ImageObjectDetectionEvaluationMetrics.serialize(metrics)
     return serialised
-
-
-def _write_whole(path: pathlib.Path, text: str) -> None:
-    """Writes a file so that it is there as a whole or not at all, also after a power cut."""
-    temporary = path.with_name(path.name + ".part")
-    with private.open_file(temporary, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

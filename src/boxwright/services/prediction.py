@@ -9,11 +9,10 @@ from google.longrunning import operations_pb2
 
 from boxwright import errors, names, states
 from boxwright.callers import Caller
+from boxwright.images import decode
 from boxwright.operations.ledger import Draft
 from boxwright.services import messages, validation
 from boxwright.services.resources import Resources
-
-MAX_IMAGE_BYTES = 30_000_000  # data_items.proto / prediction_service.proto: 30 MB
 
 
 class PredictionService(Resources):
@@ -37,8 +36,8 @@ class PredictionService(Resources):
         image_bytes = payload.image.image_bytes
         if not image_bytes:
             raise errors.invalid_argument("payload.image.image_bytes", "Required field not set.")
-        if len(image_bytes) > MAX_IMAGE_BYTES:
-            why = f"The image has {len(image_bytes)} bytes; the limit is {MAX_IMAGE_BYTES}."
+        if len(image_bytes) > decode.MAX_IMAGE_BYTES:
+            why = f"The image has {len(image_bytes)} bytes; the limit is {decode.MAX_IMAGE_BYTES}."
             raise errors.invalid_argument("payload.image.image_bytes", why)
         score_threshold, max_boxes = validation.prediction_params(request.params)
         found, labels = self._online.predict(row.folder, image_bytes)

@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 
 from boxwright.batch.engine import heap, stages
-from boxwright.batch.engine.pipeline import MAX_IMAGE_BYTES, Content, ImagePipeline, Line
+from boxwright.batch.engine.pipeline import Content, ImagePipeline, Line
 from boxwright.batch.engine.read_budget import ReadBudget
 from boxwright.batch.engine.shard_assembler import Chunk, ChunkSource
 from boxwright.batch.plan import Item
+from boxwright.images import decode
 
 IMAGES_BETWEEN_TRIMS = 25_000  # what threads free stays scattered over their heaps otherwise
 QUEUED_PER_THREAD = 3
@@ -107,7 +108,7 @@ class ImageThreads:
         self._times = times
         self._first_readers = first_readers
         self._ready: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._budget = ReadBudget(threads * QUEUED_PER_THREAD, in_flight_bytes, MAX_IMAGE_BYTES)
+        self._budget = ReadBudget(threads * QUEUED_PER_THREAD, in_flight_bytes, decode.MAX_IMAGE_BYTES)
         self._tasks = self._planned()
         self._tasks_lock = threading.Lock()
         self._lock = threading.Lock()  # of everything below

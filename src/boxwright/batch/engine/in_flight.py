@@ -154,11 +154,7 @@ def convict(folder: pathlib.Path, image_id: str, status: status_pb2.Status) -> N
     """Remembers, for this and every later attempt, that an image is not to be touched again."""
     entries = {known: (other.code, other.message) for known, other in read_convicted(folder).items()}
     entries[image_id] = (status.code, status.message)
-    path = folder / CONVICTED_FILE
-    temporary = path.with_suffix(".part")
-    with private.open_file(temporary, "w") as file:
-        file.write(json.dumps(entries))
-    os.replace(temporary, path)
+    private.replace_file(folder / CONVICTED_FILE, json.dumps(entries))
 
 
 def crashed(image_id: str) -> status_pb2.Status:

@@ -23,8 +23,6 @@ from boxwright.batch.plan import Item
 from boxwright.images import decode
 from boxwright.inference.predictor import Predictor
 
-MAX_IMAGE_BYTES = 30_000_000  # prediction_service.proto: 30 MB per image
-
 Content: TypeAlias = bytes | errors.ApiError | None  # an image's bytes, why there are none, None: it need not be read
 
 log = logging.getLogger(__name__)
@@ -73,7 +71,7 @@ class ImagePipeline:
         if item.failure is not None or (self._journal is not None and item.id in self._journal.convicted):
             return None
         try:
-            return self._images.get(objects.ObjectUri.parse(item.id), max_bytes=MAX_IMAGE_BYTES)
+            return self._images.get(objects.ObjectUri.parse(item.id), max_bytes=decode.MAX_IMAGE_BYTES)
         except errors.ApiError as error:
             return error
         except objects.StoreLost as lost:

@@ -25,7 +25,6 @@ from boxwright.batch.output.shard_reports import ShardNotes, ShardReport
 ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
 _SHARD_NAME = "image_object_detection_{}.jsonl"
 _SHARD_NAMED = re.compile(r"image_object_detection_([1-9]\d*)\.jsonl")
-MAX_LISTED_FAILURES = 20  # operations.proto: partial_failures never has more entries
 
 
 class Sink:
@@ -89,7 +88,7 @@ class Sink:
             failed=len(error_lines),
             errors_by_code=dict(sorted(collections.Counter(code_name(status.code) for status in failures).items())),
             sha256=hashlib.sha256(content).hexdigest(),
-            failures=[(status.code, status.message) for status in failures[:MAX_LISTED_FAILURES]],
+            failures=[(status.code, status.message) for status in failures[: errors.MAX_PARTIAL_FAILURES]],
             pass_number=self._job.pass_number,
             one_colour=one_colour,
         )

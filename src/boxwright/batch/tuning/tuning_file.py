@@ -13,9 +13,7 @@ import dataclasses
 import importlib.metadata
 import json
 import logging
-import os
 import pathlib
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -169,13 +167,7 @@ class Tunings:
         """
         kept = [tuning, *(one for one in self.all() if one.key != tuning.key)][:MAX_ENTRIES]
         document = {"version": FORMAT_VERSION, "tunings": [dataclasses.asdict(one) for one in kept]}
-        partial = self._path.with_name(f"{self._path.name}.part-{secrets.token_hex(8)}")
-        try:
-            with private.open_file(partial, "w") as file:
-                file.write(json.dumps(document, indent=2, ensure_ascii=False))
-            os.replace(partial, self._path)
-        finally:
-            partial.unlink(missing_ok=True)
+        private.replace_file(self._path, json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _parsed(entry: dict[str, Any]) -> Tuning:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import types
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,7 +22,8 @@ class Setting:
         name: in errors and documents, and in capitals after ``BOXWRIGHT_`` in the environment; no two have the same.
         group: the attribute of `Settings`, and the table of the configuration file, that it is in.
         key: its attribute in the group, and its key in the table.
-        kind: the type of its values.
+        kind: the type of its values that are not None: bool, int, float, str, pathlib.Path, or tuple for texts in a row.
+        may_be_unset: whether None is one of its values.
         default: None also where the default depends on the machine.
         depends_on_machine: whether the default does.
         text: what it is for, as docs/configuration.md has it.
@@ -31,7 +33,8 @@ class Setting:
     name: str
     group: str
     key: str
-    kind: Any
+    kind: type
+    may_be_unset: bool
     default: Any
     depends_on_machine: bool
     text: str
@@ -42,10 +45,10 @@ class Group:
     """Settings that belong together; checks them when it is made, and raises INVALID_ARGUMENT naming the setting."""
 
     def __post_init__(self) -> None:
-        for one in settings_of(type(self)):
-            problem = one.problem(getattr(self, one.key))
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # every group is a dataclass
+            problem = field.metadata["check"](getattr(self, field.name))
             if problem is not None:
-                raise errors.invalid_argument(one.name, problem)
+                raise errors.invalid_argument(_name_of(field), problem)
 
 
 def setting(default: Any, text: str, *, name: str | None = None, check: Check | None = None) -> Any:
@@ -63,15 +66,22 @@ def setting(default: Any, text: str, *, name: str | None = None, check: Check | 
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def settings_of(kind: type[Group], group: str = "") -> Iterator[Setting]:
-    """Yields what a group holds, in its order; `group` is its name."""
-    hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # every group is a dataclass
+def _name_of(field: dataclasses.Field[Any]) -> str:
+    return field.metadata["name"] or field.name
+
+
+def settings_of(group: type[Group], name: str) -> Iterator[Setting]:
+    """Yields what a group holds, in its order; `name` is the group's."""
+    hints = typing.get_type_hints(group)
+    for field in dataclasses.fields(group):  # type: ignore[arg-type]  # as above
+        kinds = typing.get_args(hints[field.name]) if isinstance(hints[field.name], types.UnionType) else ()
+        wanted = kinds[0] if kinds else hints[field.name]
         yield Setting(
-            name=field.metadata["name"] or field.name,
-            group=group,
+            name=_name_of(field),
+            group=name,
             key=field.name,
-            kind=hints[field.name],
+            kind=typing.get_origin(wanted) or wanted,
+            may_be_unset=type(None) in kinds,
             default=None if field.default is dataclasses.MISSING else field.default,
             depends_on_machine=field.default_factory is not dataclasses.MISSING,
             text=field.metadata["text"],

@@ -6,8 +6,6 @@ import difflib
 import pathlib
 import sys
 import tomllib
-import types
-import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -86,21 +84,20 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _parsed(one: Setting, text: str) -> Any:
     """Parses one variable into the setting's type."""
-    wanted, may_be_unset = _kind(one)
-    if may_be_unset and text.strip().lower() in UNSET:
+    if one.may_be_unset and text.strip().lower() in UNSET:
         return None
-    if wanted is tuple:
+    if one.kind is tuple:
         return _parts(text.split(","))
-    if wanted is bool:
+    if one.kind is bool:
         if text.strip().lower() not in TRUTHS:
             raise _unusable(one, text, "neither true nor false")
         return TRUTHS[text.strip().lower()]
-    if wanted is pathlib.Path and not text.strip():
+    if one.kind is pathlib.Path and not text.strip():
         raise _unusable(one, text, "no path")
     try:
-        return wanted(text)
+        return one.kind(text)
     except ValueError:
-        raise _unusable(one, text, f"not {KINDS.get(wanted, wanted.__name__)}") from None
+        raise _unusable(one, text, f"not {KINDS[one.kind]}") from None
 
 
 def _unusable(one: Setting, text: str, what: str) -> errors.ApiError:
@@ -158,7 +155,7 @@ def _read_key(table: str, key: str, value: Any, folder: pathlib.Path) -> dict[st
             if problem is not None:
                 raise _Mistake(problem)
             return {one.name: converted}
-    raise _Mistake(f"There is no such setting. {_meant(key, table)}")
+    raise _Mistake(f"There is no such setting. {_meant(key, table) or LIST}")
 
 
 def _converted(one: Setting, value: Any, folder: pathlib.Path) -> Any:
@@ -170,18 +167,17 @@ def _converted(one: Setting, value: Any, folder: pathlib.Path) -> Any:
     Raises:
         _Mistake: the value has another type; the text says which one is expected.
     """
-    wanted, may_be_unset = _kind(one)
-    if may_be_unset and isinstance(value, str) and value.strip().lower() in UNSET:
+    if one.may_be_unset and isinstance(value, str) and value.strip().lower() in UNSET:
         return None
-    if wanted is tuple and isinstance(value, list) and all(map(_is_text, value)):
+    if one.kind is tuple and isinstance(value, list) and all(map(_is_text, value)):
         return _parts(value)
-    if wanted is pathlib.Path and _is_text(value) and value.strip():
+    if one.kind is pathlib.Path and _is_text(value) and value.strip():
         return folder / value
-    if wanted is float and (type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)):
+    if one.kind is float and (type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)):
         return float(value)
-    if type(value) is wanted and (wanted in (int, bool) or _is_text(value)):
+    if type(value) is one.kind and (one.kind in (int, bool) or _is_text(value)):
         return value
-    expected = EXPECTED[wanted] + (', or "none",' if may_be_unset else "")
+    expected = EXPECTED[one.kind] + (', or "none",' if one.may_be_unset else "")
     raise _Mistake(f"{expected} is expected, not {_toml_type(value)}.")
 
 
@@ -195,33 +191,26 @@ def _toml_type(value: Any) -> str:
 
 
 def _meant(key: str, table: str = "") -> str:
-    """Names the setting that a key may have been meant for, whichever table that is in."""
+    """Names the setting that a key may have been meant for, whichever table that is in; an empty text: none is like it."""
     own = {name: one for one in all_settings() if one.group == table for name in (one.name, one.key)}
     anywhere = {one.key: one for one in all_settings()} | {one.name: one for one in all_settings()} | own
     word = key.lower().replace("-", "_").removeprefix(PREFIX.lower())
-    near = anywhere.get(word) or own.get(_near(word, own)) or anywhere.get(_near(word, anywhere))
-    if near is None:
-        return LIST
-    return f"Did you mean {near.key}?" if near.group == table else f"Did you mean {near.key} in [{near.group}]?"
+    meant = anywhere.get(word) or own.get(_near(word, own)) or anywhere.get(_near(word, anywhere))
+    if meant is None:
+        return ""
+    return f"Did you mean {meant.key}?" if meant.group == table else f"Did you mean {meant.key} in [{meant.group}]?"
 
 
 def _no_such_table(name: str, content: Any) -> str:
     tables = list(dict.fromkeys(one.group for one in all_settings()))
+    meant = "" if isinstance(content, dict) else _meant(name)
+    if meant:
+        return f"A setting is in the table of its group. {meant}"
     near = _near(name.lower(), tables)
-    if near:
-        return f"There is no such table. Did you mean [{near}]?"
-    if isinstance(content, dict):
-        return f"There is no such table. The tables are {', '.join(tables)}."
-    return f"There is no such setting outside the tables. {_meant(name)}"
+    return "There is no such table. " + (f"Did you mean [{near}]?" if near else f"The tables are {', '.join(tables)}.")
 
 
 # ---- both ---------------------------------------------------------------------------------------------------------
-
-
-def _kind(one: Setting) -> tuple[Any, bool]:
-    """The type of the setting's values without None, and whether None is possible."""
-    choices = typing.get_args(one.kind) if isinstance(one.kind, types.UnionType) else (one.kind,)
-    return typing.get_origin(choices[0]) or choices[0], type(None) in choices
 
 
 def _parts(texts: Iterable[str]) -> tuple[str, ...]:

@@ -179,7 +179,7 @@ def test_every_command_that_has_settings_refuses_a_file_with_a_mistake(installat
         assert done.stderr.splitlines() == [
             f"boxwright: {installation.file}, [storage] data_dri: There is no such setting. Did you mean data_dir?",
             f"boxwright: {installation.file}, [server] port: A whole number is expected, not a string.",
-            f"boxwright: {installation.file}, bach: There is no such table. Did you mean [batch]?",
+            f"boxwright: {installation.file}, [bach]: There is no such table. Did you mean [batch]?",
         ]
     assert sorted(installation.folder.rglob("*")) == before
     missing = installation.run(command, "--config", "none.toml", *arguments)

@@ -118,7 +118,8 @@ def _from_file(path: pathlib.Path) -> dict[str, Any]:
     problems = []
     for table, content in _document(path).items():
         if table not in tables:
-            problems.append((f"{path}, {table}", _no_such_table(table, content)))
+            shown = f"[{table}]" if isinstance(content, dict) else table
+            problems.append((f"{path}, {shown}", _no_such_table(table, content)))
         elif not isinstance(content, dict):
             problems.append((f"{path}, {table}", f"A table, [{table}], is expected, not {_toml_type(content)}."))
         else:

@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     # The groups below list the commands; argparse would list them all in one.
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
     serve = commands.add_parser("serve", help="run the service", description="Run the service until SIGTERM or Ctrl-C.")
+    _add_config(serve)
     serve.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="the service's own state")
     serve.add_argument(
         "--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="each sub-folder NAME is gs://NAME/"
@@ -105,7 +106,10 @@ def _parser() -> argparse.ArgumentParser:
         "--no-worker", dest="worker", action="store_const", const=False, help="leave operations to boxwright worker"
     )
     serve.set_defaults(run=_serve)
-    serve.epilog = "Every other setting is an environment variable BOXWRIGHT_NAME; see docs/configuration.md."
+    serve.epilog = (
+        "Every setting can be an environment variable BOXWRIGHT_NAME or a line of a TOML file; flags win over the "
+        "environment, and the environment over the file. docs/configuration.md has the list."
+    )
     client_env.add_command(commands)
     verify = commands.add_parser(
         "verify",
@@ -115,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         "as its manifest says, and the job was cancelled; 4: the same, and the job failed because too many images did.",
     )
     verify.add_argument("folder", help="gs://BUCKET/…/prediction-…, or a path of this machine")
+    _add_config(verify)
     verify.add_argument(
         "--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve (default buckets)"
     )
@@ -152,6 +157,7 @@ def _add_doctor_command(commands: argparse._SubParsersAction[argparse.ArgumentPa
         description="Say in plain words what Boxwright finds here. Exit status 0 if all is well, 1 if something is to be "
         "mended. Changes nothing, unless --tune asks for a measurement.",
     )
+    _add_config(doctor)
     doctor.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="as for serve")
     doctor.add_argument("--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve")
     doctor.add_argument("--host", help="as for serve")
@@ -183,16 +189,23 @@ def _add_database_commands(commands: argparse._SubParsersAction[argparse.Argumen
         "make a backup, first; see docs/backup.md.",
     )
     for command, run in ((worker, _worker), (migrate, _migrate)):
+        _add_config(command)
         command.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="the service's own state")
         command.set_defaults(run=run)
     worker.add_argument("--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve")
 
 
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", type=pathlib.Path, metavar="FILE", help="settings, TOML (default: what BOXWRIGHT_CONFIG names)"
+    )
+
+
 def _verify(options: argparse.Namespace) -> int:
     from boxwright import settings, verify  # not needed by every command
 
-    chosen = settings.Settings.from_environment(os.environ, buckets_dir=options.buckets_dir)
-    return verify.run(options.folder, chosen)
+    chosen = settings.read(os.environ, options.config, buckets_dir=options.buckets_dir)
+    return verify.run(options.folder, chosen.storage)
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -205,7 +218,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from boxwright import doctor, settings  # looks into every room
 
     flags = ("data_dir", "buckets_dir", "host", "port", "grpc_port", "tls_cert", "tls_key")
-    chosen = settings.Settings.from_environment(os.environ, **{name: getattr(options, name) for name in flags})
+    chosen = settings.read(os.environ, options.config, **{name: getattr(options, name) for name in flags})
     return doctor.run(chosen, buckets=options.bucket, as_json=options.as_json, tune=options.tune)
 
 
@@ -227,8 +240,9 @@ def _migrate(options: argparse.Namespace) -> int:
     from boxwright import server
 
     chosen = _chosen(options)
-    if chosen.database_url is None and not chosen.data_dir.is_dir():
-        raise errors.failed_precondition(f"There is no folder {chosen.data_dir}; name the service's with --data-dir.")
+    data_dir = chosen.storage.data_dir
+    if chosen.database.url is None and not data_dir.is_dir():
+        raise errors.failed_precondition(f"There is no folder {data_dir}; name the service's with --data-dir.")
     db = server.open_database(chosen, prepare=False)
     before, now = db.migrate()
     db.close()
@@ -237,14 +251,13 @@ def _migrate(options: argparse.Namespace) -> int:
 
 
 def _chosen(options: argparse.Namespace) -> settings.Settings:
-    """The settings that flags and environment give; also starts the log."""
+    """The settings that flags, environment and configuration file give; also starts the log."""
     from boxwright import settings
 
-    flags = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
-    chosen = settings.Settings.from_environment(os.environ, **flags)
-    logging.basicConfig(
-        stream=sys.stderr, level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    flags = {name: value for name, value in vars(options).items() if name not in ("command", "run", "config")}
+    chosen = settings.read(os.environ, options.config, **flags)
+    level = chosen.server.log_level.upper()
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     return chosen
 
 

@@ -29,7 +29,7 @@ from boxwright.inference import openvino_runtime, runtimes
 from boxwright.inference.model_folder import MODEL_FILE, ModelError
 from boxwright.inference.predictor import Predictor
 from boxwright.metadata import migrations
-from boxwright.settings import Settings
+from boxwright.settings import ServerSettings, Settings, StorageSettings
 
 LEAST_DISK_BYTES = 1_000_000_000
 LEAST_MEMORY_BYTES = 1_000_000_000
@@ -64,8 +64,14 @@ def run(settings: Settings, *, buckets: Iterable[str] = (), as_json: bool = Fals
     """
     facts = []
     for look in (
-        *(_version, _cores, _memory, _processor, _disk, _places, _runtime, _gpu, _training),
-        *(_database, lambda chosen: _stores(chosen, buckets), _models, lambda chosen: _tuning(chosen, tune), _doors),
+        *(_version, _config, _cores, _memory, _processor, _disk, _places, _runtime, _gpu, _training),
+        *(
+            _database,
+            lambda chosen: _stores(chosen.storage, buckets),
+            _models,
+            lambda chosen: _tuning(chosen, tune),
+            _doors,
+        ),
     ):
         for fact in look(settings):
             facts.append(fact)
@@ -82,19 +88,24 @@ def _version(_settings: Settings) -> Iterator[Fact]:
     yield Fact("version", True, f"Boxwright {boxwright.__version__}, Python {platform.python_version()}")
 
 
+def _config(settings: Settings) -> Iterator[Fact]:
+    if settings.config_file is not None:
+        yield Fact("config", True, f"settings are read from {settings.config_file}; environment and flags win over it")
+
+
 def _cores(settings: Settings) -> Iterator[Fact]:
     allowed, usable = machine.affinity_cores(), machine.usable_cores()
-    text = f"{settings.cores} in use; the machine has {os.cpu_count()}, this process may run on {allowed}"
+    text = f"{settings.operations.cores} in use; the machine has {os.cpu_count()}, this process may run on {allowed}"
     if usable < allowed:
         text += f", its control group allows {usable}"
-    too_many = settings.cores > usable
+    too_many = settings.operations.cores > usable
     yield Fact("cores", not too_many, f"{text}: lower the setting cores" if too_many else text)
 
 
 def _memory(settings: Settings) -> Iterator[Fact]:
     total, usable = machine.memory_bytes(), machine.usable_memory_bytes()
     text = f"{_size(total)}" + (f", of which the control group allows {_size(usable)}" if usable < total else "")
-    text += f"; a batch reads {settings.in_flight_bytes / 1e6:.0f} MB of images ahead"
+    text += f"; a batch reads {settings.batch.usable_in_flight_bytes / 1e6:.0f} MB of images ahead"
     is_enough = usable >= LEAST_MEMORY_BYTES
     yield Fact("memory", is_enough, text if is_enough else f"{text}: predicting needs {_size(LEAST_MEMORY_BYTES)}")
 
@@ -107,7 +118,7 @@ def _processor(_settings: Settings) -> Iterator[Fact]:
 
 
 def _disk(settings: Settings) -> Iterator[Fact]:
-    for key, folder in (("data_dir", settings.data_dir), ("temporary", pathlib.Path(tempfile.gettempdir()))):
+    for key, folder in (("data_dir", settings.storage.data_dir), ("temporary", pathlib.Path(tempfile.gettempdir()))):
         if not folder.is_dir():
             yield Fact(
                 key, False, f"there is no folder {folder}: `boxwright serve` makes it, or name it with --data-dir"
@@ -147,8 +158,9 @@ def _runtime(_settings: Settings) -> Iterator[Fact]:
 
 def _gpu(settings: Settings) -> Iterator[Fact]:
     if runtimes.gpu_is_usable():
-        yield Fact("gpu", True, f"visible, and usable with ONNX Runtime; the setting runtime is {settings.runtime}")
-    elif settings.runtime == "gpu":
+        chosen = settings.inference.runtime
+        yield Fact("gpu", True, f"visible, and usable with ONNX Runtime; the setting runtime is {chosen}")
+    elif settings.inference.runtime == "gpu":
         yield Fact("gpu", False, "none can be used, but the setting runtime is gpu: see docs/batch-prediction.md")
     else:
         yield Fact("gpu", True, "none can be used; networks run on the CPU")
@@ -160,7 +172,7 @@ def _database(settings: Settings) -> Iterator[Fact]:
 
 def _schema(settings: Settings) -> str:
     """Says which schema the database has; raises ApiError if it is not this version's."""
-    if settings.database_url is None and not (settings.data_dir / "metadata.sqlite").exists():
+    if settings.database.url is None and not (settings.storage.data_dir / "metadata.sqlite").exists():
         return "SQLite, not there yet: the first start makes it"
     db = server.open_database(settings, prepare=False)
     try:
@@ -175,20 +187,20 @@ def _schema(settings: Settings) -> str:
     return f"{db.label}, schema {found}, current"
 
 
-def _stores(settings: Settings, buckets: Iterable[str]) -> Iterator[Fact]:
-    if "gs" in settings.schemes and settings.gs == "folder" and not settings.gs_emulator:
-        folder = settings.buckets_dir
+def _stores(storage: StorageSettings, buckets: Iterable[str]) -> Iterator[Fact]:
+    if storage.serves_buckets_dir:
+        folder = storage.buckets_dir
         count = sum(entry.is_dir() for entry in folder.iterdir()) if folder.is_dir() else 0
         is_usable = folder.is_dir() and os.access(folder, os.W_OK)
         text = f"gs:// is the folder {folder}, {count} buckets"
         yield Fact(
             "gs", is_usable, text if is_usable else f"gs:// is the folder {folder}, which is not there or not ours"
         )
-    for root in settings.file_roots:
+    for root in storage.file_roots:
         is_there = pathlib.Path(root).is_dir()
         yield Fact("file", is_there, f"file://{root}" + ("" if is_there else " is no folder here"))
-    choices = dataclasses.replace(settings.store_choices, retry_s=min(settings.storage_retry_s, PATIENCE_S))
-    stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state", choices)
+    choices = dataclasses.replace(storage.choices, retry_s=min(storage.retry_s, PATIENCE_S))
+    stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", choices)
     if stores.keeps_state_remotely:
         yield _asked("state", lambda: _bucket(stores, stores.state("")))
     for text in buckets:
@@ -209,7 +221,7 @@ def _models(settings: Settings) -> Iterator[Fact]:
     opened, problems = 0, []
     for path in folders[:MODELS_OPENED]:
         try:
-            Predictor.open(path, streams=1, precision="fp32" if settings.force_fp32 else None, runtime=settings.runtime)
+            Predictor.open(path, streams=1, precision=settings.inference.precision, runtime=settings.inference.runtime)
             opened += 1
         except ModelError as error:
             problems.append(str(error))
@@ -219,23 +231,26 @@ def _models(settings: Settings) -> Iterator[Fact]:
 
 def _model_folders(settings: Settings) -> list[pathlib.Path]:
     """The models on this machine, the newest first."""
-    folders = [path.parent for path in (settings.data_dir / "models").glob(f"*/{MODEL_FILE}")]
+    folders = [path.parent for path in (settings.storage.data_dir / "models").glob(f"*/{MODEL_FILE}")]
     return sorted(folders, key=lambda path: (path / MODEL_FILE).stat().st_mtime, reverse=True)
 
 
 def _tuning(settings: Settings, measure: bool) -> Iterator[Fact]:
     """What was measured on a machine like this one; measured now if that is asked for."""
-    tunings = tuning_file.Tunings(settings.data_dir / tuning_file.FILE)
-    problems = list(_measure(settings, tunings)) if measure and settings.cores > 1 else []
-    here = machine.processor_name(), settings.cores
+    cores = settings.operations.cores
+    tunings = tuning_file.Tunings(settings.storage.data_dir / tuning_file.FILE)
+    problems = list(_measure(settings, tunings)) if measure and cores > 1 else []
+    here = machine.processor_name(), cores
     found = [one for one in tunings.all() if (one.key.processor, one.key.cores) == here]
-    if settings.cores == 1:
+    if cores == 1:
         text = "one core in use: there is nothing to choose"
     elif found:
         text = "; ".join(_measured(one) for one in found)
     else:
-        text = "nothing measured yet: one process a core"
-        text += ", until after a network's first batch prediction" if settings.tune else "; the setting tune is off"
+        until = (
+            ", until after a network's first batch prediction" if settings.batch.tune else "; the setting tune is off"
+        )
+        text = f"nothing measured yet: one process a core{until}"
     yield Fact("tuning", not problems, "; ".join([text, *problems]))
 
 
@@ -258,10 +273,10 @@ def _measure(settings: Settings, tunings: tuning_file.Tunings) -> Iterator[str]:
     for folder in _model_folders(settings)[:MODELS_OPENED]:
         job = scheduler.job_for(
             folder,
-            cores=settings.cores,
-            runtime=settings.runtime,
-            precision="fp32" if settings.force_fp32 else None,
-            in_flight_bytes=settings.in_flight_bytes,
+            cores=settings.operations.cores,
+            runtime=settings.inference.runtime,
+            precision=settings.inference.precision,
+            in_flight_bytes=settings.batch.usable_in_flight_bytes,
         )
         with contextlib.suppress(ModelError):  # `_models` has named it
             jobs.setdefault(tuning_file.key_of(job), job)
@@ -279,13 +294,14 @@ def _measure(settings: Settings, tunings: tuning_file.Tunings) -> Iterator[str]:
 
 
 def _doors(settings: Settings) -> Iterator[Fact]:
-    for key, port in (("port", settings.port), ("grpc_port", settings.grpc_port)):
-        if port == 0 or _is_free(settings.host, port):
+    chosen = settings.server
+    for key, port in (("port", chosen.port), ("grpc_port", chosen.grpc_port)):
+        if port == 0 or _is_free(chosen.host, port):
             yield Fact(key, True, f"{port or 'any'} is free")
-        elif _serves(settings):
-            yield Fact(key, True, f"{port} is in use; a service answers on {settings.host}, port {settings.port}")
+        elif _serves(chosen):
+            yield Fact(key, True, f"{port} is in use; a service answers on {chosen.host}, port {chosen.port}")
         else:
-            yield Fact(key, False, f"{port} on {settings.host} is taken by something else, or not allowed")
+            yield Fact(key, False, f"{port} on {chosen.host} is taken by something else, or not allowed")
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -297,14 +313,14 @@ def _is_free(host: str, port: int) -> bool:
         return False
 
 
-def _serves(settings: Settings) -> bool:
+def _serves(chosen: ServerSettings) -> bool:
     """Whether our health page answers; a certificate is not checked, nothing secret is sent."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
     try:
-        if settings.tls_cert is not None:
-            with socket.create_connection((settings.host, settings.port), timeout=PATIENCE_S):
+        if chosen.tls_cert is not None:
+            with socket.create_connection((chosen.host, chosen.port), timeout=PATIENCE_S):
                 return True
-        with urllib.request.urlopen(f"http://{host}:{settings.port}/healthz", timeout=PATIENCE_S) as answer:
+        with urllib.request.urlopen(f"http://{host}:{chosen.port}/healthz", timeout=PATIENCE_S) as answer:
             return bool(answer.read(8) == b"ok\n")
     except (OSError, urllib.error.URLError, ValueError):
         return False

@@ -1,7 +1,7 @@
 """Where the service keeps its own files, and that no caller can name them.
 
 check(settings)      refuses settings under which a caller could read or replace the service's own files
-prepare(settings)    creates the data directory, for its owner alone
+prepare(storage)     creates the data directory, for its owner alone
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from boxwright import errors, private
-from boxwright.settings import Settings
+from boxwright.settings import Settings, StorageSettings
 
 STATE_FOLDERS = ("state", "models", "work")  # in data_dir
 STATE_FILES = ("metadata.sqlite*", "tuning.json*")  # patterns; likewise
@@ -29,8 +29,8 @@ def check(settings: Settings) -> None:
         ApiError: FAILED_PRECONDITION: see `check_overlaps`; or the buckets folder is missing.
     """
     check_overlaps(settings)
-    if _serves_buckets(settings):
-        _check_buckets(settings)
+    if settings.storage.serves_buckets_dir:
+        _check_buckets(settings.storage.buckets_dir)
 
 
 def check_overlaps(settings: Settings) -> None:
@@ -46,28 +46,28 @@ def check_overlaps(settings: Settings) -> None:
                     f"{what} is {path}, inside {root}, which callers can read and write by {name}. "
                     "Choose folders that do not contain each other."
                 )
-        data_dir = settings.data_dir.resolve()
+        data_dir = settings.storage.data_dir.resolve()
         if root == data_dir or any(_is_inside(root, data_dir / folder) for folder in STATE_FOLDERS):
             raise errors.failed_precondition(
                 f"Callers can read and write {root} by {name}, and it belongs to the service's own data_dir, "
-                f"{settings.data_dir}. Choose another folder."
+                f"{settings.storage.data_dir}. Choose another folder."
             )
 
 
-def prepare(settings: Settings) -> None:
+def prepare(storage: StorageSettings) -> None:
     """Creates the data directory, or takes one that others could read away from them; creates the default buckets folder.
 
     Raises:
         ApiError: FAILED_PRECONDITION: a folder cannot be created, or the data directory belongs to somebody else.
     """
-    folder = settings.data_dir
+    folder = storage.data_dir
     try:
-        for folder in (settings.data_dir, *(settings.data_dir / name for name in STATE_FOLDERS)):
+        for folder in (storage.data_dir, *(storage.data_dir / name for name in STATE_FOLDERS)):
             private.make_folder(folder)
-        if _serves_buckets(settings) and not settings.buckets_dir.exists():
-            folder = settings.buckets_dir
+        if storage.serves_buckets_dir and not storage.buckets_dir.exists():
+            folder = storage.buckets_dir
             folder.mkdir(parents=True)
-        folder = settings.data_dir
+        folder = storage.data_dir
         if private.restrict(folder, (*STATE_FOLDERS, *STATE_FILES)):
             log.info("event=data_dir_restricted path=%s", folder)
     except OSError as error:
@@ -78,33 +78,30 @@ def prepare(settings: Settings) -> None:
 
 def _nameable(settings: Settings) -> Iterator[tuple[str, pathlib.Path]]:
     """The folders whose files callers can name: (how, folder)."""
-    if _serves_buckets(settings):
-        yield "gs:// (buckets_dir)", settings.buckets_dir.resolve()
-    for root in settings.file_roots:
+    if settings.storage.serves_buckets_dir:
+        yield "gs:// (buckets_dir)", settings.storage.buckets_dir.resolve()
+    for root in settings.storage.file_roots:
         yield "file:// (file_roots)", pathlib.Path(root).resolve()
 
 
 def _own(settings: Settings) -> Iterator[tuple[str, pathlib.Path]]:
     """The service's own files and folders: (what, path)."""
-    yield "data_dir", settings.data_dir.resolve()
-    if settings.database_url is not None and settings.database_url.startswith("sqlite"):
-        database = sa.make_url(settings.database_url).database
+    yield "data_dir", settings.storage.data_dir.resolve()
+    if settings.database.url is not None and settings.database.url.startswith("sqlite"):
+        database = sa.make_url(settings.database.url).database
         if database:
             yield "The database", pathlib.Path(database).resolve()
-    if settings.tls_key is not None:
-        yield "tls_key", settings.tls_key.resolve()
-        folder = settings.tls_key.parent.resolve()
+    if settings.server.tls_key is not None:
+        yield "tls_key", settings.server.tls_key.resolve()
+        folder = settings.server.tls_key.parent.resolve()
         if any((folder / name).exists() for name in CLIENT_FILES):
             yield "The client folder", folder
+    if settings.config_file is not None:
+        yield "The configuration file", settings.config_file.resolve()
 
 
-def _serves_buckets(settings: Settings) -> bool:
-    return "gs" in settings.schemes and settings.gs == "folder" and not settings.gs_emulator
-
-
-def _check_buckets(settings: Settings) -> None:
-    folder = settings.buckets_dir
-    if folder.is_dir() or folder == Settings.buckets_dir:
+def _check_buckets(folder: pathlib.Path) -> None:
+    if folder.is_dir() or folder == StorageSettings.buckets_dir:
         return
     if folder.exists():
         raise errors.failed_precondition(f"The buckets folder {folder} is not a folder; name another with --buckets.")

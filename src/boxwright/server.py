@@ -29,7 +29,7 @@ from boxwright.metadata import database, models
 from boxwright.operations import ledger, runner, worker
 from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
 from boxwright.services import automl, iam, locations, looking, operations, prediction, resources, resuming, validation
-from boxwright.settings import Settings
+from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.surface import dispatch, grpc_door, guard, http_server, limits, rest_door, waiting
 
 GRPC_GRACE_S = 3.0
@@ -73,34 +73,35 @@ class Rooms:
 def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:
     """Opens the metadata database that the settings name."""
     return database.Database(
-        settings.database_url or settings.data_dir / "metadata.sqlite",
-        connections=settings.database_connections,
-        ca_file=settings.database_ca,
+        settings.database.url or settings.storage.data_dir / "metadata.sqlite",
+        connections=settings.database.connections,
+        ca_file=settings.database.ca,
         prepare=prepare,
     )
 
 
 def build_workshop(settings: Settings) -> Workshop:
     """Builds what runs operations; creates the folders of the data directory."""
-    processes.set_niceness(settings.child_niceness)
+    storage, batch = settings.storage, settings.batch
+    processes.set_niceness(settings.operations.child_niceness)
     places.check(settings)
-    places.prepare(settings)
-    models_dir, work_dir = settings.data_dir / "models", settings.data_dir / "work"
-    stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state", settings.store_choices)
+    places.prepare(storage)
+    models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
+    stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
     db = open_database(settings)
-    sweep.sweep(db, stores, work_dir, models_dir, settings.resume_days)
-    plans = plan_folders.PlanFolders(db, stores, work_dir, settings.resume_days)
+    sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
+    plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
     folders = ModelFolders(models_dir, stores)
-    book = ledger.Ledger(db, lease_ttl_s=settings.lease_ttl_s)
+    book = ledger.Ledger(db, lease_ttl_s=settings.operations.lease_ttl_s)
     children = Children(stores.variables)
-    tuner = Tuner(Tunings(settings.data_dir / TUNING_FILE), measures=settings.tune)
+    tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
     lanes = [[Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
     if extras.can_train():
         lanes.insert(0, [Kind.CREATE_MODEL])
     else:
         log.info("event=no_training reason=%r", extras.TRAINING_NEEDS)
-    lanes += [[Kind.BATCH_PREDICT]] * settings.batch_jobs + [[Kind.IMPORT_DATA]] * settings.import_jobs
-    slices_s = {Kind.BATCH_PREDICT: settings.batch_slice_s}
+    lanes += [[Kind.BATCH_PREDICT]] * batch.jobs + [[Kind.IMPORT_DATA]] * settings.operations.import_jobs
+    slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
     runners = _runners(settings, db, stores, folders, children, tuner, plans)
     return Workshop(
         db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, tuner, book, folders, plans, stores
@@ -111,35 +112,32 @@ def build(settings: Settings) -> Rooms:
     """Builds everything below the doors."""
     workshop = build_workshop(settings)
     db, book = workshop.db, workshop.book
-    online = DeployedModels(
-        workshop.folders,
-        cores=settings.cores,
-        runtime=settings.runtime,
-        precision="fp32" if settings.force_fp32 else None,
-    )
+    cores, inference = settings.operations.cores, settings.inference
+    online = DeployedModels(workshop.folders, cores=cores, runtime=inference.runtime, precision=inference.precision)
     with db.read() as connection:
         for folder, node_count in models.deployed(connection):
             online.deploy(folder, node_count)
+    served = settings.server.locations
     policy = resources.Policy(
-        settings.locations,
-        settings.min_images_per_label,
-        settings.model_life_days,
-        settings.store_choices.served,
-        settings.resume_days,
+        served,
+        settings.training.min_images_per_label,
+        settings.training.model_life_days,
+        settings.storage.choices.served,
+        settings.batch.resume_days,
         # with --no-worker the trainings run in other processes, which may have what they need
-        trains=extras.can_train() or not settings.worker,
+        trains=extras.can_train() or not settings.operations.worker,
     )
-    looks = looking.Looks(workshop.stores, settings.storage_look_s)
+    looks = looking.Looks(workshop.stores, settings.storage.look_s)
     operations_service = operations.Operations(
-        db, book, settings.locations, resuming.Resuming(db, book, policy, online, looks), workshop.plans.sweep_soon
+        db, book, served, resuming.Resuming(db, book, policy, online, looks), workshop.plans.sweep_soon
     )
     dispatcher = dispatch.Dispatcher(
         {
             "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, online, looks),
             "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, book, policy, online, looks),
             "google.longrunning.Operations": operations_service,
-            "google.cloud.location.Locations": locations.Locations(settings.locations),
-            "google.iam.v1.IAMPolicy": iam.IamPolicy(settings.locations),
+            "google.cloud.location.Locations": locations.Locations(served),
+            "google.iam.v1.IAMPolicy": iam.IamPolicy(served),
         },
         planned=(),
     )
@@ -156,14 +154,14 @@ def _runners(
     plans: plan_folders.PlanFolders,
 ) -> dict[Kind, runner.Runner]:
     """Who does which kind of work."""
-    work_dir = settings.data_dir / "work"
+    work_dir = settings.storage.data_dir / "work"
     return {
         Kind.IMPORT_DATA: import_data.ImportData(
             db,
             stores,
             work_dir,
-            row_failure_limit=settings.import_row_failure_limit,
-            threads=settings.cores,
+            row_failure_limit=settings.operations.import_row_failure_limit,
+            threads=settings.operations.cores,
             new_digits=resources.random_digits,
         ),
         Kind.CREATE_MODEL: train_model.TrainModel(
@@ -172,11 +170,11 @@ def _runners(
             work_dir,
             folders,
             train_model.TrainingLimits(
-                train_minutes_max=settings.train_minutes_max,
-                threads=settings.cores,
-                cache_bytes=settings.train_cache_bytes,
-                seed=settings.train_seed,
-                pretrained=settings.train_pretrained,
+                train_minutes_max=settings.training.minutes_max,
+                threads=settings.operations.cores,
+                cache_bytes=settings.training.cache_bytes,
+                seed=settings.training.seed,
+                pretrained=settings.training.pretrained,
             ),
             resources.random_digits,
         ),
@@ -188,16 +186,16 @@ def _runners(
             children,
             tuner,
             batch_predict.BatchLimits(
-                shard_images=settings.shard_images,
-                row_failure_limit=settings.batch_row_failure_limit,
-                image_failure_limit=settings.batch_image_failure_limit,
-                threads=settings.cores,
-                image_timeout_s=settings.image_timeout_s,
-                camel_case=settings.batch_camel_case,
-                runtime=settings.runtime,
-                force_fp32=settings.force_fp32,
-                in_flight_bytes=settings.in_flight_bytes,
-                models_bytes=settings.batch_models_bytes,
+                shard_images=settings.batch.shard_images,
+                row_failure_limit=settings.batch.row_failure_limit,
+                image_failure_limit=settings.batch.image_failure_limit,
+                threads=settings.operations.cores,
+                image_timeout_s=settings.batch.image_timeout_s,
+                camel_case=settings.batch.camel_case,
+                runtime=settings.inference.runtime,
+                force_fp32=settings.inference.force_fp32,
+                in_flight_bytes=settings.batch.usable_in_flight_bytes,
+                models_bytes=settings.batch.models_bytes,
             ),
             validation.batch_params,
         ),
@@ -224,32 +222,33 @@ def check_exposure(host: str) -> None:
         )
 
 
-def check_certificate(settings: Settings) -> None:
+def check_certificate(chosen: ServerSettings) -> None:
     """Raises FAILED_PRECONDITION unless the certificate and its key, if any, can be read and belong together."""
-    if settings.tls_cert is None or settings.tls_key is None:
+    if chosen.tls_cert is None or chosen.tls_key is None:
         return
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.tls_cert, settings.tls_key)
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(chosen.tls_cert, chosen.tls_key)
     except OSError as error:  # also what ssl itself raises
         raise errors.failed_precondition(
-            f"The certificate {settings.tls_cert} with the key {settings.tls_key} cannot be used: {error}."
+            f"The certificate {chosen.tls_cert} with the key {chosen.tls_key} cannot be used: {error}."
         ) from error
 
 
-def build_guard(settings: Settings) -> guard.Guard:
+def build_guard(chosen: ServerSettings) -> guard.Guard:
     """Builds what judges where requests come from; INVALID_ARGUMENT names a setting that cannot be read."""
-    names = guard.certificate_names(settings.tls_cert.read_bytes()) if settings.tls_cert is not None else ()
-    return guard.Guard(settings.host, names, settings.allowed_hosts, settings.allowed_origins, settings.public_url)
+    names = guard.certificate_names(chosen.tls_cert.read_bytes()) if chosen.tls_cert is not None else ()
+    return guard.Guard(chosen.host, names, chosen.allowed_hosts, chosen.allowed_origins, chosen.public_url)
 
 
 def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     """Runs the service until SIGTERM or SIGINT."""
-    check_exposure(settings.host)
-    check_certificate(settings)
-    request_guard = build_guard(settings)
-    http_socket = _listen_http(settings)  # before anything is created: a port that is taken leaves nothing behind
+    chosen = settings.server
+    check_exposure(chosen.host)
+    check_certificate(chosen)
+    request_guard = build_guard(chosen)
+    http_socket = _listen_http(chosen)  # before anything is created: a port that is taken leaves nothing behind
     try:
-        _check_free(settings.host, settings.grpc_port)
+        _check_free(chosen.host, chosen.grpc_port)
         rooms = build(settings)
     except BaseException:
         http_socket.close()
@@ -278,16 +277,17 @@ async def _serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    executor = futures.ThreadPoolExecutor(settings.request_threads, thread_name_prefix="request")
-    watcher = waiting.Watcher(rooms.operations.finished_among, hold_s=settings.hold_s, executor=executor)
+    chosen = settings.server
+    executor = futures.ThreadPoolExecutor(chosen.request_threads, thread_name_prefix="request")
+    watcher = waiting.Watcher(rooms.operations.finished_among, hold_s=chosen.hold_s, executor=executor)
     rooms.workshop.book.listeners.append(lambda name, state: watcher.notify(name))
     ready = asyncio.Event()
-    bounds = limits.Limits(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(limits.Limits)})
+    bounds = limits.Limits(**{field.name: getattr(chosen, field.name) for field in dataclasses.fields(limits.Limits)})
     budget = limits.BodyBudget(bounds.bodies_bytes)
     door = grpc_door.build_grpc_server(
         rooms.dispatcher, watcher, executor, request_guard=request_guard, bounds=bounds, budget=budget
     )
-    grpc_port = _listen_grpc(door, settings)
+    grpc_port = _listen_grpc(door, chosen)
     routes = [
         routing.Route("/healthz", _answer(lambda: True)),
         routing.Route("/readyz", _answer(ready.is_set)),
@@ -295,8 +295,8 @@ async def _serve(
     app = rest_door.build_rest_app(
         rooms.dispatcher, watcher, executor, routes, request_guard=request_guard, bounds=bounds, budget=budget
     )
-    http = http_server.HttpServer(app, bounds, settings.tls_cert, settings.tls_key)
-    if settings.worker:
+    http = http_server.HttpServer(app, bounds, chosen.tls_cert, chosen.tls_key)
+    if settings.operations.worker:
         rooms.workshop.worker.start()
     await door.start()
     http_task = asyncio.create_task(http.serve(sockets=[http_socket]))
@@ -325,23 +325,23 @@ def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitab
     return answer
 
 
-def _listen_grpc(door: grpc_door.GrpcDoor, settings: Settings) -> int:
+def _listen_grpc(door: grpc_door.GrpcDoor, chosen: ServerSettings) -> int:
     credentials = None
-    if settings.tls_cert is not None and settings.tls_key is not None:
-        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
+    if chosen.tls_cert is not None and chosen.tls_key is not None:
+        pair = (chosen.tls_key.read_bytes(), chosen.tls_cert.read_bytes())
         credentials = grpc.ssl_server_credentials([pair])
     try:
-        return door.listen(f"{_bracketed(settings.host)}:{settings.grpc_port}", credentials)
+        return door.listen(f"{_bracketed(chosen.host)}:{chosen.grpc_port}", credentials)
     except RuntimeError as error:
-        raise _port_taken("--grpc-port", settings.host, settings.grpc_port) from error
+        raise _port_taken("--grpc-port", chosen.host, chosen.grpc_port) from error
 
 
-def _listen_http(settings: Settings) -> socket.socket:
+def _listen_http(chosen: ServerSettings) -> socket.socket:
     try:
-        is_plain = settings.tls_cert is None
-        return http_server.open_listener(settings.host, settings.port, settings.connections, is_plain=is_plain)
+        is_plain = chosen.tls_cert is None
+        return http_server.open_listener(chosen.host, chosen.port, chosen.connections, is_plain=is_plain)
     except OSError as error:
-        raise _port_taken("--port", settings.host, settings.port) from error
+        raise _port_taken("--port", chosen.host, chosen.port) from error
 
 
 def _check_free(host: str, grpc_port: int) -> None:
@@ -365,29 +365,29 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _stores_line(settings: Settings) -> str:
+def _stores_line(storage: StorageSettings) -> str:
     """Says what the object addresses mean here."""
     lines = []
-    if "gs" in settings.schemes and settings.gs_emulator:
-        lines.append(f"gs://NAME/… is the emulator at {settings.gs_emulator}")
-    elif "gs" in settings.schemes:
-        where = f"the folder {settings.buckets_dir}/NAME" if settings.gs == "folder" else "Google Cloud Storage"
+    if "gs" in storage.schemes and storage.gs_emulator:
+        lines.append(f"gs://NAME/… is the emulator at {storage.gs_emulator}")
+    elif "gs" in storage.schemes:
+        where = f"the folder {storage.buckets_dir}/NAME" if storage.gs == "folder" else "Google Cloud Storage"
         lines.append(f"gs://NAME/… is {where}")
-    lines += [f"{scheme}://NAME/… is served" for scheme in settings.schemes if scheme != "gs"]
-    lines += [f"file://{root}/… is served" for root in settings.file_roots]
+    lines += [f"{scheme}://NAME/… is served" for scheme in storage.schemes if scheme != "gs"]
+    lines += [f"file://{root}/… is served" for root in storage.file_roots]
     return "".join(f"  {line}\n" for line in lines)
 
 
 def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO) -> None:
     """Says where the doors are and how to point a client at them."""
-    scheme = "https" if settings.tls_cert else "http"
-    host = _bracketed(settings.host)
-    location = settings.locations[0]
+    scheme = "https" if settings.server.tls_cert else "http"
+    host = _bracketed(settings.server.host)
+    location = settings.server.locations[0]
     print(
         f"Boxwright is ready.\n"
         f"  REST   {scheme}://{host}:{port}/v1/projects/PROJECT/locations/{location}/…\n"
-        f"  gRPC   {host}:{grpc_port}{'' if settings.tls_cert else ' (plaintext)'}\n"
-        f"{_stores_line(settings)}"
+        f"  gRPC   {host}:{grpc_port}{'' if settings.server.tls_cert else ' (plaintext)'}\n"
+        f"{_stores_line(settings.storage)}"
         f"  curl   curl {scheme}://{host}:{port}/v1/projects/demo/locations/{location}/datasets\n"
         f"  Python automl.AutoMlClient(transport='rest', credentials=AnonymousCredentials(),\n"
         f"                             client_options={{'api_endpoint': '{scheme}://{host}:{port}'}})",

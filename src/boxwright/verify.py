@@ -6,7 +6,7 @@ import pathlib
 
 from boxwright import errors, objects
 from boxwright.batch.output import manifest
-from boxwright.settings import Settings
+from boxwright.settings import StorageSettings
 
 COMPLETE, WRONG, CANCELLED, FAILED = 0, 1, 3, 4  # 2 is a folder that cannot be examined, as with every command
 ENDS = {
@@ -19,17 +19,17 @@ ENDS = {
 }
 
 
-def run(folder: str, settings: Settings) -> int:
+def run(folder: str, storage: StorageSettings) -> int:
     """Prints what is wrong with a folder, and a line about the whole; returns the exit status.
 
     Args:
         folder: an address, or a path of this machine; the address or path of its manifest will do too.
-        settings: where ``gs://`` is.
+        storage: where ``gs://`` is.
 
     Raises:
         ApiError: the folder cannot be examined.
     """
-    stores, directory = _located(folder, settings)
+    stores, directory = _located(folder, storage)
     found = manifest.examine(stores, directory)
     for problem in found.problems:
         print(problem)
@@ -40,12 +40,12 @@ def run(folder: str, settings: Settings) -> int:
     return status
 
 
-def _located(folder: str, settings: Settings) -> tuple[objects.Stores, objects.ObjectUri]:
+def _located(folder: str, storage: StorageSettings) -> tuple[objects.Stores, objects.ObjectUri]:
     """The stores that have the folder, and its address there."""
     shown = folder.rstrip("/").removesuffix(f"/{manifest.MANIFEST_FILE}")
     scheme, separator, rest = shown.partition("://")
     if separator and scheme != "file":
-        stores = objects.Stores(settings.buckets_dir, settings.data_dir / "state", settings.store_choices)
+        stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
         return stores, objects.caller_uri(shown, stores.schemes, directory=True)
     path = pathlib.Path(rest if separator else shown or "/").resolve()
     if path.name == manifest.MANIFEST_FILE:
@@ -53,6 +53,6 @@ def _located(folder: str, settings: Settings) -> tuple[objects.Stores, objects.O
     if not path.is_dir():
         raise errors.not_found(f"There is no folder {path} on this machine; a bucket's folder starts with gs://.")
     stores = objects.Stores(
-        settings.buckets_dir, settings.data_dir / "state", objects.StoreChoices(file_roots=(str(path),))
+        storage.buckets_dir, storage.data_dir / "state", objects.StoreChoices(file_roots=(str(path),))
     )
     return stores, objects.ObjectUri.parse(f"file://{path}")

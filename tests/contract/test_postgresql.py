@@ -224,4 +224,4 @@ def test_a_pool_without_a_free_connection_says_so(postgres, monkeypatch):
 def test_a_secret_never_shows_in_the_label():
     url = AWAY.format(port=1)
     assert "secret" not in database.Database(url, prepare=False).label
-    assert settings.Settings.from_environment({"BOXWRIGHT_DATABASE_URL": url}).database_url == url
+    assert settings.read({"BOXWRIGHT_DATABASE_URL": url}).database.url == url

@@ -86,7 +86,7 @@ def test_only_state_may_be_deleted(stores):
 def test_a_state_address_must_name_a_folder_of_a_bucket():
     for text in ("file:///tmp", f"s3://{BUCKET}", "nonsense"):
         with pytest.raises(errors.ApiError):
-            settings.Settings.from_environment({"BOXWRIGHT_STATE_URI": text})
+            settings.read({"BOXWRIGHT_STATE_URI": text})
 
 
 def test_a_batch_uses_the_bucket_and_leaves_nothing_of_the_plan(

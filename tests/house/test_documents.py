@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -60,16 +60,16 @@ def test_a_decision_says_what_it_cost_and_how_to_tell_that_it_was_wrong(path: pa
 def _setting_lines() -> list[str]:
     """The table of settings as configuration.md must hold it."""
     lines = []
-    for field in dataclasses.fields(settings.Settings):
-        if field.default_factory is not dataclasses.MISSING:
+    for setting in settings.all_settings():
+        if setting.depends_on_machine:
             default = "as many as usable"
-        elif field.default is None or field.default == ():
+        elif setting.default is None or setting.default == ():
             default = "unset"
-        elif isinstance(field.default, tuple):
-            default = f"`{','.join(field.default)}`"
+        elif isinstance(setting.default, tuple):
+            default = f"`{','.join(setting.default)}`"
         else:
-            default = f"`{field.default}`"
-        lines.append(f"| `{field.name}` | {default} | {field.metadata['help']} |")
+            default = f"`{setting.default}`"
+        lines.append(f"| `{setting.name}` | `{setting.group}.{setting.key}` | {default} | {setting.text} |")
     return lines
 
 
@@ -77,6 +77,19 @@ def test_the_table_of_settings_says_what_the_settings_say() -> None:
     text = (DOCS / "configuration.md").read_text(encoding="utf-8")
     documented = [line for line in text.splitlines() if re.match(r"\| `[a-z_0-9]+` \|", line)]
     assert documented == _setting_lines(), "the table should read:\n" + "\n".join(_setting_lines())
+
+
+def test_the_configuration_file_of_the_documents_is_read(tmp_path: pathlib.Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", (DOCS / "configuration.md").read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "boxwright.toml"
+    path.write_text(example, encoding="utf-8")
+    found = settings.read({}, path)
+    assert found.storage.data_dir == tmp_path / "data"
+    assert (found.storage.schemes, found.batch.jobs, found.training.model_life_days) == (("gs", "s3"), 3, None)
+    named = {(table, key) for table, keys in tomllib.loads(example).items() for key in keys}
+    defaults = {(one.group, one.key): one.default for one in settings.all_settings() if not one.depends_on_machine}
+    changed = {place for place in named if defaults.get(place) != getattr(getattr(found, place[0]), place[1])}
+    assert changed | {("server", "port")} == named, "an example that says what is so anyhow says nothing"
 
 
 def test_every_flag_of_serve_is_documented() -> None:

@@ -7,9 +7,8 @@ import pathlib
 import pytest
 from google.rpc import code_pb2
 
-from boxwright import errors, objects
+from boxwright import errors, objects, settings
 from boxwright.runners import import_rows
-from boxwright.settings import Settings
 
 EVERYTHING = ("gs", "s3", "az", "file")
 
@@ -101,7 +100,7 @@ def test_a_scheme_that_is_not_served_cannot_be_reached_even_from_inside(stores):
 
 
 def test_without_a_word_only_the_folder_of_buckets_is_served():
-    choices = Settings.from_environment({}).store_choices
+    choices = settings.read({}).storage.choices
     assert choices == objects.StoreChoices()
     assert choices.served == ("gs",)
 
@@ -114,7 +113,7 @@ def test_the_environment_chooses_the_stores():
         "BOXWRIGHT_STORAGE_RETRY_S": "5",
         "STORAGE_EMULATOR_HOST": "localhost:4443",
     }
-    choices = Settings.from_environment(environment).store_choices
+    choices = settings.read(environment).storage.choices
     assert choices == objects.StoreChoices("cloud", ("gs", "s3"), ("/data/in", "/data/out"), "localhost:4443", 5.0)
     assert choices.served == ("gs", "s3", "file")
 
@@ -131,7 +130,7 @@ def test_the_environment_chooses_the_stores():
 )
 def test_a_choice_that_makes_no_sense_is_refused_by_name(variable, value):
     with pytest.raises(errors.ApiError, match=variable.removeprefix("BOXWRIGHT_").lower()):
-        Settings.from_environment({variable: value})
+        settings.read({variable: value})
 
 
 def test_a_cloud_whose_environment_is_incomplete_is_named(tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class BatchLimits:
-    """Settings of batch prediction; see the fields of the same names in `settings.Settings`."""
+    """Settings of batch prediction; see `settings.BatchSettings`."""
 
     shard_images: int
     row_failure_limit: float

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TrainingLimits:
-    """Settings of training; see the fields of the same names in `settings.Settings`."""
+    """Settings of training; see `settings.TrainingSettings`."""
 
     train_minutes_max: float | None
     threads: int

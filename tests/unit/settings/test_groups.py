@@ -1,8 +1,9 @@
-"""Settings: from the environment into typed fields, and errors that name the setting."""
+"""Settings: from the environment into typed fields of groups, and errors that name the setting."""
 
 from __future__ import annotations
 
 import dataclasses
+import operator
 import pathlib
 
 import pytest
@@ -10,37 +11,38 @@ from google.rpc import code_pb2
 
 from boxwright import errors, machine, settings
 
-read = settings.Settings.from_environment
+read = settings.read
 
 
 def test_an_empty_environment_gives_the_documented_defaults():
     found = read({})
-    assert (found.host, found.port, found.grpc_port) == ("127.0.0.1", 8470, 8471)
-    assert found.locations == ("us-central1",)
-    assert found.model_life_days == 548
-    assert found.train_minutes_max is None
+    assert (found.server.host, found.server.port, found.server.grpc_port) == ("127.0.0.1", 8470, 8471)
+    assert found.server.locations == ("us-central1",)
+    assert found.training.model_life_days == 548
+    assert found.training.minutes_max is None
+    assert found == settings.Settings()
 
 
 PARSED = [
-    ("BOXWRIGHT_PORT", "0", "port", 0),
-    ("BOXWRIGHT_DATA_DIR", "somewhere/else", "data_dir", pathlib.Path("somewhere/else")),
-    ("BOXWRIGHT_LOCATIONS", "us-central1, eu ,", "locations", ("us-central1", "eu")),
-    ("BOXWRIGHT_TRAIN_MINUTES_MAX", "0.5", "train_minutes_max", 0.5),
-    ("BOXWRIGHT_TRAIN_MINUTES_MAX", "none", "train_minutes_max", None),
-    ("BOXWRIGHT_TRAIN_MINUTES_MAX", "", "train_minutes_max", None),
-    ("BOXWRIGHT_MODEL_LIFE_DAYS", "None", "model_life_days", None),
-    ("BOXWRIGHT_MODEL_LIFE_DAYS", "30", "model_life_days", 30.0),
-    ("BOXWRIGHT_LEASE_TTL_S", "2", "lease_ttl_s", 2.0),
-    ("BOXWRIGHT_SHARD_IMAGES", "50", "shard_images", 50),
-    ("BOXWRIGHT_HOLD_S", "0", "hold_s", 0.0),
-    ("BOXWRIGHT_WORKER", "no", "worker", False),
-    ("BOXWRIGHT_DATABASE_URL", "none", "database_url", None),
+    ("BOXWRIGHT_PORT", "0", "server.port", 0),
+    ("BOXWRIGHT_DATA_DIR", "somewhere/else", "storage.data_dir", pathlib.Path("somewhere/else")),
+    ("BOXWRIGHT_LOCATIONS", "us-central1, eu ,", "server.locations", ("us-central1", "eu")),
+    ("BOXWRIGHT_TRAIN_MINUTES_MAX", "0.5", "training.minutes_max", 0.5),
+    ("BOXWRIGHT_TRAIN_MINUTES_MAX", "none", "training.minutes_max", None),
+    ("BOXWRIGHT_TRAIN_MINUTES_MAX", "", "training.minutes_max", None),
+    ("BOXWRIGHT_MODEL_LIFE_DAYS", "None", "training.model_life_days", None),
+    ("BOXWRIGHT_MODEL_LIFE_DAYS", "30", "training.model_life_days", 30.0),
+    ("BOXWRIGHT_LEASE_TTL_S", "2", "operations.lease_ttl_s", 2.0),
+    ("BOXWRIGHT_SHARD_IMAGES", "50", "batch.shard_images", 50),
+    ("BOXWRIGHT_HOLD_S", "0", "server.hold_s", 0.0),
+    ("BOXWRIGHT_WORKER", "no", "operations.worker", False),
+    ("BOXWRIGHT_DATABASE_URL", "none", "database.url", None),
 ]
 
 
 @pytest.mark.parametrize(("variable", "text", "field", "value"), PARSED)
 def test_a_variable_is_read_into_its_fields_type(variable, text, field, value):
-    found = getattr(read({variable: text}), field)
+    found = operator.attrgetter(field)(read({variable: text}))
     assert found == value
     assert type(found) is type(value) or isinstance(value, pathlib.Path)
 
@@ -59,6 +61,11 @@ REFUSED = [
     ("BOXWRIGHT_CHILD_NICENESS", "20", "child_niceness"),
     ("BOXWRIGHT_TLS_CERT", "cert.pem", "tls_cert"),  # without its key
     ("BOXWRIGHT_TLS_KEY", "key.pem", "tls_cert"),
+    ("BOXWRIGHT_DATA_DIR", " ", "data_dir"),  # not the working directory
+    ("BOXWRIGHT_TRAIN_SEED", "-1", "train_seed"),
+    ("BOXWRIGHT_RUNTIME", "tpu", "runtime"),
+    ("BOXWRIGHT_STATE_URI", "s3://bucket", "state_uri"),
+    ("BOXWRIGHT_STATE_URI", "bucket/folder", "state_uri"),
 ]
 
 
@@ -70,23 +77,23 @@ def test_a_variable_that_cannot_be_used_is_refused_by_name(variable, text, field
     assert f"Field: {field}; " in raised.value.message
 
 
-def test_a_flag_wins_over_the_environment_and_an_absent_flag_does_not():
-    assert read({"BOXWRIGHT_PORT": "1000"}, port=2000).port == 2000
-    assert read({"BOXWRIGHT_PORT": "1000"}, port=None).port == 1000
-
-
 def test_other_variables_are_left_alone():
-    assert read({"PORT": "9", "BOXWRIGHT_TEST_STRICT": "1", "boxwright_port": "9"}) == read({})
+    assert read({"PORT": "9", "BOXWRIGHT_TEST_STRICT": "1", "boxwright_port": "9", "BOXWRIGHT_CONFIG": ""}) == read({})
 
 
-def test_every_setting_says_what_it_is_for():
-    for field in dataclasses.fields(settings.Settings):
-        assert field.metadata["help"].endswith("."), field.name
+@pytest.mark.parametrize("setting", settings.all_settings(), ids=lambda setting: setting.name)
+def test_a_setting_says_what_it_is_for_and_has_a_name_of_its_own(setting):
+    assert setting.text.endswith(".")
+    assert [other for other in settings.all_settings() if other.name == setting.name] == [setting]
+    assert not setting.key.startswith(f"{setting.group}_"), "the key repeats its group"
+    assert setting.name.endswith(setting.key)
 
 
 def test_settings_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        read({}).port = 1
+        read({}).server.port = 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        read({}).server = settings.ServerSettings()
 
 
 @pytest.mark.parametrize("name", ["train_minutes_max", "model_life_days", "min_images_per_label", "train_cache_bytes"])
@@ -139,4 +146,4 @@ def test_the_cores_of_a_control_group_are_not_exceeded(tmp_path, monkeypatch, me
 @pytest.mark.parametrize(("usable", "in_flight"), [(16_000_000_000, 256_000_000), (800_000_000, 100_000_000)])
 def test_images_read_ahead_take_an_eighth_of_the_memory_at_most(monkeypatch, usable, in_flight):
     monkeypatch.setattr(machine, "usable_memory_bytes", lambda: usable)
-    assert read({}).in_flight_bytes == in_flight
+    assert read({}).batch.usable_in_flight_bytes == in_flight

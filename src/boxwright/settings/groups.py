@@ -1,0 +1,354 @@
+# ruff: noqa: RUF009 — setting makes dataclass fields, which is what defaults are for
+"""The settings in groups: default, meaning and bounds of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+import typing
+from collections.abc import Mapping
+from typing import Any, Self
+
+from boxwright import errors, machine, objects, processes
+from boxwright.settings import fields
+from boxwright.settings.fields import Group, Setting, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class StorageSettings(Group):
+    """Where data is: the service's own, and what callers may name."""
+
+    data_dir: pathlib.Path = setting(
+        pathlib.Path("boxwright-data"), "Folder of the service's own state: metadata, models, work in progress."
+    )
+    buckets_dir: pathlib.Path = setting(
+        pathlib.Path("buckets"), "Folder whose sub-folders are the buckets: `NAME/` is reachable as `gs://NAME/`."
+    )
+    gs: str = setting(
+        "folder",
+        "What `gs://` is: `folder` (the buckets folder) or `cloud` (Google Cloud Storage).",
+        check=fields.one_of("folder", "cloud"),
+    )
+    gs_emulator: str | None = setting(
+        None, "Address of an emulator that `gs://` is instead; `STORAGE_EMULATOR_HOST` sets it too."
+    )
+    schemes: tuple[str, ...] = setting(
+        ("gs",), "Object stores that callers may name, separated by commas: `gs`, `s3`, `az`.", check=fields.has_schemes
+    )
+    file_roots: tuple[str, ...] = setting(
+        (),
+        "Folders below which `file:///` paths may be read and written, separated by commas; none: no `file:///`.",
+        check=fields.has_absolute_paths,
+    )
+    state_uri: str | None = setting(
+        None,
+        "Folder in an object store for models and plans, `s3://BUCKET/FOLDER`; unset: they are in `data_dir`.",
+        check=fields.names_folder,
+    )
+    retry_s: float = setting(
+        20.0,
+        "Seconds for which one call to a store waits for trouble to pass, with growing pauses between attempts.",
+        name="storage_retry_s",
+        check=fields.between(0.1, 3600),
+    )
+    look_s: float = setting(
+        1.0,
+        "Seconds that a call may wait for its first look at lists and buckets; 0: the operation finds out all.",
+        name="storage_look_s",
+        check=fields.between(0, 60),
+    )
+
+    @property
+    def choices(self) -> objects.StoreChoices:
+        """What of these settings concerns object stores."""
+        return objects.StoreChoices(
+            self.gs, self.schemes, self.file_roots, self.gs_emulator, self.retry_s, self.state_uri or ""
+        )
+
+    @property
+    def serves_buckets_dir(self) -> bool:
+        """Whether callers reach the buckets folder by ``gs://``."""
+        return "gs" in self.schemes and self.gs == "folder" and not self.gs_emulator
+
+
+@dataclasses.dataclass(frozen=True)
+class DatabaseSettings(Group):
+    """The metadata database."""
+
+    url: str | None = setting(
+        None,
+        "Metadata database, `postgresql+pg8000://USER:PASSWORD@HOST/NAME`; unset: `metadata.sqlite` in `data_dir`.",
+        name="database_url",
+    )
+    connections: int = setting(
+        20,
+        "Connections to PostgreSQL that one process holds at most.",
+        name="database_connections",
+        check=fields.between(2, 1000),
+    )
+    ca: pathlib.Path | None = setting(
+        None,
+        "Certificates (PEM) that PostgreSQL's is checked against; unset: the connection is not encrypted.",
+        name="database_ca",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerSettings(Group):
+    """Who may reach the service, and what a request may cost."""
+
+    host: str = setting("127.0.0.1", "Address that both doors listen on; other than loopback needs authentication.")
+    port: int = setting(8470, "Port of REST, health and readiness. 0 picks a free one.", check=fields.between(0, 65535))
+    grpc_port: int = setting(8471, "Port of gRPC. 0 picks a free one.", check=fields.between(0, 65535))
+    tls_cert: pathlib.Path | None = setting(None, "Certificate chain (PEM) for both doors; needs `tls_key`.")
+    tls_key: pathlib.Path | None = setting(None, "Private key (PEM) of `tls_cert`.")
+    public_url: str | None = setting(
+        None, "Where callers reach REST through a proxy, `https://HOST`: its host and its origin are served."
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        (),
+        "Host names that requests may be sent to beside the service's own, separated by commas; `*.example.org` too.",
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        (), "Origins whose pages may send requests beside the service's own, `https://HOST`, separated by commas."
+    )
+    head_timeout_s: float = setting(
+        10.0,
+        "Seconds within which the head of a request, or the handshake of a connection, must be complete.",
+        check=fields.between(0.1, 3600),
+    )
+    body_timeout_s: float = setting(
+        30.0, "Seconds for which the body of a request may be silent.", check=fields.between(0.1, 3600)
+    )
+    connections: int = setting(
+        1000, "Connections that each door keeps open at most.", check=fields.between(1, 1_000_000)
+    )
+    body_bytes: int = setting(
+        1_048_576,
+        "Longest body of a request, in bytes; an image for Predict: 48 MiB.",
+        check=fields.between(1024, 1 << 30),
+    )
+    bodies_bytes: int = setting(
+        536_870_912,
+        "Memory for the bodies of all requests at both doors, in bytes; beyond it, UNAVAILABLE.",
+        check=fields.between(1 << 26, 1 << 50),
+    )
+    grpc_streams: int = setting(
+        100, "Calls that one gRPC connection carries at the same time.", check=fields.between(1, 1_000_000)
+    )
+    grpc_metadata_bytes: int = setting(
+        16_384, "Longest metadata of a gRPC call, in bytes.", check=fields.between(4096, 1 << 20)
+    )
+    grpc_connection_age_s: float = setting(
+        3600.0,
+        "Seconds after which a gRPC connection takes no new calls; running ones go on, clients connect anew.",
+        check=fields.between(1, 1 << 20),
+    )
+    locations: tuple[str, ...] = setting(
+        ("us-central1",), "Location ids served here, separated by commas.", check=fields.has_locations
+    )
+    hold_s: float = setting(
+        5.0,
+        "Seconds for which GetOperation of a running operation is held open, from its second poll on; 0 for never.",
+        check=fields.between(0, 60),
+    )
+    request_threads: int = setting(16, "Threads that answer API calls.", check=fields.between(1, 1000))
+    log_level: str = setting("INFO", "Least severe log level written to standard error.", check=fields.is_log_level)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise errors.invalid_argument("tls_cert", "TLS needs both the certificate and its key.")
+
+
+@dataclasses.dataclass(frozen=True)
+class OperationsSettings(Group):
+    """What runs operations, and what it may use of the machine."""
+
+    worker: bool = setting(
+        True, "Whether `serve` also runs operations; `false` leaves them to `boxwright worker` processes."
+    )
+    cores: int = setting(
+        machine.usable_cores,
+        "Cores to use for training and for a batch prediction; default: all usable ones.",
+        check=fields.between(1, 4096),
+    )
+    child_niceness: int = setting(
+        processes.CHILD_NICENESS,
+        "Priority of trainings and batch predictions: 0 is the service's own, 19 the lowest.",
+        check=fields.between(0, 19),
+    )
+    lease_ttl_s: float = setting(
+        10.0, "Seconds after which a dead worker's operation is taken over.", check=fields.between(1, 3600)
+    )
+    import_jobs: int = setting(2, "Imports that run at the same time.", check=fields.between(1, 1000))
+    import_row_failure_limit: float = setting(
+        0.5, "Share of failed rows, 0 to 1, above which an import imports nothing.", check=fields.between(0, 1)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings(Group):
+    """What a training needs and makes."""
+
+    minutes_max: float | None = setting(
+        None,
+        "Wall-time cap of every training in minutes, below the request's budget; unset: the budget alone.",
+        name="train_minutes_max",
+        check=fields.above_zero,
+    )
+    seed: int = setting(
+        0,
+        "Seed of every training; same data, seed and cores give the same weights.",
+        name="train_seed",
+        check=fields.between(0, (1 << 63) - 1),
+    )
+    pretrained: bool = setting(
+        True,
+        "Whether trainings may try a network on ImageNet weights: it takes time, and predicts more slowly.",
+        name="train_pretrained",
+    )
+    cache_bytes: int = setting(
+        2_000_000_000,
+        "Memory for decoded training images, in bytes.",
+        name="train_cache_bytes",
+        check=fields.above_zero,
+    )
+    min_images_per_label: int = setting(
+        10, "Images that each label needs before training starts.", check=fields.above_zero
+    )
+    model_life_days: float | None = setting(
+        548.0, "Days after which a model stops predicting (18 months); `none` for never.", check=fields.above_zero
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceSettings(Group):
+    """What runs networks, online and in batches."""
+
+    runtime: str = setting(
+        "auto",
+        "What runs the networks: `cpu`, `gpu`, or `auto`, which takes the GPU where one can be used.",
+        check=fields.one_of("auto", "cpu", "gpu"),
+    )
+    force_fp32: bool = setting(
+        False, "Predict with the fp32 network also where a model has chosen its int8 one: slower, other boxes."
+    )
+
+    @property
+    def precision(self) -> str | None:
+        """``fp32`` if that is forced; None for each model's own choice."""
+        return "fp32" if self.force_fp32 else None
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchSettings(Group):
+    """Batch prediction."""
+
+    jobs: int = setting(
+        2, "Batch predictions that run at the same time.", name="batch_jobs", check=fields.between(1, 1000)
+    )
+    slice_s: float = setting(
+        30.0,
+        "Seconds for which a batch prediction may go on while others wait; then it goes to the end of the queue.",
+        name="batch_slice_s",
+        check=fields.between(0, 86400),
+    )
+    shard_images: int = setting(
+        500,
+        "Images per `image_object_detection_N.jsonl`; the first five files of a long list have 100.",
+        check=fields.between(1, 1_000_000),
+    )
+    row_failure_limit: float = setting(
+        0.5,
+        "Share of unusable rows, 0 to 1, above which a batch prediction fails as a whole.",
+        name="batch_row_failure_limit",
+        check=fields.between(0, 1),
+    )
+    image_failure_limit: float = setting(
+        1.0,
+        "Share of failed images, 0 to 1, above which a batch prediction fails; it always fails if no image was predicted.",
+        name="batch_image_failure_limit",
+        check=fields.between(0, 1),
+    )
+    image_timeout_s: float = setting(
+        60.0,
+        "Seconds that one image may take in a batch prediction before it is left out, with an error line.",
+        check=fields.between(1, 86400),
+    )
+    in_flight_bytes: int = setting(
+        256_000_000,
+        "Memory of a batch prediction for images that are read and not yet predicted, in bytes; at most an eighth of all.",
+        name="batch_in_flight_bytes",
+        check=fields.between(1_000_000, 1 << 50),
+    )
+    models_bytes: int = setting(
+        1_000_000_000,
+        "Memory of an inference process for models that stay loaded for later jobs, in bytes.",
+        name="batch_models_bytes",
+        check=fields.between(1, 1 << 50),
+    )
+    tune: bool = setting(
+        True,
+        "Whether the number of processes that suits a network is measured, after its first batch prediction on a machine.",
+    )
+    camel_case: bool = setting(
+        False,
+        "Spell the keys inside `annotations` of the batch files in camelCase instead of snake_case.",
+        name="batch_camel_case",
+    )
+    resume_days: float = setting(
+        7.0,
+        "Days for which the plan of a failed or cancelled batch prediction is kept, so that it can be resumed.",
+        check=fields.between(0, 3650),
+    )
+
+    @property
+    def usable_in_flight_bytes(self) -> int:
+        """`in_flight_bytes`, or an eighth of the memory that this process may use, whichever is less."""
+        return min(self.in_flight_bytes, machine.usable_memory_bytes() // 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that an operator may choose; each field but the last is a group, and a table of the configuration file.
+
+    Attributes:
+        config_file: the file that was read; None if there was none.
+    """
+
+    storage: StorageSettings = dataclasses.field(default_factory=StorageSettings)
+    database: DatabaseSettings = dataclasses.field(default_factory=DatabaseSettings)
+    server: ServerSettings = dataclasses.field(default_factory=ServerSettings)
+    operations: OperationsSettings = dataclasses.field(default_factory=OperationsSettings)
+    training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
+    inference: InferenceSettings = dataclasses.field(default_factory=InferenceSettings)
+    batch: BatchSettings = dataclasses.field(default_factory=BatchSettings)
+    config_file: pathlib.Path | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], config_file: pathlib.Path | None = None) -> Self:
+        """Returns the settings with these values, by the settings' names, and the defaults of all others.
+
+        Raises:
+            ApiError: INVALID_ARGUMENT naming the setting whose value is not possible.
+        """
+        chosen: dict[str, dict[str, Any]] = {group: {} for group in _groups()}
+        known = {one.name: one for one in all_settings()}
+        for name, value in values.items():
+            chosen[known[name].group][known[name].key] = value
+        groups: dict[str, Any] = {group: kind(**chosen[group]) for group, kind in _groups().items()}
+        return cls(**groups, config_file=config_file)
+
+
+@functools.cache
+def all_settings() -> tuple[Setting, ...]:
+    """Every setting, group by group."""
+    return tuple(one for group, kind in _groups().items() for one in fields.settings_of(kind, group))
+
+
+@functools.cache
+def _groups() -> dict[str, type[Group]]:
+    hints = typing.get_type_hints(Settings)
+    return {name: kind for name, kind in hints.items() if isinstance(kind, type) and issubclass(kind, Group)}

@@ -23,15 +23,30 @@ def _label(path: pathlib.Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def _linked(index: pathlib.Path) -> set[pathlib.Path]:
+    """The pages that an index links, whole or at one of their headings."""
+    targets = re.findall(r"\]\(([^)#\s]+)", index.read_text(encoding="utf-8"))
+    return {(index.parent / target).resolve() for target in targets if "://" not in target}
+
+
 def test_the_index_lists_every_document() -> None:
-    index = (DOCS / "README.md").read_text(encoding="utf-8")
-    linked = {target.split("#")[0] for target in re.findall(r"\]\(([^)]+)\)", index)}
+    """Experiments are listed in an index of their own, which is a document like any other."""
+    experiments = DOCS / "experiments" / "README.md"
+    linked = _linked(DOCS / "README.md") | {
+        page for page in _linked(experiments) if page.parent == experiments.parent.resolve()
+    }
     missing = [
-        str(page.relative_to(DOCS))
-        for page in DOCS.rglob("*.md")
-        if page != DOCS / "README.md" and str(page.relative_to(DOCS)) not in linked
+        _label(page) for page in DOCS.rglob("*.md") if page != DOCS / "README.md" and page.resolve() not in linked
     ]
     assert not missing
+
+
+def test_an_experiment_has_the_day_of_its_name() -> None:
+    pages = [page for page in (DOCS / "experiments").glob("*.md") if page.name != "README.md"]
+    assert pages
+    for page in pages:
+        assert re.fullmatch(r"\d{4}-\d{2}-\d{2}-[a-z0-9-]+\.md", page.name), page.name
+        assert f"\n{page.name[:10]}, version " in page.read_text(encoding="utf-8"), page.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_label)
@@ -39,6 +54,26 @@ def test_every_link_inside_the_project_leads_somewhere(page: pathlib.Path) -> No
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
     broken = [target for target in targets if not (page.parent / target.split("#")[0]).exists()]
+    assert not broken
+
+
+def _anchors(page: pathlib.Path) -> set[str]:
+    """What the headings of a page are called in links: lower case, blanks as hyphens, without other punctuation."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_label)
+def test_every_link_to_a_heading_leads_to_one(page: pathlib.Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target and "#" in target]
+    broken = []
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        aim = page.parent / path if path else page
+        if aim.suffix == ".md" and anchor not in _anchors(aim):
+            broken.append(target)
     assert not broken
 
 

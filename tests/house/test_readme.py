@@ -33,7 +33,7 @@ PLAIN = {
 
 # What the performance table shows: the name of the figures, and what stands before them.
 ROWS = {
-    "limit": "the machine's limit: decoding and inference alone",
+    "limit": "the machine's limit: decoding, inference, post-processing",
     "ours": "**Boxwright**, from the call to `done`",
     "ray_working": "Ray Data, without its start",
     "naive": "Pillow and ONNX Runtime, the same network",
@@ -65,7 +65,7 @@ def _table() -> str:
         cells = (f"**{figures[name][kind]}**" if name == "ours" else str(figures[name][kind]) for kind in KINDS)
         lines.append(f"| {words} | {' | '.join(cells)} |")
     machine, version = result["machine"], result["versions"]["boxwright"]
-    return "\n".join([*lines, "", f"Version {version}, {result['date']}: {machine}; {result['conditions']}.", ""])
+    return "\n".join([*lines, "", f"Version {version}, {result['date']}; {machine}; {result['conditions']}.", ""])
 
 
 def _measured(text: str) -> list[tuple[str, str]]:

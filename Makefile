@@ -10,7 +10,7 @@ bin    := $(VENV)/bin
 pip_install := $(bin)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt
 
 .DEFAULT_GOAL := check
-.PHONY: help demo test check format clean
+.PHONY: help demo test check docs format picture clean
 
 help: ## lists the recipes
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -31,12 +31,18 @@ check: $(VENV)/.dev-installed ## format, lint, types, floors
 	$(bin)/mypy
 	$(bin)/lint-imports --no-logo
 
+docs: $(VENV)/.dev-installed ## the documentation site in site/, with warnings as errors
+	$(bin)/python docs/site/build.py site
+
 format: $(VENV)/.dev-installed ## rewrites the code in the house's format
 	$(bin)/ruff format .
 	$(bin)/ruff check --fix .
 
+picture: $(VENV)/.dev-installed ## takes the README's picture anew: the demo's contact sheet, in Chromium
+	@$(bin)/python -m tests.support.contact_sheet_picture
+
 clean: ## removes the environment and everything that was made
-	rm -rf "$(VENV)" "$(OUT)" build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf "$(VENV)" "$(OUT)" build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two complaints that a fresh machine can cause, each with what to do about it.
@@ -69,5 +75,5 @@ $(VENV)/.azurite-installed: $(VENV)/.created
 
 $(VENV)/.dev-installed: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing Boxwright and its tools (a few minutes the first time: PyTorch and OpenVINO are large) ..."
-	@$(pip_install) --editable '.[train,demo,dev]'
+	@$(pip_install) --editable '.[train,demo,docs,dev]'
 	@touch $@ $(VENV)/.demo-installed

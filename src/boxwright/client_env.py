@@ -47,6 +47,7 @@ class Kit:
 
     @property
     def authority_key(self) -> pathlib.Path:
+        """The key of that certificate, with which others are signed."""
         return self.folder / "ca-key.pem"
 
     @property
@@ -56,6 +57,7 @@ class Kit:
 
     @property
     def server_key(self) -> pathlib.Path:
+        """The key of the service's certificate, for ``--tls-key``."""
         return self.folder / "server-key.pem"
 
     def account(self, *, with_universe: bool) -> pathlib.Path:

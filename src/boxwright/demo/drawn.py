@@ -48,6 +48,7 @@ class Sizes:
 
     @property
     def total(self) -> int:
+        """All images."""
         return self.train + self.validation + self.test
 
 

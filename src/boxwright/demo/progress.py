@@ -16,7 +16,8 @@ NAME_WIDTH = 24
 class Show(Protocol):
     """What a long step is handed: tell it how far the step is."""
 
-    def __call__(self, percent: float, note: str = "") -> None: ...
+    def __call__(self, percent: float, note: str = "") -> None:
+        """Shows a percentage, 0 to 100, and a few words."""
 
 
 class Reporter:

@@ -42,10 +42,12 @@ class Service:
 
     @property
     def url(self) -> str:
+        """Where REST answers."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def grpc_target(self) -> str:
+        """Where gRPC answers, as channels want it."""
         return f"{HOST}:{self.grpc_port}"
 
     def check_alive(self) -> None:

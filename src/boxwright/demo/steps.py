@@ -53,9 +53,11 @@ class Tour:
         self._check_alive = check_alive
 
     def close(self) -> None:
+        """Closes the channel."""
         self._channel.close()
 
     def create_dataset(self, display_name: str) -> automl_v1.Dataset:
+        """Creates an empty dataset and returns it."""
         started = self._automl.create_dataset(
             parent=PARENT,
             dataset=automl_v1.Dataset(
@@ -74,6 +76,7 @@ class Tour:
         return _partial_failures(started)
 
     def train(self, dataset_name: str, display_name: str) -> automl_v1.Model:
+        """Trains a model on the dataset and returns it."""
         started = self._automl.create_model(
             parent=PARENT,
             model=automl_v1.Model(
@@ -92,6 +95,7 @@ class Tour:
         return [self._automl.get_model_evaluation(name=evaluation.name) for evaluation in listed]
 
     def batch_predict(self, model_name: str, csv_uri: str, output_uri: str) -> BatchOutcome:
+        """Predicts the images of a list and waits for the end."""
         started = self._prediction.batch_predict(
             name=model_name,
             input_config=automl_v1.BatchPredictInputConfig(gcs_source=automl_v1.GcsSource(input_uris=[csv_uri])),

@@ -17,6 +17,7 @@ class Connection(pg8000.Connection):
             super().__init__(**parameters)
 
     def handle_messages(self, context: Any) -> None:
+        """Reads what the server sends; trouble of the network is an error of the network."""
         with _as_network_error():
             super().handle_messages(context)
 

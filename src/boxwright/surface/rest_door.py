@@ -78,6 +78,7 @@ class RestDoor:
         self._budget = budget
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
+        """Answers one request, an error of the API included."""
         request = requests.Request(scope, receive)
         body = limits.Body(self._budget)
         try:

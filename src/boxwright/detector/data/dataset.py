@@ -122,7 +122,8 @@ class PixelCache:
     """Upright images at a fixed scale, decoded once while they fit into the byte limit. Safe for several threads."""
 
     def __init__(self, read_bytes: Callable[[str], bytes], frame_hw: tuple[int, int], limit_bytes: int) -> None:
-        """
+        """Nothing is decoded yet.
+
         Args:
             read_bytes: from a URI to the encoded image; OSError, LookupError or ApiError mean that it is not there.
             frame_hw: the network's input; images are kept to fit `CACHE_SCALE` times this.

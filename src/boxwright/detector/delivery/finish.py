@@ -214,6 +214,7 @@ def _orientation(known: orientation.Orientation | None) -> dict[str, Any] | None
 
 
 def finished(job: Job) -> Outcome | None:
+    """What an earlier attempt has delivered; None if nothing is there."""
     target = job.folder / export.MODEL_FOLDER
     if not target.exists():
         return None

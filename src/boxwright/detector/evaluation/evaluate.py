@@ -169,7 +169,7 @@ def _counts(curves: Sequence[LabelCurve]) -> tuple[npt.NDArray[np.int64], npt.ND
 
 
 def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """part / whole, 0 where the whole is 0."""
+    """The quotient part / whole, 0 where the whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 

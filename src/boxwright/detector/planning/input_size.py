@@ -55,8 +55,10 @@ class Evidence:
     label_indices: Sequence[npt.NDArray[np.int64]]
 
     def readable(self, input_hw: tuple[int, int]) -> float:
-        """Share of objects whose geometric mean side is at least `READABLE_PX` in the input, in [0, 1]; every label weighs
-        the same."""
+        """Share of objects whose geometric mean side is at least `READABLE_PX` in the input, in [0, 1].
+
+        Every label weighs the same.
+        """
         sides: list[npt.NDArray[np.float64]] = []
         for (height, width), boxes_norm in zip(self.sizes_hw, self.boxes_norm, strict=True):
             scale = min(input_hw[0] / height, input_hw[1] / width)

@@ -116,6 +116,7 @@ PLAIN = {
     "table": "of rows and columns",
     "target": "what a loss compares with, the field's term",
     "term": "of a filter",
+    "thread": "of a process; also the group of threads that runs one stage",
     "time": "in seconds",
     "trained": "a network after training",
     "trainer": "trains one network",

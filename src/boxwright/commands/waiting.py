@@ -162,7 +162,7 @@ def _watch(connection: Connection, name: str) -> dict[str, Any]:
 def _line(numbers: dict[str, Any]) -> str:
     """Bar and words, as much as the terminal is wide."""
     full, empty = ("█", "░") if (sys.stderr.encoding or "").lower().startswith("utf") else ("#", "-")
-    filled = round(BAR_COLUMNS * min(100.0, max(0.0, numbers["progress_percent"])) / 100)
+    filled = int(BAR_COLUMNS * min(100.0, max(0.0, numbers["progress_percent"])) / 100)  # full means 100 %
     bar = full * filled + empty * (BAR_COLUMNS - filled)
     return output.cut(f"{bar} {output.safe(in_words(numbers))}", shutil.get_terminal_size().columns - 1)
 

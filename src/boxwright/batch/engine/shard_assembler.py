@@ -155,14 +155,16 @@ class ShardAssembler:
     def put(self, number: int, lines: Sequence[Line]) -> None:
         """See `ChunkSource`; commits the shard if it is complete."""
         shard, first = self._in_flight[number]
-        self._counts.add(done=len(lines), failed=sum(line.status is not None for line in lines))
+        report = None
         if shard.put(first, lines):
             try:
                 report = shard.commit_to(self._sink)
             except Exception as error:  # a store's: it ends the run
                 self.fail(error)
                 return
-            self._counts.add(committed=1)
+        failed = sum(line.status is not None for line in lines)
+        self._counts.add(done=len(lines), failed=failed, committed=report is not None)  # a shard that hangs is not done
+        if report is not None:
             self._results.put(report)
         with self._lock:
             del self._in_flight[number]

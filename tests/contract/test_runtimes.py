@@ -232,12 +232,12 @@ def test_a_precision_without_a_network_is_a_damaged_model(two_precisions) -> Non
 
 
 @pytest.mark.parametrize(
-    ("runtime", "precision", "is_team"),
+    ("runtime", "precision", "has_peers"),
     [("auto", None, True), ("auto", "fp32", False), ("gpu", "fp32", False), ("cpu", "fp32", True)],
 )
 def test_one_process_feeds_a_gpu_and_an_int8_network_stays_with_many(
-    two_precisions: pathlib.Path, monkeypatch: pytest.MonkeyPatch, runtime: str, precision: str | None, is_team: bool
+    two_precisions: pathlib.Path, monkeypatch: pytest.MonkeyPatch, runtime: str, precision: str | None, has_peers: bool
 ) -> None:
     monkeypatch.setattr(runtimes, "gpu_is_usable", lambda: True)
     job = scheduler.job_for(two_precisions, cores=4, runtime=runtime, precision=precision, in_flight_bytes=1_000_000)
-    assert child_main.is_for_a_team(job) == is_team
+    assert child_main.has_peers(job) == has_peers

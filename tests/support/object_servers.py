@@ -54,7 +54,7 @@ class ObjectServer:
 def moto() -> Iterator[ObjectServer]:
     """S3."""
     pytest.importorskip("moto", reason="moto is not installed")
-    with _running(lambda port: [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]) as address:
+    with _running(lambda port: [sys.executable, "-m", "tests.support.s3_server", "-p", str(port)]) as address:
         requests.put(f"{address}/{BUCKET}", timeout=30).raise_for_status()
         yield ObjectServer("s3", address, _s3_environment)
 

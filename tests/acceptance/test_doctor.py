@@ -18,7 +18,7 @@ from boxwright import machine
 from boxwright.metadata import database
 
 KEYS = ["version", "cores", "memory", "processor", "data_dir", "temporary", "places", "openvino", "gpu"]
-KEYS += ["training", "database", "gs", "models", "tuning", "port", "grpc_port"]
+KEYS += ["training", "weights", "database", "gs", "models", "tuning", "port", "grpc_port"]
 
 
 CLI = [sys.executable, "-m", "boxwright.cli"]

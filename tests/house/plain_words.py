@@ -130,6 +130,7 @@ PLAIN = {
     "view": "one image as a training shows it",
     "vino": "of OpenVINO, a product",
     "watchdog": "ends what takes too long, the pattern's name",
+    "weight": "a number that a network has learned, the field's term",
     "work": "what is to be done",
 }
 

@@ -72,8 +72,9 @@ def converted(members: dict[str, bytes], wanted: Weights) -> bytes:
     """
     from safetensors import numpy as safetensors  # part of the extra `train`
 
+    topology, values = members[wanted.topology], members[wanted.values]
     tensors = {}
-    for number, (kernel, bias) in enumerate(tfjs.convolutions(members[wanted.topology], members[wanted.values])):
+    for number, (kernel, bias) in enumerate(tfjs.convolutions(topology, values)):
         tensors[f"convolution.{number}.weight"] = kernel.copy(order="C")
         tensors[f"convolution.{number}.bias"] = bias.copy(order="C")
     found = installed.tensors_sha256(tensors)
@@ -87,6 +88,7 @@ def converted(members: dict[str, bytes], wanted: Weights) -> bytes:
         "licences": wanted.licences,
         "notice": f"{wanted.notice}\n{members[wanted.package_licence].decode('utf-8').strip()}\n",
         "layout": LAYOUT,
+        "graph": json.dumps(tfjs.graph(topology, values)),
         "tensors_sha256": wanted.tensors_sha256,
     }
     return safetensors.save(tensors, metadata)

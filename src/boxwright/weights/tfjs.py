@@ -36,6 +36,18 @@ def values(document: dict[str, Any], content: bytes) -> dict[str, Array]:
     return found
 
 
+def graph(topology: bytes, content: bytes) -> dict[str, Any]:
+    """What is left of a model without its numbers: how it computes, so that a conversion can be compared with it.
+
+    Returns:
+        `nodes`, as published, without constants; `constants`, the whole numbers among them by name, as lists.
+    """
+    document = json.loads(topology)
+    nodes = [node for node in document["modelTopology"]["node"] if node["op"] != "Const"]
+    whole = {name: array.tolist() for name, array in values(document, content).items() if array.dtype.kind == "i"}
+    return {"nodes": nodes, "constants": whole}
+
+
 def convolutions(topology: bytes, content: bytes) -> list[tuple[Array, Array]]:
     """Kernel (out, in, h, w) and bias (out,) of every convolution, in the order of their names.
 

@@ -31,6 +31,7 @@ from boxwright.runners import batch_predict, export, import_data, plan_folders, 
 from boxwright.services import automl, iam, locations, looking, operations, prediction, resources, resuming, validation
 from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.surface import dispatch, grpc_door, guard, http_server, limits, rest_door, waiting
+from boxwright.weights import installed
 
 GRPC_GRACE_S = 3.0
 DRAIN_S = 8.0
@@ -175,6 +176,7 @@ def _runners(
                 cache_bytes=settings.training.cache_bytes,
                 seed=settings.training.seed,
                 pretrained=settings.training.pretrained,
+                weights_dir=installed.folder_if_any(settings.training.weights_dir),
             ),
             resources.random_digits,
         ),

@@ -1,7 +1,7 @@
 """Computes a graph model of TensorFlow.js node by node, as the format defines its operations: a reference for conversions.
 
 Written from TensorFlow's definitions of the operations and from nothing of ours: NHWC data, kernels (h, w, in, out), the
-sides of a padding in pairs. Only the operations and attributes that occur in the models of the catalogue; others are refused.
+sides of a padding in pairs. Only the operations and attributes that occur in the catalogue's models; others are refused.
 """
 
 from __future__ import annotations

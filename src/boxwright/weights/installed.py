@@ -61,6 +61,14 @@ def folder(chosen: pathlib.Path | None) -> pathlib.Path:
         ) from error
 
 
+def folder_if_any(chosen: pathlib.Path | None) -> pathlib.Path | None:
+    """As `folder`, absolute; None for a user without a home."""
+    try:
+        return folder(chosen).resolve()
+    except errors.ApiError:
+        return None
+
+
 def tensors_sha256(tensors: Mapping[str, Array]) -> str:
     """Digest of names, shapes, kinds and values, in the order of the names."""
     digest = hashlib.sha256()

@@ -256,8 +256,9 @@ def write_draft(
     input_hw: tuple[int, int],
     score_floor: float,
     provenance: dict[str, Any],
+    notice: str = "",
 ) -> None:
-    """Writes model.json and model.onnx into a fresh folder that nobody reads yet."""
+    """Writes model.json and model.onnx, and a notice if there is one, into a fresh folder that nobody reads yet."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     graph = to_onnx(network, input_hw)
@@ -283,6 +284,8 @@ def write_draft(
         "provenance": provenance,
         "digests": {model_folder.NETWORK_FILE: hashlib.sha256(graph).hexdigest()},
     }
+    if notice:
+        _write(folder / model_folder.NOTICE_FILE, notice.encode())
     _write(folder / model_folder.NETWORK_FILE, graph)
     _write(folder / model_folder.MODEL_FILE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
 

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from boxwright.detector.network import coco_labels, dense
+from boxwright.detector.network import coco_labels, dense, origin
+from boxwright.weights.installed import InstalledWeights
 
 SOURCE = "COCO, NanoDet-g"
 SLOPE = 0.1  # of leaky ReLU
@@ -39,6 +40,19 @@ LEAST_STEPS = 240
 STEP_COST = 1.5  # of a step, to one of the plain network
 MOSAIC_FROM_IMAGES = 100  # with fewer, mosaics are left out
 COLOUR_SHARE = 0.5  # of the recipe's changes of colour
+
+
+def origin_of(found: InstalledWeights) -> origin.Origin:
+    """Where installed weights come from."""
+    known = found.weights
+    return origin.Origin(
+        name=known.name,
+        source=f"npm {known.spec}",
+        trained_on=known.trained_on,
+        licences=known.licences,
+        sha256=known.tensors_sha256,
+        notice=found.notice,
+    )
 
 
 class LeakyConvolution(nn.Module):

@@ -87,19 +87,16 @@ class Learning:
         Raises:
             TrainingStopped, FloatingPointError, UnreadableImage: as `Trainer.run`.
         """
-        work, job, splits = self._work, self._work.job, self._work.splits
-        torch.manual_seed(job.seed)
-        boxes_per_image = sum(len(one.label_indices) for one in splits.train) / len(splits.train)
-        prior = dense.score_prior(boxes_per_image, len(job.labels), self._chosen.input_hw)
-        network = candidate.build(len(job.labels), prior)
+        work, splits = self._work, self._work.splits
+        network = self._fresh(candidate)
         untrained = self._untrained_score(network) if candidate.knows_labels else None
         if state is not None and state.trained:
             network.load_state_dict(state.average)
             training_s, stop_reason, steps, history = state.elapsed_s, state.stop_reason, state.step, state.history
             checks, known = state.checks, trainer.orientation_of(state)
         else:
-            alone = candidates.is_known(len(splits.train), untrained)
-            learner = self._trainer(candidate, network, 0.0 if alone else second_s)
+            is_last = candidates.is_known(len(splits.train), untrained)
+            learner = self._trainer(candidate, network, 0.0 if is_last else second_s)
             if ways_up is not None and ways_up.is_known:
                 learner.plan.ways_up = dataclasses.replace(ways_up, from_step=0)
             if state is not None:
@@ -110,10 +107,10 @@ class Learning:
             steps, history = learner.step, learner.history
             checks, known = learner.checks, learner.plan.ways_up
         network.eval()
-        judged = bool(checks) and any(len(one.label_indices) for one in splits.validation)
-        score = checks[-1][1] if judged else None
+        has_objects = any(len(one.label_indices) for one in splits.validation)
+        score = checks[-1][1] if checks and has_objects else None
         if score is not None and untrained is not None and untrained >= score:
-            network, score, steps = candidate.build(len(job.labels), prior).eval(), untrained, 0
+            network, score, steps = self._fresh(candidate).eval(), untrained, 0
         return trained.Trained(
             network=network,
             input=self._chosen,
@@ -128,6 +125,15 @@ class Learning:
             score=score,
             origin=candidate.origin,
             untrained_score=untrained,
+        )
+
+    def _fresh(self, candidate: candidates.Candidate) -> dense.Network:
+        """The network as it starts; the same in every attempt."""
+        job, examples = self._work.job, self._work.splits.train
+        torch.manual_seed(job.seed)
+        boxes_per_image = sum(len(one.label_indices) for one in examples) / len(examples)
+        return candidate.build(
+            len(job.labels), dense.score_prior(boxes_per_image, len(job.labels), self._chosen.input_hw)
         )
 
     def _untrained_score(self, network: dense.Network) -> float | None:

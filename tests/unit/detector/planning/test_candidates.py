@@ -319,7 +319,7 @@ def test_a_second_network_that_is_not_better_is_not_taken(
     monkeypatch.setattr(candidates, "GAIN", 1.0)
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     provenance = _run(folder, drawn)
-    assert provenance["initial_weights"] == "random" and "on pretrained ones" in provenance["network"]
+    assert provenance["initial_weights"] == "random" and "on pretrained weights" in provenance["network"]
 
 
 def test_two_trainings_that_take_more_than_an_hour_are_not_planned(

@@ -6,6 +6,7 @@ import json
 import pathlib
 
 import numpy as np
+import onnxruntime
 import pytest
 import safetensors
 import torch
@@ -93,6 +94,11 @@ def test_the_exported_network_is_the_trained_one(rows: list[int | None], tmp_pat
     )  # fmt: skip
     finish.check_agreement(network, predictor.Predictor.open(draft, streams=1))
     assert export.to_onnx(network, (96, 128)) == export.to_onnx(network, (96, 128))
+    pixels = _pixels(2, 96, 128, 3)
+    session = onnxruntime.InferenceSession((draft / "model.onnx").read_bytes(), providers=["CPUExecutionProvider"])
+    found = session.run(["boxes", "scores"], {"pixels": pixels.numpy()})
+    for expected, got in zip(network.predict(pixels), found, strict=True):
+        assert np.abs(expected.numpy() - got).max() < 1e-2
 
 
 def test_a_known_label_starts_from_its_row_and_a_new_one_from_the_prior() -> None:

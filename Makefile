@@ -9,6 +9,9 @@ bin    := $(VENV)/bin
 # Everything is installed at the versions that constraints.txt names.
 pip_install := $(bin)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt
 
+# What Python compiles is kept, whatever the environment says: the tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := check
 .PHONY: help demo test check docs format picture clean
 
@@ -22,7 +25,7 @@ demo: $(VENV)/.demo-installed ## from nothing to boxes; KEEP=1, DATA=folder, MIN
 # A file's tests share what they start, so a file stays in one process; the folders with the longest files come first.
 in_parallel := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/.dev-installed $(VENV)/.azurite-installed ## the suite, a process a core; FULL=1 adds the long runs, FAST=1 leaves slow tests out, STRICT=1 fails on a skip, JOBS=n processes, ARGS=... for pytest (-n0: in one process)
+test: $(VENV)/.dev-installed $(VENV)/.azurite-installed ## the suite, a process a core and one more; FULL=1 adds the long runs, FAST=1 leaves slow tests out, STRICT=1 fails on a skip, JOBS=n processes, ARGS=... for pytest (-n0: in one process)
 	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest $(in_parallel) -rsfE $(if $(filter 1,$(FAST)),-m "not slow and not full",$(if $(filter 1,$(FULL)),,-m "not full")) $(ARGS)
 
 check: $(VENV)/.dev-installed ## format, lint, types, floors

@@ -166,7 +166,10 @@ def test_the_environment_wins_over_the_file_and_flags_over_both(installation: In
     assert not (installation.folder / "data").exists()
 
 
-@pytest.mark.parametrize("command", ["serve", "worker", "doctor", "migrate", "verify"])
+@pytest.mark.parametrize(
+    "command",
+    ["serve", *(pytest.param(other, marks=pytest.mark.full) for other in ("worker", "doctor", "migrate", "verify"))],
+)
 def test_every_command_that_has_settings_refuses_a_file_with_a_mistake(installation: Installation, command):
     installation.file.write_text("[storage]\ndata_dri = 'data'\n[server]\nport = '8470'\n[bach]\njobs = 2\n")
     before = sorted(installation.folder.rglob("*"))

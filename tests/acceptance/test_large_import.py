@@ -33,6 +33,7 @@ def _import_and_peak(service, image_names: list[str]) -> int:
     return peak_bytes
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_hundred_thousand_rows_need_little_more_memory_than_five_thousand(service_factory):
     service = service_factory(environment={"BOXWRIGHT_HOLD_S": "0.2"})

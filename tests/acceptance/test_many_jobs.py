@@ -43,8 +43,9 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
+@pytest.mark.full
 @pytest.mark.slow
-@pytest.mark.parametrize("lanes", [pytest.param(1, marks=pytest.mark.full), 2])
+@pytest.mark.parametrize("lanes", [1, 2])
 def test_small_jobs_end_before_the_huge_one_that_was_there_first(service_factory, tiny_model: TinyModel, lanes: int):
     environment = {"BOXWRIGHT_BATCH_JOBS": str(lanes), "BOXWRIGHT_BATCH_SLICE_S": "0", "BOXWRIGHT_SHARD_IMAGES": "50"}
     environment["BOXWRIGHT_CHILD_NICENESS"] = "10"  # the huge job shall not end before the small ones are there

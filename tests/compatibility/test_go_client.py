@@ -19,7 +19,7 @@ from tests.support import installing, scene
 from tests.support.env_service import clean_environment
 from tests.support.tiny_model import TinyModel
 
-pytestmark = pytest.mark.go
+pytestmark = [pytest.mark.go, pytest.mark.full]
 
 SOURCE = pathlib.Path(__file__).parent / "go" / "main.go"
 LIBRARIES = pathlib.Path("/usr/share/gocode")

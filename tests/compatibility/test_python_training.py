@@ -79,6 +79,7 @@ def test_a_dataset_without_enough_images_is_refused_with_the_counts(service):
             api.start_training(dataset)
 
 
+@pytest.mark.full
 def test_up_to_four_imports_work_on_a_dataset_at_once_and_nothing_else_does(service):
     bucket = service.bucket("drawn")
     names = drawn_images.write_images(bucket / "many", 1500)
@@ -95,9 +96,8 @@ def test_up_to_four_imports_work_on_a_dataset_at_once_and_nothing_else_does(serv
         assert api.automl.get_dataset(name=dataset).example_count == 1500
 
 
-@pytest.mark.parametrize(
-    ("setting", "recipe"), [pytest.param("true", {}, marks=pytest.mark.full), ("false", {"pretrained": False})]
-)
+@pytest.mark.full
+@pytest.mark.parametrize(("setting", "recipe"), [("true", {}), ("false", {"pretrained": False})])
 def test_a_training_is_told_whether_it_may_use_pretrained_weights(service_factory, setting, recipe):
     service = service_factory(environment={"BOXWRIGHT_TRAIN_PRETRAINED": setting})
     csv_uri = drawn_images.write_dataset(service.bucket("drawn"), 40)

@@ -316,6 +316,7 @@ def test_a_response_that_cannot_be_made_leaves_the_operation_running(ledger):
 # ---- several processes --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_two_processes_finish_four_hundred_operations_exactly_once_each(ledger, database_place):
     with ledger._db.write() as connection:
         for number in range(400):

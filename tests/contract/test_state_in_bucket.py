@@ -108,6 +108,7 @@ def test_a_batch_uses_the_bucket_and_leaves_nothing_of_the_plan(
         wait_until(lambda: _keys(stores, "models") == [], "the model to be gone")
 
 
+@pytest.mark.full
 def test_another_machine_finishes_what_a_killed_worker_left(
     service_factory, environment, tiny_model: TinyModel, stores, postgres, tmp_path
 ):

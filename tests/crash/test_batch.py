@@ -136,6 +136,7 @@ def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_
     _finish_and_compare(batch, name, before)
 
 
+@pytest.mark.full
 def test_an_errors_file_as_list_is_gone_on_with_after_a_kill(batch):
     rows = (batch.bucket / "list.csv").read_text().splitlines()
     lines = [error_line(row, status_pb2.Status(code=14, message="it was away")) for row in rows]
@@ -182,6 +183,7 @@ def test_a_killed_inference_process_costs_nothing_but_unfinished_shards(batch, m
     assert "event=inference_child_died" in batch.service.tail()
 
 
+@pytest.mark.full
 def test_a_service_that_is_asked_to_end_stops_between_shards_and_a_restart_goes_on(batch):
     with open_api(batch.service) as api:
         name = _start(api, batch)

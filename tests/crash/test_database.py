@@ -55,13 +55,14 @@ def _wait_for_operation(api, name: str, outcomes: list) -> None:
         outcomes.append(error.code())
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "has_worker_of_its_own, outage_s",
     [
-        pytest.param(True, LONG_S, id="serve", marks=pytest.mark.full),
+        pytest.param(True, LONG_S, id="serve"),
         pytest.param(False, LONG_S, id="worker"),
-        pytest.param(True, SHORT_S, id="serve, back at once", marks=pytest.mark.full),
+        pytest.param(True, SHORT_S, id="serve, back at once"),
     ],
 )
 def test_a_database_that_is_killed_and_started_again_costs_a_batch_nothing(

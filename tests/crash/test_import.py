@@ -97,6 +97,7 @@ def test_a_service_killed_during_an_import_finishes_it_after_its_restart(
     crashes.assert_tidy(again.data_dir)
 
 
+@pytest.mark.full
 def test_a_service_that_is_asked_to_end_during_an_import_goes_on_after_its_restart(
     service, service_factory, csv_uri, environment
 ):

@@ -41,6 +41,7 @@ def test_an_image_that_takes_the_process_down_is_left_out_and_the_others_are_pre
     crashes.assert_tidy(service.data_dir)
 
 
+@pytest.mark.full
 def test_an_image_whose_trial_somebody_else_ended_is_tried_again_and_predicted(
     service_factory, tiny_model: TinyModel, tmp_path
 ):

@@ -62,6 +62,7 @@ def _shorten(service, name: str) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "budget_s": 60 * MINUTES}))
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start, environment):
     service = start(UNTIL_DISTURBED)

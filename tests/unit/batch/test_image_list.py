@@ -114,6 +114,7 @@ def test_blank_lines_and_a_mark_are_nothing():
     assert _ids(b"\xef\xbb\xbf\n" + GOOD + b"\r\n \n" + GOOD) == ["gs://b/a.jpg"] * 2
 
 
+@pytest.mark.full
 def test_a_large_errors_file_is_read_in_little_memory():
     content = error_line("gs://b/images/some/where/0000000.jpg", STATUS) * 200_000
     tracemalloc.start()

@@ -177,6 +177,7 @@ def test_int8_is_built_chosen_and_predicts_unless_fp32_is_forced(
     assert first == [(draft / name).read_bytes() for name in ("model.int8.xml", "model.int8.bin")]
 
 
+@pytest.mark.full
 def test_int8_that_loses_is_refused_with_both_numbers_and_a_killed_child_gets_a_second_chance(
     draft: pathlib.Path,
     splits: dataset.Splits,

@@ -66,6 +66,7 @@ def test_what_is_found_as_well_upside_down_has_no_up(upright, upside_down, boxes
     assert known.flips is flips and known.in_words.startswith("either way up (" if flips else "upright (")
 
 
+@pytest.mark.full
 def test_objects_without_an_up_are_flipped_and_a_resumed_training_remembers_it(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def test_more_cores_take_more_parts_until_they_wait_for_each_other():
     assert [parallel_step.count_for(threads, large) for threads in (schedule.MANY_CORES, 64)] == [8, 8]
 
 
+@pytest.mark.full
 def test_the_number_of_cores_decides_the_batch_and_repeats_the_weights(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch
 ):
@@ -86,7 +87,8 @@ def test_few_images_are_shown_in_small_batches_on_any_number_of_cores(drawn: con
         assert session._recipe(job, device.CPU, images).batch_size == batch_size
 
 
-@pytest.mark.parametrize("is_same", [pytest.param(True, marks=pytest.mark.full), False])
+@pytest.mark.full
+@pytest.mark.parametrize("is_same", [True, False])
 def test_steps_of_another_number_of_images_are_not_gone_on_with(
     is_same, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch
 ):

@@ -107,6 +107,7 @@ def _run(folder: pathlib.Path, drawn: conftest.Drawn, watcher: Watcher | None = 
     return provenance
 
 
+@pytest.mark.full
 def test_the_second_network_is_trained_where_the_first_finds_too_little_and_a_stop_changes_nothing(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

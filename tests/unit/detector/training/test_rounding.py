@@ -43,6 +43,7 @@ def test_rounding_is_switched_for_all_blocks_but_the_stem_and_never_for_the_expo
     split.close()
 
 
+@pytest.mark.full
 def test_a_recipe_may_leave_rounding_out_and_gets_other_weights(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     digests = []
     for name, changes in (("usual", {}), ("usual again", {}), ("never", {"rounding_from": 1.0})):

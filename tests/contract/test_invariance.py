@@ -48,14 +48,14 @@ def _listed(bench: Bench) -> list[str]:
 
 
 def _run(bench: Bench, job: BatchJob, predictor: Predictor, stores: objects.Stores | None = None) -> dict[str, bytes]:
-    sink = Sink(job, bench.stores)
+    sink = Sink(job.spec, bench.stores)
     sink.prepare()
     engine = MachineEngine(job, stores or bench.stores, predictor, sink)
-    plan = Plan(job, bench.stores)
+    plan = Plan(job.spec, bench.stores)
     for _ in engine.run(plan, lambda: False):
         pass
     sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
-    return bench.output(job.output_directory.removeprefix("gs://b/"))
+    return bench.output(job.spec.output_directory.removeprefix("gs://b/"))
 
 
 def _lines(output: dict[str, bytes]) -> list[bytes]:

@@ -25,7 +25,7 @@ from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, faults, objects, row_hints, rows
 from boxwright.batch import image_list
-from boxwright.batch.job import BatchJob
+from boxwright.batch.job import BatchSpec
 
 JUDGED_FROM_ROW = 1000
 PLAN_VERSION = 2  # 1: every segment had the same size
@@ -57,12 +57,12 @@ class Segment:
 class Plan:
     """The frozen plan of one job. Iterate `segments()` once."""
 
-    def __init__(self, job: BatchJob, stores: objects.Stores) -> None:
-        self._job = job
+    def __init__(self, spec: BatchSpec, stores: objects.Stores) -> None:
+        self._spec = spec
         self._stores = stores
-        self._scratch = objects.ObjectUri.parse(job.scratch)
-        self._shard_images = job.shard_images
-        self._has_small_start = job.shard_images > FIRST_SEGMENT_IMAGES
+        self._scratch = objects.ObjectUri.parse(spec.scratch)
+        self._shard_images = spec.shard_images
+        self._has_small_start = spec.shard_images > FIRST_SEGMENT_IMAGES
         self.rows_read = 0
         self.rows_failed = 0
         self.duplicates = 0
@@ -78,7 +78,7 @@ class Plan:
         Raises:
             ApiError: a list is missing, unreadable or empty, changed since the first attempt, or too many rows are unusable.
         """
-        lists = [objects.ObjectUri.parse(uri) for uri in self._job.input_uris]
+        lists = [objects.ObjectUri.parse(uri) for uri in self._spec.input_uris]
         self._freeze_identities(lists)
         held: list[Segment] = []
         for segment in self._split(lists):
@@ -110,7 +110,7 @@ class Plan:
         self.total_bytes = sum(info.size_bytes for info in infos)
         header: dict[str, Any] = {
             "version": PLAN_VERSION,
-            "shard_images": self._job.shard_images,
+            "shard_images": self._spec.shard_images,
             "lists": [[str(info.uri), info.size_bytes, info.e_tag] for info in infos],
         }
         uri = self._scratch.child("plan/header.json")
@@ -186,10 +186,10 @@ class Plan:
 
     def _judge(self) -> None:
         share = self.rows_failed / max(1, self.rows_read)
-        if share > self._job.row_failure_limit:
+        if share > self._spec.row_failure_limit:
             raise errors.bad_request(
                 f"{self.rows_failed} of {self.rows_read} rows are not usable paths of images, more than the limit of "
-                f"{self._job.row_failure_limit:.0%}; the first: {self.row_failures[0].message}"
+                f"{self._spec.row_failure_limit:.0%}; the first: {self.row_failures[0].message}"
             )
 
     def _freeze(self, segment: Segment) -> Segment:
@@ -209,7 +209,7 @@ class Plan:
         if [item.failure is None and item.id for item in first.items] != [
             item.failure is None and item.id for item in segment.items
         ]:
-            raise _changed(", ".join(self._job.input_uris))
+            raise _changed(", ".join(self._spec.input_uris))
         return first
 
 

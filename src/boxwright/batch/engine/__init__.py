@@ -1,6 +1,7 @@
 """Engines: they decide where images are predicted and how many at once, never what is found in them.
 
     engine           what an engine is, and the one of this machine: threads here, and peers
+    opening          an engine made ready for a job: model, peers, watchdog
     shard_assembler  the one owner of a run's shards and counts: chunks out, lines in
     image_threads    the threads of a process: chunks in, lines out
     pipeline         one image all the way: read, decode, infer, encode

@@ -128,6 +128,24 @@ class Watchdog:
                 os._exit(HUNG_EXIT_STATUS)
 
 
+@contextlib.contextmanager
+def watching(folder: str, threads: int, timeout_s: float, process_index: int = 0) -> Iterator[Journal | None]:
+    """As long as this lasts, images in flight are noted, and one that takes longer than `timeout_s` ends this process.
+
+    Args:
+        folder: where the notes are kept; empty: nothing is noted or watched, and the journal is None.
+        threads: see `Journal`.
+        timeout_s: see `Watchdog`.
+        process_index: see `Journal`.
+    """
+    journal = Journal(pathlib.Path(folder), threads, process_index) if folder else None
+    watchdog = Watchdog(timeout_s, journal)
+    try:
+        yield journal
+    finally:
+        watchdog.close()
+
+
 def suspects(folder: pathlib.Path) -> list[str]:
     """The images that were under way when the processes that noted them died, without those convicted already."""
     notes = b"".join(path.read_bytes() for path in sorted(folder.glob(f"{NOTES_FILE}-*")))

@@ -4,7 +4,7 @@ Shard *k* is ``image_object_detection_k.jsonl`` in the output folder. Before it 
 put in the scratch prefix (see `shard_reports`), so that the shard's existence alone says that all three are there. All are
 functions of the plan and the images: a second attempt finds them or writes the same bytes again. The manifest comes last.
 
-Only a further pass replaces shards, and of these only the ones in which images had failed: see `BatchJob.pass_number`.
+Only a further pass replaces shards, and of these only the ones in which images had failed: see `BatchSpec.pass_number`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from google.rpc import status_pb2
 
 from boxwright import errors, faults, objects
-from boxwright.batch.job import BatchJob
+from boxwright.batch.job import BatchSpec
 from boxwright.batch.output.manifest import MANIFEST_FILE, Manifest, code_name
 from boxwright.batch.output.shard_index import OutputFile, Tally
 from boxwright.batch.output.shard_reports import ShardNotes, ShardReport
@@ -30,11 +30,11 @@ _SHARD_NAMED = re.compile(r"image_object_detection_([1-9]\d*)\.jsonl")
 class Sink:
     """Where one job's results go."""
 
-    def __init__(self, job: BatchJob, stores: objects.Stores) -> None:
-        self._job = job
+    def __init__(self, spec: BatchSpec, stores: objects.Stores) -> None:
+        self._spec = spec
         self._stores = stores
-        self._output = objects.ObjectUri.parse(job.output_directory)
-        self._notes = ShardNotes(stores, objects.ObjectUri.parse(job.scratch), job.pass_number)
+        self._output = objects.ObjectUri.parse(spec.output_directory)
+        self._notes = ShardNotes(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
         self._tally = Tally()
 
     def prepare(self) -> None:
@@ -51,7 +51,7 @@ class Sink:
         if not self._stores.exists(self._shard_uri(shard)):
             return None
         report = self._notes.find(shard)
-        if report is None or (self._job.pass_number and not self._holds(report)):
+        if report is None or (self._spec.pass_number and not self._holds(report)):
             return None
         self._count(report)
         return report
@@ -89,7 +89,7 @@ class Sink:
             errors_by_code=dict(sorted(collections.Counter(code_name(status.code) for status in failures).items())),
             sha256=hashlib.sha256(content).hexdigest(),
             failures=[(status.code, status.message) for status in failures[: errors.MAX_PARTIAL_FAILURES]],
-            pass_number=self._job.pass_number,
+            pass_number=self._spec.pass_number,
             one_colour=one_colour,
         )
         self._notes.keep(report, b"".join(error_lines))
@@ -124,18 +124,18 @@ class Sink:
             errors_by_code=dict(self._tally.errors_by_code),
             shards=self._tally.files(_SHARD_NAME),
             errors_files=self._gather_errors(self._notes.error_lines(self._tally)),
-            model={"name": self._job.model, "digest": model_digest},
+            model={"name": self._spec.model, "digest": model_digest},
             settings={
-                "score_threshold": self._job.score_threshold,
-                "max_bounding_box_count": self._job.max_boxes,
-                "row_failure_limit": self._job.row_failure_limit,
-                "image_failure_limit": self._job.image_failure_limit,
-                "camel_case": self._job.camel_case,
+                "score_threshold": self._spec.score_threshold,
+                "max_bounding_box_count": self._spec.max_boxes,
+                "row_failure_limit": self._spec.row_failure_limit,
+                "image_failure_limit": self._spec.image_failure_limit,
+                "camel_case": self._spec.camel_case,
             },
-            ignored_params=self._job.ignored_params,
+            ignored_params=self._spec.ignored_params,
             images_of_one_colour=self._tally.one_colour,
         )
-        if self._job.pass_number:
+        if self._spec.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})
         faults.point("sink.before_manifest")
         self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
@@ -155,7 +155,7 @@ class Sink:
 
     def _holds(self, report: ShardReport) -> bool:
         """Whether a further pass leaves a shard as its report says it is."""
-        if report.pass_number < self._job.pass_number:
+        if report.pass_number < self._spec.pass_number:
             return not report.failed
         return self._digest(report.shard) == report.sha256  # the report is put before the shard that it speaks of
 

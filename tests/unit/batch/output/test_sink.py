@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pathlib
 
@@ -23,7 +22,7 @@ def bench(tmp_path: pathlib.Path) -> Bench:
 
 @pytest.fixture
 def sink(bench: Bench) -> Sink:
-    return Sink(bench.job(), bench.stores)
+    return Sink(bench.spec(), bench.stores)
 
 
 def _commit(sink: Sink, shard: int, good: int, bad: int):
@@ -46,7 +45,7 @@ def test_nothing_is_committed_at_first_and_a_closed_job_has_its_manifest_alone(b
 def test_a_committed_shard_is_found_again_with_its_report(bench, sink):
     report = _commit(sink, 1, 3, 2)
     assert (report.shard, report.predicted, report.failed) == (1, 3, 2)
-    assert Sink(bench.job(), bench.stores).committed(1) == report
+    assert Sink(bench.spec(), bench.stores).committed(1) == report
     assert sink.committed(2) is None
     assert list(bench.output()) == ["image_object_detection_1.jsonl"]
 
@@ -57,7 +56,7 @@ def test_a_shard_whose_report_or_error_lines_are_gone_is_worked_out_once_more(be
     before = bench.output()
     (scratch,) = bench.root.glob(f"state/**/0000001-{part}")
     scratch.unlink()
-    again = Sink(bench.job(), bench.stores)
+    again = Sink(bench.spec(), bench.stores)
     assert again.committed(1) is None
     assert _commit(again, 1, 3, 2) == report
     assert bench.output() == before
@@ -107,7 +106,7 @@ def test_gathering_again_gives_the_same_bytes(bench, sink):
         _commit(sink, shard, 1, 3)
     _close(sink)
     first = bench.output()
-    _close(Sink(bench.job(), bench.stores))
+    _close(Sink(bench.spec(), bench.stores))
     assert bench.output() == first
 
 
@@ -131,17 +130,17 @@ def test_preparing_sweeps_what_a_killed_writer_left_and_keeps_whole_shards(bench
 
 def test_preparing_without_the_bucket_names_it(bench):
     (bench.bucket / "x").write_bytes(b"")
-    job = bench.job()
-    object.__setattr__(job, "output_directory", "gs://nowhere/out")
+    spec = bench.spec()
+    object.__setattr__(spec, "output_directory", "gs://nowhere/out")
     with pytest.raises(errors.ApiError, match="nowhere"):
-        Sink(job, bench.stores).prepare()
+        Sink(spec, bench.stores).prepare()
 
 
 def test_an_output_folder_that_leads_out_of_its_bucket_is_never_written(bench, tmp_path):
     (tmp_path / "outside").mkdir()
     (bench.bucket / "job").symlink_to(tmp_path / "outside")
     with pytest.raises(errors.ApiError, match="leads out of its bucket"):
-        _commit(Sink(bench.job(), bench.stores), 1, 1, 1)
+        _commit(Sink(bench.spec(), bench.stores), 1, 1, 1)
     assert list((tmp_path / "outside").iterdir()) == []
 
 
@@ -151,7 +150,7 @@ def test_preparing_never_deletes_outside_the_bucket(bench, tmp_path):
     (outside / "notes#1").write_bytes(b"mine")
     (bench.bucket / "job").symlink_to(outside)
     with pytest.raises(errors.ApiError, match="leads out of its bucket"):
-        Sink(bench.job(), bench.stores).prepare()
+        Sink(bench.spec(), bench.stores).prepare()
     assert (outside / "notes#1").read_bytes() == b"mine"
 
 
@@ -197,10 +196,10 @@ def test_images_of_one_colour_are_counted_whoever_closes_the_job(bench, sink):
     sink.commit(1, [b"{}\n"] * 5, [], [], 2)
     sink.commit(2, [b"{}\n"] * 5, [], [])
     report = sink.commit(3, [b"{}\n"], [], [], 1)
-    assert report.one_colour == 1 and Sink(bench.job(), bench.stores).committed(3) == report
+    assert report.one_colour == 1 and Sink(bench.spec(), bench.stores).committed(3) == report
     assert _close(sink, 11).images_of_one_colour == 3
     first = bench.output()["manifest.json"]
-    again = Sink(bench.job(), bench.stores)  # knows of none and asks the notes
+    again = Sink(bench.spec(), bench.stores)  # knows of none and asks the notes
     assert _close(again, 11).images_of_one_colour == 3
     assert bench.output()["manifest.json"] == first
     assert manifest.Manifest.from_json(first).images_of_one_colour == 3
@@ -212,7 +211,7 @@ def test_notes_and_manifests_that_do_not_count_colours_are_read(bench, sink):
     report = json.loads(path.read_text())
     assert report.pop("one_colour") == 2
     path.write_text(json.dumps(report))
-    assert Sink(bench.job(), bench.stores).committed(1).one_colour == 0
+    assert Sink(bench.spec(), bench.stores).committed(1).one_colour == 0
     _close(sink, 5)
     document = json.loads(bench.output()["manifest.json"])
     former = {key: value for key, value in document.items() if key != "images_of_one_colour"}
@@ -232,7 +231,7 @@ def test_verifying_sees_a_row_that_is_not_accounted_for(bench, sink):
 
 
 def _pass(bench: Bench, number: int) -> Sink:
-    return Sink(dataclasses.replace(bench.job(), pass_number=number), bench.stores)
+    return Sink(bench.spec(pass_number=number), bench.stores)
 
 
 def _failed_job(bench: Bench, sink: Sink) -> dict[str, bytes]:
@@ -246,7 +245,7 @@ def _failed_job(bench: Bench, sink: Sink) -> dict[str, bytes]:
 
 def _undisturbed(bench: Bench) -> dict[str, bytes]:
     """What a job writes in whose first and only pass shard 2 is whole and one image of shard 3 fails."""
-    sink = Sink(bench.job("calm"), bench.stores)
+    sink = Sink(bench.spec("calm"), bench.stores)
     for shard, good, bad in ((1, 3, 0), (2, 3, 0), (3, 2, 1)):
         _commit(sink, shard, good, bad)
     _close(sink, rows_read=9)
@@ -308,7 +307,7 @@ def test_blocks_of_an_earlier_pass_do_not_speak_for_a_later_one(bench, monkeypat
     from boxwright.batch.output import shard_reports
 
     monkeypatch.setattr(shard_reports, "BLOCK_SHARDS", 2)
-    first = Sink(bench.job(), bench.stores)
+    first = Sink(bench.spec(), bench.stores)
     for shard in (1, 2, 3, 4, 5):
         _commit(first, shard, 1, shard % 2)
     first.close("FAILED", rows_read=8, duplicates=0, model_digest="d")

@@ -196,7 +196,7 @@ class Plan:
         """Puts the segment once; a later attempt must have read the same."""
         self.images_planned += len(segment.items)
         content = json.dumps([[item.id, item.failure] for item in segment.items], ensure_ascii=False).encode()
-        uri = self._scratch.child(f"plan/segment-{segment.shard:07d}.json")
+        uri = _segment_uri(self._scratch, segment.shard)
         if not self._stores.put_once(uri, content) and (first := self._stores.get(uri)) != content:
             segment = self._as_first_read(segment, first)
         faults.point("plan.after_segment")
@@ -204,13 +204,35 @@ class Plan:
 
     def _as_first_read(self, segment: Segment, content: bytes) -> Segment:
         """The segment as the first attempt froze it: a newer version may word its failures otherwise, and no more."""
-        first = Segment(segment.shard, [Item(image_id, failure) for image_id, failure in json.loads(content)])
+        first = _parsed(segment.shard, content)
         # it may name the row of a failed image otherwise, too
         if [item.failure is None and item.id for item in first.items] != [
             item.failure is None and item.id for item in segment.items
         ]:
             raise _changed(", ".join(self._spec.input_uris))
         return first
+
+
+def read_segment(stores: objects.Stores, scratch: objects.ObjectUri, shard: int) -> Segment:
+    """The segment of a shard as it was frozen: what a process without the lists needs.
+
+    Args:
+        stores: where the plan is.
+        scratch: the job's scratch.
+        shard: its number, from 1.
+
+    Raises:
+        ObjectNotFound: it is not frozen yet.
+    """
+    return _parsed(shard, stores.get(_segment_uri(scratch, shard)))
+
+
+def _segment_uri(scratch: objects.ObjectUri, shard: int) -> objects.ObjectUri:
+    return scratch.child(f"plan/segment-{shard:07d}.json")
+
+
+def _parsed(shard: int, content: bytes) -> Segment:
+    return Segment(shard, [Item(image_id, failure) for image_id, failure in json.loads(content)])
 
 
 class _Seen:

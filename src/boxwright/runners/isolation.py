@@ -9,7 +9,8 @@ import time
 from google.rpc import status_pb2
 
 from boxwright.batch.child_pool import Children
-from boxwright.batch.engine import in_flight
+from boxwright.batch.engine import convictions, in_flight
+from boxwright.batch.engine.convictions import Convictions
 from boxwright.batch.job import BatchJob, TrialCommand
 from boxwright.operations.runner import Context
 from boxwright.processes import ChildDied
@@ -32,14 +33,15 @@ class Isolation:
         self._children = children
         self._job = job
         self._folder = pathlib.Path(job.folders.notes)
-        self._known = len(in_flight.read_convicted(self._folder))
+        self._convictions = Convictions(self._folder)
+        self._known = len(self._convictions.read())
 
     def convicts_somebody(self, context: Context) -> bool:
         """Tries the images that were under way when a child died; returns whether any is convicted since the last call."""
         for image_id in in_flight.suspects(self._folder):
             context.raise_if_stopped()
             self._try(image_id, context)
-        before, self._known = self._known, len(in_flight.read_convicted(self._folder))
+        before, self._known = self._known, len(self._convictions.read())
         return self._known > before
 
     def _try(self, image_id: str, context: Context) -> None:
@@ -49,10 +51,10 @@ class Isolation:
         """
         for _ in range(TRIALS):
             status = self._trial(image_id, context)
-            if status is None or image_id in in_flight.read_convicted(self._folder):  # by the child itself, as overdue
+            if status is None or image_id in self._convictions.read():  # by the child itself, as overdue
                 return
         assert status is not None
-        in_flight.convict(self._folder, image_id, status)
+        self._convictions.add(image_id, status)
         log.warning("event=image_convicted image=%s message=%s", image_id, status.message)
 
     def _trial(self, image_id: str, context: Context) -> status_pb2.Status | None:
@@ -69,6 +71,6 @@ class Isolation:
                         child.close(grace_s=0)
                         context.raise_if_stopped()
             except ChildDied:
-                return in_flight.crashed(image_id)
+                return convictions.crashed(image_id)
             child.close(grace_s=0)
-            return in_flight.hung(image_id, self._job.spec.image_timeout_s)
+            return convictions.hung(image_id, self._job.spec.image_timeout_s)

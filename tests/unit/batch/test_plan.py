@@ -14,7 +14,7 @@ from tests.support.batch_jobs import Bench
 
 from boxwright import errors, objects
 from boxwright.batch import plan as plan_module
-from boxwright.batch.plan import JUDGED_FROM_ROW, Plan, Segment
+from boxwright.batch.plan import JUDGED_FROM_ROW, Plan, Segment, read_segment
 
 
 @pytest.fixture
@@ -287,3 +287,16 @@ def test_a_plan_of_an_earlier_version_keeps_its_even_shards(bench):
     bench.stores.delete_prefix(objects.ObjectUri.parse(spec.scratch))
     bench.stores.put(uri, json.dumps({**header, "version": 1}).encode())
     assert [len(segment.items) for segment in Plan(spec, bench.stores).segments()] == [500, 500, 200]
+
+
+def test_a_segment_is_read_by_its_number_once_it_is_frozen(bench):
+    bench.write_list([*(f"gs://b/{number}.jpg" for number in range(24)), "no path", "gs://b/ä b.jpg"])
+    spec = bench.spec()
+    scratch = objects.ObjectUri.parse(spec.scratch)
+    with pytest.raises(objects.ObjectNotFound):
+        read_segment(bench.stores, scratch, 1)
+    segments = list(Plan(spec, bench.stores).segments())
+    assert [read_segment(bench.stores, scratch, segment.shard) for segment in segments] == segments
+    assert segments[2].items[4].failure
+    with pytest.raises(objects.ObjectNotFound):
+        read_segment(bench.stores, scratch, len(segments) + 1)

@@ -7,7 +7,8 @@
     pipeline         one image all the way: read, decode, infer, encode
     peer_pool        the other processes of a run, seen from the one that leads
     peer_main        one of them
-    in_flight        the journal of the images in flight, and of those that crash or hang
+    in_flight        the journal of the images in flight in a process, and its watchdog
+    convictions      the images of a job that crash or hang
     read_budget      how many images and bytes may be in memory
     loaded_models    the models that a process keeps loaded
     stages           seconds per stage, and the bottleneck

@@ -10,8 +10,9 @@ from google.rpc import status_pb2
 from tests.support.batch_jobs import Bench, in_order
 
 from boxwright import errors
-from boxwright.batch.output import manifest
-from boxwright.batch.output import sink as sink_module
+from boxwright.batch.output import account, manifest
+from boxwright.batch.output.account import OutputAccount
+from boxwright.batch.output.shard_writer import ShardWriter
 from boxwright.batch.output.sink import Sink
 
 
@@ -26,13 +27,21 @@ def sink(bench: Bench) -> Sink:
 
 
 def _commit(sink: Sink, shard: int, good: int, bad: int):
+    return sink.commit(shard, *_contents(shard, good, bad))
+
+
+def _put(writer: ShardWriter, shard: int, good: int, bad: int):
+    return writer.put(shard, *_contents(shard, good, bad))
+
+
+def _contents(shard: int, good: int, bad: int):
     lines = [b'{"ID":"%d-%d"}\n' % (shard, number) for number in range(good)]
     error_lines = [b'{"ID":"%d-e%d"}\n' % (shard, number) for number in range(bad)]
     failures = [status_pb2.Status(code=5, message=f"{shard}-e{number}") for number in range(bad)]
-    return sink.commit(shard, lines, error_lines, failures)
+    return lines, error_lines, failures
 
 
-def _close(sink: Sink, rows_read: int = 0) -> manifest.Manifest:
+def _close(sink: OutputAccount, rows_read: int = 0) -> manifest.Manifest:
     return sink.close("SUCCEEDED", rows_read=rows_read, duplicates=0, model_digest="d")
 
 
@@ -66,6 +75,43 @@ def test_a_shard_whose_images_all_failed_is_an_empty_file(bench, sink):
     _commit(sink, 1, 0, 2)
     assert bench.output() == {"image_object_detection_1.jsonl": b""}
     assert sink.committed(1) is not None
+
+
+def test_shards_that_other_processes_put_are_counted_to_the_bytes_of_one_process(bench, sink):
+    shards = {1: (3, 0), 2: (0, 2), 3: (4, 1)}
+    for shard, (good, bad) in shards.items():
+        _commit(sink, shard, good, bad)
+    _close(sink, 10)
+    spec = bench.spec("apart")
+    account, reports = OutputAccount(spec, bench.stores), []
+    for shard, (good, bad) in reversed(shards.items()):
+        reports.append(_put(ShardWriter(spec, bench.stores), shard, good, bad))  # each as if on another machine
+    for report in reports:
+        account.count(report)
+    assert (account.predicted, account.errors_by_code) == (sink.predicted, sink.errors_by_code)
+    _close(account, 10)
+    assert bench.output("apart") == bench.output()
+    assert {shard: OutputAccount(spec, bench.stores).committed(shard) for shard in (1, 2, 3)} == {
+        report.shard: report for report in reports
+    }
+
+
+@pytest.mark.parametrize("shard", [2, 3])
+def test_a_further_pass_may_be_put_and_counted_by_different_processes(bench, shard):
+    first = Sink(bench.spec(), bench.stores)
+    _commit(first, 2, 1, 1)
+    _commit(first, 3, 0, 2)
+    _close(first, 4)
+    spec = bench.spec(pass_number=1)
+    writer, account = ShardWriter(spec, bench.stores), OutputAccount(spec, bench.stores)
+    assert account.committed(2) is None and account.committed(3) is None
+    whole = _put(writer, shard, 2, 0)
+    still = _put(writer, 5 - shard, 1, 1)
+    for report in (whole, still):
+        account.count(report)
+    found = _close(account, 4)
+    assert (found.images_predicted, found.errors_by_code) == (3, {"NOT_FOUND": 1})
+    assert bench.output()["errors_1.jsonl"] == b'{"ID":"%d-e0"}\n' % (5 - shard)
 
 
 def test_a_report_lists_at_most_twenty_failures(sink):
@@ -111,7 +157,7 @@ def test_gathering_again_gives_the_same_bytes(bench, sink):
 
 
 def test_many_errors_are_spread_over_files_without_splitting_a_line(bench, sink, monkeypatch):
-    monkeypatch.setattr(sink_module, "ERRORS_FILE_BYTES", 60)
+    monkeypatch.setattr(account, "ERRORS_FILE_BYTES", 60)
     for shard in range(1, 8):
         _commit(sink, shard, 0, 3)
     files = _close(sink).errors_files
@@ -256,7 +302,7 @@ def test_a_further_pass_tries_failed_images_again_and_ends_with_the_bytes_of_an_
     bench, sink, monkeypatch
 ):
     with monkeypatch.context() as patched:
-        patched.setattr(sink_module, "ERRORS_FILE_BYTES", 15)
+        patched.setattr(account, "ERRORS_FILE_BYTES", 15)
         assert "errors_2.jsonl" in _failed_job(bench, sink)
     again = _pass(bench, 1)
     found = again.committed(1)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from boxwright import boxes, objects
 from boxwright.batch.engine.engine import MachineEngine
-from boxwright.batch.job import DEFAULT_SHARD_IMAGES, BatchJob
+from boxwright.batch.job import DEFAULT_SHARD_IMAGES, BatchJob, BatchSpec, JobFolders, MachineShare
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
 from boxwright.inference.model_folder import Label
@@ -139,21 +139,19 @@ def run(
         watch: called once, before the first image; what it starts may look at the progress.
     """
     stores = GeneratedStores(folder, rows)
-    job = BatchJob(
+    spec = BatchSpec(
         input_uris=[str(stores.list_uri)],
         output_directory="gs://out/prediction",
         scratch=str(stores.state("operations/generated")),
-        model_folder="",
         score_threshold=0.5,
         max_boxes=100,
         shard_images=DEFAULT_SHARD_IMAGES,
         row_failure_limit=0.5,
-        stores=stores.to_config(),
-        threads=threads,
     )
+    job = BatchJob(spec, JobFolders("", stores.to_config()), MachineShare(threads))
     progress = Progress()
     started_s = time.perf_counter()
-    sink, plan, model = Sink(job, stores), Plan(job, stores), NullPredictor()
+    sink, plan, model = Sink(spec, stores), Plan(spec, stores), NullPredictor()
     sink.prepare()
     progress.engine = MachineEngine(job, stores, model, sink)
     watch(progress)

@@ -30,7 +30,7 @@ from boxwright import objects
 from boxwright.batch.engine import peer_main
 from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.engine.peer_pool import PeerPool
-from boxwright.batch.job import BatchJob
+from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
 from boxwright.inference.predictor import Predictor
@@ -87,23 +87,21 @@ def engine(model_folder: pathlib.Path, service_folder: pathlib.Path) -> Callable
 
     def run(task: dict[str, Any]) -> dict[str, Any]:
         stores = objects.Stores(service_folder / "buckets", service_folder / "state")
-        job = BatchJob(
+        spec = BatchSpec(
             input_uris=[task["list"]],
             output_directory=f"gs://{task['list'].split('/')[2]}/{task['name']}",
             scratch=str(stores.state(f"operations/{task['name']}")),
-            model_folder=str(model_folder),
             score_threshold=SCORE_THRESHOLD,
             max_boxes=MAX_BOXES,
             shard_images=task.get("shard_images", SHARD_IMAGES),
             row_failure_limit=0.0,
-            stores=stores.to_config(),
-            threads=cores,
         )
-        sink = Sink(job, stores)
+        job = BatchJob(spec, JobFolders(str(model_folder), stores.to_config()), MachineShare(cores))
+        sink = Sink(spec, stores)
         clock.clear()
         cpu_before_s, started_s = time.process_time(), time.perf_counter()
         sink.prepare()
-        plan = Plan(job, stores)
+        plan = Plan(spec, stores)
         team = MachineEngine(job, stores, predictor, sink, peers=members)
         images = sum(report.predicted for report in team.run(plan, lambda: False))
         sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=predictor.digest)
@@ -133,7 +131,7 @@ def measured_member() -> None:
         cpu_before_s = time.process_time()
         work(number, job, index, *rest)
         found = {"cpu_s": time.process_time() - cpu_before_s, "stages": clock.taken()}
-        path = pathlib.Path(os.environ[FIGURES], f"{job.output_directory.rpartition('/')[2]}-{index}.json")
+        path = pathlib.Path(os.environ[FIGURES], f"{job.spec.output_directory.rpartition('/')[2]}-{index}.json")
         path.with_suffix(".part").write_text(json.dumps(found))
         path.with_suffix(".part").rename(path)
 

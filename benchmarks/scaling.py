@@ -64,7 +64,7 @@ def predict_files(folder: str, cores: int) -> None:
     from boxwright import objects
     from boxwright.batch.engine.engine import MachineEngine
     from boxwright.batch.engine.peer_pool import PeerPool
-    from boxwright.batch.job import BatchJob
+    from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare
     from boxwright.batch.output.sink import Sink
     from boxwright.batch.plan import Plan
     from boxwright.inference.predictor import Predictor
@@ -77,15 +77,15 @@ def predict_files(folder: str, cores: int) -> None:
     members.gather(cores - 1)
     for name in ("warm-up", "measured"):
         name = f"{name}-{cores}"
-        job = BatchJob(
-            ["gs://files/list.csv"], f"gs://files/{name}", str(stores.state(f"operations/{name}")), str(model_folder),
-            0.5, 100, 500, 0.5, stores.to_config(), cores,
-        )  # fmt: skip
-        sink = Sink(job, stores)
+        spec = BatchSpec(
+            ["gs://files/list.csv"], f"gs://files/{name}", str(stores.state(f"operations/{name}")), 0.5, 100, 500, 0.5
+        )
+        job = BatchJob(spec, JobFolders(str(model_folder), stores.to_config()), MachineShare(cores))
+        sink = Sink(spec, stores)
         sink.prepare()
         engine = MachineEngine(job, stores, predictor, sink, peers=members)
         started_s = time.perf_counter()
-        done = sum(report.predicted for report in engine.run(Plan(job, stores), lambda: False))
+        done = sum(report.predicted for report in engine.run(Plan(spec, stores), lambda: False))
         seconds = time.perf_counter() - started_s
     members.close()
     print(done / seconds)

@@ -23,8 +23,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import boxwright
 from boxwright import errors, extras, machine, objects, places, server
-from boxwright.batch.job import BatchJob
+from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning import scheduler, tuning_file
+from boxwright.batch.tuning.command import TuningCommand
 from boxwright.inference import openvino_runtime, runtimes
 from boxwright.inference.model_folder import MODEL_FILE, ModelError
 from boxwright.inference.predictor import Predictor
@@ -269,22 +270,22 @@ def _measured(found: tuning_file.Tuning) -> str:
 
 def _measure(settings: Settings, tunings: tuning_file.Tunings) -> Iterator[str]:
     """Measures the newest networks and keeps what was found; yields what went wrong, in words."""
-    jobs: dict[tuning_file.Key, BatchJob] = {}
+    share = MachineShare(
+        cores=settings.operations.cores,
+        runtime=settings.inference.runtime,
+        in_flight_bytes=settings.batch.usable_in_flight_bytes,
+        models_bytes=settings.batch.models_bytes,
+    )
+    wanted: dict[tuning_file.Key, TuningCommand] = {}
     for folder in _model_folders(settings)[:MODELS_OPENED]:
-        job = scheduler.job_for(
-            folder,
-            cores=settings.operations.cores,
-            runtime=settings.inference.runtime,
-            precision=settings.inference.precision,
-            in_flight_bytes=settings.batch.usable_in_flight_bytes,
-        )
+        command = TuningCommand(str(folder), settings.inference.precision, share)
         with contextlib.suppress(ModelError):  # `_models` has named it
-            jobs.setdefault(tuning_file.key_of(job), job)
-    if not jobs:
+            wanted.setdefault(tuning_file.key_of(command), command)
+    if not wanted:
         yield "there is no model to measure"
-    for key, job in list(jobs.items())[:NETWORKS_MEASURED]:
+    for key, command in list(wanted.items())[:NETWORKS_MEASURED]:
         try:
-            found = scheduler.measured(job, threading.Event())
+            found = scheduler.measured(command, threading.Event())
             if found is None:
                 yield f"{key.network} could not be measured: a GPU runs it, or the machine is too busy"
             else:

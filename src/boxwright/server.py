@@ -20,6 +20,7 @@ from starlette import requests, responses, routing
 
 from boxwright import errors, extras, objects, places, processes, states
 from boxwright.batch.child_pool import Children
+from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning.scheduler import Tuner
 from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
 from boxwright.batch.tuning.tuning_file import Tunings
@@ -185,15 +186,17 @@ def _runners(
             folders,
             children,
             tuner,
-            batch_predict.BatchLimits(
+            batch_predict.OutputSettings(
                 shard_images=settings.batch.shard_images,
                 row_failure_limit=settings.batch.row_failure_limit,
                 image_failure_limit=settings.batch.image_failure_limit,
-                threads=settings.operations.cores,
                 image_timeout_s=settings.batch.image_timeout_s,
                 camel_case=settings.batch.camel_case,
+                precision=settings.inference.precision,
+            ),
+            MachineShare(
+                cores=settings.operations.cores,
                 runtime=settings.inference.runtime,
-                force_fp32=settings.inference.force_fp32,
                 in_flight_bytes=settings.batch.usable_in_flight_bytes,
                 models_bytes=settings.batch.models_bytes,
             ),

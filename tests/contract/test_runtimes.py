@@ -16,8 +16,8 @@ from tests.support import drawn_images
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import PATIENCE_S
 
-from boxwright.batch import child_main
-from boxwright.batch.tuning import scheduler
+from boxwright.batch.engine import opening
+from boxwright.batch.job import MachineShare
 from boxwright.images import decode
 from boxwright.inference import model_folder, onnx_runtime, openvino_runtime, runtimes
 from boxwright.inference.predictor import Predictor
@@ -239,5 +239,4 @@ def test_one_process_feeds_a_gpu_and_an_int8_network_stays_with_many(
     two_precisions: pathlib.Path, monkeypatch: pytest.MonkeyPatch, runtime: str, precision: str | None, has_peers: bool
 ) -> None:
     monkeypatch.setattr(runtimes, "gpu_is_usable", lambda: True)
-    job = scheduler.job_for(two_precisions, cores=4, runtime=runtime, precision=precision, in_flight_bytes=1_000_000)
-    assert child_main.has_peers(job) == has_peers
+    assert opening.has_peers(MachineShare(4, runtime=runtime), str(two_precisions), precision) == has_peers

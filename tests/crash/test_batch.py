@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 import re
 
@@ -23,6 +24,7 @@ from tests.support.crashes import (
 from tests.support.tiny_model import TinyModel
 from tests.support.waiting import promptly, wait_until
 
+from boxwright.batch import spec_file
 from boxwright.batch.output.json_lines import error_line
 from boxwright.batch.output.manifest import Manifest
 
@@ -43,9 +45,9 @@ class Batch:
     def bucket(self) -> pathlib.Path:
         return self.service.bucket("b")
 
-    def restart(self) -> None:
+    def restart(self, **environment: str) -> None:
         """Starts the service again on the same files."""
-        self.service = self.start(environment=ENVIRONMENT)
+        self.service = self.start(environment=ENVIRONMENT | environment)
 
     def folder(self, prefix: str) -> pathlib.Path | None:
         return crashes.result_folder(self.bucket, prefix)
@@ -132,6 +134,26 @@ def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_
     (folder / "image_object_detection_33.jsonl#1").write_bytes(
         b'{"ID":"half a li'
     )  # as a writer killed in a put leaves it
+    batch.restart()
+    _finish_and_compare(batch, name, before)
+
+
+def test_a_batch_that_version_0_1_0_has_begun_is_finished_by_what_it_kept(batch):
+    with open_api(batch.service) as api:
+        name = _start(api, batch)
+        folder = batch.wait_for_shards("out", 4)
+        crashes.kill(batch.service)
+    before = _shard_stats(folder)
+    (spec,) = (batch.service.data_dir / "state").glob(f"**/{spec_file.FILE}")
+    values = json.loads(spec.read_bytes())
+    spec.unlink()
+    former = ("shard_images", "row_failure_limit", "image_failure_limit", "camel_case", "precision")
+    choices = spec.with_name(pathlib.PurePath(spec_file.FORMER_FILE).name)
+    choices.write_text(json.dumps({key: values[key] for key in former}))
+    batch.restart(BOXWRIGHT_SHARD_IMAGES="77", BOXWRIGHT_BATCH_CAMEL_CASE="true")
+    with open_api(batch.service) as api:
+        assert not api.finished(name, timeout_s=120).HasField("error")
+    batch.service.stop()
     batch.restart()
     _finish_and_compare(batch, name, before)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # What the word means in any program, or in the field whose term it is.
 PLAIN = {
-    "account": "a record of what was converted; bookkeeping, as in English",
+    "account": "a record of what was done; bookkeeping, as in English",
     "assembler": "puts parts in order",
     "assignment": "of boxes to points, the detection literature's term",
     "backend": "what an adapter talks to",
@@ -26,6 +26,7 @@ PLAIN = {
     "conflict": "two rows that contradict each other",
     "connection": "to a server",
     "context": "what a call needs to know beside its arguments",
+    "conviction": "of an image that crashes or hangs its decoder: it is left out",
     "count": "how many",
     "curve": "a function as points",
     "data": "of ImportData and ExportData, the API's methods",
@@ -131,6 +132,7 @@ PLAIN = {
     "vino": "of OpenVINO, a product",
     "watchdog": "ends what takes too long, the pattern's name",
     "work": "what is to be done",
+    "writer": "writes files of one kind",
 }
 
 # Words that say too little, with what would say more. A new class does not get one of them.

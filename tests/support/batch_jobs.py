@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from boxwright import objects
-from boxwright.batch.job import BatchJob
+from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare
 
 LIST_URI = "gs://b/list.csv"
 
@@ -36,25 +37,37 @@ class Bench:
         name: str = "job",
         *,
         lists: Sequence[str] = (LIST_URI,),
+        threads: int = 2,
+        processes: int = 0,
+        model_folder: pathlib.Path | str = "no-model",
+        notes: pathlib.Path | str = "",
+        **values: Any,
+    ) -> BatchJob:
+        """A job on this machine; see `spec` for the other values."""
+        folders = JobFolders(str(model_folder), self.stores.to_config(), str(notes))
+        return BatchJob(self.spec(name, lists=lists, **values), folders, MachineShare(threads, processes))
+
+    def spec(
+        self,
+        name: str = "job",
+        *,
+        lists: Sequence[str] = (LIST_URI,),
         shard_images: int = 10,
         row_failure_limit: float = 0.5,
-        threads: int = 2,
         score_threshold: float = 0.5,
         max_boxes: int = 100,
-        model_folder: pathlib.Path | str = "no-model",
-    ) -> BatchJob:
+        **values: Any,
+    ) -> BatchSpec:
         """A job whose results go to ``gs://b/NAME`` and whose plan lies below ``operations/NAME``."""
-        return BatchJob(
+        return BatchSpec(
             input_uris=list(lists),
             output_directory=f"gs://b/{name}",
             scratch=str(self.stores.state(f"operations/{name}")),
-            model_folder=str(model_folder),
             score_threshold=score_threshold,
             max_boxes=max_boxes,
             shard_images=shard_images,
             row_failure_limit=row_failure_limit,
-            stores=self.stores.to_config(),
-            threads=threads,
+            **values,
         )
 
     def directory(self, name: str = "job") -> objects.ObjectUri:

@@ -12,7 +12,7 @@ from tests.support.batch_jobs import Bench
 from tests.support.tiny_model import TinyModel
 
 from boxwright import objects
-from boxwright.batch.engine.engine import Engine, MachineEngine, image_threads, process_share, processes_of
+from boxwright.batch.engine.engine import Engine, MachineEngine, image_threads
 from boxwright.batch.engine.in_flight import Journal
 from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.engine.shard_assembler import ShardSink
@@ -50,7 +50,7 @@ class ThreadsMaker:
 
     def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
         """See `EngineMaker`."""
-        return MachineEngine(job, stores, self.predictor(job.threads), sink)
+        return MachineEngine(job, stores, self.predictor(job.share.cores), sink)
 
     def close(self) -> None:
         """See `EngineMaker`."""
@@ -65,11 +65,12 @@ class PeersMaker:
 
     def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
         """See `EngineMaker`."""
-        job = dataclasses.replace(job, threads=max(2, job.threads), model_folder=str(self.folder))
-        self.pool.gather(processes_of(job) - 1)
-        share = process_share(job)
-        predictor = Predictor.open(self.folder, streams=share.threads)
-        journal = Journal(pathlib.Path(job.guard_folder), image_threads(share, predictor)) if job.guard_folder else None
+        share = dataclasses.replace(job.share, cores=max(2, job.share.cores))
+        job = dataclasses.replace(job, folders=dataclasses.replace(job.folders, model=str(self.folder)), share=share)
+        self.pool.gather(share.process_count - 1)
+        predictor = Predictor.open(self.folder, streams=share.of_one_process().cores)
+        notes, threads = job.folders.notes, image_threads(share.of_one_process(), predictor)
+        journal = Journal(pathlib.Path(notes), threads) if notes else None
         return MachineEngine(job, stores, predictor, sink, journal=journal, peers=self.pool)
 
     def close(self) -> None:
@@ -98,10 +99,10 @@ def finish(
     Returns:
         (engine, reports by shard): the engine has its counts.
     """
-    sink = Sink(job, bench.stores)
+    sink = Sink(job.spec, bench.stores)
     sink.prepare()
     engine = maker.make(job, bench.stores, sink)
-    plan = Plan(job, bench.stores)
+    plan = Plan(job.spec, bench.stores)
     reports: list[ShardReport] = []
     for report in engine.run(plan, lambda: stop_after is not None and len(reports) >= stop_after):
         reports.append(report)

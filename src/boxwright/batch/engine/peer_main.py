@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import logging
 import os
-import pathlib
 import queue
 import signal
 import sys
@@ -21,10 +20,9 @@ from typing import Any
 from google.rpc import code_pb2
 
 from boxwright import errors, objects
-from boxwright.batch.engine import stages
+from boxwright.batch.engine import in_flight, stages
 from boxwright.batch.engine.engine import image_threads
 from boxwright.batch.engine.image_threads import ImageThreads
-from boxwright.batch.engine.in_flight import Journal, Watchdog
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.pipeline import ImagePipeline, Line
 from boxwright.batch.engine.shard_assembler import Chunk
@@ -122,33 +120,28 @@ class LeaderSource:
 
 
 def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: Leader) -> None:
-    """Works on one job until there are no more chunks."""
+    """Works on one job, which has the share of one process, until there are no more chunks."""
     times = stages.StageTimes()
     source = LeaderSource(leader, number, times)
-    try:
-        predictor = models.for_job(job)
-        threads = image_threads(job, predictor)
-        journal = Journal(pathlib.Path(job.guard_folder), threads, peer) if job.guard_folder else None
-        pipeline = ImagePipeline(job, objects.Stores.from_config(job.stores), predictor, journal)
-    except Exception as error:  # a model or a store that cannot be opened here: the leader ends the run with it
-        source.fail(error)
-        return
-    here = ImageThreads(
-        pipeline,
-        source,
-        threads=threads,
-        first_readers=max(2, job.threads),
-        in_flight_bytes=job.in_flight_bytes,
-        times=times,
-    )
-    watchdog = Watchdog(job.image_timeout_s, journal)
-    here.start()
-    try:
-        here.wait(leader.is_stopping.is_set)
-    finally:
-        here.stop()
-        here.join()
-        watchdog.close()
+    with contextlib.ExitStack() as watch:
+        try:
+            predictor = models.for_job(job)
+            threads = image_threads(job.share, predictor)
+            journal = watch.enter_context(
+                in_flight.watching(job.folders.notes, threads, job.spec.image_timeout_s, peer)
+            )
+            stores = objects.Stores.from_config(job.folders.stores)
+        except Exception as error:  # a model or a store that cannot be opened here: the leader ends the run with it
+            source.fail(error)
+            return
+        pipeline = ImagePipeline(job.spec, stores, predictor, journal)
+        here = ImageThreads(pipeline, source, share=job.share, threads=threads, times=times)
+        here.start()
+        try:
+            here.wait(leader.is_stopping.is_set)
+        finally:
+            here.stop()
+            here.join()
 
 
 def _die_with_leader() -> None:

@@ -82,6 +82,10 @@ class ShardNotes:
             faults.point("sink.after_errors")
         self._stores.put(self._part(report.shard, REPORT), json.dumps(dataclasses.asdict(report)).encode())
 
+    def note(self, report: ShardReport) -> None:
+        """Takes note of a report that this or another process has put."""
+        self._note_pass(report.shard, report.pass_number)
+
     def find(self, shard: int, sha256: str = "") -> ShardReport | None:
         """Returns a shard's report; None if it is not there, or its error lines are not.
 

@@ -28,7 +28,10 @@ from typing import Any
 sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1])]
 
 from crash_world import BUCKET, World  # noqa: E402 — found by the line above
-from tests.support import crashes, drawn_images, postgres, tiny_model  # noqa: E402
+from tests.support.databases import postgres  # noqa: E402
+from tests.support.images import drawn_images  # noqa: E402
+from tests.support.predictions import tiny_model  # noqa: E402
+from tests.support.processes import crashes  # noqa: E402
 
 from boxwright import objects  # noqa: E402
 from boxwright.batch.output import manifest  # noqa: E402

@@ -19,8 +19,9 @@ from typing import Any
 
 import psutil
 import sqlalchemy as sa
-from tests.support import crashes, object_servers
-from tests.support.tiny_model import TinyModel
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.stores import object_servers
 
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
@@ -170,7 +171,7 @@ class World:
     def _command(self, name: str) -> list[str]:
         if name == "store":
             where = [str(self._ports["store"]), str(self.folder / "buckets"), BUCKET]
-            return [sys.executable, "-m", "tests.support.gcs_double", *where]
+            return [sys.executable, "-m", "tests.support.stores.gcs_double", *where]
         folders = ["--data-dir", str(self.folder / "data"), "--buckets", str(self.folder / "buckets")]
         if name in WORKERS:
             return [sys.executable, "-m", "boxwright.cli", "worker", *folders]

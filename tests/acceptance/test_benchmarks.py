@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from tests.support import drawn_images
-from tests.support.tiny_model import TinyModel
+from tests.support.images import drawn_images
+from tests.support.predictions.tiny_model import TinyModel
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUICK_TIMEOUT_S = 900  # 45 s on a machine that does nothing else

@@ -14,7 +14,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from tests.support.half_http2 import half_call
+from tests.support.clients.half_http2 import half_call
 from tests.unit.surface import tiny_service
 from tests.unit.surface.tiny_service import rpc
 

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from tests.support import cases
+from tests.support.clients import cases
 
 ROOT = pathlib.Path(__file__).parents[2]
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from tests.support import drawn_images
-from tests.support.batch_jobs import Bench
+from tests.support.images import drawn_images
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright.batch import child_main
 from boxwright.batch.plan import Plan

@@ -11,7 +11,7 @@ import types
 
 import psutil
 import pytest
-from tests.support.waiting import wait_until
+from tests.support.machine.waiting import wait_until
 
 from boxwright import machine
 from boxwright.batch.tuning import measure_main, scheduler, tuning_file

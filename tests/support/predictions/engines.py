@@ -1,0 +1,110 @@
+"""The engines, each as a maker: how the contract suite builds whichever engine it is run with."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+from typing import Protocol
+
+from tests.support.predictions.batch_jobs import Bench
+from tests.support.predictions.tiny_model import TinyModel
+
+from boxwright import objects
+from boxwright.batch.engine.engine import Engine, MachineEngine, image_threads, process_share, processes_of
+from boxwright.batch.engine.in_flight import Journal
+from boxwright.batch.engine.peer_pool import PeerPool
+from boxwright.batch.engine.shard_assembler import ShardSink
+from boxwright.batch.job import BatchJob
+from boxwright.batch.output.shard_reports import ShardReport
+from boxwright.batch.output.sink import Sink
+from boxwright.batch.plan import Plan
+from boxwright.inference.predictor import Predictor
+
+
+class EngineMaker(Protocol):
+    """One kind of engine. A new engine passes the contract suite with a maker of its own and no change to the suite."""
+
+    folder: pathlib.Path
+
+    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
+        """An engine for one job."""
+
+    def close(self) -> None:
+        """Ends what the engines have used together."""
+
+
+@dataclasses.dataclass
+class ThreadsMaker:
+    """Threads of one process."""
+
+    folder: pathlib.Path
+    _opened: dict[int, Predictor] = dataclasses.field(default_factory=dict)
+
+    def predictor(self, threads: int) -> Predictor:
+        """The model, with a stream for each of so many threads."""
+        if threads not in self._opened:
+            self._opened[threads] = Predictor.open(self.folder, streams=threads)
+        return self._opened[threads]
+
+    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
+        """See `EngineMaker`."""
+        return MachineEngine(job, stores, self.predictor(job.threads), sink)
+
+    def close(self) -> None:
+        """See `EngineMaker`."""
+
+
+@dataclasses.dataclass
+class PeersMaker:
+    """One process a thread of the job, two at least: this one and its peers."""
+
+    folder: pathlib.Path
+    pool: PeerPool = dataclasses.field(default_factory=PeerPool)
+
+    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
+        """See `EngineMaker`."""
+        job = dataclasses.replace(job, threads=max(2, job.threads), model_folder=str(self.folder))
+        self.pool.gather(processes_of(job) - 1)
+        share = process_share(job)
+        predictor = Predictor.open(self.folder, streams=share.threads)
+        journal = Journal(pathlib.Path(job.guard_folder), image_threads(share, predictor)) if job.guard_folder else None
+        return MachineEngine(job, stores, predictor, sink, journal=journal, peers=self.pool)
+
+    def close(self) -> None:
+        """See `EngineMaker`."""
+        self.pool.close()
+
+
+MAKERS = {"threads": ThreadsMaker, "peers": PeersMaker}
+
+
+@contextlib.contextmanager
+def opened(name: str, model: TinyModel) -> Iterator[EngineMaker]:
+    """The maker of that name."""
+    maker = MAKERS[name](model.folder)
+    try:
+        yield maker
+    finally:
+        maker.close()
+
+
+def finish(
+    bench: Bench, job: BatchJob, maker: EngineMaker, *, stop_after: int | None = None
+) -> tuple[Engine, list[ShardReport]]:
+    """Runs a job to its end, or until so many shards are reported; see `bench.output`.
+
+    Returns:
+        (engine, reports by shard): the engine has its counts.
+    """
+    sink = Sink(job, bench.stores)
+    sink.prepare()
+    engine = maker.make(job, bench.stores, sink)
+    plan = Plan(job, bench.stores)
+    reports: list[ShardReport] = []
+    for report in engine.run(plan, lambda: stop_after is not None and len(reports) >= stop_after):
+        reports.append(report)
+    if stop_after is None:
+        sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
+    return engine, sorted(reports, key=lambda report: report.shard)

@@ -18,7 +18,7 @@ import pytest
 from tests.support.clients import scene
 from tests.support.machine import installing
 from tests.support.predictions.tiny_model import TinyModel
-from tests.support.services.env_service import clean_environment
+from tests.support.services.tls_process import clean_environment
 
 pytestmark = pytest.mark.go
 

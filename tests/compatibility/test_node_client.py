@@ -17,7 +17,7 @@ import pytest
 from tests.support.clients import scene
 from tests.support.machine.waiting import PATIENCE_S
 from tests.support.predictions.tiny_model import TinyModel
-from tests.support.services.env_service import clean_environment
+from tests.support.services.tls_process import clean_environment
 
 HERE = pathlib.Path(__file__).parent / "node"
 METHODS = {

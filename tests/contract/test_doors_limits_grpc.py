@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -29,12 +28,6 @@ PREDICT = f"/{methods.PREDICTION}/Predict"
 CREATE = f"/{methods.AUTOML}/CreateDataset"
 CHECK = "/grpc.health.v1.Health/Check"
 REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-
-
-@pytest.fixture(scope="module")
-def doors() -> Iterator[tiny_service.Doors]:
-    with tiny_service.open_doors() as opened:
-        yield opened
 
 
 def refused(call: grpc.UnaryUnaryMultiCallable, request: object, **options: object) -> grpc.StatusCode:

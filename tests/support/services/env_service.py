@@ -7,21 +7,18 @@ import dataclasses
 import os
 import pathlib
 import shlex
-import ssl
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from tests.support.machine.ports import free_port
-from tests.support.machine.waiting import PATIENCE_S, wait_until
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.services import tls_process
+from tests.support.services.tls_process import clean_environment
 
 from boxwright.processes import NICENESS_VARIABLE
 
-# A machine may preset some of these; what is printed must do without.
-PRESET = ("GOOGLE_", "GRPC_", "REQUESTS_CA", "SSL_CERT", "CURL_CA", "NODE_", "BOXWRIGHT_")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 CLI = [sys.executable, "-m", "boxwright.cli"]
 
@@ -73,11 +70,6 @@ class EnvService:
         )
 
 
-def clean_environment() -> dict[str, str]:
-    """This process's environment without anything that points clients somewhere."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(PRESET)}
-
-
 def _print_exports(folder: pathlib.Path, port: int, grpc_port: int, *flags: str) -> str:
     command = [*CLI, "client-env", "--out", str(folder), "--port", str(port), "--grpc-port", str(grpc_port), *flags]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
@@ -96,28 +88,6 @@ def run_env_service(
     (advice,) = (line for line in exports.splitlines() if "boxwright serve" in line)
     command = [*CLI, *shlex.split(advice.removeprefix("#"))[1:]]
     command += ["--data-dir", str(service.data_dir), "--buckets", str(folder / "buckets")]
-    trust = ssl.create_default_context(cafile=str(service.authority))
-    log = folder / "service.log"
-
-    def is_ready() -> bool:
-        assert process.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(service.url + "/readyz", timeout=5, context=trust) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
-
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**clean_environment(), NICENESS_VARIABLE: os.environ[NICENESS_VARIABLE], **environment},
-        )
-    try:
-        wait_until(is_ready, f"the service to be ready; see {log}", interval_s=0.05)
+    own = {**clean_environment(), NICENESS_VARIABLE: os.environ[NICENESS_VARIABLE], **environment}
+    with tls_process.running(command, service.url, service.authority, folder / "service.log", own):
         yield service
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)

@@ -7,13 +7,8 @@ import dataclasses
 import datetime
 import ipaddress
 import json
-import os
 import pathlib
-import ssl
-import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 
 from cryptography import x509
@@ -21,17 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from tests.support.machine.ports import free_port
-from tests.support.machine.waiting import PATIENCE_S, wait_until
+from tests.support.services import tls_process
 
 HOSTS = ("automl.localhost", "localhost")
-UNRELATED = (
-    "GOOGLE_",
-    "GRPC_",
-    "REQUESTS_CA",
-    "SSL_CERT",
-    "CURL_CA",
-    "BOXWRIGHT_",
-)  # a machine may preset some of these
 
 
 @dataclasses.dataclass
@@ -63,8 +50,7 @@ class TlsService:
 
     def client_environment(self) -> dict[str, str]:
         """The environment in which unmodified code of the official client reaches this service."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(UNRELATED)}
-        return clean | {
+        return tls_process.clean_environment() | {
             "GOOGLE_CLOUD_UNIVERSE_DOMAIN": f"localhost:{self.grpc_port}",
             "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(self.folder / "cert.pem"),
             "GOOGLE_APPLICATION_CREDENTIALS": str(self.folder / "account.json"),
@@ -120,7 +106,6 @@ def run_tls_service(folder: pathlib.Path) -> Iterator[TlsService]:
     (folder / "buckets").mkdir(exist_ok=True)
     _write_certificate(folder)
     _write_account(folder, service.grpc_port)
-    trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
     command = [sys.executable, "-m", "boxwright.cli", "serve", "--data-dir", str(service.data_dir)]
     command += [
         "--buckets",
@@ -131,21 +116,5 @@ def run_tls_service(folder: pathlib.Path) -> Iterator[TlsService]:
         str(service.grpc_port),
     ]
     command += ["--tls-cert", str(folder / "cert.pem"), "--tls-key", str(folder / "key.pem")]
-    log = folder / "service.log"
-
-    def is_ready() -> bool:
-        assert process.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(service.url + "/readyz", timeout=5, context=trust) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
-
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-    try:
-        wait_until(is_ready, f"the service to be ready; see {log}", interval_s=0.05)
+    with tls_process.running(command, service.url, folder / "cert.pem", folder / "service.log"):
         yield service
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)

@@ -94,17 +94,17 @@ class Api:
 
     def create_dataset(self, display_name: str = "things") -> str:
         """Creates an empty object detection dataset; returns its name."""
-        dataset = {"display_name": display_name, **OBJECT_DETECTION}
+        dataset: Any = {"display_name": display_name, **OBJECT_DETECTION}
         return self.automl.create_dataset(parent=PARENT, dataset=dataset).result(timeout=30).name
 
     def start_import(self, dataset: str, *csv_uris: str) -> str:
         """Starts an import; returns the operation's name."""
-        config = {"gcs_source": {"input_uris": list(csv_uris)}}
+        config: Any = {"gcs_source": {"input_uris": list(csv_uris)}}
         return self.automl.import_data(name=dataset, input_config=config).operation.name
 
     def start_training(self, dataset: str, *, display_name: str = "model_1") -> str:
         """Starts a training; returns the operation's name."""
-        model = {
+        model: Any = {
             "display_name": display_name,
             "dataset_id": dataset.rpartition("/")[2],
             "image_object_detection_model_metadata": {
@@ -120,11 +120,10 @@ class Api:
 
     def start_batch(self, model: str, csv_uri: str, output_uri: str, **params: str) -> str:
         """Starts a batch prediction; returns the operation's name."""
+        source: Any = {"gcs_source": {"input_uris": [csv_uri]}}
+        target: Any = {"gcs_destination": {"output_uri_prefix": output_uri}}
         return self.prediction.batch_predict(
-            name=model,
-            input_config={"gcs_source": {"input_uris": [csv_uri]}},
-            output_config={"gcs_destination": {"output_uri_prefix": output_uri}},
-            params=params,
+            name=model, input_config=source, output_config=target, params=params
         ).operation.name
 
 
@@ -139,7 +138,7 @@ def open_api(service: Running, transport: str = "grpc") -> Iterator[Api]:
             automl = automl_v1.AutoMlClient(transport=AutoMlGrpcTransport(channel=channel))
             prediction = automl_v1.PredictionServiceClient(transport=PredictionServiceGrpcTransport(channel=channel))
         else:
-            options = {
+            options: dict[str, Any] = {
                 "credentials": credentials.AnonymousCredentials(),
                 "client_options": {"api_endpoint": service.url},
             }

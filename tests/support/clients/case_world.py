@@ -68,7 +68,7 @@ class World:
 
     def _create(self, parent: str, display_name: str, member: str = "image_object_detection_dataset_metadata") -> Any:
         with open_api(self.service) as api:
-            dataset = {"display_name": display_name, "description": "for the cases", member: {}}
+            dataset: Any = {"display_name": display_name, "description": "for the cases", member: {}}
             return api.automl.create_dataset(parent=parent, dataset=dataset).result(timeout=30)
 
     def _d(self, values: dict[str, str]) -> None:
@@ -209,7 +209,7 @@ class World:
         values["O_running"] = self._run_elsewhere(states.OperationKind.BATCH_PREDICT, f"{PARENT}/models/IOD2")
 
     def _new_done(self, values: dict[str, str]) -> None:
-        dataset = {"display_name": "done", "image_object_detection_dataset_metadata": {}}
+        dataset: Any = {"display_name": "done", "image_object_detection_dataset_metadata": {}}
         with open_api(self.service) as api:
             values["new_done"] = api.automl.create_dataset(parent=PARENT, dataset=dataset).operation.name
 

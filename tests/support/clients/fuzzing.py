@@ -76,6 +76,7 @@ def messages(kind: descriptor.Descriptor, names: list[str], fitting: str) -> st.
     def value(field: descriptor.FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
         if field.type == _Field.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
             return st.dictionaries(st.sampled_from(["score_threshold", "a", ""]) | texts, texts, max_size=2)
+        single: st.SearchStrategy[Any]
         if field.type == _Field.TYPE_MESSAGE:
             single = fields(field.message_type, depth + 1)
         elif field.type in _INTEGERS:

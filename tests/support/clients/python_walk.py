@@ -100,7 +100,7 @@ class Walk:
 
     async def training(self) -> None:
         metadata = {"model_type": "mobile-low-latency-1", "train_budget_milli_node_hours": 1000}
-        model = {"display_name": "m", "dataset_id": self.scene.dataset.rpartition("/")[2]}
+        model: dict[str, Any] = {"display_name": "m", "dataset_id": self.scene.dataset.rpartition("/")[2]}
         model["image_object_detection_model_metadata"] = metadata
         operation = await self.call("create_model", parent=self.scene.parent, model=model)
         await settled(operation.cancel())

@@ -33,10 +33,10 @@ def draw(seed: int, *, size_hw: tuple[int, int] = (48, 64), file_format: str = "
         label = LABELS[(seed + number) % len(LABELS)]
         left, top = random.uniform(0.02, 0.55, 2)
         right, bottom = left + random.uniform(0.2, 0.4), top + random.uniform(0.2, 0.4)
-        corners = [round(float(value), 4) for value in (left, top, right, bottom)]
-        rows = slice(round(corners[1] * height), round(corners[3] * height))
-        pixels[rows, round(corners[0] * width) : round(corners[2] * width)] = _COLOURS[label]
-        drawn.append((label, *corners))
+        x_min, y_min, x_max, y_max = (round(float(value), 4) for value in (left, top, right, bottom))
+        rows = slice(round(y_min * height), round(y_max * height))
+        pixels[rows, round(x_min * width) : round(x_max * width)] = _COLOURS[label]
+        drawn.append((label, x_min, y_min, x_max, y_max))
     target = io.BytesIO()
     Image.fromarray(pixels).save(target, file_format)
     return Drawing(target.getvalue(), drawn)

@@ -62,7 +62,8 @@ def has_every_block(data: bytes) -> bool:
 def _read_tables(content: bytes, tables: dict[int, dict[tuple[int, int], int]]) -> None:
     while content:
         counts, symbols = content[1:17], content[17:]
-        codes, code = {}, 0
+        codes: dict[tuple[int, int], int] = {}
+        code = 0
         for length, count in enumerate(counts, 1):
             for _ in range(count):
                 codes[length, code] = symbols[len(codes)]

@@ -6,6 +6,7 @@ import json
 import pathlib
 import unicodedata
 from collections.abc import Mapping
+from typing import Any
 
 from PIL import Image
 
@@ -31,8 +32,12 @@ def object_element(*sides: float, name: str = "cat") -> str:
 
 CAT = object_element(1, 1, 32, 24)  # as corners: 0, 0, 0.5, 0.5
 
+Item = dict[str, Any]
 
-def coco(images: list[dict], annotations: list[dict], categories: list[dict] | None = None) -> str:
+
+def coco(
+    images: list[dict[str, Any]], annotations: list[dict[str, Any]], categories: list[dict[str, Any]] | None = None
+) -> str:
     sizes = {"width": 64, "height": 48}
     return json.dumps(
         {

@@ -16,7 +16,9 @@ BUSY_FACTOR = 20.0  # what is to be prompt is never allowed more than so many ti
 PRESSURE = pathlib.Path("/proc/pressure")
 
 
-def wait_until(look: Callable[[], _T], what: str, *, timeout_s: float = PATIENCE_S, interval_s: float = 0.02) -> _T:
+def wait_until(
+    look: Callable[[], _T | None], what: str, *, timeout_s: float = PATIENCE_S, interval_s: float = 0.02
+) -> _T:
     """Returns the first true value of `look`: looks, pauses, looks again.
 
     Fails, naming what was waited for, after `timeout_s`, or after `PATIENCE_S` if that is later.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
+from typing import Any
 
 import sqlalchemy as sa
 from google.protobuf import empty_pb2
@@ -48,7 +49,7 @@ def expire(ledger: Ledger, operation_id: str, epoch: int | None = None) -> None:
         connection.execute(lease.values(lease_expires_us=0))
 
 
-def row_of(ledger: Ledger, operation_id: str) -> sa.Row:
+def row_of(ledger: Ledger, operation_id: str) -> sa.Row[Any]:
     """The operation's row."""
     row = ledger.find(LOCATION.operation(operation_id))
     assert row is not None
@@ -58,7 +59,7 @@ def row_of(ledger: Ledger, operation_id: str) -> sa.Row:
 def finish_some(place: pathlib.Path | str, owner: str, count: int) -> list[str]:
     """Claims and finishes operations, as many as are asked for; returns their ids."""
     ledger = open_ledger(place)
-    finished = []
+    finished: list[str] = []
     while len(finished) < count and (claimed := ledger.claim([Kind.IMPORT_DATA], owner)) is not None:
         ledger.report(claimed.lease, progress_percent=50)
         ledger.finish(claimed.lease, lambda connection: empty_pb2.Empty())

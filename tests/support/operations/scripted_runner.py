@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 from google.protobuf import empty_pb2
@@ -38,7 +39,7 @@ class Scripted(Runner):
         self.tidied.append(operation.operation)
 
 
-def end_of(ledger: Ledger, operation_id: str, *wanted: states.OperationState) -> sa.Row:
+def end_of(ledger: Ledger, operation_id: str, *wanted: states.OperationState) -> sa.Row[Any]:
     """Waits until the operation is in one of these states; returns its row."""
     return wait_until(
         lambda: row if (row := row_of(ledger, operation_id)).state in wanted else None,

@@ -14,6 +14,7 @@ import json
 import pathlib
 import shutil
 import tempfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,7 +97,9 @@ def _exported() -> pathlib.Path:
     network = dense.Network(dense.TINY, len(drawn_images.LABELS)).eval()
     with torch.no_grad():
         for head in network.heads:
+            assert isinstance(head, dense.Head)
             head.scores.weight *= 200  # random features hardly differ: this spreads the scores over the whole scale
+            assert head.scores.bias is not None
             head.scores.bias.zero_()
     labels = [
         {"display_name": name, "annotation_spec_id": spec_id}
@@ -145,7 +148,7 @@ def _model_row(model_id: str, display_name: str, created_us: int) -> dict[str, o
     }
 
 
-def _evaluation_rows(model_id: str, created_us: int, evaluation: dict) -> list[dict[str, object]]:
+def _evaluation_rows(model_id: str, created_us: int, evaluation: dict[str, Any]) -> list[dict[str, object]]:
     entries = [*evaluation["labels"], {"annotation_spec_id": "", "display_name": "", **evaluation["overall"]}]
     return [
         {

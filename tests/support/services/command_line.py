@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 
+TIMEOUT_S = 300.0
 PROGRAM = [sys.executable, "-m", "boxwright.cli"]
 FIELD = re.compile(r" *([^:\n]+): +(.*)")
 LEFT_OUT = ("BOXWRIGHT_", "REQUESTS_CA", "CURL_CA", "SSL_CERT")
@@ -16,7 +17,7 @@ LEFT_OUT = ("BOXWRIGHT_", "REQUESTS_CA", "CURL_CA", "SSL_CERT")
 
 def fields(printed: str) -> dict[str, str]:
     """The ``key: value`` lines of what a command printed, whatever stands in which column; of equal keys the first."""
-    found = [match.groups() for line in printed.splitlines() if (match := FIELD.fullmatch(line))]
+    found = [(match[1], match[2]) for line in printed.splitlines() if (match := FIELD.fullmatch(line))]
     return dict(reversed(found))
 
 
@@ -38,7 +39,7 @@ class CommandLine:
         return inherited | pointed | more
 
     def __call__(
-        self, *arguments: str | pathlib.Path, timeout_s: float = 300, **environment: str
+        self, *arguments: str | pathlib.Path, timeout_s: float = TIMEOUT_S, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end; its standard input is closed."""
         return subprocess.run(
@@ -54,7 +55,7 @@ class CommandLine:
 
     def done(self, *arguments: str | pathlib.Path, status: int = 0, **environment: str) -> str:
         """Runs a command that must end with this status; returns its standard output."""
-        ended = self(*arguments, **environment)
+        ended = self(*arguments, timeout_s=TIMEOUT_S, **environment)
         assert ended.returncode == status, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended.stdout

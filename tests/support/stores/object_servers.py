@@ -162,7 +162,7 @@ def _running(
 
 
 def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
-    assert process.poll() is None, f"{process.args} ended with status {process.returncode}"
+    assert process.poll() is None, f"{process.args!r} ended with status {process.returncode}"
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

@@ -61,7 +61,7 @@ def _ordinary() -> Iterator[Sample]:
 def _colours() -> Iterator[Sample]:
     pixels = drawing()
     for progressive in (False, True):
-        options = {"quality": 95, "progressive": progressive}
+        options: dict[str, object] = {"quality": 95, "progressive": progressive}
         image = Image.fromarray(pixels)
         yield Sample("JPEG, grey", f"grey-{progressive}.jpg", saved(image.convert("L"), "JPEG", **options),
                      lossy(grey(pixels)))  # fmt: skip
@@ -164,8 +164,8 @@ def _ends() -> Iterator[Sample]:
                 yield Sample("JPEG, truncated and padded", f"half-{end}-{name}.jpg", half + tail, TRUNCATED)
     first, second = drawing(), Image.fromarray(grey(drawing()))
     many = saved(first, "MPO", save_all=True, append_images=[second], quality=95, subsampling=0)
-    end = many.index(b"\xff\xd9\xff\xd8")
-    yield Sample("MPO (several JPEGs in one file)", "stereo-no-end.mpo", many[:end] + many[end + 2 :], lossy(first))
+    cut = many.index(b"\xff\xd9\xff\xd8")
+    yield Sample("MPO (several JPEGs in one file)", "stereo-no-end.mpo", many[:cut] + many[cut + 2 :], lossy(first))
     thumbnail = saved(Image.fromarray(grey(first)).resize((16, 12)), "JPEG")
     jpeg = exif.in_jpeg(saved(first, "JPEG", quality=95, subsampling=0), exif.segment(exif.block(1) + thumbnail))
     kind = "JPEG with all pixels, and no end marker, or an odd one"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -121,10 +122,10 @@ def _significant_bits() -> Iterator[Sample]:
                 yield Sample(kind, f"bits-{name}-{bits}-{said}.png", content, exact(shown))
     # The file knows better than its largest value; and a scaled one, as the specification has it, is what it was.
     dark = grey(drawing())[..., :1].astype(np.uint16)
-    said = chunk(b"sBIT", b"\x0c")
+    twelve = chunk(b"sBIT", b"\x0c")
     shown = np.broadcast_to(dark >> 4, (48, 64, 3)).astype(np.uint8)
-    yield Sample(kind, "bits-dark.png", png(dark, 16, 0, before=said), exact(shown))
-    yield Sample(kind, "bits-scaled.png", png(dark * 257, 16, 0, before=said), exact(grey(drawing())))
+    yield Sample(kind, "bits-dark.png", png(dark, 16, 0, before=twelve), exact(shown))
+    yield Sample(kind, "bits-scaled.png", png(dark * 257, 16, 0, before=twelve), exact(grey(drawing())))
     full = chunk(b"sBIT", b"\x10")
     yield Sample(kind, "bits-all.png", png(dark, 16, 0, before=full), exact(np.zeros((48, 64, 3), np.uint8)))
     values, shown, _ = significant(2, 12)
@@ -207,7 +208,8 @@ def _orientations() -> Iterator[Sample]:
 
 def _animations() -> Iterator[Sample]:
     first, second = Image.fromarray(drawing()), Image.fromarray(grey(drawing()))
-    for name, options in {"plain": {}, "still-first": {"default_image": True}, "looped": {"loop": 3}}.items():
+    ways: dict[str, dict[str, Any]] = {"plain": {}, "still-first": {"default_image": True}, "looped": {"loop": 3}}
+    for name, options in ways.items():
         content = saved(first, "PNG", save_all=True, append_images=[second, first], **options)
         yield Sample("APNG", f"animated-{name}.png", content, exact(drawing()))
 

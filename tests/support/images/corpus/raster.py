@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -196,7 +197,10 @@ def _webp() -> Iterator[Sample]:
     clear = np.concatenate([pixels, np.full((48, 64, 1), 255, np.uint8)], axis=-1)
     clear[-10:, -20:, 3] = 0
     shown = np.where(clear[..., 3:] > 0, pixels, np.uint8(255))
-    ways = {"lossy": ({"quality": 95}, 6.0), "lossless": ({"lossless": True}, EXACT)}
+    ways: dict[str, tuple[dict[str, Any], float]] = {
+        "lossy": ({"quality": 95}, 6.0),
+        "lossless": ({"lossless": True}, EXACT),
+    }
     for name, (options, tolerance) in ways.items():
         yield Sample("WebP, lossy or lossless", f"{name}.webp", saved(pixels, "WEBP", **options),
                      Picture(pixels, tolerance))  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -86,7 +86,11 @@ def packbits(data: bytes) -> bytes:
 
 def _compressions() -> Iterator[Sample]:
     pixels = drawing()
-    coders = {"plain": (NONE, bytes), "deflate": (DEFLATE, zlib.compress), "packbits": (PACKBITS, packbits)}
+    coders: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
+        "plain": (NONE, bytes),
+        "deflate": (DEFLATE, zlib.compress),
+        "packbits": (PACKBITS, packbits),
+    }
     for order in exif.ORDERS:
         for name, (coding, encode) in coders.items():
             tags = described(64, 48, coding=coding)

@@ -1,6 +1,6 @@
 """What decoding JPEGs at a fraction of their size costs in quality.
 
-    python benchmarks/decode_fidelity.py MODEL_FOLDER DATA_FOLDER [--split TEST] [--quick]
+    python -m benchmarks.batch.decode_fidelity MODEL_FOLDER DATA_FOLDER [--split TEST] [--quick]
 
 Predicts the images of a labelled folder (labels.csv in the 11-column import format, paths relative to the folder) twice: as
 the service does, and decoded at full size and then shrunk by the same letterbox. Prints both average precisions. Only images
@@ -12,10 +12,8 @@ line is one JSON object.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
-import json
 import math
 import pathlib
 import sys
@@ -23,6 +21,7 @@ import sys
 import numpy as np
 from PIL import Image, ImageOps
 
+from benchmarks.harness import arguments, results
 from boxwright import boxes
 from boxwright.detector.evaluation import evaluate
 from boxwright.images import decode
@@ -94,12 +93,11 @@ def precisions(label_count: int, runs: list[Run]) -> tuple[float, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments.parser(__doc__, quick=f"the first {QUICK_IMAGES} images")
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("--split", default="TEST", help="TEST, VALIDATION or TRAIN (default TEST)")
     parser.add_argument("--enlarge", type=float, metavar="TIMES", help="enlarge every image first, for example 2.5")
-    parser.add_argument("--quick", action="store_true", help=f"the first {QUICK_IMAGES} images")
     options = parser.parse_args()
     predictor = Predictor.open(options.model)
     names = [label.display_name for label in predictor.labels]
@@ -118,10 +116,21 @@ def main() -> int:
         line = {"images": len(part), "ap_served": served, "ap_full": full, "ap_cost": full - served}
         result |= {f"{name}_{key}": round(value, 4) for key, value in line.items()}
         result[f"{name}_grey_levels"] = round(difference, 4)
-    print(
-        json.dumps(
-            {**result, "precision": predictor.info.precision, "enlarged": options.enlarge, "quick": options.quick}
-        )
+    named = [options.data.name, options.split.lower(), *([str(options.enlarge)] if options.enlarge else [])]
+    kept = ("ap_served", "ap_full", "ap_cost")
+    row = {
+        "images": len(runs),
+        "scaled_images": len(scaled),
+        "enlarged": options.enlarge,
+        **{name: round(float(str(result[f"all_{name}"])), 2) for name in kept},
+    }
+    results.close(
+        __file__,
+        options,
+        {**result, "precision": predictor.info.precision, "enlarged": options.enlarge, "quick": options.quick},
+        source="docs/benchmarks.md",
+        conditions=f"{options.data.name}, {options.split}; average precision in points of 100",
+        figures={"_".join(named): row},
     )
     return 0
 

@@ -1,9 +1,9 @@
-"""What the ingredients of a training are worth: each taken out in turn, everything else as it is.
+"""Experiment: what the ingredients of a training are worth: each taken out in turn, everything else as it is.
 
-    python benchmarks/ablation.py FOLDER [FOLDER ...] [--steps 600] [--seeds 0 1] [--only mosaic scale] [--out runs.jsonl]
-                                  [--model-type cloud-low-latency-1]
+    python -m benchmarks.training.ablation_experiment FOLDER [FOLDER ...] [--steps 600] [--seeds 0 1] [--only mosaic scale]
+        [--out runs.jsonl] [--model-type cloud-low-latency-1]
 
-Trains with `train_quality.py` on each labelled folder and prints a Markdown table of mAP at 0.5 and 0.50 … 0.95 on TEST, in
+Trains with `quality.py` on each labelled folder and prints a Markdown table of mAP at 0.5 and 0.50 … 0.95 on TEST, in
 fp32: means over the seeds, with their range. Short trainings, so that many fit into an hour; what is slow to pay shows
 little in them: `--steps 0` trains as long as users' trainings do. `--out` keeps every run and takes those that are there
 already from it: use another one for other code.
@@ -37,8 +37,8 @@ MINUTES = 30.0  # long enough for the steps on any machine
 
 
 def run(folder: pathlib.Path, model_type: str, steps: int, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
-    """One training; returns the last line of `train_quality.py`."""
-    command = [sys.executable, str(pathlib.Path(__file__).with_name("train_quality.py")), str(folder)]
+    """One training; returns the last line of `quality.py`."""
+    command = [sys.executable, "-m", "benchmarks.training.quality", str(folder)]
     command += ["--minutes", str(MINUTES), "--seed", str(seed), "--model-type", model_type]
     command += ["--recipe", json.dumps({"steps": steps, "quantise": False, "pretrained": False, **changes})]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -1,6 +1,7 @@
 """How fast batch prediction is, against the machine's limit and against other ways to do the same work.
 
-    python benchmarks/batch.py [--quick] [--model FOLDER | --model-type TYPE] [--images FOLDER] [--ray-python PYTHON]
+    python -m benchmarks.batch.throughput [--quick] [--model FOLDER | --model-type TYPE] [--images FOLDER]
+                                          [--ray-python PYTHON]
 
 In one run, on the same images and with the same weights, round by round in turn:
 
@@ -33,11 +34,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-import pictures
-import rivals
-import serving
-import stage_clock
-import workers
+from benchmarks.batch import rivals, stage_clock
+from benchmarks.harness import arguments, pictures, results, serving, workers
 
 HERE = pathlib.Path(__file__).parent
 ORIGINALS = {"vga": 24, "1080p": 12, "12mp": 6}
@@ -48,6 +46,7 @@ QUICK_BARE_COUNT = 24
 COLD_IMAGES = 72
 WARM_UP = 8
 RAY_MIN_IMAGES = 128
+OWN_RATIOS = ("ours_over_limit", "ours_over_loaded", "engine_over_limit", "engine_over_loaded")
 RIVALS = ("naive", "naive_lite0", "torch", "torch_lite0")
 
 
@@ -68,6 +67,7 @@ class Bench:
         self.lists = {kind: serving.fill_bucket(self.service.bucket, kind, files) for kind, files in self.files.items()}
         first = next(iter(self.files.values()))
         self.small_list = serving.fill_bucket(self.service.bucket, "small", first[:COLD_IMAGES])
+        self.one_list = serving.fill_bucket(self.service.bucket, "one", first[:1])
         for path in {path for files in self.files.values() for path in files}:
             path.read_bytes()  # everybody finds the files in the page cache
         self._engine_runs = 0
@@ -92,7 +92,7 @@ class Bench:
         """Starts everybody; all but Ray stay for the whole run, idle while others have their turn."""
         with contextlib.ExitStack() as stack:
             self.start_s = stack.enter_context(self.service.running())
-            own = (sys.executable, HERE / "own.py")
+            own = workers.of_module("benchmarks.batch.own")
 
             def started(*command: str | pathlib.Path) -> workers.Worker:
                 worker = workers.Worker(*command, log=self.log)
@@ -116,7 +116,7 @@ class Bench:
             yield
 
     def _lite0(self) -> bytes:
-        import lite0
+        from benchmarks.batch import lite0
 
         paths = list(dict.fromkeys(next(iter(self.files.values()))))[:4]
         side = (lite0.SIDE_PX, lite0.SIDE_PX)
@@ -130,7 +130,8 @@ class Bench:
             worker.ask(paths=paths)
         for rival in self.rivals.values():
             rival.ask(paths=paths, seconds=60)
-        self.service.batch(self.small_list)
+        self.warm_s, _ = self.service.batch(self.small_list)
+        self.warm_one_s, _ = self.service.batch(self.one_list)
         self._run_engine(self.small_list)
 
     def _run_engine(self, list_uri: str) -> dict[str, Any]:
@@ -218,11 +219,31 @@ def summed_up(rounds: list[dict[str, float]]) -> dict[str, float]:
 
     line = {f"{name}_images_per_s": median[name] for name in ("ours", "engine", "limit", "loaded")}
     line |= {f"{name}_images_per_s": median[name] for name in (*RIVALS, "ray", "ray_call_to_done") if name in median}
-    line |= {f"ours_over_{name}": ratio("ours", name) for name in ("limit", "loaded", *RIVALS, "ray") if name in median}
-    line["engine_over_limit"] = ratio("engine", "limit")
+    others = ("limit", "loaded", *RIVALS, "ray", "ray_call_to_done")
+    line |= {f"ours_over_{name}": ratio("ours", name) for name in others if name in median}
+    line |= {f"engine_over_{name}": ratio("engine", name) for name in ("limit", "loaded")}
     kept = ("cpu_outside_percent", "ours_cpu_outside_percent", "cpu_use_percent")
     line |= {name: median[name] for name in (*kept, "decode_ms", "infer_ms", "postprocess_ms")}
     return {name: round(value, 3) for name, value in line.items()}
+
+
+def by_figure(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Figure → kind → value, by the names and with the decimals that documents show."""
+    figures: dict[str, dict[str, float]] = {}
+    for kind, line in found.items():
+        for name, value in line.items():
+            name = name.removesuffix("_images_per_s")
+            name = {"ray": "ray_working", "ours_over_ray": "ours_over_ray_working"}.get(name, name)
+            figures.setdefault(name, {})[kind] = _shown(name, value)
+    return figures
+
+
+def _shown(name: str, value: float) -> float:
+    if name in OWN_RATIOS:
+        return round(value, 2)
+    if "_over_" in name or name.endswith(("outside_percent", "_ms")):
+        return round(value, 1)
+    return round(value)
 
 
 def show(found: dict[str, dict[str, float]]) -> None:
@@ -233,17 +254,10 @@ def show(found: dict[str, dict[str, float]]) -> None:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few images, one round, under 45 s; numbers mean little")
-    parser.add_argument("--model", type=pathlib.Path, metavar="FOLDER", help="a trained model's folder")
-    parser.add_argument(
-        "--model-type", default="cloud-high-accuracy-1", help="type of the random network without --model"
-    )
-    parser.add_argument("--precision", default="int8", choices=("int8", "fp32"), help="of the random network")
-    parser.add_argument("--images", type=pathlib.Path, metavar="FOLDER", help="images to take instead of drawn ones")
-    parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(pictures.KINDS), help="vga,1080p,…")
-    parser.add_argument("--count", type=int, default=2000, help="images of each kind (default 2000)")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = arguments.parser(__doc__, quick="few images, one round, under 45 s; numbers mean little")
+    arguments.add_model(parser)
+    arguments.add_images(parser)
+    arguments.add_kinds(parser)
     parser.add_argument("--rivals", type=lambda text: [one for one in text.split(",") if one], default=list(RIVALS))
     parser.add_argument(
         "--rival-seconds", type=float, default=15.0, help="how long a rival runs in a turn (default 15)"
@@ -283,7 +297,18 @@ def main() -> int:
         "cold_s": round(bench.cold_s, 3), "cold_images": COLD_IMAGES, "start_s": round(bench.start_s, 3),
         "quick": options.quick, "notes": bench.notes,
     }  # fmt: skip
-    print(json.dumps(result))
+    conditions = (
+        f"a model of the type {document['model_type']} (input {document['input_hw']}, {precision}), "
+        f"{'trained' if options.model else 'with random weights'}; {counts} images; {options.rounds} rounds, "
+        f"rivals {options.rival_seconds:g} seconds a turn; images a second"
+    )
+    figures = {
+        **by_figure(found),
+        f"cold_{COLD_IMAGES}_images_s": round(bench.cold_s, 2),
+        f"warm_{COLD_IMAGES}_images_s": round(bench.warm_s, 2),
+        "warm_1_image_s": round(bench.warm_one_s, 2),
+    }
+    results.close(__file__, options, result, source="docs/benchmarks.md", conditions=conditions, figures=figures)
     return 0
 
 

@@ -1,17 +1,16 @@
 """What networks of several widths, depths and inputs cost: GMAC, parameters, images a second in fp32 and int8.
 
-    python benchmarks/networks.py [--quick] [--only NAME …] [--network '{"stem_width": 16, …}' --area 118000]
+    python -m benchmarks.training.networks [--quick] [--only NAME …] [--network '{"stem_width": 16, …}' --area 118000]
 
 Every candidate is built with random weights, exported and quantised as a training does it; speed does not depend on the
 weights, but for what suppression has left to do, which is not part of this. All candidates and precisions take turns, and
 the best of several windows counts, so that a disturbance hits no candidate alone. "core" is one stream on one thread, "all"
-one stream on each usable core. How accurate a candidate is tells `train_quality.py --recipe '{"network": …,
+one stream on each usable core. How accurate a candidate is tells `quality.py --recipe '{"network": …,
 "input_area_px": …}'`. The last line is one JSON object.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
@@ -27,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.harness import arguments, results
 from boxwright.detector.delivery import export, quantise_main
 from boxwright.detector.network import dense
 from boxwright.images import letterbox
@@ -70,6 +70,7 @@ CANDIDATES = [
     Candidate("wide-118k", WIDE, 118_000),
     Candidate("micro-118k", MICRO, 118_000),
 ]
+USED_AS = {"b-118k": "accurate", "slim-118k": "fast"}  # what documents call the networks in use
 QUICK = ("b-80k", "b-118k", "b-196k", "slim-118k")
 
 
@@ -180,19 +181,18 @@ def described(row: Row, cores: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}, fewer and shorter windows")
+    parser = arguments.parser(__doc__, quick=f"only {', '.join(QUICK)}, fewer and shorter windows")
     parser.add_argument("--only", nargs="*", default=[], help="names of candidates")
     parser.add_argument("--network", help="JSON of a candidate of your own: fields of NetworkConfig")
     parser.add_argument("--area", type=int, default=118_000, help="its input, in pixels")
     parser.add_argument("--windows", type=int)
-    arguments = parser.parse_args()
-    names = arguments.only or (QUICK if arguments.quick else [one.name for one in CANDIDATES])
+    options = parser.parse_args()
+    names = options.only or (QUICK if options.quick else [one.name for one in CANDIDATES])
     chosen = [one for one in CANDIDATES if one.name in names]
-    if arguments.network:
-        chosen.append(Candidate("own", dense.network_config(json.loads(arguments.network)), arguments.area))
+    if options.network:
+        chosen.append(Candidate("own", dense.network_config(json.loads(options.network)), options.area))
     cores = len(os.sched_getaffinity(0))
-    windows, seconds = arguments.windows or (3 if arguments.quick else 8), 0.25 if arguments.quick else 0.5
+    windows, seconds = options.windows or (3 if options.quick else 8), 0.25 if options.quick else 0.5
     with tempfile.TemporaryDirectory() as scratch:
         rows = [build(one, pathlib.Path(scratch, one.name), sorted({1, cores})) for one in chosen]
         measure(rows, windows, seconds)
@@ -208,7 +208,19 @@ def main() -> None:
             f"{fp32:10.1f} {int8:10.1f} {int8 / fp32:5.2f} {one['fp32_all_images_per_s']:9.1f} "
             f"{one['int8_all_images_per_s']:9.1f}"
         )
-    print(json.dumps({"cores": cores, "windows": windows, "window_s": seconds, "networks": table}))
+    results.close(
+        __file__,
+        options,
+        {"cores": cores, "windows": windows, "window_s": seconds, "networks": table},
+        source="docs/models.md",
+        conditions="images a second of the network alone; one core and one stream used; random weights",
+        figures={
+            USED_AS.get(one["name"], one["name"]): {
+                name: round(one[f"{name}_core_images_per_s"]) for name in PRECISIONS
+            }
+            for one in table
+        },
+    )
 
 
 if __name__ == "__main__":

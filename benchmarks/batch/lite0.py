@@ -70,7 +70,7 @@ class _Graph:
         )  # fmt: skip
 
     def relu6(self, x: str) -> str:
-        return self.node("Clip", x, self.constant(np.float32(0)), self.constant(np.float32(6)))
+        return self.node("Clip", x, self.constant(np.asarray(0, np.float32)), self.constant(np.asarray(6, np.float32)))
 
     def separable(self, x: str, side: int, *, kernel: int = 5, stride: int = 1) -> str:
         x = self.relu6(self.conv(x, WIDTH, WIDTH, kernel, side, stride=stride, groups=WIDTH))
@@ -90,7 +90,8 @@ class _Graph:
 
 def _backbone(graph: _Graph) -> list[str]:
     x = graph.node("Transpose", graph.node("Cast", "pixels", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
-    x = graph.node("Mul", graph.node("Sub", x, graph.constant(np.float32(127))), graph.constant(np.float32(1 / 128)))
+    mean, scale = (graph.constant(np.asarray(value, np.float32)) for value in (127, 1 / 128))
+    x = graph.node("Mul", graph.node("Sub", x, mean), scale)
     side, width = SIDE_PX // 2, 32
     x = graph.relu6(graph.conv(x, 3, width, 3, SIDE_PX, stride=2))
     levels = []

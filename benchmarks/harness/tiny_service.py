@@ -57,8 +57,10 @@ def install(data_dir: pathlib.Path) -> None:
 
 def install_apart(data_dir: pathlib.Path) -> None:
     """Does that in a process of its own, whose memory is gone afterwards."""
-    program = "import sys, pathlib, tiny_service as t; t.install(pathlib.Path(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", program, str(data_dir)], check=True, cwd=pathlib.Path(__file__).parent)
+    program = (
+        "import sys, pathlib; from benchmarks.harness import tiny_service as t; t.install(pathlib.Path(sys.argv[1]))"
+    )
+    subprocess.run([sys.executable, "-c", program, str(data_dir)], check=True, cwd=pathlib.Path(__file__).parents[2])
 
 
 @dataclasses.dataclass

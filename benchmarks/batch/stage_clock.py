@@ -90,7 +90,7 @@ def native_cpu_s(python: Collection[int] = ()) -> float:
     Args:
         python: threads that are known to be Python's, beside those that are listed.
     """
-    python = {*python, *(thread.native_id for thread in threading.enumerate())}
+    python = {*python, *(thread.native_id for thread in threading.enumerate() if thread.native_id is not None)}
     total_ns = 0
     for task in pathlib.Path("/proc/self/task").iterdir():
         if int(task.name) not in python and not (task / "comm").read_text().startswith(STORE_THREADS):

@@ -1,11 +1,11 @@
 """The product's own stages and engine as a child process of a benchmark: one JSON object a line, in and out.
 
-    python own.py bare MODEL_FOLDER CORE
+    python -m benchmarks.batch.own bare MODEL_FOLDER CORE
         {"paths"} → {"decode_ms", "infer_ms", "postprocess_ms", "images", "seconds"}
-    python own.py engine MODEL_FOLDER SERVICE_FOLDER
+    python -m benchmarks.batch.own engine MODEL_FOLDER SERVICE_FOLDER
         {"list", "name"} → {"images", "seconds", "cpu_s", "stages", "cores"}
 
-    python own.py member FD
+    python -m benchmarks.batch.own member FD
         a process of the engine's team, see `boxwright.batch.engine.peer_pool`; its figures go to files
 
 `bare` keeps to one core and times each stage alone: all images are decoded, then all go through the network, then all
@@ -24,11 +24,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import stage_clock
-
+from benchmarks.batch import stage_clock
 from boxwright import objects
 from boxwright.batch.engine import peer_main
 from boxwright.batch.engine.engine import MachineEngine
+from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.sink import Sink
@@ -82,7 +82,7 @@ def engine(model_folder: pathlib.Path, service_folder: pathlib.Path) -> Callable
     clock.attach()
     figures = pathlib.Path(tempfile.mkdtemp(prefix="figures-"))
     os.environ[FIGURES] = str(figures)
-    members = PeerPool(command=(sys.executable, __file__, "member"))
+    members = PeerPool(command=(sys.executable, "-m", "benchmarks.batch.own", "member"))
     members.gather(cores - 1)
 
     def run(task: dict[str, Any]) -> dict[str, Any]:
@@ -128,12 +128,12 @@ def measured_member() -> None:
     clock.attach()
     work = peer_main.work
 
-    def measured(number: int, job: BatchJob, index: int, *rest: Any) -> None:
+    def measured(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: peer_main.Leader) -> None:
         clock.clear()
         cpu_before_s = time.process_time()
-        work(number, job, index, *rest)
+        work(number, job, peer, models, leader)
         found = {"cpu_s": time.process_time() - cpu_before_s, "stages": clock.taken()}
-        path = pathlib.Path(os.environ[FIGURES], f"{job.output_directory.rpartition('/')[2]}-{index}.json")
+        path = pathlib.Path(os.environ[FIGURES], f"{job.output_directory.rpartition('/')[2]}-{peer}.json")
         path.with_suffix(".part").write_text(json.dumps(found))
         path.with_suffix(".part").rename(path)
 

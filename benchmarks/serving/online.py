@@ -1,6 +1,6 @@
 """How fast the doors answer: GetOperation, GetDataset and Predict, over REST and gRPC, with and without a running batch.
 
-    python benchmarks/online.py [--quick] [--model-dir DIR] [--callers 8] [--seconds 10]
+    python -m benchmarks.serving.online [--quick] [--model-dir DIR] [--callers 8] [--seconds 10]
 
 Starts a service of its own and loads it from this process, so both share the machine's cores. `--model-dir` is the folder of
 a trained model (below `models/` of a service's data directory); without it a network of the real size with random weights
@@ -9,7 +9,6 @@ is used, which costs what a trained one costs and finds a few boxes. The last li
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import base64
 import dataclasses
@@ -26,13 +25,14 @@ from typing import Any
 
 import grpc
 import numpy as np
-import serving
 from google.cloud import automl_v1
 from google.cloud.automl_v1.services.auto_ml.transports import AutoMlGrpcTransport
 from google.cloud.automl_v1.services.prediction_service.transports import PredictionServiceGrpcTransport
 from google.longrunning import operations_pb2
 from PIL import Image
-from serving import MODEL, PARENT
+
+from benchmarks.harness import arguments, results, serving
+from benchmarks.harness.serving import MODEL, PARENT
 
 SIZE_HW = (480, 640)
 Call = Callable[[], Awaitable[None]]
@@ -144,11 +144,12 @@ class Bench:
         self.automl: Any = automl_v1.AutoMlClient(transport=AutoMlGrpcTransport(channel=self.channel))
         transport = PredictionServiceGrpcTransport(channel=self.channel)
         self.prediction: Any = automl_v1.PredictionServiceClient(transport=transport)
-        dataset = {"display_name": "bench", "image_object_detection_dataset_metadata": {}}
+        dataset: Any = {"display_name": "bench", "image_object_detection_dataset_metadata": {}}
         operation = self.automl.create_dataset(parent=PARENT, dataset=dataset)
         self.operation, self.dataset = operation.operation.name, operation.result().name
         self.image = draw(10_000)
-        self.prediction.predict(name=MODEL, payload={"image": {"image_bytes": self.image}})
+        payload: Any = {"image": {"image_bytes": self.image}}
+        self.prediction.predict(name=MODEL, payload=payload)
 
     def start_batch(self) -> str:
         """Starts a batch over every image; returns the operation's name."""
@@ -206,8 +207,7 @@ def run(bench: Bench, callers: int, seconds: float) -> list[Measured]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one second a line, under 45 s in all")
+    parser = arguments.parser(__doc__, quick="one second a line, under 45 s in all")
     parser.add_argument("--model-dir", type=pathlib.Path, help="folder of a trained model")
     parser.add_argument("--callers", type=int, default=8, help="how many call at once (default 8)")
     parser.add_argument("--seconds", type=float, default=10.0, help="seconds a line (default 10)")
@@ -224,10 +224,17 @@ def main() -> int:
     for one in found:
         running = "running" if one.batch else "-"
         print(f"{one.method:<14}{one.door:<6}{running:<9}{one.requests_per_s:>11}{one.p50_ms:>9}{one.p99_ms:>9}")
-    print(
-        json.dumps(
-            {"callers": options.callers, "seconds": seconds, "lines": [dataclasses.asdict(one) for one in found]}
-        )
+    lines = [dataclasses.asdict(one) for one in found]
+    results.close(
+        __file__,
+        options,
+        {"callers": options.callers, "seconds": seconds, "lines": lines},
+        source="docs/benchmarks.md",
+        conditions=f"{options.callers} callers, {seconds:g} s a line; the callers share the machine",
+        figures={
+            f"{one.method}_{one.door}{'_beside_a_batch' if one.batch else ''}": line
+            for one, line in zip(found, lines, strict=True)
+        },
     )
     return 0
 

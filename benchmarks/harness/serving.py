@@ -8,7 +8,6 @@ Service(folder, model_folder)       the running service; `batch` calls batchPred
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import pathlib
@@ -42,9 +41,9 @@ def make_model(folder: pathlib.Path, model_type: str = "cloud-high-accuracy-1", 
         model_type: as the API names it.
         precision: what predicts; "int8" is built as training builds it and chosen without comparing.
     """
-    import pictures
     import torch  # seconds to import: only where it is needed
 
+    from benchmarks.harness import pictures
     from boxwright.detector.delivery import export, quantise_main
     from boxwright.detector.network import dense
 
@@ -56,10 +55,12 @@ def make_model(folder: pathlib.Path, model_type: str = "cloud-high-accuracy-1", 
     pixels = torch.from_numpy(np.stack([np.asarray(frame) for frame in frames]))  # (4, H, W, 3)
     with torch.no_grad():
         for head in network.heads:
+            assert isinstance(head, dense.Head)
             head.scores.weight *= 200  # random features hardly differ: this spreads the scores
         logits, _ = network(pixels)  # (4, A, C)
         cut = logits.flatten(1).sort(dim=1).values[:, -CANDIDATES].median()
         for head in network.heads:
+            assert isinstance(head, dense.Head)
             head.scores.bias -= cut
     export.write_draft(
         folder,
@@ -186,7 +187,7 @@ class Service:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(60)
-            assert isinstance(self._process.stdout, io.TextIOBase)
+            assert self._process.stdout is not None
             self._process.stdout.close()
             self._process = None
 

@@ -151,7 +151,7 @@ def eager(network: str) -> Callable[[Any], tuple[Any, Any]]:
 
     @torch.inference_mode()
     def run(pixels: Any) -> tuple[Any, Any]:
-        values = {**constants, "pixels": torch.from_numpy(pixels), "": None}
+        values: dict[str, Any] = {**constants, "pixels": torch.from_numpy(pixels), "": None}
         for kind, inputs, output, attributes in nodes:
             values[output] = operations[kind](attributes, [values[name] for name in inputs])
         return values["boxes"].numpy(), values["scores"].numpy()

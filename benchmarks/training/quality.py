@@ -1,6 +1,6 @@
 """Trains on a labelled folder and reports the quality on its test split.
 
-    python benchmarks/train_quality.py DATA_DIR --minutes 15 [--model-type cloud-high-accuracy-1]
+    python -m benchmarks.training.quality DATA_DIR --minutes 15 [--model-type cloud-high-accuracy-1]
 
 DATA_DIR holds labels.csv (the 11-column import format without header, paths relative to the folder) and the images. The
 trainer runs as the service runs it: a child process with a budget. The last line of the output is one JSON object.
@@ -20,6 +20,7 @@ import tempfile
 import time
 from typing import Any
 
+from benchmarks.harness import arguments, results
 from boxwright.runners import train_model
 
 
@@ -41,17 +42,17 @@ def read_rows(data_dir: pathlib.Path) -> tuple[list[str], list[dict[str, Any]]]:
     return labels, list(examples.values())
 
 
-def write_job(job_dir: pathlib.Path, data_dir: pathlib.Path, arguments: argparse.Namespace) -> None:
+def write_job(job_dir: pathlib.Path, data_dir: pathlib.Path, options: argparse.Namespace) -> None:
     labels, examples = read_rows(data_dir)
     job = {
         "labels": [{"display_name": name, "annotation_spec_id": str(index)} for index, name in enumerate(labels)],
-        "model_type": arguments.model_type,
-        "budget_s": arguments.minutes * 60,
-        "seed": arguments.seed,
-        "threads": arguments.threads,
+        "model_type": options.model_type,
+        "budget_s": options.minutes * 60,
+        "seed": options.seed,
+        "threads": options.threads,
         "cache_bytes": 2 << 30,
         "stores": {"buckets_dir": str(data_dir.parent), "state_dir": str(job_dir)},
-        "recipe": json.loads(arguments.recipe),
+        "recipe": json.loads(options.recipe),
     }
     (job_dir / "job.json").write_text(json.dumps(job), encoding="utf-8")
     lines = "".join(json.dumps(example) + "\n" for example in examples)
@@ -77,7 +78,7 @@ def train(job_dir: pathlib.Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments.parser(__doc__, quick="at most a minute of training")
     parser.add_argument("data_dir", type=pathlib.Path)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--model-type", default="cloud-high-accuracy-1")
@@ -85,11 +86,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--recipe", default="{}", help="JSON overrides of hyper-parameters, for experiments")
     parser.add_argument("--keep", type=pathlib.Path, help="keep the job folder here")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
+    if options.quick:
+        options.minutes = min(options.minutes, 1.0)
     with tempfile.TemporaryDirectory() as temporary:
-        job_dir = arguments.keep or pathlib.Path(temporary)
+        job_dir = options.keep or pathlib.Path(temporary)
         job_dir.mkdir(parents=True, exist_ok=True)
-        write_job(job_dir, arguments.data_dir.resolve(), arguments)
+        write_job(job_dir, options.data_dir.resolve(), options)
         started_s = time.monotonic()
         event = train(job_dir)
         wall_s = time.monotonic() - started_s
@@ -102,28 +105,39 @@ def main() -> None:
     print(f"{'mean':20} {'':6} {extras['map50']:6.3f} {extras['map75']:6.3f} {extras['map50_95']:6.3f}")
     print(f"{extras['split']}, {extras['images']} images; {wall_s:.0f} s wall, {event['stop_reason']}")
     print(f"predicts in {quantisation['chosen']}: {quantisation['reason']}")
-    print(
-        json.dumps(
-            {
-                "data": arguments.data_dir.name,
-                "model_type": arguments.model_type,
-                "map50": round(extras["map50"], 4),
-                "map75": round(extras["map75"], 4),
-                "map50_95": round(extras["map50_95"], 4),
-                "ap50": {row["display_name"]: round(row["ap50"], 4) for row in extras["labels"]},
-                "split": extras["split"],
-                "wall_s": round(wall_s, 1),
-                "steps": document["provenance"]["steps"],
-                "epochs": document["provenance"]["epochs"],
-                "input_hw": document["input_hw"],
-                "stop_reason": event["stop_reason"],
-                "precision": quantisation["chosen"],
-                "fp32": quantisation.get("fp32"),  # on the images that the choice was made on, as is int8
-                "int8": quantisation.get("int8"),
-                "quantisation": quantisation,
-                "weights_sha256": event["weights_sha256"],
-            }
-        )
+    line = {
+        "data": options.data_dir.name,
+        "model_type": options.model_type,
+        "map50": round(extras["map50"], 4),
+        "map75": round(extras["map75"], 4),
+        "map50_95": round(extras["map50_95"], 4),
+        "ap50": {row["display_name"]: round(row["ap50"], 4) for row in extras["labels"]},
+        "split": extras["split"],
+        "wall_s": round(wall_s, 1),
+        "steps": document["provenance"]["steps"],
+        "epochs": document["provenance"]["epochs"],
+        "input_hw": document["input_hw"],
+        "stop_reason": event["stop_reason"],
+        "precision": quantisation["chosen"],
+        "fp32": quantisation.get("fp32"),  # on the images that the choice was made on, as is int8
+        "int8": quantisation.get("int8"),
+        "quantisation": quantisation,
+        "weights_sha256": event["weights_sha256"],
+    }
+    row = {
+        "seed": options.seed,
+        "map_50": round(extras["map50"], 3),
+        "map_50_95": round(extras["map50_95"], 3),
+        "precision": quantisation["chosen"],
+        "minutes": round(wall_s / 60, 1),
+    }
+    results.close(
+        __file__,
+        options,
+        line,
+        source="docs/models.md",
+        conditions=f"{extras['split']} images ({extras['images']}), in the precision that the model chose",
+        figures={f"{options.data_dir.name}_{options.model_type}": [row]},
     )
 
 

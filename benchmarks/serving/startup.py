@@ -1,6 +1,6 @@
 """How long it takes until something happens: start of the service, first and later jobs, first results of a large one.
 
-    python benchmarks/startup.py [--quick] [--model FOLDER] [--images FOLDER] [--times 7]
+    python -m benchmarks.serving.startup [--quick] [--model FOLDER] [--images FOLDER] [--times 7]
 
     ready        from starting `boxwright serve` until it answers that it is ready
     cold         72 images on a service that has run no job: from the call of batchPredict to `done`
@@ -14,7 +14,6 @@ object.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import pathlib
 import statistics
@@ -23,8 +22,7 @@ import tempfile
 import threading
 import time
 
-import pictures
-import serving
+from benchmarks.harness import arguments, pictures, results, serving
 
 SMALL_IMAGES = 72
 ORIGINALS = {"vga": 24}
@@ -72,14 +70,9 @@ def measure(folder: pathlib.Path, options: argparse.Namespace) -> dict[str, list
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="once, a smaller large job, under 45 s")
-    parser.add_argument("--model", type=pathlib.Path, metavar="FOLDER", help="a trained model's folder")
-    parser.add_argument(
-        "--model-type", default="cloud-high-accuracy-1", help="type of the random network without --model"
-    )
-    parser.add_argument("--precision", default="int8", choices=("int8", "fp32"), help="of the random network")
-    parser.add_argument("--images", type=pathlib.Path, metavar="FOLDER", help="images to take instead of drawn ones")
+    parser = arguments.parser(__doc__, quick="once, a smaller large job, under 45 s")
+    arguments.add_model(parser)
+    arguments.add_images(parser)
     parser.add_argument("--times", type=int, default=7)
     parser.add_argument("--large", type=int, default=20_000, help="images of the large job (default 20000)")
     options = parser.parse_args()
@@ -95,7 +88,21 @@ def main() -> int:
     result = {f"{name}_s": round(statistics.median(times_s), 3) for name, times_s in found.items()}
     result |= {f"{name}_worst_s": round(max(times_s), 3) for name, times_s in found.items()}
     result |= {"images": SMALL_IMAGES, "large_images": options.large, "times": options.times, "cores": cores}
-    print(json.dumps({**result, "quick": options.quick}))
+    first_shard_name = f"first_shard_of_{options.large}_images_s"
+    figures = {
+        "ready_s": round(result["ready_s"], 2),
+        f"cold_{SMALL_IMAGES}_images_s": round(result["cold_s"], 2),
+        f"warm_{SMALL_IMAGES}_images_s": round(result["warm_s"], 2),
+        first_shard_name: round(result["first_shard_s"], 2),
+    }
+    results.close(
+        __file__,
+        options,
+        {**result, "quick": options.quick},
+        source="docs/benchmarks.md",
+        conditions=f"{options.times} times, medians",
+        figures=figures,
+    )
     return 0
 
 

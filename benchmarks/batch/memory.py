@@ -1,6 +1,6 @@
 """Resident memory against images: a generated list of ten million rows, and a folder of small files through the service.
 
-    python benchmarks/memory.py [--quick] [--rows 10000000] [--files 200000] [--plot memory.svg]
+    python -m benchmarks.batch.memory [--quick] [--rows 10000000] [--files 200000] [--plot memory.svg]
 
 The first part takes a generated list through the plan, the engine and the files with a model that does not look, in this
 process, whose environment is an inference child's. The second starts a service, writes small JPEGs into a bucket and
@@ -13,10 +13,8 @@ has a fixed size has grown to it. Prints a table, writes the curves as a picture
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import io
-import json
 import os
 import pathlib
 import resource
@@ -26,13 +24,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import generated
 import numpy as np
-import plot
 import psutil
-import tiny_service
 from PIL import Image
 
+from benchmarks.batch import generated
+from benchmarks.harness import arguments, plot, results, tiny_service, workers
 from boxwright.batch.child_pool import CHILD_ENVIRONMENT
 
 MIB = 1 << 20
@@ -170,15 +167,15 @@ def service_run(folder: pathlib.Path, files: int) -> tuple[Measured, Curve]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="400,000 rows and 5,000 files, under 45 s in all")
+    parser = arguments.parser(__doc__, quick="400,000 rows and 5,000 files, under 45 s in all")
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the generated list")
     parser.add_argument("--files", type=int, default=200_000, help="small files through the service")
     parser.add_argument("--threads", type=int, default=2, help="images under way at once in the first part")
     parser.add_argument("--plot", type=pathlib.Path, default=pathlib.Path("memory.svg"), help="where the picture goes")
     options = parser.parse_args()
     if not os.environ.items() >= CHILD_ENVIRONMENT.items():  # the C library reads it once, when a process starts
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | CHILD_ENVIRONMENT)
+        command = [*workers.of_module("benchmarks.batch.memory"), *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | CHILD_ENVIRONMENT)
     if options.quick:
         options.rows, options.files = min(options.rows, 400_000), min(options.files, 5_000)
     found: list[tuple[Measured, Curve]] = []
@@ -204,7 +201,22 @@ def main() -> int:
         )
     )
     lines = [dataclasses.asdict(line) for line, _ in found]
-    print(json.dumps({"limit_mib": LIMIT_MIB, "flat_percent": FLAT_PERCENT, "plot": options.plot.name, "runs": lines}))
+    figures: dict[str, float] = {}
+    for name, (line, _) in zip((name for name in ("rows", "files") if getattr(options, name)), found, strict=True):
+        figures |= {
+            name: line.images,
+            f"{name}_after_a_tenth_mib": line.early_mib,
+            f"{name}_most_mib": line.later_mib,
+            f"{name}_growth_percent": round(line.grown_percent, 1),
+        }
+    results.close(
+        __file__,
+        options,
+        {"limit_mib": LIMIT_MIB, "flat_percent": FLAT_PERCENT, "plot": options.plot.name, "runs": lines},
+        source="docs/batch-prediction.md",
+        conditions="resident memory; most is the highest value after the first tenth of the run",
+        figures=figures,
+    )
     return 0 if all(line.ok for line, _ in found) else 1
 
 

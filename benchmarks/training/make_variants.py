@@ -1,6 +1,6 @@
 """Makes other data sets out of a labelled folder, to see what training does with kinds of data that are not at hand.
 
-    python benchmarks/variants.py FOLDER OUT KIND [--count N]
+    python -m benchmarks.training.make_variants FOLDER OUT KIND [--count N]
 
 FOLDER holds labels.csv (the 11-column import format without header) and images; OUT gets the same. The kinds:
 
@@ -46,7 +46,7 @@ def read(folder: pathlib.Path) -> Iterator[Labelled]:
         for row in csv.reader(file):
             rows[row[1]].append(row)
     for path, own in rows.items():
-        boxes = [(row[2], *(float(row[column]) for column in (3, 4, 7, 8))) for row in own if row[2]]
+        boxes = [(row[2], float(row[3]), float(row[4]), float(row[7]), float(row[8])) for row in own if row[2]]
         yield Labelled(own[0][0], Image.open(folder / path).convert("RGB"), boxes)
 
 

@@ -1,6 +1,6 @@
 """What a row costs as lists grow, what more cores bring, and how long small jobs wait beside a huge one.
 
-    python benchmarks/scaling.py [--quick] [--most-rows 1000000] [--images 2000] [--jobs 100]
+    python -m benchmarks.batch.scaling [--quick] [--most-rows 1000000] [--images 2000] [--jobs 100]
 
 rows: generated lists of a hundred rows to a million, with a model that does not look: Boxwright's own work alone. Flat means
 that a row of the longest list costs at most 1.25 times one of the list of ten thousand.
@@ -11,9 +11,7 @@ Prints three tables and ends with one JSON object.
 
 from __future__ import annotations
 
-import argparse
 import datetime
-import json
 import os
 import pathlib
 import subprocess
@@ -22,14 +20,14 @@ import tempfile
 import time
 from typing import Any
 
-import generated
-import memory
 import numpy as np
-import tiny_service
+
+from benchmarks.batch import generated, memory
+from benchmarks.harness import arguments, results, tiny_service
 
 FLAT_FACTOR, FLAT_FROM_ROWS = 1.25, 10_000
 SMALL_JOB_IMAGES, HUGE_JOB_FACTOR = 3, 5
-PROBE = "import scaling, sys; scaling.predict_files(sys.argv[1], int(sys.argv[2]))"
+PROBE = "import sys; from benchmarks.batch import scaling; scaling.predict_files(sys.argv[1], int(sys.argv[2]))"
 
 
 def measure_rows(most_rows: int, threads: int, rounds: int) -> list[dict[str, float]]:
@@ -103,7 +101,7 @@ def measure_cores(folder: pathlib.Path, images: int) -> list[dict[str, float]]:
         if cores > usable:
             break
         command = [sys.executable, "-c", PROBE, str(folder), str(cores)]
-        answer = subprocess.run(command, check=True, cwd=pathlib.Path(__file__).parent, capture_output=True, text=True)
+        answer = subprocess.run(command, check=True, cwd=results.ROOT, capture_output=True, text=True)
         rate = float(answer.stdout)
         first = found[0]["images_per_s"] if found else rate
         found.append({"cores": cores, "images_per_s": round(rate, 1), "speedup": round(rate / first, 2)})
@@ -147,11 +145,12 @@ def _elapsed_s(operation: dict[str, Any]) -> float:
     return (_ended(operation) - created).total_seconds()
 
 
+def _core_words(cores: float) -> str:
+    return {1: "one_core", 2: "two_cores"}.get(int(cores), f"{cores:.0f}_cores")
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--quick", action="store_true", help="lists up to 100,000 rows, 500 images, 20 jobs: under 45 s"
-    )
+    parser = arguments.parser(__doc__, quick="lists up to 100,000 rows, 500 images, 20 jobs: under 45 s")
     parser.add_argument("--most-rows", type=int, default=1_000_000, help="rows of the longest list")
     parser.add_argument(
         "--images", type=int, default=2000, help="small JPEGs for the cores; five times that, the huge job"
@@ -176,7 +175,25 @@ def main() -> int:
     middle = next(line for line in rows if line["rows"] == FLAT_FROM_ROWS)
     factor = round(rows[-1]["cpu_us_per_row"] / middle["cpu_us_per_row"], 2)
     ok = factor <= FLAT_FACTOR and not jobs["failed"]
-    print(json.dumps({"rows": rows, "cost_factor": factor, "cores": cores, "jobs": jobs, "ok": ok}))
+    figures = {
+        **{f"{_core_words(line['cores'])}_images_per_s": round(line["images_per_s"]) for line in cores},
+        "jobs": options.jobs,
+        "huge_job_images": options.images * HUGE_JOB_FACTOR,
+        "huge_job_s": round(jobs["huge_s"]),
+        "small_jobs": options.jobs - 1,
+        "small_job_median_s": round(jobs["small_p50_s"], 1),
+        "small_job_p99_s": round(jobs["small_p99_s"], 1),
+        "jobs_afterwards_mib": round(jobs["resident_mib"]),
+        "us_per_row": {str(line["rows"]): line["us_per_row"] for line in rows},
+    }
+    results.close(
+        __file__,
+        options,
+        {"rows": rows, "cost_factor": factor, "cores": cores, "jobs": jobs, "ok": ok},
+        source="docs/benchmarks.md",
+        conditions="tiny images (96 x 64), a tiny network; two lanes, turns of a second",
+        figures=figures,
+    )
     return 0 if ok else 1
 
 

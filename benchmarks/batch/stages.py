@@ -1,6 +1,7 @@
 """Where the time of one image goes, by stage, and how much of the machine is used.
 
-    python benchmarks/stages.py [--quick] [--model FOLDER | --model-type TYPE] [--images FOLDER] [--kinds vga,1080p,12mp,mix]
+    python -m benchmarks.batch.stages [--quick] [--model FOLDER | --model-type TYPE] [--images FOLDER]
+                                      [--kinds vga,1080p,12mp,mix]
 
 Runs the engine over whole jobs, with all cores, and measures its stages. Wall time is per image in a thread: with as many
 threads as cores, it includes waiting for a core. CPU time is what the processor did; `other` is what the process used
@@ -11,7 +12,6 @@ decode, letterbox, inference and post-processing. Medians over rounds. The last 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import pathlib
 import statistics
@@ -19,12 +19,9 @@ import sys
 import tempfile
 from typing import Any
 
-import pictures
-import serving
-import stage_clock
-import workers
+from benchmarks.batch import stage_clock
+from benchmarks.harness import arguments, pictures, results, serving, workers
 
-HERE = pathlib.Path(__file__).parent
 ORIGINALS = {"vga": 24, "1080p": 12, "12mp": 6}
 QUICK_ORIGINALS = {"vga": 4, "1080p": 2, "12mp": 1}
 QUICK_COUNTS = {"vga": 300, "1080p": 200, "12mp": 40, "mix": 200}
@@ -55,7 +52,7 @@ def measure(folder: pathlib.Path, options: argparse.Namespace) -> dict[str, dict
     model = options.model or folder / "model"
     if options.model is None:
         serving.make_model(model, options.model_type, options.precision)
-    counts = QUICK_COUNTS if options.quick else dict.fromkeys(pictures.KINDS, options.count)
+    counts: dict[str, int] = QUICK_COUNTS if options.quick else dict.fromkeys(pictures.KINDS, options.count)
     if options.images is not None:
         files = {"given": pictures.copied(options.images, folder / "images")}
     else:
@@ -68,7 +65,9 @@ def measure(folder: pathlib.Path, options: argparse.Namespace) -> dict[str, dict
         for kind, found in files.items()
     }
     small = serving.fill_bucket(bucket, "small", pictures.listed(next(iter(files.values())), 16))
-    worker = workers.Worker(sys.executable, HERE / "own.py", "engine", model, folder / "service", log=folder / "log")
+    worker = workers.Worker(
+        *workers.of_module("benchmarks.batch.own"), "engine", model, folder / "service", log=folder / "log"
+    )
     lines: dict[str, list[dict[str, float]]] = {kind: [] for kind in files}
     try:
         worker.ask(list=small, name="warm-up")
@@ -84,17 +83,10 @@ def measure(folder: pathlib.Path, options: argparse.Namespace) -> dict[str, dict
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few images, one round, under 45 s; numbers mean little")
-    parser.add_argument("--model", type=pathlib.Path, metavar="FOLDER", help="a trained model's folder")
-    parser.add_argument(
-        "--model-type", default="cloud-high-accuracy-1", help="type of the random network without --model"
-    )
-    parser.add_argument("--precision", default="int8", choices=("int8", "fp32"), help="of the random network")
-    parser.add_argument("--images", type=pathlib.Path, metavar="FOLDER", help="images to take instead of drawn ones")
-    parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(pictures.KINDS), help="vga,1080p,…")
-    parser.add_argument("--count", type=int, default=2000, help="images of each kind (default 2000)")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = arguments.parser(__doc__, quick="few images, one round, under 45 s; numbers mean little")
+    arguments.add_model(parser)
+    arguments.add_images(parser)
+    arguments.add_kinds(parser)
     options = parser.parse_args()
     if options.quick:
         options.rounds = 1
@@ -115,7 +107,14 @@ def main() -> int:
             + "".join(f"{line[name]:>{16 if kind == next(iter(found)) else 20}.1f}" for kind, line in found.items())
         )
     top = "mix" if "mix" in found else next(iter(found))
-    print(json.dumps({**found[top], "kind": top, "kinds": found, "cores": cores, "quick": options.quick}))
+    results.close(
+        __file__,
+        options,
+        {**found[top], "kind": top, "kinds": found, "cores": cores, "quick": options.quick},
+        source="docs/benchmarks.md",
+        conditions=f"milliseconds per image; medians over {options.rounds} rounds",
+        figures=found,
+    )
     return 0
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 import pathlib
 import subprocess
+import sys
 from typing import Any
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def of_module(name: str) -> tuple[str, ...]:
+    """The command that runs a module of the benchmarks."""
+    return sys.executable, "-m", name
 
 
 class Worker:
@@ -19,7 +27,12 @@ class Worker:
     def __init__(self, *command: str | pathlib.Path, log: pathlib.Path) -> None:
         self._log = log.open("a")
         self._process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+            [str(part) for part in command],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
         )
         self._receive()
 

@@ -1,7 +1,7 @@
 """Kills processes, at random instants and at named fault points, again and again, while batches run.
 
-    python benchmarks/crash.py --kills 100                                     one service with its own worker, on SQLite
-    python benchmarks/crash.py --kills 100 --apart --database postgres         service, two workers and object store apart
+    python -m benchmarks.storage.crash --kills 100                              one service with its own worker, on SQLite
+    python -m benchmarks.storage.crash --kills 100 --apart --database postgres  service, two workers and object store apart
 
 One undisturbed batch is the reference. Then batches over the same list are disturbed by kill -9 until the asked number of
 kills is reached. After each batch its folder, the manifest included, must be byte for byte the reference's and verify by
@@ -12,29 +12,26 @@ killed like the others; what a killed worker leaves another one takes over, and 
 
 from __future__ import annotations
 
-import argparse
 import collections
 import contextlib
 import json
 import pathlib
 import random
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
-sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1])]
+from tests.support.databases import postgres
+from tests.support.images import drawn_images
+from tests.support.predictions import tiny_model
+from tests.support.processes import crashes
 
-from crash_world import BUCKET, World  # noqa: E402 — found by the line above
-from tests.support.databases import postgres  # noqa: E402
-from tests.support.images import drawn_images  # noqa: E402
-from tests.support.predictions import tiny_model  # noqa: E402
-from tests.support.processes import crashes  # noqa: E402
-
-from boxwright import objects  # noqa: E402
-from boxwright.batch.output import manifest  # noqa: E402
+from benchmarks.harness import arguments, results
+from benchmarks.storage.crash_world import BUCKET, LEASE_TTL_S, World
+from boxwright import objects
+from boxwright.batch.output import manifest
 
 SHARD_IMAGES = 40
 SPOILT_EVERY = 130  # rows: several shards have errors, most have none
@@ -232,13 +229,12 @@ def _database(kind: str) -> Iterator[str | None]:
 
 def main() -> None:
     """Parses the command line and runs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments.parser(__doc__, quick="12 kills on 400 images")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--images", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--apart", action="store_true", help="workers and object store as processes of their own")
-    parser.add_argument("--quick", action="store_true", help="12 kills on 400 images")
     options = parser.parse_args()
     if options.quick:
         options.kills, options.images = 12, 400
@@ -251,7 +247,15 @@ def main() -> None:
             while sum(harness.kills.values()) < options.kills:
                 harness.batch(f"run{harness.batches + 1}", options.kills)
             result = harness.result()
-    print(json.dumps({"apart": options.apart, "database": options.database, **result}))
+    results.close(
+        __file__,
+        options,
+        {"apart": options.apart, "database": options.database, **result},
+        source="docs/crash-safety.md",
+        conditions=f"{options.images} tiny images a batch; leases of {LEASE_TTL_S} seconds; {options.database}"
+        + (", workers and object store apart" if options.apart else ""),
+        figures={name: result[name] for name in ("kills", "batches", "lost", "doubled", "shards_redone")},
+    )
 
 
 if __name__ == "__main__":

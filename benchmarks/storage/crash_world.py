@@ -27,7 +27,7 @@ from boxwright.metadata import database
 from boxwright.metadata.schema import operations
 
 BUCKET = "pictures"
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 OPERATION_TIMEOUT_S = 300
 WORKERS = ("worker 1", "worker 2")
 LEASE_TTL_S = 2

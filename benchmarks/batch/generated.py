@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from google.rpc import code_pb2
 from PIL import Image
 
 from boxwright import boxes, objects
@@ -82,6 +83,13 @@ class NoRuntime:
         raise NotImplementedError
 
 
+@dataclasses.dataclass(frozen=True)
+class Unseen:
+    """What `NullPredictor` prepares."""
+
+    is_one_colour: bool = False
+
+
 class NullPredictor(Predictor):
     """A model that does not look: every image has the same box."""
 
@@ -95,7 +103,7 @@ class NullPredictor(Predictor):
         )
 
     def prepare(self, data: bytes) -> Any:
-        return data
+        return Unseen()
 
     def infer(self, prepared: Any) -> Any:
         return prepared
@@ -161,6 +169,8 @@ def run(
     engine_s = time.perf_counter() - started_s
     manifest = sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=model.digest)
     progress.ended = True
+    if unexpected := manifest.errors_by_code.keys() - {code_pb2.Code.Name(code_pb2.NOT_FOUND)}:
+        raise RuntimeError(f"images failed with codes {sorted(unexpected)}; only missing ones may")
     images = manifest.images_predicted + sum(manifest.errors_by_code.values())
     if images != plan.images_planned or plan.rows_read != rows or images + plan.duplicates != rows:
         raise RuntimeError(f"{rows} rows, but {images} images and {plan.duplicates} repeats are accounted for")

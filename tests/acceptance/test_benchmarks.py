@@ -119,9 +119,9 @@ def test_crash(tmp_path: pathlib.Path) -> None:
 
 
 def test_memory(tmp_path: pathlib.Path) -> None:
-    arguments = ("--rows", "20000", "--files", "200", "--plot", tmp_path / "memory.svg")
+    arguments = ("--plot", tmp_path / "memory.svg")
     found = _run("batch.memory", *arguments, "--result", tmp_path / "result.json")
-    assert [run["images"] for run in found["runs"]] == [20_000, 200]
+    assert [run["images"] for run in found["runs"]] == [400_000, 5_000]
     assert (tmp_path / "memory.svg").read_text().startswith("<svg")
     figures = _written(tmp_path / "result.json", "batch.memory")
     assert {name for name in _committed("memory") if not name.startswith("jobs")} <= figures.keys()

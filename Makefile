@@ -42,7 +42,7 @@ format: $(VENV)/.dev-installed ## rewrites the code in the house's format
 	$(bin)/ruff check --fix .
 
 picture: $(VENV)/.dev-installed ## takes the README's picture anew: the demo's contact sheet, in Chromium
-	@$(bin)/python -m tests.support.contact_sheet_picture
+	@$(bin)/python -m tests.support.documents.contact_sheet_picture
 
 clean: ## removes the environment and everything that was made
 	rm -rf "$(VENV)" "$(OUT)" build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

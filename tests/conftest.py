@@ -22,10 +22,10 @@ from typing import Any
 import grpc
 import hypothesis
 import pytest
-from tests.support import ports
-from tests.support.postgres import database_place as database_place
-from tests.support.postgres import postgres as postgres
-from tests.support.waiting import PATIENCE_S
+from tests.support.databases.postgres import database_place as database_place
+from tests.support.databases.postgres import postgres as postgres
+from tests.support.machine import ports
+from tests.support.machine.waiting import PATIENCE_S
 
 from boxwright import machine
 from boxwright.processes import NICENESS_VARIABLE

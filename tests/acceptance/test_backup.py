@@ -10,9 +10,9 @@ import subprocess
 import sys
 
 import pytest
-from tests.support.api import open_api
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S
+from tests.support.clients.api import open_api
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.tiny_model import TinyModel
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "backup.md"
 

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from google.longrunning import operations_pb2
-from tests.support import drawn_images
-from tests.support.api import open_api
-from tests.support.ports import free_port
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S, wait_until
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
+from tests.support.machine.ports import free_port
+from tests.support.machine.waiting import PATIENCE_S, wait_until
+from tests.support.predictions.tiny_model import TinyModel
 
 CLI = [sys.executable, "-m", "boxwright.cli"]
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}

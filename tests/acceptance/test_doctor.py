@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from tests.support import patient
-from tests.support.tiny_model import MODEL_ID
+from tests.support.predictions.tiny_model import MODEL_ID
+from tests.support.services import patient
 
 from boxwright import machine
 from boxwright.metadata import database

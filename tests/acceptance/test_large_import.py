@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import psutil
 import pytest
-from tests.support import drawn_images
-from tests.support.api import open_api
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
 
 ROWS_PER_IMAGE = 250
 GROWTH_BYTES = 100 << 20  # a hundred thousand rows as Python objects would take several times this

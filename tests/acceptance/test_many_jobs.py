@@ -7,10 +7,11 @@ import threading
 
 import psutil
 import pytest
-from tests.support import crashes, drawn_images
-from tests.support.api import metadata, open_api
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
 
 from boxwright import objects
 from boxwright.batch.output import manifest

@@ -20,8 +20,8 @@ import requests
 import schemathesis
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
-from tests.support import fuzzing
-from tests.support.api import PARENT, open_api
+from tests.support.clients import fuzzing
+from tests.support.clients.api import PARENT, open_api
 
 from boxwright.surface import methods
 

@@ -7,10 +7,10 @@ import json
 import pytest
 from google.api_core import exceptions
 from google.cloud import automl_v1
-from tests.support import drawn_images
-from tests.support.api import PARENT, metadata, open_api
-from tests.support.command_line import CommandLine, fields
-from tests.support.waiting import wait_until
+from tests.support.clients.api import PARENT, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.services.command_line import CommandLine, fields
 
 
 @pytest.fixture

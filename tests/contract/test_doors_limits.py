@@ -27,12 +27,6 @@ SHORT_S = 0.5
 
 
 @pytest.fixture(scope="module")
-def doors() -> Iterator[tiny_service.Doors]:
-    with tiny_service.open_doors() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def hasty() -> Iterator[tiny_service.Doors]:
     with tiny_service.open_doors(bounds=limits.Limits(head_timeout_s=SHORT_S, body_timeout_s=SHORT_S)) as opened:
         yield opened

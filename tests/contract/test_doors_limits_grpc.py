@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -14,7 +13,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from tests.support.half_http2 import half_call
+from tests.support.clients.half_http2 import half_call
 from tests.unit.surface import tiny_service
 from tests.unit.surface.tiny_service import rpc
 
@@ -29,12 +28,6 @@ PREDICT = f"/{methods.PREDICTION}/Predict"
 CREATE = f"/{methods.AUTOML}/CreateDataset"
 CHECK = "/grpc.health.v1.Health/Check"
 REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-
-
-@pytest.fixture(scope="module")
-def doors() -> Iterator[tiny_service.Doors]:
-    with tiny_service.open_doors() as opened:
-        yield opened
 
 
 def refused(call: grpc.UnaryUnaryMultiCallable, request: object, **options: object) -> grpc.StatusCode:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
@@ -24,29 +23,6 @@ from boxwright.surface import limits, methods
 PARENT = tiny_service.PARENT
 MODEL = f"{PARENT}/models/m"
 TIMEOUT_S = tiny_service.TIMEOUT_S
-
-
-@pytest.fixture(scope="module")
-def doors() -> Iterator[tiny_service.Doors]:
-    with tiny_service.open_doors() as opened:
-        yield opened
-
-
-@pytest.fixture(params=["grpc", "rest"])
-def door(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def http(doors: tiny_service.Doors) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=doors.url, timeout=TIMEOUT_S, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def channel(doors: tiny_service.Doors) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(doors.target) as opened:
-        yield opened
 
 
 def _start(doors: tiny_service.Doors) -> str:

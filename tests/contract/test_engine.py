@@ -15,10 +15,11 @@ from google.rpc import code_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.support import drawn_images, engines
-from tests.support.batch_jobs import Bench, in_order
-from tests.support.engines import EngineMaker
-from tests.support.tiny_model import TinyModel
+from tests.support.images import drawn_images
+from tests.support.predictions import engines
+from tests.support.predictions.batch_jobs import Bench, in_order
+from tests.support.predictions.engines import EngineMaker
+from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright import errors, faults, objects
 from boxwright.batch.engine import stages

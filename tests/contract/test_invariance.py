@@ -8,10 +8,10 @@ import random
 import threading
 
 import pytest
-from tests.support import drawn_images
-from tests.support.batch_jobs import Bench, in_order
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.batch_jobs import Bench, in_order
+from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright import objects
 from boxwright.batch.engine.engine import MachineEngine

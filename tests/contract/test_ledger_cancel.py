@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
-from tests.support.ledgers import LOCATION, Kind, draft, expire, open_ledger, row_of, start
+from tests.support.operations.ledgers import LOCATION, Kind, draft, expire, open_ledger, row_of, start
 
 from boxwright import states
 from boxwright.operations.ledger import Claimed, Ledger

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf import empty_pb2
 from google.rpc import status_pb2
-from tests.support.ledgers import LOCATION, Kind, draft, open_ledger, row_of
+from tests.support.operations.ledgers import LOCATION, Kind, draft, open_ledger, row_of
 
 from boxwright import errors, states
 from boxwright.metadata import database

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.support import drawn_images
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright.batch.engine import opening
 from boxwright.batch.job import MachineShare

@@ -9,12 +9,14 @@ import subprocess
 import sys
 
 import pytest
-from tests.support import crashes, drawn_images, object_servers
-from tests.support.api import open_api
-from tests.support.crashes import ENVIRONMENT, contents, stats, wait_until_gone, whole_shards
-from tests.support.object_servers import BUCKET
-from tests.support.tiny_model import MODEL_ID, TinyModel
-from tests.support.waiting import PATIENCE_S, wait_until
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S, wait_until
+from tests.support.predictions.tiny_model import MODEL_ID, TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import ENVIRONMENT, contents, stats, wait_until_gone, whole_shards
+from tests.support.stores import object_servers
+from tests.support.stores.object_servers import BUCKET
 
 from boxwright import errors, objects, settings
 from boxwright.inference import compiled_cache

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from google.rpc import code_pb2
-from tests.support import object_servers
-from tests.support.object_servers import BUCKET, ObjectServer
+from tests.support.stores import object_servers
+from tests.support.stores.object_servers import BUCKET, ObjectServer
 
 from boxwright import errors, objects
 

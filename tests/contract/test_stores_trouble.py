@@ -15,9 +15,9 @@ import obstore
 import pytest
 from google.rpc import code_pb2
 from obstore import exceptions
-from tests.support import object_servers, rough_proxy
-from tests.support.object_servers import BUCKET
-from tests.support.waiting import promptly
+from tests.support.machine.waiting import promptly
+from tests.support.stores import object_servers, rough_proxy
+from tests.support.stores.object_servers import BUCKET
 
 from boxwright import errors, objects
 

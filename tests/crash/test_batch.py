@@ -9,9 +9,12 @@ import re
 
 import pytest
 from google.rpc import status_pb2
-from tests.support import crashes, drawn_images
-from tests.support.api import Api, metadata, open_api
-from tests.support.crashes import (
+from tests.support.clients.api import Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import promptly, wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import (
     ENVIRONMENT,
     INFERENCE,
     MEMBER,
@@ -21,8 +24,6 @@ from tests.support.crashes import (
     wait_until_gone,
     whole_shards,
 )
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import promptly, wait_until
 
 from boxwright.batch import spec_file
 from boxwright.batch.output.json_lines import error_line

@@ -10,12 +10,13 @@ import urllib.request
 import grpc
 import pytest
 import sqlalchemy as sa
-from tests.support import crashes, drawn_images
-from tests.support import postgres as servers
-from tests.support.api import PARENT, open_api
-from tests.support.crashes import ENVIRONMENT, contents, stats, whole_shards
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import PARENT, open_api
+from tests.support.databases import postgres as servers
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import ENVIRONMENT, contents, stats, whole_shards
 
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations

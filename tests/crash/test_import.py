@@ -7,9 +7,10 @@ import pathlib
 
 import pytest
 import sqlalchemy as sa
-from tests.support import crashes, drawn_images
-from tests.support.api import Api, metadata, open_api
-from tests.support.waiting import promptly, wait_until
+from tests.support.clients.api import Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import promptly, wait_until
+from tests.support.processes import crashes
 
 from boxwright.metadata import database
 

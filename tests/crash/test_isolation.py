@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.support import crashes, drawn_images
-from tests.support.api import open_api
-from tests.support.crashes import ENVIRONMENT, contents
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import ENVIRONMENT, contents
 
 from boxwright.batch.output.manifest import Manifest
 

@@ -9,11 +9,21 @@ import urllib.parse
 
 import grpc
 import pytest
-from tests.support import crashes, drawn_images, object_servers, rough_proxy
-from tests.support.api import Api, metadata, open_api
-from tests.support.crashes import ENVIRONMENT, INFERENCE, children_of, contents, stats, wait_until_gone, whole_shards
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import (
+    ENVIRONMENT,
+    INFERENCE,
+    children_of,
+    contents,
+    stats,
+    wait_until_gone,
+    whole_shards,
+)
+from tests.support.stores import object_servers, rough_proxy
 
 from boxwright import objects
 from boxwright.batch.output.manifest import Manifest

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 from google.rpc import code_pb2
-from tests.support import crashes, drawn_images, object_servers, rough_proxy
-from tests.support.api import metadata, open_api
-from tests.support.object_servers import BUCKET
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import promptly, wait_until
+from tests.support.clients.api import metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import promptly, wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.stores import object_servers, rough_proxy
+from tests.support.stores.object_servers import BUCKET
 
 from boxwright import objects
 

@@ -10,11 +10,20 @@ from collections.abc import Iterator
 import psutil
 import pytest
 import sqlalchemy as sa
-from tests.support import crashes, drawn_images
-from tests.support.api import metadata, open_api
-from tests.support.crashes import ENVIRONMENT, INFERENCE, children_of, contents, stats, wait_until_gone, whole_shards
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import (
+    ENVIRONMENT,
+    INFERENCE,
+    children_of,
+    contents,
+    stats,
+    wait_until_gone,
+    whole_shards,
+)
 
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations

@@ -7,11 +7,11 @@ import time
 
 import psutil
 import pytest
-from tests.support.waiting import PATIENCE_S
+from tests.support.machine.waiting import PATIENCE_S
 
 from boxwright.processes import CHILD_NICENESS, NICENESS_VARIABLE, Child, ChildDied, set_niceness
 
-MODULE = "tests.support.talking_child"
+MODULE = "tests.support.processes.talking_child"
 
 
 @pytest.fixture

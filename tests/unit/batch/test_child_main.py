@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from tests.support import drawn_images
-from tests.support.batch_jobs import Bench
+from tests.support.images import drawn_images
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright.batch import child_main
 from boxwright.batch.engine.loaded_models import LoadedModels

@@ -9,7 +9,7 @@ import pytest
 from google.rpc import code_pb2, status_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.batch_jobs import Bench
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import errors, objects, rows
 from boxwright.batch import image_list

@@ -10,7 +10,7 @@ import pytest
 from google.rpc import code_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.batch_jobs import Bench
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import errors, objects
 from boxwright.batch import plan as plan_module

@@ -8,8 +8,8 @@ import tracemalloc
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support.corpus import png, tiff
-from tests.support.corpus.samples import drawing, saved
+from tests.support.images.corpus import png, tiff
+from tests.support.images.corpus.samples import drawing, saved
 
 from boxwright.images import decode, depth
 

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support import corpus, huffman
-from tests.support.corpus.samples import drawing, saved, stored_for
+from tests.support.images import corpus, huffman
+from tests.support.images.corpus.samples import drawing, saved, stored_for
 
 from boxwright.images import decode, headers, jpeg_end
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 from google.rpc import code_pb2, status_pb2
-from tests.support.ledgers import LOCATION, Kind, expire, row_of, start
-from tests.support.scripted_runner import Scripted, end_of
-from tests.support.waiting import PATIENCE_S, promptly, wait_until
+from tests.support.machine.waiting import PATIENCE_S, promptly, wait_until
+from tests.support.operations.ledgers import LOCATION, Kind, expire, row_of, start
+from tests.support.operations.scripted_runner import Scripted, end_of
 
 from boxwright import errors, states
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS

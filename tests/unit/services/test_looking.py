@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from google.rpc import code_pb2
-from tests.support.waiting import wait_until
+from tests.support.machine.waiting import wait_until
 
 from boxwright import errors, objects
 from boxwright.services.looking import MAX_LISTS, Looks

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 from google.rpc import status_pb2
-from tests.support.batch_jobs import Bench
-from tests.support.waiting import PATIENCE_S
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import objects
 from boxwright.batch.output import shard_reports

@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 from google.rpc import status_pb2
-from tests.support.batch_jobs import Bench, in_order
+from tests.support.predictions.batch_jobs import Bench, in_order
 
 from boxwright import errors
 from boxwright.batch.output import account, manifest

@@ -11,8 +11,8 @@ import types
 
 import psutil
 import pytest
-from tests.support.batch_jobs import Bench
-from tests.support.waiting import wait_until
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import machine
 from boxwright.batch.job import MachineShare

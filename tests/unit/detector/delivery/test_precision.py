@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support.crashes import children_of, wait_until_gone
-from tests.support.waiting import wait_until
+from tests.support.machine.waiting import wait_until
+from tests.support.processes.crashes import children_of, wait_until_gone
 from tests.unit.detector import conftest
 
 from boxwright.detector import listener

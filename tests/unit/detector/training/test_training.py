@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.support.waiting import promptly
+from tests.support.machine.waiting import promptly
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 

@@ -8,13 +8,11 @@ be asked; and because what decoders say about a bad file helps nobody.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import re
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -43,9 +41,8 @@ _WEBP_EXTENDED_BYTES, _WEBP_EXIF_FLAG = 30, 8  # RFC 9649, 2.7: the headers up t
 _T = TypeVar("_T")
 
 
-@dataclasses.dataclass(frozen=True)
-class Header:
-    """What an image file says of itself.
+class Header(NamedTuple):
+    """What an image file says of itself. A tuple, as one is made for every image.
 
     Attributes:
         data: the whole file.
@@ -65,7 +62,7 @@ class Header:
     alpha_bits: int = 0
     bare: bytes = b""
 
-    @functools.cached_property
+    @property
     def content(self) -> bytes:
         """The file as a reader gets it: without the parts that it stumbles over."""
         return _without_long_fill(self.data) if self.format == "JPEG" else self.bare or self.data
@@ -96,9 +93,9 @@ class Header:
 
 def inspect(data: bytes) -> Header:
     """Reads what the first bytes of a file say, and of a PNG and a WebP what its chunks do."""
+    if data.startswith(JPEG_MAGIC):
+        return Header(data, "JPEG", _jpeg_orientation(data))
     found = _claimed_format(data)
-    if found == "JPEG":
-        return Header(data, found, _jpeg_orientation(data))
     if found == "PNG":
         return _png_header(data)
     if found == "WEBP":
@@ -279,7 +276,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             continue
         if marker == _JPEG_END:
             return
-        end = offset + 2 + max(2, int.from_bytes(data[offset + 2 : offset + 4], "big"))
+        length = data[offset + 2] << 8 | data[offset + 3]
+        end = offset + 2 + (length if length > 2 else 2)
         yield marker, offset + 4, end
         if marker == _JPEG_START_OF_SCAN:
             return
@@ -299,7 +297,7 @@ def _without_long_fill(data: bytes) -> bytes:
 def _jpeg_orientation(data: bytes) -> int:
     """EXIF orientation of a JPEG, 1 when absent or unreadable."""
     for marker, start, end in _jpeg_segments(data):
-        if marker == _JPEG_APP1 and data[start : start + 6] == b"Exif\0\0":
+        if marker == _JPEG_APP1 and data.startswith(b"Exif\0\0", start):
             return _tiff_orientation(data[start + 6 : end])
     return 1
 
@@ -341,11 +339,12 @@ def _tiff_orientation(exif: bytes) -> int:
     if directory + 2 > len(exif):
         return 1
     (count,) = struct.unpack_from(order + "H", exif, directory)
+    two_shorts = order + "HH"
     for index in range(count):
         entry = directory + 2 + 12 * index
         if entry + 12 > len(exif):
             break
-        tag, kind = struct.unpack_from(order + "HH", exif, entry)
+        tag, kind = struct.unpack_from(two_shorts, exif, entry)
         if tag == _EXIF_ORIENTATION_TAG:
             (value,) = struct.unpack_from(order + ("H" if kind == 3 else "I"), exif, entry + 8)
             return value if 1 <= value <= 8 else 1

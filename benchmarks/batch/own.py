@@ -126,7 +126,9 @@ def measured_member() -> None:
     clock.attach()
     work = peer_main.work
 
-    def measured(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: peer_main.Leader) -> None:
+    def measured(
+        number: int, job: BatchJob, peer: int, models: LoadedModels, leader: peer_main.LeaderConnection
+    ) -> None:
         clock.clear()
         cpu_before_s = time.process_time()
         work(number, job, peer, models, leader)

@@ -161,7 +161,7 @@ class Harness:
         self.lost += self.images - len(set(ids))
         stores = objects.Stores(self.world.bucket.parent, self.world.folder / "unused")
         found = manifest.examine(stores, objects.ObjectUri("gs", BUCKET, f"{prefix}/{folder.name}"))
-        proven = found == manifest.Examination("SUCCEEDED", [])
+        proven = found == manifest.ManifestCheck("SUCCEEDED", [])
         if output != self.reference or not proven:
             for file in sorted(output.keys() | self.reference.keys()):
                 was, now = (files.get(file, b"").splitlines() for files in (self.reference, output))

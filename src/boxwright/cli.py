@@ -237,13 +237,13 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from boxwright import server
+    from boxwright import composition
 
     chosen = _chosen(options)
     data_dir = chosen.storage.data_dir
     if chosen.database.url is None and not data_dir.is_dir():
         raise errors.failed_precondition(f"There is no folder {data_dir}; name the service's with --data-dir.")
-    db = server.open_database(chosen, prepare=False)
+    db = composition.open_database(chosen, prepare=False)
     before, now = db.migrate()
     db.close()
     print(f"{db.label}: schema {before or 'none'} → {now}{' (nothing to do)' if before == now else ''}")

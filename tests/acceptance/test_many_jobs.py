@@ -81,7 +81,7 @@ def test_small_jobs_end_before_the_huge_one_that_was_there_first(service_factory
     for folder, images in zip(folders, [HUGE_IMAGES] + [SMALL_IMAGES] * SMALL_JOBS, strict=True):
         assert folder is not None
         directory = objects.ObjectUri("gs", "b", str(folder.relative_to(bucket)))
-        assert manifest.examine(stores, directory) == manifest.Examination("SUCCEEDED", [])
+        assert manifest.examine(stores, directory) == manifest.ManifestCheck("SUCCEEDED", [])
         assert manifest.Manifest.from_json((folder / "manifest.json").read_bytes()).images_predicted == images
     assert watch.most_children <= lanes
     assert 0 < watch.most_bytes < LIMIT_BYTES

@@ -78,7 +78,7 @@ def test_metadata_is_bounded(doors: tiny_service.Doors) -> None:
 
 @pytest.mark.parametrize("path", [CREATE, PREDICT, CHECK, REFLECT])
 def test_a_message_that_does_not_end_counts_and_has_little_time(path: str) -> None:
-    bounds = limits.Limits(body_timeout_s=0.2, bodies_bytes=LARGEST + 3 * MIB)
+    bounds = limits.ServerLimits(body_timeout_s=0.2, bodies_bytes=LARGEST + 3 * MIB)
     with tiny_service.open_doors(bounds=bounds) as narrow, contextlib.ExitStack() as opened:
         first, second = (opened.enter_context(half_call(narrow.grpc_port, TIMEOUT_S)) for _ in range(2))
         first.begin(path, 40_000_000, 60_000)
@@ -99,7 +99,7 @@ def test_a_message_to_a_method_that_is_none_is_not_taken(doors: tiny_service.Doo
 
 
 def test_connections_are_bounded_and_must_begin_in_time() -> None:
-    bounds = limits.Limits(connections=2, head_timeout_s=0.5)
+    bounds = limits.ServerLimits(connections=2, head_timeout_s=0.5)
     with tiny_service.open_doors(bounds=bounds) as few:
         with socket.create_connection(("127.0.0.1", few.grpc_port), TIMEOUT_S) as idle:
             while idle.recv(4096):
@@ -114,7 +114,7 @@ def test_connections_are_bounded_and_must_begin_in_time() -> None:
 
 
 def test_an_old_connection_is_renewed_and_the_calls_on_it_end_as_they_would() -> None:
-    with tiny_service.open_doors(bounds=limits.Limits(grpc_connection_age_s=0.3)) as brief:
+    with tiny_service.open_doors(bounds=limits.ServerLimits(grpc_connection_age_s=0.3)) as brief:
         name = brief.house.operations.start(automl_v1.OperationMetadata.pb()()).name
         with grpc.insecure_channel(brief.target) as channel:
             renewed = threading.Event()

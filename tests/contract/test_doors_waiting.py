@@ -130,10 +130,10 @@ def test_two_hundred_waiting_callers_take_no_thread(doors: tiny_service.Doors) -
     async def wait_for_all() -> tuple[int, list[operations_pb2.Operation]]:
         async with contextlib.AsyncExitStack() as opened:
             calls = []
-            for first in range(0, len(names), limits.Limits.grpc_streams):  # so many calls a connection carries
+            for first in range(0, len(names), limits.ServerLimits.grpc_streams):  # so many calls a connection carries
                 channel = grpc.aio.insecure_channel(doors.target, [("grpc.use_local_subchannel_pool", 1)])
                 wait = rpc(await opened.enter_async_context(channel), methods.OPERATIONS, "WaitOperation")
-                requests = map(_wait_request, names[first : first + limits.Limits.grpc_streams])
+                requests = map(_wait_request, names[first : first + limits.ServerLimits.grpc_streams])
                 calls += [wait(request, timeout=TIMEOUT_S) for request in requests]
             gathered = asyncio.gather(*calls)
             await asyncio.to_thread(operations.wait_until_asked, len(names))

@@ -14,7 +14,7 @@ from tests.support.operations.ledgers import LOCATION, Kind, draft, open_ledger,
 from boxwright import errors, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import numbers, plans
+from boxwright.operations import plans, progress_values
 from boxwright.operations.ledger import Ledger
 
 FAILED = status_pb2.Status(code=7, message="no")
@@ -97,9 +97,9 @@ def test_progress_is_stored_finite_and_small(ledger):
     lease = ledger.claim([Kind.BATCH_PREDICT], "w").lease
     ledger.report(lease, progress={"done": 3, "losses": {"box": float("nan"), "score": [1.5, float("inf")]}})
     assert row_of(ledger, "IOD1").progress == {"done": 3, "losses": {"box": None, "score": [1.5, None]}}
-    ledger.report(lease, progress={"done": 4, "text": "x" * 10 * numbers.MAX_STORED_CHARS, "later": 1})
+    ledger.report(lease, progress={"done": 4, "text": "x" * 10 * progress_values.MAX_STORED_CHARS, "later": 1})
     assert row_of(ledger, "IOD1").progress == {"done": 4}
     ledger.report(lease, progress_percent=5)
     with ledger._db.read() as connection:
         stored = connection.execute(sa.select(operations.c.progress)).scalar_one()
-    assert len(json.dumps(stored)) <= numbers.MAX_STORED_CHARS
+    assert len(json.dumps(stored)) <= progress_values.MAX_STORED_CHARS

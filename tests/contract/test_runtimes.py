@@ -27,7 +27,7 @@ STREAMS = 2
 TOLERATED_SCORE, TOLERATED_PX = 1e-3, 0.5
 PASSES = 6
 
-Open = Callable[[model_folder.Network, tuple[int, int]], Runtime]
+Open = Callable[[model_folder.StoredNetwork, tuple[int, int]], Runtime]
 
 
 def _in_onnx_runtime(batch: int) -> Open:
@@ -47,7 +47,7 @@ if runtimes.gpu_is_usable():  # nothing is skipped: without a GPU there is no su
 
 
 @pytest.fixture(scope="module")
-def network(tiny_model: TinyModel) -> model_folder.Network:
+def network(tiny_model: TinyModel) -> model_folder.StoredNetwork:
     info = model_folder.ModelInfo.read(tiny_model.folder)
     return model_folder.read_network(tiny_model.folder, info, "fp32")
 
@@ -58,7 +58,7 @@ def info(tiny_model: TinyModel) -> model_folder.ModelInfo:
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
-def runtime(request: pytest.FixtureRequest, network: model_folder.Network, info: model_folder.ModelInfo):
+def runtime(request: pytest.FixtureRequest, network: model_folder.StoredNetwork, info: model_folder.ModelInfo):
     return RUNTIMES[request.param](network, info.input_hw)
 
 
@@ -150,7 +150,7 @@ def test_a_frame_of_another_size_is_its_own_caller_s_error(runtime, info) -> Non
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_what_is_no_network_is_refused(name: str, info) -> None:
     with pytest.raises(model_folder.ModelError, match=r"model\.onnx cannot be loaded"):
-        RUNTIMES[name](model_folder.Network("model.onnx", b"no network", None, "", "fp32"), info.input_hw)
+        RUNTIMES[name](model_folder.StoredNetwork("model.onnx", b"no network", None, "", "fp32"), info.input_hw)
 
 
 def test_without_a_gpu_the_cpu_is_chosen_and_a_gpu_that_is_asked_for_is_refused(

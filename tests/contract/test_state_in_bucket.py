@@ -38,7 +38,7 @@ def environment(monkeypatch):
 
 @pytest.fixture
 def stores(environment, tmp_path) -> objects.Stores:
-    return objects.Stores(tmp_path / "none", tmp_path / "none-state", objects.StoreChoices(state_uri=STATE))
+    return objects.Stores(tmp_path / "none", tmp_path / "none-state", objects.StoreConfig(state_uri=STATE))
 
 
 def _keys(stores: objects.Stores, folder: str) -> list[str]:

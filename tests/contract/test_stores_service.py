@@ -104,7 +104,7 @@ def world(
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in environment.items():
             patch.setenv(name, value)
-        choices = objects.StoreChoices(
+        choices = objects.StoreConfig(
             schemes=("gs", "s3", "az"), file_roots=(str(local),), gs_emulator=servers["gs"].address
         )
         service = service_factory(environment=environment)

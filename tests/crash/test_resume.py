@@ -243,7 +243,7 @@ def test_permission_lost_and_a_store_that_is_down_for_long_fail_a_batch_that_can
         found = metadata(operation).batch_predict_details.output_info.gcs_output_directory
         for name, value in server.environment(server.address).items():
             monkeypatch.setenv(name, value)
-        stores = objects.Stores(tmp_path / "none", tmp_path / "none", objects.StoreChoices(schemes=("s3",)))
+        stores = objects.Stores(tmp_path / "none", tmp_path / "none", objects.StoreConfig(schemes=("s3",)))
         there = {info.uri.key.rpartition("/")[2]: info.uri for info in stores.list(objects.ObjectUri.parse(found))}
         assert {name: stores.get(uri) for name, uri in there.items()} == contents(bench.folder("calm"))
 

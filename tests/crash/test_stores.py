@@ -59,7 +59,7 @@ def world(request, service_factory, tiny_model: TinyModel, tmp_path) -> Iterator
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in server.environment(server.address).items():
             patch.setenv(name, value)
-        stores = objects.Stores(tmp_path, tmp_path / "unused", objects.StoreChoices(gs="cloud"))
+        stores = objects.Stores(tmp_path, tmp_path / "unused", objects.StoreConfig(gs="cloud"))
         for number in range(IMAGES):
             uri = objects.ObjectUri("gs", BUCKET, f"images/{number:04d}.jpg")
             stores.put(uri, drawn_images.draw(number).content)

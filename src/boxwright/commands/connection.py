@@ -40,7 +40,7 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-class Connection:
+class RestConnection:
     """The REST door of one service.
 
     Args:

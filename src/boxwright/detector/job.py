@@ -23,7 +23,7 @@ class JobError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """What to train.
 
     Attributes:
@@ -53,7 +53,7 @@ class Job:
     fingerprint: str
 
     @classmethod
-    def read(cls, folder: pathlib.Path) -> Job:
+    def read(cls, folder: pathlib.Path) -> TrainingJob:
         """Reads job.json.
 
         Raises:

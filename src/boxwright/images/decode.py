@@ -67,7 +67,7 @@ class DecodeError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
+class ImageLimits:
     """What one image may cost.
 
     Attributes:
@@ -92,11 +92,11 @@ class DecodedImage:
     size_hw: tuple[int, int]
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = ImageLimits()
 
 
 def decode(
-    data: bytes, target_hw: tuple[int, int], limits: Limits = DEFAULT_LIMITS, policy: int = POLICY
+    data: bytes, target_hw: tuple[int, int], limits: ImageLimits = DEFAULT_LIMITS, policy: int = POLICY
 ) -> DecodedImage:
     """Decodes one image, upright, at or just above the size at which it fits into a frame.
 
@@ -119,7 +119,7 @@ def decode(
         raise DecodeError("The image needs more memory than there is.") from error
 
 
-def upright_size(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
+def upright_size(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[int, int]:
     """Returns (height, width) of the upright original from the header alone.
 
     Raises:
@@ -132,7 +132,7 @@ def upright_size(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int
         return header.upright((height, width))
 
 
-def exif_orientation(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
+def exif_orientation(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> int:
     """Returns the EXIF orientation that `decode` applies, 1 to 8, from the header alone; 1 if nothing is turned.
 
     Raises:
@@ -152,14 +152,14 @@ def is_one_colour(pixels: npt.NDArray[np.uint8]) -> bool:
     return bool((pixels[0] == first).all() and (pixels == pixels[:1]).all())
 
 
-def _check_bytes(data: bytes, limits: Limits) -> None:
+def _check_bytes(data: bytes, limits: ImageLimits) -> None:
     if not data:
         raise DecodeError("The file is empty.")
     if len(data) > limits.max_bytes:
         raise DecodeError(f"The file is too large: {len(data)} bytes, at most {limits.max_bytes} are allowed.")
 
 
-def _check_pixels(width: int, height: int, limits: Limits) -> None:
+def _check_pixels(width: int, height: int, limits: ImageLimits) -> None:
     if width <= 0 or height <= 0:
         raise DecodeError(f"The image has no pixels: {width} x {height}.")
     if width * height > limits.max_pixels:
@@ -173,7 +173,7 @@ def _shrink_factor(size_hw: tuple[int, int], target_hw: tuple[int, int]) -> floa
     return max(1.0, size_hw[0] / target_hw[0], size_hw[1] / target_hw[1])
 
 
-def _decode_jpeg(header: Header, target_hw: tuple[int, int], limits: Limits, policy: int) -> DecodedImage | None:
+def _decode_jpeg(header: Header, target_hw: tuple[int, int], limits: ImageLimits, policy: int) -> DecodedImage | None:
     """JPEG whose pixels are all there, whatever follows them; None hands what is damaged otherwise to Pillow."""
     try:
         image = _decode_ordinary(header, target_hw, limits)
@@ -216,7 +216,7 @@ def _warning(content: bytes, colour_space: str) -> str:
 
 
 def _decode_ordinary(
-    header: Header, target_hw: tuple[int, int], limits: Limits, *, strict: bool = True
+    header: Header, target_hw: tuple[int, int], limits: ImageLimits, *, strict: bool = True
 ) -> DecodedImage | None:
     """The fast path for ordinary JPEG; None for other colours (CMYK, YCCK). Raises _StrictDecoderError."""
     try:
@@ -237,7 +237,7 @@ def _decode_ordinary(
     return DecodedImage(_turn(pixels, header.orientation), header.upright((height, width)))
 
 
-def _decode_any(header: Header, target_hw: tuple[int, int], limits: Limits, policy: int) -> DecodedImage:
+def _decode_any(header: Header, target_hw: tuple[int, int], limits: ImageLimits, policy: int) -> DecodedImage:
     stored_target_hw = header.upright(target_hw)
 
     def again() -> Image.Image:
@@ -266,7 +266,7 @@ def _decode_any(header: Header, target_hw: tuple[int, int], limits: Limits, poli
     return DecodedImage(_turn(np.asarray(flat, np.uint8), header.orientation), size_hw)
 
 
-def _open(header: Header, limits: Limits) -> Image.Image:
+def _open(header: Header, limits: ImageLimits) -> Image.Image:
     """Opens a file with Pillow, within the pixel limit; its pixels are not decoded yet."""
     for width, height in header.sizes:
         _check_pixels(width, height, limits)

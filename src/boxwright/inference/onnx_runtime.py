@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from boxwright.inference.model_folder import ModelError, Network
+from boxwright.inference.model_folder import ModelError, StoredNetwork
 from boxwright.inference.runtime import RawOutput
 
 
@@ -43,7 +43,7 @@ class OnnxRuntime:
         batch: images per pass; a network that was exported for one image at a time gets one.
     """
 
-    def __init__(self, network: Network, input_hw: tuple[int, int], *, provider: str, batch: int) -> None:
+    def __init__(self, network: StoredNetwork, input_hw: tuple[int, int], *, provider: str, batch: int) -> None:
         import onnxruntime
 
         settings = onnxruntime.SessionOptions()

@@ -31,7 +31,7 @@ from boxwright.inference.suppression import detections_from
 class Predictor:
     """A loaded model. Safe for any number of threads; its runtime decides how many images run at once."""
 
-    def __init__(self, info: ModelInfo, runtime: Runtime, limits: decode.Limits, network_bytes: int = 0) -> None:
+    def __init__(self, info: ModelInfo, runtime: Runtime, limits: decode.ImageLimits, network_bytes: int = 0) -> None:
         self.info = info
         self.network_bytes = network_bytes
         self.limits = limits
@@ -45,7 +45,7 @@ class Predictor:
         streams: int | None = None,
         precision: str | None = None,
         runtime: str = "cpu",
-        limits: decode.Limits = decode.DEFAULT_LIMITS,
+        limits: decode.ImageLimits = decode.DEFAULT_LIMITS,
         keep_compiled: bool = False,
     ) -> Predictor:
         """Loads a model folder.

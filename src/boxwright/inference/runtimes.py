@@ -14,7 +14,7 @@ import logging
 import os
 import pathlib
 
-from boxwright.inference.model_folder import ModelError, Network
+from boxwright.inference.model_folder import ModelError, StoredNetwork
 from boxwright.inference.onnx_runtime import OnnxRuntime
 from boxwright.inference.openvino_runtime import OpenVinoRuntime
 from boxwright.inference.runtime import Runtime
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def open_runtime(
-    network: Network,
+    network: StoredNetwork,
     input_hw: tuple[int, int],
     streams: int,
     choice: str = "auto",

@@ -19,7 +19,7 @@ from google.rpc import status_pb2
 from boxwright import errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import numbers
+from boxwright.operations import progress_values
 
 MAX_PARTIAL_FAILURES = 20  # operations.proto: "This field will never have more than 20 entries"
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5  # an operation that kills its worker each time must not do so for ever
@@ -64,7 +64,7 @@ class Lease:
 
 
 @dataclasses.dataclass(frozen=True)
-class Claimed:
+class ClaimedOperation:
     """An operation that this worker has just claimed, with what a runner needs of its row."""
 
     lease: Lease
@@ -182,7 +182,7 @@ class Ledger:
 
     def claim(
         self, kinds: Collection[states.OperationKind], owner: str, *, cancelled_only: bool = False
-    ) -> Claimed | None:
+    ) -> ClaimedOperation | None:
         """Takes the operation of these kinds that has waited longest, or whose lease has run out; None if there is none.
 
         Args:
@@ -209,7 +209,7 @@ class Ledger:
             ).first()
         if row is None:
             return None
-        return Claimed(
+        return ClaimedOperation(
             lease=Lease(row.id, row.lease_epoch, owner),
             name=name_of(row),
             kind=states.OperationKind(row.kind),
@@ -268,7 +268,7 @@ class Ledger:
             if output_directory is not None:
                 values["output_directory"] = output_directory
             if progress is not None:
-                values["progress"] = numbers.storable(progress)
+                values["progress"] = progress_values.storable(progress)
             row = self._fenced(connection, lease, values)
         return row.cancel_requested_us is not None
 

@@ -32,8 +32,8 @@ from google.rpc import status_pb2
 
 from boxwright import errors, states
 from boxwright.metadata import database
-from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, Claimed, Ledger
-from boxwright.operations.runner import AttemptFailed, Context, Runner, Stopped, TurnOver, trusted_s
+from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, ClaimedOperation, Ledger
+from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, TurnOver, trusted_s
 
 WAITED_S = 1.0  # two polls: what has waited for so long has no free lane anywhere
 RETRY_INTERVAL_S = 0.5  # between attempts to write down an end while the database is away
@@ -127,7 +127,7 @@ class Worker:
                 continue
             self._run(claimed)
 
-    def _run(self, claimed: Claimed) -> None:
+    def _run(self, claimed: ClaimedOperation) -> None:
         context = Context(claimed, self._ledger, lambda worked_s: self._is_turn_over(claimed.kind, worked_s))
         self._enter(context)
         started_s = time.monotonic()
@@ -176,7 +176,7 @@ class Worker:
                 self._active_changed.wait(0.1)
         context.raise_if_lost()
 
-    def _finish(self, claimed: Claimed, context: Context) -> None:
+    def _finish(self, claimed: ClaimedOperation, context: Context) -> None:
         """Runs the operation and writes what came of it."""
         lease = claimed.lease
         try:
@@ -210,7 +210,7 @@ class Worker:
             else:
                 self._ledger.release(lease, blameless=True)
                 return
-        except AttemptFailed as error:
+        except AttemptError as error:
             log.warning("event=attempt_failed operation=%s attempt=%d reason=%s", claimed.name, claimed.attempts, error)
             self._ledger.release(lease, blameless=False)
             return

@@ -24,8 +24,8 @@ from boxwright.batch.tuning.scheduler import Tuner
 from boxwright.inference.model_folder import ModelError, ModelInfo
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
-from boxwright.operations.runner import AttemptFailed, Context, Runner, Stopped, Success, TurnOver
-from boxwright.processes import STOP_GRACE_S, Child, ChildDied
+from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
+from boxwright.processes import STOP_GRACE_S, Child, ChildExitError
 from boxwright.runners import output_folders
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
@@ -229,11 +229,11 @@ class BatchPredict(Runner):
                     finally:
                         _report_end(context, progress)
                 break
-            except ChildDied as death:
+            except ChildExitError as death:
                 log.warning("event=inference_child_died operation=%s reason=%s", context.name, death)
                 deaths = 0 if isolation.convicts_somebody(context) else deaths + 1
                 if deaths == MAX_UNEXPLAINED_DEATHS:
-                    raise AttemptFailed(str(death)) from death
+                    raise AttemptError(str(death)) from death
         manifest = objects.ObjectUri.parse(job.spec.output_directory).child(MANIFEST_FILE)
         numbers = progress.final(done) | {"manifest": str(manifest), "errors_files": done["errors_files"]}
         context.report(progress=numbers)
@@ -267,7 +267,7 @@ class BatchPredict(Runner):
                 case None:
                     if time.monotonic() - heard_s > image_timeout_s + SILENCE_MARGIN_S:
                         child.close(grace_s=0)  # it holds the interpreter's lock and cannot even say so
-                        raise ChildDied(f"the child {child.pid} was silent for too long and was ended")
+                        raise ChildExitError(f"the child {child.pid} was silent for too long and was ended")
                 case {"event": "progress" | "alive"}:
                     progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:

@@ -13,7 +13,7 @@ from boxwright.batch.engine import convictions, in_flight
 from boxwright.batch.engine.convictions import Convictions
 from boxwright.batch.job import BatchJob, TrialCommand
 from boxwright.operations.runner import Context
-from boxwright.processes import ChildDied
+from boxwright.processes import ChildExitError
 
 SILENCE_MARGIN_S = 20.0  # beyond an image's own time: loading a model says nothing for a while
 TRIALS = 2  # of one image alone
@@ -70,7 +70,7 @@ class Isolation:
                     if context.should_stop():
                         child.close(grace_s=0)
                         context.raise_if_stopped()
-            except ChildDied:
+            except ChildExitError:
                 return convictions.crashed(image_id)
             child.close(grace_s=0)
             return convictions.hung(image_id, self._job.spec.image_timeout_s)

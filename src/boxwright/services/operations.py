@@ -16,7 +16,7 @@ from boxwright.metadata.schema import operations
 from boxwright.operations import plans
 from boxwright.operations.ledger import Ledger
 from boxwright.services import filters, messages, validation
-from boxwright.services.resuming import Resuming
+from boxwright.services.resume import ResumeService
 
 
 class Operations:
@@ -35,7 +35,7 @@ class Operations:
         db: database.Database,
         ledger: Ledger,
         locations: Sequence[str],
-        resuming: Resuming,
+        resuming: ResumeService,
         sweep_soon: Callable[[], None],
     ) -> None:
         self._db = db

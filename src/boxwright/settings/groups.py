@@ -60,9 +60,9 @@ class StorageSettings(Group):
     )
 
     @property
-    def choices(self) -> objects.StoreChoices:
+    def choices(self) -> objects.StoreConfig:
         """What of these settings concerns object stores."""
-        return objects.StoreChoices(
+        return objects.StoreConfig(
             self.gs, self.schemes, self.file_roots, self.gs_emulator, self.retry_s, self.state_uri or ""
         )
 

@@ -28,7 +28,7 @@ _WAITING = (h11.IDLE, h11.SEND_RESPONSE)  # our states in which a response may b
 class HttpProtocol(h11_impl.H11Protocol):
     """uvicorn's h11 protocol for one connection, with time limits and Google's error shape."""
 
-    def __init__(self, bounds: limits.Limits, **uvicorns: Any) -> None:
+    def __init__(self, bounds: limits.ServerLimits, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._bounds = bounds
         self._timer: asyncio.TimerHandle | None = None  # runs while a head, or the rest of a refused body, is awaited

@@ -36,7 +36,7 @@ class HttpServer(uvicorn.Server):
     def __init__(
         self,
         app: types.ASGIApp,
-        bounds: limits.Limits,
+        bounds: limits.ServerLimits,
         tls_cert: pathlib.Path | None = None,
         tls_key: pathlib.Path | None = None,
     ) -> None:

@@ -24,7 +24,7 @@ RETRY_AFTER_S = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """The figures of both doors.
 
     Attributes:

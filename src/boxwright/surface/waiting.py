@@ -34,7 +34,7 @@ MAX_REMEMBERED_POLLS = 4096  # names; forgetting one costs its client a single u
 DEADLINE_MARGIN_S = 1.0  # the answer's way back, or a tenth of what is left if that is less
 
 
-class Watcher:
+class OperationNotifier:
     """Wakes waiters when their operation is done.
 
     Args:
@@ -152,7 +152,7 @@ class Watcher:
             self._release(False)  # whoever still waits asks the service itself, which reports what is wrong
 
 
-class Reception:
+class CallExecutor:
     """Carries the calls of one door through dispatch, and waits where a method waits.
 
     Args:
@@ -161,7 +161,7 @@ class Reception:
         executor: the bounded thread pool in which dispatch runs.
     """
 
-    def __init__(self, dispatcher: dispatch.Dispatcher, watcher: Watcher, executor: futures.Executor) -> None:
+    def __init__(self, dispatcher: dispatch.Dispatcher, watcher: OperationNotifier, executor: futures.Executor) -> None:
         self._dispatcher = dispatcher
         self._watcher = watcher
         self._executor = executor

@@ -129,7 +129,7 @@ def test_spoilt_files_are_images_or_refused_and_nothing_else():
                 if place < len(spoilt):
                     spoilt[place] = rng.integers(256)
             try:
-                decode.decode(bytes(spoilt), FRAME_HW, decode.Limits(max_pixels=1_000_000))
+                decode.decode(bytes(spoilt), FRAME_HW, decode.ImageLimits(max_pixels=1_000_000))
             except decode.DecodeError as error:
                 assert error.reason.endswith(".")
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from boxwright.batch.engine import heap, stages
-from boxwright.batch.engine.pipeline import Content, ImagePipeline, Line
+from boxwright.batch.engine.pipeline import Content, ImagePipeline, ResultLine
 from boxwright.batch.engine.read_budget import ReadBudget
 from boxwright.batch.engine.shard_assembler import Chunk, ChunkSource
 from boxwright.batch.job import MachineShare
@@ -35,11 +35,11 @@ class _OpenChunk:
     def __init__(self, chunk: Chunk) -> None:
         self.number = chunk.number
         self.items = chunk.items
-        self.lines = [Line(b"")] * len(chunk.items)
+        self.lines = [ResultLine(b"")] * len(chunk.items)
         self._left = len(chunk.items)
         self._lock = threading.Lock()
 
-    def put(self, index: int, line: Line) -> bool:
+    def put(self, index: int, line: ResultLine) -> bool:
         """Stores the line of an image; returns whether the chunk is complete."""
         with self._lock:
             self.lines[index] = line

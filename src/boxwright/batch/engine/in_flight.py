@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class StartedImage:
     """An image under way and when its work began, on the monotonic clock."""
 
     id: str
@@ -61,7 +61,7 @@ class Journal:
         os.replace(fresh, folder / f"{NOTES_FILE}-{process_index}")
         self._lock = threading.Lock()
         self._free = list(range(threads))
-        self._work: dict[int, Work] = {}
+        self._work: dict[int, StartedImage] = {}
         self.convictions = Convictions(folder)
         self.convicted = self.convictions.read()
 
@@ -71,7 +71,7 @@ class Journal:
         encoded = image_id.encode("utf-8", "replace")[: SLOT_BYTES - 2]
         with self._lock:
             slot = self._free.pop()
-            self._work[slot] = Work(image_id, time.monotonic())
+            self._work[slot] = StartedImage(image_id, time.monotonic())
         start = slot * SLOT_BYTES
         self._notes[start + 2 : start + 2 + len(encoded)] = encoded
         self._notes[start : start + 2] = len(encoded).to_bytes(2, "little")  # last: it makes the note one

@@ -24,7 +24,7 @@ from boxwright.batch.engine import in_flight, stages
 from boxwright.batch.engine.engine import image_threads
 from boxwright.batch.engine.image_threads import ImageThreads
 from boxwright.batch.engine.loaded_models import LoadedModels
-from boxwright.batch.engine.pipeline import ImagePipeline, Line
+from boxwright.batch.engine.pipeline import ImagePipeline, ResultLine
 from boxwright.batch.engine.shard_assembler import Chunk
 from boxwright.batch.job import BatchJob
 from boxwright.batch.plan import Item
@@ -37,7 +37,7 @@ CHUNKS_AHEAD = 2  # asked for before the first one is there: an answer takes a m
 log = logging.getLogger("boxwright.batch.engine.peer_main")
 
 
-class Leader:
+class LeaderConnection:
     """The socket to the leader, read by a thread; the process ends when the leader does."""
 
     def __init__(self, connection: Connection) -> None:
@@ -78,7 +78,7 @@ class Leader:
 class LeaderSource:
     """The `ChunkSource` that the leader keeps: chunks are asked for one ahead."""
 
-    def __init__(self, leader: Leader, number: int, times: stages.StageTimes) -> None:
+    def __init__(self, leader: LeaderConnection, number: int, times: stages.StageTimes) -> None:
         self._leader = leader
         self._number = number
         self._times = times
@@ -102,7 +102,7 @@ class LeaderSource:
             return chunk
         return None
 
-    def put(self, number: int, lines: Sequence[Line]) -> None:
+    def put(self, number: int, lines: Sequence[ResultLine]) -> None:
         """See `ChunkSource`."""
         plain = [
             (line.text, None if line.status is None else line.status.SerializeToString(), line.is_one_colour)
@@ -119,7 +119,7 @@ class LeaderSource:
             self._leader.tell("failed", self._number, code_pb2.INTERNAL, FAILED)
 
 
-def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: Leader) -> None:
+def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: LeaderConnection) -> None:
     """Works on one job, which has the share of one process, until there are no more chunks."""
     times = stages.StageTimes()
     source = LeaderSource(leader, number, times)
@@ -154,7 +154,7 @@ def main() -> None:
     """Works on jobs until the leader is gone."""
     _die_with_leader()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    leader, models = Leader(Connection(int(sys.argv[1]))), LoadedModels()
+    leader, models = LeaderConnection(Connection(int(sys.argv[1]))), LoadedModels()
     for target in (leader.listen, leader.live):
         threading.Thread(target=target, name=target.__name__, daemon=True).start()
     while True:

@@ -28,7 +28,7 @@ Content: TypeAlias = bytes | errors.ApiError | None  # an image's bytes, why the
 log = logging.getLogger(__name__)
 
 
-class Line(NamedTuple):
+class ResultLine(NamedTuple):
     """The outcome of one image.
 
     Attributes:
@@ -79,11 +79,11 @@ class ImagePipeline:
         except Exception:
             return _incident(item)
 
-    def line(self, item: Item, content: Content, laps: stages.Stopwatch) -> Line:
+    def line(self, item: Item, content: Content, laps: stages.Stopwatch) -> ResultLine:
         """Predicts one image that was read. Whatever goes wrong becomes the image's own error line."""
         try:
             found, is_one_colour = self._detect(item, content, laps)
-            return Line(json_lines.success_line(item.id, found, self._labels, self._keys), None, is_one_colour)
+            return ResultLine(json_lines.success_line(item.id, found, self._labels, self._keys), None, is_one_colour)
         except errors.ApiError as error:
             status = error.status
         except decode.DecodeError as error:
@@ -93,7 +93,9 @@ class ImagePipeline:
             status = _incident(item).status
         finally:
             laps.end(stages.WRITING)
-        return Line(json_lines.error_line(item.id, status_pb2.Status(code=status.code, message=status.message)), status)
+        return ResultLine(
+            json_lines.error_line(item.id, status_pb2.Status(code=status.code, message=status.message)), status
+        )
 
     def run(self, image_id: str) -> None:
         """Takes one image all the way and forgets the result."""

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from boxwright import faults, objects
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output.manifest import MANIFEST_FILE, Manifest
-from boxwright.batch.output.shard_index import OutputFile, Tally
-from boxwright.batch.output.shard_reports import ShardNotes, ShardReport
+from boxwright.batch.output.shard_index import OutputFile, ShardIndex
+from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
 from boxwright.batch.output.shard_writer import SHARD_NAME
 
 ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
@@ -27,8 +27,8 @@ class OutputAccount:
         self._spec = spec
         self._stores = stores
         self._output = objects.ObjectUri.parse(spec.output_directory)
-        self._notes = ShardNotes(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
-        self._tally = Tally()
+        self._notes = ShardReportStore(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
+        self._tally = ShardIndex()
 
     def prepare(self) -> None:
         """Checks that the output bucket exists and clears what a killed writer left half-written."""

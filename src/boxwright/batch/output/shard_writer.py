@@ -14,7 +14,7 @@ from google.rpc import status_pb2
 from boxwright import errors, faults, objects
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output.manifest import code_name
-from boxwright.batch.output.shard_reports import ShardNotes, ShardReport
+from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
 
 SHARD_NAME = "image_object_detection_{}.jsonl"
 
@@ -26,7 +26,7 @@ class ShardWriter:
         self._pass_number = spec.pass_number
         self._stores = stores
         self._output = objects.ObjectUri.parse(spec.output_directory)
-        self._notes = ShardNotes(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
+        self._notes = ShardReportStore(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
 
     def put(
         self,

@@ -39,7 +39,7 @@ from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Item, Segment
 from boxwright.batch.tuning import tuning_file
 from boxwright.batch.tuning.command import TuningCommand
-from boxwright.batch.tuning.tuning_file import Limits
+from boxwright.batch.tuning.tuning_file import MeasurementLimits
 
 LEAST_WINDOW_S = 0.5  # of a candidate that was late to be warm; shorter ones say nothing
 WARM_UP_S = 0.3  # from the moment when every process has predicted something
@@ -88,7 +88,12 @@ def measure(
 
 
 def measure_candidates(
-    command: TuningCommand, folder: pathlib.Path, counts: list[int], until_s: float, limits: Limits, events: Events
+    command: TuningCommand,
+    folder: pathlib.Path,
+    counts: list[int],
+    until_s: float,
+    limits: MeasurementLimits,
+    events: Events,
 ) -> None:
     """Measures one number of processes after the other, on images drawn into the folder, and says what each gave.
 
@@ -219,7 +224,7 @@ def main() -> None:
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     folder, events = pathlib.Path(sys.argv[1]), Events()
-    limits = Limits.from_arguments(sys.argv[2:])
+    limits = MeasurementLimits.from_arguments(sys.argv[2:])
     command = TuningCommand.from_json(sys.stdin.readline())
     is_ending = threading.Event()
     threading.Thread(target=_end_with_input, args=(folder, is_ending), name="input", daemon=True).start()

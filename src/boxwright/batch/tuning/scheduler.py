@@ -23,12 +23,12 @@ from boxwright.batch.child_pool import CHILD_ENVIRONMENT
 from boxwright.batch.job import BatchJob
 from boxwright.batch.tuning import tuning_file
 from boxwright.batch.tuning.command import TuningCommand
-from boxwright.batch.tuning.tuning_file import Key, Limits, Tuning, Tunings
+from boxwright.batch.tuning.tuning_file import Key, MeasurementLimits, Tuning, Tunings
 from boxwright.inference.model_folder import ModelError
-from boxwright.processes import Child, ChildDied
+from boxwright.processes import Child, ChildExitError
 
 TUNE_MODULE = "boxwright.batch.tuning.measure_main"
-LIMITS = Limits()
+LIMITS = MeasurementLimits()
 END_S = 3.0  # for the end of the last candidate, after the time of a measurement
 QUIET_S = 2.0  # after a batch: the next one often follows at once
 LOOK_S = 0.05  # how soon a measurement makes way for a batch
@@ -60,7 +60,7 @@ def measured(command: TuningCommand, cancelled: threading.Event) -> Tuning | Non
                         found[count] = (threads, rate)
                     case {"event": "over"}:
                         break
-        except ChildDied as death:
+        except ChildExitError as death:
             log.warning("event=tuning_died reason=%s", death)
             return None
         finally:

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
+class MeasurementLimits:
     """How long a measurement lasts, and what it must get to say anything.
 
     Attributes:
@@ -51,7 +51,7 @@ class Limits:
         return [repr(value) for value in dataclasses.astuple(self)]
 
     @classmethod
-    def from_arguments(cls, arguments: Sequence[str]) -> Limits:
+    def from_arguments(cls, arguments: Sequence[str]) -> MeasurementLimits:
         """The reverse of `to_arguments`."""
         return cls(*map(float, arguments))
 

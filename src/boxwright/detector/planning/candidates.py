@@ -15,7 +15,7 @@ import functools
 import pathlib
 from collections.abc import Callable
 
-from boxwright.detector.job import Job, JobError
+from boxwright.detector.job import JobError, TrainingJob
 from boxwright.detector.network import dense, pretrained
 from boxwright.detector.planning import input_size, schedule, trained
 
@@ -53,7 +53,7 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What to train: one network, or two of which the second is tried if the first finds too little.
 
     Attributes:
@@ -65,7 +65,7 @@ class Plan:
     reason: str = ""
 
 
-def folders(job: Job) -> list[pathlib.Path]:
+def folders(job: TrainingJob) -> list[pathlib.Path]:
     """Where checkpoints of the job may lie."""
     return [job.folder, job.folder / trained.PRETRAINED_FOLDER]
 
@@ -77,14 +77,14 @@ def relative_time(recipe: schedule.Recipe, images_a_pass: int, passes: float = 1
 
 
 def plan(
-    job: Job,
+    job: TrainingJob,
     recipe: schedule.Recipe,
     kind: dense.ModelType,
-    time: input_size.Time,
-    chosen: input_size.Choice,
+    time: input_size.TimeBudget,
+    chosen: input_size.InputSize,
     images: int,
     times: float,
-) -> Plan:
+) -> TrainingPlan:
     """Decides what to train.
 
     Args:
@@ -102,17 +102,17 @@ def plan(
     plain = Candidate(RANDOM, job.folder, job.fingerprint, functools.partial(dense.Network, kind.network))
     if recipe.network and recipe.network != PRETRAINED:
         own = dataclasses.replace(plain, build=functools.partial(dense.Network, _own(recipe.network)))
-        return Plan((own,), "from random weights, of the recipe")
+        return TrainingPlan((own,), "from random weights, of the recipe")
     if recipe.network != PRETRAINED and not kind.tries_pretrained:
-        return Plan((plain,), "from random weights, as always for this model type")
+        return TrainingPlan((plain,), "from random weights, as always for this model type")
     if recipe.network != PRETRAINED and not recipe.pretrained:
-        return Plan((plain,), "from random weights: the settings allow no others")
+        return TrainingPlan((plain,), "from random weights: the settings allow no others")
     try:
         weights = pretrained.load()
     except pretrained.WeightsMissing as error:
         if recipe.network == PRETRAINED:
             raise JobError(f"The recipe asks for the pretrained network: {error}.") from error
-        return Plan((plain,), f"from random weights: {error}")
+        return TrainingPlan((plain,), f"from random weights: {error}")
 
     def build(label_count: int, score_prior: float) -> dense.Network:
         return pretrained.PretrainedNetwork(label_count, score_prior).fill(weights)
@@ -120,12 +120,14 @@ def plan(
     fingerprint = f"{job.fingerprint}/{PRETRAINED}"
     other = Candidate(pretrained.SOURCE, folders(job)[1], fingerprint, build, pretrained.STEP_SHARE)
     if recipe.network == PRETRAINED:
-        return Plan((other,), "on pretrained weights, as the recipe asks")
+        return TrainingPlan((other,), "on pretrained weights, as the recipe asks")
     if time.fits(chosen.input_hw, chosen.passes, times=1.0 + LEAST_SHARE * times, longest_s=LONGEST_S):
-        return Plan((plain, other))
+        return TrainingPlan((plain, other))
     if images < FEW_IMAGES:
-        return Plan((other,), f"on pretrained weights: {ONE_ALONE}, and there are fewer than {FEW_IMAGES} images")
-    return Plan((plain,), f"from random weights: {ONE_ALONE}")
+        return TrainingPlan(
+            (other,), f"on pretrained weights: {ONE_ALONE}, and there are fewer than {FEW_IMAGES} images"
+        )
+    return TrainingPlan((plain,), f"from random weights: {ONE_ALONE}")
 
 
 def _own(choice: str | dict[str, object]) -> dense.NetworkConfig:

@@ -59,7 +59,7 @@ class _Mean:
         self._all_there.abort()
 
 
-class Shards:
+class ParallelStep:
     """Threads with a view of one network each: parameters are shared, running statistics are their own."""
 
     def __init__(

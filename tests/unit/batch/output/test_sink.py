@@ -207,7 +207,7 @@ def test_the_manifest_accounts_for_every_row_and_verifies(bench, sink):
     assert manifest.Manifest.from_json(bench.output()["manifest.json"]) == written
     assert (written.images_predicted, written.errors_by_code) == (4, {"NOT_FOUND": 2})
     assert [file.lines for file in written.shards] == [3, 1]
-    assert manifest.examine(bench.stores, bench.directory()) == manifest.Examination("SUCCEEDED", [])
+    assert manifest.examine(bench.stores, bench.directory()) == manifest.ManifestCheck("SUCCEEDED", [])
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_a_further_pass_tries_failed_images_again_and_ends_with_the_bytes_of_an_
     _commit(again, 3, 2, 1)
     _close(again, rows_read=9)
     assert bench.output() == _undisturbed(bench)
-    assert manifest.examine(bench.stores, bench.directory()) == manifest.Examination("SUCCEEDED", [])
+    assert manifest.examine(bench.stores, bench.directory()) == manifest.ManifestCheck("SUCCEEDED", [])
     later = _pass(bench, 1)
     assert [report.failed for shard in (1, 2, 3) if (report := later.committed(shard))] == [0, 0, 1]
 
@@ -336,7 +336,7 @@ def test_a_further_pass_that_is_cancelled_says_what_is_there(bench, sink, is_put
     if not is_put:
         (bench.bucket / "job" / "image_object_detection_2.jsonl").write_bytes(before["image_object_detection_2.jsonl"])
     _pass(bench, 1).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
-    assert manifest.examine(bench.stores, bench.directory()) == manifest.Examination("CANCELLED", [])
+    assert manifest.examine(bench.stores, bench.directory()) == manifest.ManifestCheck("CANCELLED", [])
     output = bench.output()
     kept = in_order(output, "errors")
     assert kept == (before["errors_1.jsonl"] if not is_put else b"".join(before["errors_1.jsonl"].splitlines(True)[2:]))

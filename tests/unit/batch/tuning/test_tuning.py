@@ -23,8 +23,10 @@ from boxwright.batch.tuning.tuning_file import Key, Tuning, Tunings
 MEMORY_BYTES = 64_000_000_000
 KEY = Key("a processor", 4, "OpenVINO 1", "a network 96×64 int8")
 WINDOW_S = 3.0
-PATIENT = tuning_file.Limits(time_s=300.0, cores_share=0.0, window_s=1.0)  # whatever else this machine does meanwhile
-ENDLESS = tuning_file.Limits(time_s=1e6, cores_share=0.0, window_s=1e6)
+PATIENT = tuning_file.MeasurementLimits(
+    time_s=300.0, cores_share=0.0, window_s=1.0
+)  # whatever else this machine does meanwhile
+ENDLESS = tuning_file.MeasurementLimits(time_s=1e6, cores_share=0.0, window_s=1e6)
 TUNING = Tuning(KEY, 2, 2, 1000, {4: 100.0, 2: 110.5, 1: 60.0}, "2030-01-31T12:00:00Z")
 
 
@@ -125,7 +127,7 @@ def test_a_measurement_measures_every_candidate_and_leaves_nothing_behind(tiny_m
 
 def test_a_measurement_that_has_no_time_gives_nothing(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(scheduler, "LIMITS", tuning_file.Limits(time_s=0.0, cores_share=0.0))
+    monkeypatch.setattr(scheduler, "LIMITS", tuning_file.MeasurementLimits(time_s=0.0, cores_share=0.0))
     assert scheduler.measured(_command(tiny_model.folder, 2), threading.Event()) is None
     assert not list(tmp_path.iterdir())
 
@@ -250,7 +252,7 @@ def test_who_did_not_get_the_cores_measures_nothing(tmp_path, tiny_model, monkey
     events = types.SimpleNamespace(said=[])
     events.say = lambda event, **values: events.said.append(values["processes"])
     command = _command(tiny_model.folder, 2)
-    measure_main.measure_candidates(command, tmp_path, [2, 1], 1e12, tuning_file.Limits(), events)
+    measure_main.measure_candidates(command, tmp_path, [2, 1], 1e12, tuning_file.MeasurementLimits(), events)
     assert events.said == said
 
 

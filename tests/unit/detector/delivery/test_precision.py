@@ -81,7 +81,7 @@ def splits(draft: pathlib.Path, images: conftest.Drawn) -> dataset.Splits:
 
 def choose(draft: pathlib.Path, splits: dataset.Splits, images: conftest.Drawn, **changes: Any) -> dict[str, Any]:
     arguments = {"threads": 2, "read_bytes": images.read, "watcher": Watcher(), "left_s": lambda: BUDGET_S, **changes}
-    return precision.Chooser(draft, **arguments).choose(splits)
+    return precision.PrecisionSelector(draft, **arguments).choose(splits)
 
 
 def document(draft: pathlib.Path) -> dict[str, Any]:

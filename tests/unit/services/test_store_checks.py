@@ -12,7 +12,7 @@ from google.rpc import code_pb2
 from tests.support.machine.waiting import wait_until
 
 from boxwright import errors, objects
-from boxwright.services.looking import MAX_LISTS, Looks
+from boxwright.services.store_checks import MAX_LISTS, StoreChecks
 
 PREFIX = objects.ObjectUri.parse("gs://b/out/")
 
@@ -25,8 +25,8 @@ def bucket(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture
-def looks(bucket: pathlib.Path, tmp_path: pathlib.Path) -> Looks:
-    return Looks(objects.Stores(bucket.parent, tmp_path / "state"), look_s=60.0)
+def looks(bucket: pathlib.Path, tmp_path: pathlib.Path) -> StoreChecks:
+    return StoreChecks(objects.Stores(bucket.parent, tmp_path / "state"), look_s=60.0)
 
 
 def _uris(*names: str) -> list[objects.ObjectUri]:
@@ -82,7 +82,7 @@ def test_of_very_many_lists_the_first_are_looked_at(bucket, looks):
 
 
 def test_without_time_nothing_is_looked_at(bucket, tmp_path):
-    looks = Looks(objects.Stores(bucket.parent, tmp_path / "state"), look_s=0)
+    looks = StoreChecks(objects.Stores(bucket.parent, tmp_path / "state"), look_s=0)
     assert looks.at_batch(_uris("none.csv"), PREFIX) is None
     assert looks.at_import_lists(_uris("none.csv")) is None
 
@@ -120,8 +120,8 @@ def mute() -> Iterator[_Mute]:
 
 
 def test_a_store_that_never_answers_holds_one_call_shortly_and_the_next_ones_not_at_all(tmp_path, mute):
-    choices = objects.StoreChoices(gs="cloud", gs_emulator=mute.address)
-    looks = Looks(objects.Stores(tmp_path, tmp_path / "state", choices), look_s=0.05)
+    choices = objects.StoreConfig(gs="cloud", gs_emulator=mute.address)
+    looks = StoreChecks(objects.Stores(tmp_path, tmp_path / "state", choices), look_s=0.05)
     assert looks.at_batch(_uris("list.csv"), PREFIX) is None
     wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "look"], "threads that end")
     asked = len(mute.connections)
@@ -134,7 +134,7 @@ def test_a_store_that_never_answers_holds_one_call_shortly_and_the_next_ones_not
 def test_a_store_that_is_away_leaves_the_answer_to_the_work(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-    choices = objects.StoreChoices(gs="cloud", gs_emulator=address)
-    looks = Looks(objects.Stores(tmp_path, tmp_path / "state", choices), look_s=1.0)
+    choices = objects.StoreConfig(gs="cloud", gs_emulator=address)
+    looks = StoreChecks(objects.Stores(tmp_path, tmp_path / "state", choices), look_s=1.0)
     assert looks.at_batch(_uris("list.csv"), PREFIX) is None
     assert looks.at_import_lists(_uris("list.csv")) is None

@@ -20,10 +20,10 @@ PROMPT_S = 0.25  # a message that came with its headers is taken within a millis
 PATIENCE = 10  # silence within a message cannot be seen: a long one may take this many times the limit of silence
 
 
-class Receiver:
+class MessageReader:
     """Takes the messages of the gRPC door, within its limits."""
 
-    def __init__(self, bounds: limits.Limits, budget: limits.BodyBudget) -> None:
+    def __init__(self, bounds: limits.ServerLimits, budget: limits.BodyBudget) -> None:
         self._bounds = bounds
         self._budget = budget
 

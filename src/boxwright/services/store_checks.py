@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _Look = Callable[[], None]
 
 
-class Looks:
+class StoreChecks:
     """Looks at the objects that requests name.
 
     Args:
@@ -64,7 +64,7 @@ class Looks:
         return error
 
     def _list_look(
-        self, uri: objects.ObjectUri, check: Callable[[rows.Line], None], full: set[objects.ObjectUri]
+        self, uri: objects.ObjectUri, check: Callable[[rows.TextLine], None], full: set[objects.ObjectUri]
     ) -> _Look:
         """Looks at a list, and notes it among the full ones unless it is seen to have no rows."""
 
@@ -165,6 +165,6 @@ def _error_of(look: _Look) -> errors.ApiError | None:
     return None
 
 
-def _check_import(line: rows.Line) -> None:
+def _check_import(line: rows.TextLine) -> None:
     if line.is_json:
         raise rows.json_refused(line.uri)

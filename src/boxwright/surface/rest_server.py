@@ -17,23 +17,23 @@ from google.rpc import error_details_pb2
 from starlette import applications, exceptions, requests, responses, routing, types
 
 from boxwright import errors
-from boxwright.surface import bodies, dispatch, guard, home, limits, openapi, routes, transcode, waiting
+from boxwright.surface import bodies, dispatch, home, limits, openapi, request_policy, routes, transcode, waiting
 
 _CODE_OF_STATUS = {401: errors.unauthenticated, 403: errors.permission_denied, 404: errors.not_found}
 
 
 def build_rest_app(
     dispatcher: dispatch.Dispatcher,
-    watcher: waiting.Watcher,
+    watcher: waiting.OperationNotifier,
     executor: futures.Executor,
     extra_routes: Sequence[routing.BaseRoute] = (),
     *,
-    request_guard: guard.Guard,
-    bounds: limits.Limits,
+    request_guard: request_policy.RequestPolicy,
+    bounds: limits.ServerLimits,
     budget: limits.BodyBudget,
 ) -> types.ASGIApp:
     """Builds the ASGI application; `extra_routes` come before those under ``/v1/``."""
-    door = RestDoor(waiting.Reception(dispatcher, watcher, executor), bounds, budget)
+    door = RestServer(waiting.CallExecutor(dispatcher, watcher, executor), bounds, budget)
     app = applications.Starlette(
         routes=[
             routing.Route("/", home.show),
@@ -47,13 +47,13 @@ def build_rest_app(
     return _guarded(app, request_guard)
 
 
-def _guarded(app: types.ASGIApp, request_guard: guard.Guard) -> types.ASGIApp:
+def _guarded(app: types.ASGIApp, request_guard: request_policy.RequestPolicy) -> types.ASGIApp:
     """Puts the guard before an application, and the headers that keep browsers away on every answer."""
 
     async def answer(scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         async def send_with_headers(event: types.Message) -> None:
             if event["type"] == "http.response.start":
-                event["headers"] = [*event.get("headers", ()), *guard.ANSWER_HEADERS]
+                event["headers"] = [*event.get("headers", ()), *request_policy.ANSWER_HEADERS]
             await send(event)
 
         if scope["type"] != "http":  # the server below speaks nothing else
@@ -69,10 +69,10 @@ def _guarded(app: types.ASGIApp, request_guard: guard.Guard) -> types.ASGIApp:
     return answer
 
 
-class RestDoor:
+class RestServer:
     """Answers every request under ``/v1/``."""
 
-    def __init__(self, reception: waiting.Reception, bounds: limits.Limits, budget: limits.BodyBudget) -> None:
+    def __init__(self, reception: waiting.CallExecutor, bounds: limits.ServerLimits, budget: limits.BodyBudget) -> None:
         self._reception = reception
         self._bounds = bounds
         self._budget = budget

@@ -22,7 +22,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from boxwright import errors
-from boxwright.surface import dispatch, grpc_receiving, guard, limits, methods, waiting
+from boxwright.surface import dispatch, grpc_messages, limits, methods, request_policy, waiting
 
 CONNECTION_GRACE_S = 600.0  # for the calls of a connection that takes no new ones; none waits longer than 300 s
 MAX_STATUS_BYTES = 3000  # clients refuse more than 8 KiB of metadata; the text travels twice, once percent-encoded
@@ -32,7 +32,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 @dataclasses.dataclass(frozen=True)
-class GrpcDoor:
+class GrpcServer:
     """The gRPC server with its health service; made, started and stopped on the event loop."""
 
     server: grpc.aio.Server
@@ -63,16 +63,16 @@ class GrpcDoor:
 
 def build_grpc_server(
     dispatcher: dispatch.Dispatcher,
-    watcher: waiting.Watcher,
+    watcher: waiting.OperationNotifier,
     executor: futures.Executor,
     *,
-    request_guard: guard.Guard,
-    bounds: limits.Limits,
+    request_guard: request_policy.RequestPolicy,
+    bounds: limits.ServerLimits,
     budget: limits.BodyBudget,
-) -> GrpcDoor:
+) -> GrpcServer:
     """Builds the gRPC server, without ports, inside the running event loop."""
-    reception = waiting.Reception(dispatcher, watcher, executor)
-    receiver = grpc_receiving.Receiver(bounds, budget)
+    reception = waiting.CallExecutor(dispatcher, watcher, executor)
+    receiver = grpc_messages.MessageReader(bounds, budget)
     handlers = [
         grpc.method_handlers_generic_handler(service, {row.rpc: _handler(row, reception, receiver) for row in rows})
         for service, rows in itertools.groupby(methods.TABLE, key=lambda row: row.service)
@@ -86,10 +86,10 @@ def build_grpc_server(
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     names = [name for name in _service_names() if name] + [health.SERVICE_NAME, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server, pool=reflection_pool())
-    return GrpcDoor(server, servicer)
+    return GrpcServer(server, servicer)
 
 
-def _options(bounds: limits.Limits) -> list[tuple[str, int]]:
+def _options(bounds: limits.ServerLimits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", bounds.largest_bytes),
         ("grpc.max_send_message_length", -1),
@@ -108,7 +108,7 @@ def _options(bounds: limits.Limits) -> list[tuple[str, int]]:
 class _GuardInterceptor(grpc.aio.ServerInterceptor):
     """Refuses calls before anything of their message is taken, and bounds the messages of health and reflection."""
 
-    def __init__(self, request_guard: guard.Guard, receiver: grpc_receiving.Receiver) -> None:
+    def __init__(self, request_guard: request_policy.RequestPolicy, receiver: grpc_messages.MessageReader) -> None:
         self._guard = request_guard
         self._receiver = receiver
 
@@ -142,7 +142,7 @@ def _service_names() -> list[str]:
 
 
 def _handler(
-    row: methods.Method, reception: waiting.Reception, receiver: grpc_receiving.Receiver
+    row: methods.Method, reception: waiting.CallExecutor, receiver: grpc_messages.MessageReader
 ) -> grpc.RpcMethodHandler:
     async def handle(messages: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}

@@ -23,7 +23,7 @@ SPLITS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Choices:
+class ConvertOptions:
     """What the flags said.
 
     Attributes:

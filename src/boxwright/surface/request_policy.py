@@ -33,7 +33,7 @@ _NAME = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
 Headers = Iterable[tuple[str, str]]
 
 
-class Guard:
+class RequestPolicy:
     """Judges requests by their headers.
 
     Args:

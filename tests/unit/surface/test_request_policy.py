@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boxwright import errors
-from boxwright.surface import guard
+from boxwright.surface import request_policy
 
 API = "/v1/projects/p/locations/l/datasets"
-OPEN = guard.Guard()
-CHOSEN = guard.Guard(
+OPEN = request_policy.RequestPolicy()
+CHOSEN = request_policy.RequestPolicy(
     "127.0.0.1",
     ["boxes.example.net", "*.wild.example.net", "192.0.2.7"],
     ["Named.Example.", "*.below.example", "[2001:db8::1]", "bücher.example"],
@@ -27,7 +27,12 @@ CHOSEN = guard.Guard(
 
 
 def judged(
-    found: guard.Guard, verb: str = "GET", path: str = API, *, scheme: str = "http", **headers: str | list[str]
+    found: request_policy.RequestPolicy,
+    verb: str = "GET",
+    path: str = API,
+    *,
+    scheme: str = "http",
+    **headers: str | list[str],
 ) -> str:
     """The name of the refusal's code, or OK; `host` is `localhost:8470` unless it is given."""
     sent = {"host": "localhost:8470"} | headers
@@ -85,17 +90,17 @@ HOSTS = [
     (CHOSEN, "xn--bcher-kva.example", "OK"),
     (CHOSEN, "public.example", "OK"),
     (CHOSEN, "pages.example", "PERMISSION_DENIED"),
-    (guard.Guard("192.0.2.1"), "192.0.2.1", "OK"),
-    (guard.Guard("192.0.2.1"), "localhost", "PERMISSION_DENIED"),
+    (request_policy.RequestPolicy("192.0.2.1"), "192.0.2.1", "OK"),
+    (request_policy.RequestPolicy("192.0.2.1"), "localhost", "PERMISSION_DENIED"),
 ]
 
 
 @pytest.mark.parametrize(("found", "host", "code"), HOSTS, ids=range(len(HOSTS)))
-def test_a_host_is_served_or_not(found: guard.Guard, host: str | list[str], code: str) -> None:
+def test_a_host_is_served_or_not(found: request_policy.RequestPolicy, host: str | list[str], code: str) -> None:
     for verb in ("GET", "POST", "OPTIONS", "BREW"):
         for path in (API, "/", "/nowhere", "/v1/openapi.json"):
             assert judged(found, verb, path, host=host) == code
-    for path in guard.PROBES:
+    for path in request_policy.PROBES:
         assert judged(found, path=path, host=host) == "OK"
 
 
@@ -124,7 +129,9 @@ ORIGINS = [
 
 
 @pytest.mark.parametrize(("found", "scheme", "origin", "code"), ORIGINS, ids=range(len(ORIGINS)))
-def test_an_origin_is_served_or_not(found: guard.Guard, scheme: str, origin: str | list[str], code: str) -> None:
+def test_an_origin_is_served_or_not(
+    found: request_policy.RequestPolicy, scheme: str, origin: str | list[str], code: str
+) -> None:
     for verb in ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "BREW"):
         for path in (API, "/", "/healthz"):
             assert judged(found, verb, path, scheme=scheme, origin=origin) == code
@@ -180,7 +187,7 @@ WRONG = [
 @pytest.mark.parametrize(("chosen", "setting"), WRONG, ids=range(len(WRONG)))
 def test_a_setting_that_cannot_be_read_is_named(chosen: dict, setting: str) -> None:
     with pytest.raises(errors.ApiError) as caught:
-        guard.Guard("127.0.0.1", **chosen)
+        request_policy.RequestPolicy("127.0.0.1", **chosen)
     assert caught.value.details[0].field_violations[0].field == setting
 
 
@@ -190,11 +197,13 @@ def test_the_names_of_a_certificate_are_read() -> None:
     now = datetime.datetime.now(datetime.UTC)
     plain = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
     named = plain.add_extension(
-        x509.SubjectAlternativeName([x509.DNSName("*.example.net"), x509.IPAddress(guard.ipaddress.ip_address("::1"))]),
+        x509.SubjectAlternativeName(
+            [x509.DNSName("*.example.net"), x509.IPAddress(request_policy.ipaddress.ip_address("::1"))]
+        ),
         critical=False,
     )
     pem = [one.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) for one in (plain, named)]
-    assert [guard.certificate_names(one) for one in pem] == [[], ["*.example.net", "::1"]]
+    assert [request_policy.certificate_names(one) for one in pem] == [[], ["*.example.net", "::1"]]
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=20))

@@ -16,7 +16,7 @@ from boxwright.services.resources import DAY_US, Resources
 State = states.OperationState
 
 
-class Resuming(Resources):
+class ResumeService(Resources):
     """Starts operations that go on where others have ended."""
 
     def resume(self, name: names.OperationName) -> operations_pb2.Operation:

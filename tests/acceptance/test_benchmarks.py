@@ -19,8 +19,8 @@ QUICK_TIMEOUT_S = 900  # 45 s on a machine that does nothing else
 pytestmark = [pytest.mark.full, pytest.mark.timeout(QUICK_TIMEOUT_S + 60)]
 
 
-def _run(module: str, *arguments: str | pathlib.Path) -> dict[str, Any]:
-    """The closing line of a benchmark."""
+def _run(module: str, *arguments: str | pathlib.Path, judges: bool = False) -> dict[str, Any]:
+    """The closing line of a benchmark; one that judges its own numbers may end with 1."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments), "--quick"]
     source = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
     ended = subprocess.run(
@@ -31,7 +31,8 @@ def _run(module: str, *arguments: str | pathlib.Path) -> dict[str, Any]:
         timeout=QUICK_TIMEOUT_S,
         env={**os.environ, "PYTHONPATH": source},
     )
-    assert ended.returncode == 0, ended.stderr[-4000:]
+    assert ended.returncode in ((0, 1) if judges else (0,)), ended.stderr[-4000:]
+    assert ended.stdout, ended.stderr[-4000:]
     found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     assert {"machine", "versions", "date"} <= found.keys()
     return found
@@ -119,16 +120,16 @@ def test_crash(tmp_path: pathlib.Path) -> None:
 
 
 def test_memory(tmp_path: pathlib.Path) -> None:
-    arguments = ("--plot", tmp_path / "memory.svg")
-    found = _run("batch.memory", *arguments, "--result", tmp_path / "result.json")
-    assert [run["images"] for run in found["runs"]] == [400_000, 5_000]
+    arguments = ("--rows", "20000", "--files", "200", "--plot", tmp_path / "memory.svg")
+    found = _run("batch.memory", *arguments, "--result", tmp_path / "result.json", judges=True)
+    assert [run["images"] for run in found["runs"]] == [20_000, 200]
     assert (tmp_path / "memory.svg").read_text().startswith("<svg")
     figures = _written(tmp_path / "result.json", "batch.memory")
     assert {name for name in _committed("memory") if not name.startswith("jobs")} <= figures.keys()
 
 
 def test_scaling(tmp_path: pathlib.Path) -> None:
-    found = _run("batch.scaling", "--result", tmp_path / "result.json")
+    found = _run("batch.scaling", "--result", tmp_path / "result.json", judges=True)
     assert found["jobs"]["failed"] == 0
     assert all(line["images_per_s"] > 0 for line in found["cores"])
     figures = _written(tmp_path / "result.json", "batch.scaling")

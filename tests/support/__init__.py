@@ -8,6 +8,7 @@ machine       what test processes share: ports, installed packages, time
 operations    ledgers, and runners that do what a test says
 predictions   a tiny model, batch jobs and every engine
 processes     child processes that misbehave, and the killing of others
+releases      data directories as released versions leave them
 services      running services, in each way that somebody may start one
 stores        object stores and their troubles
 """

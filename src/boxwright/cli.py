@@ -178,7 +178,7 @@ def _add_doctor_command(commands: argparse._SubParsersAction[argparse.ArgumentPa
 def _add_database_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     worker = commands.add_parser(
         "worker",
-        help="run operations, without doors",
+        help="run background operations only",
         description="Claim and run operations until SIGTERM or Ctrl-C, then hand back what is unfinished. Several may share "
         "one database, one data directory and the same buckets; see docs/operations.md.",
     )

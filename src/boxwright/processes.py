@@ -19,7 +19,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-CHILD_NICENESS = 19  # heavy work runs at the lowest priority, far below the doors and online prediction
+CHILD_NICENESS = 19  # heavy work runs at the lowest priority, far below the API servers and online prediction
 NICENESS_VARIABLE = "BOXWRIGHT_CHILD_NICENESS"  # another choice, which children hand on to theirs
 STOP_GRACE_S = 3.0  # a cancelled operation ends within 5 s: this much for an orderly stop, then the child is killed
 
@@ -117,11 +117,11 @@ class Child:
         return self._process.poll() is None
 
     def send(self, command: dict[str, Any]) -> None:
-        """Sends one command. Raises ChildDied if the child is gone."""
+        """Sends one command. Raises ChildExitError if the child is gone."""
         self.send_line(json.dumps(command))
 
     def send_line(self, line: str) -> None:
-        """Sends one line of text. Raises ChildDied if the child is gone."""
+        """Sends one line of text. Raises ChildExitError if the child is gone."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line + "\n")
@@ -130,13 +130,13 @@ class Child:
             raise ChildExitError(self._epitaph()) from error
 
     def next_event(self, timeout_s: float) -> dict[str, Any] | None:
-        """Returns the next event, or None if none came in time. Raises ChildDied at the end of its output."""
+        """Returns the next event, or None if none came in time. Raises ChildExitError at the end of its output."""
         try:
             event = self._events.get(timeout=timeout_s)
         except queue.Empty:
             return None
         if event is None:
-            self._events.put(None)  # whoever asks again learns it too
+            self._events.put(None)  # a later caller learns it too
             raise ChildExitError(self._epitaph())
         return event
 

@@ -82,7 +82,7 @@ def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
 
 
 def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
-    """Runs operations until SIGTERM or SIGINT, without any door."""
+    """Runs operations until SIGTERM or SIGINT, without serving the API."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -102,7 +102,7 @@ async def _serve(
     http_socket: socket.socket,
     out: TextIO,
 ) -> None:
-    """Opens both doors, runs until a signal, then stops everything in order."""
+    """Opens both API servers, runs until a signal, then stops everything in order."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -115,10 +115,10 @@ async def _serve(
         **{field.name: getattr(chosen, field.name) for field in dataclasses.fields(limits.ServerLimits)}
     )
     budget = limits.BodyBudget(bounds.bodies_bytes)
-    door = grpc_server.build_grpc_server(
+    grpc_api = grpc_server.build_grpc_server(
         parts.dispatcher, watcher, executor, request_guard=request_guard, bounds=bounds, budget=budget
     )
-    grpc_port = _listen_grpc(door, chosen)
+    grpc_port = _listen_grpc(grpc_api, chosen)
     routes = [
         routing.Route("/healthz", _answer(lambda: True)),
         routing.Route("/readyz", _answer(ready.is_set)),
@@ -129,19 +129,19 @@ async def _serve(
     http = http_server.HttpServer(app, bounds, chosen.tls_cert, chosen.tls_key)
     if settings.operations.worker:
         parts.worker.worker.start()
-    await door.start()
+    await grpc_api.start()
     http_task = asyncio.create_task(http.serve(sockets=[http_socket]))
     while not http.started and not http_task.done():
         await asyncio.sleep(0.01)
     ready.set()
-    await door.announce(True)
+    await grpc_api.announce(True)
     _welcome(settings, http_socket.getsockname()[1], grpc_port, out)
     await asyncio.wait([asyncio.create_task(stopping.wait()), http_task], return_when=asyncio.FIRST_COMPLETED)
     log.info("event=stopping")
     ready.clear()
     watcher.close()
     http.should_exit = True
-    await asyncio.gather(door.stop(GRPC_GRACE_S), http_task)
+    await asyncio.gather(grpc_api.stop(GRPC_GRACE_S), http_task)
     await asyncio.to_thread(parts.worker.worker.drain, composition.DRAIN_S)
     parts.online.close()
     executor.shutdown()
@@ -156,13 +156,13 @@ def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitab
     return answer
 
 
-def _listen_grpc(door: grpc_server.GrpcServer, chosen: ServerSettings) -> int:
+def _listen_grpc(grpc_api: grpc_server.GrpcServer, chosen: ServerSettings) -> int:
     credentials = None
     if chosen.tls_cert is not None and chosen.tls_key is not None:
         pair = (chosen.tls_key.read_bytes(), chosen.tls_cert.read_bytes())
         credentials = grpc.ssl_server_credentials([pair])
     try:
-        return door.listen(f"{_bracketed(chosen.host)}:{chosen.grpc_port}", credentials)
+        return grpc_api.listen(f"{_bracketed(chosen.host)}:{chosen.grpc_port}", credentials)
     except RuntimeError as error:
         raise _port_taken("--grpc-port", chosen.host, chosen.grpc_port) from error
 
@@ -210,7 +210,7 @@ def _stores_line(storage: StorageSettings) -> str:
 
 
 def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO) -> None:
-    """Says where the doors are and how to point a client at them."""
+    """Says where the API servers listen and how to point a client at them."""
     scheme = "https" if settings.server.tls_cert else "http"
     host = _bracketed(settings.server.host)
     location = settings.server.locations[0]

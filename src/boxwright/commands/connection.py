@@ -41,7 +41,7 @@ class _Bearer(requests.auth.AuthBase):
 
 
 class RestConnection:
-    """The REST door of one service.
+    """The REST server of one service.
 
     Args:
         options: what `add_arguments` has added.

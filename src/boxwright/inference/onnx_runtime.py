@@ -33,7 +33,7 @@ class OnnxRuntime:
     """ONNX Runtime with one execution provider; images that wait at the same time share a pass.
 
     Every pass has the same size, filled up with blank images: kernels are chosen by shape, so a fixed shape keeps an
-    image's answer independent of its neighbours. There is no thread of its own: whoever finds the provider free runs a
+    image's answer independent of its neighbours. There is no thread of its own: a caller that finds the provider free runs a
     pass, and the first of those who came meanwhile runs the next one, for all of them.
 
     Args:
@@ -68,7 +68,7 @@ class OnnxRuntime:
         self._name = entry.name
         batch = batch if isinstance(entry.shape[0], str) else 1
         self.waiting_threads = 2 * batch  # one pass under way, the next one gathering
-        self._frame = np.zeros((batch, *input_hw, 3), np.uint8)  # filled by whoever runs a pass
+        self._frame = np.zeros((batch, *input_hw, 3), np.uint8)  # filled by the caller that runs a pass
         self._gate = threading.Lock()
         self._waiting: list[_Place] = []
         self._is_running = False  # if not, nobody waits

@@ -56,7 +56,7 @@ class Predictor:
             precision: of the network; the one that model.json chooses when None.
             runtime: "cpu", "gpu" or "auto"; see `runtimes.open_runtime`.
             limits: per image.
-            keep_compiled: keep the compiled network in the folder, for whoever opens it next on this machine.
+            keep_compiled: keep the compiled network in the folder, for the next process that opens it on this machine.
 
         Raises:
             ModelError: the folder is incomplete or damaged, or the network does not run here.

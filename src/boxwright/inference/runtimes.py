@@ -4,7 +4,7 @@
     Runtime.infer(pixels) -> RawOutput                      one image; any number of threads may call
 
 Scores differ between runtimes by less than 1e-3 and boxes by less than half a pixel; within one runtime an image's answer
-is the same to the last bit, whoever asks beside it.
+is the same to the last bit, whatever else is asked meanwhile.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ decides:
     ApiError              FAILED with that status
     Stopped               CANCELLED if cancellation was asked for, else PENDING again (drain)
     TurnOver              PENDING again, behind all that waits already
-    AttemptFailed         PENDING again, until too many attempts got nowhere; then FAILED
+    AttemptError          PENDING again, until too many attempts got nowhere; then FAILED
     LeaseLost             nothing is written: somebody else owns the operation now
     database.Transient    nothing is written: the database is away, and the lease will run out
     anything else         FAILED with INTERNAL and an incident id; the traceback goes to the log

@@ -91,7 +91,7 @@ class Operations:
         return empty_pb2.Empty()
 
     def wait_operation(self, request: operations_pb2.WaitOperationRequest, caller: Caller) -> operations_pb2.Operation:
-        """Returns an operation as it stands; the doors do the waiting."""
+        """Returns an operation as it stands; the API servers do the waiting."""
         return self._get(request.name)
 
     def resume_operation(self, request: operations_pb2.GetOperationRequest, caller: Caller) -> operations_pb2.Operation:

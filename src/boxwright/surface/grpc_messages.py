@@ -21,14 +21,14 @@ PATIENCE = 10  # silence within a message cannot be seen: a long one may take th
 
 
 class MessageReader:
-    """Takes the messages of the gRPC door, within its limits."""
+    """Takes the messages of the gRPC server, within its limits."""
 
     def __init__(self, bounds: limits.ServerLimits, budget: limits.BodyBudget) -> None:
         self._bounds = bounds
         self._budget = budget
 
     def new_body(self) -> limits.Body:
-        """An empty body, counted against the budget of both doors."""
+        """An empty body, counted against the budget of both API servers."""
         return limits.Body(self._budget)
 
     async def receive(

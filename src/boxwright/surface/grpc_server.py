@@ -1,4 +1,4 @@
-"""The gRPC door: one generic handler per row of the table, with health and reflection beside them.
+"""The gRPC server: one generic handler per row of the table, with health and reflection beside them.
 
 The guard is an interceptor, before every handler. A handler takes its message when there is room for it; what nobody has
 asked for stays on the wire, all but some 64 KiB. Requests arrive as bytes and are parsed in the thread pool, so that an

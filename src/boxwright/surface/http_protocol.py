@@ -1,4 +1,4 @@
-"""The HTTP/1.1 parser below the REST door: h11, with bounds on what a connection may keep waiting.
+"""The HTTP/1.1 parser below the REST server: h11, with bounds on what a connection may keep waiting.
 
 h11 bounds request line and headers together; it is named, rather than left to what else is installed, so that the bounds
 are the same everywhere. uvicorn itself sets no time for a request's head, and reads on without end what a refused

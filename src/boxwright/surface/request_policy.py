@@ -1,4 +1,4 @@
-"""First at both doors: is the request for this service, and does it come from where it may come from?
+"""First at both API servers: is the request for this service, and does it come from where it may come from?
 
     Guard.judge(…)           an HTTP request, by its verb, path and headers, before its body
     Guard.judge_metadata(…)  a gRPC call, by its metadata
@@ -37,7 +37,7 @@ class RequestPolicy:
     """Judges requests by their headers.
 
     Args:
-        host: what the doors listen on; where it is loopback, every loopback name and address is served.
+        host: what the API servers listen on; where it is loopback, every loopback name and address is served.
         certificate_names: what the certificate is for; served too.
         allowed_hosts: further host names and addresses; `*.example.org` is any name that is one label longer.
         allowed_origins: origins of pages that may send requests, beside the service's own.
@@ -71,7 +71,7 @@ class RequestPolicy:
             verb: the verb of the request line.
             path: the path as it was sent, percent-encoded, without query.
             headers: names in lower case, and values; a name may be there twice.
-            scheme: `http` or `https`, as this door speaks.
+            scheme: `http` or `https`, as this API server speaks.
 
         Raises:
             ApiError: PERMISSION_DENIED, or INVALID_ARGUMENT if the host cannot be told.

@@ -1,4 +1,4 @@
-"""The REST door: an ASGI application over the same table as the gRPC door.
+"""The REST server: an ASGI application over the same table as the gRPC server.
 
 Every path under ``/v1/`` goes through one route; other routes (health, metrics, console) are handed in. Whatever is
 wrong with a request, the answer is JSON in Google's error shape. The guard comes first, for every route; path, verb and
@@ -33,13 +33,13 @@ def build_rest_app(
     budget: limits.BodyBudget,
 ) -> types.ASGIApp:
     """Builds the ASGI application; `extra_routes` come before those under ``/v1/``."""
-    door = RestServer(waiting.CallExecutor(dispatcher, watcher, executor), bounds, budget)
+    api = RestServer(waiting.CallExecutor(dispatcher, watcher, executor), bounds, budget)
     app = applications.Starlette(
         routes=[
             routing.Route("/", home.show),
             *extra_routes,
             routing.Route("/v1/openapi.json", _describe),
-            routing.Route("/v1/{path:path}", door),
+            routing.Route("/v1/{path:path}", api),
         ],
         exception_handlers={exceptions.HTTPException: _show_http_exception},
     )
@@ -57,7 +57,7 @@ def _guarded(app: types.ASGIApp, request_guard: request_policy.RequestPolicy) ->
             await send(event)
 
         if scope["type"] != "http":  # the server below speaks nothing else
-            raise RuntimeError(f"The REST door does not serve {scope['type']}.")
+            raise RuntimeError(f"The REST server does not serve {scope['type']}.")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         chosen = app
         try:

@@ -1,7 +1,7 @@
 """Waiting clients wait on the event loop, not in a thread.
 
-    Watcher      tells waiters that an operation is done; one query for all of them, and only while somebody waits
-    Reception    the one asynchronous path of both doors: dispatch in the thread pool, waiting in between
+    OperationNotifier   wakes waiters when an operation is done; one query for all of them, and only while one waits
+    CallExecutor        the one asynchronous path of both API servers: dispatch in the thread pool, waiting in between
 
 `WaitOperation` waits up to its timeout. `GetOperation` is held for a short while from the second poll of a running
 operation on, so that clients with long polling intervals learn of the end when it happens. Neither passes the caller's
@@ -149,11 +149,11 @@ class OperationNotifier:
         elif failure is not None:
             _log.error("event=watcher_failed", exc_info=failure)
         if failure is not None or poller.cancelled():
-            self._release(False)  # whoever still waits asks the service itself, which reports what is wrong
+            self._release(False)  # a caller that still waits asks the service itself, which reports what is wrong
 
 
 class CallExecutor:
-    """Carries the calls of one door through dispatch, and waits where a method waits.
+    """Carries the calls of one API server through dispatch, and waits where a method waits.
 
     Args:
         dispatcher: where every call goes.

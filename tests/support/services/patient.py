@@ -9,5 +9,5 @@ CLI = [
     sys.executable,
     "-c",
     "import sys; from boxwright import cli; from boxwright.batch.tuning import scheduler, tuning_file; "
-    "scheduler.LIMITS = tuning_file.Limits(time_s=300.0, cores_share=0.0, window_s=1.0); sys.exit(cli.main())",
+    "scheduler.LIMITS = tuning_file.MeasurementLimits(time_s=300.0, cores_share=0.0, window_s=1.0); sys.exit(cli.main())",
 ]

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 def leave_with(status: int) -> NoReturn:
-    """Ends this process as its peer ended: whoever started it looks for the reason."""
+    """Ends this process as its peer ended: the process that started it looks for the reason."""
     os._exit(status if 0 < status < 128 else 1)
 
 

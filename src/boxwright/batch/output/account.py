@@ -50,7 +50,7 @@ class OutputAccount:
         return report
 
     def count(self, report: ShardReport) -> None:
-        """Counts a shard that is finished, whoever has put it; once for each shard."""
+        """Counts a shard that is finished, by whichever process it was put; once for each shard."""
         self._notes.note(report)
         self._tally.add(
             report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code, report.one_colour

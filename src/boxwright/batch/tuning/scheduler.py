@@ -111,7 +111,7 @@ class Tuner:
             return job
         try:
             found = self._tunings.find(tuning_file.key_of(TuningCommand.for_job(job)))
-        except ModelError:  # whoever loads the model says so better
+        except ModelError:  # the process that loads the model says so better
             found = None
         if found is None:
             return job

@@ -160,7 +160,7 @@ class Tunings:
             return []
 
     def keep(self, tuning: Tuning) -> None:
-        """Adds a measurement in place of what was there for the same key.
+        """Adds a measurement instead of what was there for the same key.
 
         Raises:
             OSError: the file cannot be written.

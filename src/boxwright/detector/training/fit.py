@@ -1,6 +1,6 @@
 """One network of a job, from its first step or its checkpoint to the end of its training.
 
-Learning(work, input).train(candidate, state) -> Trained
+CandidateTrainer(work, input).train(candidate, state) -> Trained
 """
 
 from __future__ import annotations

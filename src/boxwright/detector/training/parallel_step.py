@@ -38,7 +38,7 @@ def count_for(threads: int, batch_size: int) -> int:
 
 
 class _Mean:
-    """The mean of one number from each of several threads, known to all of them; the same whoever comes last."""
+    """The mean of one number from each of several threads, known to all of them; the same in any order."""
 
     def __init__(self, count: int) -> None:
         self._numbers = [0.0] * count

@@ -1,6 +1,6 @@
 """Where the pixels of a JPEG end, whatever its end marker says: files that lost it, and files cut in the middle.
 
-    outline(data) -> Outline | None         its segments and scans, without a decoder
+    outline(data) -> JpegFile | None         its segments and scans, without a decoder
     closed(outline, warns) -> bytes         the same image with a proper end; or TruncatedError
 
 Readers go by the end marker. People's files have lost it (a camera that was switched off, a copy that stopped a few bytes

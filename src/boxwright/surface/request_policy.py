@@ -1,7 +1,7 @@
 """First at both API servers: is the request for this service, and does it come from where it may come from?
 
-    Guard.judge(…)           an HTTP request, by its verb, path and headers, before its body
-    Guard.judge_metadata(…)  a gRPC call, by its metadata
+    RequestPolicy.judge(…)          an HTTP request, by its verb, path and headers, before its body
+    RequestPolicy.judge_metadata(…) a gRPC call, by its metadata
 
 Any program on the machine, and any web page in a browser on it, can send requests to a loopback address. A page shows
 itself by `Origin` and `Sec-Fetch-Site`, which a browser adds and no page can change; a page under a foreign name that

@@ -1,6 +1,6 @@
 """Which precision a model predicts with: int8 is built, compared with fp32, and used only if it is as good and faster.
 
-    Chooser(…).choose(splits) -> the section `quantisation` of model.json
+    PrecisionSelector(…).choose(splits) -> the section `quantisation` of model.json
 
 The choice is made once, here, and written into model.json, so that results do not depend on the machine that predicts.
 Where nothing can be compared - too few images, too little time, no NNCF - the model stays with fp32, and says why.

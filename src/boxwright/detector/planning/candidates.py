@@ -1,6 +1,6 @@
 """Which networks a job trains, in which order, and which of them becomes the model (ADR 0016).
 
-    plan(job, recipe, kind, time, chosen, images, times) -> Plan
+    plan(job, recipe, kind, time, chosen, images, times) -> TrainingPlan
     better(first, second) -> Trained
 
 The plain network from random weights predicts two to three times as fast as the pretrained one and is as good where there

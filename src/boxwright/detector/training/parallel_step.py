@@ -1,7 +1,7 @@
 """One step's gradient, computed by independent threads: each takes a part of the batch.
 
-    Shards(network, threads, batch_size).gradients(batch) -> (gradients, losses)
-    Shards.map(function, items)                                        other work for the same threads
+    ParallelStep(network, threads, batch_size).gradients(batch) -> (gradients, losses)
+    ParallelStep.map(function, items)                                  other work for the same threads
 
 Splitting the batch beats splitting every convolution: threads meet once a step instead of hundreds of times, so a core
 that is briefly wanted by someone else delays a step a little and not every operation in it. Normalisation sees the

@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 
 import pytest
-from tests.support.batch_jobs import Bench
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, TrialCommand, command_from_json
 

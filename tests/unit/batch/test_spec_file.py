@@ -7,7 +7,7 @@ import json
 import pathlib
 
 import pytest
-from tests.support.batch_jobs import Bench
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import objects
 from boxwright.batch import spec_file

@@ -7,8 +7,8 @@ import struct
 
 import pytest
 from PIL import Image
-from tests.support import corpus
-from tests.support.corpus.samples import Sample
+from tests.support.images import corpus
+from tests.support.images.corpus.samples import Sample
 
 from boxwright.images import decode, headers
 from boxwright.images.headers import Header

@@ -188,9 +188,8 @@ class Ledger:
         Args:
             cancelled_only: looks only at those whose cancellation was asked for.
         """
-        with self._db.read() as connection:  # looking costs no writer anything; it is done far more often than claiming
-            if connection.execute(_claimable(kinds, database.now_us(connection), cancelled_only)).first() is None:
-                return None
+        if not self.has_work(kinds, cancelled_only=cancelled_only):  # looking costs no writer anything
+            return None
         with self._db.write(exclusive=False) as connection:
             now = database.now_us(connection)
             chosen = _claimable(kinds, now, cancelled_only).with_for_update(skip_locked=True)
@@ -222,17 +221,18 @@ class Ledger:
             progress=row.progress,
         )
 
+    def has_work(self, kinds: Collection[states.OperationKind], *, cancelled_only: bool = False) -> bool:
+        """Whether `claim` would find an operation now."""
+        with self._db.read() as connection:
+            query = _claimable(kinds, database.now_us(connection), cancelled_only)
+            return connection.execute(query).first() is not None
+
     def waiting(self, kind: states.OperationKind, since_s: float) -> int:
         """How many operations of this kind have waited for so long, so that no lane anywhere can be free for them."""
         with self._db.read() as connection:
             before_us = database.now_us(connection) - round(since_s * MICROSECONDS)
-            return connection.execute(
-                sa.select(sa.func.count()).where(
-                    operations.c.kind == kind,
-                    operations.c.state == State.PENDING,
-                    operations.c.queued_time_us <= before_us,
-                )
-            ).scalar_one()
+            count = sa.select(sa.func.count()).where(operations.c.kind == kind, operations.c.state == State.PENDING)
+            return connection.execute(count.where(operations.c.queued_time_us <= before_us)).scalar_one()
 
     def renew(self, lease: Lease) -> bool:
         """Extends the lease; returns whether cancellation was asked for. Raises LeaseLost."""

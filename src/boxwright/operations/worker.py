@@ -70,6 +70,7 @@ class Worker:
         self._owner = owner or f"worker-{uuid.uuid4().hex[:12]}"
         self._draining = threading.Event()
         self._wake = threading.Condition()
+        self._idle: list[tuple[Collection[states.OperationKind], bool]] = []  # (kinds, cancelled only) of waiting lanes
         self._active: set[Context] = set()  # attempts, not operations: there may be two of one
         self._active_changed = threading.Condition()
         self._threads = [
@@ -80,6 +81,7 @@ class Worker:
         self._threads.append(
             threading.Thread(target=self._serve_lane, args=(list(runners), True), name="lane-cancelled")
         )
+        self._threads.append(threading.Thread(target=self._look_for_work, name="lane-waker"))
         self._threads.append(threading.Thread(target=self._renew_leases, name="lease-renewer"))
 
     def start(self) -> None:
@@ -112,20 +114,42 @@ class Worker:
 
     def _serve_lane(self, kinds: Collection[states.OperationKind], cancelled_only: bool = False) -> None:
         while not self._draining.is_set():
-            try:
-                claimed = self._ledger.claim(kinds, self._owner, cancelled_only=cancelled_only)
-            except database.Transient as error:
-                log.warning("event=claim_failed reason=%s", error)
-                claimed = None
-            except Exception:
-                log.exception("event=claim_failed")  # the database may be away for a while; the lane must not die of it
-                claimed = None
-            if claimed is None:
-                with self._wake:
-                    if not self._draining.is_set():
-                        self._wake.wait(POLL_INTERVAL_S)
+            claimed = self._claim(kinds, cancelled_only)
+            if claimed is not None:
+                self._run(claimed)
                 continue
-            self._run(claimed)
+            with self._wake:
+                if not self._draining.is_set():
+                    self._idle.append((kinds, cancelled_only))
+                    self._wake.wait()
+                    self._idle.remove((kinds, cancelled_only))
+
+    def _claim(self, kinds: Collection[states.OperationKind], cancelled_only: bool) -> ClaimedOperation | None:
+        try:
+            return self._ledger.claim(kinds, self._owner, cancelled_only=cancelled_only)
+        except database.Transient as error:
+            log.warning("event=claim_failed reason=%s", error)
+        except Exception:
+            log.exception("event=claim_failed")  # the database may be away for a while; the lane must not die of it
+        return None
+
+    def _look_for_work(self) -> None:
+        """Wakes the lanes when another process has started something, or has left it: one query for all of them."""
+        while not self._draining.wait(POLL_INTERVAL_S):
+            with self._wake:
+                idle = list(self._idle)
+            kinds = {kind for kinds, cancelled_only in idle if not cancelled_only for kind in kinds}
+            cancelled = {kind for kinds, cancelled_only in idle if cancelled_only for kind in kinds}
+            try:
+                has_work = (kinds and self._ledger.has_work(kinds)) or (
+                    cancelled and self._ledger.has_work(cancelled, cancelled_only=True)
+                )
+            except Exception as error:  # the database may be away for a while; the thread must not die of it
+                log.warning("event=look_failed reason=%s", error)
+                continue
+            if has_work:
+                with self._wake:
+                    self._wake.notify_all()
 
     def _run(self, claimed: ClaimedOperation) -> None:
         context = Context(claimed, self._ledger, lambda worked_s: self._is_turn_over(claimed.kind, worked_s))

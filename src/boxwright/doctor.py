@@ -26,7 +26,7 @@ from boxwright import composition, errors, extras, machine, objects, places
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning import scheduler, tuning_file
 from boxwright.batch.tuning.command import TuningCommand
-from boxwright.inference import openvino_runtime, runtimes
+from boxwright.inference import openvino_runtime, runtime_selection
 from boxwright.inference.model_folder import MODEL_FILE, ModelError
 from boxwright.inference.predictor import Predictor
 from boxwright.metadata import migrations
@@ -158,7 +158,7 @@ def _runtime(_settings: Settings) -> Iterator[Fact]:
 
 
 def _gpu(settings: Settings) -> Iterator[Fact]:
-    if runtimes.gpu_is_usable():
+    if runtime_selection.gpu_is_usable():
         chosen = settings.inference.runtime
         yield Fact("gpu", True, f"visible, and usable with ONNX Runtime; the setting runtime is {chosen}")
     elif settings.inference.runtime == "gpu":

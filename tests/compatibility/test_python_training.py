@@ -33,7 +33,7 @@ def test_a_model_is_trained_evaluated_and_predicts(service):
         seen: list[int] = []
         wait_until(lambda: seen.append(metadata(api.get(name)).progress_percent) or api.get(name).done, "the training")
         assert seen == sorted(seen)
-        assert len(set(seen)) >= 3, "progress moves"
+        assert len(set(seen)) >= 2, "progress moves"
         operation = api.get(name)
         assert not operation.HasField("error"), operation.error
         model = automl_v1.Model.deserialize(operation.response.value)

@@ -14,7 +14,7 @@ from tests.support.operations.ledgers import LOCATION, Kind, draft, open_ledger,
 from boxwright import errors, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import plans, progress_values
+from boxwright.operations import progress_values, resumable
 from boxwright.operations.ledger import Ledger
 
 FAILED = status_pb2.Status(code=7, message="no")
@@ -45,7 +45,7 @@ def _done(connection: sa.Connection) -> empty_pb2.Empty:
 
 def _needed(ledger: Ledger, ended_since_us: int = 0) -> set[str]:
     with ledger._db.read() as connection:
-        return plans.needed(connection, ended_since_us)
+        return resumable.needed(connection, ended_since_us)
 
 
 def test_a_plan_is_kept_until_one_that_works_by_it_succeeds(ledger):
@@ -76,8 +76,8 @@ def test_the_runs_of_a_plan_are_found_oldest_first_by_any_of_them(ledger):
     _run(ledger, "IOD2", FAILED, plan_of="IOD1")
     _run(ledger, "IOD3", FAILED)
     with ledger._db.read() as connection:
-        assert [row.id for row in plans.runs_of(connection, "IOD1")] == ["IOD1", "IOD2"]
-    assert plans.plan_id(row_of(ledger, "IOD2")) == plans.plan_id(row_of(ledger, "IOD1")) == "IOD1"
+        assert [row.id for row in resumable.runs_of(connection, "IOD1")] == ["IOD1", "IOD2"]
+    assert resumable.plan_id(row_of(ledger, "IOD2")) == resumable.plan_id(row_of(ledger, "IOD1")) == "IOD1"
 
 
 def test_what_waits_for_its_next_turn_is_cancelled_by_a_worker_who_looks_for_such(ledger):

@@ -19,7 +19,7 @@ from tests.support.predictions.tiny_model import TinyModel
 from boxwright.batch.engine import opening
 from boxwright.batch.job import MachineShare
 from boxwright.images import decode
-from boxwright.inference import model_folder, onnx_runtime, openvino_runtime, runtimes
+from boxwright.inference import model_folder, onnx_runtime, openvino_runtime, runtime_selection
 from boxwright.inference.predictor import Predictor
 from boxwright.inference.runtime import Runtime
 
@@ -38,12 +38,12 @@ def _in_onnx_runtime(batch: int) -> Open:
 
 
 RUNTIMES: dict[str, Open] = {
-    "openvino": lambda network, input_hw: runtimes.open_runtime(network, input_hw, STREAMS, "cpu"),
+    "openvino": lambda network, input_hw: runtime_selection.open_runtime(network, input_hw, STREAMS, "cpu"),
     "onnx-runtime": _in_onnx_runtime(1),
     "onnx-runtime-in-batches": _in_onnx_runtime(4),
 }
-if runtimes.gpu_is_usable():  # nothing is skipped: without a GPU there is no such case
-    RUNTIMES["gpu"] = lambda network, input_hw: runtimes.open_runtime(network, input_hw, STREAMS, "gpu")
+if runtime_selection.gpu_is_usable():  # nothing is skipped: without a GPU there is no such case
+    RUNTIMES["gpu"] = lambda network, input_hw: runtime_selection.open_runtime(network, input_hw, STREAMS, "gpu")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def _frames(input_hw: tuple[int, int], count: int) -> list[npt.NDArray[np.uint8]
 
 
 def test_answers_are_those_of_the_default_runtime(runtime, network, info) -> None:
-    default = runtimes.open_runtime(network, info.input_hw, 1, "cpu")
+    default = runtime_selection.open_runtime(network, info.input_hw, 1, "cpu")
     for pixels in _frames(info.input_hw, 6):
         expected, found = default.infer(pixels), runtime.infer(pixels)
         assert found.boxes_px.shape == expected.boxes_px.shape and found.boxes_px.dtype == np.float32
@@ -157,10 +157,10 @@ def test_without_a_gpu_the_cpu_is_chosen_and_a_gpu_that_is_asked_for_is_refused(
     network, info, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert not runtimes.gpu_is_usable()
-    assert "OpenVINO" in runtimes.open_runtime(network, info.input_hw, 1).label
+    assert not runtime_selection.gpu_is_usable()
+    assert "OpenVINO" in runtime_selection.open_runtime(network, info.input_hw, 1).label
     with pytest.raises(model_folder.ModelError, match="no GPU can be used"):
-        runtimes.open_runtime(network, info.input_hw, 1, "gpu")
+        runtime_selection.open_runtime(network, info.input_hw, 1, "gpu")
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -174,13 +174,13 @@ def test_a_runtime_that_fails_in_its_first_pass_is_refused_when_it_is_opened(net
 def test_a_gpu_whose_runtime_does_not_start_is_not_used_unless_asked_for(
     network, info, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys
 ) -> None:
-    monkeypatch.setattr(runtimes, "gpu_is_usable", lambda: True)
-    monkeypatch.setattr(runtimes, "GPU_PROVIDER", "NoSuchExecutionProvider")  # starts on no machine
-    assert "OpenVINO" in runtimes.open_runtime(network, info.input_hw, 1, "auto").label
+    monkeypatch.setattr(runtime_selection, "gpu_is_usable", lambda: True)
+    monkeypatch.setattr(runtime_selection, "GPU_PROVIDER", "NoSuchExecutionProvider")  # starts on no machine
+    assert "OpenVINO" in runtime_selection.open_runtime(network, info.input_hw, 1, "auto").label
     assert "NoSuchExecutionProvider" in caplog.text
     assert capsys.readouterr().out == ""  # a child speaks to its parent there
     with pytest.raises(model_folder.ModelError, match="NoSuchExecutionProvider"):
-        runtimes.open_runtime(network, info.input_hw, 1, "gpu")
+        runtime_selection.open_runtime(network, info.input_hw, 1, "gpu")
 
 
 # ---- the network that model.json chooses ----------------------------------------------------------------------------------
@@ -238,5 +238,5 @@ def test_a_precision_without_a_network_is_a_damaged_model(two_precisions) -> Non
 def test_one_process_feeds_a_gpu_and_an_int8_network_stays_with_many(
     two_precisions: pathlib.Path, monkeypatch: pytest.MonkeyPatch, runtime: str, precision: str | None, has_peers: bool
 ) -> None:
-    monkeypatch.setattr(runtimes, "gpu_is_usable", lambda: True)
+    monkeypatch.setattr(runtime_selection, "gpu_is_usable", lambda: True)
     assert opening.has_peers(MachineShare(4, runtime=runtime), str(two_precisions), precision) == has_peers

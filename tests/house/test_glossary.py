@@ -106,3 +106,20 @@ def test_a_word_is_in_one_list_only_is_used_and_has_a_reason() -> None:
     assert plain_words.PLAIN.keys() <= _public_classes().keys()
     assert all(reason.strip() for reason in plain_words.PLAIN.values())
     assert list(plain_words.PLAIN) == sorted(plain_words.PLAIN)
+
+
+def test_no_module_is_told_from_its_neighbour_by_an_s() -> None:
+    stems = collections.defaultdict(set)
+    for path in PACKAGE.rglob("*.py"):
+        stems[path.parent].add(path.stem)
+    assert not [f"{folder.name}/{stem}" for folder, names in stems.items() for stem in names if f"{stem}s" in names]
+
+
+def test_modules_that_run_as_processes_end_in_main() -> None:
+    entries = [
+        path for path in PACKAGE.rglob("*.py") if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+    ]
+    assert {str(path.relative_to(PACKAGE)) for path in entries if not path.stem.endswith("_main")} == {
+        "cli.py",
+        "demo/__main__.py",
+    }

@@ -16,7 +16,7 @@ import pathlib
 from boxwright import boxes, machine
 from boxwright.images import decode
 from boxwright.images.letterbox import Prepared, letterbox
-from boxwright.inference import runtimes
+from boxwright.inference import runtime_selection
 from boxwright.inference.model_folder import (
     MODEL_FILE,
     Label,
@@ -71,7 +71,9 @@ class Predictor:
         network = read_network(folder, info, precision or info.precision)
         count = streams or machine.affinity_cores()
         try:
-            opened = runtimes.open_runtime(network, info.input_hw, count, runtime, folder if keep_compiled else None)
+            opened = runtime_selection.open_runtime(
+                network, info.input_hw, count, runtime, folder if keep_compiled else None
+            )
         except ModelError as error:
             raise ModelError(f"{folder.name}: {error}") from error
         return cls(info, opened, limits, len(network.graph) + len(network.weights or b""))

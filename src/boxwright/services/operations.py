@@ -13,7 +13,7 @@ from boxwright import errors, names, states
 from boxwright.callers import Caller
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import plans
+from boxwright.operations import resumable
 from boxwright.operations.ledger import Ledger
 from boxwright.services import filters, messages, validation
 from boxwright.services.resume import ResumeService
@@ -79,7 +79,7 @@ class Operations:
             raise _unknown(name)
         if state not in states.OPERATION_TERMINAL:
             raise errors.failed_precondition(f"Operation {name} is still {state}; cancel it or wait for its end first.")
-        if state in plans.RESUMABLE_STATES:
+        if state in resumable.RESUMABLE_STATES:
             self._sweep_soon()
         return empty_pb2.Empty()
 

@@ -9,7 +9,7 @@ from google.longrunning import operations_pb2
 
 from boxwright import errors, names, states
 from boxwright.metadata import database
-from boxwright.operations import plans
+from boxwright.operations import resumable
 from boxwright.operations.ledger import Draft, name_of
 from boxwright.services.resources import DAY_US, Resources
 
@@ -30,7 +30,7 @@ class ResumeService(Resources):
             row = self._ledger.find_in(connection, name)
             if row is None:
                 raise errors.not_found(f"Operation {name} was not found.")
-            runs = plans.runs_of(connection, plans.plan_id(row))
+            runs = resumable.runs_of(connection, resumable.plan_id(row))
             self._check(connection, name, row, runs)
             self._usable_model(connection, names.ModelName.parse(row.works_on))
             draft = Draft(
@@ -40,7 +40,7 @@ class ResumeService(Resources):
                 request=row.request,
                 details=row.details,
                 works_on=row.works_on,
-                plan_of=plans.plan_id(row),
+                plan_of=resumable.plan_id(row),
                 # the latest run may have made the folder that earlier ones had not got to
                 output_directory=next((run.output_directory for run in reversed(runs) if run.output_directory), ""),
             )
@@ -49,7 +49,7 @@ class ResumeService(Resources):
 
     def _check(self, connection: sa.Connection, name: names.OperationName, row: sa.Row[Any], runs: Any) -> None:
         """FAILED_PRECONDITION unless the operation is a batch prediction that nobody has gone on with to its end."""
-        if row.kind != plans.RESUMABLE_KIND:
+        if row.kind != resumable.RESUMABLE_KIND:
             raise errors.failed_precondition(
                 f"Operation {name} is of kind {row.kind}; only batch predictions can be resumed."
             )

@@ -18,7 +18,7 @@ from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.engine.pipeline import ImagePipeline
 from boxwright.batch.engine.shard_assembler import ShardSink
 from boxwright.batch.job import BatchJob, MachineShare
-from boxwright.inference import model_folder, runtimes
+from boxwright.inference import model_folder, runtime_selection
 
 
 @contextlib.contextmanager
@@ -66,4 +66,4 @@ def has_peers(share: MachineShare, folder: str, precision: str | None) -> bool:
         info = model_folder.ModelInfo.read(pathlib.Path(folder))
     except model_folder.ModelError:
         return True  # said when it is opened
-    return not runtimes.is_for_a_gpu(info.is_onnx(precision or info.precision), share.runtime)
+    return not runtime_selection.is_for_a_gpu(info.is_onnx(precision or info.precision), share.runtime)

@@ -28,7 +28,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 from google.protobuf import message
-from google.rpc import status_pb2
+from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, states
 from boxwright.metadata import database
@@ -207,7 +207,7 @@ class Worker:
             self._wait_for_earlier(context)
             if claimed.attempts > MAX_ATTEMPTS_WITHOUT_PROGRESS:
                 raise errors.ApiError(
-                    errors.internal("").code,
+                    code_pb2.INTERNAL,
                     f"The work died {claimed.attempts - 1} times in a row without getting further; the service's log has "
                     f"the reasons under {claimed.name}.",
                 )

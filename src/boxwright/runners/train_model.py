@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 from google.protobuf import message
-from google.rpc import status_pb2
+from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, names, objects, private, states
 from boxwright.inference.model_store import ModelFolders
@@ -164,7 +164,7 @@ class TrainModel(Runner):
                 case {"event": "warning", "message": text}:
                     log.warning("event=training_warning operation=%s message=%s", context.name, text)
                     if len(warnings) < errors.MAX_PARTIAL_FAILURES:
-                        warnings.append(status_pb2.Status(code=errors.bad_request("").code, message=text))
+                        warnings.append(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=text))
                         context.report(partial_failures=warnings)
                 case {"event": "interrupted", "message": text}:
                     raise AttemptError(text)

@@ -9,6 +9,9 @@ bin    := $(VENV)/bin
 # Everything is installed at the versions that constraints.txt names.
 pip_install := $(bin)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt
 
+# What Python compiles is kept, whatever the environment says: the tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := check
 .PHONY: help demo test check docs format picture clean
 
@@ -29,7 +32,7 @@ install_weights = [ -e "$(VENV)/.weights-installed" ] || { echo "Installing weig
 # A file's tests share what they start, so a file stays in one process; the folders with the longest files come first.
 in_parallel := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/.dev-installed $(VENV)/.azurite-installed ## the suite, a process a core; FULL=1 adds the long runs, FAST=1 leaves slow tests out, STRICT=1 fails on a skip, JOBS=n processes, ARGS=... for pytest (-n0: in one process)
+test: $(VENV)/.dev-installed $(VENV)/.azurite-installed ## the suite, a process a core and one more; FULL=1 adds the long runs, FAST=1 leaves slow tests out, STRICT=1 fails on a skip, JOBS=n processes, ARGS=... for pytest (-n0: in one process)
 	@$(install_weights)
 	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest $(in_parallel) -rsfE $(if $(filter 1,$(FAST)),-m "not slow and not full",$(if $(filter 1,$(FULL)),,-m "not full")) $(ARGS)
 
@@ -47,7 +50,7 @@ format: $(VENV)/.dev-installed ## rewrites the code in the house's format
 	$(bin)/ruff check --fix .
 
 picture: $(VENV)/.dev-installed ## takes the README's picture anew: the demo's contact sheet, in Chromium
-	@$(bin)/python -m tests.support.contact_sheet_picture
+	@$(bin)/python -m tests.support.documents.contact_sheet_picture
 
 clean: ## removes the environment and everything that was made
 	rm -rf "$(VENV)" "$(OUT)" build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

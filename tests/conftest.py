@@ -22,10 +22,10 @@ from typing import Any
 import grpc
 import hypothesis
 import pytest
-from tests.support import ports
-from tests.support.postgres import database_place as database_place
-from tests.support.postgres import postgres as postgres
-from tests.support.waiting import PATIENCE_S
+from tests.support.databases.postgres import database_place as database_place
+from tests.support.databases.postgres import postgres as postgres
+from tests.support.machine import ports
+from tests.support.machine.waiting import PATIENCE_S
 
 from boxwright import machine
 from boxwright.processes import NICENESS_VARIABLE
@@ -57,8 +57,8 @@ WORKER_BYTES = 3 << 30  # of memory for each: a test process, its services and t
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """How many test processes ``-n auto`` starts: one for each core, as far as memory goes."""
-    return max(1, min(machine.usable_cores(), machine.usable_memory_bytes() // WORKER_BYTES, MOST_WORKERS))
+    """How many test processes ``-n auto`` starts: one more than cores, since tests wait a lot, as far as memory goes."""
+    return max(1, min(machine.usable_cores() + 1, machine.usable_memory_bytes() // WORKER_BYTES, MOST_WORKERS))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Who is calling, as the doors established it and the services need it."""
+"""Who is calling, as the API servers established it and the services need it."""
 
 from __future__ import annotations
 

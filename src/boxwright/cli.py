@@ -190,7 +190,7 @@ def _add_doctor_command(commands: argparse._SubParsersAction[argparse.ArgumentPa
 def _add_database_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     worker = commands.add_parser(
         "worker",
-        help="run operations, without doors",
+        help="run background operations only",
         description="Claim and run operations until SIGTERM or Ctrl-C, then hand back what is unfinished. Several may share "
         "one database, one data directory and the same buckets; see docs/operations.md.",
     )
@@ -257,13 +257,13 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from boxwright import server
+    from boxwright import composition
 
     chosen = _chosen(options)
     data_dir = chosen.storage.data_dir
     if chosen.database.url is None and not data_dir.is_dir():
         raise errors.failed_precondition(f"There is no folder {data_dir}; name the service's with --data-dir.")
-    db = server.open_database(chosen, prepare=False)
+    db = composition.open_database(chosen, prepare=False)
     before, now = db.migrate()
     db.close()
     print(f"{db.label}: schema {before or 'none'} → {now}{' (nothing to do)' if before == now else ''}")

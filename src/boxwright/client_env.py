@@ -35,7 +35,7 @@ _HOUR = datetime.timedelta(hours=1)  # before now: clocks of two machines differ
 
 
 @dataclasses.dataclass(frozen=True)
-class Kit:
+class ClientFiles:
     """The files of a client folder."""
 
     folder: pathlib.Path
@@ -94,13 +94,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def prepare(folder: pathlib.Path, hosts: Sequence[str], grpc_port: int, now: datetime.datetime) -> Kit:
+def prepare(folder: pathlib.Path, hosts: Sequence[str], grpc_port: int, now: datetime.datetime) -> ClientFiles:
     """Writes what is missing in the folder; a certificate that lacks one of the hosts is made anew.
 
     Raises:
         ApiError: INVALID_ARGUMENT or FAILED_PRECONDITION if the folder or a host name cannot be used.
     """
-    kit = Kit(folder.absolute())
+    kit = ClientFiles(folder.absolute())
     try:
         kit.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not (kit.authority.exists() and kit.authority_key.exists()):
@@ -117,7 +117,7 @@ def prepare(folder: pathlib.Path, hosts: Sequence[str], grpc_port: int, now: dat
     return kit
 
 
-def exports(kit: Kit, *, port: int, grpc_port: int, with_universe: bool) -> str:
+def exports(kit: ClientFiles, *, port: int, grpc_port: int, with_universe: bool) -> str:
     """The shell lines: variables to export, and as comments what else to know."""
     serve = [
         "boxwright", "serve", "--port", str(port), "--grpc-port", str(grpc_port),
@@ -201,7 +201,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _write_authority(kit: Kit, now: datetime.datetime) -> None:
+def _write_authority(kit: ClientFiles, now: datetime.datetime) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -215,7 +215,7 @@ def _write_authority(kit: Kit, now: datetime.datetime) -> None:
     kit.authority.write_bytes(_certificate_pem(draft.sign(key, hashes.SHA256())))
 
 
-def _write_server(kit: Kit, hosts: Sequence[str], now: datetime.datetime) -> None:
+def _write_server(kit: ClientFiles, hosts: Sequence[str], now: datetime.datetime) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -261,7 +261,7 @@ def _covers(server: pathlib.Path, authority: pathlib.Path, hosts: Sequence[str],
     return is_known and certificate.issuer == issuer.subject and certificate.not_valid_after_utc > now
 
 
-def _write_accounts(kit: Kit, universe: str) -> None:
+def _write_accounts(kit: ClientFiles, universe: str) -> None:
     """Writes both accounts; a key that is there is kept, so that a change of the port changes nothing else."""
     from cryptography.hazmat.primitives.asymmetric import rsa
 

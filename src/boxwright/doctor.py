@@ -22,10 +22,11 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 
 import boxwright
-from boxwright import errors, extras, machine, objects, places, server
-from boxwright.batch.job import BatchJob
+from boxwright import composition, errors, extras, machine, objects, places
+from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning import scheduler, tuning_file
-from boxwright.inference import openvino_runtime, runtimes
+from boxwright.batch.tuning.command import TuningCommand
+from boxwright.inference import openvino_runtime, runtime_selection
 from boxwright.inference.model_folder import MODEL_FILE, ModelError
 from boxwright.inference.predictor import Predictor
 from boxwright.metadata import migrations
@@ -172,7 +173,7 @@ def _runtime(_settings: Settings) -> Iterator[Fact]:
 
 
 def _gpu(settings: Settings) -> Iterator[Fact]:
-    if runtimes.gpu_is_usable():
+    if runtime_selection.gpu_is_usable():
         chosen = settings.inference.runtime
         yield Fact("gpu", True, f"visible, and usable with ONNX Runtime; the setting runtime is {chosen}")
     elif settings.inference.runtime == "gpu":
@@ -189,7 +190,7 @@ def _schema(settings: Settings) -> str:
     """Says which schema the database has; raises ApiError if it is not this version's."""
     if settings.database.url is None and not (settings.storage.data_dir / "metadata.sqlite").exists():
         return "SQLite, not there yet: the first start makes it"
-    db = server.open_database(settings, prepare=False)
+    db = composition.open_database(settings, prepare=False)
     try:
         with db.named(), db.read() as connection:
             found = migrations.revision_of(connection)
@@ -284,22 +285,22 @@ def _measured(found: tuning_file.Tuning) -> str:
 
 def _measure(settings: Settings, tunings: tuning_file.Tunings) -> Iterator[str]:
     """Measures the newest networks and keeps what was found; yields what went wrong, in words."""
-    jobs: dict[tuning_file.Key, BatchJob] = {}
+    share = MachineShare(
+        cores=settings.operations.cores,
+        runtime=settings.inference.runtime,
+        in_flight_bytes=settings.batch.usable_in_flight_bytes,
+        models_bytes=settings.batch.models_bytes,
+    )
+    wanted: dict[tuning_file.Key, TuningCommand] = {}
     for folder in _model_folders(settings)[:MODELS_OPENED]:
-        job = scheduler.job_for(
-            folder,
-            cores=settings.operations.cores,
-            runtime=settings.inference.runtime,
-            precision=settings.inference.precision,
-            in_flight_bytes=settings.batch.usable_in_flight_bytes,
-        )
+        command = TuningCommand(str(folder), settings.inference.precision, share)
         with contextlib.suppress(ModelError):  # `_models` has named it
-            jobs.setdefault(tuning_file.key_of(job), job)
-    if not jobs:
+            wanted.setdefault(tuning_file.key_of(command), command)
+    if not wanted:
         yield "there is no model to measure"
-    for key, job in list(jobs.items())[:NETWORKS_MEASURED]:
+    for key, command in list(wanted.items())[:NETWORKS_MEASURED]:
         try:
-            found = scheduler.measured(job, threading.Event())
+            found = scheduler.measured(command, threading.Event())
             if found is None:
                 yield f"{key.network} could not be measured: a GPU runs it, or the machine is too busy"
             else:

@@ -1,10 +1,10 @@
 """The one error of the house: `google.rpc.Status` as an exception.
 
-    ApiError                     a google.rpc.Status that is raised; every door knows how to show it
+    ApiError                     a google.rpc.Status that is raised; every API server knows how to show it
     LeaseLost                    another worker owns this operation now; the loser stops quietly
 
 One constructor per code that we raise: `invalid_argument(field, why)`, `not_found(message)` and so on. The texts that
-official tests match are constants here. Mapping to HTTP belongs to the REST door; this module knows only google.rpc.
+official tests match are constants here. Mapping to HTTP belongs to the REST server; this module knows only google.rpc.
 """
 
 from __future__ import annotations

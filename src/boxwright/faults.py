@@ -6,7 +6,7 @@
 docs/crash-safety.md; without the variable a point costs one dictionary look-up.
 
 Every process counts for itself, so a fault that kills a child kills its successors too. With
-``BOXWRIGHT_FAULTS_ONCE=FOLDER`` each fault happens once: it leaves a mark in the folder, and whoever finds the mark
+``BOXWRIGHT_FAULTS_ONCE=FOLDER`` each fault happens once: it leaves a mark in the folder, and a process that finds the mark
 passes unharmed. ``@*`` is every passage: with marks, taking a mark away arms the fault again in processes that run.
 """
 

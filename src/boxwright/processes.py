@@ -19,12 +19,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-CHILD_NICENESS = 19  # heavy work runs at the lowest priority, far below the doors and online prediction
+CHILD_NICENESS = 19  # heavy work runs at the lowest priority, far below the API servers and online prediction
 NICENESS_VARIABLE = "BOXWRIGHT_CHILD_NICENESS"  # another choice, which children hand on to theirs
 STOP_GRACE_S = 3.0  # a cancelled operation ends within 5 s: this much for an orderly stop, then the child is killed
 
 # What a child inherits of the environment. Secrets of the service, such as the database's URL, are in none of these; the
-# variables of the stores that it reads come on top (`objects.StoreChoices.variables`). A name that ends in _ is a prefix.
+# variables of the stores that it reads come on top (`objects.StoreConfig.variables`). A name that ends in _ is a prefix.
 INHERITED = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TZ", "TMPDIR", "TEMP", "TMP", "LANG", "LANGUAGE", "LC_", "XDG_",
     "VIRTUAL_ENV", "COVERAGE_", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_", "MALLOC_", "GLIBC_TUNABLES",
@@ -51,7 +51,7 @@ def inherited(environment: Mapping[str, str], more: Sequence[str] = ()) -> dict[
     return {name: text for name, text in environment.items() if name in names or name.startswith(prefixes)}
 
 
-class ChildDied(Exception):
+class ChildExitError(Exception):
     """The child ended without saying that it was done."""
 
 
@@ -117,32 +117,32 @@ class Child:
         return self._process.poll() is None
 
     def send(self, command: dict[str, Any]) -> None:
-        """Sends one command. Raises ChildDied if the child is gone."""
+        """Sends one command. Raises ChildExitError if the child is gone."""
         self.send_line(json.dumps(command))
 
     def send_line(self, line: str) -> None:
-        """Sends one line of text. Raises ChildDied if the child is gone."""
+        """Sends one line of text. Raises ChildExitError if the child is gone."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except (OSError, ValueError) as error:
-            raise ChildDied(self._epitaph()) from error
+            raise ChildExitError(self._epitaph()) from error
 
     def next_event(self, timeout_s: float) -> dict[str, Any] | None:
-        """Returns the next event, or None if none came in time. Raises ChildDied at the end of its output."""
+        """Returns the next event, or None if none came in time. Raises ChildExitError at the end of its output."""
         try:
             event = self._events.get(timeout=timeout_s)
         except queue.Empty:
             return None
         if event is None:
-            self._events.put(None)  # whoever asks again learns it too
-            raise ChildDied(self._epitaph())
+            self._events.put(None)  # a later caller learns it too
+            raise ChildExitError(self._epitaph())
         return event
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Says ``stop``, closes the input, waits a moment, then kills; afterwards the process is gone."""
-        with contextlib.suppress(ChildDied):
+        with contextlib.suppress(ChildExitError):
             self.send_line("stop")
         self.close(grace_s)
 

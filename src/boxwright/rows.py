@@ -47,7 +47,7 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Line:
+class TextLine:
     """One line that is not blank, as it stands, without its break; see `Row`."""
 
     uri: objects.ObjectUri
@@ -118,7 +118,7 @@ def read(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[Row]:
             yield row
 
 
-def lines(stores: objects.Stores, uri: objects.ObjectUri, *, max_chars: int = MAX_LINE_CHARS) -> Iterator[Line]:
+def lines(stores: objects.Stores, uri: objects.ObjectUri, *, max_chars: int = MAX_LINE_CHARS) -> Iterator[TextLine]:
     """Yields the lines of a text object that are not blank.
 
     Raises:
@@ -126,7 +126,7 @@ def lines(stores: objects.Stores, uri: objects.ObjectUri, *, max_chars: int = MA
     """
     for number, (text, end_bytes) in enumerate(_lines(stores, uri, max_chars), 1):
         if text and not text.isspace():
-            yield Line(uri, number, text, end_bytes)
+            yield TextLine(uri, number, text, end_bytes)
 
 
 def check_start(uri: objects.ObjectUri, start: bytes) -> None:
@@ -136,7 +136,7 @@ def check_start(uri: objects.ObjectUri, start: bytes) -> None:
         raise errors.bad_request(f"{uri}: this is {what}; a CSV is expected. {advice}")
 
 
-def first_line(uri: objects.ObjectUri, start: bytes, *, is_whole: bool) -> Line | None:
+def first_line(uri: objects.ObjectUri, start: bytes, *, is_whole: bool) -> TextLine | None:
     """The first line that is not blank among a file's first bytes; None if there is none that ends there.
 
     Args:
@@ -146,7 +146,7 @@ def first_line(uri: objects.ObjectUri, start: bytes, *, is_whole: bool) -> Line 
     text = start.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     ended = text.split("\n") if is_whole else text.split("\n")[:-1]
     found = ((number, line) for number, line in enumerate(ended, 1) if line and not line.isspace())
-    return next((Line(uri, number, line, len(start)) for number, line in found), None)
+    return next((TextLine(uri, number, line, len(start)) for number, line in found), None)
 
 
 def json_refused(uri: objects.ObjectUri) -> errors.ApiError:

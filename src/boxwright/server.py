@@ -1,4 +1,4 @@
-"""The composition root: builds every room from the settings, starts and stops them in order."""
+"""Runs a service or a worker: opens the API servers on what `composition` builds, and stops everything in order."""
 
 from __future__ import annotations
 
@@ -18,192 +18,13 @@ from typing import TextIO
 import grpc
 from starlette import requests, responses, routing
 
-from boxwright import errors, extras, objects, places, processes, states
-from boxwright.batch.child_pool import Children
-from boxwright.batch.tuning.scheduler import Tuner
-from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
-from boxwright.batch.tuning.tuning_file import Tunings
-from boxwright.inference.deployed_models import DeployedModels
-from boxwright.inference.model_store import ModelFolders
-from boxwright.metadata import database, models
-from boxwright.operations import ledger, runner, worker
-from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
-from boxwright.services import automl, iam, locations, looking, operations, prediction, resources, resuming, validation
+from boxwright import composition, errors
 from boxwright.settings import ServerSettings, Settings, StorageSettings
-from boxwright.surface import dispatch, grpc_door, guard, http_server, limits, rest_door, waiting
-from boxwright.weights import installed
+from boxwright.surface import grpc_server, http_server, limits, request_policy, rest_server, waiting
 
 GRPC_GRACE_S = 3.0
-DRAIN_S = 8.0
 
-Kind = states.OperationKind
 log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass
-class Workshop:
-    """What runs operations, built and not yet started."""
-
-    db: database.Database
-    worker: worker.Worker
-    children: Children
-    tuner: Tuner
-    book: ledger.Ledger
-    folders: ModelFolders
-    plans: plan_folders.PlanFolders
-    stores: objects.Stores
-
-    def close(self) -> None:
-        """Hands back what is running, ends the children and leaves the database."""
-        self.worker.drain(DRAIN_S)
-        self.tuner.close()
-        self.children.close()
-        self.db.close()
-
-
-@dataclasses.dataclass
-class Rooms:
-    """The rooms below the doors, built and not yet started."""
-
-    workshop: Workshop
-    online: DeployedModels
-    dispatcher: dispatch.Dispatcher
-    operations: operations.Operations
-
-
-def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:
-    """Opens the metadata database that the settings name."""
-    return database.Database(
-        settings.database.url or settings.storage.data_dir / "metadata.sqlite",
-        connections=settings.database.connections,
-        ca_file=settings.database.ca,
-        prepare=prepare,
-    )
-
-
-def build_workshop(settings: Settings) -> Workshop:
-    """Builds what runs operations; creates the folders of the data directory."""
-    storage, batch = settings.storage, settings.batch
-    processes.set_niceness(settings.operations.child_niceness)
-    places.check(settings)
-    places.prepare(storage)
-    models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
-    stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
-    db = open_database(settings)
-    sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
-    plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
-    folders = ModelFolders(models_dir, stores)
-    book = ledger.Ledger(db, lease_ttl_s=settings.operations.lease_ttl_s)
-    children = Children(stores.variables)
-    tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
-    lanes = [[Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
-    if extras.can_train():
-        lanes.insert(0, [Kind.CREATE_MODEL])
-    else:
-        log.info("event=no_training reason=%r", extras.TRAINING_NEEDS)
-    lanes += [[Kind.BATCH_PREDICT]] * batch.jobs + [[Kind.IMPORT_DATA]] * settings.operations.import_jobs
-    slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
-    runners = _runners(settings, db, stores, folders, children, tuner, plans)
-    return Workshop(
-        db, worker.Worker(book, runners, lanes, slices_s=slices_s), children, tuner, book, folders, plans, stores
-    )
-
-
-def build(settings: Settings) -> Rooms:
-    """Builds everything below the doors."""
-    workshop = build_workshop(settings)
-    db, book = workshop.db, workshop.book
-    cores, inference = settings.operations.cores, settings.inference
-    online = DeployedModels(workshop.folders, cores=cores, runtime=inference.runtime, precision=inference.precision)
-    with db.read() as connection:
-        for folder, node_count in models.deployed(connection):
-            online.deploy(folder, node_count)
-    served = settings.server.locations
-    policy = resources.Policy(
-        served,
-        settings.training.min_images_per_label,
-        settings.training.model_life_days,
-        settings.storage.choices.served,
-        settings.batch.resume_days,
-        # with --no-worker the trainings run in other processes, which may have what they need
-        trains=extras.can_train() or not settings.operations.worker,
-    )
-    looks = looking.Looks(workshop.stores, settings.storage.look_s)
-    operations_service = operations.Operations(
-        db, book, served, resuming.Resuming(db, book, policy, online, looks), workshop.plans.sweep_soon
-    )
-    dispatcher = dispatch.Dispatcher(
-        {
-            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, book, policy, online, looks),
-            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, book, policy, online, looks),
-            "google.longrunning.Operations": operations_service,
-            "google.cloud.location.Locations": locations.Locations(served),
-            "google.iam.v1.IAMPolicy": iam.IamPolicy(served),
-        },
-        planned=(),
-    )
-    return Rooms(workshop, online, dispatcher, operations_service)
-
-
-def _runners(
-    settings: Settings,
-    db: database.Database,
-    stores: objects.Stores,
-    folders: ModelFolders,
-    children: Children,
-    tuner: Tuner,
-    plans: plan_folders.PlanFolders,
-) -> dict[Kind, runner.Runner]:
-    """Who does which kind of work."""
-    work_dir = settings.storage.data_dir / "work"
-    return {
-        Kind.IMPORT_DATA: import_data.ImportData(
-            db,
-            stores,
-            work_dir,
-            row_failure_limit=settings.operations.import_row_failure_limit,
-            threads=settings.operations.cores,
-            new_digits=resources.random_digits,
-        ),
-        Kind.CREATE_MODEL: train_model.TrainModel(
-            db,
-            stores,
-            work_dir,
-            folders,
-            train_model.TrainingLimits(
-                train_minutes_max=settings.training.minutes_max,
-                threads=settings.operations.cores,
-                cache_bytes=settings.training.cache_bytes,
-                seed=settings.training.seed,
-                pretrained=settings.training.pretrained,
-                weights_dir=installed.folder_if_any(settings.training.weights_dir),
-            ),
-            resources.random_digits,
-        ),
-        Kind.BATCH_PREDICT: batch_predict.BatchPredict(
-            db,
-            stores,
-            plans,
-            folders,
-            children,
-            tuner,
-            batch_predict.BatchLimits(
-                shard_images=settings.batch.shard_images,
-                row_failure_limit=settings.batch.row_failure_limit,
-                image_failure_limit=settings.batch.image_failure_limit,
-                threads=settings.operations.cores,
-                image_timeout_s=settings.batch.image_timeout_s,
-                camel_case=settings.batch.camel_case,
-                runtime=settings.inference.runtime,
-                force_fp32=settings.inference.force_fp32,
-                in_flight_bytes=settings.batch.usable_in_flight_bytes,
-                models_bytes=settings.batch.models_bytes,
-            ),
-            validation.batch_params,
-        ),
-        Kind.EXPORT_DATA: export.ExportData(db, stores),
-        Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),
-    }
 
 
 def check_exposure(host: str) -> None:
@@ -236,10 +57,12 @@ def check_certificate(chosen: ServerSettings) -> None:
         ) from error
 
 
-def build_guard(chosen: ServerSettings) -> guard.Guard:
+def build_guard(chosen: ServerSettings) -> request_policy.RequestPolicy:
     """Builds what judges where requests come from; INVALID_ARGUMENT names a setting that cannot be read."""
-    names = guard.certificate_names(chosen.tls_cert.read_bytes()) if chosen.tls_cert is not None else ()
-    return guard.Guard(chosen.host, names, chosen.allowed_hosts, chosen.allowed_origins, chosen.public_url)
+    names = request_policy.certificate_names(chosen.tls_cert.read_bytes()) if chosen.tls_cert is not None else ()
+    return request_policy.RequestPolicy(
+        chosen.host, names, chosen.allowed_hosts, chosen.allowed_origins, chosen.public_url
+    )
 
 
 def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
@@ -251,72 +74,78 @@ def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     http_socket = _listen_http(chosen)  # before anything is created: a port that is taken leaves nothing behind
     try:
         _check_free(chosen.host, chosen.grpc_port)
-        rooms = build(settings)
+        parts = composition.build_service(settings)
     except BaseException:
         http_socket.close()
         raise
-    asyncio.run(_serve(settings, rooms, request_guard, http_socket, out))
+    asyncio.run(_serve(settings, parts, request_guard, http_socket, out))
 
 
 def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
-    """Runs operations until SIGTERM or SIGINT, without any door."""
+    """Runs operations until SIGTERM or SIGINT, without serving the API."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    workshop = build_workshop(settings)
-    workshop.worker.start()
-    print(f"Boxwright's worker is ready.\n  database  {workshop.db.label}", file=out, flush=True)
+    worker_parts = composition.build_worker(settings)
+    worker_parts.worker.start()
+    print(f"Boxwright's worker is ready.\n  database  {worker_parts.db.label}", file=out, flush=True)
     stopping.wait()
     log.info("event=stopping")
-    workshop.close()
+    worker_parts.close()
     log.info("event=stopped")
 
 
 async def _serve(
-    settings: Settings, rooms: Rooms, request_guard: guard.Guard, http_socket: socket.socket, out: TextIO
+    settings: Settings,
+    parts: composition.ServiceParts,
+    request_guard: request_policy.RequestPolicy,
+    http_socket: socket.socket,
+    out: TextIO,
 ) -> None:
-    """Opens both doors, runs until a signal, then stops everything in order."""
+    """Opens both API servers, runs until a signal, then stops everything in order."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     chosen = settings.server
     executor = futures.ThreadPoolExecutor(chosen.request_threads, thread_name_prefix="request")
-    watcher = waiting.Watcher(rooms.operations.finished_among, hold_s=chosen.hold_s, executor=executor)
-    rooms.workshop.book.listeners.append(lambda name, state: watcher.notify(name))
+    watcher = waiting.OperationNotifier(parts.operations.finished_among, hold_s=chosen.hold_s, executor=executor)
+    parts.worker.ledger.listeners.append(lambda name, state: watcher.notify(name))
     ready = asyncio.Event()
-    bounds = limits.Limits(**{field.name: getattr(chosen, field.name) for field in dataclasses.fields(limits.Limits)})
-    budget = limits.BodyBudget(bounds.bodies_bytes)
-    door = grpc_door.build_grpc_server(
-        rooms.dispatcher, watcher, executor, request_guard=request_guard, bounds=bounds, budget=budget
+    bounds = limits.ServerLimits(
+        **{field.name: getattr(chosen, field.name) for field in dataclasses.fields(limits.ServerLimits)}
     )
-    grpc_port = _listen_grpc(door, chosen)
+    budget = limits.BodyBudget(bounds.bodies_bytes)
+    grpc_api = grpc_server.build_grpc_server(
+        parts.dispatcher, watcher, executor, request_guard=request_guard, bounds=bounds, budget=budget
+    )
+    grpc_port = _listen_grpc(grpc_api, chosen)
     routes = [
         routing.Route("/healthz", _answer(lambda: True)),
         routing.Route("/readyz", _answer(ready.is_set)),
     ]
-    app = rest_door.build_rest_app(
-        rooms.dispatcher, watcher, executor, routes, request_guard=request_guard, bounds=bounds, budget=budget
+    app = rest_server.build_rest_app(
+        parts.dispatcher, watcher, executor, routes, request_guard=request_guard, bounds=bounds, budget=budget
     )
     http = http_server.HttpServer(app, bounds, chosen.tls_cert, chosen.tls_key)
     if settings.operations.worker:
-        rooms.workshop.worker.start()
-    await door.start()
+        parts.worker.worker.start()
+    await grpc_api.start()
     http_task = asyncio.create_task(http.serve(sockets=[http_socket]))
     while not http.started and not http_task.done():
         await asyncio.sleep(0.01)
     ready.set()
-    await door.announce(True)
+    await grpc_api.announce(True)
     _welcome(settings, http_socket.getsockname()[1], grpc_port, out)
     await asyncio.wait([asyncio.create_task(stopping.wait()), http_task], return_when=asyncio.FIRST_COMPLETED)
     log.info("event=stopping")
     ready.clear()
     watcher.close()
     http.should_exit = True
-    await asyncio.gather(door.stop(GRPC_GRACE_S), http_task)
-    await asyncio.to_thread(rooms.workshop.worker.drain, DRAIN_S)
-    rooms.online.close()
+    await asyncio.gather(grpc_api.stop(GRPC_GRACE_S), http_task)
+    await asyncio.to_thread(parts.worker.worker.drain, composition.DRAIN_S)
+    parts.online.close()
     executor.shutdown()
-    rooms.workshop.close()
+    parts.worker.close()
     log.info("event=stopped")
 
 
@@ -327,13 +156,13 @@ def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitab
     return answer
 
 
-def _listen_grpc(door: grpc_door.GrpcDoor, chosen: ServerSettings) -> int:
+def _listen_grpc(grpc_api: grpc_server.GrpcServer, chosen: ServerSettings) -> int:
     credentials = None
     if chosen.tls_cert is not None and chosen.tls_key is not None:
         pair = (chosen.tls_key.read_bytes(), chosen.tls_cert.read_bytes())
         credentials = grpc.ssl_server_credentials([pair])
     try:
-        return door.listen(f"{_bracketed(chosen.host)}:{chosen.grpc_port}", credentials)
+        return grpc_api.listen(f"{_bracketed(chosen.host)}:{chosen.grpc_port}", credentials)
     except RuntimeError as error:
         raise _port_taken("--grpc-port", chosen.host, chosen.grpc_port) from error
 
@@ -381,7 +210,7 @@ def _stores_line(storage: StorageSettings) -> str:
 
 
 def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO) -> None:
-    """Says where the doors are and how to point a client at them."""
+    """Says where the API servers listen and how to point a client at them."""
     scheme = "https" if settings.server.tls_cert else "http"
     host = _bracketed(settings.server.host)
     location = settings.server.locations[0]

@@ -53,6 +53,6 @@ def _located(folder: str, storage: StorageSettings) -> tuple[objects.Stores, obj
     if not path.is_dir():
         raise errors.not_found(f"There is no folder {path} on this machine; a bucket's folder starts with gs://.")
     stores = objects.Stores(
-        storage.buckets_dir, storage.data_dir / "state", objects.StoreChoices(file_roots=(str(path),))
+        storage.buckets_dir, storage.data_dir / "state", objects.StoreConfig(file_roots=(str(path),))
     )
     return stores, objects.ObjectUri.parse(f"file://{path}")

@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import sys
 
-from tests.support.api import open_api
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S
+import pytest
+from tests.support.clients.api import open_api
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.tiny_model import TinyModel
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "backup.md"
 
@@ -26,6 +27,7 @@ def _run(recipe: str, folder: pathlib.Path) -> None:
     subprocess.run(["bash", "-euc", script], cwd=folder, check=True, timeout=PATIENCE_S, env=os.environ)
 
 
+@pytest.mark.full
 def test_a_running_service_is_copied_and_the_copy_has_everything(service_factory, tiny_model: TinyModel, tmp_path):
     service = service_factory()
     model = tiny_model.install(service.data_dir)

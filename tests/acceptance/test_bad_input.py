@@ -10,9 +10,9 @@ import pytest
 import requests
 from google.api_core import exceptions
 from google.rpc import code_pb2
-from tests.support import drawn_images
-from tests.support.api import PARENT, Api, metadata, open_api
-from tests.support.tiny_model import TinyModel
+from tests.support.clients.api import PARENT, Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.predictions.tiny_model import TinyModel
 
 MODEL_ID = "IOD5000000000000000001"
 MODEL = f"{PARENT}/models/{MODEL_ID}"

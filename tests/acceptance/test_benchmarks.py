@@ -7,10 +7,11 @@ import os
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import pytest
-from tests.support import drawn_images
-from tests.support.tiny_model import TinyModel
+from tests.support.images import drawn_images
+from tests.support.predictions.tiny_model import TinyModel
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUICK_TIMEOUT_S = 900  # 45 s on a machine that does nothing else
@@ -18,38 +19,77 @@ QUICK_TIMEOUT_S = 900  # 45 s on a machine that does nothing else
 pytestmark = [pytest.mark.full, pytest.mark.timeout(QUICK_TIMEOUT_S + 60)]
 
 
-def _last_line(script: str, *arguments: str | pathlib.Path) -> dict[str, object]:
-    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, arguments), "--quick"]
+def _run(module: str, *arguments: str | pathlib.Path, judges: bool = False) -> dict[str, Any]:
+    """The closing line of a benchmark; one that judges its own numbers may end with 1."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments), "--quick"]
     source = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
     ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=QUICK_TIMEOUT_S, env={**os.environ, "PYTHONPATH": source}
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=QUICK_TIMEOUT_S,
+        env={**os.environ, "PYTHONPATH": source},
     )
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    found: dict[str, object] = json.loads(ended.stdout.splitlines()[-1])
+    assert ended.returncode in ((0, 1) if judges else (0,)), ended.stderr[-4000:]
+    assert ended.stdout, ended.stderr[-4000:]
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    assert {"machine", "versions", "date"} <= found.keys()
     return found
 
 
-def test_batch() -> None:
-    found = _last_line("batch.py")
+def _written(path: pathlib.Path, module: str) -> dict[str, Any]:
+    """The figures of the file that `--result` has written."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["benchmark"] == f"benchmarks/{module.replace('.', '/')}.py"
+    assert found["quick"]
+    assert found["machine"] and found["versions"]["boxwright"] and found["date"] and found["conditions"]
+    assert (ROOT / found["source"]).exists()
+    figures: dict[str, Any] = found["figures"]
+    return figures
+
+
+def _committed(name: str) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())["figures"]
+    return figures
+
+
+def test_throughput(tmp_path: pathlib.Path) -> None:
+    found = _run("batch.throughput", "--result", tmp_path / "result.json")
     contenders = ("ours", "engine", "limit", "loaded", "naive", "naive_lite0", "torch", "torch_lite0")
     rates = {f"{name}_images_per_s" for name in contenders}
     ratios = {f"ours_over_{name}" for name in contenders if name not in ("ours", "engine")}
-    assert rates | ratios | {"engine_over_limit", "cpu_outside_percent", "cold_s"} <= found.keys()
+    assert rates | ratios | {"engine_over_limit", "engine_over_loaded", "cpu_outside_percent", "cold_s"} <= found.keys()
     assert all(found[name] > 0 for name in rates | ratios)
     assert found["precision"] == "int8"
     assert set(found["kinds"]) == {"vga", "1080p", "12mp", "mix"}
+    ray = {name for name in _committed("throughput") if "ray" in name}  # it is left out where it is not installed
+    assert _committed("throughput").keys() - ray <= _written(tmp_path / "result.json", "batch.throughput").keys()
 
 
 def test_stages() -> None:
-    found = _last_line("stages.py")
+    found = _run("batch.stages")
     stages = ("fetch", "decode", "letterbox", "infer", "postprocess", "encode")
     assert all(found[f"{stage}_cpu_ms"] > 0 for stage in stages)
     assert {"cpu_use_percent", "cpu_outside_percent", "images_per_s", "other_cpu_ms"} <= found.keys()
 
 
-def test_startup() -> None:
-    found = _last_line("startup.py")
+def test_startup(tmp_path: pathlib.Path) -> None:
+    found = _run("serving.startup", "--result", tmp_path / "result.json")
     assert all(found[f"{name}_s"] > 0 for name in ("ready", "cold", "warm", "first_shard"))
+    figures = _written(tmp_path / "result.json", "serving.startup")
+    assert {"ready_s", "cold_72_images_s", "warm_72_images_s"} <= figures.keys()
+
+
+def test_online() -> None:
+    lines = _run("serving.online")["lines"]
+    assert {(line["method"], line["door"], line["batch"]) for line in lines} == {
+        (method, door, batch)
+        for method in ("GetOperation", "GetDataset", "Predict")
+        for door in ("REST", "gRPC")
+        for batch in (False, True)
+    }
+    assert all(line["requests_per_s"] > 0 for line in lines)
 
 
 def test_decode_fidelity(tiny_model: TinyModel, tmp_path: pathlib.Path) -> None:
@@ -60,6 +100,37 @@ def test_decode_fidelity(tiny_model: TinyModel, tmp_path: pathlib.Path) -> None:
         for label, left, top, right, bottom in drawing.boxes:
             rows.append(f"TEST,{seed}.jpg,{label},{left},{top},,,{right},{bottom},,\n")
     (tmp_path / "labels.csv").write_text("".join(rows))
-    found = _last_line("decode_fidelity.py", tiny_model.folder, tmp_path)
+    found = _run("batch.decode_fidelity", tiny_model.folder, tmp_path)
     assert found["all_images"] == 3
     assert {"all_ap_served", "all_ap_full", "all_ap_cost", "scaled_images", "scaled_ap_cost"} <= found.keys()
+
+
+def test_networks(tmp_path: pathlib.Path) -> None:
+    found = _run("training.networks", "--only", "slim-118k", "--windows", "1", "--result", tmp_path / "result.json")
+    (network,) = found["networks"]
+    assert network["fp32_core_images_per_s"] > 0
+    assert _written(tmp_path / "result.json", "training.networks")["fast"].keys() == {"fp32", "int8"}
+
+
+def test_crash(tmp_path: pathlib.Path) -> None:
+    found = _run("storage.crash", "--result", tmp_path / "result.json")
+    assert found["kills"] == 12
+    figures = _written(tmp_path / "result.json", "storage.crash")
+    assert (figures["lost"], figures["doubled"], figures["shards_redone"]) == (0, 0, 0)
+
+
+def test_memory(tmp_path: pathlib.Path) -> None:
+    arguments = ("--rows", "20000", "--files", "200", "--plot", tmp_path / "memory.svg")
+    found = _run("batch.memory", *arguments, "--result", tmp_path / "result.json", judges=True)
+    assert [run["images"] for run in found["runs"]] == [20_000, 200]
+    assert (tmp_path / "memory.svg").read_text().startswith("<svg")
+    figures = _written(tmp_path / "result.json", "batch.memory")
+    assert {name for name in _committed("memory") if not name.startswith("jobs")} <= figures.keys()
+
+
+def test_scaling(tmp_path: pathlib.Path) -> None:
+    found = _run("batch.scaling", "--result", tmp_path / "result.json", judges=True)
+    assert found["jobs"]["failed"] == 0
+    assert all(line["images_per_s"] > 0 for line in found["cores"])
+    figures = _written(tmp_path / "result.json", "batch.scaling")
+    assert _committed("scaling").keys() - {"two_cores_images_per_s"} <= figures.keys()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import requests
-from tests.support import browser
-from tests.support.api import PARENT
+from tests.support.clients import browser
+from tests.support.clients.api import PARENT
 
 DATASETS = f"/v1/{PARENT}/datasets"
 FOREIGN = "foreign.example"  # what the browser is told to find on loopback

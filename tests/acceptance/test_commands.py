@@ -6,11 +6,11 @@ import json
 import re
 
 import pytest
-from tests.support import drawn_images
-from tests.support.api import open_api
-from tests.support.command_line import CommandLine, fields
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.services.command_line import CommandLine, fields
 
 IMAGES = 12
 

@@ -13,12 +13,12 @@ import subprocess
 import threading
 
 import pytest
-from tests.support import drawn_images
-from tests.support.api import open_api
-from tests.support.command_line import PROGRAM, CommandLine
-from tests.support.tiny_model import TinyModel
-from tests.support.tls_service import run_tls_service
-from tests.support.waiting import wait_until
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.services.command_line import PROGRAM, CommandLine
+from tests.support.services.tls_service import run_tls_service
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import re
 
 import pytest
 from PIL import Image
-from tests.support import drawn_images
-from tests.support.api import open_api
-from tests.support.command_line import CommandLine, fields
-from tests.support.tiny_model import TinyModel
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.services.command_line import CommandLine, fields
 
 IMAGES = 8
 

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from google.longrunning import operations_pb2
-from tests.support import drawn_images
-from tests.support.api import open_api
-from tests.support.ports import free_port
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S, wait_until
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
+from tests.support.machine.ports import free_port
+from tests.support.machine.waiting import PATIENCE_S, wait_until
+from tests.support.predictions.tiny_model import TinyModel
 
 CLI = [sys.executable, "-m", "boxwright.cli"]
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
@@ -166,7 +166,10 @@ def test_the_environment_wins_over_the_file_and_flags_over_both(installation: In
     assert not (installation.folder / "data").exists()
 
 
-@pytest.mark.parametrize("command", ["serve", "worker", "doctor", "migrate", "verify"])
+@pytest.mark.parametrize(
+    "command",
+    ["serve", *(pytest.param(other, marks=pytest.mark.full) for other in ("worker", "doctor", "migrate", "verify"))],
+)
 def test_every_command_that_has_settings_refuses_a_file_with_a_mistake(installation: Installation, command):
     installation.file.write_text("[storage]\ndata_dri = 'data'\n[server]\nport = '8470'\n[bach]\njobs = 2\n")
     before = sorted(installation.folder.rglob("*"))

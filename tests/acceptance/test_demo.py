@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from tests.support.command_line import fields
+from tests.support.services.command_line import fields
 
 from boxwright.demo import dataset, drawn
 

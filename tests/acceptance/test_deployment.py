@@ -10,8 +10,8 @@ import pytest
 from google.api_core import exceptions
 from google.cloud.automl_v1 import types
 from PIL import Image
-from tests.support.api import open_api
-from tests.support.tiny_model import TinyModel
+from tests.support.clients.api import open_api
+from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright import objects
 from boxwright.inference.deployed_models import DeployedModels

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from tests.support import patient
-from tests.support.tiny_model import MODEL_ID
+from tests.support.predictions.tiny_model import MODEL_ID
+from tests.support.services import patient
 
 from boxwright import machine
 from boxwright.metadata import database
@@ -72,6 +72,7 @@ def test_a_whole_installation_is_well_and_nothing_is_made(doctor, tmp_path, tiny
     assert sorted(path for path in tmp_path.rglob("*") if not path.name.startswith("metadata.sqlite-")) == before
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_networks_are_measured_when_that_is_asked_for(doctor, tmp_path, tiny_model):
     status, facts = doctor("--tune", BOXWRIGHT_CORES="2")

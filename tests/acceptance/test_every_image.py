@@ -9,11 +9,12 @@ import sys
 
 from google.rpc import code_pb2
 from PIL import Image
-from tests.support import corpus, crashes, drawn_images
-from tests.support.api import open_api
-from tests.support.batch_jobs import in_order
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S
+from tests.support.clients.api import open_api
+from tests.support.images import corpus, drawn_images
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.batch_jobs import in_order
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
 
 from boxwright.batch.output.manifest import Manifest
 from boxwright.images.decode import is_one_colour

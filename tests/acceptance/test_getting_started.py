@@ -16,10 +16,10 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from tests.support import code_blocks
-from tests.support.api import PARENT
-from tests.support.ports import free_port
-from tests.support.waiting import PATIENCE_S, wait_until
+from tests.support.clients.api import PARENT
+from tests.support.documents import code_blocks
+from tests.support.machine.ports import free_port
+from tests.support.machine.waiting import PATIENCE_S, wait_until
 
 from boxwright.demo import dataset, drawn
 from boxwright.processes import NICENESS_VARIABLE

@@ -11,11 +11,11 @@ import sys
 import pytest
 from google.cloud import automl_v1
 from google.rpc import code_pb2
-from tests.support import drawn_images
-from tests.support.api import Api, metadata, open_api
-from tests.support.crashes import contents
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes.crashes import contents
 
 from boxwright.batch.output.manifest import Manifest
 

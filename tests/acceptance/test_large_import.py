@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import psutil
 import pytest
-from tests.support import drawn_images
-from tests.support.api import open_api
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
 
 ROWS_PER_IMAGE = 250
 GROWTH_BYTES = 100 << 20  # a hundred thousand rows as Python objects would take several times this
@@ -33,6 +33,7 @@ def _import_and_peak(service, image_names: list[str]) -> int:
     return peak_bytes
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_hundred_thousand_rows_need_little_more_memory_than_five_thousand(service_factory):
     service = service_factory(environment={"BOXWRIGHT_HOLD_S": "0.2"})

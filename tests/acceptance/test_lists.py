@@ -18,9 +18,9 @@ from google.api_core import exceptions
 from google.cloud import automl_v1
 from google.longrunning import operations_pb2
 from google.rpc import code_pb2
-from tests.support import drawn_images
-from tests.support.api import Api, metadata, open_api
-from tests.support.tiny_model import TinyModel
+from tests.support.clients.api import Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.predictions.tiny_model import TinyModel
 
 BOX = "car,0.1,0.1,,,0.5,0.5,,"
 NAMES = ["a.jpg", "b.jpg", "my cat.jpg", "d/c.jpg", unicodedata.normalize("NFC", "ü.jpg")]

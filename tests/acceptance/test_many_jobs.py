@@ -7,10 +7,11 @@ import threading
 
 import psutil
 import pytest
-from tests.support import crashes, drawn_images
-from tests.support.api import metadata, open_api
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
 
 from boxwright import objects
 from boxwright.batch.output import manifest
@@ -43,8 +44,9 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
+@pytest.mark.full
 @pytest.mark.slow
-@pytest.mark.parametrize("lanes", [pytest.param(1, marks=pytest.mark.full), 2])
+@pytest.mark.parametrize("lanes", [1, 2])
 def test_small_jobs_end_before_the_huge_one_that_was_there_first(service_factory, tiny_model: TinyModel, lanes: int):
     environment = {"BOXWRIGHT_BATCH_JOBS": str(lanes), "BOXWRIGHT_BATCH_SLICE_S": "0", "BOXWRIGHT_SHARD_IMAGES": "50"}
     environment["BOXWRIGHT_CHILD_NICENESS"] = "10"  # the huge job shall not end before the small ones are there
@@ -79,7 +81,7 @@ def test_small_jobs_end_before_the_huge_one_that_was_there_first(service_factory
     for folder, images in zip(folders, [HUGE_IMAGES] + [SMALL_IMAGES] * SMALL_JOBS, strict=True):
         assert folder is not None
         directory = objects.ObjectUri("gs", "b", str(folder.relative_to(bucket)))
-        assert manifest.examine(stores, directory) == manifest.Examination("SUCCEEDED", [])
+        assert manifest.examine(stores, directory) == manifest.ManifestCheck("SUCCEEDED", [])
         assert manifest.Manifest.from_json((folder / "manifest.json").read_bytes()).images_predicted == images
     assert watch.most_children <= lanes
     assert 0 < watch.most_bytes < LIMIT_BYTES

@@ -14,10 +14,10 @@ import psutil
 import pytest
 from google.api_core import exceptions
 from google.longrunning import operations_pb2
-from tests.support import drawn_images
-from tests.support.api import metadata, open_api
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
 
 OTHERS = 0o077
 SECRET = "API_TOKEN=abcdef123456"

@@ -6,10 +6,11 @@ import json
 import pathlib
 from typing import Any
 
-from tests.support import crashes, drawn_images
-from tests.support.api import Api, open_api
-from tests.support.batch_jobs import in_order
-from tests.support.tiny_model import TinyModel
+from tests.support.clients.api import Api, open_api
+from tests.support.images import drawn_images
+from tests.support.predictions.batch_jobs import in_order
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
 
 IMAGES = 24
 PARAMS = {"score_threshold": "0.3", "max_bounding_box_count": "50"}

@@ -14,9 +14,9 @@ import sys
 import pytest
 import requests
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tests.support.api import PARENT
-from tests.support.env_service import run_env_service
-from tests.support.waiting import PATIENCE_S
+from tests.support.clients.api import PARENT
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.services.env_service import run_env_service
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
 

@@ -11,7 +11,7 @@ import pytest
 
 from boxwright.surface import methods
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 
 ROOT = pathlib.Path(__file__).parents[2]
 

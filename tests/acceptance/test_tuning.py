@@ -8,10 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from tests.support import drawn_images, patient
-from tests.support.api import Api, open_api
-from tests.support.crashes import children_of, contents, result_folder, wait_until_gone
-from tests.support.waiting import wait_until
+from tests.support.clients.api import Api, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.processes.crashes import children_of, contents, result_folder, wait_until_gone
+from tests.support.services import patient
 
 from boxwright.batch.tuning.scheduler import TUNE_MODULE
 from boxwright.batch.tuning.tuning_file import FILE

@@ -17,7 +17,7 @@ import zipfile
 
 import pytest
 import requests
-from tests.support.api import PARENT
+from tests.support.clients.api import PARENT
 
 import boxwright
 from boxwright.processes import NICENESS_VARIABLE

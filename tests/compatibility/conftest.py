@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from tests.support import env_service as environment
-from tests.support.tiny_model import tiny_model as tiny_model
+from tests.support.predictions.tiny_model import tiny_model as tiny_model
+from tests.support.services import env_service as environment
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from google.longrunning import operations_pb2
-from tests.support import case_world, cases
+from tests.support.clients import case_world, cases
 
 CASES = list(cases.read_cases())
 

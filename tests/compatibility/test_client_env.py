@@ -6,7 +6,7 @@ import shutil
 import sys
 
 import pytest
-from tests.support.env_service import EnvService
+from tests.support.services.env_service import EnvService
 
 GRPC_SAMPLE = """
 from google.cloud import automl

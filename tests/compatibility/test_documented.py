@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import re
 
-from tests.support import cases
+from tests.support.clients import cases
 
 from boxwright.surface import methods
 

@@ -10,9 +10,10 @@ import subprocess
 import sys
 
 import pytest
-from tests.support import drawn_images, tiny_model
-from tests.support.tls_service import TlsService, run_tls_service
-from tests.support.waiting import PATIENCE_S, wait_until
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S, wait_until
+from tests.support.predictions import tiny_model
+from tests.support.services.tls_service import TlsService, run_tls_service
 
 PROJECT, MODEL = "demo", tiny_model.MODEL_ID
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.support import installing, scene
-from tests.support.env_service import clean_environment
-from tests.support.tiny_model import TinyModel
+from tests.support.clients import scene
+from tests.support.machine import installing
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.services.tls_process import clean_environment
 
-pytestmark = pytest.mark.go
+pytestmark = [pytest.mark.go, pytest.mark.full]
 
 SOURCE = pathlib.Path(__file__).parent / "go" / "main.go"
 LIBRARIES = pathlib.Path("/usr/share/gocode")

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from google.cloud import automl_v1
-from tests.support.api import PARENT
+from tests.support.clients.api import PARENT
 
 LIMIT_BYTES = 48 * 1024 * 1024
 MODEL = f"{PARENT}/models/IOD1"

@@ -14,10 +14,10 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.support import scene
-from tests.support.env_service import clean_environment
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S
+from tests.support.clients import scene
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.services.tls_process import clean_environment
 
 HERE = pathlib.Path(__file__).parent / "node"
 METHODS = {

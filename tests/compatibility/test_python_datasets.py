@@ -9,8 +9,8 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import automl_v1
 from google.longrunning import operations_pb2
-from tests.support import drawn_images
-from tests.support.api import PARENT, Api, metadata, open_api
+from tests.support.clients.api import PARENT, Api, metadata, open_api
+from tests.support.images import drawn_images
 
 DATASET_ID = re.compile(r"projects/[\w-]+/locations/us-central1/datasets/IOD[1-9]\d{0,18}")
 _numbers = itertools.count(1)

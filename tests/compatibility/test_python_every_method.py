@@ -13,9 +13,9 @@ from google.auth import credentials
 from google.cloud import automl_v1
 from google.cloud.automl_v1.services.auto_ml import transports as automl_transports
 from google.cloud.automl_v1.services.prediction_service import transports as prediction_transports
-from tests.support import scene
-from tests.support.python_walk import Walk, walk_everywhere
-from tests.support.tiny_model import TinyModel
+from tests.support.clients import scene
+from tests.support.clients.python_walk import Walk, walk_everywhere
+from tests.support.predictions.tiny_model import TinyModel
 
 
 @contextlib.asynccontextmanager

@@ -10,10 +10,10 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import automl_v1
 from google.cloud.automl_v1 import types
-from tests.support import drawn_images
-from tests.support.api import PARENT, Api, metadata, open_api
-from tests.support.tiny_model import DATASET_ID, EVALUATED_IMAGES, SPEC_IDS, TinyModel
-from tests.support.waiting import promptly
+from tests.support.clients.api import PARENT, Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import promptly
+from tests.support.predictions.tiny_model import DATASET_ID, EVALUATED_IMAGES, SPEC_IDS, TinyModel
 
 GRID = [number / 100 for number in [*range(5, 100, 5), 96, 97, 98, 99]]
 IMAGE = drawn_images.draw(0).content

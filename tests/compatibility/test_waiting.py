@@ -12,7 +12,7 @@ import psutil
 from google.cloud import automl_v1
 from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2, empty_pb2
-from tests.support import case_world
+from tests.support.clients import case_world
 
 from boxwright import names, states
 from boxwright.metadata import database

@@ -44,17 +44,6 @@ BATCH = {
 }
 
 
-@pytest.fixture(scope="module")
-def doors() -> Iterator[tiny_service.Doors]:
-    with tiny_service.open_doors() as opened:
-        yield opened
-
-
-@pytest.fixture(params=["grpc", "rest"])
-def door(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 @contextlib.contextmanager
 def automl_client(doors: tiny_service.Doors, door: str) -> Iterator[automl_v1.AutoMlClient]:
     transport: Any
@@ -98,18 +87,6 @@ def automl(doors: tiny_service.Doors, door: str) -> Iterator[automl_v1.AutoMlCli
 def prediction(doors: tiny_service.Doors, door: str) -> Iterator[automl_v1.PredictionServiceClient]:
     with prediction_client(doors, door) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def http(doors: tiny_service.Doors) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=doors.url, timeout=TIMEOUT_S, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def channel(doors: tiny_service.Doors) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(doors.target) as opened:
-        yield opened
 
 
 def test_the_official_client_creates_gets_lists_and_patches(automl: automl_v1.AutoMlClient, door: str) -> None:

@@ -27,14 +27,8 @@ SHORT_S = 0.5
 
 
 @pytest.fixture(scope="module")
-def doors() -> Iterator[tiny_service.Doors]:
-    with tiny_service.open_doors() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def hasty() -> Iterator[tiny_service.Doors]:
-    with tiny_service.open_doors(bounds=limits.Limits(head_timeout_s=SHORT_S, body_timeout_s=SHORT_S)) as opened:
+    with tiny_service.open_doors(bounds=limits.ServerLimits(head_timeout_s=SHORT_S, body_timeout_s=SHORT_S)) as opened:
         yield opened
 
 
@@ -189,7 +183,10 @@ def test_the_limit_of_a_body_is_that_of_its_method(doors: tiny_service.Doors) ->
 def test_bodies_of_both_doors_share_one_budget() -> None:
     content = json.dumps({"payload": {"image": {"imageBytes": "A" * 2 * MIB}}}).encode()
     message = automl_v1.PredictRequest.pb()(name=PREDICT[4:-8], payload={"image": {"image_bytes": bytes(2 * MIB)}})
-    with tiny_service.open_doors(bounds=limits.Limits(bodies_bytes=3 * MIB)) as narrow, plug(narrow) as connection:
+    with (
+        tiny_service.open_doors(bounds=limits.ServerLimits(bodies_bytes=3 * MIB)) as narrow,
+        plug(narrow) as connection,
+    ):
 
         def predict() -> httpx.Response:
             headers = {"content-type": "application/json"}
@@ -214,7 +211,7 @@ def test_bodies_of_both_doors_share_one_budget() -> None:
 
 
 def test_connections_are_bounded() -> None:
-    with tiny_service.open_doors(bounds=limits.Limits(connections=3)) as few, contextlib.ExitStack() as opened:
+    with tiny_service.open_doors(bounds=limits.ServerLimits(connections=3)) as few, contextlib.ExitStack() as opened:
         held = [opened.enter_context(plug(few)) for _ in range(3)]
         for connection in held:
             connection.sendall(head("GET", f"/v1/{PARENT}/models/IOD5"))
@@ -241,7 +238,7 @@ def test_who_a_program_says_it_speaks_for_is_not_believed() -> None:
 
     async def ask() -> Any:
         with http_server.open_listener("127.0.0.1", 0) as listener:
-            server = http_server.HttpServer(tell, limits.Limits())
+            server = http_server.HttpServer(tell, limits.ServerLimits())
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             forged = {"x-forwarded-for": "10.9.8.7", "x-forwarded-proto": "https"}
             async with httpx.AsyncClient(trust_env=False) as client:

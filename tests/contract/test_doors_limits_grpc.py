@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -14,7 +13,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from tests.support.half_http2 import half_call
+from tests.support.clients.half_http2 import half_call
 from tests.unit.surface import tiny_service
 from tests.unit.surface.tiny_service import rpc
 
@@ -29,12 +28,6 @@ PREDICT = f"/{methods.PREDICTION}/Predict"
 CREATE = f"/{methods.AUTOML}/CreateDataset"
 CHECK = "/grpc.health.v1.Health/Check"
 REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-
-
-@pytest.fixture(scope="module")
-def doors() -> Iterator[tiny_service.Doors]:
-    with tiny_service.open_doors() as opened:
-        yield opened
 
 
 def refused(call: grpc.UnaryUnaryMultiCallable, request: object, **options: object) -> grpc.StatusCode:
@@ -85,7 +78,7 @@ def test_metadata_is_bounded(doors: tiny_service.Doors) -> None:
 
 @pytest.mark.parametrize("path", [CREATE, PREDICT, CHECK, REFLECT])
 def test_a_message_that_does_not_end_counts_and_has_little_time(path: str) -> None:
-    bounds = limits.Limits(body_timeout_s=0.2, bodies_bytes=LARGEST + 3 * MIB)
+    bounds = limits.ServerLimits(body_timeout_s=0.2, bodies_bytes=LARGEST + 3 * MIB)
     with tiny_service.open_doors(bounds=bounds) as narrow, contextlib.ExitStack() as opened:
         first, second = (opened.enter_context(half_call(narrow.grpc_port, TIMEOUT_S)) for _ in range(2))
         first.begin(path, 40_000_000, 60_000)
@@ -106,7 +99,7 @@ def test_a_message_to_a_method_that_is_none_is_not_taken(doors: tiny_service.Doo
 
 
 def test_connections_are_bounded_and_must_begin_in_time() -> None:
-    bounds = limits.Limits(connections=2, head_timeout_s=0.5)
+    bounds = limits.ServerLimits(connections=2, head_timeout_s=0.5)
     with tiny_service.open_doors(bounds=bounds) as few:
         with socket.create_connection(("127.0.0.1", few.grpc_port), TIMEOUT_S) as idle:
             while idle.recv(4096):
@@ -121,7 +114,7 @@ def test_connections_are_bounded_and_must_begin_in_time() -> None:
 
 
 def test_an_old_connection_is_renewed_and_the_calls_on_it_end_as_they_would() -> None:
-    with tiny_service.open_doors(bounds=limits.Limits(grpc_connection_age_s=0.3)) as brief:
+    with tiny_service.open_doors(bounds=limits.ServerLimits(grpc_connection_age_s=0.3)) as brief:
         name = brief.house.operations.start(automl_v1.OperationMetadata.pb()()).name
         with grpc.insecure_channel(brief.target) as channel:
             renewed = threading.Event()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import grpc
 import httpx
 import pytest
@@ -17,24 +15,6 @@ from boxwright.surface import methods, transcode
 PARENT = tiny_service.PARENT
 MODEL = f"{PARENT}/models/m"
 TIMEOUT_S = tiny_service.TIMEOUT_S
-
-
-@pytest.fixture(scope="module")
-def doors() -> Iterator[tiny_service.Doors]:
-    with tiny_service.open_doors() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def http(doors: tiny_service.Doors) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=doors.url, timeout=TIMEOUT_S, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def channel(doors: tiny_service.Doors) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(doors.target) as opened:
-        yield opened
 
 
 def test_every_code_has_its_http_code(http: httpx.Client) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
@@ -24,29 +23,6 @@ from boxwright.surface import limits, methods
 PARENT = tiny_service.PARENT
 MODEL = f"{PARENT}/models/m"
 TIMEOUT_S = tiny_service.TIMEOUT_S
-
-
-@pytest.fixture(scope="module")
-def doors() -> Iterator[tiny_service.Doors]:
-    with tiny_service.open_doors() as opened:
-        yield opened
-
-
-@pytest.fixture(params=["grpc", "rest"])
-def door(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def http(doors: tiny_service.Doors) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=doors.url, timeout=TIMEOUT_S, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def channel(doors: tiny_service.Doors) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(doors.target) as opened:
-        yield opened
 
 
 def _start(doors: tiny_service.Doors) -> str:
@@ -154,10 +130,10 @@ def test_two_hundred_waiting_callers_take_no_thread(doors: tiny_service.Doors) -
     async def wait_for_all() -> tuple[int, list[operations_pb2.Operation]]:
         async with contextlib.AsyncExitStack() as opened:
             calls = []
-            for first in range(0, len(names), limits.Limits.grpc_streams):  # so many calls a connection carries
+            for first in range(0, len(names), limits.ServerLimits.grpc_streams):  # so many calls a connection carries
                 channel = grpc.aio.insecure_channel(doors.target, [("grpc.use_local_subchannel_pool", 1)])
                 wait = rpc(await opened.enter_async_context(channel), methods.OPERATIONS, "WaitOperation")
-                requests = map(_wait_request, names[first : first + limits.Limits.grpc_streams])
+                requests = map(_wait_request, names[first : first + limits.ServerLimits.grpc_streams])
                 calls += [wait(request, timeout=TIMEOUT_S) for request in requests]
             gathered = asyncio.gather(*calls)
             await asyncio.to_thread(operations.wait_until_asked, len(names))

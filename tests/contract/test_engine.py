@@ -15,10 +15,11 @@ from google.rpc import code_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.support import drawn_images, engines
-from tests.support.batch_jobs import Bench, in_order
-from tests.support.engines import EngineMaker
-from tests.support.tiny_model import TinyModel
+from tests.support.images import drawn_images
+from tests.support.predictions import engines
+from tests.support.predictions.batch_jobs import Bench, in_order
+from tests.support.predictions.engines import EngineMaker
+from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright import errors, faults, objects
 from boxwright.batch.engine import stages
@@ -123,8 +124,8 @@ class _BrokenSink(Sink):
 @pytest.mark.parametrize("broken", ["plan", "sink"])
 def test_whatever_breaks_behind_the_images_ends_the_run_with_it(bench, maker, broken):
     job = bench.job(f"broken-{broken}")
-    sink = (_BrokenSink if broken == "sink" else Sink)(job, bench.stores)
-    plan = (_BrokenPlan if broken == "plan" else Plan)(job, bench.stores)
+    sink = (_BrokenSink if broken == "sink" else Sink)(job.spec, bench.stores)
+    plan = (_BrokenPlan if broken == "plan" else Plan)(job.spec, bench.stores)
     engine = maker.make(job, bench.stores, sink)
     with pytest.raises(MemoryError, match="not "):
         list(engine.run(plan, lambda: False))
@@ -173,7 +174,7 @@ def test_threshold_and_count_are_kept_to(bench, maker, threshold, most):
     job = bench.job(f"kept-{threshold}", score_threshold=threshold, max_boxes=most)
     _run(bench, job, maker)
     counts = []
-    for line in in_order(bench.output(job.output_directory[7:]), RESULTS).splitlines():
+    for line in in_order(bench.output(job.spec.output_directory[7:]), RESULTS).splitlines():
         scores = [one["image_object_detection"]["score"] for one in json.loads(line)["annotations"]]
         assert scores == sorted(scores, reverse=True)
         assert all(score >= threshold for score in scores)
@@ -210,8 +211,8 @@ def test_a_finished_job_that_runs_again_reads_no_image(bench, maker, reference):
             assert not uri.key.endswith(".jpg"), "an image of a finished shard was read again"
             return super().get(uri, **values)
 
-    engine = maker.make(job, NoImages(bench.root / "buckets", bench.root / "state"), Sink(job, bench.stores))
-    reports = list(engine.run(Plan(job, bench.stores), lambda: False))
+    engine = maker.make(job, NoImages(bench.root / "buckets", bench.root / "state"), Sink(job.spec, bench.stores))
+    reports = list(engine.run(Plan(job.spec, bench.stores), lambda: False))
     assert sorted(reports, key=lambda report: report.shard) == first
     counts = engine.counts
     assert counts.images_found == counts.images_done == sum(report.predicted + report.failed for report in first)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from tests.support.tiny_model import TinyModel
+from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright.inference import export_formats
 from boxwright.inference.openvino_runtime import load_openvino

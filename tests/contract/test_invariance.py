@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import threading
 
 import pytest
-from tests.support import drawn_images
-from tests.support.batch_jobs import Bench, in_order
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.batch_jobs import Bench, in_order
+from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright import objects
 from boxwright.batch.engine.engine import MachineEngine
-from boxwright.batch.job import BatchJob
+from boxwright.batch.job import BatchJob, MachineShare
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
 from boxwright.inference.predictor import Predictor
@@ -48,14 +49,14 @@ def _listed(bench: Bench) -> list[str]:
 
 
 def _run(bench: Bench, job: BatchJob, predictor: Predictor, stores: objects.Stores | None = None) -> dict[str, bytes]:
-    sink = Sink(job, bench.stores)
+    sink = Sink(job.spec, bench.stores)
     sink.prepare()
     engine = MachineEngine(job, stores or bench.stores, predictor, sink)
-    plan = Plan(job, bench.stores)
+    plan = Plan(job.spec, bench.stores)
     for _ in engine.run(plan, lambda: False):
         pass
     sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
-    return bench.output(job.output_directory.removeprefix("gs://b/"))
+    return bench.output(job.spec.output_directory.removeprefix("gs://b/"))
 
 
 def _lines(output: dict[str, bytes]) -> list[bytes]:
@@ -85,6 +86,25 @@ def test_shards_and_threads_change_no_byte(bench, predictors, reference, shard_i
     name = f"size-{shard_images}-{threads}"
     job = bench.job(name, threads=threads, shard_images=shard_images, score_threshold=SCORE_THRESHOLD)
     assert _lines(_run(bench, job, predictors[threads])) == reference
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        MachineShare(1, in_flight_bytes=1, models_bytes=1),
+        MachineShare(3, processes=2, runtime="auto", in_flight_bytes=100_000),
+        MachineShare(4, processes=1, in_flight_bytes=1 << 40, models_bytes=1 << 40),
+    ],
+    ids=lambda share: f"{share.cores} cores, {share.in_flight_bytes} bytes",
+)
+def test_nothing_that_a_machine_gives_reaches_the_output(bench, predictors, reference, share):
+    name = f"share-{share.cores}"
+    job = bench.job(name, shard_images=10, score_threshold=SCORE_THRESHOLD)
+    folders = dataclasses.replace(job.folders, model="/elsewhere", notes=str(bench.root / "notes"))
+    given = dataclasses.replace(job, folders=folders, share=share)
+    assert _lines(_run(bench, given, predictors[share.cores])) == reference
+    manifest = json.loads(bench.output(name)["manifest.json"])
+    assert manifest == json.loads(bench.output("reference")["manifest.json"])
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf import any_pb2, empty_pb2
 from google.rpc import status_pb2
-from tests.support.ledgers import LOCATION, Kind, draft, expire, open_ledger, row_of, start
-from tests.support.waiting import PATIENCE_S, wait_until
+from tests.support.machine.waiting import PATIENCE_S, wait_until
+from tests.support.operations.ledgers import LOCATION, Kind, draft, expire, open_ledger, row_of, start
 
 from boxwright import errors, states
 from boxwright.metadata.schema import operations
@@ -316,11 +316,12 @@ def test_a_response_that_cannot_be_made_leaves_the_operation_running(ledger):
 # ---- several processes --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_two_processes_finish_four_hundred_operations_exactly_once_each(ledger, database_place):
     with ledger._db.write() as connection:
         for number in range(400):
             ledger.start(connection, draft(f"IOD{number}"))
-    command = [sys.executable, "-m", "tests.support.ledgers", str(database_place)]
+    command = [sys.executable, "-m", "tests.support.operations.ledgers", str(database_place)]
     workers = [
         subprocess.Popen([*command, owner, "200"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for owner in ("first", "second")

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
-from tests.support.ledgers import LOCATION, Kind, draft, expire, open_ledger, row_of, start
+from tests.support.operations.ledgers import LOCATION, Kind, draft, expire, open_ledger, row_of, start
 
 from boxwright import states
-from boxwright.operations.ledger import Claimed, Ledger
+from boxwright.operations.ledger import ClaimedOperation, Ledger
 
 State = states.OperationState
 
@@ -28,7 +28,7 @@ def ledger(database_place):
     opened._db.close()
 
 
-def _claim(ledger: Ledger) -> Claimed | None:
+def _claim(ledger: Ledger) -> ClaimedOperation | None:
     return ledger.claim([Kind.IMPORT_DATA], "w")
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import autogenerate, script
 from alembic.config import Config
 from alembic.runtime import migration
-from tests.support.waiting import PATIENCE_S
+from tests.support.machine.waiting import PATIENCE_S
 
 from boxwright import errors
 from boxwright.metadata import database, migrations, schema

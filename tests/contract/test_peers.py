@@ -5,7 +5,6 @@ That their bytes are those of one process is shown in test_engine.py, with every
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
 import queue
@@ -17,18 +16,19 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from tests.support import drawn_images
-from tests.support.batch_jobs import Bench, in_order
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.batch_jobs import Bench, in_order
+from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright import errors
-from boxwright.batch.child_main import Events, run_job
+from boxwright.batch.child_main import run_job
 from boxwright.batch.engine import in_flight
-from boxwright.batch.engine.engine import MachineEngine, image_threads, process_share, processes_of
+from boxwright.batch.engine.engine import MachineEngine, image_threads
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.engine.shard_assembler import ShardAssembler
+from boxwright.batch.events import Events
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
@@ -69,23 +69,21 @@ def peers(deaths) -> Iterator[PeerPool]:
 
 
 def _job(bench: Bench, tiny_model: TinyModel, name: str, threads: int, **values) -> BatchJob:
-    guard_folder = str(bench.root / "guard" / name)
-    return dataclasses.replace(
-        bench.job(name, threads=threads, shard_images=25, model_folder=tiny_model.folder, **values),
-        guard_folder=guard_folder,
-    )
+    values = {"model_folder": tiny_model.folder, "notes": bench.root / "notes" / name} | values
+    return bench.job(name, threads=threads, shard_images=25, **values)
 
 
 def _engine(bench: Bench, job: BatchJob, predictor: Predictor, peers: PeerPool, sink: Sink) -> MachineEngine:
-    peers.gather(processes_of(job) - 1)
-    notes = in_flight.Journal(pathlib.Path(job.guard_folder), image_threads(process_share(job), predictor))
-    return MachineEngine(job, bench.stores, predictor, sink, journal=notes, peers=peers)
+    peers.gather(job.share.process_count - 1)
+    threads = image_threads(job.share.of_one_process(), predictor)
+    journal = in_flight.Journal(pathlib.Path(job.folders.notes), threads)
+    return MachineEngine(job, bench.stores, predictor, sink, journal=journal, peers=peers)
 
 
 def _run(bench, job, predictor, peers, *, stop_after: int | None = None) -> list[ShardReport]:
-    sink = Sink(job, bench.stores)
+    sink = Sink(job.spec, bench.stores)
     sink.prepare()
-    plan = Plan(job, bench.stores)
+    plan = Plan(job.spec, bench.stores)
     engine = _engine(bench, job, predictor, peers, sink)
     reports: list[ShardReport] = []
     for report in engine.run(plan, lambda: stop_after is not None and len(reports) >= stop_after):
@@ -100,8 +98,8 @@ def _run(bench, job, predictor, peers, *, stop_after: int | None = None) -> list
 @pytest.fixture(scope="module")
 def reference(bench, tiny_model, predictor) -> dict[str, bytes]:
     job = _job(bench, tiny_model, "reference", 1)
-    sink = Sink(job, bench.stores)
-    plan = Plan(job, bench.stores)
+    sink = Sink(job.spec, bench.stores)
+    plan = Plan(job.spec, bench.stores)
     for _ in MachineEngine(job, bench.stores, predictor, sink).run(plan, lambda: False):
         pass
     sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
@@ -123,7 +121,7 @@ def test_four_threads_give_the_same_bytes_in_one_process_or_in_several(bench, ti
     models = LoadedModels()
     for processes in (4, 2, 1, 3):  # three: one thread each, the fourth stays away
         name = f"processes-{processes}"
-        job = dataclasses.replace(_job(bench, tiny_model, name, 4), processes=processes)
+        job = _job(bench, tiny_model, name, 4, processes=processes)
         run_job(job, models, peers, Events(), threading.Event())
         assert bench.output(name).keys() == reference.keys()
         for file, content in bench.output(name).items():
@@ -134,7 +132,7 @@ def test_four_threads_give_the_same_bytes_in_one_process_or_in_several(bench, ti
 def test_every_process_does_a_part(bench, tiny_model, predictor, peers):
     """The leader's own threads are held up until the peer has handed something in."""
     job = _job(bench, tiny_model, "parts", 2)
-    sink = Sink(job, bench.stores)
+    sink = Sink(job.spec, bench.stores)
     engine = _engine(bench, job, predictor, peers, sink)
     began = threading.Event()
     note = engine._times.note_peer
@@ -153,7 +151,7 @@ def test_every_process_does_a_part(bench, tiny_model, predictor, peers):
             return prepare(data)
 
     engine._pipeline._predictor = Slow(predictor.info, predictor.runtime, predictor.limits)
-    assert len(list(engine.run(Plan(job, bench.stores), lambda: False))) == 3
+    assert len(list(engine.run(Plan(job.spec, bench.stores), lambda: False))) == 3
     assert began.is_set()
     total = engine.stage_s()
     assert total["decoding"] > 0 and total["network"] > 0
@@ -183,8 +181,8 @@ def test_whatever_breaks_in_the_leader_ends_the_run_with_it(bench, tiny_model, p
             raise MemoryError("not written")
 
     job = _job(bench, tiny_model, f"broken-{broken}", 2)
-    sink = (BrokenSink if broken == "sink" else Sink)(job, bench.stores)
-    plan = (BrokenPlan if broken == "plan" else Plan)(job, bench.stores)
+    sink = (BrokenSink if broken == "sink" else Sink)(job.spec, bench.stores)
+    plan = (BrokenPlan if broken == "plan" else Plan)(job.spec, bench.stores)
     engine = _engine(bench, job, predictor, peers, sink)
     with pytest.raises(MemoryError, match="not "):
         list(engine.run(plan, lambda: False))
@@ -194,8 +192,8 @@ def test_whatever_breaks_in_the_leader_ends_the_run_with_it(bench, tiny_model, p
 def test_a_peer_that_cannot_load_the_model_fails_the_job_with_the_reason(
     bench, tiny_model, predictor, peers, monkeypatch
 ):
-    job = dataclasses.replace(_job(bench, tiny_model, "no-model", 2), model_folder="/nowhere")
-    engine = _engine(bench, job, predictor, peers, Sink(job, bench.stores))
+    job = _job(bench, tiny_model, "no-model", 2, model_folder="/nowhere")
+    engine = _engine(bench, job, predictor, peers, Sink(job.spec, bench.stores))
     failed = threading.Event()
     fail, prepare = ShardAssembler.fail, predictor.prepare
 
@@ -212,7 +210,7 @@ def test_a_peer_that_cannot_load_the_model_fails_the_job_with_the_reason(
 
     engine._pipeline._predictor = Waiting(predictor.info, predictor.runtime, predictor.limits)
     with pytest.raises(errors.ApiError, match="The model cannot be loaded"):
-        list(engine.run(Plan(job, bench.stores), lambda: False))
+        list(engine.run(Plan(job.spec, bench.stores), lambda: False))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
@@ -220,8 +218,8 @@ def test_a_peer_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predicto
     from boxwright.batch.engine import peer_pool as module
 
     monkeypatch.setattr(module, "SILENCE_MARGIN_S", 1.0)
-    job = dataclasses.replace(_job(bench, tiny_model, f"death-{how}", 2), image_timeout_s=2.0)
-    engine = _engine(bench, job, predictor, peers, Sink(job, bench.stores))
+    job = _job(bench, tiny_model, f"death-{how}", 2, image_timeout_s=2.0)
+    engine = _engine(bench, job, predictor, peers, Sink(job.spec, bench.stores))
     hit = threading.Event()
     note = engine._times.note_peer
 
@@ -243,7 +241,7 @@ def test_a_peer_that_dies_or_falls_silent_is_noticed(bench, tiny_model, predicto
     over = threading.Event()
 
     def run() -> None:
-        list(engine.run(Plan(job, bench.stores), over.is_set))
+        list(engine.run(Plan(job.spec, bench.stores), over.is_set))
 
     runner = threading.Thread(target=run, daemon=True)
     runner.start()
@@ -278,20 +276,6 @@ def test_the_notes_of_every_process_name_suspects(tmp_path):
     with peer.watched("gs://b/two"):
         in_flight.Journal(tmp_path, 2)  # the next leader: what was noted before is of no interest any more
         assert in_flight.suspects(tmp_path) == []
-
-
-def test_a_share_has_one_core_and_its_part_of_the_memory(bench, tiny_model):
-    job = dataclasses.replace(_job(bench, tiny_model, "share", 4), in_flight_bytes=1000, models_bytes=400)
-    share = process_share(job)
-    assert (share.threads, share.in_flight_bytes, share.models_bytes) == (1, 250, 100)
-
-
-def test_a_share_has_several_cores_where_there_are_fewer_processes(bench, tiny_model):
-    job = dataclasses.replace(_job(bench, tiny_model, "share", 8), in_flight_bytes=1000, models_bytes=400, processes=2)
-    share = process_share(job)
-    assert (share.threads, share.in_flight_bytes, share.models_bytes) == (4, 500, 200)
-    assert processes_of(dataclasses.replace(job, processes=9)) == 8
-    assert process_share(dataclasses.replace(job, processes=3)).threads == 2
 
 
 def test_order_is_the_lists(bench, reference):

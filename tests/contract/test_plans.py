@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf import empty_pb2
 from google.rpc import status_pb2
-from tests.support.ledgers import LOCATION, Kind, draft, open_ledger, row_of
+from tests.support.operations.ledgers import LOCATION, Kind, draft, open_ledger, row_of
 
 from boxwright import errors, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import numbers, plans
+from boxwright.operations import progress_values, resumable
 from boxwright.operations.ledger import Ledger
 
 FAILED = status_pb2.Status(code=7, message="no")
@@ -45,7 +45,7 @@ def _done(connection: sa.Connection) -> empty_pb2.Empty:
 
 def _needed(ledger: Ledger, ended_since_us: int = 0) -> set[str]:
     with ledger._db.read() as connection:
-        return plans.needed(connection, ended_since_us)
+        return resumable.needed(connection, ended_since_us)
 
 
 def test_a_plan_is_kept_until_one_that_works_by_it_succeeds(ledger):
@@ -76,8 +76,8 @@ def test_the_runs_of_a_plan_are_found_oldest_first_by_any_of_them(ledger):
     _run(ledger, "IOD2", FAILED, plan_of="IOD1")
     _run(ledger, "IOD3", FAILED)
     with ledger._db.read() as connection:
-        assert [row.id for row in plans.runs_of(connection, "IOD1")] == ["IOD1", "IOD2"]
-    assert plans.plan_id(row_of(ledger, "IOD2")) == plans.plan_id(row_of(ledger, "IOD1")) == "IOD1"
+        assert [row.id for row in resumable.runs_of(connection, "IOD1")] == ["IOD1", "IOD2"]
+    assert resumable.plan_id(row_of(ledger, "IOD2")) == resumable.plan_id(row_of(ledger, "IOD1")) == "IOD1"
 
 
 def test_what_waits_for_its_next_turn_is_cancelled_by_a_worker_who_looks_for_such(ledger):
@@ -97,9 +97,9 @@ def test_progress_is_stored_finite_and_small(ledger):
     lease = ledger.claim([Kind.BATCH_PREDICT], "w").lease
     ledger.report(lease, progress={"done": 3, "losses": {"box": float("nan"), "score": [1.5, float("inf")]}})
     assert row_of(ledger, "IOD1").progress == {"done": 3, "losses": {"box": None, "score": [1.5, None]}}
-    ledger.report(lease, progress={"done": 4, "text": "x" * 10 * numbers.MAX_STORED_CHARS, "later": 1})
+    ledger.report(lease, progress={"done": 4, "text": "x" * 10 * progress_values.MAX_STORED_CHARS, "later": 1})
     assert row_of(ledger, "IOD1").progress == {"done": 4}
     ledger.report(lease, progress_percent=5)
     with ledger._db.read() as connection:
         stored = connection.execute(sa.select(operations.c.progress)).scalar_one()
-    assert len(json.dumps(stored)) <= numbers.MAX_STORED_CHARS
+    assert len(json.dumps(stored)) <= progress_values.MAX_STORED_CHARS

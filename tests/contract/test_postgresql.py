@@ -12,10 +12,11 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 from google.rpc import code_pb2
-from tests.support import drawn_images, rough_line
-from tests.support import postgres as servers
-from tests.support.api import open_api
-from tests.support.ledgers import Kind, open_ledger, row_of, start
+from tests.support.clients.api import open_api
+from tests.support.databases import postgres as servers
+from tests.support.databases import rough_line
+from tests.support.images import drawn_images
+from tests.support.operations.ledgers import Kind, open_ledger, row_of, start
 
 from boxwright import errors, settings
 from boxwright.metadata import database, datasets, schema

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.support import drawn_images
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.tiny_model import TinyModel
 
-from boxwright.batch import child_main
-from boxwright.batch.tuning import scheduler
+from boxwright.batch.engine import opening
+from boxwright.batch.job import MachineShare
 from boxwright.images import decode
-from boxwright.inference import model_folder, onnx_runtime, openvino_runtime, runtimes
+from boxwright.inference import model_folder, onnx_runtime, openvino_runtime, runtime_selection
 from boxwright.inference.predictor import Predictor
 from boxwright.inference.runtime import Runtime
 
@@ -27,7 +27,7 @@ STREAMS = 2
 TOLERATED_SCORE, TOLERATED_PX = 1e-3, 0.5
 PASSES = 6
 
-Open = Callable[[model_folder.Network, tuple[int, int]], Runtime]
+Open = Callable[[model_folder.StoredNetwork, tuple[int, int]], Runtime]
 
 
 def _in_onnx_runtime(batch: int) -> Open:
@@ -38,16 +38,16 @@ def _in_onnx_runtime(batch: int) -> Open:
 
 
 RUNTIMES: dict[str, Open] = {
-    "openvino": lambda network, input_hw: runtimes.open_runtime(network, input_hw, STREAMS, "cpu"),
+    "openvino": lambda network, input_hw: runtime_selection.open_runtime(network, input_hw, STREAMS, "cpu"),
     "onnx-runtime": _in_onnx_runtime(1),
     "onnx-runtime-in-batches": _in_onnx_runtime(4),
 }
-if runtimes.gpu_is_usable():  # nothing is skipped: without a GPU there is no such case
-    RUNTIMES["gpu"] = lambda network, input_hw: runtimes.open_runtime(network, input_hw, STREAMS, "gpu")
+if runtime_selection.gpu_is_usable():  # nothing is skipped: without a GPU there is no such case
+    RUNTIMES["gpu"] = lambda network, input_hw: runtime_selection.open_runtime(network, input_hw, STREAMS, "gpu")
 
 
 @pytest.fixture(scope="module")
-def network(tiny_model: TinyModel) -> model_folder.Network:
+def network(tiny_model: TinyModel) -> model_folder.StoredNetwork:
     info = model_folder.ModelInfo.read(tiny_model.folder)
     return model_folder.read_network(tiny_model.folder, info, "fp32")
 
@@ -58,7 +58,7 @@ def info(tiny_model: TinyModel) -> model_folder.ModelInfo:
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
-def runtime(request: pytest.FixtureRequest, network: model_folder.Network, info: model_folder.ModelInfo):
+def runtime(request: pytest.FixtureRequest, network: model_folder.StoredNetwork, info: model_folder.ModelInfo):
     return RUNTIMES[request.param](network, info.input_hw)
 
 
@@ -70,7 +70,7 @@ def _frames(input_hw: tuple[int, int], count: int) -> list[npt.NDArray[np.uint8]
 
 
 def test_answers_are_those_of_the_default_runtime(runtime, network, info) -> None:
-    default = runtimes.open_runtime(network, info.input_hw, 1, "cpu")
+    default = runtime_selection.open_runtime(network, info.input_hw, 1, "cpu")
     for pixels in _frames(info.input_hw, 6):
         expected, found = default.infer(pixels), runtime.infer(pixels)
         assert found.boxes_px.shape == expected.boxes_px.shape and found.boxes_px.dtype == np.float32
@@ -150,17 +150,17 @@ def test_a_frame_of_another_size_is_its_own_caller_s_error(runtime, info) -> Non
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_what_is_no_network_is_refused(name: str, info) -> None:
     with pytest.raises(model_folder.ModelError, match=r"model\.onnx cannot be loaded"):
-        RUNTIMES[name](model_folder.Network("model.onnx", b"no network", None, "", "fp32"), info.input_hw)
+        RUNTIMES[name](model_folder.StoredNetwork("model.onnx", b"no network", None, "", "fp32"), info.input_hw)
 
 
 def test_without_a_gpu_the_cpu_is_chosen_and_a_gpu_that_is_asked_for_is_refused(
     network, info, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert not runtimes.gpu_is_usable()
-    assert "OpenVINO" in runtimes.open_runtime(network, info.input_hw, 1).label
+    assert not runtime_selection.gpu_is_usable()
+    assert "OpenVINO" in runtime_selection.open_runtime(network, info.input_hw, 1).label
     with pytest.raises(model_folder.ModelError, match="no GPU can be used"):
-        runtimes.open_runtime(network, info.input_hw, 1, "gpu")
+        runtime_selection.open_runtime(network, info.input_hw, 1, "gpu")
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -174,13 +174,13 @@ def test_a_runtime_that_fails_in_its_first_pass_is_refused_when_it_is_opened(net
 def test_a_gpu_whose_runtime_does_not_start_is_not_used_unless_asked_for(
     network, info, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys
 ) -> None:
-    monkeypatch.setattr(runtimes, "gpu_is_usable", lambda: True)
-    monkeypatch.setattr(runtimes, "GPU_PROVIDER", "NoSuchExecutionProvider")  # starts on no machine
-    assert "OpenVINO" in runtimes.open_runtime(network, info.input_hw, 1, "auto").label
+    monkeypatch.setattr(runtime_selection, "gpu_is_usable", lambda: True)
+    monkeypatch.setattr(runtime_selection, "GPU_PROVIDER", "NoSuchExecutionProvider")  # starts on no machine
+    assert "OpenVINO" in runtime_selection.open_runtime(network, info.input_hw, 1, "auto").label
     assert "NoSuchExecutionProvider" in caplog.text
     assert capsys.readouterr().out == ""  # a child speaks to its parent there
     with pytest.raises(model_folder.ModelError, match="NoSuchExecutionProvider"):
-        runtimes.open_runtime(network, info.input_hw, 1, "gpu")
+        runtime_selection.open_runtime(network, info.input_hw, 1, "gpu")
 
 
 # ---- the network that model.json chooses ----------------------------------------------------------------------------------
@@ -238,6 +238,5 @@ def test_a_precision_without_a_network_is_a_damaged_model(two_precisions) -> Non
 def test_one_process_feeds_a_gpu_and_an_int8_network_stays_with_many(
     two_precisions: pathlib.Path, monkeypatch: pytest.MonkeyPatch, runtime: str, precision: str | None, has_peers: bool
 ) -> None:
-    monkeypatch.setattr(runtimes, "gpu_is_usable", lambda: True)
-    job = scheduler.job_for(two_precisions, cores=4, runtime=runtime, precision=precision, in_flight_bytes=1_000_000)
-    assert child_main.has_peers(job) == has_peers
+    monkeypatch.setattr(runtime_selection, "gpu_is_usable", lambda: True)
+    assert opening.has_peers(MachineShare(4, runtime=runtime), str(two_precisions), precision) == has_peers

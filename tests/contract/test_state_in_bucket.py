@@ -9,12 +9,14 @@ import subprocess
 import sys
 
 import pytest
-from tests.support import crashes, drawn_images, object_servers
-from tests.support.api import open_api
-from tests.support.crashes import ENVIRONMENT, contents, stats, wait_until_gone, whole_shards
-from tests.support.object_servers import BUCKET
-from tests.support.tiny_model import MODEL_ID, TinyModel
-from tests.support.waiting import PATIENCE_S, wait_until
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S, wait_until
+from tests.support.predictions.tiny_model import MODEL_ID, TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import ENVIRONMENT, contents, stats, wait_until_gone, whole_shards
+from tests.support.stores import object_servers
+from tests.support.stores.object_servers import BUCKET
 
 from boxwright import errors, objects, settings
 from boxwright.inference import compiled_cache
@@ -36,7 +38,7 @@ def environment(monkeypatch):
 
 @pytest.fixture
 def stores(environment, tmp_path) -> objects.Stores:
-    return objects.Stores(tmp_path / "none", tmp_path / "none-state", objects.StoreChoices(state_uri=STATE))
+    return objects.Stores(tmp_path / "none", tmp_path / "none-state", objects.StoreConfig(state_uri=STATE))
 
 
 def _keys(stores: objects.Stores, folder: str) -> list[str]:
@@ -108,6 +110,7 @@ def test_a_batch_uses_the_bucket_and_leaves_nothing_of_the_plan(
         wait_until(lambda: _keys(stores, "models") == [], "the model to be gone")
 
 
+@pytest.mark.full
 def test_another_machine_finishes_what_a_killed_worker_left(
     service_factory, environment, tiny_model: TinyModel, stores, postgres, tmp_path
 ):

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from google.rpc import code_pb2
-from tests.support import object_servers
-from tests.support.object_servers import BUCKET, ObjectServer
+from tests.support.stores import object_servers
+from tests.support.stores.object_servers import BUCKET, ObjectServer
 
 from boxwright import errors, objects
 
@@ -74,11 +74,11 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
         yield open_kind
 
 
-def _choices(kind: str, server: ObjectServer | None, folder: pathlib.Path) -> objects.StoreChoices:
+def _choices(kind: str, server: ObjectServer | None, folder: pathlib.Path) -> objects.StoreConfig:
     if server is None:
-        return objects.StoreChoices(file_roots=(str(folder / "buckets"),) if kind == "file" else ())
+        return objects.StoreConfig(file_roots=(str(folder / "buckets"),) if kind == "file" else ())
     emulator = server.address if server.is_emulator else None
-    return objects.StoreChoices(gs="cloud", schemes=(server.scheme,), gs_emulator=emulator, retry_s=10)
+    return objects.StoreConfig(gs="cloud", schemes=(server.scheme,), gs_emulator=emulator, retry_s=10)
 
 
 @pytest.fixture(params=KINDS)

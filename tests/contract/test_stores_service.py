@@ -15,11 +15,12 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.support import drawn_images, object_servers, rough_proxy
-from tests.support.api import Api, metadata, open_api
-from tests.support.object_servers import BUCKET
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import PATIENCE_S
+from tests.support.clients.api import Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.stores import object_servers, rough_proxy
+from tests.support.stores.object_servers import BUCKET
 
 from boxwright import objects
 
@@ -103,7 +104,7 @@ def world(
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in environment.items():
             patch.setenv(name, value)
-        choices = objects.StoreChoices(
+        choices = objects.StoreConfig(
             schemes=("gs", "s3", "az"), file_roots=(str(local),), gs_emulator=servers["gs"].address
         )
         service = service_factory(environment=environment)

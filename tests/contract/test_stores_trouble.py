@@ -15,9 +15,9 @@ import obstore
 import pytest
 from google.rpc import code_pb2
 from obstore import exceptions
-from tests.support import object_servers, rough_proxy
-from tests.support.object_servers import BUCKET
-from tests.support.waiting import promptly
+from tests.support.machine.waiting import promptly
+from tests.support.stores import object_servers, rough_proxy
+from tests.support.stores.object_servers import BUCKET
 
 from boxwright import errors, objects
 
@@ -58,7 +58,7 @@ def rough_kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         environment = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in server.environment(proxy.address).items():
             environment.setenv(name, value)
-        choices = objects.StoreChoices(
+        choices = objects.StoreConfig(
             gs="cloud",
             schemes=(server.scheme,),
             gs_emulator=proxy.address if server.is_emulator else None,
@@ -166,7 +166,7 @@ def test_a_write_whose_answer_got_lost_is_there_once(rough):
 
 
 def test_a_store_that_is_gone_is_unavailable(tmp_path, free_port):
-    choices = objects.StoreChoices(gs="cloud", gs_emulator=f"127.0.0.1:{free_port}", retry_s=0.3)
+    choices = objects.StoreConfig(gs="cloud", gs_emulator=f"127.0.0.1:{free_port}", retry_s=0.3)
     stores = objects.Stores(tmp_path, tmp_path / "state", choices)
     with pytest.raises(errors.ApiError, match="gs://b/key cannot be reached now") as raised:
         stores.get(objects.ObjectUri.parse("gs://b/key"))
@@ -184,7 +184,7 @@ READ_ONLY = "Generic LocalFileSystem error: Unable to create file: Read-only fil
 def disk(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[objects.Stores, list[str]]]:
     """Stores in a folder, and the list of what the next writes meet."""
     (tmp_path / "buckets/b").mkdir(parents=True)
-    stores = objects.Stores(tmp_path / "buckets", tmp_path / "state", objects.StoreChoices(retry_s=2))
+    stores = objects.Stores(tmp_path / "buckets", tmp_path / "state", objects.StoreConfig(retry_s=2))
     troubles: list[str] = []
     put = obstore.put
 

@@ -6,9 +6,9 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.support import worker_process
-from tests.support.crashes import ENVIRONMENT
-from tests.support.tiny_model import tiny_model as tiny_model
+from tests.support.predictions.tiny_model import tiny_model as tiny_model
+from tests.support.processes.crashes import ENVIRONMENT
+from tests.support.services import worker_process
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.full)])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 import re
 
 import pytest
 from google.rpc import status_pb2
-from tests.support import crashes, drawn_images
-from tests.support.api import Api, metadata, open_api
-from tests.support.crashes import (
+from tests.support.clients.api import Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import promptly, wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import (
     ENVIRONMENT,
     INFERENCE,
     MEMBER,
@@ -20,9 +24,8 @@ from tests.support.crashes import (
     wait_until_gone,
     whole_shards,
 )
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import promptly, wait_until
 
+from boxwright.batch import spec_file
 from boxwright.batch.output.json_lines import error_line
 from boxwright.batch.output.manifest import Manifest
 
@@ -43,9 +46,9 @@ class Batch:
     def bucket(self) -> pathlib.Path:
         return self.service.bucket("b")
 
-    def restart(self) -> None:
+    def restart(self, **environment: str) -> None:
         """Starts the service again on the same files."""
-        self.service = self.start(environment=ENVIRONMENT)
+        self.service = self.start(environment=ENVIRONMENT | environment)
 
     def folder(self, prefix: str) -> pathlib.Path | None:
         return crashes.result_folder(self.bucket, prefix)
@@ -136,6 +139,27 @@ def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_
     _finish_and_compare(batch, name, before)
 
 
+def test_a_batch_that_version_0_1_0_has_begun_is_finished_by_what_it_kept(batch):
+    with open_api(batch.service) as api:
+        name = _start(api, batch)
+        folder = batch.wait_for_shards("out", 4)
+        crashes.kill(batch.service)
+    before = _shard_stats(folder)
+    (spec,) = (batch.service.data_dir / "state").glob(f"**/{spec_file.FILE}")
+    values = json.loads(spec.read_bytes())
+    spec.unlink()
+    former = ("shard_images", "row_failure_limit", "image_failure_limit", "camel_case", "precision")
+    choices = spec.with_name(pathlib.PurePath(spec_file.FORMER_FILE).name)
+    choices.write_text(json.dumps({key: values[key] for key in former}))
+    batch.restart(BOXWRIGHT_SHARD_IMAGES="77", BOXWRIGHT_BATCH_CAMEL_CASE="true")
+    with open_api(batch.service) as api:
+        assert not api.finished(name, timeout_s=120).HasField("error")
+    batch.service.stop()
+    batch.restart()
+    _finish_and_compare(batch, name, before)
+
+
+@pytest.mark.full
 def test_an_errors_file_as_list_is_gone_on_with_after_a_kill(batch):
     rows = (batch.bucket / "list.csv").read_text().splitlines()
     lines = [error_line(row, status_pb2.Status(code=14, message="it was away")) for row in rows]
@@ -182,6 +206,7 @@ def test_a_killed_inference_process_costs_nothing_but_unfinished_shards(batch, m
     assert "event=inference_child_died" in batch.service.tail()
 
 
+@pytest.mark.full
 def test_a_service_that_is_asked_to_end_stops_between_shards_and_a_restart_goes_on(batch):
     with open_api(batch.service) as api:
         name = _start(api, batch)

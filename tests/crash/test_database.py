@@ -10,12 +10,13 @@ import urllib.request
 import grpc
 import pytest
 import sqlalchemy as sa
-from tests.support import crashes, drawn_images
-from tests.support import postgres as servers
-from tests.support.api import PARENT, open_api
-from tests.support.crashes import ENVIRONMENT, contents, stats, whole_shards
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import PARENT, open_api
+from tests.support.databases import postgres as servers
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import ENVIRONMENT, contents, stats, whole_shards
 
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
@@ -55,13 +56,14 @@ def _wait_for_operation(api, name: str, outcomes: list) -> None:
         outcomes.append(error.code())
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "has_worker_of_its_own, outage_s",
     [
-        pytest.param(True, LONG_S, id="serve", marks=pytest.mark.full),
+        pytest.param(True, LONG_S, id="serve"),
         pytest.param(False, LONG_S, id="worker"),
-        pytest.param(True, SHORT_S, id="serve, back at once", marks=pytest.mark.full),
+        pytest.param(True, SHORT_S, id="serve, back at once"),
     ],
 )
 def test_a_database_that_is_killed_and_started_again_costs_a_batch_nothing(

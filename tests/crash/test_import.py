@@ -7,9 +7,10 @@ import pathlib
 
 import pytest
 import sqlalchemy as sa
-from tests.support import crashes, drawn_images
-from tests.support.api import Api, metadata, open_api
-from tests.support.waiting import promptly, wait_until
+from tests.support.clients.api import Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import promptly, wait_until
+from tests.support.processes import crashes
 
 from boxwright.metadata import database
 
@@ -97,6 +98,7 @@ def test_a_service_killed_during_an_import_finishes_it_after_its_restart(
     crashes.assert_tidy(again.data_dir)
 
 
+@pytest.mark.full
 def test_a_service_that_is_asked_to_end_during_an_import_goes_on_after_its_restart(
     service, service_factory, csv_uri, environment
 ):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.support import crashes, drawn_images
-from tests.support.api import open_api
-from tests.support.crashes import ENVIRONMENT, contents
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import ENVIRONMENT, contents
 
 from boxwright.batch.output.manifest import Manifest
 
@@ -41,6 +42,7 @@ def test_an_image_that_takes_the_process_down_is_left_out_and_the_others_are_pre
     crashes.assert_tidy(service.data_dir)
 
 
+@pytest.mark.full
 def test_an_image_whose_trial_somebody_else_ended_is_tried_again_and_predicted(
     service_factory, tiny_model: TinyModel, tmp_path
 ):

@@ -9,11 +9,21 @@ import urllib.parse
 
 import grpc
 import pytest
-from tests.support import crashes, drawn_images, object_servers, rough_proxy
-from tests.support.api import Api, metadata, open_api
-from tests.support.crashes import ENVIRONMENT, INFERENCE, children_of, contents, stats, wait_until_gone, whole_shards
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import (
+    ENVIRONMENT,
+    INFERENCE,
+    children_of,
+    contents,
+    stats,
+    wait_until_gone,
+    whole_shards,
+)
+from tests.support.stores import object_servers, rough_proxy
 
 from boxwright import objects
 from boxwright.batch.output.manifest import Manifest
@@ -130,6 +140,7 @@ def test_what_was_cancelled_is_resumed_with_the_bytes_of_an_undisturbed_run(benc
     crashes.assert_tidy(bench.service.data_dir)
 
 
+@pytest.mark.full
 def test_other_settings_a_second_cancel_and_a_kill_change_nothing(service_factory, tiny_model, tmp_path):
     faults = _hanging_at(*STOPS)  # one for each attempt
     bench = Bench(service_factory, tiny_model, tmp_path, faults)
@@ -169,6 +180,7 @@ def test_a_list_that_has_changed_is_refused_until_it_is_as_it_was(bench):
         bench.ends_as_undisturbed(api, api.resume(second), before)
 
 
+@pytest.mark.full
 def test_a_plan_that_is_gone_is_said_to_be_gone_and_outlives_the_operation_that_made_it(bench):
     scratch = bench.service.data_dir / "state" / "boxwright" / "operations"
     with open_api(bench.service) as api:
@@ -187,6 +199,7 @@ def test_a_plan_that_is_gone_is_said_to_be_gone_and_outlives_the_operation_that_
     crashes.assert_tidy(bench.service.data_dir)
 
 
+@pytest.mark.full
 def test_what_is_cancelled_while_it_waits_for_its_turn_ends_at_once_with_a_manifest(
     service_factory, tiny_model: TinyModel, tmp_path
 ):
@@ -208,9 +221,8 @@ def test_what_is_cancelled_while_it_waits_for_its_turn_ends_at_once_with_a_manif
         bench.ends_as_undisturbed(api, api.resume(first), before)
 
 
-@pytest.mark.parametrize(
-    "status, code", [pytest.param(403, "PERMISSION_DENIED", marks=pytest.mark.full), (503, "UNAVAILABLE")]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("status, code", [(403, "PERMISSION_DENIED"), (503, "UNAVAILABLE")])
 def test_permission_lost_and_a_store_that_is_down_for_long_fail_a_batch_that_can_be_resumed(
     service_factory, tiny_model: TinyModel, tmp_path, monkeypatch, status, code
 ):
@@ -231,11 +243,12 @@ def test_permission_lost_and_a_store_that_is_down_for_long_fail_a_batch_that_can
         found = metadata(operation).batch_predict_details.output_info.gcs_output_directory
         for name, value in server.environment(server.address).items():
             monkeypatch.setenv(name, value)
-        stores = objects.Stores(tmp_path / "none", tmp_path / "none", objects.StoreChoices(schemes=("s3",)))
+        stores = objects.Stores(tmp_path / "none", tmp_path / "none", objects.StoreConfig(schemes=("s3",)))
         there = {info.uri.key.rpartition("/")[2]: info.uri for info in stores.list(objects.ObjectUri.parse(found))}
         assert {name: stores.get(uri) for name, uri in there.items()} == contents(bench.folder("calm"))
 
 
+@pytest.mark.full
 def test_failed_images_are_tried_again_through_kills_to_the_bytes_of_an_undisturbed_run(
     service_factory, tiny_model: TinyModel, tmp_path
 ):

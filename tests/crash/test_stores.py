@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 from google.rpc import code_pb2
-from tests.support import crashes, drawn_images, object_servers, rough_proxy
-from tests.support.api import metadata, open_api
-from tests.support.object_servers import BUCKET
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import promptly, wait_until
+from tests.support.clients.api import metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import promptly, wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.stores import object_servers, rough_proxy
+from tests.support.stores.object_servers import BUCKET
 
 from boxwright import objects
 
@@ -57,7 +59,7 @@ def world(request, service_factory, tiny_model: TinyModel, tmp_path) -> Iterator
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in server.environment(server.address).items():
             patch.setenv(name, value)
-        stores = objects.Stores(tmp_path, tmp_path / "unused", objects.StoreChoices(gs="cloud"))
+        stores = objects.Stores(tmp_path, tmp_path / "unused", objects.StoreConfig(gs="cloud"))
         for number in range(IMAGES):
             uri = objects.ObjectUri("gs", BUCKET, f"images/{number:04d}.jpg")
             stores.put(uri, drawn_images.draw(number).content)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.support import crashes, drawn_images
-from tests.support.api import Api, metadata, open_api
-from tests.support.crashes import TRAINING, children_of, wait_until_gone
-from tests.support.waiting import promptly, wait_until
+from tests.support.clients.api import Api, metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import promptly, wait_until
+from tests.support.processes import crashes
+from tests.support.processes.crashes import TRAINING, children_of, wait_until_gone
 
 MINUTES = 0.4
 UNTIL_DISTURBED = 20.0  # what is disturbed has time enough on a busy machine too; the first checkpoint comes after 5 s
@@ -62,6 +63,7 @@ def _shorten(service, name: str) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "budget_s": 60 * MINUTES}))
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start, environment):
     service = start(UNTIL_DISTURBED)

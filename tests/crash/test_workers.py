@@ -8,12 +8,22 @@ import threading
 from collections.abc import Iterator
 
 import psutil
+import pytest
 import sqlalchemy as sa
-from tests.support import crashes, drawn_images
-from tests.support.api import metadata, open_api
-from tests.support.crashes import ENVIRONMENT, INFERENCE, children_of, contents, stats, wait_until_gone, whole_shards
-from tests.support.tiny_model import TinyModel
-from tests.support.waiting import wait_until
+from tests.support.clients.api import metadata, open_api
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import (
+    ENVIRONMENT,
+    INFERENCE,
+    children_of,
+    contents,
+    stats,
+    wait_until_gone,
+    whole_shards,
+)
 
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
@@ -86,6 +96,7 @@ def test_what_a_killed_worker_left_another_finishes_with_the_same_bytes(
     crashes.assert_tidy(service.data_dir)
 
 
+@pytest.mark.full
 def test_a_worker_that_is_asked_to_end_hands_its_work_back(service_factory, start_worker, tiny_model: TinyModel):
     service = service_factory(environment=ENVIRONMENT, no_worker=True)
     bucket = service.bucket("b")
@@ -107,6 +118,7 @@ def test_a_worker_that_is_asked_to_end_hands_its_work_back(service_factory, star
     assert len(whole_shards(folder)) == SHARDS
 
 
+@pytest.mark.full
 def test_a_small_job_does_not_wait_behind_huge_ones_and_nothing_is_done_twice(service_factory, tiny_model: TinyModel):
     environment = {**ENVIRONMENT, "BOXWRIGHT_BATCH_SLICE_S": TURN_S, "BOXWRIGHT_BATCH_JOBS": "2"}
     service = service_factory(environment=environment)

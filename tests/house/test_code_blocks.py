@@ -8,7 +8,7 @@ import shlex
 import subprocess
 
 import pytest
-from tests.support import code_blocks
+from tests.support.documents import code_blocks
 
 from boxwright import cli
 from boxwright.commands import connection

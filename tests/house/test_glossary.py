@@ -64,7 +64,7 @@ def _words_of_the_api() -> set[str]:
 
 
 def test_the_last_word_of_every_public_class_name_is_known() -> None:
-    known = _terms() | _words_of_the_api() | plain_words.PLAIN.keys() | plain_words.TO_RENAME.keys()
+    known = _terms() | _words_of_the_api() | plain_words.PLAIN.keys()
     unknown = {noun: names for noun, names in _public_classes().items() if noun not in known}
     assert not unknown, (
         "choose a word of docs/glossary.md or of the API, or add it there or to tests/house/plain_words.py"
@@ -101,10 +101,25 @@ def test_terms_are_in_the_order_of_the_alphabet_and_said_in_few_sentences() -> N
         assert 1 <= len(re.findall(r"\.(?: |$)", text)) <= 2, term
 
 
-def test_a_word_is_in_one_list_only_and_has_a_reason() -> None:
-    assert not plain_words.PLAIN.keys() & plain_words.TO_RENAME.keys()
+def test_a_word_is_in_one_list_only_is_used_and_has_a_reason() -> None:
     assert not (_words_of_the_api() | _terms()) & plain_words.PLAIN.keys()
-    assert not (_words_of_the_api() | _terms()) & plain_words.TO_RENAME.keys()
-    assert all(reason.strip() for reason in (plain_words.PLAIN | plain_words.TO_RENAME).values())
-    for words in (plain_words.PLAIN, plain_words.TO_RENAME):
-        assert list(words) == sorted(words)
+    assert plain_words.PLAIN.keys() <= _public_classes().keys()
+    assert all(reason.strip() for reason in plain_words.PLAIN.values())
+    assert list(plain_words.PLAIN) == sorted(plain_words.PLAIN)
+
+
+def test_no_module_is_told_from_its_neighbour_by_an_s() -> None:
+    stems = collections.defaultdict(set)
+    for path in PACKAGE.rglob("*.py"):
+        stems[path.parent].add(path.stem)
+    assert not [f"{folder.name}/{stem}" for folder, names in stems.items() for stem in names if f"{stem}s" in names]
+
+
+def test_modules_that_run_as_processes_end_in_main() -> None:
+    entries = [
+        path for path in PACKAGE.rglob("*.py") if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+    ]
+    assert {str(path.relative_to(PACKAGE)) for path in entries if not path.stem.endswith("_main")} == {
+        "cli.py",
+        "demo/__main__.py",
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from tests.support import corpus
+from tests.support.images import corpus
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "images.md"
 
@@ -14,4 +14,4 @@ def test_the_table_of_images_says_what_the_corpus_shows() -> None:
     wanted = corpus.table()
     start = lines.index(wanted[0])
     end = next((number for number in range(start, len(lines)) if not lines[number].startswith("|")), len(lines))
-    assert lines[start:end] == wanted, "run: python -m tests.support.corpus --table"
+    assert lines[start:end] == wanted, "run: python -m tests.support.images.corpus --table"

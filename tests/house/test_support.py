@@ -1,16 +1,20 @@
-"""What lets tests run side by side on a machine that does other things too: reserved ports, and promptness."""
+"""The support of the tests: its packages list their modules; ports are reserved; promptness is judged on a busy machine."""
 
 from __future__ import annotations
 
+import ast
 import pathlib
+import re
 import socket
 import subprocess
 import sys
 
 import pytest
-from tests.support import ports, waiting
+from tests.support.machine import ports, waiting
 
 ROOT = pathlib.Path(__file__).parents[2]
+SUPPORT = ROOT / "tests" / "support"
+PACKAGES = [SUPPORT, *(init.parent for init in sorted(SUPPORT.glob("*/__init__.py")))]
 IDLE = "some avg10=0.00 avg60=0.00 avg300=0.00 total={}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
 
 
@@ -24,7 +28,7 @@ def test_a_port_is_given_once_and_nothing_listens_on_it() -> None:
 def test_another_process_is_not_given_a_port_of_this_one() -> None:
     mine = ports.free_port()
     program = (
-        "import sys; from tests.support import ports; mine = int(sys.argv[1])\n"
+        "import sys; from tests.support.machine import ports; mine = int(sys.argv[1])\n"
         "order = iter([mine, mine, mine + 1, *range(ports.FIRST, ports.LAST)])\n"
         "ports._order.randrange = lambda *_: next(order)\n"
         "print(ports.free_port())"
@@ -70,3 +74,11 @@ def test_where_nobody_counts_only_the_bound_holds(clock, monkeypatch: pytest.Mon
         clock(60)
     with pytest.raises(AssertionError, match="is not prompt"), waiting.promptly(5):
         clock(5 * waiting.BUSY_FACTOR + 1)
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
+def test_a_packages_docstring_lists_its_modules(folder: pathlib.Path) -> None:
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    modules |= {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert set(re.findall(r"^ *(\w+)  ", docstring, re.MULTILINE)) == modules

@@ -21,35 +21,35 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def kit(tmp_path: pathlib.Path) -> client_env.Kit:
+def kit(tmp_path: pathlib.Path) -> client_env.ClientFiles:
     return client_env.prepare(tmp_path / "client", HOSTS, 8471, NOW)
 
 
-def names_of(kit: client_env.Kit) -> list[str]:
+def names_of(kit: client_env.ClientFiles) -> list[str]:
     certificate = x509.load_pem_x509_certificate(kit.server.read_bytes())
     named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return [str(name.value) for name in named]
 
 
-def test_the_certificate_names_this_machine_and_is_signed_by_the_authority(kit: client_env.Kit) -> None:
+def test_the_certificate_names_this_machine_and_is_signed_by_the_authority(kit: client_env.ClientFiles) -> None:
     assert names_of(kit) == ["automl.localhost", "localhost", "127.0.0.1", "::1"]
     authority = x509.load_pem_x509_certificate(kit.authority.read_bytes())
     x509.load_pem_x509_certificate(kit.server.read_bytes()).verify_directly_issued_by(authority)
 
 
-def test_what_is_private_is_readable_by_its_owner_only(kit: client_env.Kit) -> None:
+def test_what_is_private_is_readable_by_its_owner_only(kit: client_env.ClientFiles) -> None:
     assert stat.S_IMODE(kit.folder.stat().st_mode) == 0o700
     public = {path.name for path in kit.folder.iterdir() if stat.S_IMODE(path.stat().st_mode) & 0o077}
     assert public <= {"ca.pem", "server.pem"}
 
 
-def test_a_second_run_keeps_every_file(kit: client_env.Kit) -> None:
+def test_a_second_run_keeps_every_file(kit: client_env.ClientFiles) -> None:
     before = contents(kit.folder)
     client_env.prepare(kit.folder, HOSTS, 8471, NOW + datetime.timedelta(days=10))
     assert contents(kit.folder) == before
 
 
-def test_another_port_changes_the_universe_and_no_key(kit: client_env.Kit) -> None:
+def test_another_port_changes_the_universe_and_no_key(kit: client_env.ClientFiles) -> None:
     before = contents(kit.folder)
     client_env.prepare(kit.folder, HOSTS, 50443, NOW)
     after = contents(kit.folder)
@@ -61,7 +61,7 @@ def test_another_port_changes_the_universe_and_no_key(kit: client_env.Kit) -> No
 
 
 @pytest.mark.parametrize("days, hosts", [(0, [*HOSTS, "boxes.example"]), (900, HOSTS)], ids=["another host", "expired"])
-def test_a_certificate_that_will_not_do_is_made_anew(kit: client_env.Kit, days: int, hosts: list[str]) -> None:
+def test_a_certificate_that_will_not_do_is_made_anew(kit: client_env.ClientFiles, days: int, hosts: list[str]) -> None:
     before = contents(kit.folder)
     client_env.prepare(kit.folder, hosts, 8471, NOW + datetime.timedelta(days=days))
     after = contents(kit.folder)
@@ -74,7 +74,7 @@ def test_a_name_that_is_none_is_refused(tmp_path: pathlib.Path) -> None:
         client_env.prepare(tmp_path, ["a b"], 8471, NOW)
 
 
-def test_a_broken_file_is_named_with_what_to_do(kit: client_env.Kit) -> None:
+def test_a_broken_file_is_named_with_what_to_do(kit: client_env.ClientFiles) -> None:
     kit.server.write_text("nonsense")
     with pytest.raises(errors.ApiError, match="Remove the folder"):
         client_env.prepare(kit.folder, HOSTS, 8471, NOW)

@@ -17,18 +17,6 @@ from boxwright.objects import folders
 parse = objects.ObjectUri.parse
 
 
-@pytest.fixture
-def bucket(tmp_path: pathlib.Path) -> pathlib.Path:
-    folder = tmp_path / "buckets" / "b"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
-def stores(bucket: pathlib.Path, tmp_path: pathlib.Path) -> objects.Stores:
-    return objects.Stores(bucket.parent, tmp_path / "state")
-
-
 REFUSED_URIS = [
     "",
     "b/key",

@@ -7,11 +7,11 @@ import time
 
 import psutil
 import pytest
-from tests.support.waiting import PATIENCE_S
+from tests.support.machine.waiting import PATIENCE_S
 
-from boxwright.processes import CHILD_NICENESS, NICENESS_VARIABLE, Child, ChildDied, set_niceness
+from boxwright.processes import CHILD_NICENESS, NICENESS_VARIABLE, Child, ChildExitError, set_niceness
 
-MODULE = "tests.support.talking_child"
+MODULE = "tests.support.processes.talking_child"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_end_of_a_child_is_told_with_its_status_to_everybody_who_asks(spawn)
     child = spawn("dies")
     assert _next(child) == {"event": "last words"}
     for _ in range(3):
-        with pytest.raises(ChildDied, match=rf"{MODULE} \(pid {child.pid}\) ended with status 7"):
+        with pytest.raises(ChildExitError, match=rf"{MODULE} \(pid {child.pid}\) ended with status 7"):
             child.next_event(timeout_s=PATIENCE_S)
     assert not child.is_alive()
 
@@ -63,14 +63,14 @@ def test_a_killed_child_is_told_by_its_signal(spawn):
     child = spawn("deaf")
     _next(child)
     psutil.Process(child.pid).kill()
-    with pytest.raises(ChildDied, match="was killed by signal 9"):
+    with pytest.raises(ChildExitError, match="was killed by signal 9"):
         child.next_event(timeout_s=PATIENCE_S)
 
 
 def test_speaking_to_a_dead_child_says_that_it_is_dead(spawn):
     child = spawn("dies")
     child.close(grace_s=PATIENCE_S)
-    with pytest.raises(ChildDied, match="ended with status 7"):
+    with pytest.raises(ChildExitError, match="ended with status 7"):
         child.send({"do": "this"})
 
 
@@ -81,7 +81,7 @@ def test_a_child_that_listens_stops_by_itself(spawn):
     child.stop(grace_s=PATIENCE_S)
     assert not child.is_alive()
     assert _next(child) == {"event": "stopping"}
-    with pytest.raises(ChildDied, match="ended with status 0"):
+    with pytest.raises(ChildExitError, match="ended with status 0"):
         child.next_event(timeout_s=PATIENCE_S)
 
 
@@ -92,7 +92,7 @@ def test_a_child_that_does_not_listen_is_killed_after_its_grace(spawn):
     child.stop(grace_s=0.2)
     assert not child.is_alive()
     assert time.monotonic() - started_s >= 0.2
-    with pytest.raises(ChildDied, match="was killed by signal 9"):
+    with pytest.raises(ChildExitError, match="was killed by signal 9"):
         child.next_event(timeout_s=PATIENCE_S)
 
 

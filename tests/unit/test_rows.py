@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import pathlib
 import tracemalloc
 
 import pytest
@@ -14,18 +13,6 @@ from hypothesis import strategies as st
 from boxwright import errors, objects, rows
 
 URI = objects.ObjectUri.parse("gs://b/list.csv")
-
-
-@pytest.fixture
-def bucket(tmp_path: pathlib.Path) -> pathlib.Path:
-    folder = tmp_path / "buckets" / "b"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
-def stores(bucket: pathlib.Path, tmp_path: pathlib.Path) -> objects.Stores:
-    return objects.Stores(bucket.parent, tmp_path / "state")
 
 
 READ = [

@@ -57,7 +57,7 @@ def allowed(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def stores(allowed: pathlib.Path, tmp_path: pathlib.Path) -> objects.Stores:
-    choices = objects.StoreChoices(file_roots=(f"{allowed}/",), retry_s=0.2)
+    choices = objects.StoreConfig(file_roots=(f"{allowed}/",), retry_s=0.2)
     return objects.Stores(tmp_path / "buckets", tmp_path / "state", choices)
 
 
@@ -101,7 +101,7 @@ def test_a_scheme_that_is_not_served_cannot_be_reached_even_from_inside(stores):
 
 def test_without_a_word_only_the_folder_of_buckets_is_served():
     choices = settings.read({}).storage.choices
-    assert choices == objects.StoreChoices()
+    assert choices == objects.StoreConfig()
     assert choices.served == ("gs",)
 
 
@@ -114,7 +114,7 @@ def test_the_environment_chooses_the_stores():
         "STORAGE_EMULATOR_HOST": "localhost:4443",
     }
     choices = settings.read(environment).storage.choices
-    assert choices == objects.StoreChoices("cloud", ("gs", "s3"), ("/data/in", "/data/out"), "localhost:4443", 5.0)
+    assert choices == objects.StoreConfig("cloud", ("gs", "s3"), ("/data/in", "/data/out"), "localhost:4443", 5.0)
     assert choices.served == ("gs", "s3", "file")
 
 
@@ -136,7 +136,7 @@ def test_a_choice_that_makes_no_sense_is_refused_by_name(variable, value):
 def test_a_cloud_whose_environment_is_incomplete_is_named(tmp_path, monkeypatch):
     for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
-    stores = objects.Stores(tmp_path, tmp_path / "state", objects.StoreChoices(schemes=("az",), retry_s=0.2))
+    stores = objects.Stores(tmp_path, tmp_path / "state", objects.StoreConfig(schemes=("az",), retry_s=0.2))
     with pytest.raises(errors.ApiError, match="az://b/k cannot be opened") as raised:
         stores.get(objects.ObjectUri.parse("az://b/k"))
     assert raised.value.code == code_pb2.FAILED_PRECONDITION

@@ -1,6 +1,7 @@
 """The inference child: ``python -m boxwright.batch.child_main`` keeps models loaded and runs one batch job after another.
 
-Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for the job under way. Events on standard output:
+Commands on standard input, one a line: a `BatchJob` or a `TrialCommand` as JSON, or ``stop`` for the job under way.
+Events on standard output:
 
     {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
      "bottleneck", "stages"}
@@ -8,7 +9,7 @@ Commands on standard input, one a line: a `BatchJob` as JSON, or ``stop`` for th
     {"event": "done", "shards", "images", "failed", "found", "one_colour", "rows_read", "duplicates", "elapsed_s",
      "images_per_s", "stages", "verdict", "errors_files"}   verdict: why the job fails although all is done, or null
     {"event": "alive"}                                          nothing to report for a second
-    {"event": "probed"}                                         the one image of a probe did no harm
+    {"event": "tried"}                                          the one image of a trial did no harm
     {"event": "stopped"}                                        shards that were finished stay
     {"event": "error", "code", "message", "row_failures"}       the job as a whole has failed
 
@@ -19,10 +20,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
 import logging
 import os
-import pathlib
 import queue
 import sys
 import threading
@@ -30,19 +29,17 @@ import time
 from typing import Any
 
 from boxwright import errors, objects
-from boxwright.batch.engine import stages
-from boxwright.batch.engine.engine import Engine, MachineEngine, image_threads, process_share, processes_of
-from boxwright.batch.engine.in_flight import Journal, Watchdog
+from boxwright.batch.engine import opening, stages
+from boxwright.batch.engine.engine import Engine, MachineEngine
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
-from boxwright.batch.engine.pipeline import ImagePipeline
-from boxwright.batch.job import BatchJob
+from boxwright.batch.events import Events
+from boxwright.batch.job import BatchJob, BatchSpec, TrialCommand, command_from_json
 from boxwright.batch.output import verdict
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
-from boxwright.inference import model_folder, runtimes
 
 BOTTLENECK_WINDOW = 20  # progress intervals over which the bottleneck is taken: five seconds
 PROGRESS_INTERVAL_S = 0.25
@@ -52,10 +49,10 @@ log = logging.getLogger("boxwright.batch.child_main")
 
 
 class Commands:
-    """Standard input, read by a thread: jobs in a queue, a stop at once, the end of the process at its end."""
+    """Standard input, read by a thread: jobs and trials in a queue, a stop at once, the end of the process at its end."""
 
     def __init__(self) -> None:
-        self.jobs: queue.Queue[BatchJob] = queue.Queue()
+        self.jobs: queue.Queue[BatchJob | TrialCommand] = queue.Queue()
         self.stop_requested = threading.Event()
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
@@ -65,95 +62,82 @@ class Commands:
                 if line.strip() == "stop":
                     self.stop_requested.set()
                 else:
-                    self.jobs.put(BatchJob.from_json(line))
-        except (ValueError, TypeError):
+                    self.jobs.put(command_from_json(line))
+        except (ValueError, TypeError, KeyError):
             log.exception("event=unreadable_job")
         os._exit(0)  # the service is gone or wants us gone; shards are whole or absent, nothing needs tidying
-
-
-class Events:
-    """Standard output, one JSON object a line; safe to use from several threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def say(self, event: str, **values: Any) -> None:
-        """Writes one event."""
-        line = json.dumps({"event": event, **values}, ensure_ascii=False)
-        with self._lock:
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
 
 
 def run_job(
     job: BatchJob, models: LoadedModels, peers: PeerPool, events: Events, stop_requested: threading.Event
 ) -> None:
-    """Runs one job and says how it went; raises ApiError if the job as a whole fails."""
-    if job.probe:
-        _probe(job, models, peers)
-        events.say("probed")
-        return
+    """Runs one job and says how it went; raises ApiError if it cannot begin."""
     started_s = time.monotonic()
-    stores = objects.Stores.from_config(job.stores)
-    sink = Sink(job, stores)
+    stores = objects.Stores.from_config(job.folders.stores)
+    sink, plan = Sink(job.spec, stores), Plan(job.spec, stores)
     sink.prepare()
-    plan = Plan(job, stores)
-    equipment = Equipment(job, models, peers)
-    engine = equipment.engine(stores, sink)
-    progress = _Progress(engine, plan, events)
-    shards = images = failed = 0
-    first: tuple[int, str] | None = None  # shard and message of the first failed image
-    manifest = said = None
-    try:
-        for report in engine.run(plan, stop_requested.is_set):
-            shards += 1
-            images += report.predicted + report.failed
-            failed += report.failed
-            first = _first_failure(first, report)
-            progress.one_colour += report.one_colour
-            events.say("shard", committed=engine.counts.shards_committed, **dataclasses.asdict(report))
-        if not stop_requested.is_set():
-            why = first[1] if first else ""
-            said = verdict.too_many_failed(sink.predicted, sink.errors_by_code, why, job.image_failure_limit)
-            manifest = _close(sink, plan, equipment.predictor.digest, "FAILED" if said else "SUCCEEDED")
-    except errors.ApiError as error:
-        failures = [[status.code, status.message] for status in plan.row_failures]
-        events.say("error", code=error.code, message=error.message, row_failures=failures)
-        return
-    finally:
-        progress.end()
-        equipment.close()
-    if manifest is None:
+    with opening.opened(job, models, peers, stores, sink) as engine:
+        progress = _Progress(engine, plan, events)
+        try:
+            done = _run(job.spec, engine, plan, sink, progress, stop_requested)
+        except errors.ApiError as error:
+            failures = [[status.code, status.message] for status in plan.row_failures]
+            events.say("error", code=error.code, message=error.message, row_failures=failures)
+            return
+        finally:
+            progress.end()
+    if done is None:
         events.say("stopped")
         return
     elapsed_s = time.monotonic() - started_s
     stage_s = _rounded(engine.stage_s())
+    images = done["images"]
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
-    events.say(
-        "done",
-        shards=shards,
-        images=images,
-        failed=failed,
-        found=engine.counts.images_found,
-        one_colour=progress.one_colour,
-        rows_read=plan.rows_read,
-        duplicates=plan.duplicates,
-        elapsed_s=round(elapsed_s, 3),
-        images_per_s=round(images / max(elapsed_s, 1e-3), 1),
-        stages=stage_s,
-        verdict=said,
-        errors_files=len(manifest.errors_files),
-    )
+    rate = round(images / max(elapsed_s, 1e-3), 1)
+    events.say("done", **done, elapsed_s=round(elapsed_s, 3), images_per_s=rate, stages=stage_s)
 
 
-def _probe(job: BatchJob, models: LoadedModels, peers: PeerPool) -> None:
-    """Predicts the one image of a probe and forgets the result."""
-    stores = objects.Stores.from_config(job.stores)
-    equipment = Equipment(job, models, peers)
-    try:
-        ImagePipeline(equipment.share, stores, equipment.predictor, equipment.guard).probe(job.probe)
-    finally:
-        equipment.close()
+def _run(
+    spec: BatchSpec,
+    engine: MachineEngine,
+    plan: Plan,
+    sink: Sink,
+    progress: _Progress,
+    stop_requested: threading.Event,
+) -> dict[str, Any] | None:
+    """Runs a plan to its end and writes the manifest; returns the counts of the event ``done``, None if it was stopped."""
+    shards = images = failed = 0
+    first: tuple[int, str] | None = None  # shard and message of the first failed image
+    for report in engine.run(plan, stop_requested.is_set):
+        shards += 1
+        images += report.predicted + report.failed
+        failed += report.failed
+        first = _first_failure(first, report)
+        progress.note(report)
+    if stop_requested.is_set():
+        return None
+    why = first[1] if first else ""
+    said = verdict.too_many_failed(sink.predicted, sink.errors_by_code, why, spec.image_failure_limit)
+    manifest = _close(sink, plan, engine.model_digest, "FAILED" if said else "SUCCEEDED")
+    return {
+        "shards": shards,
+        "images": images,
+        "failed": failed,
+        "found": engine.counts.images_found,
+        "one_colour": progress.one_colour,
+        "rows_read": plan.rows_read,
+        "duplicates": plan.duplicates,
+        "verdict": said,
+        "errors_files": len(manifest.errors_files),
+    }
+
+
+def try_image(trial: TrialCommand, models: LoadedModels, events: Events) -> None:
+    """Predicts the one image of a trial and forgets the result; raises ApiError if the model cannot be loaded."""
+    stores = objects.Stores.from_config(trial.job.folders.stores)
+    with opening.alone(trial.job, models, stores) as pipeline:
+        pipeline.run(trial.image_id)
+    events.say("tried")
 
 
 def _first_failure(before: tuple[int, str] | None, report: ShardReport) -> tuple[int, str] | None:
@@ -165,50 +149,6 @@ def _first_failure(before: tuple[int, str] | None, report: ShardReport) -> tuple
 
 def _rounded(stage_s: dict[str, float]) -> dict[str, float]:
     return {stage: round(spent_s, 3) for stage, spent_s in stage_s.items()}
-
-
-class Equipment:
-    """What a job is done with: its share of this process, the model, the guard and its watchdog; peers are started.
-
-    Raises:
-        ApiError: the model cannot be loaded.
-    """
-
-    def __init__(self, job: BatchJob, models: LoadedModels, peers: PeerPool) -> None:
-        self._job = job
-        self._peers = peers
-        self._has_peers = has_peers(job)
-        self.share = process_share(job) if self._has_peers else job
-        if not job.probe:
-            peers.gather(
-                processes_of(job) - 1 if self._has_peers else 0
-            )  # first: they start while the model is loaded here
-        self.predictor = models.for_job(self.share)
-        threads = image_threads(self.share, self.predictor)
-        self.guard = Journal(pathlib.Path(job.guard_folder), threads) if job.guard_folder else None
-        self._watchdog = Watchdog(job.image_timeout_s, self.guard)
-
-    def engine(self, stores: objects.Stores, sink: Sink) -> MachineEngine:
-        """The engine for the job."""
-        peers = self._peers if self._has_peers else None
-        return MachineEngine(self._job, stores, self.predictor, sink, journal=self.guard, peers=peers)
-
-    def close(self) -> None:
-        """Ends the watch."""
-        self._watchdog.close()
-
-
-def has_peers(job: BatchJob) -> bool:
-    """Whether several processes do the work, and not one alone: a GPU is fed by one."""
-    return processes_of(job) > 1 and not job.probe and not _is_for_a_gpu(job)
-
-
-def _is_for_a_gpu(job: BatchJob) -> bool:
-    try:
-        info = model_folder.ModelInfo.read(pathlib.Path(job.model_folder))
-    except model_folder.ModelError:
-        return False  # said when it is opened
-    return runtimes.is_for_a_gpu(info.is_onnx(job.precision or info.precision), job.runtime)
 
 
 def _close(sink: Sink, plan: Plan, model_digest: str, state: str) -> Manifest:
@@ -237,6 +177,11 @@ class _Progress:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress")
         self._thread.start()
+
+    def note(self, report: ShardReport) -> None:
+        """Says that a shard is finished."""
+        self.one_colour += report.one_colour
+        self._events.say("shard", committed=self._engine.counts.shards_committed, **dataclasses.asdict(report))
 
     def end(self) -> None:
         """Stops saying."""
@@ -277,10 +222,13 @@ def main() -> None:
     commands, events, models, peers = Commands(), Events(), LoadedModels(), PeerPool()
     events.say("ready", pid=os.getpid())
     while True:
-        job = commands.jobs.get()
+        command = commands.jobs.get()
         commands.stop_requested.clear()
         try:
-            run_job(job, models, peers, events, commands.stop_requested)
+            if isinstance(command, TrialCommand):
+                try_image(command, models, events)
+            else:
+                run_job(command, models, peers, events, commands.stop_requested)
         except errors.ApiError as error:
             events.say("error", code=error.code, message=error.message, row_failures=[])
 

@@ -12,7 +12,7 @@ from boxwright.processes import Child
 CHILD_MODULE = "boxwright.batch.child_main"
 # The C library gives threads heaps of their own, which free little back; two are enough for threads that compute outside it.
 CHILD_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
-JOB_ENDS = ("done", "error", "stopped", "probed")
+JOB_ENDS = ("done", "error", "stopped", "tried")
 
 
 class InferenceChild(Child):

@@ -35,7 +35,7 @@ def read(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[rows.Row]:
             yield row
 
 
-def check_first_line(line: rows.Line) -> None:
+def check_first_line(line: rows.TextLine) -> None:
     """Raises INVALID_ARGUMENT if a file's first line shows that it is JSON of another kind than an errors file."""
     if not line.is_json:
         return
@@ -52,7 +52,7 @@ def check_first_line(line: rows.Line) -> None:
     raise errors.bad_request(f"{line.uri}: {what}; {_WANTED}.")
 
 
-def _failed_image(line: rows.Line) -> str:
+def _failed_image(line: rows.TextLine) -> str:
     """The ID in a line of an errors file."""
     value = _parsed(line.text)
     match value:

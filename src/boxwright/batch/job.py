@@ -1,79 +1,170 @@
-"""A batch prediction as data: what to read, with which model, where to write. JSON in, JSON out."""
+"""A batch prediction as data: what decides its bytes, and what a machine gives for it. JSON in, JSON out.
+
+BatchJob = spec     what to read, with which model, where to write: the same on every machine, kept with the plan
+         + folders  where this machine keeps what the job needs
+         + share    cores, memory and runtime: how long it takes, never what comes out
+TrialCommand        one image of a job, alone
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
 import json
+from collections.abc import Mapping
 from typing import Any
 
 DEFAULT_SHARD_IMAGES = 500  # a few seconds of work: what a crash may cost
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchJob:
-    """Everything that an engine needs to know of one batch prediction.
+class BatchSpec:
+    """What decides the bytes of a batch prediction: two runs of one spec over the same images write the same files.
 
     Attributes:
         input_uris: the CSV objects, in order.
         output_directory: ``gs://…/prediction-…``, without a slash at its end.
-        scratch: state URI below which the plan and the shard reports live.
-        model_folder: the trained model's folder on this machine.
+        scratch: state URI below which the plan, the shard reports and this spec live.
         score_threshold: results with at least this score are kept, [0, 1].
         max_boxes: at most so many results per image.
         shard_images: images per output file.
         row_failure_limit: share of unusable rows above which the job fails as a whole, [0, 1].
         image_failure_limit: share of failed images above which the job fails at its end, [0, 1]; it always does if no
             image was predicted.
-        ignored_params: the request's keys that mean nothing: ``{"key", "nearest"}`` each, for the manifest.
-        pass_number: how many runs before this one have tried every image and failed by that limit; from the second pass
-            on, failed images are tried again.
-        stores: how to open the object stores (`objects.Stores.to_config`).
-        threads: images worked on at the same time; never changes a result.
-        model: resource name of the model, for the manifest.
-        guard_folder: a folder on this machine for the notes on images under way; empty for none.
-        image_timeout_s: an image whose decoding and prediction takes longer is left out.
+        image_timeout_s: an image whose decoding and prediction takes longer is left out; its error line says so.
         camel_case: spell the keys inside ``annotations`` as REST bodies do.
-        runtime: what runs the network; see `runtimes.open_runtime`.
         precision: of the network; None for the one that the model has chosen.
-        in_flight_bytes: memory for images that are read and not yet predicted.
-        models_bytes: memory for models that stay loaded for later jobs.
-        probe: do nothing but predict this one image, to see whether the process survives it.
-        processes: how many do it together, `threads` divided among them; 0 for one a thread; never changes a result.
+        model: resource name of the model, for the manifest.
+        ignored_params: the request's keys that mean nothing: ``{"key", "nearest"}`` each, for the manifest.
+        pass_number: how many runs before this one have tried every image and failed by `image_failure_limit`; from the
+            second pass on, failed images are tried again.
     """
 
     input_uris: list[str]
     output_directory: str
     scratch: str
-    model_folder: str
     score_threshold: float
     max_boxes: int
     shard_images: int
     row_failure_limit: float
-    stores: dict[str, Any]
-    threads: int
-    model: str = ""
-    guard_folder: str = ""
-    image_timeout_s: float = 60.0
-    probe: str = ""
-    camel_case: bool = False
-    runtime: str = "cpu"
-    precision: str | None = None
-    in_flight_bytes: int = 256_000_000
-    models_bytes: int = 1_000_000_000
-    processes: int = 0
     image_failure_limit: float = 1.0
+    image_timeout_s: float = 60.0
+    camel_case: bool = False
+    precision: str | None = None
+    model: str = ""
     ignored_params: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
     pass_number: int = 0
 
+
+@dataclasses.dataclass(frozen=True)
+class JobFolders:
+    """Where one machine keeps what a job needs. Nothing of it reaches the output.
+
+    Attributes:
+        model: the trained model's folder.
+        stores: how to open the object stores (`objects.Stores.to_config`).
+        notes: a folder for the notes on images in flight; empty for none.
+    """
+
+    model: str
+    stores: dict[str, Any]
+    notes: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class MachineShare:
+    """What a machine gives for a job. Nothing of it reaches the output.
+
+    Attributes:
+        cores: images worked on at the same time, at least 1.
+        processes: how many do it together, the cores divided among them; 0 for one a core.
+        runtime: what runs the network; see `runtimes.open_runtime`.
+        in_flight_bytes: memory for images that are read and not yet predicted.
+        models_bytes: memory for models that stay loaded for later jobs.
+    """
+
+    cores: int
+    processes: int = 0
+    runtime: str = "cpu"
+    in_flight_bytes: int = 256_000_000
+    models_bytes: int = 1_000_000_000
+
+    @property
+    def process_count(self) -> int:
+        """How many processes the share is for; never more than it has cores."""
+        return min(self.processes or self.cores, self.cores)
+
+    def of_one_process(self) -> MachineShare:
+        """The part of one process: of the cores and of the memory."""
+        count = self.process_count
+        return dataclasses.replace(
+            self,
+            cores=self.cores // count,
+            processes=1,
+            in_flight_bytes=max(1, self.in_flight_bytes // count),
+            models_bytes=max(1, self.models_bytes // count),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchJob:
+    """One batch prediction on one machine.
+
+    Attributes:
+        spec: what decides its bytes.
+        folders: where this machine keeps what it needs.
+        share: what this machine gives for it.
+    """
+
+    spec: BatchSpec
+    folders: JobFolders
+    share: MachineShare
+
+    def of_one_process(self) -> BatchJob:
+        """The same job with the share of one process."""
+        return dataclasses.replace(self, share=self.share.of_one_process())
+
     def to_json(self) -> str:
         """Returns the job as one line of JSON."""
-        return json.dumps(dataclasses.asdict(self))
+        return json.dumps({"job": dataclasses.asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> BatchJob:
         """Parses what `to_json` wrote."""
-        return cls(**json.loads(text))
+        return cls.from_values(json.loads(text)["job"])
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> BatchJob:
+        """The reverse of `dataclasses.asdict`."""
+        return cls(BatchSpec(**values["spec"]), JobFolders(**values["folders"]), MachineShare(**values["share"]))
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialCommand:
+    """Predict one image of a job alone and write nothing, to see whether the process survives it.
+
+    Attributes:
+        image_id: the image's URI.
+        job: the job that it belongs to.
+    """
+
+    image_id: str
+    job: BatchJob
+
+    def to_json(self) -> str:
+        """Returns the command as one line of JSON."""
+        return json.dumps({"trial": self.image_id, "job": dataclasses.asdict(self.job)})
+
+
+def command_from_json(text: str) -> BatchJob | TrialCommand:
+    """Parses one line that an inference child is sent: a job or a trial.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is neither.
+    """
+    values = json.loads(text)
+    job = BatchJob.from_values(values["job"])
+    return TrialCommand(values["trial"], job) if "trial" in values else job
 
 
 def stamp(create_time_us: int) -> str:

@@ -25,7 +25,7 @@ from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, faults, objects, row_hints, rows
 from boxwright.batch import image_list
-from boxwright.batch.job import BatchJob
+from boxwright.batch.job import BatchSpec
 
 JUDGED_FROM_ROW = 1000
 PLAN_VERSION = 2  # 1: every segment had the same size
@@ -57,12 +57,12 @@ class Segment:
 class Plan:
     """The frozen plan of one job. Iterate `segments()` once."""
 
-    def __init__(self, job: BatchJob, stores: objects.Stores) -> None:
-        self._job = job
+    def __init__(self, spec: BatchSpec, stores: objects.Stores) -> None:
+        self._spec = spec
         self._stores = stores
-        self._scratch = objects.ObjectUri.parse(job.scratch)
-        self._shard_images = job.shard_images
-        self._has_small_start = job.shard_images > FIRST_SEGMENT_IMAGES
+        self._scratch = objects.ObjectUri.parse(spec.scratch)
+        self._shard_images = spec.shard_images
+        self._has_small_start = spec.shard_images > FIRST_SEGMENT_IMAGES
         self.rows_read = 0
         self.rows_failed = 0
         self.duplicates = 0
@@ -78,7 +78,7 @@ class Plan:
         Raises:
             ApiError: a list is missing, unreadable or empty, changed since the first attempt, or too many rows are unusable.
         """
-        lists = [objects.ObjectUri.parse(uri) for uri in self._job.input_uris]
+        lists = [objects.ObjectUri.parse(uri) for uri in self._spec.input_uris]
         self._freeze_identities(lists)
         held: list[Segment] = []
         for segment in self._split(lists):
@@ -110,7 +110,7 @@ class Plan:
         self.total_bytes = sum(info.size_bytes for info in infos)
         header: dict[str, Any] = {
             "version": PLAN_VERSION,
-            "shard_images": self._job.shard_images,
+            "shard_images": self._spec.shard_images,
             "lists": [[str(info.uri), info.size_bytes, info.e_tag] for info in infos],
         }
         uri = self._scratch.child("plan/header.json")
@@ -186,17 +186,17 @@ class Plan:
 
     def _judge(self) -> None:
         share = self.rows_failed / max(1, self.rows_read)
-        if share > self._job.row_failure_limit:
+        if share > self._spec.row_failure_limit:
             raise errors.bad_request(
                 f"{self.rows_failed} of {self.rows_read} rows are not usable paths of images, more than the limit of "
-                f"{self._job.row_failure_limit:.0%}; the first: {self.row_failures[0].message}"
+                f"{self._spec.row_failure_limit:.0%}; the first: {self.row_failures[0].message}"
             )
 
     def _freeze(self, segment: Segment) -> Segment:
         """Puts the segment once; a later attempt must have read the same."""
         self.images_planned += len(segment.items)
         content = json.dumps([[item.id, item.failure] for item in segment.items], ensure_ascii=False).encode()
-        uri = self._scratch.child(f"plan/segment-{segment.shard:07d}.json")
+        uri = _segment_uri(self._scratch, segment.shard)
         if not self._stores.put_once(uri, content) and (first := self._stores.get(uri)) != content:
             segment = self._as_first_read(segment, first)
         faults.point("plan.after_segment")
@@ -204,13 +204,35 @@ class Plan:
 
     def _as_first_read(self, segment: Segment, content: bytes) -> Segment:
         """The segment as the first attempt froze it: a newer version may word its failures otherwise, and no more."""
-        first = Segment(segment.shard, [Item(image_id, failure) for image_id, failure in json.loads(content)])
+        first = _parsed(segment.shard, content)
         # it may name the row of a failed image otherwise, too
         if [item.failure is None and item.id for item in first.items] != [
             item.failure is None and item.id for item in segment.items
         ]:
-            raise _changed(", ".join(self._job.input_uris))
+            raise _changed(", ".join(self._spec.input_uris))
         return first
+
+
+def read_segment(stores: objects.Stores, scratch: objects.ObjectUri, shard: int) -> Segment:
+    """The segment of a shard as it was frozen: what a process without the lists needs.
+
+    Args:
+        stores: where the plan is.
+        scratch: the job's scratch.
+        shard: its number, from 1.
+
+    Raises:
+        ObjectNotFound: it is not frozen yet.
+    """
+    return _parsed(shard, stores.get(_segment_uri(scratch, shard)))
+
+
+def _segment_uri(scratch: objects.ObjectUri, shard: int) -> objects.ObjectUri:
+    return scratch.child(f"plan/segment-{shard:07d}.json")
+
+
+def _parsed(shard: int, content: bytes) -> Segment:
+    return Segment(shard, [Item(image_id, failure) for image_id, failure in json.loads(content)])
 
 
 class _Seen:

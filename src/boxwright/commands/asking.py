@@ -9,7 +9,7 @@ from typing import Any
 
 from boxwright import errors
 from boxwright.commands import finding, help_text, output, waiting
-from boxwright.commands.connection import Connection, add_arguments
+from boxwright.commands.connection import RestConnection, add_arguments
 
 Run = Callable[[argparse.Namespace], int]
 EXIT_STATUSES = """\
@@ -76,7 +76,7 @@ def addresses(texts: Iterable[str], what: str) -> list[str]:
 
 def delete(options: argparse.Namespace, collection: str) -> int:
     """Deletes a dataset or a model, after a yes; the exit status."""
-    connection = Connection(options)
+    connection = RestConnection(options)
     found = finding.find(connection, options.name, collection)
     kind = finding.KINDS[collection]
     shown = f"{kind} {found.get('displayName', '')} ({finding.last_segment(found['name'])})"
@@ -108,7 +108,7 @@ def labels(pairs: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def nothing(found: list[Any], connection: Connection, collection: str) -> None:
+def nothing(found: list[Any], connection: RestConnection, collection: str) -> None:
     """Says that a list is empty, and where."""
     if not found:
         output.say(f"There are no {collection} in {connection.parent} at {connection.url}.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from boxwright import errors
 from boxwright.commands import asking, finding, waiting
-from boxwright.commands.connection import Connection
+from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
   boxwright batch predict cars_1 gs://photos/list.csv gs://photos/results/ --threshold 0.6 --wait
@@ -58,7 +58,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _predict(options: argparse.Namespace) -> int:
     inputs, output_prefix = asking.addresses(options.inputs, "INPUT"), asking.address(options.output, "OUTPUT")
-    connection = Connection(options)
+    connection = RestConnection(options)
     model = finding.find(connection, options.model, "models")["name"]
     params = {
         "score_threshold": options.threshold,
@@ -71,7 +71,7 @@ def _predict(options: argparse.Namespace) -> int:
 def _retry(options: argparse.Namespace) -> int:
     if options.output is not None:
         asking.address(options.output, "--output")
-    connection = Connection(options)
+    connection = RestConnection(options)
     name = finding.find(connection, options.operation, "operations")["name"]
     operation, numbers = connection.call("GET", name), connection.call("GET", f"{name}:progress")
     inputs = _error_files(name, operation, numbers)
@@ -113,7 +113,7 @@ def _error_files(name: str, operation: dict[str, Any], numbers: dict[str, Any]) 
 
 
 def _start(
-    connection: Connection,
+    connection: RestConnection,
     model: str,
     inputs: list[str],
     output_prefix: str,

@@ -40,8 +40,8 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-class Connection:
-    """The REST door of one service.
+class RestConnection:
+    """The REST server of one service.
 
     Args:
         options: what `add_arguments` has added.

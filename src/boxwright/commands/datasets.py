@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from boxwright.commands import asking, finding, output, waiting
-from boxwright.commands.connection import Connection
+from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
 A dataset is named by its id, its display name or its full name.
@@ -67,7 +67,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _create(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     dataset = {"displayName": options.name, METADATA: {}}
     if options.description:
         dataset["description"] = options.description
@@ -81,7 +81,7 @@ def _create(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     found = connection.pages(f"{connection.parent}/datasets", "datasets")
     if options.as_json:
         output.print_json(found)
@@ -101,7 +101,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _describe(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     dataset = finding.find(connection, options.name, "datasets")
     parent = dataset["name"].rpartition("/datasets/")[0]
     dataset_id = finding.last_segment(dataset["name"])
@@ -124,7 +124,7 @@ def _describe(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     uris = asking.addresses(options.uris, "CSV")
-    connection = Connection(options)
+    connection = RestConnection(options)
     name = finding.find(connection, options.name, "datasets")["name"]
     body = {"inputConfig": {"gcsSource": {"inputUris": uris}}}
     operation = connection.call("POST", f"{name}:importData", body=body)
@@ -133,7 +133,7 @@ def _import(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     prefix = asking.address(options.prefix, "PREFIX")
-    connection = Connection(options)
+    connection = RestConnection(options)
     name = finding.find(connection, options.name, "datasets")["name"]
     body = {"outputConfig": {"gcsDestination": {"outputUriPrefix": prefix}}}
     operation = connection.call("POST", f"{name}:exportData", body=body)

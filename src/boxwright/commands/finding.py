@@ -7,14 +7,14 @@ from typing import Any
 from google.rpc import code_pb2
 
 from boxwright import errors
-from boxwright.commands.connection import Connection
+from boxwright.commands.connection import RestConnection
 
 LIST_KEYS = {"datasets": "datasets", "models": "model"}
 KINDS = {"datasets": "dataset", "models": "model", "operations": "operation"}
 MAX_LISTED = 10  # of the ids in an error about a name that several things have
 
 
-def find(connection: Connection, text: str, collection: str) -> dict[str, Any]:
+def find(connection: RestConnection, text: str, collection: str) -> dict[str, Any]:
     """Returns the dataset or model that is meant, or the ``name`` and some more of the operation.
 
     Args:
@@ -53,7 +53,7 @@ def last_segment(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _operations_of(connection: Connection, text: str) -> list[dict[str, Any]]:
+def _operations_of(connection: RestConnection, text: str) -> list[dict[str, Any]]:
     """The operations that a results folder or the display name of a dataset or model stands for."""
     found: list[dict[str, Any]] = []
     for collection, key in LIST_KEYS.items():
@@ -73,7 +73,7 @@ def output_folder(metadata: dict[str, Any]) -> str:
     return next((info["gcsOutputDirectory"] for info in found if "gcsOutputDirectory" in info), "")
 
 
-def _working_on(connection: Connection, name: str) -> list[dict[str, Any]]:
+def _working_on(connection: RestConnection, name: str) -> list[dict[str, Any]]:
     return connection.pages(f"{connection.parent}/operations", "operations", filter=f'works_on="{name}"')
 
 
@@ -83,7 +83,7 @@ def _may_be_id(text: str) -> bool:
     )
 
 
-def _only(found: list[dict[str, Any]], text: str, collection: str, connection: Connection) -> dict[str, Any]:
+def _only(found: list[dict[str, Any]], text: str, collection: str, connection: RestConnection) -> dict[str, Any]:
     kind = KINDS[collection]
     if not found:
         raise errors.not_found(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from boxwright.commands import output
-from boxwright.commands.connection import Connection
+from boxwright.commands.connection import RestConnection
 
 METADATA = "imageObjectDetectionModelMetadata"
 METRICS = "imageObjectDetectionEvaluationMetrics"
@@ -18,7 +18,7 @@ TOLD_BEFORE = ("model_type",)  # of :describe: what the model's own message says
 HEADINGS = ("LABEL", "IMAGES", "BOXES", "AP@0.5", "AP@GRID", "PRECISION", "RECALL", "F1")
 
 
-def precision_by_model(connection: Connection) -> dict[str, float]:
+def precision_by_model(connection: RestConnection) -> dict[str, float]:
     """The mean average precision at an IoU of 0.5 of every model of the project, by name."""
     evaluations = connection.pages(
         f"{connection.parent}/models/-/modelEvaluations", "modelEvaluation", filter='annotation_spec_id=""'

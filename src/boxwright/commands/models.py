@@ -7,7 +7,7 @@ import datetime
 
 from boxwright import errors
 from boxwright.commands import asking, finding, model_facts, output, waiting
-from boxwright.commands.connection import Connection
+from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
 A model is named by its id, its display name or its full name.
@@ -96,7 +96,7 @@ def _add_training(train: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     dataset = finding.find(connection, options.name, "datasets")
     metadata: dict[str, str] = {"modelType": options.model_type} if options.model_type else {}
     if options.node_hours is not None:
@@ -121,7 +121,7 @@ def _default_name(dataset: str) -> str:
 
 
 def _list(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     found = connection.pages(f"{connection.parent}/models", "model")
     if options.as_json:
         output.print_json(found)
@@ -149,7 +149,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _describe(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     model = finding.find(connection, options.name, "models")
     details = connection.call("GET", f"{model['name']}:describe")
     evaluations = connection.pages(f"{model['name']}/modelEvaluations", "modelEvaluation")
@@ -164,7 +164,7 @@ def _describe(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     name = finding.find(connection, options.name, "models")["name"]
     evaluations = connection.pages(f"{name}/modelEvaluations", "modelEvaluation")
     if options.as_json:
@@ -177,7 +177,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _deploy(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     name = finding.find(connection, options.name, "models")["name"]
     nodes = {} if options.nodes is None else {"nodeCount": str(options.nodes)}
     body = {"imageObjectDetectionModelDeploymentMetadata": nodes} if nodes else {}
@@ -185,12 +185,12 @@ def _deploy(options: argparse.Namespace) -> int:
 
 
 def _undeploy(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     name = finding.find(connection, options.name, "models")["name"]
     return _switched(connection, connection.call("POST", f"{name}:undeploy", body={}), f"Undeployed {name}.", options)
 
 
-def _switched(connection: Connection, operation: dict[str, object], text: str, options: argparse.Namespace) -> int:
+def _switched(connection: RestConnection, operation: dict[str, object], text: str, options: argparse.Namespace) -> int:
     if options.as_json or "response" not in operation:
         return waiting.started(connection, operation, wait=True, as_json=options.as_json)
     print(text)
@@ -199,7 +199,7 @@ def _switched(connection: Connection, operation: dict[str, object], text: str, o
 
 def _export(options: argparse.Namespace) -> int:
     prefix = asking.address(options.prefix, "PREFIX")
-    connection = Connection(options)
+    connection = RestConnection(options)
     name = finding.find(connection, options.name, "models")["name"]
     config = {"gcsDestination": {"outputUriPrefix": prefix}, "modelFormat": options.format}
     operation = connection.call("POST", f"{name}:export", body={"outputConfig": config})

@@ -11,7 +11,7 @@ from google.rpc import code_pb2
 
 from boxwright import errors
 from boxwright.commands import finding, help_text, output, waiting
-from boxwright.commands.connection import Connection, add_arguments
+from boxwright.commands.connection import RestConnection, add_arguments
 from boxwright.commands.waiting import in_words as in_words
 
 MAX_LISTED = 50
@@ -67,7 +67,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _list(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     limit = max(0, options.limit)
     found = connection.pages(f"{connection.parent}/operations", "operations", limit=limit or None)
     shown = found[:limit] if limit else found
@@ -85,14 +85,14 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _things(connection: Connection) -> list[dict[str, Any]]:
+def _things(connection: RestConnection) -> list[dict[str, Any]]:
     """The datasets and models of the project."""
     return [
         one for path, key in finding.LIST_KEYS.items() for one in connection.pages(f"{connection.parent}/{path}", key)
     ]
 
 
-def _row(connection: Connection, operation: dict[str, Any], known: dict[str, str]) -> tuple[Any, ...] | None:
+def _row(connection: RestConnection, operation: dict[str, Any], known: dict[str, str]) -> tuple[Any, ...] | None:
     """An operation in the columns of the list; None if it has been deleted meanwhile."""
     try:
         numbers = connection.call("GET", f"{operation['name']}:progress")
@@ -118,7 +118,7 @@ def _row(connection: Connection, operation: dict[str, Any], known: dict[str, str
 
 
 def _describe(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     name = finding.find(connection, options.name, "operations")["name"]
     operation, numbers = connection.call("GET", name), connection.call("GET", f"{name}:progress")
     if options.as_json:
@@ -192,13 +192,13 @@ def _spent_s(numbers: dict[str, Any]) -> float | None:
 
 
 def _wait(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     found = waiting.patiently(lambda: finding.find(connection, options.name, "operations"))
     return waiting.follow(connection, found["name"], as_json=options.as_json)
 
 
 def _cancel(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     name = finding.find(connection, options.name, "operations")["name"]
     state = connection.call("GET", f"{name}:progress")["state"]
     if state in waiting.ENDED:
@@ -210,7 +210,7 @@ def _cancel(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    connection = Connection(options)
+    connection = RestConnection(options)
     name = finding.find(connection, options.name, "operations")["name"]
     answer = connection.call("POST", f"{name}:resume")
     if not options.as_json:

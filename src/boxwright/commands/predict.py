@@ -13,7 +13,7 @@ from google.rpc import code_pb2
 
 from boxwright import errors
 from boxwright.commands import finding, output, waiting
-from boxwright.commands.connection import Connection, Unreachable, add_arguments
+from boxwright.commands.connection import RestConnection, Unreachable, add_arguments
 
 SUFFIXES = (".bmp", ".gif", ".ico", ".jpe", ".jpeg", ".jfif", ".jpg", ".png", ".tif", ".tiff", ".webp")
 MAX_IMAGE_BYTES = 30_000_000  # of the API
@@ -59,7 +59,7 @@ def _predict(options: argparse.Namespace) -> int:
     images = list(_with_places(_images(options.images)))
     if not images:
         raise errors.bad_request(f"There is no image in {', '.join(map(str, options.images))}.")
-    connection = Connection(options)
+    connection = RestConnection(options)
     model = finding.find(connection, options.model, "models")
     _check_deployed(model)
     if options.out:
@@ -132,7 +132,7 @@ def _check_deployed(model: dict[str, Any]) -> None:
         )
 
 
-def _ask(connection: Connection, model: str, path: pathlib.Path, params: dict[str, str]) -> list[dict[str, Any]]:
+def _ask(connection: RestConnection, model: str, path: pathlib.Path, params: dict[str, str]) -> list[dict[str, Any]]:
     """The annotations of one image, best first.
 
     Raises:

@@ -174,7 +174,7 @@ def _read(folder: pathlib.Path, threshold: float, limit: int) -> tuple[_Counts, 
 
 def _sheet(
     folder: pathlib.Path, counts: _Counts, failures: list[tuple[str, str]], threshold: float, shown: int
-) -> page.Sheet:
+) -> page.PageInfo:
     summary = [
         ("images predicted", f"{counts.images:,}"),
         ("images failed", f"{counts.failed:,}"),
@@ -182,7 +182,7 @@ def _sheet(
         ("labels", f"{len(counts.labels):,}"),
     ]
     note = f"Boxes with a score of at least {threshold:.2f}, over all images of the folder."
-    return page.Sheet(
+    return page.PageInfo(
         title=folder.resolve().name,
         summary=summary,
         table=page.Table("What was found", ("label", "images", "boxes", "mean score"), counts.rows(), note, ALL_LABELS),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from boxwright.commands import output
-from boxwright.commands.connection import Connection, Unreachable
+from boxwright.commands.connection import RestConnection, Unreachable
 from boxwright.commands.finding import last_segment, output_folder
 
 POLL_S = 1.0
@@ -45,7 +45,7 @@ def patiently(ask: Callable[[], _T]) -> _T:
             time.sleep(RETRY_S)
 
 
-def follow(connection: Connection, name: str, *, as_json: bool) -> int:
+def follow(connection: RestConnection, name: str, *, as_json: bool) -> int:
     """Shows how far an operation is until it ends, prints its end, and returns the exit status.
 
     Standard error has the progress: a bar on a terminal, else a line every ten seconds. Standard output has the end.
@@ -68,7 +68,7 @@ def follow(connection: Connection, name: str, *, as_json: bool) -> int:
     return status_of(operation, numbers)
 
 
-def started(connection: Connection, operation: dict[str, Any], *, wait: bool, as_json: bool) -> int:
+def started(connection: RestConnection, operation: dict[str, Any], *, wait: bool, as_json: bool) -> int:
     """Tells of an operation that a command has started; waits for its end if asked to.
 
     Returns:
@@ -142,7 +142,7 @@ def in_words(numbers: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _watch(connection: Connection, name: str) -> dict[str, Any]:
+def _watch(connection: RestConnection, name: str) -> dict[str, Any]:
     """Shows an operation's progress until it ends; returns its numbers."""
     is_live = sys.stderr.isatty()
     said_s = time.monotonic()

@@ -60,7 +60,7 @@ class Figure:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sheet:
+class PageInfo:
     """What the page says beside its images.
 
     Attributes:
@@ -86,7 +86,7 @@ class Sheet:
     failures_note: str = ""
 
 
-def write(path: pathlib.Path, sheet: Sheet, figures: Iterable[Figure]) -> int:
+def write(path: pathlib.Path, sheet: PageInfo, figures: Iterable[Figure]) -> int:
     """Writes the page, figure by figure; it appears under its name when it is whole.
 
     Returns:
@@ -198,7 +198,7 @@ def _frame(box: Box, width: int, height: int) -> str:
     )
 
 
-def _failures(sheet: Sheet) -> str:
+def _failures(sheet: PageInfo) -> str:
     if not sheet.failures:
         return "<p>Every image could be predicted.</p>"
     items = (f"<li><code>{html.escape(uri)}</code><br>{html.escape(why)}</li>" for uri, why in sheet.failures)

@@ -32,7 +32,7 @@ class Predicted:
 
 
 @dataclasses.dataclass(frozen=True)
-class Failed:
+class FailedImage:
     """One image that could not be predicted.
 
     Attributes:
@@ -57,7 +57,7 @@ def predicted(folder: pathlib.Path) -> Iterator[Predicted]:
             raise ResultsError(f"{place} is no result of an image.") from error
 
 
-def failed(folder: pathlib.Path) -> Iterator[Failed]:
+def failed(folder: pathlib.Path) -> Iterator[FailedImage]:
     """Yields the images that failed, in the order of the files' numbers.
 
     Raises:
@@ -65,7 +65,7 @@ def failed(folder: pathlib.Path) -> Iterator[Failed]:
     """
     for place, line in _lines(folder, ERRORS):
         try:
-            yield Failed(str(line["ID"]), str(line["status"].get("message", "")))
+            yield FailedImage(str(line["ID"]), str(line["status"].get("message", "")))
         except (KeyError, TypeError, AttributeError) as error:
             raise ResultsError(f"{place} does not say why an image failed.") from error
 

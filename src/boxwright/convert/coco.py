@@ -16,7 +16,7 @@ from typing import IO, Any
 import ijson
 
 from boxwright import errors, states
-from boxwright.convert import account, choices, dataset, entries, folders, image_files, output, pictures
+from boxwright.convert import account, dataset, entries, folders, image_files, options, output, pictures
 
 PLACES_PX = 9
 MAX_EXPLAINED_BYTES = 64 * 1024 * 1024  # up to here a broken file is read once more, for the line of the mistake
@@ -39,7 +39,7 @@ def recognise(source: pathlib.Path) -> bool:
     return bool(files) and (source.is_file() or any(map(_looks_like_coco, files)))
 
 
-def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> None:
+def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions) -> None:
     """Reads one file, or all of a folder; the set is taken from the name of the file.
 
     Raises:
@@ -71,7 +71,7 @@ def _set_folders(file: pathlib.Path, source: pathlib.Path) -> list[pathlib.Path]
 
 
 def _locate(
-    name: str, set_folders: list[pathlib.Path], source: pathlib.Path, chosen: choices.Choices
+    name: str, set_folders: list[pathlib.Path], source: pathlib.Path, chosen: options.ConvertOptions
 ) -> tuple[str, image_files.Located | None]:
     """(path, file) of an image. In a folder with several sets, the set's folder belongs to the path: names may repeat."""
     if entries.is_uri(name) or entries.path_problem(entries.tidy(name)):
@@ -86,7 +86,7 @@ def _locate(
     return name, located
 
 
-def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) -> None:
+def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOptions) -> None:
     """Writes one file, if the target ends in .json, or a folder with one file a set.
 
     Raises:
@@ -105,7 +105,7 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) 
     with output.new_folder(target) as folder:
         (folder / "annotations").mkdir()
         for split in data.splits():
-            path = folder / "annotations" / f"instances_{choices.SPLIT_NAMES[split]}.json"
+            path = folder / "annotations" / f"instances_{options.SPLIT_NAMES[split]}.json"
             with path.open("w", encoding="utf-8", newline="\n") as handle:
                 handle.writelines(_document(data, split, ids, common, chosen))
 
@@ -130,10 +130,10 @@ def _looks_like_coco(file: pathlib.Path) -> bool:
     return not start.startswith(b"[") and (b'"images"' in start or b'"annotations"' in start)
 
 
-def _split(file: pathlib.Path, chosen: choices.Choices) -> states.MlUse:
+def _split(file: pathlib.Path, chosen: options.ConvertOptions) -> states.MlUse:
     name = file.parent.name if file.name == "_annotations.coco.json" else file.stem
     found = _SPLIT_IN_NAME.search(name.lower())
-    return choices.SPLITS[found[1]] if found else chosen.split
+    return options.SPLITS[found[1]] if found else chosen.split
 
 
 def _opened(file: pathlib.Path) -> IO[bytes]:
@@ -199,7 +199,7 @@ def _mistake(file: pathlib.Path) -> str:
     return ": this is not JSON (it may be cut off, or hold NaN, Infinity or a number out of range)."
 
 
-def _read_categories(file: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> dict[str, str]:
+def _read_categories(file: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions) -> dict[str, str]:
     """Names by id, as text; the labels are numbered in the order of the ids."""
     names: dict[str, str] = {}
     ambiguous: set[str] = set()
@@ -228,7 +228,9 @@ def _read_categories(file: pathlib.Path, data: dataset.Dataset, chosen: choices.
     return names
 
 
-def _read_images(file: pathlib.Path, source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> None:
+def _read_images(
+    file: pathlib.Path, source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions
+) -> None:
     split, count, set_folders = _split(file, chosen), 0, _set_folders(file, source)
     inside = source.is_dir() and file.name == "_annotations.coco.json"
     for where, entry in _items(file, "images", chosen.told):
@@ -259,7 +261,7 @@ def _read_images(file: pathlib.Path, source: pathlib.Path, data: dataset.Dataset
 
 
 def _read_annotations(
-    file: pathlib.Path, names: dict[str, str], data: dataset.Dataset, chosen: choices.Choices
+    file: pathlib.Path, names: dict[str, str], data: dataset.Dataset, chosen: options.ConvertOptions
 ) -> None:
     read = boxes = tiny = 0  # tiny: boxes that may be in fractions
     for where, entry in _items(file, "annotations", chosen.told):
@@ -302,14 +304,14 @@ def _read_annotations(
         raise errors.bad_request(f"{file}: it has no list 'annotations'; a COCO detection file is expected.")
 
 
-def _tell_dropped(entry: dict[str, Any], where: str, chosen: choices.Choices) -> None:
+def _tell_dropped(entry: dict[str, Any], where: str, chosen: options.ConvertOptions) -> None:
     for field in sorted(entry.keys() - _ANNOTATION_FIELDS):
         if entry[field] not in (None, [], {}):
             chosen.told.note(f"COCO annotation field '{field}', which is dropped", where)
 
 
 def _document(
-    data: dataset.Dataset, split: states.MlUse | None, ids: dict[str, int], common: str, chosen: choices.Choices
+    data: dataset.Dataset, split: states.MlUse | None, ids: dict[str, int], common: str, chosen: options.ConvertOptions
 ) -> Iterator[str]:
     """The text of one file, an entry a line."""
     categories = [{"id": number, "name": name, "supercategory": ""} for name, number in ids.items()]
@@ -329,12 +331,12 @@ def _listed(entries: Any) -> Iterator[str]:
 
 def _image(picture: dataset.Picture, common: str) -> dict[str, Any]:
     height, width = picture.size_hw or (0, 0)
-    name = choices.image_name(picture.path, common)
+    name = options.image_name(picture.path, common)
     return {"id": picture.image_id, "file_name": name, "width": width, "height": height}
 
 
 def _annotations(
-    data: dataset.Dataset, split: states.MlUse | None, ids: dict[str, int], chosen: choices.Choices
+    data: dataset.Dataset, split: states.MlUse | None, ids: dict[str, int], chosen: options.ConvertOptions
 ) -> Iterator[dict[str, Any]]:
     number = 0
     for picture in data.pictures(split):

@@ -13,7 +13,6 @@ from boxwright import errors
 from boxwright.convert import (
     account,
     arguments,
-    choices,
     coco,
     dataset,
     foreign,
@@ -24,6 +23,7 @@ from boxwright.convert import (
     voc,
     yolo,
 )
+from boxwright.convert.options import SPLIT_NAMES, SPLITS, ConvertOptions
 
 FORMATS: dict[str, ModuleType] = dict(zip(arguments.FORMATS, (import_csv, coco, voc, yolo), strict=True))
 _IMAGE_FOLDERS = ("images", "JPEGImages")
@@ -89,10 +89,10 @@ def _convert(options: argparse.Namespace, told: account.Account) -> list[str]:
         read=_read_paths(source, target, options.images, _READ_SUFFIXES[from_name]),
     )
     finder = image_files.Finder(*_roots(source, options.images))
-    chosen = choices.Choices(
+    chosen = ConvertOptions(
         told,
         finder,
-        split=choices.SPLITS[options.split],
+        split=SPLITS[options.split],
         image_prefix=options.image_prefix,
         voc_first_pixel=options.voc_first_pixel,
         voc_exact=options.voc_exact,
@@ -120,7 +120,7 @@ def _read_paths(
 
 
 def _read(
-    format_name: str, source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices, *, keep_crowd: bool
+    format_name: str, source: pathlib.Path, data: dataset.Dataset, chosen: ConvertOptions, *, keep_crowd: bool
 ) -> None:
     """Fills the data set from the source, and tells what does not fit the image files that are there."""
     FORMATS[format_name].read(source, data, chosen)
@@ -170,7 +170,7 @@ def _roots(source: pathlib.Path, images: pathlib.Path | None) -> tuple[list[path
 def _summary(data: dataset.Dataset, told: account.Account, title: str) -> list[str]:
     """What was converted, and the account."""
     images, boxes, empty = data.count()
-    sets = ", ".join(choices.SPLIT_NAMES[split] for split in data.splits())
+    sets = ", ".join(SPLIT_NAMES[split] for split in data.splits())
     without = f" ({empty} without a box)" if empty else ""
     counted = f"{title}: {images} images ({sets}){without}, {boxes} boxes, {len(data.labels())} labels."
     return [counted, *(f"  {line}" for line in told.lines())]

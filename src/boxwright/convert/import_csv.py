@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator
 
 from boxwright import errors, rows, states
-from boxwright.convert import account, choices, dataset, entries, output, pictures
+from boxwright.convert import account, dataset, entries, options, output, pictures
 from boxwright.runners import import_rows
 
 PLACES = 9  # a thousandth of the published precision, so that a detour over another format changes nothing
@@ -21,7 +21,7 @@ def recognise(source: pathlib.Path) -> bool:
     return _file(source) is not None
 
 
-def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> None:
+def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions) -> None:
     """Reads the rows of the file, or of the only CSV in the folder.
 
     Raises:
@@ -52,7 +52,9 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
             data.add_box(image_id, dataset.Box(row.label, row.box), where)
 
 
-def _image(data: dataset.Dataset, chosen: choices.Choices, path: str, split: states.MlUse, where: str) -> int | None:
+def _image(
+    data: dataset.Dataset, chosen: options.ConvertOptions, path: str, split: states.MlUse, where: str
+) -> int | None:
     """The number of the image of a row: an image has a row for every box."""
     key = entries.tidy(path)
     known = data.by_key(key)
@@ -66,7 +68,7 @@ def _image(data: dataset.Dataset, chosen: choices.Choices, path: str, split: sta
     return known[0]
 
 
-def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) -> None:
+def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOptions) -> None:
     """Writes one row a box, in the two-vertex form; an image without boxes has one row without label.
 
     Raises:
@@ -119,7 +121,7 @@ def _path(path: str, common: str, prefix: str | None) -> str:
     if prefix is None:
         return path
     folder = prefix if prefix.endswith("://") else f"{prefix.rstrip('/')}/"
-    return folder + choices.image_name(path, common)
+    return folder + options.image_name(path, common)
 
 
 def _edges(box: dataset.Box) -> tuple[float, float]:

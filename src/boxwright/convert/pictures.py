@@ -9,7 +9,7 @@ from __future__ import annotations
 import pathlib
 
 from boxwright import states
-from boxwright.convert import account, choices, dataset, entries, folders, image_files
+from boxwright.convert import account, dataset, entries, folders, image_files, options
 from boxwright.images import decode
 
 TURNED = "boxes of an image turned from its stored to its displayed orientation"
@@ -22,7 +22,7 @@ UNNAMED = "image file beside the others that no annotation names: left out"
 
 def add(
     data: dataset.Dataset,
-    chosen: choices.Choices,
+    chosen: options.ConvertOptions,
     path: str,
     split: states.MlUse,
     size_hw: tuple[int, int] | None,
@@ -56,7 +56,7 @@ def add(
     return data.add_image(path, split, size_hw, where, key=key, file=located.file)
 
 
-def find_size(data: dataset.Dataset, image_id: int, chosen: choices.Choices) -> tuple[int, int] | None:
+def find_size(data: dataset.Dataset, image_id: int, chosen: options.ConvertOptions) -> tuple[int, int] | None:
     """(height, width) in pixels of an image whose annotation does not say, in the frame that boxes refer to.
 
     None without a file. An image with a damaged file is left out of the data set, and None too.

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from boxwright import errors, states
-from boxwright.convert import account, choices, dataset, folders
+from boxwright.convert import account, dataset, folders, options
 
 NO_SUCH_FILE = "line of a set list that names no XML file that was read"
 TWO_SETS = "image in two set lists: the first counts"
@@ -24,7 +24,7 @@ _ORDER = (states.MlUse.TRAIN, states.MlUse.VALIDATION, states.MlUse.TEST)
 
 def lists(source: pathlib.Path) -> list[tuple[pathlib.Path, states.MlUse]]:
     """(file, set) of the lists in a folder, in whatever letter case they are named."""
-    found = [(file, choices.SPLITS.get(file.stem.lower())) for file in _all(source)]
+    found = [(file, options.SPLITS.get(file.stem.lower())) for file in _all(source)]
     known = [(file, split) for file, split in found if split in _ORDER and split is not None]
     return sorted(known, key=lambda entry: _ORDER.index(entry[1]))
 
@@ -45,7 +45,7 @@ def apply(found: list[tuple[pathlib.Path, states.MlUse]], data: dataset.Dataset,
     """
     for file, split in found:
         try:
-            lines = choices.read_text(file).splitlines()
+            lines = options.read_text(file).splitlines()
         except errors.ApiError as error:
             told.refuse(str(file), error.message.removeprefix(f"{file}: ").rstrip("."))
             continue

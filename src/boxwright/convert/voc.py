@@ -18,7 +18,7 @@ import defusedxml
 import defusedxml.ElementTree as safe_tree
 
 from boxwright import errors, states
-from boxwright.convert import account, choices, dataset, entries, folders, image_files, output, pictures, set_lists
+from boxwright.convert import account, dataset, entries, folders, image_files, options, output, pictures, set_lists
 
 PLACES_PX = 9
 ROUNDED = "box moved to whole pixels (--voc-exact keeps fractions)"
@@ -41,7 +41,7 @@ def recognise(source: pathlib.Path) -> bool:
     return source.is_dir() and next(_files(source), None) is not None
 
 
-def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> None:
+def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions) -> None:
     """Reads every XML file below Annotations, or below the folder itself if there is none.
 
     Raises:
@@ -57,13 +57,13 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
     for file in _files(source, chosen.told):
         stem = file.relative_to(root).with_suffix("").as_posix()
         folder = pathlib.PurePosixPath(stem).parts[0].lower()
-        split = choices.SPLITS.get(folder, chosen.split) if folders_tell and "/" in stem else chosen.split
+        split = options.SPLITS.get(folder, chosen.split) if folders_tell and "/" in stem else chosen.split
         _read_file(file, stem, split, data, chosen)
     set_lists.apply(lists, data, chosen.told)
     set_lists.tell_unused(source, lists, chosen.told)
 
 
-def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) -> None:
+def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOptions) -> None:
     """Writes Annotations and ImageSets/Main, and JPEGImages if images are to be copied.
 
     Raises:
@@ -80,10 +80,10 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) 
             with contextlib.ExitStack() as stack:
                 handle = None
                 if split is not states.MlUse.UNASSIGNED:
-                    path = lists / f"{choices.SPLIT_NAMES[split]}.txt"
+                    path = lists / f"{options.SPLIT_NAMES[split]}.txt"
                     handle = stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
                 for picture in data.pictures(split):
-                    name = choices.image_name(picture.path, common)
+                    name = options.image_name(picture.path, common)
                     bare = pathlib.PurePosixPath(name).with_suffix("")
                     path = folder / "Annotations" / f"{bare}.xml"
                     if not output.write_annotation([path], name, _document(picture, name, chosen), chosen.told):
@@ -161,7 +161,7 @@ def _undeclared(text: str) -> str:
 
 
 def _read_file(
-    file: pathlib.Path, stem: str, split: states.MlUse, data: dataset.Dataset, chosen: choices.Choices
+    file: pathlib.Path, stem: str, split: states.MlUse, data: dataset.Dataset, chosen: options.ConvertOptions
 ) -> None:
     told = chosen.told
     try:
@@ -191,7 +191,7 @@ def _read_file(
         _read_object(element, image_id, size_hw, f"{file}, object {index}", data, chosen)
 
 
-def _image_path(file: pathlib.Path, stem: str, filename: str, chosen: choices.Choices) -> str | None:
+def _image_path(file: pathlib.Path, stem: str, filename: str, chosen: options.ConvertOptions) -> str | None:
     """The image that a file describes, by what it says and by its own name.
 
     The file's own place tells the folder: <filename> is a bare name in VOC. Copied files often keep the <filename> of
@@ -221,7 +221,7 @@ def _image_path(file: pathlib.Path, stem: str, filename: str, chosen: choices.Ch
     return f"{described}.jpg"
 
 
-def _beside_annotations(described: pathlib.PurePosixPath, chosen: choices.Choices) -> str | None:
+def _beside_annotations(described: pathlib.PurePosixPath, chosen: options.ConvertOptions) -> str | None:
     """The image in the folder of images beside a folder of annotations: train/annotations/a.xml, train/images/a.jpg."""
     parts = described.parts
     for index in range(len(parts) - 2, -1, -1):
@@ -244,7 +244,7 @@ def _read_object(
     size_hw: tuple[int, int] | None,
     where: str,
     data: dataset.Dataset,
-    chosen: choices.Choices,
+    chosen: options.ConvertOptions,
 ) -> None:
     boxes = element.findall("bndbox")
     if len(boxes) > 1:
@@ -265,7 +265,7 @@ def _read_box(
     size_hw: tuple[int, int] | None,
     where: str,
     data: dataset.Dataset,
-    chosen: choices.Choices,
+    chosen: options.ConvertOptions,
 ) -> None:
     sides = _numbers(bounds, ("xmin", "ymin", "xmax", "ymax"))
     if sides is None or size_hw is None:
@@ -303,7 +303,7 @@ def _numbers(parent: tree.Element | None, names: tuple[str, ...]) -> tuple[float
         return None
 
 
-def _document(picture: dataset.Picture, name: str, chosen: choices.Choices) -> str:
+def _document(picture: dataset.Picture, name: str, chosen: options.ConvertOptions) -> str:
     height, width = picture.size_hw or (0, 0)
     root = tree.Element("annotation")
     _add(root, "filename", pathlib.PurePosixPath(name).name)
@@ -326,7 +326,7 @@ def _document(picture: dataset.Picture, name: str, chosen: choices.Choices) -> s
     return tree.tostring(root, encoding="unicode") + "\n"
 
 
-def _bounds(box: dataset.Box, picture: dataset.Picture, chosen: choices.Choices) -> list[str]:
+def _bounds(box: dataset.Box, picture: dataset.Picture, chosen: options.ConvertOptions) -> list[str]:
     """xmin, ymin, xmax, ymax as text: whole pixels, at least one, unless fractions were asked for."""
     first, (height, width) = chosen.voc_first_pixel, picture.size_hw or (0, 0)
     low, high, moved = [], [], False

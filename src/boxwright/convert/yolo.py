@@ -20,11 +20,11 @@ import yaml
 
 from boxwright import errors, states
 from boxwright.convert import (
-    choices,
     dataset,
     entries,
     folders,
     image_files,
+    options,
     output,
     pictures,
     yolo_labels,
@@ -45,7 +45,7 @@ def recognise(source: pathlib.Path) -> bool:
     return yolo_layout.description_file(source) is not None
 
 
-def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -> None:
+def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions) -> None:
     """Reads the images that data.yaml names and their labels; an image without a label file is one with nothing in it.
 
     Raises:
@@ -76,7 +76,7 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: choices.Choices) -
             )
 
 
-def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) -> None:
+def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOptions) -> None:
     """Writes labels/, a list a set and data.yaml, and images/ if images are to be copied.
 
     Raises:
@@ -89,10 +89,10 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) 
         (folder / "labels").mkdir()
         for split in data.splits():
             unassigned = split is states.MlUse.UNASSIGNED
-            list_name = UNASSIGNED_LIST if unassigned else f"{choices.SPLIT_NAMES[split]}.txt"
+            list_name = UNASSIGNED_LIST if unassigned else f"{options.SPLIT_NAMES[split]}.txt"
             with (folder / list_name).open("w", encoding="utf-8", newline="\n") as handle:
                 for picture in data.pictures(split):
-                    name = choices.image_name(picture.path, common)
+                    name = options.image_name(picture.path, common)
                     text = "".join(_lines(picture, numbers, chosen))
                     if not output.write_annotation(_label_files(folder, name), name, text, chosen.told):
                         continue
@@ -101,7 +101,7 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: choices.Choices) 
                         chosen.told.note("image of no set: in unassigned.txt, which trainers do not read", picture.path)
                     if chosen.copy_images and picture.file is not None:
                         output.copy_image(picture.file, folder / "images" / name)
-        present = {choices.SPLIT_NAMES[split] for split in data.splits()}
+        present = {options.SPLIT_NAMES[split] for split in data.splits()}
         description: dict[str, Any] = {name: f"{name}.txt" for name in _WRITTEN_SETS if name in present}
         description["names"] = dict(enumerate(labels))
         text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
@@ -115,7 +115,7 @@ def _label_files(folder: pathlib.Path, name: str) -> list[pathlib.Path]:
     return [folder.joinpath(*parts[:index], "labels", *parts[index + 1 :]) for index in dict.fromkeys((last, 0))]
 
 
-def _lines(picture: dataset.Picture, numbers: dict[str, int], chosen: choices.Choices) -> Iterator[str]:
+def _lines(picture: dataset.Picture, numbers: dict[str, int], chosen: options.ConvertOptions) -> Iterator[str]:
     for box in picture.boxes:
         left, top, right, bottom = box.corners_norm
         sides = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
@@ -125,7 +125,7 @@ def _lines(picture: dataset.Picture, numbers: dict[str, int], chosen: choices.Ch
 
 
 def _images(
-    layout: yolo_layout.Layout, labels: yolo_labels.Reader, chosen: choices.Choices
+    layout: yolo_layout.Layout, labels: yolo_labels.Reader, chosen: options.ConvertOptions
 ) -> Iterator[tuple[states.MlUse, pathlib.PurePosixPath, str]]:
     """Yields (set, path relative to the root, where it is named) of every image, those of data.yaml first."""
     root = layout.root
@@ -144,7 +144,7 @@ def _images(
             yield from ((split, *found) for found in _in_folder(root, folder, chosen))
 
 
-def _set_folders(root: pathlib.Path, chosen: choices.Choices) -> Iterator[tuple[pathlib.Path, states.MlUse]]:
+def _set_folders(root: pathlib.Path, chosen: options.ConvertOptions) -> Iterator[tuple[pathlib.Path, states.MlUse]]:
     """The folders of images, when nothing names them: images/, images/SET/ and SET/images/."""
     images = root / "images" if (root / "images").is_dir() or (root / "labels").is_dir() else root
     found = False
@@ -162,7 +162,7 @@ def _set_names(root: pathlib.Path, images: pathlib.Path) -> list[tuple[states.Ml
     """(set, name) of the folders that are named as sets, in any letter case; training sets first."""
     order, places = list(states.MlUse), (root, images, root / "labels")
     names = {entry.name for place in places if folders.is_folder(place) for entry in place.iterdir()}
-    known = [(choices.SPLITS[name.lower()], name) for name in sorted(names) if name.lower() in choices.SPLITS]
+    known = [(options.SPLITS[name.lower()], name) for name in sorted(names) if name.lower() in options.SPLITS]
     return sorted(known, key=lambda entry: order.index(entry[0]))
 
 
@@ -181,7 +181,7 @@ def _listed(
 ) -> Iterator[tuple[pathlib.PurePosixPath, str]]:
     """The images of a list. A path that is nowhere here is taken without its first folders, as far as that helps."""
     dropped = 0  # how many first folders the last line that was found had to lose: others of the list lose them too
-    for number, line in enumerate(choices.read_text(file).splitlines(), 1):
+    for number, line in enumerate(options.read_text(file).splitlines(), 1):
         if not line.strip():
             continue
         where = f"{file}, line {number}"
@@ -217,7 +217,7 @@ def _listed_image(
 
 
 def _in_folder(
-    root: pathlib.Path, folder: pathlib.Path, chosen: choices.Choices
+    root: pathlib.Path, folder: pathlib.Path, chosen: options.ConvertOptions
 ) -> Iterator[tuple[pathlib.PurePosixPath, str]]:
     """The images of a folder; where there are none at all, its label files stand for them."""
     found = False

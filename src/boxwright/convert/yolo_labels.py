@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 
 from boxwright import errors
-from boxwright.convert import choices, dataset, entries, folders, image_files, yolo_layout
+from boxwright.convert import dataset, entries, folders, image_files, options, yolo_layout
 
 POLYGON = "outline (segmentation or turned box): its upright bounding box is taken"
 KEYPOINTS = "keypoints of a box, which are dropped"
@@ -49,7 +49,7 @@ class Reader:
 
     layout: yolo_layout.Layout
     data: dataset.Dataset
-    chosen: choices.Choices
+    chosen: options.ConvertOptions
     without: int = 0
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Reader:
         if not self.data.is_new(LABEL_FILE, str(file)):
             self.chosen.told.note(SHARED, str(file))
         try:
-            text = choices.read_text(file)
+            text = options.read_text(file)
         except errors.ApiError as error:
             self.chosen.told.refuse(str(file), error.message.removeprefix(f"{file}: ").rstrip("."))
             self.data.lost_box(image_id)

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from boxwright import errors, states
-from boxwright.convert import account, choices, entries, folders
+from boxwright.convert import account, entries, folders, options
 
 OTHER_COUNT = "description that says another number of classes (nc, classes) than it has names"
 TWO_LISTS = "classes.txt that does not agree with the names used"
@@ -149,7 +149,7 @@ def _has_names(file: pathlib.Path) -> bool:
 
 def _yaml(file: pathlib.Path) -> dict[str, Any]:
     try:
-        found = yaml.load(choices.read_text(file), Loader=_Text)  # makes texts only
+        found = yaml.load(options.read_text(file), Loader=_Text)  # makes texts only
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -161,13 +161,13 @@ def _yaml(file: pathlib.Path) -> dict[str, Any]:
 
 def _data_file(file: pathlib.Path) -> dict[str, Any]:
     """Darknet's ``key = value`` lines."""
-    pairs = (line.partition("=") for line in choices.read_text(file).splitlines())
+    pairs = (line.partition("=") for line in options.read_text(file).splitlines())
     return {key.strip(): value.strip() for key, sign, value in pairs if sign}
 
 
 def _lines(file: pathlib.Path) -> list[str]:
     """The lines of a list of names; only empty lines at the end may be missing, as the place of a line is its number."""
-    lines = [line.strip() for line in choices.read_text(file).splitlines()]
+    lines = [line.strip() for line in options.read_text(file).splitlines()]
     while lines and not lines[-1]:
         lines.pop()
     return lines

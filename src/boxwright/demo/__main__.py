@@ -84,7 +84,7 @@ def run(options: argparse.Namespace, reporter: progress.Reporter) -> None:
     )
     with service.running(out, buckets, options.minutes, options.keep) as running:
         reporter.say(f"Service:  gRPC on {running.grpc_target}, REST on {running.url}")
-        tour = steps.Tour(running.grpc_target, reporter, running.check_alive)
+        tour = steps.DemoSteps(running.grpc_target, reporter, running.check_alive)
         try:
             outcome = _walk(tour, import_uri, batch_uri, reporter)
         finally:
@@ -103,12 +103,12 @@ class _Outcome:
     """
 
     model_name: str
-    rows: list[table.Row]
+    rows: list[table.EvaluationRow]
     best: tuple[float, float]
     batch: steps.BatchOutcome
 
 
-def _walk(tour: steps.Tour, import_uri: str, batch_uri: str, reporter: progress.Reporter) -> _Outcome:
+def _walk(tour: steps.DemoSteps, import_uri: str, batch_uri: str, reporter: progress.Reporter) -> _Outcome:
     """The API's own steps."""
     created = tour.create_dataset("demo")
     failures = tour.import_data(created.name, import_uri)
@@ -176,7 +176,7 @@ def _report(
         ("batch prediction", f"{batch.elapsed_s:.1f} s, {rate}"),
     ]
     page = out / "index.html"
-    facts = contact_sheet.Facts("Boxwright: what the demo found", summary, outcome.rows, confidence)
+    facts = contact_sheet.PageFacts("Boxwright: what the demo found", summary, outcome.rows, confidence)
     contact_sheet.write_contact_sheet(page, data.to_predict(), data.folder, found, facts)
     reporter.say()
     for name, value in summary:

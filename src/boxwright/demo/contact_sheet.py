@@ -17,7 +17,7 @@ TABLE_NOTE = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class PageFacts:
     """What the head of the page says.
 
     Attributes:
@@ -28,17 +28,21 @@ class Facts:
 
     title: str
     summary: Sequence[tuple[str, str]]
-    rows: Sequence[table.Row]
+    rows: Sequence[table.EvaluationRow]
     threshold: float
 
 
 def write_contact_sheet(
-    path: pathlib.Path, pictures: Sequence[dataset.Picture], folder: pathlib.Path, found: results.Results, facts: Facts
+    path: pathlib.Path,
+    pictures: Sequence[dataset.DemoImage],
+    folder: pathlib.Path,
+    found: results.Results,
+    facts: PageFacts,
 ) -> None:
     """Writes the page for the pictures that were predicted; `folder` is the bucket they lie in."""
     shown = [picture for picture in pictures if picture.uri in found.predictions]
     labels = {box.label for picture in pictures for box in picture.boxes} | {row.label for row in facts.rows}
-    sheet = page.Sheet(
+    sheet = page.PageInfo(
         title=facts.title,
         summary=facts.summary,
         table=page.Table(
@@ -62,7 +66,7 @@ def write_contact_sheet(
 
 
 def _figures(
-    shown: Sequence[dataset.Picture], folder: pathlib.Path, found: results.Results, threshold: float
+    shown: Sequence[dataset.DemoImage], folder: pathlib.Path, found: results.Results, threshold: float
 ) -> Iterator[page.Figure]:
     """The images; each caption counts the boxes of at least `threshold`."""
     for picture in shown:

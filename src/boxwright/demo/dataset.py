@@ -19,7 +19,7 @@ class DataError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class DemoImage:
     """One image of the data set.
 
     Attributes:
@@ -49,14 +49,14 @@ class DataSet:
     """
 
     folder: pathlib.Path
-    pictures: tuple[Picture, ...]
+    pictures: tuple[DemoImage, ...]
     bad_keys: tuple[str, ...] = ()
 
     def count(self, ml_use: str) -> int:
         """How many pictures are in one of the sets."""
         return sum(picture.ml_use == ml_use for picture in self.pictures)
 
-    def to_predict(self) -> tuple[Picture, ...]:
+    def to_predict(self) -> tuple[DemoImage, ...]:
         """The images of the batch: TEST, or the nearest thing to it that the labels name."""
         for ml_use in ("TEST", "VALIDATION", "UNASSIGNED"):
             chosen = tuple(picture for picture in self.pictures if picture.ml_use == ml_use)

@@ -63,13 +63,13 @@ def draw_dataset(
     sizes = sizes or Sizes()
     (folder / "images").mkdir(parents=True, exist_ok=True)
     uses = ["TRAIN"] * sizes.train + ["VALIDATION"] * sizes.validation + ["TEST"] * sizes.test
-    pictures: list[dataset.Picture] = []
+    pictures: list[dataset.DemoImage] = []
     for index, ml_use in enumerate(uses):
         # A generator per image: an image depends on the seed and its place, not on its neighbours.
         rng = np.random.default_rng((seed, index))
         image, boxes = compose(rng, is_empty=index % EMPTY_EVERY == EMPTY_EVERY // 2)
         key = _store(image, folder, f"images/{ml_use.lower()}_{index:04d}", rng)
-        pictures.append(dataset.Picture(ml_use, key, boxes))
+        pictures.append(dataset.DemoImage(ml_use, key, boxes))
         drew(index + 1)
     return dataset.DataSet(folder, tuple(pictures), _bad_entries(folder, pictures))
 
@@ -219,7 +219,7 @@ def _store(image: Image.Image, folder: pathlib.Path, stem: str, rng: np.random.G
     return f"{stem}.jpg"
 
 
-def _bad_entries(folder: pathlib.Path, pictures: list[dataset.Picture]) -> tuple[str, ...]:
+def _bad_entries(folder: pathlib.Path, pictures: list[dataset.DemoImage]) -> tuple[str, ...]:
     """A path with nothing behind it, and an image that breaks off in the middle."""
     whole = next(_jpeg_keys(pictures), None)
     if whole is None:
@@ -229,5 +229,5 @@ def _bad_entries(folder: pathlib.Path, pictures: list[dataset.Picture]) -> tuple
     return "images/missing.jpg", "images/truncated.jpg"
 
 
-def _jpeg_keys(pictures: list[dataset.Picture]) -> Iterator[str]:
+def _jpeg_keys(pictures: list[dataset.DemoImage]) -> Iterator[str]:
     return (picture.key for picture in pictures if picture.key.endswith(".jpg"))

@@ -54,7 +54,7 @@ def link_dataset(
     return dataset.DataSet(folder, tuple(pictures))
 
 
-def read_labels(source: pathlib.Path) -> list[dataset.Picture]:
+def read_labels(source: pathlib.Path) -> list[dataset.DemoImage]:
     """The pictures that `source`/labels.csv describes, in the order of their first row.
 
     Raises:
@@ -74,7 +74,7 @@ def read_labels(source: pathlib.Path) -> list[dataset.Picture]:
         raise dataset.DataError(f"{path} is not CSV in UTF-8: {error}.") from error
     if not ml_uses:
         raise dataset.DataError(f"{path} has no rows.")
-    return [dataset.Picture(ml_use, key, tuple(boxes[key])) for key, ml_use in ml_uses.items()]
+    return [dataset.DemoImage(ml_use, key, tuple(boxes[key])) for key, ml_use in ml_uses.items()]
 
 
 def _read_row(

@@ -13,7 +13,7 @@ from rich import progress as rich_progress
 NAME_WIDTH = 24
 
 
-class Show(Protocol):
+class ShowProgress(Protocol):
     """What a long step is handed: tell it how far the step is."""
 
     def __call__(self, percent: float, note: str = "") -> None:
@@ -31,7 +31,7 @@ class Reporter:
         self.console.print(text, markup=False, soft_wrap=True)
 
     @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[Show]:
+    def step(self, name: str) -> Iterator[ShowProgress]:
         """Shows the progress of one step; the closing line says how long it took."""
         started_s = time.monotonic()
         with (self._bar if self.console.is_terminal else self._lines)(name) as show:
@@ -39,7 +39,7 @@ class Reporter:
         self.say(f"  {name:<{NAME_WIDTH}} done in {time.monotonic() - started_s:.1f} s")
 
     @contextlib.contextmanager
-    def _bar(self, name: str) -> Iterator[Show]:
+    def _bar(self, name: str) -> Iterator[ShowProgress]:
         columns = (
             rich_progress.TextColumn(f"  {{task.description:<{NAME_WIDTH}}}"),
             rich_progress.BarColumn(),
@@ -56,11 +56,11 @@ class Reporter:
             yield show
 
     @contextlib.contextmanager
-    def _lines(self, name: str) -> Iterator[Show]:
+    def _lines(self, name: str) -> Iterator[ShowProgress]:
         yield tenths(lambda percent, note: self.say(f"  {name:<{NAME_WIDTH}} {percent:3d} %{note and '  ' + note}"))
 
 
-def tenths(write: Callable[[int, str], None]) -> Show:
+def tenths(write: Callable[[int, str], None]) -> ShowProgress:
     """Lets through the first call that reaches each further tenth, rounded down to it."""
     told = -1
 

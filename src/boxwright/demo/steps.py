@@ -40,7 +40,7 @@ class BatchOutcome:
     partial_failures: tuple[str, ...]
 
 
-class Tour:
+class DemoSteps:
     """The steps, one method each; every long one shows its progress."""
 
     def __init__(self, grpc_target: str, reporter: progress.Reporter, check_alive: Callable[[], None]) -> None:

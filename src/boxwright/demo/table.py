@@ -16,7 +16,7 @@ HEADINGS = ("label", "images", "boxes", "AP@0.5", "AP@grid", "precision", "recal
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class EvaluationRow:
     """One evaluation in short.
 
     Attributes:
@@ -35,7 +35,7 @@ class Row:
     recall: float
 
 
-def rows(evaluations: Iterable[automl_v1.ModelEvaluation]) -> list[Row]:
+def rows(evaluations: Iterable[automl_v1.ModelEvaluation]) -> list[EvaluationRow]:
     """One row per label in alphabetical order, then the overall one."""
     made = [_row(evaluation) for evaluation in evaluations]
     return sorted(made, key=lambda row: (row.label == ALL_LABELS, row.label))
@@ -49,7 +49,7 @@ def best_confidence(evaluations: Iterable[automl_v1.ModelEvaluation]) -> tuple[f
     return (round(best.confidence_threshold, 2), best.f1_score) if best.f1_score > 0 else (SHOWN_CONFIDENCE, 0.0)
 
 
-def render(made: Iterable[Row]) -> rich_table.Table:
+def render(made: Iterable[EvaluationRow]) -> rich_table.Table:
     """The rows as a table for the terminal."""
     shown = rich_table.Table(box=None, pad_edge=False, padding=(0, 2))
     shown.add_column(HEADINGS[0])
@@ -60,16 +60,16 @@ def render(made: Iterable[Row]) -> rich_table.Table:
     return shown
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: EvaluationRow) -> tuple[str, ...]:
     """A row as text, in the order of the headings."""
     shares = (row.ap50, row.ap_grid, row.precision, row.recall)
     return (row.label, str(row.images), str(row.boxes), *(f"{share:.3f}" for share in shares))
 
 
-def _row(evaluation: automl_v1.ModelEvaluation) -> Row:
+def _row(evaluation: automl_v1.ModelEvaluation) -> EvaluationRow:
     metrics, entry = evaluation.image_object_detection_evaluation_metrics, _entry(evaluation)
     at = next(c for c in entry.confidence_metrics_entries if _is_close(c.confidence_threshold, SHOWN_CONFIDENCE))
-    return Row(
+    return EvaluationRow(
         evaluation.display_name or ALL_LABELS,
         evaluation.evaluated_example_count,
         metrics.evaluated_bounding_box_count,

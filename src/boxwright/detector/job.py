@@ -24,7 +24,7 @@ class JobError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """What to train.
 
     Attributes:
@@ -56,7 +56,7 @@ class Job:
     fingerprint: str
 
     @classmethod
-    def read(cls, folder: pathlib.Path) -> Job:
+    def read(cls, folder: pathlib.Path) -> TrainingJob:
         """Reads job.json.
 
         Raises:

@@ -18,7 +18,7 @@ from boxwright import errors
 from boxwright.detector import listener
 from boxwright.detector.data import dataset, sampling
 from boxwright.detector.delivery import finish
-from boxwright.detector.job import EXAMPLES_FILE, Job, JobError
+from boxwright.detector.job import EXAMPLES_FILE, JobError, TrainingJob
 from boxwright.detector.network import dense, device
 from boxwright.detector.planning import candidates, input_size, schedule, time_budget, trained
 from boxwright.detector.training import checkpoint, fit, parallel_step, trainer
@@ -28,7 +28,7 @@ SIZE_SAMPLE = 200  # images that decide the input's size and aspect
 
 
 def run(
-    job: Job, read_bytes: fit.ReadBytes, watcher: listener.ProgressListener, elapsed: listener.ElapsedTime
+    job: TrainingJob, read_bytes: fit.ReadBytes, watcher: listener.ProgressListener, elapsed: listener.ElapsedTime
 ) -> trained.Outcome:
     """Does the job, or what is left of it.
 
@@ -50,11 +50,11 @@ def run(
     splits = _splits(job, notebook)
     images_a_pass = sampling.pass_length(sampling.weights(splits.train))
     recipe = _recipe(job, where, images_a_pass)
-    work = fit.Work(job, recipe, where, splits, read_bytes, notebook, elapsed, images_a_pass)
-    return finish.Delivery(job, read_bytes, notebook, elapsed).deliver(_best(work))
+    work = fit.TrainingContext(job, recipe, where, splits, read_bytes, notebook, elapsed, images_a_pass)
+    return finish.ModelBuilder(job, read_bytes, notebook, elapsed).deliver(_best(work))
 
 
-def _best(work: fit.Work) -> trained.Trained:
+def _best(work: fit.TrainingContext) -> trained.Trained:
     """Trains what is to be tried, or what is left of it; returns the network that validation prefers."""
     job = work.job
     states = {folder: _checkpoint(folder, work) for folder in candidates.folders(job)}
@@ -71,15 +71,15 @@ def _best(work: fit.Work) -> trained.Trained:
 
 
 def _best_of(
-    plan: candidates.Plan,
-    work: fit.Work,
-    chosen: input_size.Choice,
-    time: input_size.Time,
+    plan: candidates.TrainingPlan,
+    work: fit.TrainingContext,
+    chosen: input_size.InputSize,
+    time: input_size.TimeBudget,
     states: dict[pathlib.Path, checkpoint.State | None],
 ) -> trained.Trained:
     """Trains the plan's networks; returns the better one."""
     found = [_own(states[candidate.folder], candidate, work.notebook) for candidate in plan.candidates]
-    learner = fit.Learning(work, chosen)
+    learner = fit.CandidateTrainer(work, chosen)
     if len(found) == 1:
         return dataclasses.replace(learner.train(plan.candidates[0], found[0]), choice=plan.reason)
     times = plan.candidates[1].relative_time(work.images_a_pass, chosen.passes)
@@ -102,8 +102,8 @@ def _best_of(
 
 
 def _second(
-    work: fit.Work,
-    learner: fit.Learning,
+    work: fit.TrainingContext,
+    learner: fit.CandidateTrainer,
     candidate: candidates.Candidate,
     state: checkpoint.State | None,
     first: trained.Trained,
@@ -134,7 +134,7 @@ def _own(
     return state
 
 
-def _recipe(job: Job, where: device.Device, images_a_pass: int) -> schedule.Recipe:
+def _recipe(job: TrainingJob, where: device.Device, images_a_pass: int) -> schedule.Recipe:
     if job.model_type not in dense.MODEL_TYPES:
         raise JobError(f"Unknown model type '{job.model_type}'; use one of {', '.join(dense.MODEL_TYPES)}.")
     try:
@@ -144,7 +144,7 @@ def _recipe(job: Job, where: device.Device, images_a_pass: int) -> schedule.Reci
         raise JobError(f"Unknown recipe field: {error}.") from error
 
 
-def _splits(job: Job, watcher: listener.ProgressListener) -> dataset.Splits:
+def _splits(job: TrainingJob, watcher: listener.ProgressListener) -> dataset.Splits:
     try:
         examples = dataset.read_examples(job.folder / EXAMPLES_FILE)
     except ValueError as error:
@@ -160,7 +160,7 @@ def _splits(job: Job, watcher: listener.ProgressListener) -> dataset.Splits:
     return splits
 
 
-def _checkpoint(folder: pathlib.Path, work: fit.Work) -> checkpoint.State | None:
+def _checkpoint(folder: pathlib.Path, work: fit.TrainingContext) -> checkpoint.State | None:
     try:
         state = checkpoint.load(folder)
     except checkpoint.CheckpointError as error:
@@ -177,7 +177,7 @@ def _checkpoint(folder: pathlib.Path, work: fit.Work) -> checkpoint.State | None
     return state
 
 
-def _input(work: fit.Work, kind: dense.ModelType, time: input_size.Time) -> input_size.Choice:
+def _input(work: fit.TrainingContext, kind: dense.ModelType, time: input_size.TimeBudget) -> input_size.InputSize:
     """Looks at some of the training images and chooses the network's input."""
     recipe = work.recipe
     holding = [one for one in work.splits.train if len(one.label_indices)]
@@ -192,7 +192,7 @@ def _input(work: fit.Work, kind: dense.ModelType, time: input_size.Time) -> inpu
     with futures.ThreadPoolExecutor(work.job.threads) as pool:
         sizes = list(pool.map(size_hw, sample))
     seen = [(size, one) for size, one in zip(sizes, sample, strict=True) if size is not None]
-    evidence = input_size.Evidence(
+    evidence = input_size.ObjectSizes(
         [size for size, _ in seen], [one.boxes_norm for _, one in seen], [one.label_indices for _, one in seen]
     )
     if recipe.input_area_px:
@@ -200,12 +200,12 @@ def _input(work: fit.Work, kind: dense.ModelType, time: input_size.Time) -> inpu
     return input_size.choose(evidence, kind, time)
 
 
-def _time(work: fit.Work) -> input_size.Time:
+def _time(work: fit.TrainingContext) -> input_size.TimeBudget:
     """What the planned steps may take, by nominal speeds."""
     job, recipe, where = work.job, work.recipe, work.where
     px_per_s = input_size.LOW_PRECISION_PX_PER_S if where.low_precision else input_size.FULL_PRECISION_PX_PER_S
     parts = parallel_step.count_for(job.threads, recipe.batch_size)
-    return input_size.Time(
+    return input_size.TimeBudget(
         budget_s=job.budget_s,
         samples=lambda passes: recipe.steps_for(work.images_a_pass, passes) * recipe.batch_size,
         px_per_s=input_size.GPU_PX_PER_S if where.is_gpu else parts * px_per_s,

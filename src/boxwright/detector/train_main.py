@@ -24,7 +24,7 @@ import time
 from typing import TextIO
 
 from boxwright.detector import listener
-from boxwright.detector.job import Job, JobError
+from boxwright.detector.job import JobError, TrainingJob
 from boxwright.inference import model_folder
 
 EXIT_FAILED = 1
@@ -77,7 +77,7 @@ class Channel:
 def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
     """Runs one job; returns the exit code."""
     try:
-        job = Job.read(folder)
+        job = TrainingJob.read(folder)
     except JobError as error:
         channel.emit("failed", message=str(error))
         return EXIT_FAILED

@@ -35,6 +35,7 @@ from PIL import (
 )
 
 from boxwright.images import depth, headers, jpeg_end
+from boxwright.images.headers import Header
 
 # Importing a plugin registers its format; a fixed list keeps rarely tested parsers away from untrusted bytes.
 _PLUGINS = (BmpImagePlugin, GifImagePlugin, IcoImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin,
@@ -66,7 +67,7 @@ class DecodeError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
+class ImageLimits:
     """What one image may cost.
 
     Attributes:
@@ -91,11 +92,11 @@ class DecodedImage:
     size_hw: tuple[int, int]
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = ImageLimits()
 
 
 def decode(
-    data: bytes, target_hw: tuple[int, int], limits: Limits = DEFAULT_LIMITS, policy: int = POLICY
+    data: bytes, target_hw: tuple[int, int], limits: ImageLimits = DEFAULT_LIMITS, policy: int = POLICY
 ) -> DecodedImage:
     """Decodes one image, upright, at or just above the size at which it fits into a frame.
 
@@ -111,35 +112,36 @@ def decode(
     """
     _check_bytes(data, limits)
     try:
-        image = _decode_jpeg(data, target_hw, limits, policy) if data[:3] == headers.JPEG_MAGIC else None
-        return _decode_any(data, target_hw, limits, policy) if image is None else image
+        header = headers.inspect(data)
+        image = _decode_jpeg(header, target_hw, limits, policy) if header.format == "JPEG" else None
+        return _decode_any(header, target_hw, limits, policy) if image is None else image
     except MemoryError as error:
         raise DecodeError("The image needs more memory than there is.") from error
 
 
-def upright_size(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
+def upright_size(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[int, int]:
     """Returns (height, width) of the upright original from the header alone.
 
     Raises:
         DecodeError: as `decode`, as far as the header shows it.
     """
     _check_bytes(data, limits)
-    image, orientation = _open(data, limits)
-    with image:
+    header = headers.inspect(data)
+    with _open(header, limits) as image:
         width, height = image.size
-        return (width, height) if orientation >= 5 else (height, width)
+        return header.upright((height, width))
 
 
-def exif_orientation(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
+def exif_orientation(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> int:
     """Returns the EXIF orientation that `decode` applies, 1 to 8, from the header alone; 1 if nothing is turned.
 
     Raises:
         DecodeError: as `decode`, as far as the header shows it.
     """
     _check_bytes(data, limits)
-    image, orientation = _open(data, limits)
-    with image:
-        return orientation
+    header = headers.inspect(data)
+    with _open(header, limits):
+        return header.orientation
 
 
 def is_one_colour(pixels: npt.NDArray[np.uint8]) -> bool:
@@ -150,14 +152,14 @@ def is_one_colour(pixels: npt.NDArray[np.uint8]) -> bool:
     return bool((pixels[0] == first).all() and (pixels == pixels[:1]).all())
 
 
-def _check_bytes(data: bytes, limits: Limits) -> None:
+def _check_bytes(data: bytes, limits: ImageLimits) -> None:
     if not data:
         raise DecodeError("The file is empty.")
     if len(data) > limits.max_bytes:
         raise DecodeError(f"The file is too large: {len(data)} bytes, at most {limits.max_bytes} are allowed.")
 
 
-def _check_pixels(width: int, height: int, limits: Limits) -> None:
+def _check_pixels(width: int, height: int, limits: ImageLimits) -> None:
     if width <= 0 or height <= 0:
         raise DecodeError(f"The image has no pixels: {width} x {height}.")
     if width * height > limits.max_pixels:
@@ -171,17 +173,17 @@ def _shrink_factor(size_hw: tuple[int, int], target_hw: tuple[int, int]) -> floa
     return max(1.0, size_hw[0] / target_hw[0], size_hw[1] / target_hw[1])
 
 
-def _decode_jpeg(data: bytes, target_hw: tuple[int, int], limits: Limits, policy: int) -> DecodedImage | None:
+def _decode_jpeg(header: Header, target_hw: tuple[int, int], limits: ImageLimits, policy: int) -> DecodedImage | None:
     """JPEG whose pixels are all there, whatever follows them; None hands what is damaged otherwise to Pillow."""
     try:
-        image = _decode_ordinary(data, target_hw, limits)
+        image = _decode_ordinary(header, target_hw, limits)
     except _StrictDecoderError as error:
         image = None
         if policy == FIRST_POLICY and "premature end" in str(error).lower():
             raise DecodeError(TRUNCATED_JPEG) from error
     if image is not None or policy == FIRST_POLICY:
         return image
-    found = jpeg_end.outline(data)
+    found = jpeg_end.outline(header.data)
     if found is None or not found.width or not found.height:
         return None
     _check_pixels(found.width, found.height, limits)
@@ -192,11 +194,12 @@ def _decode_jpeg(data: bytes, target_hw: tuple[int, int], limits: Limits, policy
         raise DecodeError(TRUNCATED_JPEG) from error
     if closed is None:
         return None
+    whole = headers.inspect(closed)
     try:
-        image = _decode_ordinary(closed, target_hw, limits, strict=False)
+        image = _decode_ordinary(whole, target_hw, limits, strict=False)
     except _StrictDecoderError:
         image = None
-    return _decode_any(closed, target_hw, limits, policy) if image is None else image
+    return _decode_any(whole, target_hw, limits, policy) if image is None else image
 
 
 class _StrictDecoderError(Exception):
@@ -213,87 +216,70 @@ def _warning(content: bytes, colour_space: str) -> str:
 
 
 def _decode_ordinary(
-    data: bytes, target_hw: tuple[int, int], limits: Limits, *, strict: bool = True
+    header: Header, target_hw: tuple[int, int], limits: ImageLimits, *, strict: bool = True
 ) -> DecodedImage | None:
     """The fast path for ordinary JPEG; None for other colours (CMYK, YCCK). Raises _StrictDecoderError."""
     try:
-        height, width, colour_space, _ = simplejpeg.decode_jpeg_header(data)
+        height, width, colour_space, _ = simplejpeg.decode_jpeg_header(header.data)
     except ValueError as error:
         raise _StrictDecoderError(f"header: {error}") from error
     _check_pixels(width, height, limits)
     if colour_space not in ("YCbCr", "Gray", "RGB"):
         return None
-    orientation = headers.jpeg_orientation(data)
-    stored_target_hw = target_hw if orientation < 5 else target_hw[::-1]
-    factor = _shrink_factor((height, width), stored_target_hw)
+    factor = _shrink_factor((height, width), header.upright(target_hw))
     eighths = 8 if factor >= 8 else 4 if factor >= 4 else 2 if factor >= 2 else 1  # powers of two have fast transforms
     try:
         pixels = simplejpeg.decode_jpeg(
-            data, "RGB", min_height=height // eighths, min_width=width // eighths, strict=strict
+            header.data, "RGB", min_height=height // eighths, min_width=width // eighths, strict=strict
         )
     except ValueError as error:
         raise _StrictDecoderError(str(error)) from error
-    upright = _turn(pixels, orientation)
-    return DecodedImage(upright, (width, height) if orientation >= 5 else (height, width))
+    return DecodedImage(_turn(pixels, header.orientation), header.upright((height, width)))
 
 
-def _decode_any(data: bytes, target_hw: tuple[int, int], limits: Limits, policy: int) -> DecodedImage:
-    image, orientation = _open(data, limits)
+def _decode_any(header: Header, target_hw: tuple[int, int], limits: ImageLimits, policy: int) -> DecodedImage:
+    stored_target_hw = header.upright(target_hw)
 
     def again() -> Image.Image:
-        reopened, _ = _open(data, limits)
+        reopened = _open(header, limits)
         depth.prepare(reopened)
         return reopened
 
-    with image:
+    with _open(header, limits) as image:
         stated = depth.Depth()
         if policy != FIRST_POLICY:
             depth.prepare(image)
-            stated = depth.Depth.of(image, data)
-        size_hw = image.size[::-1] if orientation < 5 else image.size
+            stated = depth.Depth.of(image, header)
+        size_hw = header.upright((image.height, image.width))
         try:
             if image.format in ("JPEG", "MPO"):
-                stored_target_hw = target_hw if orientation < 5 else target_hw[::-1]
                 image.draft(None, (stored_target_hw[1], stored_target_hw[0]))
             image.load()
             flat = depth.rgb_before(image) if policy == FIRST_POLICY else depth.rgb(image, stated, again)
         except depth.UnusableSamplesError as error:
             raise DecodeError(str(error)) from error
         except _PARSER_ERRORS as error:
-            raise _damaged(image.format or "image", data, error) from error
-    stored_target_hw = target_hw if orientation < 5 else target_hw[::-1]
+            raise _damaged(image.format or "image", header, error) from error
     reduction = int(_shrink_factor((flat.size[1], flat.size[0]), stored_target_hw))
     if reduction >= 2:
         flat = flat.reduce(reduction)  # a box filter: exact average of reduction x reduction pixels
-    return DecodedImage(_turn(np.asarray(flat, np.uint8), orientation), (size_hw[0], size_hw[1]))
+    return DecodedImage(_turn(np.asarray(flat, np.uint8), header.orientation), size_hw)
 
 
-def _open(data: bytes, limits: Limits) -> tuple[Image.Image, int]:
-    """Reads the header with Pillow and applies the pixel limit; returns the EXIF orientation too, 1 to 8."""
-    claimed = headers.claimed_format(data)
-    exif_orientation = 1
-    if claimed == "WEBP":
-        _check_pixels(*headers.webp_size(data), limits)  # Pillow's reader allocates the canvas while opening
-    elif claimed == "ICO":
-        for width, height in headers.icon_sizes(data):  # Pillow's reader decodes an icon while opening
-            _check_pixels(width, height, limits)
-    elif claimed == "PNG":
-        bare, exif_orientation = headers.bare_png(data)  # texts and profiles may be bombs
+def _open(header: Header, limits: ImageLimits) -> Image.Image:
+    """Opens a file with Pillow, within the pixel limit; its pixels are not decoded yet."""
+    for width, height in header.sizes:
+        _check_pixels(width, height, limits)
     try:
-        shown = bare if claimed == "PNG" else headers.without_long_fill(data) if claimed == "JPEG" else data
-        image = Image.open(io.BytesIO(shown), formats=FORMATS)
+        image = Image.open(io.BytesIO(header.content), formats=FORMATS)
     except _PARSER_ERRORS as error:  # UnidentifiedImageError is an OSError
-        if claimed:
-            raise _damaged(claimed, data, error) from error
-        _refuse_unknown(data, error)
+        if header.format:
+            raise _damaged(header.format, header, error) from error
+        _refuse_unknown(header, error)
     _check_pixels(*image.size, limits)
-    if claimed == "JPEG":
-        exif_orientation = headers.jpeg_orientation(data)
-    elif claimed == "WEBP":
-        exif_orientation = headers.tiff_orientation(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
-    elif claimed == "TIFF":
-        _check_tiles(image)  # Pillow turns TIFF itself, while loading
-    return image, exif_orientation
+    if header.format == "TIFF":
+        _check_tiles(image)
+    return image
 
 
 def _check_tiles(image: Image.Image) -> None:
@@ -307,21 +293,21 @@ def _check_tiles(image: Image.Image) -> None:
         raise DecodeError(f"The TIFF has tiles of {width} x {height} pixels; at most {MAX_TILE_PIXELS} are allowed.")
 
 
-def _refuse_unknown(data: bytes, error: Exception) -> NoReturn:
+def _refuse_unknown(header: Header, error: Exception) -> NoReturn:
     """Names what the content is if its first bytes say so."""
     known = ", ".join(FORMATS)
-    if name := headers.other_image(data):
+    if name := header.other_format:
         raise DecodeError(f"The image is {name}, which is not supported; convert it to one of {known}.") from error
-    if name := headers.no_image(data):
+    if name := header.other_content:
         raise DecodeError(f"Not an image: the content is {name}, none of {known}.") from error
     raise DecodeError(f"Not an image: the content is none of {known}.") from error
 
 
-def _damaged(format_name: str, data: bytes, error: BaseException) -> DecodeError:
+def _damaged(format_name: str, header: Header, error: BaseException) -> DecodeError:
     text = str(error).lower()
-    if data[:3] == headers.JPEG_MAGIC:
-        return DecodeError(headers.jpeg_complaint(data, text))
-    if "truncat" in text or "premature" in text or isinstance(error, EOFError) or headers.is_cut(data):
+    if header.format == "JPEG":
+        return DecodeError(header.jpeg_complaint(text))
+    if "truncat" in text or "premature" in text or isinstance(error, EOFError) or header.is_cut:
         return DecodeError(f"The {format_name} is truncated: its data ends before the image is complete.")
     if isinstance(error, UnidentifiedImageError):  # not even the header was understood
         return DecodeError(f"The {format_name} is damaged, or of a kind that is not supported.")

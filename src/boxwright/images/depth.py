@@ -1,7 +1,7 @@
 """Samples of more than 8 bits, palettes and transparency, as RGB of 8 bits a channel.
 
     prepare(image)                           before its pixels are decoded
-    Depth.of(image, data) -> Depth           what the file says about its samples, behind that
+    Depth.of(image, header) -> Depth         what the file says about its samples, behind that
     rgb(image, depth, again) -> Image        the decoded image as RGB
 
 Cameras, scanners and microscopes put 10 or 12 significant bits into files of 16. Which ones count is decided image by image:
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
-from boxwright.images import headers
+from boxwright.images.headers import Header
 
 BACKGROUND_RGB = (255, 255, 255)  # what shows through transparent pixels
 ROUNDED_BITS = (8, 10, 12, 14, 16)  # what converters and sensors deliver
@@ -59,11 +59,10 @@ class Depth:
     is_planar: bool = False
 
     @classmethod
-    def of(cls, image: Image.Image, data: bytes) -> Depth:
+    def of(cls, image: Image.Image, header: Header) -> Depth:
         """Looks at an opened image, prepared, whose pixels are not decoded yet."""
         if image.format == "PNG":
-            bits, alpha_bits = headers.png_significant_bits(data)
-            return cls(_rawmode(image), bits, alpha_bits, is_scaled=True)
+            return cls(_rawmode(image), header.bits, header.alpha_bits, is_scaled=True)
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             tags = image.tag_v2
             return cls(

@@ -1,7 +1,9 @@
-"""What the bytes of an image file say before any decoder has seen them: format, orientation, claimed sizes, complaints.
+"""What the bytes of an image file say before any decoder has seen them.
 
-Plain functions of bytes that never raise on damaged input. They exist because decoders allocate, or unpack texts nobody
-asked for, before they can be asked; and because what decoders say about a bad file helps nobody.
+    inspect(data) -> Header      read once an image; decoding decides from it
+
+Nothing here raises on damaged input. It exists because decoders allocate, or unpack texts nobody asked for, before they can
+be asked; and because what decoders say about a bad file helps nobody.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple, TypeVar
 
 JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -31,13 +34,78 @@ _NO_IMAGES = {b"%PDF": "PDF", b"PK\3\4": "a ZIP archive", b"\x1f\x8b": "a gzip a
               b"version https://git-lfs": "a Git LFS pointer"}  # fmt: skip
 _LONG_FILL_BYTES = 64 * 1024
 _TEXT_BYTES = 1024  # how far a look for SVG or HTML goes
+_STARTS = {JPEG_MAGIC: "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", ICON_MAGIC: "ICO",
+           **dict.fromkeys(_TIFF_MAGICS, "TIFF")}  # fmt: skip
+_WEBP_EXTENDED_BYTES, _WEBP_EXIF_FLAG = 30, 8  # RFC 9649, 2.7: the headers up to the end of VP8X, and one of its flags
+
+_T = TypeVar("_T")
 
 
-def claimed_format(data: bytes) -> str:
+class Header(NamedTuple):
+    """What an image file says of itself. A tuple, as one is made for every image.
+
+    Attributes:
+        data: the whole file.
+        format: the format of ours that its first bytes promise, empty when they promise none.
+        orientation: how the stored image is turned to be upright, 1 to 8 as in EXIF; 1 for TIFF, whose reader turns it.
+        sizes: (width, height) of every picture inside for which a reader allocates while it opens the file.
+        bits: significant bits of the colours of a PNG; 0 where it says nothing.
+        alpha_bits: the same of alpha.
+        bare: a PNG without what does not show; empty for other formats.
+    """
+
+    data: bytes
+    format: str
+    orientation: int = 1
+    sizes: tuple[tuple[int, int], ...] = ()
+    bits: int = 0
+    alpha_bits: int = 0
+    bare: bytes = b""
+
+    @property
+    def content(self) -> bytes:
+        """The file as a reader gets it: without the parts that it stumbles over."""
+        return _without_long_fill(self.data) if self.format == "JPEG" else self.bare or self.data
+
+    def upright(self, pair: tuple[_T, _T]) -> tuple[_T, _T]:
+        """Turns (height, width) of the stored image into those of the upright one, or the reverse."""
+        return pair[::-1] if self.orientation >= 5 else pair
+
+    @property
+    def other_format(self) -> str:
+        """The image format, none of ours, that the first bytes promise; empty when they promise none."""
+        return _other_image(self.data)
+
+    @property
+    def other_content(self) -> str:
+        """What the file is, in words, when people mistake its like for an image; empty for anything else."""
+        return _no_image(self.data)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file says itself that there is more of it than there is; JPEG and BMP have no way to say it."""
+        return _is_cut(self.data)
+
+    def jpeg_complaint(self, decoder_says: str) -> str:
+        """Why a JPEG that no decoder takes is refused, in one sentence."""
+        return _jpeg_complaint(self.data, decoder_says)
+
+
+def inspect(data: bytes) -> Header:
+    """Reads what the first bytes of a file say, and of a PNG and a WebP what its chunks do."""
+    if data.startswith(JPEG_MAGIC):
+        return Header(data, "JPEG", _jpeg_orientation(data))
+    found = _claimed_format(data)
+    if found == "PNG":
+        return _png_header(data)
+    if found == "WEBP":
+        return Header(data, found, _webp_orientation(data), (_webp_size(data),))
+    return Header(data, found, sizes=tuple(_icon_sizes(data)) if found == "ICO" else ())
+
+
+def _claimed_format(data: bytes) -> str:
     """The format of ours that the first bytes promise, empty when they promise none."""
-    starts = {JPEG_MAGIC: "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", ICON_MAGIC: "ICO"}
-    starts |= dict.fromkeys(_TIFF_MAGICS, "TIFF")
-    for start, name in starts.items():
+    for start, name in _STARTS.items():
         if data.startswith(start):
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -47,14 +115,14 @@ def claimed_format(data: bytes) -> str:
     return ""
 
 
-def other_image(data: bytes) -> str:
+def _other_image(data: bytes) -> str:
     """The image format, none of ours, that the first bytes promise; empty when they promise none."""
     if data[4:8] == b"ftyp":
         return _HEIF_BRANDS.get(data[8:12], "")
     return next((name for start, name in _OTHER_IMAGES.items() if data.startswith(start)), "")
 
 
-def no_image(data: bytes) -> str:
+def _no_image(data: bytes) -> str:
     """What the content is, in words, when its first bytes are those of something that people mistake for an image."""
     if data[4:8] == b"ftyp":
         return "a video"
@@ -69,7 +137,7 @@ def no_image(data: bytes) -> str:
     return ""
 
 
-def icon_sizes(data: bytes) -> list[tuple[int, int]]:
+def _icon_sizes(data: bytes) -> list[tuple[int, int]]:
     """(width, height) in the header of every picture inside an icon; its directory may understate them."""
     (count,) = struct.unpack_from("<H", data, 4) if len(data) >= 6 else (0,)
     sizes = []
@@ -86,7 +154,7 @@ def icon_sizes(data: bytes) -> list[tuple[int, int]]:
     return [(width, height) for width, height in sizes if width and height]
 
 
-def webp_size(data: bytes) -> tuple[int, int]:
+def _webp_size(data: bytes) -> tuple[int, int]:
     """(width, height) in a WebP header; (1, 1) when it is too damaged to say, so that the reader gets to explain."""
     kind = data[12:16]
     if kind == b"VP8X" and len(data) >= 30:
@@ -100,7 +168,20 @@ def webp_size(data: bytes) -> tuple[int, int]:
     return 1, 1
 
 
-def is_cut(data: bytes) -> bool:
+def _webp_orientation(data: bytes) -> int:
+    """EXIF orientation of a WebP, 1 when absent or unreadable."""
+    if data[12:16] != b"VP8X" or len(data) < _WEBP_EXTENDED_BYTES or not data[20] & _WEBP_EXIF_FLAG:
+        return 1
+    offset, end = _WEBP_EXTENDED_BYTES, min(len(data), 8 + int.from_bytes(data[4:8], "little"))
+    while offset + 8 <= end:
+        start, (length,) = offset + 8, struct.unpack_from("<I", data, offset + 4)
+        if data[offset : offset + 4] == b"EXIF":
+            return _tiff_orientation(data[start : start + length].removeprefix(b"Exif\0\0"))
+        offset = start + length + (length & 1)
+    return 1
+
+
+def _is_cut(data: bytes) -> bool:
     """Whether the file says itself that there is more of it than there is; JPEG and BMP have no way to say it."""
     if data.startswith(PNG_MAGIC):
         return len(data) < 33 or max((end for _, _, end in _png_chunks(data)), default=0) > len(data)
@@ -129,8 +210,8 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         offset += 12 + length
 
 
-def bare_png(data: bytes) -> tuple[bytes, int]:
-    """A PNG without its ancillary chunks, and its EXIF orientation wherever it stands.
+def _png_header(data: bytes) -> Header:
+    """A PNG without its ancillary chunks, and what these say, wherever they stand.
 
     Texts and profiles may be bombs or just long, which readers refuse; nothing here needs them. What stays is what shows:
     the critical chunks and the transparent colour, brought to the 8 bits that the reader gives of grey of 2 or 4 bits.
@@ -138,32 +219,32 @@ def bare_png(data: bytes) -> tuple[bytes, int]:
     kept: list[bytes | memoryview] = [PNG_MAGIC]
     view = memoryview(data)
     orientation, end = 1, len(PNG_MAGIC)
+    bits: tuple[int, int] | None = None
     for kind, start, end in _png_chunks(data):
         if kind == b"eXIf":
-            orientation = tiff_orientation(data[start + 8 : end - 4])
+            orientation = _tiff_orientation(data[start + 8 : end - 4])
         elif kind == b"tRNS":
             kept.append(_scaled_transparency(data, start, end))
+        elif kind == b"sBIT":
+            bits = bits or (_png_significant_bits(data[start + 8 : end - 4]) if end <= len(data) else None)
         elif kind[0] & 0x20 == 0:  # an upper-case first letter: critical
             kept.append(view[start:end])
+            bits = bits or ((0, 0) if kind == b"IDAT" else None)  # what stands behind the first pixels is too late
     if end < len(data) and data[end - 8 : end - 4] != b"IEND":
         kept.append(view[end:])
-    return b"".join(kept), orientation
+    colour_bits, alpha_bits = bits or (0, 0)
+    return Header(data, "PNG", orientation, (), colour_bits, alpha_bits, b"".join(kept))
 
 
-def png_significant_bits(data: bytes) -> tuple[int, int]:
-    """Significant bits of the colours and of alpha by the sBIT chunk of a PNG; 0 where it says nothing.
+def _png_significant_bits(content: bytes) -> tuple[int, int] | None:
+    """Significant bits of the colours and of alpha, 0 without alpha, by the content of an sBIT chunk; None if it is none.
 
     Of colours that differ the largest counts (PNG specification, third edition, 11.3.2.6).
     """
-    for kind, start, end in _png_chunks(data):
-        if kind == b"IDAT":
-            break
-        if kind == b"sBIT" and end <= len(data):
-            content = data[start + 8 : end - 4]
-            if len(content) in (1, 2, 3, 4) and all(0 < bits <= 16 for bits in content):
-                has_alpha = len(content) in (2, 4)
-                return max(content[: len(content) - has_alpha]), content[-1] if has_alpha else 0
-    return 0, 0
+    if len(content) not in (1, 2, 3, 4) or not all(0 < bits <= 16 for bits in content):
+        return None
+    has_alpha = len(content) in (2, 4)
+    return max(content[: len(content) - has_alpha]), content[-1] if has_alpha else 0
 
 
 def _scaled_transparency(data: bytes, start: int, end: int) -> bytes:
@@ -195,14 +276,15 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             continue
         if marker == _JPEG_END:
             return
-        end = offset + 2 + max(2, int.from_bytes(data[offset + 2 : offset + 4], "big"))
+        length = data[offset + 2] << 8 | data[offset + 3]
+        end = offset + 2 + (length if length > 2 else 2)
         yield marker, offset + 4, end
         if marker == _JPEG_START_OF_SCAN:
             return
         offset = end
 
 
-def without_long_fill(data: bytes) -> bytes:
+def _without_long_fill(data: bytes) -> bytes:
     """A JPEG whose very long runs of fill bytes are cut short: Pillow walks them byte by byte."""
     parts, offset, run = [], 0, b"\xff" * _LONG_FILL_BYTES
     while (start := data.find(run, offset)) >= 0:
@@ -212,15 +294,15 @@ def without_long_fill(data: bytes) -> bytes:
     return b"".join([*parts, data[offset:]]) if parts else data
 
 
-def jpeg_orientation(data: bytes) -> int:
+def _jpeg_orientation(data: bytes) -> int:
     """EXIF orientation of a JPEG, 1 when absent or unreadable."""
     for marker, start, end in _jpeg_segments(data):
-        if marker == _JPEG_APP1 and data[start : start + 6] == b"Exif\0\0":
-            return tiff_orientation(data[start + 6 : end])
+        if marker == _JPEG_APP1 and data.startswith(b"Exif\0\0", start):
+            return _tiff_orientation(data[start + 6 : end])
     return 1
 
 
-def jpeg_complaint(data: bytes, decoder_says: str) -> str:
+def _jpeg_complaint(data: bytes, decoder_says: str) -> str:
     """Why a JPEG that no decoder takes is refused, in one sentence."""
     truncated = "The JPEG is truncated: its data ends before the image is complete."
     damaged = "The JPEG is damaged and cannot be decoded."
@@ -248,7 +330,7 @@ def jpeg_complaint(data: bytes, decoder_says: str) -> str:
 # ---- EXIF ---------------------------------------------------------------------------------------------------------------
 
 
-def tiff_orientation(exif: bytes) -> int:
+def _tiff_orientation(exif: bytes) -> int:
     """Orientation tag in the first directory of a TIFF structure; 1 when absent or out of range."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None or len(exif) < 10:
@@ -257,11 +339,12 @@ def tiff_orientation(exif: bytes) -> int:
     if directory + 2 > len(exif):
         return 1
     (count,) = struct.unpack_from(order + "H", exif, directory)
+    two_shorts = order + "HH"
     for index in range(count):
         entry = directory + 2 + 12 * index
         if entry + 12 > len(exif):
             break
-        tag, kind = struct.unpack_from(order + "HH", exif, entry)
+        tag, kind = struct.unpack_from(two_shorts, exif, entry)
         if tag == _EXIF_ORIENTATION_TAG:
             (value,) = struct.unpack_from(order + ("H" if kind == 3 else "I"), exif, entry + 8)
             return value if 1 <= value <= 8 else 1

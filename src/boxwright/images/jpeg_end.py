@@ -1,6 +1,6 @@
 """Where the pixels of a JPEG end, whatever its end marker says: files that lost it, and files cut in the middle.
 
-    outline(data) -> Outline | None         its segments and scans, without a decoder
+    outline(data) -> JpegFile | None         its segments and scans, without a decoder
     closed(outline, warns) -> bytes         the same image with a proper end; or TruncatedError
 
 Readers go by the end marker. People's files have lost it (a camera that was switched off, a copy that stopped a few bytes
@@ -36,7 +36,7 @@ class TruncatedError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Outline:
+class JpegFile:
     """A JPEG up to the end of its last scan.
 
     Attributes:
@@ -91,7 +91,7 @@ class _Bits:
         return all(not any(left) for left in self._left.values())
 
 
-def outline(data: bytes) -> Outline | None:
+def outline(data: bytes) -> JpegFile | None:
     """Walks a JPEG; None if it has no readable frame and scan, or a coding that ordinary decoders leave out."""
     parts: list[bytes] = [data[:2]]
     frame = coding = None
@@ -146,7 +146,7 @@ def outline(data: bytes) -> Outline | None:
     if frame is None or coding is None or bits is None or not scans:
         return None
     height, width, components = struct.unpack_from(">HHB", frame, 1)
-    return Outline(
+    return JpegFile(
         b"".join(parts), width, height, components, coding in _ARITHMETIC_FRAMES, bits.are_all_there(), is_followed,
         is_ended, has_strays, has_all_restarts,
     )  # fmt: skip
@@ -164,7 +164,7 @@ def _units(frame: bytes, scan: bytes) -> int:
     return math.ceil(math.ceil(width * across / most_across) / 8) * math.ceil(math.ceil(height * down / most_down) / 8)
 
 
-def closed(found: Outline, warns: Callable[[bytes], str]) -> bytes | None:
+def closed(found: JpegFile, warns: Callable[[bytes], str]) -> bytes | None:
     """The JPEG with an end marker right behind its pixels; None if it is damaged otherwise, for a lenient decoder to judge.
 
     Args:

@@ -1,16 +1,16 @@
 """Trained models, and what runs them.
 
-    model_folder      model.json and the network's files
-    model_store       model folders on this machine and in the state's bucket
-    runtime           the seam: one image's pixels in, boxes and scores out
-    openvino_runtime  OpenVINO on the CPU
-    onnx_runtime      ONNX Runtime on a GPU
-    runtimes          chooses one of the two
-    compiled_cache    compiled networks, kept beside the model
-    suppression       from the network's output to detections
-    predictor         a loaded model: prepare, infer, postprocess
-    deployed_models   models that online prediction keeps in memory
-    export_formats    the files of a model that other runtimes read
+    model_folder       model.json and the network's files
+    model_store        model folders on this machine and in the state's bucket
+    runtime            the seam: one image's pixels in, boxes and scores out
+    openvino_runtime   OpenVINO on the CPU
+    onnx_runtime       ONNX Runtime on a GPU
+    runtime_selection  chooses one of the two
+    compiled_cache     compiled networks, kept beside the model
+    suppression        from the network's output to detections
+    predictor          a loaded model: prepare, infer, postprocess
+    deployed_models    models that online prediction keeps in memory
+    export_formats     the files of a model that other runtimes read
 
 Training evaluates with the code that predicts, so `batch` and `detector` both stand on this room.
 """

@@ -14,7 +14,7 @@ from boxwright.inference.model_folder import (
     NOTICE_FILE,
     REPORT_FILE,
     ModelInfo,
-    Network,
+    StoredNetwork,
     read_network,
 )
 from boxwright.inference.openvino_runtime import load_openvino, read_model
@@ -61,7 +61,7 @@ def _fp32_description(info: ModelInfo) -> bytes:
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _openvino_files(network: Network) -> Iterator[tuple[str, bytes]]:
+def _openvino_files(network: StoredNetwork) -> Iterator[tuple[str, bytes]]:
     if network.weights is not None:
         yield from (("model.bin", network.weights), ("model.xml", network.graph))
         return

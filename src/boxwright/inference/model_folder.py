@@ -123,7 +123,7 @@ class ModelInfo:
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class StoredNetwork:
     """A network as it lies in its files.
 
     Attributes:
@@ -146,7 +146,7 @@ class Network:
         return self.weights is None
 
 
-def read_network(folder: pathlib.Path, info: ModelInfo, precision: str) -> Network:
+def read_network(folder: pathlib.Path, info: ModelInfo, precision: str) -> StoredNetwork:
     """Reads the network of one precision; an ``.xml`` brings the ``.bin`` beside it.
 
     Raises:
@@ -158,9 +158,11 @@ def read_network(folder: pathlib.Path, info: ModelInfo, precision: str) -> Netwo
     name = info.networks[precision]
     graph, digest = _checked(folder, info, name)
     if info.is_onnx(precision):
-        return Network(name, graph, None, digest, precision)
+        return StoredNetwork(name, graph, None, digest, precision)
     weights, weights_digest = _checked(folder, info, name.removesuffix(".xml") + ".bin")
-    return Network(name, graph, weights, hashlib.sha256((digest + weights_digest).encode()).hexdigest(), precision)
+    return StoredNetwork(
+        name, graph, weights, hashlib.sha256((digest + weights_digest).encode()).hexdigest(), precision
+    )
 
 
 def digest_of(content: bytes) -> str:

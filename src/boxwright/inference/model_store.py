@@ -1,7 +1,7 @@
 """Trained models as folders: on this machine, and in the state's bucket where there is one.
 
-With a bucket, the folder on this machine is a copy: whoever needs a model that it has not yet fetches it, whole or not at
-all. A model in the bucket is complete when it has its model.json, which is put last.
+With a bucket, the folder on this machine is a copy: a process that needs a model which is not there fetches it,
+whole or not at all. A model in the bucket is complete when it has its model.json, which is put last.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from boxwright.inference.model_folder import ModelError, Network
+from boxwright.inference.model_folder import ModelError, StoredNetwork
 from boxwright.inference.runtime import RawOutput
 
 
@@ -33,7 +33,7 @@ class OnnxRuntime:
     """ONNX Runtime with one execution provider; images that wait at the same time share a pass.
 
     Every pass has the same size, filled up with blank images: kernels are chosen by shape, so a fixed shape keeps an
-    image's answer independent of its neighbours. There is no thread of its own: whoever finds the provider free runs a
+    image's answer independent of its neighbours. There is no thread of its own: a caller that finds the provider free runs a
     pass, and the first of those who came meanwhile runs the next one, for all of them.
 
     Args:
@@ -43,7 +43,7 @@ class OnnxRuntime:
         batch: images per pass; a network that was exported for one image at a time gets one.
     """
 
-    def __init__(self, network: Network, input_hw: tuple[int, int], *, provider: str, batch: int) -> None:
+    def __init__(self, network: StoredNetwork, input_hw: tuple[int, int], *, provider: str, batch: int) -> None:
         import onnxruntime
 
         settings = onnxruntime.SessionOptions()
@@ -68,7 +68,7 @@ class OnnxRuntime:
         self._name = entry.name
         batch = batch if isinstance(entry.shape[0], str) else 1
         self.waiting_threads = 2 * batch  # one pass under way, the next one gathering
-        self._frame = np.zeros((batch, *input_hw, 3), np.uint8)  # filled by whoever runs a pass
+        self._frame = np.zeros((batch, *input_hw, 3), np.uint8)  # filled by the caller that runs a pass
         self._gate = threading.Lock()
         self._waiting: list[_Place] = []
         self._is_running = False  # if not, nobody waits

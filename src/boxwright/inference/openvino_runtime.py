@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from boxwright.inference.compiled_cache import Compiled
-from boxwright.inference.model_folder import ModelError, Network
+from boxwright.inference.model_folder import ModelError, StoredNetwork
 from boxwright.inference.runtime import RawOutput
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class OpenVinoRuntime:
     waiting_threads = 0
 
     def __init__(
-        self, network: Network, input_hw: tuple[int, int], streams: int, compiled_in: pathlib.Path | None = None
+        self, network: StoredNetwork, input_hw: tuple[int, int], streams: int, compiled_in: pathlib.Path | None = None
     ) -> None:
         openvino = load_openvino()
         self.label = f"OpenVINO {openvino.__version__.partition('-')[0]} on the CPU, {network.precision}"

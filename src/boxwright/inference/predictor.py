@@ -16,7 +16,7 @@ import pathlib
 from boxwright import boxes, machine
 from boxwright.images import decode
 from boxwright.images.letterbox import Prepared, letterbox
-from boxwright.inference import runtimes
+from boxwright.inference import runtime_selection
 from boxwright.inference.model_folder import (
     MODEL_FILE,
     Label,
@@ -31,7 +31,7 @@ from boxwright.inference.suppression import detections_from
 class Predictor:
     """A loaded model. Safe for any number of threads; its runtime decides how many images run at once."""
 
-    def __init__(self, info: ModelInfo, runtime: Runtime, limits: decode.Limits, network_bytes: int = 0) -> None:
+    def __init__(self, info: ModelInfo, runtime: Runtime, limits: decode.ImageLimits, network_bytes: int = 0) -> None:
         self.info = info
         self.network_bytes = network_bytes
         self.limits = limits
@@ -45,7 +45,7 @@ class Predictor:
         streams: int | None = None,
         precision: str | None = None,
         runtime: str = "cpu",
-        limits: decode.Limits = decode.DEFAULT_LIMITS,
+        limits: decode.ImageLimits = decode.DEFAULT_LIMITS,
         keep_compiled: bool = False,
     ) -> Predictor:
         """Loads a model folder.
@@ -56,7 +56,7 @@ class Predictor:
             precision: of the network; the one that model.json chooses when None.
             runtime: "cpu", "gpu" or "auto"; see `runtimes.open_runtime`.
             limits: per image.
-            keep_compiled: keep the compiled network in the folder, for whoever opens it next on this machine.
+            keep_compiled: keep the compiled network in the folder, for the next process that opens it on this machine.
 
         Raises:
             ModelError: the folder is incomplete or damaged, or the network does not run here.
@@ -71,7 +71,9 @@ class Predictor:
         network = read_network(folder, info, precision or info.precision)
         count = streams or machine.affinity_cores()
         try:
-            opened = runtimes.open_runtime(network, info.input_hw, count, runtime, folder if keep_compiled else None)
+            opened = runtime_selection.open_runtime(
+                network, info.input_hw, count, runtime, folder if keep_compiled else None
+            )
         except ModelError as error:
             raise ModelError(f"{folder.name}: {error}") from error
         return cls(info, opened, limits, len(network.graph) + len(network.weights or b""))

@@ -181,7 +181,7 @@ def _engine(where: pathlib.Path | str, connections: int, ca_file: pathlib.Path |
         )
     from boxwright.metadata import postgresql  # SQLite needs no driver
 
-    # its pool tells of every connection that was cut with a traceback; whoever used one says so in a sentence
+    # its pool tells of every connection that was cut with a traceback; its user says so in a sentence
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     settings = {"lock_timeout": f"{BUSY_TIMEOUT_S}s", "default_transaction_isolation": "read committed"}
     engine = sa.create_engine(

@@ -9,7 +9,7 @@ from typing import Any
 import pg8000
 
 
-class Connection(pg8000.Connection):
+class PostgresConnection(pg8000.Connection):
     """pg8000's connection, whose reader lets the system's own errors out where a line breaks off while it reads."""
 
     def __init__(self, **parameters: Any) -> None:
@@ -22,9 +22,11 @@ class Connection(pg8000.Connection):
             super().handle_messages(context)
 
 
-def connect(dialect: object, record: object, positional: Sequence[Any], parameters: dict[str, Any]) -> Connection:
+def connect(
+    dialect: object, record: object, positional: Sequence[Any], parameters: dict[str, Any]
+) -> PostgresConnection:
     """Answers SQLAlchemy's event `do_connect`."""
-    return Connection(**parameters)
+    return PostgresConnection(**parameters)
 
 
 @contextlib.contextmanager

@@ -16,8 +16,8 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
 
 from boxwright.objects.breaker import Breaker, StoreLost
 from boxwright.objects.missing import explained
-from boxwright.objects.stores import STREAM_CHUNK_BYTES, ObjectInfo, StoreChoices, Stores
-from boxwright.objects.trouble import ObjectNotFound
+from boxwright.objects.store_errors import ObjectNotFound
+from boxwright.objects.stores import STREAM_CHUNK_BYTES, ObjectInfo, StoreConfig, Stores
 from boxwright.objects.uris import (
     CLOUDS,
     DEFAULT_SCHEMES,
@@ -40,7 +40,7 @@ __all__ = [
     "ObjectInfo",
     "ObjectNotFound",
     "ObjectUri",
-    "StoreChoices",
+    "StoreConfig",
     "StoreLost",
     "Stores",
     "bad_uri",

@@ -12,8 +12,8 @@ from google.rpc import code_pb2
 
 from boxwright import errors
 from boxwright.objects import missing
+from boxwright.objects.store_errors import ObjectNotFound
 from boxwright.objects.stores import Stores
-from boxwright.objects.trouble import ObjectNotFound
 from boxwright.objects.uris import ObjectUri
 
 FAILURES_IN_A_ROW = 8  # a bucket may answer to lists and yet give out no object

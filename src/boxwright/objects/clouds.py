@@ -21,8 +21,8 @@ from obstore import exceptions
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from boxwright import errors
-from boxwright.objects import trouble
-from boxwright.objects.folders import Place
+from boxwright.objects import store_errors
+from boxwright.objects.folders import StoreKey
 from boxwright.objects.uris import ObjectUri
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class Cloud:
         self._silence_s = min(LONGEST_SILENCE_S, max(0.5, patience_s / 2))
         self._open: dict[str, ObjectStore] = {}
 
-    def reading(self, uri: ObjectUri) -> Place:
+    def reading(self, uri: ObjectUri) -> StoreKey:
         """Finds an object, without asking whether it is there."""
         if not uri.names_object:
-            raise trouble.not_found(uri)
+            raise store_errors.not_found(uri)
         return self.place(uri)
 
     def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
@@ -64,19 +64,20 @@ class Cloud:
         place = self.reading(uri)
         result = obstore.get(place.store, place.key)
         size_bytes = result.meta["size"]
-        trouble.check_size(uri, size_bytes, max_bytes)
-        return trouble.check_whole(bytes(result.bytes()), size_bytes)
+        store_errors.check_size(uri, size_bytes, max_bytes)
+        return store_errors.check_whole(bytes(result.bytes()), size_bytes)
 
-    def place(self, uri: ObjectUri) -> Place:
+    def place(self, uri: ObjectUri) -> StoreKey:
         """Finds where an object is or would be."""
         if uri.bucket not in self._open:
             try:
                 self._open[uri.bucket] = self._connect(uri.bucket)
             except (exceptions.BaseError, ValueError, OSError) as error:
                 raise errors.failed_precondition(
-                    f"{uri} cannot be opened: {trouble.reason(error)}; docs/storage.md says what the environment must hold."
+                    f"{uri} cannot be opened: {store_errors.reason(error)}; "
+                    "docs/storage.md says what the environment must hold."
                 ) from error
-        return Place(self._open[uri.bucket], uri.key)
+        return StoreKey(self._open[uri.bucket], uri.key)
 
     def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
         """Writes an object; returns False if it is there already and was to be written once only."""
@@ -84,14 +85,14 @@ class Cloud:
         if not once:
             obstore.put(place.store, place.key, data)
             return True
-        return trouble.patiently(lambda: self._create(place, data), self._patience_s)
+        return store_errors.patiently(lambda: self._create(place, data), self._patience_s)
 
-    def _create(self, place: Place, data: bytes) -> bool:
+    def _create(self, place: StoreKey, data: bytes) -> bool:
         try:
             obstore.put(place.store, place.key, data, mode="create")
         except exceptions.AlreadyExistsError as error:
             if self._scheme == "s3" and "status code: 409" in str(error):  # who else writes it may yet fail
-                raise trouble.StatusError(409, trouble.reason(error)) from error
+                raise store_errors.StatusError(409, store_errors.reason(error)) from error
             return False
         return True
 
@@ -102,7 +103,7 @@ class Cloud:
             next(iter(obstore.list(store, prefix=uri.key.rstrip("/"), chunk_size=1)), None)
         except (exceptions.GenericError, FileNotFoundError) as error:
             if isinstance(error, FileNotFoundError) or "status code: 404" in str(error):
-                raise trouble.no_bucket(uri, "") from error
+                raise store_errors.no_bucket(uri, "") from error
             raise
 
     def check_destination(self, uri: ObjectUri) -> None:
@@ -117,7 +118,7 @@ class Cloud:
             place = self.place(dataclasses.replace(uri, key="/".join(parts[:depth])))
             with contextlib.suppress(exceptions.BaseError, FileNotFoundError):  # who may only write may not look
                 if obstore.head(place.store, place.key)["size"] > 0:
-                    raise trouble.below_an_object(uri, dataclasses.replace(uri, key=place.key))
+                    raise store_errors.below_an_object(uri, dataclasses.replace(uri, key=place.key))
 
     def delete(self, uri: ObjectUri) -> None:
         """Deletes an object; none is fine."""
@@ -152,8 +153,8 @@ class Cloud:
             "max_retries": MAX_RETRIES,
             "retry_timeout": datetime.timedelta(seconds=self._patience_s),
             "backoff": {
-                "init_backoff": datetime.timedelta(seconds=trouble.FIRST_WAIT_S),
-                "max_backoff": datetime.timedelta(seconds=trouble.LONGEST_WAIT_S),
+                "init_backoff": datetime.timedelta(seconds=store_errors.FIRST_WAIT_S),
+                "max_backoff": datetime.timedelta(seconds=store_errors.LONGEST_WAIT_S),
                 "base": 2,
             },
         }
@@ -172,17 +173,17 @@ class GcsEmulator(Cloud):
     def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
         """See `Cloud.put`."""
         self.place(uri)
-        return trouble.patiently(lambda: self._upload(uri, data, once), self._patience_s)
+        return store_errors.patiently(lambda: self._upload(uri, data, once), self._patience_s)
 
-    def place(self, uri: ObjectUri) -> Place:
+    def place(self, uri: ObjectUri) -> StoreKey:
         """See `Cloud.place`. Its lists fail oddly if there is no such bucket, so that is asked first."""
         if uri.bucket not in self._open:
-            trouble.patiently(lambda: self._ask_for_bucket(uri), self._patience_s)
+            store_errors.patiently(lambda: self._ask_for_bucket(uri), self._patience_s)
         return super().place(uri)
 
     def delete(self, uri: ObjectUri) -> None:
         """See `Cloud.delete`."""
-        trouble.patiently(lambda: self._delete(uri), self._patience_s)
+        store_errors.patiently(lambda: self._delete(uri), self._patience_s)
 
     def _delete(self, uri: ObjectUri) -> None:
         address = f"{self.address}/storage/v1/b/{_quoted(uri.bucket)}/o/{_quoted(uri.key)}"
@@ -193,7 +194,7 @@ class GcsEmulator(Cloud):
     def _ask_for_bucket(self, uri: ObjectUri) -> None:
         response = requests.get(f"{self.address}/storage/v1/b/{_quoted(uri.bucket)}", timeout=self._timeouts_s)
         if response.status_code == 404:
-            raise trouble.no_bucket(uri, "")
+            raise store_errors.no_bucket(uri, "")
         _raise_for_status(response)
 
     def _upload(self, uri: ObjectUri, data: bytes, once: bool) -> bool:
@@ -237,4 +238,4 @@ def _quoted(bucket: str) -> str:
 
 def _raise_for_status(response: requests.Response) -> None:
     if response.status_code >= 300:
-        raise trouble.StatusError(response.status_code, response.reason)
+        raise store_errors.StatusError(response.status_code, response.reason)

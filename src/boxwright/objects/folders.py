@@ -22,7 +22,7 @@ from obstore import exceptions
 from obstore.store import LocalStore
 
 from boxwright import errors, private
-from boxwright.objects import trouble
+from boxwright.objects import store_errors
 from boxwright.objects.uris import ObjectUri, bad_uri
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ STAGING = re.compile(r"#\d+$")  # obstore's name for a file that is being writte
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class StoreKey:
     """Where an object is.
 
     Attributes:
@@ -57,13 +57,13 @@ class Folders(abc.ABC):
     def folder(self, uri: ObjectUri) -> tuple[pathlib.Path, str, str]:
         """Returns (existing folder that the URI may not leave, path below it, what the URI's key has before that)."""
 
-    def reading(self, uri: ObjectUri) -> Place:
+    def reading(self, uri: ObjectUri) -> StoreKey:
         """Finds an object that is known to be a regular file inside its folder."""
         place = self.place(uri)
         with _explained(uri):
             kind = self.path(uri).stat().st_mode
         if not stat.S_ISREG(kind):
-            raise trouble.no_file(uri, stat.S_ISDIR(kind))
+            raise store_errors.no_file(uri, stat.S_ISDIR(kind))
         return place
 
     def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
@@ -76,22 +76,22 @@ class Folders(abc.ABC):
             try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
-                    raise trouble.no_file(uri, stat.S_ISDIR(status.st_mode))
-                trouble.check_size(uri, status.st_size, max_bytes)
+                    raise store_errors.no_file(uri, stat.S_ISDIR(status.st_mode))
+                store_errors.check_size(uri, status.st_size, max_bytes)
                 data = os.read(descriptor, status.st_size)
                 while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
                     data += more  # one call reads at most 2 GiB
             finally:
                 os.close(descriptor)
-        return trouble.check_whole(data, status.st_size)
+        return store_errors.check_whole(data, status.st_size)
 
-    def place(self, uri: ObjectUri) -> Place:
+    def place(self, uri: ObjectUri) -> StoreKey:
         """Finds where an object is or would be."""
         folder, key, base = self.folder(uri)
         self._check_inside(uri, folder, folder / key)
         if folder not in self._open:
             self._open[folder] = LocalStore(folder)
-        return Place(self._open[folder], key, base)
+        return StoreKey(self._open[folder], key, base)
 
     def path(self, uri: ObjectUri) -> pathlib.Path:
         """The file behind a URI."""
@@ -102,7 +102,7 @@ class Folders(abc.ABC):
         """Writes an object; returns False if it is there already and was to be written once only."""
         place = self.place(uri)
         try:
-            trouble.patiently(
+            store_errors.patiently(
                 lambda: obstore.put(place.store, place.key, data, mode="create" if once else "overwrite"),
                 self._patience_s,
             )
@@ -127,7 +127,7 @@ class Folders(abc.ABC):
             path = path / part
             if not stat.S_ISDIR(kind):
                 obstacle = dataclasses.replace(uri, key=base + "/".join(parts[:depth]))
-                raise trouble.below_an_object(uri, obstacle)
+                raise store_errors.below_an_object(uri, obstacle)
         if not os.access(path, os.W_OK | os.X_OK):
             raise errors.permission_denied(f"Nothing may be written below {uri} by this service.")
 
@@ -156,11 +156,11 @@ def _explained(uri: ObjectUri) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise trouble.not_found(uri) from error
+        raise store_errors.not_found(uri) from error
     except PermissionError as error:
         raise errors.permission_denied(f"{uri} may not be read by this service.") from error
     except OSError as error:
-        if error.errno in trouble.TRANSIENT_ERRNOS:
+        if error.errno in store_errors.TRANSIENT_ERRNOS:
             raise
         raise bad_uri(str(uri), error.strerror or "the file system refuses it") from error
 
@@ -187,7 +187,7 @@ class BucketFolders(Folders):
             if self._is_state:
                 private.make_folder(folder)
             if not folder.is_dir() or folder.resolve() != folder:
-                raise trouble.no_bucket(uri, ", a folder below the buckets folder")
+                raise store_errors.no_bucket(uri, ", a folder below the buckets folder")
             self._known[uri.bucket] = folder
         return self._known[uri.bucket], uri.key, ""
 
@@ -218,7 +218,7 @@ class AllowedFolders(Folders):
             if (path.rstrip("/") + "/").startswith(prefix):
                 folder = pathlib.Path(root).resolve()
                 if not folder.is_dir():
-                    raise trouble.not_found(uri)
+                    raise store_errors.not_found(uri)
                 return folder, path[len(prefix) :], prefix[1:]
         raise errors.permission_denied(
             f"{uri} is not below a folder that this installation allows; the setting file_roots names them."

@@ -6,8 +6,8 @@ import dataclasses
 
 from boxwright import errors
 from boxwright.objects import addresses
+from boxwright.objects.store_errors import ObjectNotFound
 from boxwright.objects.stores import Stores
-from boxwright.objects.trouble import ObjectNotFound
 from boxwright.objects.uris import MAX_URI_CHARS, ObjectUri
 
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeVar
 import obstore
 
 from boxwright import errors
-from boxwright.objects import trouble
+from boxwright.objects import store_errors
 from boxwright.objects.clouds import Cloud, GcsEmulator
-from boxwright.objects.folders import AllowedFolders, BucketFolders, Place
+from boxwright.objects.folders import AllowedFolders, BucketFolders, StoreKey
 from boxwright.objects.uris import CLOUDS, DEFAULT_SCHEMES, FILE, STATE, ObjectUri
 
 STREAM_CHUNK_BYTES = 1 << 20
@@ -43,7 +43,7 @@ class ObjectInfo:
 
 
 @dataclasses.dataclass(frozen=True)
-class StoreChoices:
+class StoreConfig:
     """What an installation serves; see the settings of the same meaning. Holds no secrets.
 
     Attributes:
@@ -80,14 +80,14 @@ class StoreChoices:
 class Backend(Protocol):
     """One way to keep objects. Its errors are the client library's, except where a wall is met."""
 
-    def reading(self, uri: ObjectUri) -> Place:
+    def reading(self, uri: ObjectUri) -> StoreKey:
         """Finds an object that is to be read; NOT_FOUND if the URI cannot be one."""
 
     def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
         """Reads a whole object; INVALID_ARGUMENT if it is larger than that."""
         ...
 
-    def place(self, uri: ObjectUri) -> Place:
+    def place(self, uri: ObjectUri) -> StoreKey:
         """Finds where an object or a folder is or would be."""
 
     def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
@@ -116,8 +116,8 @@ class Stores:
         choices: what is served beyond that.
     """
 
-    def __init__(self, buckets_dir: pathlib.Path, state_dir: pathlib.Path, choices: StoreChoices | None = None) -> None:
-        self._buckets_dir, self._choices = buckets_dir.resolve(), choices or StoreChoices()
+    def __init__(self, buckets_dir: pathlib.Path, state_dir: pathlib.Path, choices: StoreConfig | None = None) -> None:
+        self._buckets_dir, self._choices = buckets_dir.resolve(), choices or StoreConfig()
         patience_s = self._choices.retry_s
         self._state = BucketFolders(state_dir, patience_s, is_state=True)
         self._backends: dict[str, Backend] = {STATE: self._state}
@@ -146,7 +146,7 @@ class Stores:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in config.get("choices", {}).items()
         }
-        return cls(pathlib.Path(config["buckets_dir"]), pathlib.Path(config["state_dir"]), StoreChoices(**choices))
+        return cls(pathlib.Path(config["buckets_dir"]), pathlib.Path(config["state_dir"]), StoreConfig(**choices))
 
     def to_config(self) -> dict[str, Any]:
         """Describes these stores as JSON data for a child process; secrets stay in the environment (`variables`)."""
@@ -174,15 +174,15 @@ class Stores:
 
     def _waiting(self, call: Callable[[], _T]) -> _T:
         """Calls a store; where the work may be stopped, in a thread that can be left behind."""
-        return call() if self._raise_if_stopped is None else trouble.stoppably(call, self._raise_if_stopped)
+        return call() if self._raise_if_stopped is None else store_errors.stoppably(call, self._raise_if_stopped)
 
     def _patiently(self, call: Callable[[], _T]) -> _T:
         """As `_waiting`, again while the trouble may pass; the client library does not ask again for a list cut off."""
-        return self._waiting(lambda: trouble.patiently(call, self._choices.retry_s))
+        return self._waiting(lambda: store_errors.patiently(call, self._choices.retry_s))
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """See `StoreChoices.variables`."""
+        """See `StoreConfig.variables`."""
         return self._choices.variables
 
     @property
@@ -205,7 +205,7 @@ class Stores:
         if uri.scheme == STATE:
             folder = self._state.path(uri)
             return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             place = self._backend(uri).place(uri)
             found = obstore.list_with_delimiter(place.store, place.key)["common_prefixes"]
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found)
@@ -217,13 +217,13 @@ class Stores:
             ApiError: NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE, or INVALID_ARGUMENT if it is larger than `max_bytes`.
         """
         backend = self._backend(uri)
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             return self._patiently(lambda: backend.read(uri, max_bytes))
 
     def stream(self, uri: ObjectUri) -> Iterator[bytes]:
         """Reads an object in chunks of about 1 MiB, never as a whole; ends with an error rather than too early."""
         backend = self._backend(uri)
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             place = backend.reading(uri)
             result = self._patiently(lambda: obstore.get(place.store, place.key))
             left = result.meta["size"]
@@ -232,7 +232,7 @@ class Stores:
                 left -= len(chunk)
                 yield bytes(chunk)
             if left:
-                raise trouble.Truncated(f"the last {left} bytes did not come")
+                raise store_errors.Truncated(f"the last {left} bytes did not come")
 
     def head(self, uri: ObjectUri) -> ObjectInfo:
         """Returns size and entity tag; NOT_FOUND if there is no such object."""
@@ -243,7 +243,7 @@ class Stores:
             meta = obstore.head(place.store, place.key)
             return ObjectInfo(uri, meta["size"], meta["e_tag"] or "")
 
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             return self._patiently(look)
 
     def start(self, uri: ObjectUri, max_bytes: int) -> tuple[ObjectInfo, bytes]:
@@ -256,20 +256,20 @@ class Stores:
             place = self._backend(uri).reading(uri)
             return bytes(obstore.get_range(place.store, place.key, start=0, length=min(max_bytes, info.size_bytes)))
 
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             return info, self._patiently(look)
 
     def exists(self, uri: ObjectUri) -> bool:
         """Whether the object is there; other trouble raises."""
         try:
             self.head(uri)
-        except trouble.ObjectNotFound:
+        except store_errors.ObjectNotFound:
             return False
         return True
 
     def put(self, uri: ObjectUri, data: bytes) -> None:
         """Writes an object atomically, replacing what was there."""
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             self._waiting(lambda: self._backend(uri).put(uri, data, once=False))
 
     def put_once(self, uri: ObjectUri, data: bytes) -> bool:
@@ -278,7 +278,7 @@ class Stores:
         Returns whether this call wrote it. After a lost answer that can be False although it did: the object then has
         these very bytes.
         """
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             return self._waiting(lambda: self._backend(uri).put(uri, data, once=True))
 
     def list(self, prefix: ObjectUri) -> Iterator[ObjectInfo]:
@@ -292,7 +292,7 @@ class Stores:
                 for entry in batch
             ]
 
-        with trouble.translated(prefix):
+        with store_errors.translated(prefix):
             found = self._patiently(look)
         for key, size_bytes, e_tag in sorted(found):
             yield ObjectInfo(dataclasses.replace(prefix, key=key), size_bytes, e_tag)
@@ -304,19 +304,19 @@ class Stores:
         if uri.scheme == STATE:
             shutil.rmtree(self._state.path(uri), ignore_errors=True)
             return
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             place = self._backend(uri).place(uri)
             for batch in obstore.list(place.store, prefix=place.key.rstrip("/")):
                 obstore.delete(place.store, [entry["path"] for entry in batch])
 
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a folder: files still under their staging name."""
-        with trouble.translated(directory):
+        with store_errors.translated(directory):
             self._backend(directory).sweep_unfinished(directory)
 
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises NOT_FOUND unless the URI's bucket exists."""
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             self._patiently(lambda: self._backend(uri).check_bucket(uri))
 
     def check_destination(self, uri: ObjectUri) -> None:
@@ -326,7 +326,7 @@ class Stores:
             ApiError: NOT_FOUND without the bucket; FAILED_PRECONDITION if a part of the path is an object;
                 PERMISSION_DENIED.
         """
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             self._patiently(lambda: self._backend(uri).check_destination(uri))
 
     def holds_anything(self, prefix: ObjectUri) -> bool:
@@ -337,12 +337,12 @@ class Stores:
             found = obstore.list(place.store, prefix=place.key.rstrip("/"), chunk_size=1)
             return any(len(batch) for batch in found)
 
-        with trouble.translated(prefix):
+        with store_errors.translated(prefix):
             return self._patiently(look)
 
     def delete_written(self, uri: ObjectUri) -> None:
         """Deletes a file that this service wrote itself; none is fine."""
-        with trouble.translated(uri):
+        with store_errors.translated(uri):
             self._waiting(lambda: self._backend(uri).delete(uri))
 
     def _backend(self, uri: ObjectUri) -> Backend:

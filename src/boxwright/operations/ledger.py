@@ -19,7 +19,7 @@ from google.rpc import status_pb2
 from boxwright import errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import numbers
+from boxwright.operations import progress_values
 
 MAX_PARTIAL_FAILURES = 20  # operations.proto: "This field will never have more than 20 entries"
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5  # an operation that kills its worker each time must not do so for ever
@@ -64,7 +64,7 @@ class Lease:
 
 
 @dataclasses.dataclass(frozen=True)
-class Claimed:
+class ClaimedOperation:
     """An operation that this worker has just claimed, with what a runner needs of its row."""
 
     lease: Lease
@@ -182,15 +182,14 @@ class Ledger:
 
     def claim(
         self, kinds: Collection[states.OperationKind], owner: str, *, cancelled_only: bool = False
-    ) -> Claimed | None:
+    ) -> ClaimedOperation | None:
         """Takes the operation of these kinds that has waited longest, or whose lease has run out; None if there is none.
 
         Args:
             cancelled_only: looks only at those whose cancellation was asked for.
         """
-        with self._db.read() as connection:  # looking costs no writer anything; it is done far more often than claiming
-            if connection.execute(_claimable(kinds, database.now_us(connection), cancelled_only)).first() is None:
-                return None
+        if not self.has_work(kinds, cancelled_only=cancelled_only):  # looking costs no writer anything
+            return None
         with self._db.write(exclusive=False) as connection:
             now = database.now_us(connection)
             chosen = _claimable(kinds, now, cancelled_only).with_for_update(skip_locked=True)
@@ -209,7 +208,7 @@ class Ledger:
             ).first()
         if row is None:
             return None
-        return Claimed(
+        return ClaimedOperation(
             lease=Lease(row.id, row.lease_epoch, owner),
             name=name_of(row),
             kind=states.OperationKind(row.kind),
@@ -222,17 +221,18 @@ class Ledger:
             progress=row.progress,
         )
 
+    def has_work(self, kinds: Collection[states.OperationKind], *, cancelled_only: bool = False) -> bool:
+        """Whether `claim` would find an operation now."""
+        with self._db.read() as connection:
+            query = _claimable(kinds, database.now_us(connection), cancelled_only)
+            return connection.execute(query).first() is not None
+
     def waiting(self, kind: states.OperationKind, since_s: float) -> int:
         """How many operations of this kind have waited for so long, so that no lane anywhere can be free for them."""
         with self._db.read() as connection:
             before_us = database.now_us(connection) - round(since_s * MICROSECONDS)
-            return connection.execute(
-                sa.select(sa.func.count()).where(
-                    operations.c.kind == kind,
-                    operations.c.state == State.PENDING,
-                    operations.c.queued_time_us <= before_us,
-                )
-            ).scalar_one()
+            count = sa.select(sa.func.count()).where(operations.c.kind == kind, operations.c.state == State.PENDING)
+            return connection.execute(count.where(operations.c.queued_time_us <= before_us)).scalar_one()
 
     def renew(self, lease: Lease) -> bool:
         """Extends the lease; returns whether cancellation was asked for. Raises LeaseLost."""
@@ -268,7 +268,7 @@ class Ledger:
             if output_directory is not None:
                 values["output_directory"] = output_directory
             if progress is not None:
-                values["progress"] = numbers.storable(progress)
+                values["progress"] = progress_values.storable(progress)
             row = self._fenced(connection, lease, values)
         return row.cancel_requested_us is not None
 

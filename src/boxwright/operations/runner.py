@@ -16,7 +16,7 @@ from google.rpc import status_pb2
 
 from boxwright import errors, names
 from boxwright.metadata import database
-from boxwright.operations.ledger import Claimed, Ledger
+from boxwright.operations.ledger import ClaimedOperation, Ledger
 
 TRUST_MARGIN_FRACTION = 0.2  # stop trusting a lease this share of its life before it ends
 
@@ -36,7 +36,7 @@ class TurnOver(Exception):
     """The runner has had its turn while others wait, and left its work in order; it goes on when its next turn comes."""
 
 
-class AttemptFailed(Exception):
+class AttemptError(Exception):
     """This attempt died through no fault of the request (a killed child, say); another may succeed."""
 
 
@@ -80,7 +80,7 @@ class Context:
     """
 
     def __init__(
-        self, claimed: Claimed, ledger: Ledger, is_turn_over: Callable[[float], bool] = lambda worked_s: False
+        self, claimed: ClaimedOperation, ledger: Ledger, is_turn_over: Callable[[float], bool] = lambda worked_s: False
     ) -> None:
         self.name: names.OperationName = claimed.name
         self.kind = claimed.kind

@@ -8,7 +8,7 @@ decides:
     ApiError              FAILED with that status
     Stopped               CANCELLED if cancellation was asked for, else PENDING again (drain)
     TurnOver              PENDING again, behind all that waits already
-    AttemptFailed         PENDING again, until too many attempts got nowhere; then FAILED
+    AttemptError          PENDING again, until too many attempts got nowhere; then FAILED
     LeaseLost             nothing is written: somebody else owns the operation now
     database.Transient    nothing is written: the database is away, and the lease will run out
     anything else         FAILED with INTERNAL and an incident id; the traceback goes to the log
@@ -28,12 +28,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 from google.protobuf import message
-from google.rpc import status_pb2
+from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, states
 from boxwright.metadata import database
-from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, Claimed, Ledger
-from boxwright.operations.runner import AttemptFailed, Context, Runner, Stopped, TurnOver, trusted_s
+from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, ClaimedOperation, Ledger
+from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, TurnOver, trusted_s
 
 WAITED_S = 1.0  # two polls: what has waited for so long has no free lane anywhere
 RETRY_INTERVAL_S = 0.5  # between attempts to write down an end while the database is away
@@ -70,6 +70,7 @@ class Worker:
         self._owner = owner or f"worker-{uuid.uuid4().hex[:12]}"
         self._draining = threading.Event()
         self._wake = threading.Condition()
+        self._idle: list[tuple[Collection[states.OperationKind], bool]] = []  # (kinds, cancelled only) of waiting lanes
         self._active: set[Context] = set()  # attempts, not operations: there may be two of one
         self._active_changed = threading.Condition()
         self._threads = [
@@ -80,6 +81,7 @@ class Worker:
         self._threads.append(
             threading.Thread(target=self._serve_lane, args=(list(runners), True), name="lane-cancelled")
         )
+        self._threads.append(threading.Thread(target=self._look_for_work, name="lane-waker"))
         self._threads.append(threading.Thread(target=self._renew_leases, name="lease-renewer"))
 
     def start(self) -> None:
@@ -112,22 +114,44 @@ class Worker:
 
     def _serve_lane(self, kinds: Collection[states.OperationKind], cancelled_only: bool = False) -> None:
         while not self._draining.is_set():
-            try:
-                claimed = self._ledger.claim(kinds, self._owner, cancelled_only=cancelled_only)
-            except database.Transient as error:
-                log.warning("event=claim_failed reason=%s", error)
-                claimed = None
-            except Exception:
-                log.exception("event=claim_failed")  # the database may be away for a while; the lane must not die of it
-                claimed = None
-            if claimed is None:
-                with self._wake:
-                    if not self._draining.is_set():
-                        self._wake.wait(POLL_INTERVAL_S)
+            claimed = self._claim(kinds, cancelled_only)
+            if claimed is not None:
+                self._run(claimed)
                 continue
-            self._run(claimed)
+            with self._wake:
+                if not self._draining.is_set():
+                    self._idle.append((kinds, cancelled_only))
+                    self._wake.wait()
+                    self._idle.remove((kinds, cancelled_only))
 
-    def _run(self, claimed: Claimed) -> None:
+    def _claim(self, kinds: Collection[states.OperationKind], cancelled_only: bool) -> ClaimedOperation | None:
+        try:
+            return self._ledger.claim(kinds, self._owner, cancelled_only=cancelled_only)
+        except database.Transient as error:
+            log.warning("event=claim_failed reason=%s", error)
+        except Exception:
+            log.exception("event=claim_failed")  # the database may be away for a while; the lane must not die of it
+        return None
+
+    def _look_for_work(self) -> None:
+        """Wakes the lanes when another process has started something, or has left it: one query for all of them."""
+        while not self._draining.wait(POLL_INTERVAL_S):
+            with self._wake:
+                idle = list(self._idle)
+            kinds = {kind for kinds, cancelled_only in idle if not cancelled_only for kind in kinds}
+            cancelled = {kind for kinds, cancelled_only in idle if cancelled_only for kind in kinds}
+            try:
+                has_work = (kinds and self._ledger.has_work(kinds)) or (
+                    cancelled and self._ledger.has_work(cancelled, cancelled_only=True)
+                )
+            except Exception as error:  # the database may be away for a while; the thread must not die of it
+                log.warning("event=look_failed reason=%s", error)
+                continue
+            if has_work:
+                with self._wake:
+                    self._wake.notify_all()
+
+    def _run(self, claimed: ClaimedOperation) -> None:
         context = Context(claimed, self._ledger, lambda worked_s: self._is_turn_over(claimed.kind, worked_s))
         self._enter(context)
         started_s = time.monotonic()
@@ -176,14 +200,14 @@ class Worker:
                 self._active_changed.wait(0.1)
         context.raise_if_lost()
 
-    def _finish(self, claimed: Claimed, context: Context) -> None:
+    def _finish(self, claimed: ClaimedOperation, context: Context) -> None:
         """Runs the operation and writes what came of it."""
         lease = claimed.lease
         try:
             self._wait_for_earlier(context)
             if claimed.attempts > MAX_ATTEMPTS_WITHOUT_PROGRESS:
                 raise errors.ApiError(
-                    errors.internal("").code,
+                    code_pb2.INTERNAL,
                     f"The work died {claimed.attempts - 1} times in a row without getting further; the service's log has "
                     f"the reasons under {claimed.name}.",
                 )
@@ -210,7 +234,7 @@ class Worker:
             else:
                 self._ledger.release(lease, blameless=True)
                 return
-        except AttemptFailed as error:
+        except AttemptError as error:
             log.warning("event=attempt_failed operation=%s attempt=%d reason=%s", claimed.name, claimed.attempts, error)
             self._ledger.release(lease, blameless=False)
             return

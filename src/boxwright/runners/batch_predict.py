@@ -15,17 +15,17 @@ from google.cloud.automl_v1 import types
 from google.rpc import status_pb2
 
 from boxwright import errors, names, objects
+from boxwright.batch import spec_file
 from boxwright.batch.child_pool import Children
-from boxwright.batch.engine import engine
-from boxwright.batch.job import BatchJob, stamp
+from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, stamp
 from boxwright.batch.output.manifest import MANIFEST_FILE
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.tuning.scheduler import Tuner
 from boxwright.inference.model_folder import ModelError, ModelInfo
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
-from boxwright.operations.runner import AttemptFailed, Context, Runner, Stopped, Success, TurnOver
-from boxwright.processes import STOP_GRACE_S, Child, ChildDied
+from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
+from boxwright.processes import STOP_GRACE_S, Child, ChildExitError
 from boxwright.runners import output_folders
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
@@ -39,19 +39,15 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchLimits:
-    """Settings of batch prediction; see `settings.BatchSettings`."""
+class OutputSettings:
+    """The settings that reach the output of a batch prediction; see the fields of `BatchSpec` of the same names."""
 
     shard_images: int
     row_failure_limit: float
     image_failure_limit: float
-    threads: int
     image_timeout_s: float
     camel_case: bool
-    runtime: str
-    force_fp32: bool
-    in_flight_bytes: int
-    models_bytes: int
+    precision: str | None
 
 
 @dataclasses.dataclass
@@ -78,8 +74,9 @@ class BatchPredict(Runner):
         folders: the trained models.
         children: the inference children.
         tuner: knows how many processes suit a model.
-        limits: settings of batch prediction.
-        validated_params: parses the request's params into the fields of a `BatchJob` that they choose.
+        output: the settings that reach the output.
+        share: what this machine gives for a job.
+        validated_params: parses the request's params into the fields of a `BatchSpec` that they choose.
     """
 
     def __init__(
@@ -90,7 +87,8 @@ class BatchPredict(Runner):
         folders: ModelFolders,
         children: Children,
         tuner: Tuner,
-        limits: BatchLimits,
+        output: OutputSettings,
+        share: MachineShare,
         validated_params: Callable[[Mapping[str, str]], dict[str, Any]],
     ) -> None:
         self._db = db
@@ -99,17 +97,18 @@ class BatchPredict(Runner):
         self._folders = folders
         self._children = children
         self._tuner = tuner
-        self._limits = limits
+        self._output = output
+        self._share = share
         self._validated_params = validated_params
 
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.runner.Runner`."""
         with self._tuner.batch():
             job = self._tuner.tuned(self._job(types.BatchPredictRequest.deserialize(request), context))
-            if job.processes:
-                share = engine.process_share(job)
+            if job.share.processes:
+                threads = job.share.of_one_process().cores
                 log.info(
-                    "event=tuning operation=%s processes=%d threads=%d", context.name, job.processes, share.threads
+                    "event=tuning operation=%s processes=%d threads=%d", context.name, job.share.processes, threads
                 )
             try:
                 numbers = self._run_job(job, context)
@@ -143,30 +142,10 @@ class BatchPredict(Runner):
     def _close_cancelled(self, job: BatchJob, context: Context) -> None:
         """Writes the CANCELLED manifest; who cancels is not kept waiting by a store that takes none."""
         try:
-            digest = ModelInfo.read(pathlib.Path(job.model_folder)).digest
-            Sink(job, self._stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest=digest)
+            digest = ModelInfo.read(pathlib.Path(job.folders.model)).digest
+            Sink(job.spec, self._stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest=digest)
         except (errors.ApiError, ModelError) as error:
             log.warning("event=cancelled_without_manifest operation=%s reason=%s", context.name, error)
-
-    def _choices(self, context: Context) -> dict[str, Any]:
-        """The settings that influence the output: the first attempt's, whatever they are by now."""
-        uri = self._plans.scratch(context.plan_id).child("plan/choices.json")
-        choices = {
-            "shard_images": self._limits.shard_images,
-            "row_failure_limit": self._limits.row_failure_limit,
-            "image_failure_limit": self._limits.image_failure_limit,
-            "camel_case": self._limits.camel_case,
-            "precision": "fp32" if self._limits.force_fp32 else None,
-        }
-        is_begun = context.goes_on and context.output_directory
-        if not is_begun and self._stores.put_once(uri, json.dumps(choices).encode()):
-            return choices
-        try:
-            return choices | json.loads(self._stores.get(uri))
-        except objects.ObjectNotFound as error:
-            raise errors.failed_precondition(
-                f"The plan that {context.name} would go on with is gone; start a new batch prediction."
-            ) from error
 
     def _job(self, request: types.BatchPredictRequest, context: Context) -> BatchJob:
         name = names.ModelName.parse(request.name)
@@ -178,28 +157,38 @@ class BatchPredict(Runner):
             model_folder = self._folders.local(model.folder)
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
+        spec = self._spec(request, context, model.display_name)
+        context.keep_output_directory(spec.output_directory)
+        notes = self._plans.notes(context.plan_id)
+        return BatchJob(spec, JobFolders(str(model_folder), self._stores.to_config(), str(notes)), self._share)
+
+    def _spec(self, request: types.BatchPredictRequest, context: Context, display_name: str) -> BatchSpec:
+        """What decides the output: as the first attempt had it, whatever the settings are by now."""
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
         if not context.output_directory:  # before anything is done, and before a folder is named
             self._stores.stoppable(context.raise_if_stopped).check_destination(prefix)
-        chosen = self._choices(context) | self._validated_params(request.params)
-        return BatchJob(
+        params = self._validated_params(request.params)
+        directory = str(prefix.child(f"prediction-{display_name}-{stamp(context.create_time_us)}"))
+        spec = BatchSpec(
             input_uris=list(request.input_config.gcs_source.input_uris),
-            output_directory=context.keep_output_directory(
-                str(prefix.child(f"prediction-{model.display_name}-{stamp(context.create_time_us)}"))
-            ),
+            output_directory=context.output_directory or directory,
             scratch=str(self._plans.scratch(context.plan_id)),
-            model_folder=str(model_folder),
-            stores=self._stores.to_config(),
-            threads=self._limits.threads,
             model=request.name,
-            guard_folder=str(self._plans.notes(context.plan_id)),
-            image_timeout_s=self._limits.image_timeout_s,
-            runtime=self._limits.runtime,
-            in_flight_bytes=self._limits.in_flight_bytes,
-            models_bytes=self._limits.models_bytes,
             pass_number=len(self._earlier_passes(context)),
-            **chosen,
+            **(dataclasses.asdict(self._output) | params),
         )
+        try:
+            return spec_file.kept(
+                self._stores,
+                spec,
+                is_begun=bool(context.output_directory),
+                must_exist=bool(context.output_directory) and context.goes_on,
+                requested=params.keys(),
+            )
+        except objects.ObjectNotFound as error:
+            raise errors.failed_precondition(
+                f"The plan that {context.name} would go on with is gone; start a new batch prediction."
+            ) from error
 
     def _earlier_passes(self, context: Context) -> list[str]:
         """The ids of the operations before this one that tried every image of the plan and failed by their limit."""
@@ -230,22 +219,22 @@ class BatchPredict(Runner):
         deaths = 0
         while True:
             try:
-                with self._children.borrow(job.model_folder) as child:
+                with self._children.borrow(job.folders.model) as child:
                     child.send_line(job.to_json())
                     try:
-                        done = self._follow(child, context, progress)
+                        done = self._follow(child, context, progress, job.spec.image_timeout_s)
                     except TurnOver:
                         self._stop(child)  # in good order, so that the next job finds the model loaded
                         raise
                     finally:
                         _report_end(context, progress)
                 break
-            except ChildDied as death:
+            except ChildExitError as death:
                 log.warning("event=inference_child_died operation=%s reason=%s", context.name, death)
                 deaths = 0 if isolation.convicts_somebody(context) else deaths + 1
                 if deaths == MAX_UNEXPLAINED_DEATHS:
-                    raise AttemptFailed(str(death)) from death
-        manifest = objects.ObjectUri.parse(job.output_directory).child(MANIFEST_FILE)
+                    raise AttemptError(str(death)) from death
+        manifest = objects.ObjectUri.parse(job.spec.output_directory).child(MANIFEST_FILE)
         numbers = progress.final(done) | {"manifest": str(manifest), "errors_files": done["errors_files"]}
         context.report(progress=numbers)
         log.info("event=batch_done operation=%s %s", context.name, _as_log(done))
@@ -254,7 +243,9 @@ class BatchPredict(Runner):
             raise errors.failed_precondition(done["verdict"])
         return numbers
 
-    def _follow(self, child: Child, context: Context, progress: BatchProgress) -> dict[str, Any]:
+    def _follow(
+        self, child: Child, context: Context, progress: BatchProgress, image_timeout_s: float
+    ) -> dict[str, Any]:
         """Passes the child's events on until the job is done; stops the child when the operation should stop.
 
         Returns:
@@ -274,9 +265,9 @@ class BatchPredict(Runner):
                 heard_s = time.monotonic()
             match event:
                 case None:
-                    if time.monotonic() - heard_s > self._limits.image_timeout_s + SILENCE_MARGIN_S:
+                    if time.monotonic() - heard_s > image_timeout_s + SILENCE_MARGIN_S:
                         child.close(grace_s=0)  # it holds the interpreter's lock and cannot even say so
-                        raise ChildDied(f"the child {child.pid} was silent for too long and was ended")
+                        raise ChildExitError(f"the child {child.pid} was silent for too long and was ended")
                 case {"event": "progress" | "alive"}:
                     progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:

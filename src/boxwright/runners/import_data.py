@@ -47,7 +47,7 @@ CREATE INDEX boxes_of_image ON boxes (image_id);
 
 
 @dataclasses.dataclass
-class _Tally:
+class _RowCounts:
     """How many rows there were and which failed."""
 
     rows: int = 0
@@ -107,7 +107,7 @@ class ImportData(Runner):
         try:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:
                 staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _STAGING)
-                tally = _Tally()
+                tally = _RowCounts()
                 stores = self._stores.stoppable(context.raise_if_stopped)
                 self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, context)
                 self._look_at_images(objects.Breaker(stores), staging, tally, context)
@@ -133,7 +133,7 @@ class ImportData(Runner):
     # ---- rows ---------------------------------------------------------------------------------------------------
 
     def _stage_rows(
-        self, stores: objects.Stores, uris: Any, staging: sqlite3.Connection, tally: _Tally, context: Context
+        self, stores: objects.Stores, uris: Any, staging: sqlite3.Connection, tally: _RowCounts, context: Context
     ) -> None:
         lists = [objects.ObjectUri.parse(uri) for uri in uris]
         total_bytes = sum(_head(stores, uri).size_bytes for uri in lists) or 1
@@ -157,7 +157,7 @@ class ImportData(Runner):
         if tally.rows == 0:
             raise rows.none_to_import(lists)
 
-    def _stage(self, staging: sqlite3.Connection, row: import_rows.ImportRow, place: str, tally: _Tally) -> None:
+    def _stage(self, staging: sqlite3.Connection, row: import_rows.ImportRow, place: str, tally: _RowCounts) -> None:
         staging.execute(
             "INSERT OR IGNORE INTO images (uri, ml_use, place) VALUES (?, ?, ?)", (row.uri, row.ml_use.value, place)
         )
@@ -173,7 +173,7 @@ class ImportData(Runner):
     # ---- images -------------------------------------------------------------------------------------------------
 
     def _look_at_images(
-        self, images: objects.Breaker, staging: sqlite3.Connection, tally: _Tally, context: Context
+        self, images: objects.Breaker, staging: sqlite3.Connection, tally: _RowCounts, context: Context
     ) -> None:
         (total,) = staging.execute("SELECT count(*) FROM images").fetchone()
         done, last_id = 0, 0
@@ -211,7 +211,7 @@ class ImportData(Runner):
             return errors.bad_request(f"{uri}: {error}")
         return hashlib.sha256(data).hexdigest(), width_px, height_px
 
-    def _judge(self, tally: _Tally) -> None:
+    def _judge(self, tally: _RowCounts) -> None:
         share = tally.failed / tally.rows
         if share > self._row_failure_limit:
             raise errors.bad_request(
@@ -221,7 +221,9 @@ class ImportData(Runner):
 
     # ---- merge --------------------------------------------------------------------------------------------------
 
-    def _merge(self, dataset: names.DatasetName, staging: sqlite3.Connection, tally: _Tally, context: Context) -> None:
+    def _merge(
+        self, dataset: names.DatasetName, staging: sqlite3.Connection, tally: _RowCounts, context: Context
+    ) -> None:
         (total,) = staging.execute("SELECT count(*) FROM images WHERE sha256 IS NOT NULL").fetchone()
         done = 0
         images = _staged_images(staging)

@@ -9,7 +9,7 @@ import threading
 
 from boxwright import errors, objects
 from boxwright.metadata import database
-from boxwright.operations import plans
+from boxwright.operations import resumable
 
 DAY_US = 86_400_000_000
 
@@ -55,7 +55,7 @@ class PlanFolders:
             scratch = []
         with self._db.read() as connection:
             since_us = database.now_us(connection) - round(self._resume_days * DAY_US)
-            needed = plans.needed(connection, since_us)
+            needed = resumable.needed(connection, since_us)
         for folder in notes:
             if folder.name not in needed:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -16,13 +16,13 @@ from typing import Any
 import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 from google.protobuf import message
-from google.rpc import status_pb2
+from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, names, objects, private, states
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, datasets, messages, models
-from boxwright.operations.runner import AttemptFailed, Context, Runner, Success
-from boxwright.processes import Child, ChildDied
+from boxwright.operations.runner import AttemptError, Context, Runner, Success
+from boxwright.processes import Child, ChildExitError
 
 CHILD_MODULE = "boxwright.detector.train_main"
 SECONDS_PER_MILLI_NODE_HOUR = 3.6  # one node: this machine
@@ -142,8 +142,8 @@ class TrainModel(Runner):
         child = Child(CHILD_MODULE, [str(folder)], environment, variables=self._stores.variables, umask=private.UMASK)
         try:
             return self._follow(child, context)
-        except ChildDied as error:
-            raise AttemptFailed(str(error)) from error
+        except ChildExitError as error:
+            raise AttemptError(str(error)) from error
         finally:
             child.close(grace_s=0)
 
@@ -167,10 +167,10 @@ class TrainModel(Runner):
                 case {"event": "warning", "message": text}:
                     log.warning("event=training_warning operation=%s message=%s", context.name, text)
                     if len(warnings) < errors.MAX_PARTIAL_FAILURES:
-                        warnings.append(status_pb2.Status(code=errors.bad_request("").code, message=text))
+                        warnings.append(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=text))
                         context.report(partial_failures=warnings)
                 case {"event": "interrupted", "message": text}:
-                    raise AttemptFailed(text)
+                    raise AttemptError(text)
                 case {"event": "failed", "message": text}:
                     raise errors.failed_precondition(f"Training failed: {text}")
                 case {"event": "done", "stop_reason": stop_reason, "elapsed_s": elapsed_s}:

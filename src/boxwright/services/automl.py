@@ -1,4 +1,4 @@
-"""The AutoMl service: the methods about datasets and about models, as one object for the doors."""
+"""The AutoMl service: the methods about datasets and about models, as one object for the API servers."""
 
 from __future__ import annotations
 

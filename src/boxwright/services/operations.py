@@ -13,10 +13,10 @@ from boxwright import errors, names, states
 from boxwright.callers import Caller
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import plans
+from boxwright.operations import resumable
 from boxwright.operations.ledger import Ledger
 from boxwright.services import filters, messages, validation
-from boxwright.services.resuming import Resuming
+from boxwright.services.resume import ResumeService
 
 
 class Operations:
@@ -35,7 +35,7 @@ class Operations:
         db: database.Database,
         ledger: Ledger,
         locations: Sequence[str],
-        resuming: Resuming,
+        resuming: ResumeService,
         sweep_soon: Callable[[], None],
     ) -> None:
         self._db = db
@@ -79,7 +79,7 @@ class Operations:
             raise _unknown(name)
         if state not in states.OPERATION_TERMINAL:
             raise errors.failed_precondition(f"Operation {name} is still {state}; cancel it or wait for its end first.")
-        if state in plans.RESUMABLE_STATES:
+        if state in resumable.RESUMABLE_STATES:
             self._sweep_soon()
         return empty_pb2.Empty()
 
@@ -91,7 +91,7 @@ class Operations:
         return empty_pb2.Empty()
 
     def wait_operation(self, request: operations_pb2.WaitOperationRequest, caller: Caller) -> operations_pb2.Operation:
-        """Returns an operation as it stands; the doors do the waiting."""
+        """Returns an operation as it stands; the API servers do the waiting."""
         return self._get(request.name)
 
     def resume_operation(self, request: operations_pb2.GetOperationRequest, caller: Caller) -> operations_pb2.Operation:

@@ -17,7 +17,7 @@ Kind = states.OperationKind
 
 
 def facts(row: sa.Row[Any]) -> dict[str, Any]:
-    """The request of an operation in a few entries, for whoever looks at its progress.
+    """The request of an operation in a few entries, for readers of its progress.
 
     A batch prediction has ``model``, ``input_uris`` (the first twenty) and their number, ``output_uri_prefix``,
     ``score_threshold``, ``max_bounding_box_count`` and, if the request has it, ``image_failure_limit``. Every kind with

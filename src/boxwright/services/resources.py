@@ -15,7 +15,7 @@ from google.longrunning import operations_pb2
 from boxwright import boxes, errors, names, objects, states
 from boxwright.metadata import database, datasets, models
 from boxwright.operations.ledger import Draft, Ledger, name_of
-from boxwright.services import looking, messages, requested, validation
+from boxwright.services import messages, requested, store_checks, validation
 
 MIN_IMAGES_PER_LABEL = 10  # the documented requirement for training
 DAY_US = 86_400_000_000
@@ -88,7 +88,7 @@ class Resources:
         ledger: Ledger,
         policy: Policy,
         online: OnlineModels,
-        looks: looking.Looks,
+        looks: store_checks.StoreChecks,
         new_digits: Callable[[], str] = random_digits,
     ) -> None:
         self._db = db

@@ -163,7 +163,7 @@ def prediction_params(params: Mapping[str, str]) -> tuple[float, int]:
 
 
 def batch_params(params: Mapping[str, str]) -> dict[str, Any]:
-    """What the params of a batch prediction choose, by the names of `BatchJob`'s fields.
+    """What the params of a batch prediction choose, by the names of `BatchSpec`'s fields.
 
     ``image_failure_limit``, [0, 1], is there only if the params say it.
     """

@@ -60,9 +60,9 @@ class StorageSettings(Group):
     )
 
     @property
-    def choices(self) -> objects.StoreChoices:
+    def choices(self) -> objects.StoreConfig:
         """What of these settings concerns object stores."""
-        return objects.StoreChoices(
+        return objects.StoreConfig(
             self.gs, self.schemes, self.file_roots, self.gs_emulator, self.retry_s, self.state_uri or ""
         )
 
@@ -98,10 +98,12 @@ class DatabaseSettings(Group):
 class ServerSettings(Group):
     """Who may reach the service, and what a request may cost."""
 
-    host: str = setting("127.0.0.1", "Address that both doors listen on; other than loopback needs authentication.")
+    host: str = setting(
+        "127.0.0.1", "Address that both API servers listen on; other than loopback needs authentication."
+    )
     port: int = setting(8470, "Port of REST, health and readiness. 0 picks a free one.", check=fields.between(0, 65535))
     grpc_port: int = setting(8471, "Port of gRPC. 0 picks a free one.", check=fields.between(0, 65535))
-    tls_cert: pathlib.Path | None = setting(None, "Certificate chain (PEM) for both doors; needs `tls_key`.")
+    tls_cert: pathlib.Path | None = setting(None, "Certificate chain (PEM) for both API servers; needs `tls_key`.")
     tls_key: pathlib.Path | None = setting(None, "Private key (PEM) of `tls_cert`.")
     public_url: str | None = setting(
         None, "Where callers reach REST through a proxy, `https://HOST`: its host and its origin are served."
@@ -122,7 +124,7 @@ class ServerSettings(Group):
         30.0, "Seconds for which the body of a request may be silent.", check=fields.between(0.1, 3600)
     )
     connections: int = setting(
-        1000, "Connections that each door keeps open at most.", check=fields.between(1, 1_000_000)
+        1000, "Connections that each API server keeps open at most.", check=fields.between(1, 1_000_000)
     )
     body_bytes: int = setting(
         1_048_576,
@@ -131,7 +133,7 @@ class ServerSettings(Group):
     )
     bodies_bytes: int = setting(
         536_870_912,
-        "Memory for the bodies of all requests at both doors, in bytes; beyond it, UNAVAILABLE.",
+        "Memory for the bodies of all requests at both API servers, in bytes; beyond it, UNAVAILABLE.",
         check=fields.between(1 << 26, 1 << 50),
     )
     grpc_streams: int = setting(

@@ -1,1 +1,1 @@
-"""The two doors, gRPC and REST, driven by one table of methods."""
+"""The API servers for gRPC and REST, driven by one table of methods."""

@@ -17,7 +17,7 @@ from boxwright.surface import limits, methods, routes
 JSON = "application/json"
 
 
-def check_headers(request: requests.Request, row: methods.Method, bounds: limits.Limits) -> None:
+def check_headers(request: requests.Request, row: methods.Method, bounds: limits.ServerLimits) -> None:
     """Refuses by its headers a body that would not be taken; a method without a body ignores what is sent as one.
 
     Raises:
@@ -30,7 +30,7 @@ def check_headers(request: requests.Request, row: methods.Method, bounds: limits
         _check_type(request)
 
 
-async def read(request: requests.Request, row: methods.Method, body: limits.Body, bounds: limits.Limits) -> None:
+async def read(request: requests.Request, row: methods.Method, body: limits.Body, bounds: limits.ServerLimits) -> None:
     """Reads the request's body into `body`.
 
     Raises:

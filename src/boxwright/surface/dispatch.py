@@ -29,7 +29,7 @@ def accept_everyone(metadata: Mapping[str, str]) -> callers.Caller:
 
 
 class Dispatcher:
-    """Carries every call of both doors to the service method that answers it.
+    """Carries every call of both API servers to the service method that answers it.
 
     Args:
         services: service objects by full gRPC service name.
@@ -81,7 +81,7 @@ class Dispatcher:
             return work()
         except errors.ApiError:
             raise
-        except Exception as unexpected:  # the one place of the doors where the unknown gets a name
+        except Exception as unexpected:  # the one place of the API servers where the unknown gets a name
             incident_id = self._new_incident_id()
             _log.exception("event=call_failed rpc=%s incident=%s", row.full_name, incident_id)
             raise errors.internal(incident_id) from unexpected

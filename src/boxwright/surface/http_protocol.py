@@ -1,4 +1,4 @@
-"""The HTTP/1.1 parser below the REST door: h11, with bounds on what a connection may keep waiting.
+"""The HTTP/1.1 parser below the REST server: h11, with bounds on what a connection may keep waiting.
 
 h11 bounds request line and headers together; it is named, rather than left to what else is installed, so that the bounds
 are the same everywhere. uvicorn itself sets no time for a request's head, and reads on without end what a refused
@@ -28,7 +28,7 @@ _WAITING = (h11.IDLE, h11.SEND_RESPONSE)  # our states in which a response may b
 class HttpProtocol(h11_impl.H11Protocol):
     """uvicorn's h11 protocol for one connection, with time limits and Google's error shape."""
 
-    def __init__(self, bounds: limits.Limits, **uvicorns: Any) -> None:
+    def __init__(self, bounds: limits.ServerLimits, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._bounds = bounds
         self._timer: asyncio.TimerHandle | None = None  # runs while a head, or the rest of a refused body, is awaited

@@ -1,4 +1,4 @@
-"""The HTTP server below the REST door: uvicorn on a listener that bounds its connections.
+"""The HTTP server below the REST server: uvicorn on a listener that bounds its connections.
 
 Connections are counted where they are accepted, so that those that never finish a TLS handshake count too.
 """
@@ -28,7 +28,7 @@ class HttpServer(uvicorn.Server):
     """uvicorn without its own signal handlers, with the service's limits.
 
     Args:
-        app: the REST door.
+        app: the REST server.
         bounds: time limits.
         tls_cert, tls_key: PEM files; None for plain HTTP.
     """
@@ -36,7 +36,7 @@ class HttpServer(uvicorn.Server):
     def __init__(
         self,
         app: types.ASGIApp,
-        bounds: limits.Limits,
+        bounds: limits.ServerLimits,
         tls_cert: pathlib.Path | None = None,
         tls_key: pathlib.Path | None = None,
     ) -> None:
@@ -59,7 +59,7 @@ class HttpServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves signals alone: the service stops both doors together."""
+        """Leaves signals alone: the service stops both API servers together."""
         yield
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:

@@ -1,8 +1,8 @@
 """What a caller may cost before anything is known about it: sizes, times, connections, bytes of bodies in memory.
 
-Limits       the figures, for both doors
-BodyBudget   counts the bytes of all bodies that are in memory, at both doors together
-Body         one request's body, counted until neither the door nor a thread uses it any more
+ServerLimits   the figures, for both API servers
+BodyBudget     counts the bytes of all bodies that are in memory, at both API servers together
+Body           one request's body, counted until neither the server nor a thread uses it any more
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ RETRY_AFTER_S = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
-    """The figures of both doors.
+class ServerLimits:
+    """The figures of both API servers.
 
     Attributes:
         head_timeout_s: within which request line and headers, a TLS handshake or the start of HTTP/2 must be complete.
         body_timeout_s: for which a body may be silent.
-        connections: open connections of one door at most.
+        connections: open connections of one API server at most.
         body_bytes: a request's body at most, unless its method's row allows more.
-        bodies_bytes: bodies in memory at most, of all requests at both doors together.
+        bodies_bytes: bodies in memory at most, of all requests at both API servers together.
         grpc_streams: calls on one gRPC connection at a time.
         grpc_metadata_bytes: of one gRPC call.
         grpc_connection_age_s: after which a gRPC connection takes no new calls; running ones go on.
@@ -58,7 +58,7 @@ class Limits:
 
 
 class BodyBudget:
-    """Counts the bytes of bodies in memory, over all doors; may be used from any thread."""
+    """Counts the bytes of bodies in memory, over all API servers; may be used from any thread."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
@@ -91,7 +91,7 @@ class BodyBudget:
 
 
 class Body:
-    """The body of one request. The door closes it; a thread that is still at work on it keeps it counted."""
+    """The body of one request. The server closes it; a thread that is still at work on it keeps it counted."""
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
@@ -122,10 +122,10 @@ class Body:
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
-        """Keeps the bytes counted while a thread works on them, even if the door closes the body meanwhile.
+        """Keeps the bytes counted while a thread works on them, even if the server closes the body meanwhile.
 
         Raises:
-            ApiError: CANCELLED if the door has closed it: nobody waits for the answer.
+            ApiError: CANCELLED if the server has closed it: nobody waits for the answer.
         """
         with self._lock:
             if not self._users:

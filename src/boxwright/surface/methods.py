@@ -1,7 +1,7 @@
-"""The table of methods: one frozen row per rpc, from which both doors are built.
+"""The table of methods: one frozen row per rpc, from which both API servers are built.
 
     TABLE            every row, AutoMl in proto order, then PredictionService, Operations, Locations, IAMPolicy
-    row.request_pb   the protobuf class the doors speak
+    row.request_pb   the protobuf class the API servers speak
     row.wrap(pb)     what the service method receives: the proto-plus type for AutoML messages, else the message itself
     is_set(pb, path) whether a required field (dotted, may end in a oneof) has a value
 

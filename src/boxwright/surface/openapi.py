@@ -1,4 +1,4 @@
-"""An OpenAPI 3 description of the REST door, generated from the table of methods and the message descriptors.
+"""An OpenAPI 3 description of the REST server, generated from the table of methods and the message descriptors.
 
 Nothing in it is written by hand: a row or a field that is added appears by itself. Paths are spelled out with one
 parameter for each segment, as OpenAPI has no templates over slashes.

@@ -1,7 +1,7 @@
 """Waiting clients wait on the event loop, not in a thread.
 
-    Watcher      tells waiters that an operation is done; one query for all of them, and only while somebody waits
-    Reception    the one asynchronous path of both doors: dispatch in the thread pool, waiting in between
+    OperationNotifier   wakes waiters when an operation is done; one query for all of them, and only while one waits
+    CallExecutor        the one asynchronous path of both API servers: dispatch in the thread pool, waiting in between
 
 `WaitOperation` waits up to its timeout. `GetOperation` is held for a short while from the second poll of a running
 operation on, so that clients with long polling intervals learn of the end when it happens. Neither passes the caller's
@@ -34,7 +34,7 @@ MAX_REMEMBERED_POLLS = 4096  # names; forgetting one costs its client a single u
 DEADLINE_MARGIN_S = 1.0  # the answer's way back, or a tenth of what is left if that is less
 
 
-class Watcher:
+class OperationNotifier:
     """Wakes waiters when their operation is done.
 
     Args:
@@ -149,11 +149,11 @@ class Watcher:
         elif failure is not None:
             _log.error("event=watcher_failed", exc_info=failure)
         if failure is not None or poller.cancelled():
-            self._release(False)  # whoever still waits asks the service itself, which reports what is wrong
+            self._release(False)  # a caller that still waits asks the service itself, which reports what is wrong
 
 
-class Reception:
-    """Carries the calls of one door through dispatch, and waits where a method waits.
+class CallExecutor:
+    """Carries the calls of one API server through dispatch, and waits where a method waits.
 
     Args:
         dispatcher: where every call goes.
@@ -161,7 +161,7 @@ class Reception:
         executor: the bounded thread pool in which dispatch runs.
     """
 
-    def __init__(self, dispatcher: dispatch.Dispatcher, watcher: Watcher, executor: futures.Executor) -> None:
+    def __init__(self, dispatcher: dispatch.Dispatcher, watcher: OperationNotifier, executor: futures.Executor) -> None:
         self._dispatcher = dispatcher
         self._watcher = watcher
         self._executor = executor

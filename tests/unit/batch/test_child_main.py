@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import pathlib
@@ -11,10 +10,13 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from tests.support import drawn_images
-from tests.support.batch_jobs import Bench
+from tests.support.images import drawn_images
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright.batch import child_main
+from boxwright.batch.engine.loaded_models import LoadedModels
+from boxwright.batch.engine.peer_pool import PeerPool
+from boxwright.batch.events import Events
 from boxwright.batch.plan import Plan
 
 IMAGES = 6
@@ -29,32 +31,30 @@ def bench(tmp_path: pathlib.Path) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def models() -> child_main.LoadedModels:
-    return child_main.LoadedModels()
+def models() -> LoadedModels:
+    return LoadedModels()
 
 
 @pytest.fixture(scope="module")
-def peers() -> Iterator[child_main.PeerPool]:
-    peers = child_main.PeerPool()
+def peers() -> Iterator[PeerPool]:
+    peers = PeerPool()
     yield peers
     peers.close()
 
 
 @pytest.fixture(params=[1, 3], ids=["alone", "with two peers"])
-def run(request, bench: Bench, tiny_model, models: child_main.LoadedModels, peers: child_main.PeerPool):
+def run(request, bench: Bench, tiny_model, models: LoadedModels, peers: PeerPool):
     """Runs a job of that name, alone or with peers."""
     return functools.partial(_run, bench, tiny_model, models, peers, request.param)
 
 
 def _run(bench: Bench, tiny_model, models, peers, threads: int, name: str, *, stop: bool = False) -> None:
-    job = dataclasses.replace(
-        bench.job(f"{name}-{threads}", threads=threads, shard_images=2, model_folder=tiny_model.folder),
-        guard_folder=str(bench.root / "guard" / f"{name}-{threads}"),
-    )
+    notes = bench.root / "notes" / f"{name}-{threads}"
+    job = bench.job(f"{name}-{threads}", threads=threads, shard_images=2, model_folder=tiny_model.folder, notes=notes)
     stop_requested = threading.Event()
     if stop:
         stop_requested.set()
-    child_main.run_job(job, models, peers, child_main.Events(), stop_requested)
+    child_main.run_job(job, models, peers, Events(), stop_requested)
 
 
 def _said(capsys: pytest.CaptureFixture[str]) -> list[dict]:

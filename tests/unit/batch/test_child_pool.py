@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.waiting import wait_until
+from tests.support.machine.waiting import wait_until
 
 from boxwright import errors
 from boxwright.batch.child_pool import Children

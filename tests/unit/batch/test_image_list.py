@@ -9,7 +9,7 @@ import pytest
 from google.rpc import code_pb2, status_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.batch_jobs import Bench
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import errors, objects, rows
 from boxwright.batch import image_list
@@ -114,6 +114,7 @@ def test_blank_lines_and_a_mark_are_nothing():
     assert _ids(b"\xef\xbb\xbf\n" + GOOD + b"\r\n \n" + GOOD) == ["gs://b/a.jpg"] * 2
 
 
+@pytest.mark.full
 def test_a_large_errors_file_is_read_in_little_memory():
     content = error_line("gs://b/images/some/where/0000000.jpg", STATUS) * 200_000
     tracemalloc.start()
@@ -149,21 +150,21 @@ def test_a_plan_takes_errors_files_and_csv_files_together_and_again(tmp_path):
     (bench.bucket / "errors_1.jsonl").write_bytes(b"".join(error_line(image_id, STATUS) for image_id in odd))
     lists = [bench.write_list(["gs://b/1.jpg", "gs://b/2.jpg"]), "gs://b/errors_1.jsonl"]
     lists.append(bench.write_list(["gs://b/3.jpg", "gs://b/ä é.jpg"], "more.csv"))
-    plan = Plan(bench.job(lists=lists, shard_images=3), bench.stores)
+    plan = Plan(bench.spec(lists=lists, shard_images=3), bench.stores)
     segments = list(plan.segments())
     planned = [item for segment in segments for item in segment.items]
     assert [item.id for item in planned] == ["gs://b/1.jpg", "gs://b/2.jpg", *odd[:3], hidden, "gs://b/3.jpg"]
     assert [item.id for item in planned if item.failure] == [hidden]
     assert "gs://b/errors_1.jsonl, line 4" in planned[5].failure
     assert (plan.rows_read, plan.duplicates) == (8, 1)
-    assert list(Plan(bench.job(lists=lists, shard_images=3), bench.stores).segments()) == segments
+    assert list(Plan(bench.spec(lists=lists, shard_images=3), bench.stores).segments()) == segments
 
 
 def test_an_import_csv_given_as_list_fails_with_what_it_is(tmp_path):
     bench = Bench(tmp_path)
     bench.write_list([f"TRAIN,gs://b/{number}.jpg,car,0.1,0.1,,,0.5,0.5,," for number in range(5)])
     with pytest.raises(errors.ApiError, match=r"line 1: .*row of an import CSV.*address in column 1"):
-        list(Plan(bench.job(), bench.stores).segments())
+        list(Plan(bench.spec(), bench.stores).segments())
 
 
 def test_the_first_line_of_json_is_known_from_the_start_of_the_file():

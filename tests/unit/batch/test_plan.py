@@ -10,11 +10,11 @@ import pytest
 from google.rpc import code_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.batch_jobs import Bench
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import errors, objects
 from boxwright.batch import plan as plan_module
-from boxwright.batch.plan import JUDGED_FROM_ROW, Plan, Segment
+from boxwright.batch.plan import JUDGED_FROM_ROW, Plan, Segment, read_segment
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def bench(tmp_path: pathlib.Path) -> Bench:
 
 
 def _segments(bench: Bench, **job: object) -> list[Segment]:
-    return list(Plan(bench.job(**job), bench.stores).segments())
+    return list(Plan(bench.spec(**job), bench.stores).segments())
 
 
 def _ids(segments: list[Segment]) -> list[list[str]]:
@@ -64,7 +64,7 @@ def test_several_lists_are_one_after_the_other_and_an_empty_one_is_nothing(bench
 def test_an_image_that_is_listed_again_is_planned_once_where_it_came_first(bench):
     bench.write_list(["gs://b/a.jpg", "gs://b/b.jpg", "gs://b/a.jpg"], "list.csv")
     bench.write_list(["gs://b/b.jpg", "gs://b/c.jpg", "gs://b/A.jpg"], "more.csv")
-    plan = Plan(bench.job(lists=["gs://b/list.csv", "gs://b/more.csv"]), bench.stores)
+    plan = Plan(bench.spec(lists=["gs://b/list.csv", "gs://b/more.csv"]), bench.stores)
     assert _ids(list(plan.segments())) == [["gs://b/a.jpg", "gs://b/b.jpg", "gs://b/c.jpg", "gs://b/A.jpg"]]
     assert (plan.rows_read, plan.duplicates, plan.images_planned) == (6, 2, 4)
 
@@ -89,7 +89,7 @@ BAD_ROWS = [
 @pytest.mark.parametrize("row", BAD_ROWS)
 def test_a_row_that_is_no_path_is_planned_as_a_failed_image_with_its_place(bench, row):
     bench.write_list(["gs://b/a.jpg", row, "gs://b/c.jpg"])
-    plan = Plan(bench.job(), bench.stores)
+    plan = Plan(bench.spec(), bench.stores)
     ((first, failed, last),) = [segment.items for segment in plan.segments()]
     assert (first.failure, last.failure) == (None, None)
     assert failed.id == row
@@ -117,13 +117,13 @@ def test_exactly_the_limit_is_not_too_many(bench):
 def test_no_shard_starts_before_the_first_thousand_rows_are_judged(bench):
     bench.write_list(["gs://b/a.jpg", *(f"bad {number}" for number in range(JUDGED_FROM_ROW))])
     with pytest.raises(errors.ApiError, match=f"of {JUDGED_FROM_ROW} rows"):
-        next(Plan(bench.job(), bench.stores).segments())
+        next(Plan(bench.spec(), bench.stores).segments())
 
 
 def test_a_list_that_turns_bad_later_fails_then(bench):
     good = [f"gs://b/{number}.jpg" for number in range(JUDGED_FROM_ROW)]
     bench.write_list([*good, *(f"bad {number}" for number in range(2 * JUDGED_FROM_ROW))])
-    plan = Plan(bench.job(), bench.stores)
+    plan = Plan(bench.spec(), bench.stores)
     with pytest.raises(errors.ApiError, match="more than the limit"):
         list(plan.segments())
     assert len(plan.row_failures) == 20
@@ -131,13 +131,13 @@ def test_a_list_that_turns_bad_later_fails_then(bench):
 
 def test_shards_come_while_the_list_is_still_being_read(bench):
     bench.write_list([f"gs://b/{number}.jpg" for number in range(5 * JUDGED_FROM_ROW)])
-    plan = Plan(bench.job(shard_images=100), bench.stores)
+    plan = Plan(bench.spec(shard_images=100), bench.stores)
     first = next(plan.segments())
     assert first.shard == 1
     assert plan.rows_read < 2 * JUDGED_FROM_ROW
     assert not plan.is_complete
     assert plan.estimated_images() == pytest.approx(5 * JUDGED_FROM_ROW, rel=0.1)
-    assert Plan(plan._job, bench.stores).estimated_images() is None, "nothing is known before the list is read"
+    assert Plan(plan._spec, bench.stores).estimated_images() is None, "nothing is known before the list is read"
 
 
 def test_a_second_attempt_finds_the_same_plan(bench):
@@ -148,7 +148,7 @@ def test_a_second_attempt_finds_the_same_plan(bench):
 
 def test_a_second_attempt_splits_as_the_first_did_even_if_it_stopped_early(bench):
     bench.write_list([f"gs://b/{number}.jpg" for number in range(2500)])
-    stopped = next(Plan(bench.job(shard_images=100), bench.stores).segments())
+    stopped = next(Plan(bench.spec(shard_images=100), bench.stores).segments())
     again = _segments(bench, shard_images=100)
     assert again[0] == stopped
     assert [len(segment.items) for segment in again] == [100] * 25
@@ -171,7 +171,7 @@ CHANGES = {
 def test_a_list_that_changed_under_a_running_job_fails_it_by_name(bench, what):
     lines = [f"gs://b/{number}.jpg" for number in range(5)]
     bench.write_list(lines)
-    next(Plan(bench.job(), bench.stores).segments())
+    next(Plan(bench.spec(), bench.stores).segments())
     (bench.bucket / "list.csv").unlink()
     bench.write_list(CHANGES[what](lines))
     with pytest.raises(errors.ApiError, match=r"gs://b/list\.csv changed while the job was running") as raised:
@@ -182,7 +182,7 @@ def test_a_list_that_changed_under_a_running_job_fails_it_by_name(bench, what):
 def test_a_row_that_was_added_behind_what_an_attempt_had_read_is_seen(bench):
     lines = [f"gs://b/{number}.jpg" for number in range(2500)]
     bench.write_list(lines)
-    next(Plan(bench.job(shard_images=100), bench.stores).segments())
+    next(Plan(bench.spec(shard_images=100), bench.stores).segments())
     bench.write_list([*lines, "gs://b/new.jpg"])
     with pytest.raises(errors.ApiError, match=r"gs://b/list\.csv changed while the job was running"):
         _segments(bench, shard_images=100)
@@ -217,7 +217,7 @@ def test_every_row_is_planned_once_or_is_a_duplicate(tmp_path_factory, numbers, 
     bench = Bench(tmp_path_factory.mktemp("plan"))
     lines = [f"bad/{number}.jpg" if index in bad else f"gs://b/{number}.jpg" for index, number in enumerate(numbers)]
     bench.write_list(lines)
-    plan = Plan(bench.job(shard_images=shard_images, row_failure_limit=1.0), bench.stores)
+    plan = Plan(bench.spec(shard_images=shard_images, row_failure_limit=1.0), bench.stores)
     segments = list(plan.segments())
     planned = [item.id for segment in segments for item in segment.items]
     assert planned == list(dict.fromkeys(lines))
@@ -266,24 +266,37 @@ def test_a_long_list_starts_with_small_shards_and_a_short_one_does_not(bench):
 
 def test_what_an_earlier_version_said_of_a_bad_row_stays(bench):
     bench.write_list(["gs://b/1.jpg", "bad", "gs://b/2.jpg"])
-    job = bench.job()
+    spec = bench.spec()
     _segments(bench)
-    uri = objects.ObjectUri.parse(job.scratch).child("plan/segment-0000001.json")
+    uri = objects.ObjectUri.parse(spec.scratch).child("plan/segment-0000001.json")
     frozen = [["gs://b/1.jpg", None], ["bad", "said otherwise"], ["gs://b/2.jpg", None]]
     bench.stores.put(uri, json.dumps(frozen).encode())
-    (segment,) = Plan(job, bench.stores).segments()
+    (segment,) = Plan(spec, bench.stores).segments()
     assert [[item.id, item.failure] for item in segment.items] == frozen
     bench.stores.put(uri, json.dumps([["gs://b/1.jpg", "once unusable"], *frozen[1:]]).encode())
     with pytest.raises(errors.ApiError, match="changed while the job was running"):
-        list(Plan(job, bench.stores).segments())
+        list(Plan(spec, bench.stores).segments())
 
 
 def test_a_plan_of_an_earlier_version_keeps_its_even_shards(bench):
     bench.write_list([f"gs://b/{number}.jpg" for number in range(1200)])
-    job = bench.job(shard_images=500)
-    next(Plan(job, bench.stores).segments())
-    uri = objects.ObjectUri.parse(job.scratch).child("plan/header.json")
+    spec = bench.spec(shard_images=500)
+    next(Plan(spec, bench.stores).segments())
+    uri = objects.ObjectUri.parse(spec.scratch).child("plan/header.json")
     header = json.loads(bench.stores.get(uri))
-    bench.stores.delete_prefix(objects.ObjectUri.parse(job.scratch))
+    bench.stores.delete_prefix(objects.ObjectUri.parse(spec.scratch))
     bench.stores.put(uri, json.dumps({**header, "version": 1}).encode())
-    assert [len(segment.items) for segment in Plan(job, bench.stores).segments()] == [500, 500, 200]
+    assert [len(segment.items) for segment in Plan(spec, bench.stores).segments()] == [500, 500, 200]
+
+
+def test_a_segment_is_read_by_its_number_once_it_is_frozen(bench):
+    bench.write_list([*(f"gs://b/{number}.jpg" for number in range(24)), "no path", "gs://b/ä b.jpg"])
+    spec = bench.spec()
+    scratch = objects.ObjectUri.parse(spec.scratch)
+    with pytest.raises(objects.ObjectNotFound):
+        read_segment(bench.stores, scratch, 1)
+    segments = list(Plan(spec, bench.stores).segments())
+    assert [read_segment(bench.stores, scratch, segment.shard) for segment in segments] == segments
+    assert segments[2].items[4].failure
+    with pytest.raises(objects.ObjectNotFound):
+        read_segment(bench.stores, scratch, len(segments) + 1)

@@ -6,7 +6,7 @@ import json
 import pathlib
 
 import pytest
-from tests.support import drawn_images
+from tests.support.images import drawn_images
 
 from boxwright import cli
 

@@ -16,7 +16,7 @@ HIT = (Prediction(Box("<cat>", 0.25, 0.5, 0.75, 1.0), 0.9),)
 
 
 def _write(path: pathlib.Path, *figures: page.Figure) -> tuple[int, str]:
-    sheet = page.Sheet(
+    sheet = page.PageInfo(
         "A & B", [("images", "1")], TABLE, ["<cat>", "cat"], 0.5, "a note", False, [("gs://b/<c>", "gone")]
     )
     blank = page.write(path, sheet, figures)
@@ -58,7 +58,7 @@ def test_a_page_that_cannot_be_finished_leaves_the_former_one(tmp_path):
         yield page.Figure("a", "a", None, ())
         raise KeyboardInterrupt
 
-    sheet = page.Sheet("A", [], TABLE, [], 0.5, "", False, [])
+    sheet = page.PageInfo("A", [], TABLE, [], 0.5, "", False, [])
     with pytest.raises(KeyboardInterrupt):
         page.write(path, sheet, figures())
     assert path.read_text() == "former"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 
 import pytest
-from tests.support.labelled_folders import (
+from tests.support.images.labelled_folders import (
     BOX,
     CAT,
     HALF,

@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 from PIL import Image
-from tests.support.labelled_folders import BOX, CAT, HALF, IMAGE, MIDDLE, boxes, coco, make, xml
+from tests.support.images.labelled_folders import BOX, CAT, HALF, IMAGE, MIDDLE, boxes, coco, make, xml
 
 from boxwright import cli
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.support.labelled_folders import BOX, CAT, HALF, IMAGE, MIDDLE, boxes, coco, make, object_element, xml
+from tests.support.images.labelled_folders import BOX, CAT, HALF, IMAGE, MIDDLE, boxes, coco, make, object_element, xml
 
 from boxwright import cli
 

@@ -33,10 +33,10 @@ def test_a_folder_is_brought_into_the_bucket(source: pathlib.Path, tmp_path: pat
     )
     data = folder.link_dataset(source, tmp_path / "bucket")
     assert data.pictures == (
-        dataset.Picture(
+        dataset.DemoImage(
             "TRAIN", "images/a.jpg", (dataset.Box("cat", 0.1, 0.2, 0.3, 0.4), dataset.Box("dog", 0.5, 0.6, 0.7, 0.9))
         ),
-        dataset.Picture("VALIDATION", "images/b b.jpg", ()),
+        dataset.DemoImage("VALIDATION", "images/b b.jpg", ()),
     )
     assert (tmp_path / "bucket/images/b b.jpg").read_bytes() == b"b"
     dataset.write_import_csv(data)
@@ -87,7 +87,7 @@ def test_a_file_that_is_not_text_is_refused(source: pathlib.Path) -> None:
 
 def test_without_test_images_the_nearest_set_is_predicted(tmp_path: pathlib.Path) -> None:
     def made(*uses: str) -> dataset.DataSet:
-        return dataset.DataSet(tmp_path, tuple(dataset.Picture(use, f"{i}.jpg", ()) for i, use in enumerate(uses)))
+        return dataset.DataSet(tmp_path, tuple(dataset.DemoImage(use, f"{i}.jpg", ()) for i, use in enumerate(uses)))
 
     assert [p.key for p in made("TRAIN", "TEST").to_predict()] == ["1.jpg"]
     assert [p.key for p in made("TRAIN", "VALIDATION").to_predict()] == ["1.jpg"]

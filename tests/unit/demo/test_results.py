@@ -132,12 +132,14 @@ class _Page(html.parser.HTMLParser):
 def test_the_page_shows_every_image_and_needs_nothing_else(tmp_path: pathlib.Path) -> None:
     for name in ("a.png", "b.png"):
         Image.new("RGB", (80, 60), (120, 90, 60)).save(tmp_path / name)
-    pictures = [dataset.Picture("TEST", "a.png", (CAT, DOG)), dataset.Picture("TEST", "b.png", ())]
+    pictures = [dataset.DemoImage("TEST", "a.png", (CAT, DOG)), dataset.DemoImage("TEST", "b.png", ())]
     found = results.Results(
         {"gs://demo/a.png": (results.Prediction(CAT, 0.9), results.Prediction(DOG, 0.2)), "gs://demo/b.png": ()},
         {"gs://demo/<c>.jpg": "no & such file"},
     )
-    facts = contact_sheet.Facts("What was found", [("mAP@0.5", "0.9")], table.rows([_evaluation("cat", 0.9, 1)]), 0.5)
+    facts = contact_sheet.PageFacts(
+        "What was found", [("mAP@0.5", "0.9")], table.rows([_evaluation("cat", 0.9, 1)]), 0.5
+    )
     contact_sheet.write_contact_sheet(tmp_path / "index.html", pictures, tmp_path, found, facts)
     text = (tmp_path / "index.html").read_text()
     page = _Page()

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support import corpus
-from tests.support.corpus.samples import Picture, Sample, drawing, saved, stored_for
+from tests.support.images import corpus
+from tests.support.images.corpus.samples import Picture, Sample, drawing, saved, stored_for
 
 from boxwright.images import decode
 
@@ -72,7 +72,7 @@ def _decoded_by_a_child(folder: pathlib.Path, samples: list[Sample]) -> list[dic
         (folder / sample.name).write_bytes(sample.content)
     names = "".join(f"{folder / sample.name}\n" for sample in samples)
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.support.bomb_child"],
+        [sys.executable, "-m", "tests.support.processes.bomb_child"],
         input=names, capture_output=True, text=True, check=False, timeout=120,
         cwd=pathlib.Path(__file__).parents[3],
     )  # fmt: skip

@@ -203,11 +203,11 @@ def test_a_bad_image_is_refused_with_one_sentence(data: bytes, reason: str) -> N
 
 def test_limits_are_the_callers() -> None:
     with pytest.raises(decode.DecodeError, match=r"too large: .* at most 100 are allowed"):
-        decode.decode(JPEG, FRAME_HW, decode.Limits(max_bytes=100))
+        decode.decode(JPEG, FRAME_HW, decode.ImageLimits(max_bytes=100))
     for data in (JPEG, PNG):
         with pytest.raises(decode.DecodeError, match=r"too many pixels: 160 x 120, at most 19199 are allowed"):
-            decode.decode(data, FRAME_HW, decode.Limits(max_pixels=160 * 120 - 1))
-        assert decode.decode(data, FRAME_HW, decode.Limits(max_pixels=160 * 120)).size_hw == (120, 160)
+            decode.decode(data, FRAME_HW, decode.ImageLimits(max_pixels=160 * 120 - 1))
+        assert decode.decode(data, FRAME_HW, decode.ImageLimits(max_pixels=160 * 120)).size_hw == (120, 160)
 
 
 def test_every_prefix_of_an_image_either_decodes_or_is_refused() -> None:
@@ -229,7 +229,7 @@ def test_flipped_bytes_either_decode_or_are_refused() -> None:
             for position in rng.integers(0, len(data), 3):
                 damaged[position] = rng.integers(256)
             try:
-                decode.decode(bytes(damaged), FRAME_HW, decode.Limits(max_pixels=1_000_000))
+                decode.decode(bytes(damaged), FRAME_HW, decode.ImageLimits(max_pixels=1_000_000))
             except decode.DecodeError as error:
                 assert error.reason
 

@@ -8,8 +8,8 @@ import tracemalloc
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support.corpus import png, tiff
-from tests.support.corpus.samples import drawing, saved
+from tests.support.images.corpus import png, tiff
+from tests.support.images.corpus.samples import drawing, saved
 
 from boxwright.images import decode, depth
 
@@ -138,7 +138,7 @@ def test_spoilt_deep_images_are_images_or_refused():
             for place in rng.integers(0, len(spoilt), 3):
                 spoilt[place] = rng.integers(256)
             try:
-                decode.decode(bytes(spoilt), FRAME_HW, decode.Limits(max_pixels=1_000_000))
+                decode.decode(bytes(spoilt), FRAME_HW, decode.ImageLimits(max_pixels=1_000_000))
             except decode.DecodeError as error:
                 assert error.reason.endswith(".")
 

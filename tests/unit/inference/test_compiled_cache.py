@@ -9,8 +9,8 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.support import drawn_images
-from tests.support.tiny_model import TinyModel
+from tests.support.images import drawn_images
+from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright.inference import compiled_cache, openvino_runtime
 from boxwright.inference.predictor import Predictor

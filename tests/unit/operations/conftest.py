@@ -6,9 +6,9 @@ import pathlib
 from collections.abc import Callable
 
 import pytest
-from tests.support.ledgers import Kind, open_ledger
-from tests.support.scripted_runner import Scripted
-from tests.support.waiting import PATIENCE_S
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.operations.ledgers import Kind, open_ledger
+from tests.support.operations.scripted_runner import Scripted
 
 from boxwright.operations.ledger import Ledger
 from boxwright.operations.runner import Context

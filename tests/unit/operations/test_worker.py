@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from google.rpc import code_pb2, status_pb2
-from tests.support.ledgers import LOCATION, Kind, expire, row_of, start
-from tests.support.scripted_runner import Scripted, end_of
-from tests.support.waiting import PATIENCE_S, promptly, wait_until
+from tests.support.machine.waiting import PATIENCE_S, promptly, wait_until
+from tests.support.operations.ledgers import LOCATION, Kind, expire, row_of, start
+from tests.support.operations.scripted_runner import Scripted, end_of
 
 from boxwright import errors, states
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS
-from boxwright.operations.runner import AttemptFailed, Context, Stopped, Success, TurnOver
+from boxwright.operations.runner import AttemptError, Context, Stopped, Success, TurnOver
 from boxwright.operations.worker import Worker
 
 State = states.OperationState
@@ -37,7 +37,7 @@ def test_work_that_returns_has_succeeded(ledger, work):
 )
 def test_what_the_attempts_kept_is_freed_once_at_the_end_whatever_it_was(ledger, work, error):
     start(ledger, "IOD1")
-    attempts = iter([AttemptFailed("the child was killed"), error])
+    attempts = iter([AttemptError("the child was killed"), error])
 
     def act(context: Context) -> None:
         outcome = next(attempts)
@@ -132,7 +132,7 @@ def test_tidying_that_fails_does_not_undo_the_success(ledger, work):
 
 def test_an_attempt_that_dies_again_and_again_fails_after_the_limit(ledger, work):
     start(ledger, "IOD1")
-    _, runner = work(_raise(AttemptFailed("the child was killed")))
+    _, runner = work(_raise(AttemptError("the child was killed")))
     row = end_of(ledger, "IOD1", *states.OPERATION_TERMINAL)
     assert row.state == State.FAILED
     assert runner.runs == MAX_ATTEMPTS_WITHOUT_PROGRESS
@@ -147,7 +147,7 @@ def test_an_attempt_that_gets_further_each_time_is_not_given_up(ledger, work):
         step = next(steps)
         context.report(progress_percent=step)
         if step < 3 * MAX_ATTEMPTS_WITHOUT_PROGRESS:
-            raise AttemptFailed("the child was killed")
+            raise AttemptError("the child was killed")
 
     work(act)
     assert end_of(ledger, "IOD1", *states.OPERATION_TERMINAL).state == State.SUCCEEDED

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from tests.support.ledgers import LOCATION, Kind, expire, row_of, start
-from tests.support.scripted_runner import Scripted, end_of
-from tests.support.waiting import PATIENCE_S, wait_until
+from tests.support.machine.waiting import PATIENCE_S, wait_until
+from tests.support.operations.ledgers import LOCATION, Kind, expire, row_of, start
+from tests.support.operations.scripted_runner import Scripted, end_of
 
 from boxwright import states
 from boxwright.operations import worker as worker_module

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 from google.cloud.automl_v1 import types
-from tests.support import drawn_images
-from tests.support.ledgers import LOCATION, Kind, expire, open_ledger
-from tests.support.waiting import PATIENCE_S
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.operations.ledgers import LOCATION, Kind, expire, open_ledger
 
 from boxwright import errors, objects
 from boxwright.metadata import database, datasets

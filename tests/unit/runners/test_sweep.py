@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 from google.rpc import status_pb2
-from tests.support.ledgers import Kind, open_ledger, start
-from tests.support.tiny_model import MODEL_ID, TinyModel
+from tests.support.operations.ledgers import Kind, open_ledger, start
+from tests.support.predictions.tiny_model import MODEL_ID, TinyModel
 
 from boxwright import objects
 from boxwright.runners.sweep import sweep

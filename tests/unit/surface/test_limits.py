@@ -10,10 +10,13 @@ from boxwright.surface import limits, methods
 
 
 def test_only_predict_takes_more_than_the_general_limit() -> None:
-    bounds = limits.Limits(body_bytes=1000)
+    bounds = limits.ServerLimits(body_bytes=1000)
     assert {row.rpc for row in methods.TABLE if bounds.of(row) != 1000} == {"Predict"}
     assert bounds.largest_bytes == methods.MAX_IMAGE_BODY_BYTES
-    assert limits.Limits(body_bytes=2 * methods.MAX_IMAGE_BODY_BYTES).largest_bytes == 2 * methods.MAX_IMAGE_BODY_BYTES
+    assert (
+        limits.ServerLimits(body_bytes=2 * methods.MAX_IMAGE_BODY_BYTES).largest_bytes
+        == 2 * methods.MAX_IMAGE_BODY_BYTES
+    )
 
 
 def test_a_body_counts_until_it_is_closed() -> None:

@@ -33,7 +33,7 @@ class Ledger:
         return self.finished & set(names)
 
 
-async def all_wait(watcher: waiting.Watcher, count: int) -> None:
+async def all_wait(watcher: waiting.OperationNotifier, count: int) -> None:
     async with asyncio.timeout(tiny_service.TIMEOUT_S):
         while watcher.waiting_count != count:
             await asyncio.sleep(0)
@@ -41,7 +41,7 @@ async def all_wait(watcher: waiting.Watcher, count: int) -> None:
 
 def test_nobody_waits_nobody_asks() -> None:
     ledger = Ledger()
-    watcher = waiting.Watcher(ledger.finished_among)
+    watcher = waiting.OperationNotifier(ledger.finished_among)
     watcher.notify("a")
     watcher.close()
     assert (watcher.waiting_count, ledger.questions) == (0, [])
@@ -50,7 +50,7 @@ def test_nobody_waits_nobody_asks() -> None:
 def test_one_question_serves_everybody_and_the_asking_ends() -> None:
     async def run() -> None:
         ledger = Ledger()
-        watcher = waiting.Watcher(ledger.finished_among, LONG_S)
+        watcher = waiting.OperationNotifier(ledger.finished_among, LONG_S)
         waits = [asyncio.create_task(watcher.until_done(name, LONG_S)) for name in ("a", "a", "b", "c")]
         await all_wait(watcher, 4)
         ledger.finished = {"a", "c"}
@@ -72,7 +72,7 @@ def test_one_question_serves_everybody_and_the_asking_ends() -> None:
 def test_polling_finds_what_nobody_announced() -> None:
     async def run() -> None:
         ledger = Ledger()
-        watcher = waiting.Watcher(ledger.finished_among, 0.001)
+        watcher = waiting.OperationNotifier(ledger.finished_among, 0.001)
         wait = asyncio.create_task(watcher.until_done("a", LONG_S))
         await asyncio.to_thread(ledger.asked.wait, tiny_service.TIMEOUT_S)
         ledger.finished = {"a"}
@@ -83,7 +83,7 @@ def test_polling_finds_what_nobody_announced() -> None:
 
 def test_time_runs_out_and_a_closed_watcher_does_not_wait() -> None:
     async def run() -> None:
-        watcher = waiting.Watcher(Ledger().finished_among, LONG_S)
+        watcher = waiting.OperationNotifier(Ledger().finished_among, LONG_S)
         assert not await watcher.until_done("a", 0.001)
         assert not await watcher.until_done("a", 0)
         assert watcher.waiting_count == 0
@@ -101,7 +101,7 @@ def test_a_failing_question_releases_everybody(caplog: pytest.LogCaptureFixture)
         raise OSError("the database is away")
 
     async def run() -> None:
-        watcher = waiting.Watcher(fail, 0.001)
+        watcher = waiting.OperationNotifier(fail, 0.001)
         assert not await watcher.until_done("a", LONG_S)
         assert not await watcher.until_done("a", LONG_S)  # and waiting begins anew
 
@@ -111,7 +111,7 @@ def test_a_failing_question_releases_everybody(caplog: pytest.LogCaptureFixture)
 
 def test_polled_names_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "MAX_REMEMBERED_POLLS", 2)
-    watcher = waiting.Watcher(Ledger().finished_among)
+    watcher = waiting.OperationNotifier(Ledger().finished_among)
     assert [watcher.was_polled_before(name) for name in ("a", "b", "a", "c", "b", "a")] == [
         False,
         False,
@@ -141,16 +141,16 @@ def test_a_wait_is_as_long_as_the_caller_wants_it(
     request_: operations_pb2.WaitOperationRequest, remaining_s: float | None, expected_s: float
 ) -> None:
     with futures.ThreadPoolExecutor(1) as pool:
-        reception = waiting.Reception(
-            tiny_service.build_house().dispatcher, waiting.Watcher(Ledger().finished_among), pool
+        reception = waiting.CallExecutor(
+            tiny_service.build_house().dispatcher, waiting.OperationNotifier(Ledger().finished_among), pool
         )
         assert reception._wait_s(request_, remaining_s) == pytest.approx(expected_s)
 
 
 def test_a_poll_is_held_from_the_second_on_and_for_a_third_of_the_deadline() -> None:
     with futures.ThreadPoolExecutor(1) as pool:
-        watcher = waiting.Watcher(Ledger().finished_among, hold_s=5.0)
-        reception = waiting.Reception(tiny_service.build_house().dispatcher, watcher, pool)
+        watcher = waiting.OperationNotifier(Ledger().finished_among, hold_s=5.0)
+        reception = waiting.CallExecutor(tiny_service.build_house().dispatcher, watcher, pool)
         request = operations_pb2.GetOperationRequest(name="a")
         held_s = [reception._wait_s(request, remaining_s) for remaining_s in (60.0, 60.0, 6.0, None)]
         assert held_s == [0.0, 5.0, 2.0, pytest.approx(10 / 3)]
@@ -159,8 +159,8 @@ def test_a_poll_is_held_from_the_second_on_and_for_a_third_of_the_deadline() -> 
 def test_a_stopped_pool_is_unavailable() -> None:
     async def run() -> None:
         pool = futures.ThreadPoolExecutor(1)
-        watcher = waiting.Watcher(Ledger().finished_among)
-        reception = waiting.Reception(tiny_service.build_house().dispatcher, watcher, pool)
+        watcher = waiting.OperationNotifier(Ledger().finished_among)
+        reception = waiting.CallExecutor(tiny_service.build_house().dispatcher, watcher, pool)
         pool.shutdown()
         row = ROWS["GetModel"]
         with pytest.raises(errors.ApiError, match="shutting down"):

@@ -18,7 +18,7 @@ from google.protobuf import empty_pb2, message, struct_pb2, timestamp_pb2
 
 from boxwright import callers, errors
 from boxwright.surface import dispatch as dispatch_room
-from boxwright.surface import grpc_door, guard, http_server, limits, methods, rest_door, waiting
+from boxwright.surface import grpc_server, http_server, limits, methods, request_policy, rest_server, waiting
 
 PARENT = "projects/p/locations/us-central1"
 TIMEOUT_S = 30.0  # how long a test waits for something that takes milliseconds
@@ -224,7 +224,7 @@ class Doors:
     """Both doors, listening on loopback ports of their own."""
 
     house: House
-    watcher: waiting.Watcher
+    watcher: waiting.OperationNotifier
     executor: futures.ThreadPoolExecutor
     grpc_port: int
     rest_port: int
@@ -258,23 +258,27 @@ def open_doors(
     max_workers: int = 4,
     authenticate: dispatch_room.Authenticate = dispatch_room.accept_everyone,
     credentials: grpc.ServerCredentials | None = None,
-    request_guard: guard.Guard | None = None,
-    bounds: limits.Limits | None = None,
+    request_guard: request_policy.RequestPolicy | None = None,
+    bounds: limits.ServerLimits | None = None,
 ) -> Iterator[Doors]:
     """Runs both doors on one event loop in a thread of its own."""
     house = build_house(authenticate)
-    bounds = bounds or limits.Limits()
+    bounds = bounds or limits.ServerLimits()
     ready: futures.Future[tuple[Doors, Callable[[], None]]] = futures.Future()
 
     async def run() -> None:
         with futures.ThreadPoolExecutor(max_workers, thread_name_prefix="dispatch") as executor:
-            watcher = waiting.Watcher(
+            watcher = waiting.OperationNotifier(
                 house.operations.finished_among, poll_interval_s, hold_s=hold_s, executor=executor
             )
             budget = limits.BodyBudget(bounds.bodies_bytes)
-            bound = {"request_guard": request_guard or guard.Guard(), "bounds": bounds, "budget": budget}
-            door = grpc_door.build_grpc_server(house.dispatcher, watcher, executor, **bound)
-            app = rest_door.build_rest_app(house.dispatcher, watcher, executor, **bound)
+            bound = {
+                "request_guard": request_guard or request_policy.RequestPolicy(),
+                "bounds": bounds,
+                "budget": budget,
+            }
+            door = grpc_server.build_grpc_server(house.dispatcher, watcher, executor, **bound)
+            app = rest_server.build_rest_app(house.dispatcher, watcher, executor, **bound)
             with http_server.open_listener("127.0.0.1", 0, bounds.connections) as listener:
                 grpc_port = door.listen("127.0.0.1:0", credentials)
                 await door.start()

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors
-from tests.support import ports, weights_package
+from tests.support.machine import ports
+from tests.support.weights import weights_package
 
 from boxwright import cli, errors
 from boxwright.weights import catalogue, install, installed, npm

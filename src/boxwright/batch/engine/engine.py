@@ -11,7 +11,6 @@ the plan and the shards, and peers (`peer_pool.Peer`), which fetch a few images 
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -23,7 +22,7 @@ from boxwright.batch.engine.in_flight import Journal
 from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.engine.pipeline import ImagePipeline
 from boxwright.batch.engine.shard_assembler import Counts, Segments, ShardAssembler, ShardSink
-from boxwright.batch.job import BatchJob
+from boxwright.batch.job import BatchJob, MachineShare
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.inference.predictor import Predictor
 
@@ -56,9 +55,9 @@ class MachineEngine:
     """The `Engine` of one machine.
 
     Args:
-        job: what to predict and how.
+        job: what to predict and how; its share is that of all processes together.
         stores: where images come from.
-        predictor: the opened model, with the streams of one process (`process_share`).
+        predictor: the opened model, with the streams of one process (`MachineShare.of_one_process`).
         sink: where shards go.
         journal: of the images in flight in this process; None: none.
         peers: the other processes, started; None: this process does everything.
@@ -75,11 +74,11 @@ class MachineEngine:
         peers: PeerPool | None = None,
     ) -> None:
         self._job = job
-        self._share = process_share(job) if peers is not None else job
+        self._part = job.of_one_process() if peers is not None else job  # what this process does of it
         self._predictor = predictor
         self._sink = sink
         self._peers = peers
-        self._pipeline = ImagePipeline(self._share, stores, predictor, journal)
+        self._pipeline = ImagePipeline(job.spec, stores, predictor, journal)
         self._times = stages.StageTimes()
         self._started_s = 0.0
         self.counts = Counts()
@@ -91,13 +90,12 @@ class MachineEngine:
         here = ImageThreads(
             self._pipeline,
             assembler,
-            threads=image_threads(self._share, self._predictor),
-            first_readers=max(2, self._share.threads),
-            in_flight_bytes=self._share.in_flight_bytes,
+            share=self._part.share,
+            threads=image_threads(self._part.share, self._predictor),
             times=self._times,
         )
         if self._peers is not None:
-            self._peers.begin(assembler, self._share, self._times.note_peer)
+            self._peers.begin(assembler, self._part, self._times.note_peer)
         here.start()
         try:
             yield from assembler.reports(should_stop, self._watch_peers)
@@ -107,6 +105,11 @@ class MachineEngine:
             if self._peers is not None:
                 self._peers.end()
             here.join()
+
+    @property
+    def model_digest(self) -> str:
+        """Names the model's exact version."""
+        return self._predictor.digest
 
     def stage_s(self) -> dict[str, float]:
         """See `Engine`."""
@@ -119,35 +122,19 @@ class MachineEngine:
 
     def _watch_peers(self) -> None:
         if self._peers is not None:
-            self._peers.kill_silent(self._job.image_timeout_s)
+            self._peers.kill_silent(self._job.spec.image_timeout_s)
 
     def _chunk_images(self, shard_images: int) -> int:
         """How many images the next chunk has: one without peers, else by what images have taken so far."""
         if self._peers is None:
             return 1
         predicted = self.counts.images_done - self.counts.images_found
-        busy_s = (time.monotonic() - self._started_s) * self._job.threads
+        busy_s = (time.monotonic() - self._started_s) * self._job.share.cores
         wanted = FIRST_CHUNK_IMAGES if not predicted else int(CHUNK_S * predicted / busy_s)
-        most = min(MAX_CHUNK_IMAGES, shard_images // (self._job.threads * CHUNKS_PER_PROCESS))
+        most = min(MAX_CHUNK_IMAGES, shard_images // (self._job.share.cores * CHUNKS_PER_PROCESS))
         return max(1, min(wanted, most))
 
 
-def image_threads(job: BatchJob, predictor: Predictor) -> int:
+def image_threads(share: MachineShare, predictor: Predictor) -> int:
     """How many images are worked on at once: one a core, one more to fill the gaps, and those that wait for a GPU."""
-    return job.threads + 1 + predictor.runtime.waiting_threads
-
-
-def processes_of(job: BatchJob) -> int:
-    """How many processes a job is for; never more than it has threads."""
-    return min(job.processes or job.threads, job.threads)
-
-
-def process_share(job: BatchJob) -> BatchJob:
-    """What one process does: the same job on its part of the cores, with its part of the memory."""
-    count = processes_of(job)
-    return dataclasses.replace(
-        job,
-        threads=job.threads // count,
-        in_flight_bytes=max(1, job.in_flight_bytes // count),
-        models_bytes=max(1, job.models_bytes // count),
-    )
+    return share.cores + 1 + predictor.runtime.waiting_threads

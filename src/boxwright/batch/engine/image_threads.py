@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from boxwright.batch.engine import heap, stages
-from boxwright.batch.engine.pipeline import Content, ImagePipeline, Line
+from boxwright.batch.engine.pipeline import Content, ImagePipeline, ResultLine
 from boxwright.batch.engine.read_budget import ReadBudget
 from boxwright.batch.engine.shard_assembler import Chunk, ChunkSource
+from boxwright.batch.job import MachineShare
 from boxwright.batch.plan import Item
 from boxwright.images import decode
 
@@ -34,11 +35,11 @@ class _OpenChunk:
     def __init__(self, chunk: Chunk) -> None:
         self.number = chunk.number
         self.items = chunk.items
-        self.lines = [Line(b"")] * len(chunk.items)
+        self.lines = [ResultLine(b"")] * len(chunk.items)
         self._left = len(chunk.items)
         self._lock = threading.Lock()
 
-    def put(self, index: int, line: Line) -> bool:
+    def put(self, index: int, line: ResultLine) -> bool:
         """Stores the line of an image; returns whether the chunk is complete."""
         with self._lock:
             self.lines[index] = line
@@ -87,9 +88,8 @@ class ImageThreads:
     Args:
         pipeline: what happens to an image.
         source: where chunks come from and lines go to.
+        share: what this process may use.
         threads: images in flight at once.
-        first_readers: readers to start when images take long to arrive.
-        in_flight_bytes: memory for images that are read and not yet predicted.
         times: the stopwatches of this process.
     """
 
@@ -98,17 +98,16 @@ class ImageThreads:
         pipeline: ImagePipeline,
         source: ChunkSource,
         *,
+        share: MachineShare,
         threads: int,
-        first_readers: int,
-        in_flight_bytes: int,
         times: stages.StageTimes,
     ) -> None:
         self._pipeline = pipeline
         self._source = source
         self._times = times
-        self._first_readers = first_readers
+        self._first_readers = max(2, share.cores)  # started together once images take long to arrive
         self._ready: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._budget = ReadBudget(threads * QUEUED_PER_THREAD, in_flight_bytes, decode.MAX_IMAGE_BYTES)
+        self._budget = ReadBudget(threads * QUEUED_PER_THREAD, share.in_flight_bytes, decode.MAX_IMAGE_BYTES)
         self._tasks = self._planned()
         self._tasks_lock = threading.Lock()
         self._lock = threading.Lock()  # of everything below

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import mmap
 import os
@@ -19,12 +18,12 @@ import threading
 import time
 from collections.abc import Iterator
 
-from google.rpc import code_pb2, status_pb2
-
 from boxwright import private
+from boxwright.batch.engine import convictions
+from boxwright.batch.engine.convictions import Convictions
 
 SLOT_BYTES = 4096  # longer than any id: a URI has at most 2000 characters
-NOTES_FILE, CONVICTED_FILE = "in-flight", "convicted.json"
+NOTES_FILE = "in-flight"
 WATCH_INTERVAL_S = 0.25
 HUNG_EXIT_STATUS = 75
 
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class StartedImage:
     """An image under way and when its work began, on the monotonic clock."""
 
     id: str
@@ -62,8 +61,9 @@ class Journal:
         os.replace(fresh, folder / f"{NOTES_FILE}-{process_index}")
         self._lock = threading.Lock()
         self._free = list(range(threads))
-        self._work: dict[int, Work] = {}
-        self.convicted = read_convicted(folder)
+        self._work: dict[int, StartedImage] = {}
+        self.convictions = Convictions(folder)
+        self.convicted = self.convictions.read()
 
     @contextlib.contextmanager
     def watched(self, image_id: str) -> Iterator[None]:
@@ -71,7 +71,7 @@ class Journal:
         encoded = image_id.encode("utf-8", "replace")[: SLOT_BYTES - 2]
         with self._lock:
             slot = self._free.pop()
-            self._work[slot] = Work(image_id, time.monotonic())
+            self._work[slot] = StartedImage(image_id, time.monotonic())
         start = slot * SLOT_BYTES
         self._notes[start + 2 : start + 2 + len(encoded)] = encoded
         self._notes[start : start + 2] = len(encoded).to_bytes(2, "little")  # last: it makes the note one
@@ -123,15 +123,33 @@ class Watchdog:
             overdue = self._guard.overdue(self._timeout_s)
             for image_id in overdue:
                 log.error("event=image_overdue image=%s timeout_s=%g", image_id, self._timeout_s)
-                convict(self._guard.folder, image_id, hung(image_id, self._timeout_s))
+                self._guard.convictions.add(image_id, convictions.hung(image_id, self._timeout_s))
             if overdue:
                 os._exit(HUNG_EXIT_STATUS)
+
+
+@contextlib.contextmanager
+def watching(folder: str, threads: int, timeout_s: float, process_index: int = 0) -> Iterator[Journal | None]:
+    """As long as this lasts, images in flight are noted, and one that takes longer than `timeout_s` ends this process.
+
+    Args:
+        folder: where the notes are kept; empty: nothing is noted or watched, and the journal is None.
+        threads: see `Journal`.
+        timeout_s: see `Watchdog`.
+        process_index: see `Journal`.
+    """
+    journal = Journal(pathlib.Path(folder), threads, process_index) if folder else None
+    watchdog = Watchdog(timeout_s, journal)
+    try:
+        yield journal
+    finally:
+        watchdog.close()
 
 
 def suspects(folder: pathlib.Path) -> list[str]:
     """The images that were under way when the processes that noted them died, without those convicted already."""
     notes = b"".join(path.read_bytes() for path in sorted(folder.glob(f"{NOTES_FILE}-*")))
-    known = read_convicted(folder)
+    known = Convictions(folder).read()
     found = []
     for start in range(0, len(notes), SLOT_BYTES):
         length = int.from_bytes(notes[start : start + 2], "little")
@@ -139,34 +157,3 @@ def suspects(folder: pathlib.Path) -> list[str]:
         if image_id and image_id not in known:
             found.append(image_id)
     return found
-
-
-def read_convicted(folder: pathlib.Path) -> dict[str, status_pb2.Status]:
-    """The convicted images with the status that each gets."""
-    try:
-        entries = json.loads((folder / CONVICTED_FILE).read_text())
-    except FileNotFoundError:
-        return {}
-    return {image_id: status_pb2.Status(code=code, message=text) for image_id, (code, text) in entries.items()}
-
-
-def convict(folder: pathlib.Path, image_id: str, status: status_pb2.Status) -> None:
-    """Remembers, for this and every later attempt, that an image is not to be touched again."""
-    entries = {known: (other.code, other.message) for known, other in read_convicted(folder).items()}
-    entries[image_id] = (status.code, status.message)
-    private.replace_file(folder / CONVICTED_FILE, json.dumps(entries))
-
-
-def crashed(image_id: str) -> status_pb2.Status:
-    """The status of an image that kills the process that decodes it."""
-    return status_pb2.Status(
-        code=code_pb2.INTERNAL, message=f"{image_id}: decoding this image crashes the decoder; it was left out."
-    )
-
-
-def hung(image_id: str, timeout_s: float) -> status_pb2.Status:
-    """The status of an image that takes too long."""
-    return status_pb2.Status(
-        code=code_pb2.DEADLINE_EXCEEDED,
-        message=f"{image_id}: this image took longer than {timeout_s:g} s; it was left out.",
-    )

@@ -56,18 +56,18 @@ class LoadedModels:
         return self._entries[key].predictor
 
     def for_job(self, job: BatchJob) -> Predictor:
-        """Returns the predictor of a job, with a stream for each of its threads.
+        """Returns the predictor of a job, with a stream for each core of its share.
 
         Raises:
             ApiError: FAILED_PRECONDITION if the model cannot be loaded.
         """
         try:
             return self.get(
-                pathlib.Path(job.model_folder),
-                streams=job.threads,
-                precision=job.precision,
-                runtime=job.runtime,
-                keep_bytes=job.models_bytes,
+                pathlib.Path(job.folders.model),
+                streams=job.share.cores,
+                precision=job.spec.precision,
+                runtime=job.share.runtime,
+                keep_bytes=job.share.models_bytes,
             )
         except ModelError as error:
             raise errors.failed_precondition(f"The model cannot be loaded: {error}") from error

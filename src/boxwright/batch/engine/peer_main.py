@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import logging
 import os
-import pathlib
 import queue
 import signal
 import sys
@@ -21,12 +20,11 @@ from typing import Any
 from google.rpc import code_pb2
 
 from boxwright import errors, objects
-from boxwright.batch.engine import stages
+from boxwright.batch.engine import in_flight, stages
 from boxwright.batch.engine.engine import image_threads
 from boxwright.batch.engine.image_threads import ImageThreads
-from boxwright.batch.engine.in_flight import Journal, Watchdog
 from boxwright.batch.engine.loaded_models import LoadedModels
-from boxwright.batch.engine.pipeline import ImagePipeline, Line
+from boxwright.batch.engine.pipeline import ImagePipeline, ResultLine
 from boxwright.batch.engine.shard_assembler import Chunk
 from boxwright.batch.job import BatchJob
 from boxwright.batch.plan import Item
@@ -39,7 +37,7 @@ CHUNKS_AHEAD = 2  # asked for before the first one is there: an answer takes a m
 log = logging.getLogger("boxwright.batch.engine.peer_main")
 
 
-class Leader:
+class LeaderConnection:
     """The socket to the leader, read by a thread; the process ends when the leader does."""
 
     def __init__(self, connection: Connection) -> None:
@@ -80,7 +78,7 @@ class Leader:
 class LeaderSource:
     """The `ChunkSource` that the leader keeps: chunks are asked for one ahead."""
 
-    def __init__(self, leader: Leader, number: int, times: stages.StageTimes) -> None:
+    def __init__(self, leader: LeaderConnection, number: int, times: stages.StageTimes) -> None:
         self._leader = leader
         self._number = number
         self._times = times
@@ -104,7 +102,7 @@ class LeaderSource:
             return chunk
         return None
 
-    def put(self, number: int, lines: Sequence[Line]) -> None:
+    def put(self, number: int, lines: Sequence[ResultLine]) -> None:
         """See `ChunkSource`."""
         plain = [
             (line.text, None if line.status is None else line.status.SerializeToString(), line.is_one_colour)
@@ -121,34 +119,29 @@ class LeaderSource:
             self._leader.tell("failed", self._number, code_pb2.INTERNAL, FAILED)
 
 
-def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: Leader) -> None:
-    """Works on one job until there are no more chunks."""
+def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: LeaderConnection) -> None:
+    """Works on one job, which has the share of one process, until there are no more chunks."""
     times = stages.StageTimes()
     source = LeaderSource(leader, number, times)
-    try:
-        predictor = models.for_job(job)
-        threads = image_threads(job, predictor)
-        journal = Journal(pathlib.Path(job.guard_folder), threads, peer) if job.guard_folder else None
-        pipeline = ImagePipeline(job, objects.Stores.from_config(job.stores), predictor, journal)
-    except Exception as error:  # a model or a store that cannot be opened here: the leader ends the run with it
-        source.fail(error)
-        return
-    here = ImageThreads(
-        pipeline,
-        source,
-        threads=threads,
-        first_readers=max(2, job.threads),
-        in_flight_bytes=job.in_flight_bytes,
-        times=times,
-    )
-    watchdog = Watchdog(job.image_timeout_s, journal)
-    here.start()
-    try:
-        here.wait(leader.is_stopping.is_set)
-    finally:
-        here.stop()
-        here.join()
-        watchdog.close()
+    with contextlib.ExitStack() as watch:
+        try:
+            predictor = models.for_job(job)
+            threads = image_threads(job.share, predictor)
+            journal = watch.enter_context(
+                in_flight.watching(job.folders.notes, threads, job.spec.image_timeout_s, peer)
+            )
+            stores = objects.Stores.from_config(job.folders.stores)
+        except Exception as error:  # a model or a store that cannot be opened here: the leader ends the run with it
+            source.fail(error)
+            return
+        pipeline = ImagePipeline(job.spec, stores, predictor, journal)
+        here = ImageThreads(pipeline, source, share=job.share, threads=threads, times=times)
+        here.start()
+        try:
+            here.wait(leader.is_stopping.is_set)
+        finally:
+            here.stop()
+            here.join()
 
 
 def _die_with_leader() -> None:
@@ -161,7 +154,7 @@ def main() -> None:
     """Works on jobs until the leader is gone."""
     _die_with_leader()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    leader, models = Leader(Connection(int(sys.argv[1]))), LoadedModels()
+    leader, models = LeaderConnection(Connection(int(sys.argv[1]))), LoadedModels()
     for target in (leader.listen, leader.live):
         threading.Thread(target=target, name=target.__name__, daemon=True).start()
     while True:

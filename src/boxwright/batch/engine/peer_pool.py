@@ -32,7 +32,7 @@ from typing import Any, NoReturn, TypeAlias
 from google.rpc import status_pb2
 
 from boxwright import errors
-from boxwright.batch.engine.pipeline import Line
+from boxwright.batch.engine.pipeline import ResultLine
 from boxwright.batch.engine.shard_assembler import ChunkSource
 from boxwright.batch.job import BatchJob
 
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 def leave_with(status: int) -> NoReturn:
-    """Ends this process as its peer ended: whoever started it looks for the reason."""
+    """Ends this process as its peer ended: the process that started it looks for the reason."""
     os._exit(status if 0 < status < 128 else 1)
 
 
@@ -151,7 +151,7 @@ class Peer:
             case "lines", (chunk_number, lines, spent_s) if source is not None:
                 self._chunks_held -= 1
                 self._note_times(self.index, spent_s)
-                source.put(chunk_number, [Line(text, _status(status), *rest) for text, status, *rest in lines])
+                source.put(chunk_number, [ResultLine(text, _status(status), *rest) for text, status, *rest in lines])
             case "failed", (code, message) if source is not None:
                 source.fail(errors.ApiError(code, message))
             case "over", () if number == self._number:

@@ -1,6 +1,6 @@
 """One image all the way: read, decode, infer, encode. Every engine predicts with this code and no other.
 
-ImagePipeline(job, stores, predictor, journal)
+ImagePipeline(spec, stores, predictor, journal)
 read(item) -> bytes | ApiError | None       the image's bytes, or why there are none
 line(item, content, stopwatch) -> Line      its result line, or its error line with the status
 """
@@ -17,7 +17,7 @@ from google.rpc import status_pb2
 from boxwright import boxes, errors, faults, objects
 from boxwright.batch.engine import stages
 from boxwright.batch.engine.in_flight import Journal
-from boxwright.batch.job import BatchJob
+from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import json_lines
 from boxwright.batch.plan import Item
 from boxwright.images import decode
@@ -28,7 +28,7 @@ Content: TypeAlias = bytes | errors.ApiError | None  # an image's bytes, why the
 log = logging.getLogger(__name__)
 
 
-class Line(NamedTuple):
+class ResultLine(NamedTuple):
     """The outcome of one image.
 
     Attributes:
@@ -46,21 +46,21 @@ class ImagePipeline:
     """What happens to one image of a job. Safe for any number of threads.
 
     Args:
-        job: what to predict and how.
+        spec: the job's threshold, number of boxes and spelling.
         stores: where images come from.
         predictor: the opened model.
         journal: records the images in flight and knows those that must not be touched; None: neither.
     """
 
     def __init__(
-        self, job: BatchJob, stores: objects.Stores, predictor: Predictor, journal: Journal | None = None
+        self, spec: BatchSpec, stores: objects.Stores, predictor: Predictor, journal: Journal | None = None
     ) -> None:
-        self._job = job
+        self._spec = spec
         self._images = objects.Breaker(stores)
         self._predictor = predictor
         self._journal = journal
         self._labels = [(label.annotation_spec_id, label.display_name) for label in predictor.labels]
-        self._keys = json_lines.CAMEL_CASE if job.camel_case else json_lines.SNAKE_CASE
+        self._keys = json_lines.CAMEL_CASE if spec.camel_case else json_lines.SNAKE_CASE
 
     def read(self, item: Item) -> Content:
         """Reads one image.
@@ -79,11 +79,11 @@ class ImagePipeline:
         except Exception:
             return _incident(item)
 
-    def line(self, item: Item, content: Content, laps: stages.Stopwatch) -> Line:
+    def line(self, item: Item, content: Content, laps: stages.Stopwatch) -> ResultLine:
         """Predicts one image that was read. Whatever goes wrong becomes the image's own error line."""
         try:
             found, is_one_colour = self._detect(item, content, laps)
-            return Line(json_lines.success_line(item.id, found, self._labels, self._keys), None, is_one_colour)
+            return ResultLine(json_lines.success_line(item.id, found, self._labels, self._keys), None, is_one_colour)
         except errors.ApiError as error:
             status = error.status
         except decode.DecodeError as error:
@@ -93,9 +93,11 @@ class ImagePipeline:
             status = _incident(item).status
         finally:
             laps.end(stages.WRITING)
-        return Line(json_lines.error_line(item.id, status_pb2.Status(code=status.code, message=status.message)), status)
+        return ResultLine(
+            json_lines.error_line(item.id, status_pb2.Status(code=status.code, message=status.message)), status
+        )
 
-    def probe(self, image_id: str) -> None:
+    def run(self, image_id: str) -> None:
         """Takes one image all the way and forgets the result."""
         item = Item(image_id)
         self.line(item, self.read(item), stages.Stopwatch())
@@ -109,7 +111,7 @@ class ImagePipeline:
         if not isinstance(content, bytes):
             assert content is not None, "an image that is to be predicted has been read"
             raise content
-        threshold = self._job.score_threshold
+        threshold = self._spec.score_threshold
         with self._journal.watched(item.id) if self._journal is not None else contextlib.nullcontext():
             faults.point(f"image {item.id}")
             prepared = self._predictor.prepare(content)
@@ -118,7 +120,7 @@ class ImagePipeline:
             laps.end(stages.NETWORK)
             found = self._predictor.postprocess(raw, prepared, threshold)
             laps.end(stages.FINDING)
-        return found.keep(threshold, self._job.max_boxes), prepared.is_one_colour
+        return found.keep(threshold, self._spec.max_boxes), prepared.is_one_colour
 
 
 def _incident(item: Item) -> errors.ApiError:

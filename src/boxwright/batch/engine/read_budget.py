@@ -61,7 +61,7 @@ class ReadBudget:
             self._changed.notify()
 
     def close(self) -> None:
-        """Admits nobody any more; whoever waits is told."""
+        """Admits no more; waiting threads return."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

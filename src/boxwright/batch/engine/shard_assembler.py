@@ -16,7 +16,7 @@ from typing import Protocol
 
 from google.rpc import status_pb2
 
-from boxwright.batch.engine.pipeline import Line
+from boxwright.batch.engine.pipeline import ResultLine
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.plan import Item, Segment
 
@@ -56,7 +56,7 @@ class ChunkSource(Protocol):
     def next_chunk(self) -> Chunk | None:
         """Returns the next images; None when there are no more, or the run is to end."""
 
-    def put(self, number: int, lines: Sequence[Line]) -> None:
+    def put(self, number: int, lines: Sequence[ResultLine]) -> None:
         """Takes the lines of a chunk, in its order."""
 
     def fail(self, error: Exception) -> None:
@@ -101,7 +101,7 @@ class _OpenShard:
         self._one_colour = 0
         self._lock = threading.Lock()
 
-    def put(self, first: int, lines: Sequence[Line]) -> bool:
+    def put(self, first: int, lines: Sequence[ResultLine]) -> bool:
         """Stores the lines of some images, side by side from index `first` on; returns whether the shard is complete."""
         with self._lock:
             for index, line in enumerate(lines, first):
@@ -152,7 +152,7 @@ class ShardAssembler:
             self._end_if_all_is_done()
         return chunk
 
-    def put(self, number: int, lines: Sequence[Line]) -> None:
+    def put(self, number: int, lines: Sequence[ResultLine]) -> None:
         """See `ChunkSource`; commits the shard if it is complete."""
         shard, first = self._in_flight[number]
         report = None

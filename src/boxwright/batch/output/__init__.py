@@ -1,7 +1,9 @@
 """The files of a batch prediction.
 
     json_lines     one image, one line
-    sink           shards written once, errors gathered at the end
+    sink           shards written once, errors gathered at the end: a writer and an account
+    shard_writer   puts one shard, wherever it was worked out
+    account        counts all of them, and closes the job
     shard_reports  what is noted of finished shards
     shard_index    what became of every shard, in memory
     manifest       what was read and written, with digests

@@ -99,7 +99,7 @@ class Manifest:
 
 
 @dataclasses.dataclass(frozen=True)
-class Examination:
+class ManifestCheck:
     """What was found in an output folder.
 
     Attributes:
@@ -111,7 +111,7 @@ class Examination:
     problems: list[str]
 
 
-def examine(stores: objects.Stores, directory: objects.ObjectUri) -> Examination:
+def examine(stores: objects.Stores, directory: objects.ObjectUri) -> ManifestCheck:
     """Compares an output folder with its manifest.
 
     Every row must be accounted for unless the job was cancelled, every digest must hold, and no file may be there that
@@ -121,7 +121,7 @@ def examine(stores: objects.Stores, directory: objects.ObjectUri) -> Examination
         ApiError: there is no manifest, or it cannot be read.
     """
     manifest = Manifest.from_json(stores.get(directory.child(MANIFEST_FILE)))
-    return Examination(manifest.state, list(_problems(manifest, stores, directory)))
+    return ManifestCheck(manifest.state, list(_problems(manifest, stores, directory)))
 
 
 def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.ObjectUri) -> Iterator[str]:

@@ -23,7 +23,7 @@ class OutputFile:
     sha256: str
 
 
-class Tally:
+class ShardIndex:
     """The shards that are finished, by number. Safe to add to from several threads."""
 
     def __init__(self) -> None:

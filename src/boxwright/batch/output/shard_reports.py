@@ -21,7 +21,7 @@ from concurrent import futures
 from typing import TypeVar
 
 from boxwright import faults, objects
-from boxwright.batch.output.shard_index import Tally
+from boxwright.batch.output.shard_index import ShardIndex
 
 BLOCK_SHARDS = 64
 READERS = 16  # objects that are read at once: a distant store answers in tens of milliseconds
@@ -58,7 +58,7 @@ class ShardReport:
     one_colour: int = 0
 
 
-class ShardNotes:
+class ShardReportStore:
     """The notes of one job. Safe to use from several threads.
 
     Args:
@@ -81,6 +81,10 @@ class ShardNotes:
             self._stores.put(self._part(report.shard, ERRORS), error_lines)
             faults.point("sink.after_errors")
         self._stores.put(self._part(report.shard, REPORT), json.dumps(dataclasses.asdict(report)).encode())
+
+    def note(self, report: ShardReport) -> None:
+        """Takes note of a report that this or another process has put."""
+        self._note_pass(report.shard, report.pass_number)
 
     def find(self, shard: int, sha256: str = "") -> ShardReport | None:
         """Returns a shard's report; None if it is not there, or its error lines are not.
@@ -108,7 +112,7 @@ class ShardNotes:
                 continue
         return False
 
-    def sum_up(self, shard: int, tally: Tally) -> None:
+    def sum_up(self, shard: int, tally: ShardIndex) -> None:
         """Puts the block that a shard belongs to, once the tally has all its shards; not again if it is there."""
         block = _block_of(shard)
         shards = _shards_of(block)
@@ -126,7 +130,7 @@ class ShardNotes:
             self._stores.put(uri, b"\n".join((head, b"".join(_read(self._error_lines, failed)))))
         self._blocks.add(block)
 
-    def recall(self, present: set[int], tally: Tally, digest_of: Callable[[int], str]) -> None:
+    def recall(self, present: set[int], tally: ShardIndex, digest_of: Callable[[int], str]) -> None:
         """Counts what is noted of these shards, which are known to be there.
 
         Args:
@@ -158,7 +162,7 @@ class ShardNotes:
                     report.one_colour,
                 )
 
-    def error_lines(self, tally: Tally) -> Iterator[bytes]:
+    def error_lines(self, tally: ShardIndex) -> Iterator[bytes]:
         """Yields the error lines of all counted shards, in order, those of one or many shards at a time."""
 
         def source(failed_shard: tuple[int, int]) -> tuple[bool, int]:

@@ -4,57 +4,31 @@ Shard *k* is ``image_object_detection_k.jsonl`` in the output folder. Before it 
 put in the scratch prefix (see `shard_reports`), so that the shard's existence alone says that all three are there. All are
 functions of the plan and the images: a second attempt finds them or writes the same bytes again. The manifest comes last.
 
-Only a further pass replaces shards, and of these only the ones in which images had failed: see `BatchJob.pass_number`.
+It has two halves, which an engine on several machines would hold apart: `ShardWriter` puts a shard, `OutputAccount` knows of
+all of them.
+
+Only a further pass replaces shards, and of these only the ones in which images had failed: see `BatchSpec.pass_number`.
 """
 
 from __future__ import annotations
 
-import collections
-import hashlib
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from google.rpc import status_pb2
 
-from boxwright import errors, faults, objects
-from boxwright.batch.job import BatchJob
-from boxwright.batch.output.manifest import MANIFEST_FILE, Manifest, code_name
-from boxwright.batch.output.shard_index import OutputFile, Tally
-from boxwright.batch.output.shard_reports import ShardNotes, ShardReport
-
-ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
-_SHARD_NAME = "image_object_detection_{}.jsonl"
-_SHARD_NAMED = re.compile(r"image_object_detection_([1-9]\d*)\.jsonl")
+from boxwright import objects
+from boxwright.batch.job import BatchSpec
+from boxwright.batch.output.account import OutputAccount
+from boxwright.batch.output.shard_reports import ShardReport
+from boxwright.batch.output.shard_writer import ShardWriter
 
 
-class Sink:
-    """Where one job's results go."""
+class Sink(OutputAccount):
+    """Where one job's results go, in a process that both puts and counts them."""
 
-    def __init__(self, job: BatchJob, stores: objects.Stores) -> None:
-        self._job = job
-        self._stores = stores
-        self._output = objects.ObjectUri.parse(job.output_directory)
-        self._notes = ShardNotes(stores, objects.ObjectUri.parse(job.scratch), job.pass_number)
-        self._tally = Tally()
-
-    def prepare(self) -> None:
-        """Checks that the output bucket exists and clears what a killed writer left half-written."""
-        self._stores.check_bucket(self._output)
-        self._stores.sweep_unfinished(self._output)
-
-    def committed(self, shard: int) -> ShardReport | None:
-        """Returns the report of a shard that an earlier attempt finished, or None.
-
-        None too if the shard is there and its report or its error lines are not: then it is worked out once more; and if
-        images of it failed in an earlier pass.
-        """
-        if not self._stores.exists(self._shard_uri(shard)):
-            return None
-        report = self._notes.find(shard)
-        if report is None or (self._job.pass_number and not self._holds(report)):
-            return None
-        self._count(report)
-        return report
+    def __init__(self, spec: BatchSpec, stores: objects.Stores) -> None:
+        super().__init__(spec, stores)
+        self._writer = ShardWriter(spec, stores)
 
     def commit_lines(
         self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
@@ -71,137 +45,12 @@ class Sink:
     def commit(
         self,
         shard: int,
-        lines: list[bytes],
-        error_lines: list[bytes],
-        failures: list[status_pb2.Status],
+        lines: Sequence[bytes],
+        error_lines: Sequence[bytes],
+        failures: Sequence[status_pb2.Status],
         one_colour: int = 0,
     ) -> ShardReport:
-        """Puts a finished shard: error lines, report, then the shard itself.
-
-        Raises:
-            ApiError: ABORTED if the shard is there already with other content.
-        """
-        content = b"".join(lines)
-        report = ShardReport(
-            shard=shard,
-            predicted=len(lines),
-            failed=len(error_lines),
-            errors_by_code=dict(sorted(collections.Counter(code_name(status.code) for status in failures).items())),
-            sha256=hashlib.sha256(content).hexdigest(),
-            failures=[(status.code, status.message) for status in failures[: errors.MAX_PARTIAL_FAILURES]],
-            pass_number=self._job.pass_number,
-            one_colour=one_colour,
-        )
-        self._notes.keep(report, b"".join(error_lines))
-        faults.point("sink.before_put")
-        uri = self._shard_uri(shard)
-        if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
-            if not self._notes.failed_before(shard):
-                raise errors.aborted(f"{uri} is there already with other results than were found now; start a new job.")
-            self._stores.put(uri, content)
-        faults.point("sink.after_put")
-        self._count(report)
+        """Puts a finished shard, see `ShardWriter.put`, and counts it."""
+        report = self._writer.put(shard, lines, error_lines, failures, one_colour)
+        self.count(report)
         return report
-
-    def close(self, state: str, *, rows_read: int, duplicates: int, model_digest: str) -> Manifest:
-        """Gathers the errors of all finished shards and writes the manifest, last of all.
-
-        These are the shards that this sink has committed or found. One that knows of none asks the store first.
-
-        Args:
-            state: see `Manifest`.
-            rows_read: rows of the lists, 0 if they were not read to their end.
-            duplicates: rows whose image had been listed before.
-            model_digest: names the model's exact version.
-        """
-        if not (self._tally.predicted or self._tally.failed):
-            self._notes.recall(set(self._present()), self._tally, self._digest)
-        manifest = Manifest(
-            state=state,
-            rows_read=rows_read,
-            duplicates_removed=duplicates,
-            images_predicted=self._tally.predicted,
-            errors_by_code=dict(self._tally.errors_by_code),
-            shards=self._tally.files(_SHARD_NAME),
-            errors_files=self._gather_errors(self._notes.error_lines(self._tally)),
-            model={"name": self._job.model, "digest": model_digest},
-            settings={
-                "score_threshold": self._job.score_threshold,
-                "max_bounding_box_count": self._job.max_boxes,
-                "row_failure_limit": self._job.row_failure_limit,
-                "image_failure_limit": self._job.image_failure_limit,
-                "camel_case": self._job.camel_case,
-            },
-            ignored_params=self._job.ignored_params,
-            images_of_one_colour=self._tally.one_colour,
-        )
-        if self._job.pass_number:
-            self._drop_former_errors({file.name for file in manifest.errors_files})
-        faults.point("sink.before_manifest")
-        self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
-        faults.point("sink.after_manifest")
-        self._stores.sweep_unfinished(self._output)
-        return manifest
-
-    @property
-    def predicted(self) -> int:
-        """Images with a result, of the shards that this sink has committed or found."""
-        return self._tally.predicted
-
-    @property
-    def errors_by_code(self) -> dict[str, int]:
-        """Failed images by canonical code name, of the same shards."""
-        return dict(self._tally.errors_by_code)
-
-    def _holds(self, report: ShardReport) -> bool:
-        """Whether a further pass leaves a shard as its report says it is."""
-        if report.pass_number < self._job.pass_number:
-            return not report.failed
-        return self._digest(report.shard) == report.sha256  # the report is put before the shard that it speaks of
-
-    def _digest(self, shard: int) -> str:
-        return hashlib.sha256(self._stores.get(self._shard_uri(shard))).hexdigest()
-
-    def _drop_former_errors(self, written: set[str]) -> None:
-        """Deletes the error files of the pass before that this one has not replaced: fewer images may have failed."""
-        try:
-            former = Manifest.from_json(self._stores.get(self._output.child(MANIFEST_FILE)))
-        except objects.ObjectNotFound:
-            return
-        for file in former.errors_files:
-            if file.name not in written:
-                self._stores.delete_written(self._output.child(file.name))
-
-    def _count(self, report: ShardReport) -> None:
-        self._tally.add(
-            report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code, report.one_colour
-        )
-        self._notes.sum_up(report.shard, self._tally)
-
-    def _present(self) -> Iterable[int]:
-        """Yields the shards that are in the output folder."""
-        for info in self._stores.list(self._output):
-            if found := _SHARD_NAMED.fullmatch(info.uri.key.rpartition("/")[2]):
-                yield int(found[1])
-
-    def _gather_errors(self, lines: Iterable[bytes]) -> list[OutputFile]:
-        """Writes ``errors_1..M.jsonl`` from error lines in input order."""
-        files: list[OutputFile] = []
-        pending = bytearray()
-        for part in lines:
-            pending += part
-            if len(pending) >= ERRORS_FILE_BYTES:
-                files.append(self._put_errors(len(files) + 1, bytes(pending)))
-                pending.clear()
-        if pending:
-            files.append(self._put_errors(len(files) + 1, bytes(pending)))
-        return files
-
-    def _put_errors(self, number: int, content: bytes) -> OutputFile:
-        name = f"errors_{number}.jsonl"
-        self._stores.put(self._output.child(name), content)
-        faults.point("sink.after_errors_file")
-        return OutputFile(name, content.count(b"\n"), hashlib.sha256(content).hexdigest())
-
-    def _shard_uri(self, shard: int) -> objects.ObjectUri:
-        return self._output.child(_SHARD_NAME.format(shard))

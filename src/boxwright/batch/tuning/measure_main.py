@@ -1,8 +1,8 @@
 """Times a model with several numbers of processes: ``python -m boxwright.batch.tuning.measure_main FOLDER LIMITS…``.
 
-One `BatchJob` as a line of JSON on standard input names the model and the cores. What is timed, with several numbers of
-processes, is the whole engine over images drawn here, from the file to the shard, in FOLDER. The other arguments are the
-`Limits`. Events on standard output:
+One `TuningCommand` as a line of JSON on standard input names the network and the cores. What is timed, with several
+numbers of processes, is the whole engine over images drawn here, from the file to the shard, in FOLDER. The other
+arguments are the `Limits`. Events on standard output:
 
     {"event": "measured", "processes", "threads", "images_per_s"}     one candidate, most processes first
     {"event": "over"}                                                 there are no more, or there is no more time
@@ -29,21 +29,24 @@ import numpy as np
 from PIL import Image
 
 from boxwright import errors, machine, objects
-from boxwright.batch.child_main import Equipment, Events, has_peers
-from boxwright.batch.engine.engine import MachineEngine, process_share, processes_of
+from boxwright.batch.engine import opening
+from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
-from boxwright.batch.job import BatchJob
+from boxwright.batch.events import Events
+from boxwright.batch.job import BatchJob, BatchSpec, JobFolders
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Item, Segment
 from boxwright.batch.tuning import tuning_file
-from boxwright.batch.tuning.tuning_file import Limits
+from boxwright.batch.tuning.command import TuningCommand
+from boxwright.batch.tuning.tuning_file import MeasurementLimits
 
 LEAST_WINDOW_S = 0.5  # of a candidate that was late to be warm; shorter ones say nothing
 WARM_UP_S = 0.3  # from the moment when every process has predicted something
 IMAGES = 36
 IMAGE_HW = (480, 640)
 SHARD_IMAGES = 100
+SCORE_THRESHOLD, MAX_BOXES = 0.5, 100  # what most batches ask for
 BUCKET = "tuning"
 REMOVALS = 100
 
@@ -69,46 +72,42 @@ def measure(
     """How fast a job is that never ends; None if it was not well under way in time.
 
     Args:
-        job: with the number of processes to measure.
+        job: the model, and the number of processes to measure.
         images: what to predict, over and over.
         models: the models of this process.
         peers: the other processes.
         until_s: when to end at the latest, on the monotonic clock.
         window_s: how long to measure once it is warm.
     """
-    stores = objects.Stores.from_config(job.stores)
-    equipment = Equipment(job, models, peers)
-    try:
-        engine = equipment.engine(stores, Sink(job, stores))
-        clock = _Clock(engine, processes_of(job), until_s, window_s, lambda: _cpu_s(peers.pids))
+    stores = objects.Stores.from_config(job.folders.stores)
+    with opening.opened(job, models, peers, stores, Sink(job.spec, stores)) as engine:
+        clock = _Clock(engine, job.share.process_count, until_s, window_s, lambda: _cpu_s(peers.pids))
         for _ in engine.run(_EndlessPlan(images), clock.is_over):
             pass
-    finally:
-        equipment.close()
     return clock.rate
 
 
 def measure_candidates(
-    job: BatchJob, images: list[str], counts: list[int], until_s: float, limits: Limits, events: Events
+    command: TuningCommand,
+    folder: pathlib.Path,
+    counts: list[int],
+    until_s: float,
+    limits: MeasurementLimits,
+    events: Events,
 ) -> None:
-    """Measures one number of processes after the other, and says what each gave.
+    """Measures one number of processes after the other, on images drawn into the folder, and says what each gave.
 
     Ends if the first, which can use every core, is not measured or did not get its cores: with nothing to compare it to, a
     smaller number could only be chosen by accident.
     """
-    models, peers = LoadedModels(), PeerPool()
+    images, models, peers = draw(folder), LoadedModels(), PeerPool()
     try:
         for position, count in enumerate(counts):
-            one = dataclasses.replace(
-                job,
-                processes=count,
-                output_directory=f"{job.output_directory}-{count}",
-                scratch=f"{job.scratch}-{count}",
-            )
+            job = job_in(folder, command, count)
             now_s = time.monotonic()
             share = len(counts) - position if position else 1  # the first, whose processes have to start, may take all
-            rate = measure(one, images, models, peers, now_s + (until_s - now_s) / share, limits.window_s)
-            threads = process_share(one).threads
+            rate = measure(job, images, models, peers, now_s + (until_s - now_s) / share, limits.window_s)
+            threads = job.of_one_process().share.cores
             if position == 0 and (rate is None or rate.cores_used < limits.cores_share * count * threads):
                 log.info("event=tuning_disturbed processes=%d rate=%s", count, rate)
                 return
@@ -118,25 +117,27 @@ def measure_candidates(
         peers.close()
 
 
-def job_in(folder: pathlib.Path, job: BatchJob) -> BatchJob:
-    """The same model on images of our own, with results that nobody reads."""
-    (folder / "buckets" / BUCKET).mkdir(parents=True)
+def job_in(folder: pathlib.Path, command: TuningCommand, processes: int) -> BatchJob:
+    """A job with this network and so many processes, on images in the folder, with results that nobody reads."""
     stores = objects.Stores(folder / "buckets", folder / "state")
-    return dataclasses.replace(
-        job,
-        input_uris=[],
-        output_directory=f"gs://{BUCKET}/results",
-        scratch=str(stores.state("operations/tuning")),
-        stores=stores.to_config(),
+    spec = BatchSpec(
+        input_uris=[],  # the plan is endless
+        output_directory=f"gs://{BUCKET}/results-{processes}",
+        scratch=str(stores.state(f"operations/tuning-{processes}")),
+        score_threshold=SCORE_THRESHOLD,
+        max_boxes=MAX_BOXES,
         shard_images=SHARD_IMAGES,
-        guard_folder="",
-        probe="",
-        models_bytes=1,  # the model of the present candidate alone
+        row_failure_limit=0.0,
+        precision=command.precision,
     )
+    # of memory for models, what the present candidate's takes
+    share = dataclasses.replace(command.share, processes=processes, models_bytes=1)
+    return BatchJob(spec, JobFolders(command.model_folder, stores.to_config()), share)
 
 
 def draw(folder: pathlib.Path) -> list[str]:
     """Writes VGA photographs of nothing; returns their URIs."""
+    (folder / "buckets" / BUCKET).mkdir(parents=True)
     random = np.random.default_rng(0)
     height, width = IMAGE_HW
     uris = []
@@ -223,15 +224,14 @@ def main() -> None:
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     folder, events = pathlib.Path(sys.argv[1]), Events()
-    limits = Limits.from_arguments(sys.argv[2:])
-    job = BatchJob.from_json(sys.stdin.readline())
+    limits = MeasurementLimits.from_arguments(sys.argv[2:])
+    command = TuningCommand.from_json(sys.stdin.readline())
     is_ending = threading.Event()
     threading.Thread(target=_end_with_input, args=(folder, is_ending), name="input", daemon=True).start()
-    counts = tuning_file.candidates(job.threads, machine.usable_memory_bytes())
-    if len(counts) > 1 and has_peers(job):
+    counts = tuning_file.candidates(command.share.cores, machine.usable_memory_bytes())
+    if len(counts) > 1 and opening.has_peers(command.share, command.model_folder, command.precision):
         try:
-            own = job_in(folder, job)
-            measure_candidates(own, draw(folder), counts, started_s + limits.time_s, limits, events)
+            measure_candidates(command, folder, counts, started_s + limits.time_s, limits, events)
         except errors.ApiError as error:
             log.warning("event=tuning_failed reason=%s", error.message)
         except OSError:

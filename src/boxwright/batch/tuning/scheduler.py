@@ -14,21 +14,21 @@ import contextlib
 import dataclasses
 import datetime
 import logging
-import pathlib
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 
 from boxwright.batch.child_pool import CHILD_ENVIRONMENT
-from boxwright.batch.job import DEFAULT_SHARD_IMAGES, BatchJob
+from boxwright.batch.job import BatchJob
 from boxwright.batch.tuning import tuning_file
-from boxwright.batch.tuning.tuning_file import Key, Limits, Tuning, Tunings
+from boxwright.batch.tuning.command import TuningCommand
+from boxwright.batch.tuning.tuning_file import Key, MeasurementLimits, Tuning, Tunings
 from boxwright.inference.model_folder import ModelError
-from boxwright.processes import Child, ChildDied
+from boxwright.processes import Child, ChildExitError
 
 TUNE_MODULE = "boxwright.batch.tuning.measure_main"
-LIMITS = Limits()
+LIMITS = MeasurementLimits()
 END_S = 3.0  # for the end of the last candidate, after the time of a measurement
 QUIET_S = 2.0  # after a batch: the next one often follows at once
 LOOK_S = 0.05  # how soon a measurement makes way for a batch
@@ -37,51 +37,30 @@ MAX_TRIES = 3  # of measurements that gave nothing, until the service starts aga
 log = logging.getLogger(__name__)
 
 
-def job_for(
-    model_folder: pathlib.Path, *, cores: int, runtime: str, precision: str | None, in_flight_bytes: int
-) -> BatchJob:
-    """A job for a measurement: it has a model, and nothing to read or to write."""
-    return BatchJob(
-        input_uris=[],
-        output_directory="",
-        scratch="",
-        model_folder=str(model_folder),
-        score_threshold=0.5,
-        max_boxes=100,
-        shard_images=DEFAULT_SHARD_IMAGES,
-        row_failure_limit=0.0,
-        stores={},
-        threads=cores,
-        runtime=runtime,
-        precision=precision,
-        in_flight_bytes=in_flight_bytes,
-    )
-
-
-def measured(job: BatchJob, cancelled: threading.Event) -> Tuning | None:
-    """Measures in a child process what suits the job's model; None if that gave nothing or was cancelled.
+def measured(command: TuningCommand, cancelled: threading.Event) -> Tuning | None:
+    """Measures in a child process what suits a network; None if that gave nothing or was cancelled.
 
     Args:
-        job: names the model, the cores and the precision; its lists and results are left alone.
+        command: what to measure.
         cancelled: ends the measurement.
 
     Raises:
         ModelError: the model's folder cannot be read.
     """
-    key = tuning_file.key_of(job)
+    key = tuning_file.key_of(command)
     deadline_s = time.monotonic() + LIMITS.time_s + END_S
     found: dict[int, tuple[int, float]] = {}
     with tempfile.TemporaryDirectory(prefix="boxwright-tuning-", ignore_cleanup_errors=True) as folder:
         child = Child(TUNE_MODULE, [folder, *LIMITS.to_arguments()], CHILD_ENVIRONMENT)
         try:
-            child.send_line(job.to_json())
+            child.send_line(command.to_json())
             while not cancelled.is_set() and time.monotonic() < deadline_s:
                 match child.next_event(LOOK_S):
                     case {"event": "measured", "processes": count, "threads": threads, "images_per_s": rate}:
                         found[count] = (threads, rate)
                     case {"event": "over"}:
                         break
-        except ChildDied as death:
+        except ChildExitError as death:
             log.warning("event=tuning_died reason=%s", death)
             return None
         finally:
@@ -91,7 +70,7 @@ def measured(job: BatchJob, cancelled: threading.Event) -> Tuning | None:
     rates = {count: rate for count, (_, rate) in found.items()}
     processes = tuning_file.best(rates)
     now = datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Tuning(key, processes, found[processes][0], job.in_flight_bytes, rates, now)
+    return Tuning(key, processes, found[processes][0], command.share.in_flight_bytes, rates, now)
 
 
 class Tuner:
@@ -107,7 +86,7 @@ class Tuner:
         self._measures = measures
         self._lock = threading.Lock()
         self._batches = 0
-        self._wanted: dict[Key, BatchJob] = {}
+        self._wanted: dict[Key, TuningCommand] = {}
         self._tries: dict[Key, int] = {}
         self._thread: threading.Thread | None = None
         self._cancelled = threading.Event()
@@ -128,26 +107,29 @@ class Tuner:
 
     def tuned(self, job: BatchJob) -> BatchJob:
         """The job with the number of processes that suits it; as it is if that was not measured."""
-        if job.threads == 1:
+        if job.share.cores == 1:
             return job
         try:
-            found = self._tunings.find(tuning_file.key_of(job))
-        except ModelError:  # whoever loads the model says so better
+            found = self._tunings.find(tuning_file.key_of(TuningCommand.for_job(job)))
+        except ModelError:  # the process that loads the model says so better
             found = None
-        return job if found is None else dataclasses.replace(job, processes=found.processes)
+        if found is None:
+            return job
+        return dataclasses.replace(job, share=dataclasses.replace(job.share, processes=found.processes))
 
     def succeeded(self, job: BatchJob) -> None:
         """Has what suits this job's model measured, unless that is known."""
-        if not self._measures or job.threads == 1:
+        if not self._measures or job.share.cores == 1:
             return
+        command = TuningCommand.for_job(job)
         try:
-            key = tuning_file.key_of(job)
+            key = tuning_file.key_of(command)
         except ModelError:  # deleted meanwhile
             return
         if self._tunings.find(key) is None:
             with self._lock:
                 if self._tries.get(key, 0) < MAX_TRIES:
-                    self._wanted[key] = job
+                    self._wanted[key] = command
                 self._go_on()
 
     def close(self) -> None:
@@ -168,9 +150,9 @@ class Tuner:
             self._thread = threading.Thread(target=self._measure, args=args, name="tuner", daemon=True)
             self._thread.start()
 
-    def _measure(self, key: Key, job: BatchJob, cancelled: threading.Event) -> None:
+    def _measure(self, key: Key, command: TuningCommand, cancelled: threading.Event) -> None:
         is_quiet = not cancelled.wait(QUIET_S)
-        found = self._measured(job, cancelled) if is_quiet else None
+        found = self._measured(command, cancelled) if is_quiet else None
         with self._lock:
             self._thread = None
             if found is not None or not cancelled.is_set():
@@ -180,10 +162,10 @@ class Tuner:
         if is_quiet and found is None:
             log.info("event=tuning_%s network=%r", "interrupted" if cancelled.is_set() else "gave_nothing", key.network)
 
-    def _measured(self, job: BatchJob, cancelled: threading.Event) -> Tuning | None:
+    def _measured(self, command: TuningCommand, cancelled: threading.Event) -> Tuning | None:
         """Measures and keeps."""
         try:
-            found = measured(job, cancelled)
+            found = measured(command, cancelled)
             if found is not None:
                 self._tunings.keep(found)
                 log.info(

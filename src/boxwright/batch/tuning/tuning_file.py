@@ -1,6 +1,6 @@
 """How many processes do a batch best on this machine: what was measured, kept in one file of the data directory.
 
-    key_of(job) -> Key                    what a measurement holds for: another machine or network is measured anew
+    key_of(command) -> Key                what a measurement holds for: another machine or network is measured anew
     Tunings(path).find(key) -> Tuning     None if it was not measured yet, or the file is damaged
     Tunings(path).keep(tuning)            at once or not at all
 
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from boxwright import machine, private
-from boxwright.batch.job import BatchJob
+from boxwright.batch.tuning.command import TuningCommand
 from boxwright.inference.model_folder import ModelInfo
 
 FILE = "tuning.json"
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
+class MeasurementLimits:
     """How long a measurement lasts, and what it must get to say anything.
 
     Attributes:
@@ -51,7 +51,7 @@ class Limits:
         return [repr(value) for value in dataclasses.astuple(self)]
 
     @classmethod
-    def from_arguments(cls, arguments: Sequence[str]) -> Limits:
+    def from_arguments(cls, arguments: Sequence[str]) -> MeasurementLimits:
         """The reverse of `to_arguments`."""
         return cls(*map(float, arguments))
 
@@ -94,20 +94,20 @@ class Tuning:
     measured_at: str
 
 
-def key_of(job: BatchJob) -> Key:
-    """What a measurement with this job's model holds for.
+def key_of(command: TuningCommand) -> Key:
+    """What a measurement of this network, with so many cores, holds for.
 
     Raises:
         ModelError: the model's folder cannot be read.
     """
-    info = ModelInfo.read(pathlib.Path(job.model_folder))
+    info = ModelInfo.read(pathlib.Path(command.model_folder))
     height, width = info.input_hw
     kind = info.document.get("model_type", "a network")
     return Key(
         processor=machine.processor_name(),
-        cores=job.threads,
+        cores=command.share.cores,
         runtime=f"OpenVINO {importlib.metadata.version('openvino')}",
-        network=f"{kind} {width}×{height} {job.precision or info.precision}",
+        network=f"{kind} {width}×{height} {command.precision or info.precision}",
     )
 
 
@@ -160,7 +160,7 @@ class Tunings:
             return []
 
     def keep(self, tuning: Tuning) -> None:
-        """Adds a measurement in place of what was there for the same key.
+        """Adds a measurement instead of what was there for the same key.
 
         Raises:
             OSError: the file cannot be written.

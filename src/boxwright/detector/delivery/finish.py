@@ -21,7 +21,7 @@ from boxwright.detector import listener
 from boxwright.detector.data import dataset, sampling
 from boxwright.detector.delivery import export, precision
 from boxwright.detector.evaluation import evaluate, orientation, report
-from boxwright.detector.job import Job, JobError
+from boxwright.detector.job import JobError, TrainingJob
 from boxwright.detector.listener import ElapsedTime, ProgressRelay
 from boxwright.detector.network import dense
 from boxwright.detector.planning import input_size
@@ -46,7 +46,7 @@ class _Evaluated:
     found: list[boxes.Detections]
 
 
-class Delivery:
+class ModelBuilder:
     """Makes the model folder of one job.
 
     Args:
@@ -57,7 +57,7 @@ class Delivery:
     """
 
     def __init__(
-        self, job: Job, read_bytes: Callable[[str], bytes], notebook: ProgressRelay, elapsed: ElapsedTime
+        self, job: TrainingJob, read_bytes: Callable[[str], bytes], notebook: ProgressRelay, elapsed: ElapsedTime
     ) -> None:
         self._job = job
         self._read_bytes = read_bytes
@@ -132,7 +132,7 @@ class Delivery:
         splits = trained.splits
         image_s = (input_size.prediction_s(trained.input.input_hw) + DECODE_IMAGE_S) / job.threads
         until_s = job.budget_s - LAST_SECONDS_S - len(splits.test or splits.validation) * image_s
-        chooser = precision.Chooser(
+        chooser = precision.PrecisionSelector(
             job.folder / DRAFT_FOLDER,
             threads=job.threads,
             read_bytes=self._read_bytes,
@@ -182,7 +182,7 @@ class Delivery:
         """Writes the page, and what it warns of into the evaluation's extras."""
         job, elapsed_s = self._job, self._elapsed()
         height, width = trained.input.input_hw
-        facts = report.Facts(
+        facts = report.ReportFacts(
             title=f"Training of a {job.model_type} model",
             summary=[
                 ("mAP at 0.5", f"{evaluation['extras']['map50']:.3f}"),
@@ -225,7 +225,7 @@ def _orientation(known: orientation.Orientation | None) -> dict[str, Any] | None
     return None if known is None else {**dataclasses.asdict(known), "flips": known.flips}
 
 
-def finished(job: Job) -> Outcome | None:
+def finished(job: TrainingJob) -> Outcome | None:
     """What an earlier attempt has delivered; None if nothing is there."""
     target = job.folder / export.MODEL_FOLDER
     if not target.exists():

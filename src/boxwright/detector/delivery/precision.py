@@ -1,6 +1,6 @@
 """Which precision a model predicts with: int8 is built, compared with fp32, and used only if it is as good and faster.
 
-    Chooser(…).choose(splits) -> the section `quantisation` of model.json
+    PrecisionSelector(…).choose(splits) -> the section `quantisation` of model.json
 
 The choice is made once, here, and written into model.json, so that results do not depend on the machine that predicts.
 Where nothing can be compared - too few images, too little time, no NNCF - the model stays with fp32, and says why.
@@ -28,7 +28,7 @@ from boxwright.detector.evaluation import evaluate
 from boxwright.detector.planning.int8_budget import COMPARED_LEAST, TIMING_S, Images, child_s, images_for
 from boxwright.images import decode, letterbox
 from boxwright.inference import predictor
-from boxwright.processes import Child, ChildDied
+from boxwright.processes import Child, ChildExitError
 
 CHILD_MODULE = "boxwright.detector.delivery.quantise_main"
 MAX_LOSS = 0.005  # of mean average precision, 0.50 … 0.95, on a scale of 0 to 1
@@ -64,7 +64,7 @@ class Refused(Exception):
     """There will be no int8 network; the text says why."""
 
 
-class Chooser:
+class PrecisionSelector:
     """Makes the choice for a draft of a model folder.
 
     Args:
@@ -192,7 +192,7 @@ class Chooser:
         for attempt in range(1, CHILD_ATTEMPTS + 1):
             try:
                 return self._follow_child(kept)
-            except ChildDied as error:
+            except ChildExitError as error:
                 if attempt == CHILD_ATTEMPTS:
                     raise Refused(f"int8 could not be built: {error}.") from error
         raise AssertionError("the last attempt returns or raises")

@@ -35,7 +35,7 @@ _PAGE = string.Template((pathlib.Path(__file__).parent / REPORT_FILE).read_text(
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class ReportFacts:
     """All that the page shows.
 
     Attributes:
@@ -66,7 +66,7 @@ class Facts:
 
 
 def write(
-    path: pathlib.Path, facts: Facts, read_bytes: Callable[[str], bytes], has_time: Callable[[], bool]
+    path: pathlib.Path, facts: ReportFacts, read_bytes: Callable[[str], bytes], has_time: Callable[[], bool]
 ) -> list[str]:
     """Writes the page and returns what it warns of.
 
@@ -210,7 +210,7 @@ def _statistics_row(one: data_checks.LabelStatistics) -> str:
 
 
 def _worst(
-    facts: Facts,
+    facts: ReportFacts,
     compared: Sequence[comparison.Comparison],
     threshold: float,
     read_bytes: Callable[[str], bytes],
@@ -233,7 +233,7 @@ def _worst(
 
 
 def _figure(
-    facts: Facts, index: int, compared: comparison.Comparison, threshold: float, decoded: decode.DecodedImage
+    facts: ReportFacts, index: int, compared: comparison.Comparison, threshold: float, decoded: decode.DecodedImage
 ) -> str:
     image = Image.fromarray(decoded.pixels)
     image.thumbnail((THUMBNAIL_HW[1], THUMBNAIL_HW[0]))

@@ -131,7 +131,7 @@ def assign(scores: Tensor, boxes_px: Tensor, points: dense.Points, targets: Targ
         iou[images, rows, nearest] = iou[images, rows, nearest].clamp(min=MINIMUM_QUALITY)
         alignment[images, rows, nearest] = alignment[images, rows, nearest].clamp(min=1e-6)
 
-    owner = (claim * chosen).argmax(dim=1)  # (B, A): whoever chose a point has a claim above 0
+    owner = (claim * chosen).argmax(dim=1)  # (B, A): a box that chose a point has a claim above 0
     chosen &= torch.zeros_like(chosen).scatter_(1, owner[:, None], True)  # (B, G, A)
     alignment = alignment * chosen
     best_alignment = alignment.amax(dim=-1, keepdim=True)  # (B, G, 1)

@@ -1,6 +1,6 @@
 """Which networks a job trains, in which order, and which of them becomes the model (ADR 0016).
 
-    plan(job, recipe, kind, time, chosen, images) -> Plan
+    plan(job, recipe, kind, time, chosen, images) -> TrainingPlan
     better(first, second) -> Trained
 
 The plain network from random weights predicts two to three times as fast as the others and is as good where there is enough
@@ -17,7 +17,7 @@ import functools
 import pathlib
 from collections.abc import Callable
 
-from boxwright.detector.job import Job, JobError
+from boxwright.detector.job import JobError, TrainingJob
 from boxwright.detector.network import coco, coco_labels, dense, origin, pretrained
 from boxwright.detector.planning import input_size, schedule, trained
 from boxwright.weights import catalogue, installed
@@ -80,7 +80,7 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What to train: one network, or two of which the second is tried if the first finds too little.
 
     Attributes:
@@ -94,20 +94,20 @@ class Plan:
     note: str = ""
 
 
-def folders(job: Job) -> list[pathlib.Path]:
+def folders(job: TrainingJob) -> list[pathlib.Path]:
     """Where checkpoints of the job may lie."""
     return [job.folder, job.folder / trained.PRETRAINED_FOLDER, job.folder / trained.COCO_FOLDER]
 
 
 def plan(
-    job: Job,
+    job: TrainingJob,
     recipe: schedule.Recipe,
     kind: dense.ModelType,
-    time: input_size.Time,
-    chosen: input_size.Choice,
+    time: input_size.TimeBudget,
+    chosen: input_size.InputSize,
     images: int,
     images_a_pass: int,
-) -> Plan:
+) -> TrainingPlan:
     """Decides what to train.
 
     Args:
@@ -127,11 +127,11 @@ def plan(
         return _asked_for(job, recipe, images)
     if recipe.network:
         own = dataclasses.replace(plain, build=functools.partial(dense.Network, _own(recipe.network)))
-        return Plan((own,), "from random weights, of the recipe")
+        return TrainingPlan((own,), "from random weights, of the recipe")
     if not kind.tries_pretrained:
-        return Plan((plain,), "from random weights, as always for this model type")
+        return TrainingPlan((plain,), "from random weights, as always for this model type")
     if not recipe.pretrained:
-        return Plan((plain,), "from random weights: the settings allow no others")
+        return TrainingPlan((plain,), "from random weights: the settings allow no others")
     note = ""
     try:
         other = _on_coco(job, recipe, images)
@@ -140,30 +140,32 @@ def plan(
         try:
             other = _on_imagenet(job, recipe)
         except pretrained.WeightsMissing as error:
-            return Plan((plain,), f"from random weights: {error}", note)
+            return TrainingPlan((plain,), f"from random weights: {error}", note)
     few = images < FEW_IMAGES
     first, second = (other, plain) if other.start == coco.SOURCE and (few or other.knows_labels) else (plain, other)
     times = first.relative_time(images_a_pass, chosen.passes) + LEAST_SHARE * second.relative_time(
         images_a_pass, chosen.passes
     )
     if time.fits(chosen.input_hw, chosen.passes, times=times, longest_s=LONGEST_S):
-        return Plan((first, second), note=note)
+        return TrainingPlan((first, second), note=note)
     if few:
-        return Plan((other,), f"{WORDS[other.start]}: {ONE_ALONE}, and there are fewer than {FEW_IMAGES} images", note)
-    return Plan((first,), f"{WORDS[first.start]}: {ONE_ALONE}", note)
+        return TrainingPlan(
+            (other,), f"{WORDS[other.start]}: {ONE_ALONE}, and there are fewer than {FEW_IMAGES} images", note
+        )
+    return TrainingPlan((first,), f"{WORDS[first.start]}: {ONE_ALONE}", note)
 
 
-def _asked_for(job: Job, recipe: schedule.Recipe, images: int) -> Plan:
+def _asked_for(job: TrainingJob, recipe: schedule.Recipe, images: int) -> TrainingPlan:
     """The one network on weights of others that a recipe names."""
     try:
         if recipe.network == COCO:
-            return Plan((_on_coco(job, recipe, images),), f"{WORDS[coco.SOURCE]}, as the recipe asks")
-        return Plan((_on_imagenet(job, recipe),), f"{WORDS[pretrained.SOURCE]}, as the recipe asks")
+            return TrainingPlan((_on_coco(job, recipe, images),), f"{WORDS[coco.SOURCE]}, as the recipe asks")
+        return TrainingPlan((_on_imagenet(job, recipe),), f"{WORDS[pretrained.SOURCE]}, as the recipe asks")
     except (pretrained.WeightsMissing, installed.WeightsMissing) as error:
         raise JobError(f"The recipe asks for the {recipe.network} network: {error}.") from error
 
 
-def _on_imagenet(job: Job, recipe: schedule.Recipe) -> Candidate:
+def _on_imagenet(job: TrainingJob, recipe: schedule.Recipe) -> Candidate:
     weights = pretrained.load()
 
     def build(label_count: int, score_prior: float) -> dense.Network:
@@ -181,7 +183,7 @@ def _on_imagenet(job: Job, recipe: schedule.Recipe) -> Candidate:
     )
 
 
-def _on_coco(job: Job, recipe: schedule.Recipe, images: int) -> Candidate:
+def _on_coco(job: TrainingJob, recipe: schedule.Recipe, images: int) -> Candidate:
     if job.weights_dir is None:
         raise installed.WeightsMissing("this job names no folder of installed weights")
     found = installed.load(job.weights_dir, catalogue.NANODET_G)

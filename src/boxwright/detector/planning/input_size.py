@@ -41,7 +41,7 @@ def prediction_s(input_hw: tuple[int, int]) -> float:
 
 
 @dataclasses.dataclass(frozen=True)
-class Evidence:
+class ObjectSizes:
     """What a sample of the training images shows.
 
     Attributes:
@@ -74,7 +74,7 @@ class Evidence:
 
 
 @dataclasses.dataclass(frozen=True)
-class Time:
+class TimeBudget:
     """What a training may take.
 
     Attributes:
@@ -107,7 +107,7 @@ class Time:
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class InputSize:
     """The input, and why.
 
     Attributes:
@@ -123,10 +123,10 @@ class Choice:
     passes: float = 1.0
 
 
-UNKNOWN = Choice((0, 0), 1.0, "not chosen")
+UNKNOWN = InputSize((0, 0), 1.0, "not chosen")
 
 
-def choose(evidence: Evidence, kind: dense.ModelType, time: Time) -> Choice:
+def choose(evidence: ObjectSizes, kind: dense.ModelType, time: TimeBudget) -> InputSize:
     """The smallest candidate that shows enough objects, or the largest that the limits allow."""
     area_px, passes = float(kind.input_area_px), 1.0
     native_px = (
@@ -150,4 +150,4 @@ def choose(evidence: Evidence, kind: dense.ModelType, time: Time) -> Choice:
             continue
         if passes < 1.0:
             size += f", which leaves time for {passes:.0%} of the passes"
-        return Choice(input_hw, readable, f"{reason}: {size}", passes)
+        return InputSize(input_hw, readable, f"{reason}: {size}", passes)

@@ -190,7 +190,7 @@ class Schedule:
         )
 
 
-class Pace:
+class StepTime:
     """Running mean of what recent steps took, in seconds of a coarse one (`Schedule.cost`).
 
     A step that waited for the processor, the disk or a suspended machine counts as at most `STALL` ordinary ones: a short

@@ -47,7 +47,7 @@ class Trained:
     """
 
     network: dense.Network
-    input: input_size.Choice
+    input: input_size.InputSize
     splits: dataset.Splits
     steps: int
     batch_size: int

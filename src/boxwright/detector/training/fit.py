@@ -1,6 +1,6 @@
 """One network of a job, from its first step or its checkpoint to the end of its training.
 
-Learning(work, input).train(candidate, state) -> Trained
+CandidateTrainer(work, input).train(candidate, state) -> Trained
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from boxwright import errors
 from boxwright.detector import listener
 from boxwright.detector.data import augment, dataset
 from boxwright.detector.evaluation import evaluate, orientation
-from boxwright.detector.job import Job
+from boxwright.detector.job import TrainingJob
 from boxwright.detector.network import dense, device
 from boxwright.detector.planning import candidates, input_size, int8_budget, schedule, time_budget, trained
 from boxwright.detector.training import checkpoint, trainer
@@ -31,10 +31,10 @@ WARM_UP_PERCENT = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class TrainingContext:
     """What every part of a job needs; `images_a_pass` are those that one pass shows, repeats counted."""
 
-    job: Job
+    job: TrainingJob
     recipe: schedule.Recipe
     where: device.Device
     splits: dataset.Splits
@@ -44,7 +44,7 @@ class Work:
     images_a_pass: int
 
 
-def reserve_s(work: Work, image_s: float, input_hw: tuple[int, int]) -> float:
+def reserve_s(work: TrainingContext, image_s: float, input_hw: tuple[int, int]) -> float:
     """Seconds to set aside for everything that follows the last step."""
     job, splits = work.job, work.splits
     evaluated = len(splits.test or splits.validation)
@@ -52,10 +52,10 @@ def reserve_s(work: Work, image_s: float, input_hw: tuple[int, int]) -> float:
     return time_budget.reserve_s(evaluated, image_s, job.threads, input_hw) + quantising_s
 
 
-class Learning:
+class CandidateTrainer:
     """Trains the networks of one job, one after the other, with one input and one cache of images."""
 
-    def __init__(self, work: Work, chosen: input_size.Choice) -> None:
+    def __init__(self, work: TrainingContext, chosen: input_size.InputSize) -> None:
         self._work = work
         self._chosen = chosen
         self._cache = dataset.PixelCache(work.read_bytes, chosen.input_hw, work.job.cache_bytes)
@@ -169,7 +169,7 @@ class Learning:
             follows_s = min(second_s, self.left_s() - left_s) if goes_on else 0.0
             return delivery_s + (follows_s if follows_s >= candidates.LEAST_SHARE * second_s else 0.0)
 
-        setting = trainer.Setting(
+        setting = trainer.TrainerOptions(
             folder=candidate.folder,
             fingerprint=candidate.fingerprint,
             image_count=source.epoch_length,

@@ -1,7 +1,7 @@
 """One step's gradient, computed by independent threads: each takes a part of the batch.
 
-    Shards(network, threads, batch_size).gradients(batch) -> (gradients, losses)
-    Shards.map(function, items)                                        other work for the same threads
+    ParallelStep(network, threads, batch_size).gradients(batch) -> (gradients, losses)
+    ParallelStep.map(function, items)                                  other work for the same threads
 
 Splitting the batch beats splitting every convolution: threads meet once a step instead of hundreds of times, so a core
 that is briefly wanted by someone else delays a step a little and not every operation in it. Normalisation sees the
@@ -38,7 +38,7 @@ def count_for(threads: int, batch_size: int) -> int:
 
 
 class _Mean:
-    """The mean of one number from each of several threads, known to all of them; the same whoever comes last."""
+    """The mean of one number from each of several threads, known to all of them; the same in any order."""
 
     def __init__(self, count: int) -> None:
         self._numbers = [0.0] * count
@@ -59,7 +59,7 @@ class _Mean:
         self._all_there.abort()
 
 
-class Shards:
+class ParallelStep:
     """Threads with a view of one network each: parameters are shared, running statistics are their own."""
 
     def __init__(

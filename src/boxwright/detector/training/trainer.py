@@ -54,7 +54,7 @@ class ValidationSet:
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class TrainerOptions:
     """What a training works with.
 
     Attributes:
@@ -76,7 +76,7 @@ class Setting:
     elapsed_s: Callable[[], float]
     where: device.Device = device.CPU
     after_s: Callable[[Sequence[tuple[float, float]], float], float] = lambda checks, left_s: 0.0
-    input: input_size.Choice = input_size.UNKNOWN
+    input: input_size.InputSize = input_size.UNKNOWN
     start: str = "random"
 
 
@@ -101,13 +101,13 @@ class Trainer:
         source: augment.BatchSource,
         plan: schedule.Schedule,
         recipe: schedule.Recipe,
-        setting: Setting,
+        setting: TrainerOptions,
         validation: ValidationSet,
         watcher: ProgressListener,
     ) -> None:
         self.network = network.to(setting.where.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
-        self.shards: parallel_step.Shards
+        self.shards: parallel_step.ParallelStep
         self.source = source
         self.plan = plan
         self.recipe = recipe
@@ -120,7 +120,7 @@ class Trainer:
         self.history: dict[str, list[list[float]]] = {"losses": [], "checks": []}
         self.validation_map50: float | None = None
         self.stop_reason = ""
-        self._pace = schedule.Pace()  # waiting for data included
+        self._pace = schedule.StepTime()  # waiting for data included
         self._saved_s = setting.elapsed_s()
         self._reported_s = -math.inf
 
@@ -175,7 +175,7 @@ class Trainer:
             FloatingPointError: a loss is not finite; the last checkpoint is untouched.
             UnreadableImage: too many images cannot be read.
         """
-        self.shards = parallel_step.Shards(
+        self.shards = parallel_step.ParallelStep(
             self.network, self.setting.threads, self.recipe.batch_size, self.setting.where
         )
         prefetcher = self._prefetcher()
@@ -332,11 +332,11 @@ class Trainer:
         return find_in(self.average, images, self.setting.where)
 
 
-def input_of(state: checkpoint.State) -> input_size.Choice:
+def input_of(state: checkpoint.State) -> input_size.InputSize:
     """The input that a checkpoint's weights were trained for."""
     known = state.schedule["input"]
     height, width = known["input_hw"]
-    return input_size.Choice(
+    return input_size.InputSize(
         (int(height), int(width)), float(known["readable"]), str(known["reason"]), float(known["passes"])
     )
 

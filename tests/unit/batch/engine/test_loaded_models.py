@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 
 import pytest
-from tests.support.tiny_model import TinyModel
+from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.inference.predictor import Predictor

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import boxwright
 from boxwright.batch.output.manifest import Manifest
-from boxwright.batch.output.shard_index import OutputFile, Tally
+from boxwright.batch.output.shard_index import OutputFile, ShardIndex
 
 PATTERN = "shard_{}.jsonl"
 
@@ -21,8 +21,8 @@ def _digest(shard: int) -> str:
     return hashlib.sha256(str(shard).encode()).hexdigest()
 
 
-def _tally(shards: dict[int, tuple[int, int]]) -> Tally:
-    tally = Tally()
+def _tally(shards: dict[int, tuple[int, int]]) -> ShardIndex:
+    tally = ShardIndex()
     for shard, (predicted, failed) in shards.items():
         tally.add(shard, predicted, failed, _digest(shard), {"NOT_FOUND": failed} if failed else {})
     return tally
@@ -51,7 +51,7 @@ def test_shards_in_a_row_are_told_once_all_are_counted():
     assert tally.records(range(1, 3)) == [(3, 2, _digest(1)), (0, 1, _digest(2))]
     assert tally.records(range(2, 5)) is None
     assert tally.records(range(4, 6)) is None
-    assert Tally().records(range(1, 2)) is None
+    assert ShardIndex().records(range(1, 2)) is None
 
 
 def test_a_shard_counts_once():

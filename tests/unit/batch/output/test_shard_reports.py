@@ -7,8 +7,8 @@ import threading
 
 import pytest
 from google.rpc import status_pb2
-from tests.support.batch_jobs import Bench
-from tests.support.waiting import PATIENCE_S
+from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import objects
 from boxwright.batch.output import shard_reports
@@ -76,32 +76,32 @@ def _blocks(bench: Bench) -> list[str]:
     ids=["none", "no block", "blocks alone", "blocks and more", "out of order", "holes"],
 )
 def test_who_knows_nothing_closes_a_job_as_who_did_it_all(bench, shards):
-    sink = Sink(bench.job(), bench.stores)
+    sink = Sink(bench.spec(), bench.stores)
     _commit(sink, list(shards))
     expected = _closed(bench, sink)
     assert b"-e5" in expected.get("errors_1.jsonl", b"-e5") and expected["manifest.json"]
     (bench.bucket / "job" / "manifest.json").unlink()
     (bench.bucket / "job" / "errors_1.jsonl").unlink(missing_ok=True)
-    assert _closed(bench, Sink(bench.job(), bench.stores)) == expected
+    assert _closed(bench, Sink(bench.spec(), bench.stores)) == expected
 
 
 def test_a_block_says_how_many_images_have_one_colour(bench):
-    sink = Sink(bench.job(), bench.stores)
+    sink = Sink(bench.spec(), bench.stores)
     for shard in range(1, shard_reports.BLOCK_SHARDS + 2):
         sink.commit(shard, [b"{}\n"] * 3, [], [], shard % 2)
     assert _blocks(bench)
     assert sink.close("CANCELLED", rows_read=0, duplicates=0, model_digest="").images_of_one_colour == sum(
         shard % 2 for shard in range(1, shard_reports.BLOCK_SHARDS + 2)
     )
-    again = Sink(bench.job(), bench.stores)
+    again = Sink(bench.spec(), bench.stores)
     closed = again.close("CANCELLED", rows_read=0, duplicates=0, model_digest="")
     assert closed.images_of_one_colour == sum(shard % 2 for shard in range(1, shard_reports.BLOCK_SHARDS + 2))
 
 
 def test_a_whole_block_is_one_request(bench):
-    _commit(Sink(bench.job(), bench.stores), list(range(1, 3 * BLOCK + 2)))
+    _commit(Sink(bench.spec(), bench.stores), list(range(1, 3 * BLOCK + 2)))
     stores = CountingStores(bench)
-    Sink(bench.job(), stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
+    Sink(bench.spec(), stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
     # its numbers and its error lines; the last shard is in no block, and has no error lines
     assert sorted(key.rpartition("/")[2] for key in stores.reads) == [
         *sorted(2 * [f"{block:07d}-block" for block in (1, 2, 3)]),
@@ -110,15 +110,15 @@ def test_a_whole_block_is_one_request(bench):
 
 
 def test_later_attempts_write_the_blocks_that_are_missing_and_no_other(bench):
-    _commit(Sink(bench.job(), bench.stores), [1, 2, 3])
+    _commit(Sink(bench.spec(), bench.stores), [1, 2, 3])
     assert _blocks(bench) == []
-    second = Sink(bench.job(), bench.stores)
+    second = Sink(bench.spec(), bench.stores)
     assert all(second.committed(shard) for shard in (1, 2, 3))
     _commit(second, [4, 5])
     assert _blocks(bench) == ["0000001-block"]
     (path,) = bench.root.glob("state/**/0000001-block")
     before = path.stat()
-    third = Sink(bench.job(), bench.stores)
+    third = Sink(bench.spec(), bench.stores)
     assert all(third.committed(shard) for shard in range(1, 6))
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert third.close("CANCELLED", rows_read=0, duplicates=0, model_digest="d").errors_by_code == {
@@ -128,9 +128,9 @@ def test_later_attempts_write_the_blocks_that_are_missing_and_no_other(bench):
 
 
 def test_shards_that_have_gone_since_are_in_no_manifest(bench):
-    _commit(Sink(bench.job(), bench.stores), list(range(1, 10)))
+    _commit(Sink(bench.spec(), bench.stores), list(range(1, 10)))
     (bench.bucket / "job" / "image_object_detection_3.jsonl").unlink()
-    manifest = Sink(bench.job(), bench.stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
+    manifest = Sink(bench.spec(), bench.stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
     assert [file.name.rpartition("_")[2] for file in manifest.shards] == [
         f"{n}.jsonl" for n in (1, 2, 4, 5, 6, 7, 8, 9)
     ]
@@ -138,18 +138,18 @@ def test_shards_that_have_gone_since_are_in_no_manifest(bench):
 
 
 def test_a_shard_whose_notes_are_gone_is_in_no_manifest(bench):
-    _commit(Sink(bench.job(), bench.stores), [1, 2, 3])
+    _commit(Sink(bench.spec(), bench.stores), [1, 2, 3])
     for part in ("0000003-errors.jsonl", "0000001-report.json"):
         next(bench.root.glob(f"state/**/{part}")).unlink()
-    manifest = Sink(bench.job(), bench.stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
+    manifest = Sink(bench.spec(), bench.stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
     assert [file.name for file in manifest.shards] == ["image_object_detection_2.jsonl"]
 
 
 def test_notes_are_read_many_at_a_time_from_a_slow_store(bench, monkeypatch):
     monkeypatch.setattr(shard_reports, "BLOCK_SHARDS", 1000)
-    _commit(Sink(bench.job(), bench.stores), list(range(1, 101)))
+    _commit(Sink(bench.spec(), bench.stores), list(range(1, 101)))
     stores = CountingStores(bench, at_once=4)
-    Sink(bench.job(), stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
+    Sink(bench.spec(), stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
     assert len(stores.reads) >= 100
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pathlib
 
 import pytest
 from google.rpc import status_pb2
-from tests.support.batch_jobs import Bench, in_order
+from tests.support.predictions.batch_jobs import Bench, in_order
 
 from boxwright import errors
-from boxwright.batch.output import manifest
-from boxwright.batch.output import sink as sink_module
+from boxwright.batch.output import account, manifest
+from boxwright.batch.output.account import OutputAccount
+from boxwright.batch.output.shard_writer import ShardWriter
 from boxwright.batch.output.sink import Sink
 
 
@@ -23,17 +23,25 @@ def bench(tmp_path: pathlib.Path) -> Bench:
 
 @pytest.fixture
 def sink(bench: Bench) -> Sink:
-    return Sink(bench.job(), bench.stores)
+    return Sink(bench.spec(), bench.stores)
 
 
 def _commit(sink: Sink, shard: int, good: int, bad: int):
+    return sink.commit(shard, *_contents(shard, good, bad))
+
+
+def _put(writer: ShardWriter, shard: int, good: int, bad: int):
+    return writer.put(shard, *_contents(shard, good, bad))
+
+
+def _contents(shard: int, good: int, bad: int):
     lines = [b'{"ID":"%d-%d"}\n' % (shard, number) for number in range(good)]
     error_lines = [b'{"ID":"%d-e%d"}\n' % (shard, number) for number in range(bad)]
     failures = [status_pb2.Status(code=5, message=f"{shard}-e{number}") for number in range(bad)]
-    return sink.commit(shard, lines, error_lines, failures)
+    return lines, error_lines, failures
 
 
-def _close(sink: Sink, rows_read: int = 0) -> manifest.Manifest:
+def _close(sink: OutputAccount, rows_read: int = 0) -> manifest.Manifest:
     return sink.close("SUCCEEDED", rows_read=rows_read, duplicates=0, model_digest="d")
 
 
@@ -46,7 +54,7 @@ def test_nothing_is_committed_at_first_and_a_closed_job_has_its_manifest_alone(b
 def test_a_committed_shard_is_found_again_with_its_report(bench, sink):
     report = _commit(sink, 1, 3, 2)
     assert (report.shard, report.predicted, report.failed) == (1, 3, 2)
-    assert Sink(bench.job(), bench.stores).committed(1) == report
+    assert Sink(bench.spec(), bench.stores).committed(1) == report
     assert sink.committed(2) is None
     assert list(bench.output()) == ["image_object_detection_1.jsonl"]
 
@@ -57,7 +65,7 @@ def test_a_shard_whose_report_or_error_lines_are_gone_is_worked_out_once_more(be
     before = bench.output()
     (scratch,) = bench.root.glob(f"state/**/0000001-{part}")
     scratch.unlink()
-    again = Sink(bench.job(), bench.stores)
+    again = Sink(bench.spec(), bench.stores)
     assert again.committed(1) is None
     assert _commit(again, 1, 3, 2) == report
     assert bench.output() == before
@@ -67,6 +75,43 @@ def test_a_shard_whose_images_all_failed_is_an_empty_file(bench, sink):
     _commit(sink, 1, 0, 2)
     assert bench.output() == {"image_object_detection_1.jsonl": b""}
     assert sink.committed(1) is not None
+
+
+def test_shards_that_other_processes_put_are_counted_to_the_bytes_of_one_process(bench, sink):
+    shards = {1: (3, 0), 2: (0, 2), 3: (4, 1)}
+    for shard, (good, bad) in shards.items():
+        _commit(sink, shard, good, bad)
+    _close(sink, 10)
+    spec = bench.spec("apart")
+    account, reports = OutputAccount(spec, bench.stores), []
+    for shard, (good, bad) in reversed(shards.items()):
+        reports.append(_put(ShardWriter(spec, bench.stores), shard, good, bad))  # each as if on another machine
+    for report in reports:
+        account.count(report)
+    assert (account.predicted, account.errors_by_code) == (sink.predicted, sink.errors_by_code)
+    _close(account, 10)
+    assert bench.output("apart") == bench.output()
+    assert {shard: OutputAccount(spec, bench.stores).committed(shard) for shard in (1, 2, 3)} == {
+        report.shard: report for report in reports
+    }
+
+
+@pytest.mark.parametrize("shard", [2, 3])
+def test_a_further_pass_may_be_put_and_counted_by_different_processes(bench, shard):
+    first = Sink(bench.spec(), bench.stores)
+    _commit(first, 2, 1, 1)
+    _commit(first, 3, 0, 2)
+    _close(first, 4)
+    spec = bench.spec(pass_number=1)
+    writer, account = ShardWriter(spec, bench.stores), OutputAccount(spec, bench.stores)
+    assert account.committed(2) is None and account.committed(3) is None
+    whole = _put(writer, shard, 2, 0)
+    still = _put(writer, 5 - shard, 1, 1)
+    for report in (whole, still):
+        account.count(report)
+    found = _close(account, 4)
+    assert (found.images_predicted, found.errors_by_code) == (3, {"NOT_FOUND": 1})
+    assert bench.output()["errors_1.jsonl"] == b'{"ID":"%d-e0"}\n' % (5 - shard)
 
 
 def test_a_report_lists_at_most_twenty_failures(sink):
@@ -107,12 +152,12 @@ def test_gathering_again_gives_the_same_bytes(bench, sink):
         _commit(sink, shard, 1, 3)
     _close(sink)
     first = bench.output()
-    _close(Sink(bench.job(), bench.stores))
+    _close(Sink(bench.spec(), bench.stores))
     assert bench.output() == first
 
 
 def test_many_errors_are_spread_over_files_without_splitting_a_line(bench, sink, monkeypatch):
-    monkeypatch.setattr(sink_module, "ERRORS_FILE_BYTES", 60)
+    monkeypatch.setattr(account, "ERRORS_FILE_BYTES", 60)
     for shard in range(1, 8):
         _commit(sink, shard, 0, 3)
     files = _close(sink).errors_files
@@ -131,17 +176,17 @@ def test_preparing_sweeps_what_a_killed_writer_left_and_keeps_whole_shards(bench
 
 def test_preparing_without_the_bucket_names_it(bench):
     (bench.bucket / "x").write_bytes(b"")
-    job = bench.job()
-    object.__setattr__(job, "output_directory", "gs://nowhere/out")
+    spec = bench.spec()
+    object.__setattr__(spec, "output_directory", "gs://nowhere/out")
     with pytest.raises(errors.ApiError, match="nowhere"):
-        Sink(job, bench.stores).prepare()
+        Sink(spec, bench.stores).prepare()
 
 
 def test_an_output_folder_that_leads_out_of_its_bucket_is_never_written(bench, tmp_path):
     (tmp_path / "outside").mkdir()
     (bench.bucket / "job").symlink_to(tmp_path / "outside")
     with pytest.raises(errors.ApiError, match="leads out of its bucket"):
-        _commit(Sink(bench.job(), bench.stores), 1, 1, 1)
+        _commit(Sink(bench.spec(), bench.stores), 1, 1, 1)
     assert list((tmp_path / "outside").iterdir()) == []
 
 
@@ -151,7 +196,7 @@ def test_preparing_never_deletes_outside_the_bucket(bench, tmp_path):
     (outside / "notes#1").write_bytes(b"mine")
     (bench.bucket / "job").symlink_to(outside)
     with pytest.raises(errors.ApiError, match="leads out of its bucket"):
-        Sink(bench.job(), bench.stores).prepare()
+        Sink(bench.spec(), bench.stores).prepare()
     assert (outside / "notes#1").read_bytes() == b"mine"
 
 
@@ -162,7 +207,7 @@ def test_the_manifest_accounts_for_every_row_and_verifies(bench, sink):
     assert manifest.Manifest.from_json(bench.output()["manifest.json"]) == written
     assert (written.images_predicted, written.errors_by_code) == (4, {"NOT_FOUND": 2})
     assert [file.lines for file in written.shards] == [3, 1]
-    assert manifest.examine(bench.stores, bench.directory()) == manifest.Examination("SUCCEEDED", [])
+    assert manifest.examine(bench.stores, bench.directory()) == manifest.ManifestCheck("SUCCEEDED", [])
 
 
 @pytest.mark.parametrize(
@@ -197,10 +242,10 @@ def test_images_of_one_colour_are_counted_whoever_closes_the_job(bench, sink):
     sink.commit(1, [b"{}\n"] * 5, [], [], 2)
     sink.commit(2, [b"{}\n"] * 5, [], [])
     report = sink.commit(3, [b"{}\n"], [], [], 1)
-    assert report.one_colour == 1 and Sink(bench.job(), bench.stores).committed(3) == report
+    assert report.one_colour == 1 and Sink(bench.spec(), bench.stores).committed(3) == report
     assert _close(sink, 11).images_of_one_colour == 3
     first = bench.output()["manifest.json"]
-    again = Sink(bench.job(), bench.stores)  # knows of none and asks the notes
+    again = Sink(bench.spec(), bench.stores)  # knows of none and asks the notes
     assert _close(again, 11).images_of_one_colour == 3
     assert bench.output()["manifest.json"] == first
     assert manifest.Manifest.from_json(first).images_of_one_colour == 3
@@ -212,7 +257,7 @@ def test_notes_and_manifests_that_do_not_count_colours_are_read(bench, sink):
     report = json.loads(path.read_text())
     assert report.pop("one_colour") == 2
     path.write_text(json.dumps(report))
-    assert Sink(bench.job(), bench.stores).committed(1).one_colour == 0
+    assert Sink(bench.spec(), bench.stores).committed(1).one_colour == 0
     _close(sink, 5)
     document = json.loads(bench.output()["manifest.json"])
     former = {key: value for key, value in document.items() if key != "images_of_one_colour"}
@@ -232,7 +277,7 @@ def test_verifying_sees_a_row_that_is_not_accounted_for(bench, sink):
 
 
 def _pass(bench: Bench, number: int) -> Sink:
-    return Sink(dataclasses.replace(bench.job(), pass_number=number), bench.stores)
+    return Sink(bench.spec(pass_number=number), bench.stores)
 
 
 def _failed_job(bench: Bench, sink: Sink) -> dict[str, bytes]:
@@ -246,7 +291,7 @@ def _failed_job(bench: Bench, sink: Sink) -> dict[str, bytes]:
 
 def _undisturbed(bench: Bench) -> dict[str, bytes]:
     """What a job writes in whose first and only pass shard 2 is whole and one image of shard 3 fails."""
-    sink = Sink(bench.job("calm"), bench.stores)
+    sink = Sink(bench.spec("calm"), bench.stores)
     for shard, good, bad in ((1, 3, 0), (2, 3, 0), (3, 2, 1)):
         _commit(sink, shard, good, bad)
     _close(sink, rows_read=9)
@@ -257,7 +302,7 @@ def test_a_further_pass_tries_failed_images_again_and_ends_with_the_bytes_of_an_
     bench, sink, monkeypatch
 ):
     with monkeypatch.context() as patched:
-        patched.setattr(sink_module, "ERRORS_FILE_BYTES", 15)
+        patched.setattr(account, "ERRORS_FILE_BYTES", 15)
         assert "errors_2.jsonl" in _failed_job(bench, sink)
     again = _pass(bench, 1)
     found = again.committed(1)
@@ -267,7 +312,7 @@ def test_a_further_pass_tries_failed_images_again_and_ends_with_the_bytes_of_an_
     _commit(again, 3, 2, 1)
     _close(again, rows_read=9)
     assert bench.output() == _undisturbed(bench)
-    assert manifest.examine(bench.stores, bench.directory()) == manifest.Examination("SUCCEEDED", [])
+    assert manifest.examine(bench.stores, bench.directory()) == manifest.ManifestCheck("SUCCEEDED", [])
     later = _pass(bench, 1)
     assert [report.failed for shard in (1, 2, 3) if (report := later.committed(shard))] == [0, 0, 1]
 
@@ -291,7 +336,7 @@ def test_a_further_pass_that_is_cancelled_says_what_is_there(bench, sink, is_put
     if not is_put:
         (bench.bucket / "job" / "image_object_detection_2.jsonl").write_bytes(before["image_object_detection_2.jsonl"])
     _pass(bench, 1).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
-    assert manifest.examine(bench.stores, bench.directory()) == manifest.Examination("CANCELLED", [])
+    assert manifest.examine(bench.stores, bench.directory()) == manifest.ManifestCheck("CANCELLED", [])
     output = bench.output()
     kept = in_order(output, "errors")
     assert kept == (before["errors_1.jsonl"] if not is_put else b"".join(before["errors_1.jsonl"].splitlines(True)[2:]))
@@ -308,7 +353,7 @@ def test_blocks_of_an_earlier_pass_do_not_speak_for_a_later_one(bench, monkeypat
     from boxwright.batch.output import shard_reports
 
     monkeypatch.setattr(shard_reports, "BLOCK_SHARDS", 2)
-    first = Sink(bench.job(), bench.stores)
+    first = Sink(bench.spec(), bench.stores)
     for shard in (1, 2, 3, 4, 5):
         _commit(first, shard, 1, shard % 2)
     first.close("FAILED", rows_read=8, duplicates=0, model_digest="d")

@@ -11,18 +11,28 @@ import types
 
 import psutil
 import pytest
-from tests.support.waiting import wait_until
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import machine
+from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning import measure_main, scheduler, tuning_file
+from boxwright.batch.tuning.command import TuningCommand
 from boxwright.batch.tuning.tuning_file import Key, Tuning, Tunings
 
 MEMORY_BYTES = 64_000_000_000
 KEY = Key("a processor", 4, "OpenVINO 1", "a network 96×64 int8")
 WINDOW_S = 3.0
-PATIENT = tuning_file.Limits(time_s=300.0, cores_share=0.0, window_s=1.0)  # whatever else this machine does meanwhile
-ENDLESS = tuning_file.Limits(time_s=1e6, cores_share=0.0, window_s=1e6)
+PATIENT = tuning_file.MeasurementLimits(
+    time_s=300.0, cores_share=0.0, window_s=1.0
+)  # whatever else this machine does meanwhile
+ENDLESS = tuning_file.MeasurementLimits(time_s=1e6, cores_share=0.0, window_s=1e6)
 TUNING = Tuning(KEY, 2, 2, 1000, {4: 100.0, 2: 110.5, 1: 60.0}, "2030-01-31T12:00:00Z")
+
+
+@pytest.fixture
+def bench(tmp_path) -> Bench:
+    return Bench(tmp_path / "bench")
 
 
 @pytest.mark.parametrize(
@@ -47,15 +57,15 @@ def test_the_fastest_wins_and_fewer_processes_where_nearly_as_fast():
 
 
 def test_a_measurement_holds_for_its_network_and_machine_alone(tiny_model, monkeypatch):
-    job = _job(tiny_model.folder)
-    key = tuning_file.key_of(job)
+    command = _command(tiny_model.folder)
+    key = tuning_file.key_of(command)
     assert key.network == "mobile-low-latency-1 96×64 fp32"
     assert key.cores == 4
-    assert key == tuning_file.key_of(dataclasses.replace(job, score_threshold=0.1, in_flight_bytes=7))
-    assert key != tuning_file.key_of(dataclasses.replace(job, threads=2))
-    assert key != tuning_file.key_of(dataclasses.replace(job, precision="int8"))
+    assert key == tuning_file.key_of(_command(tiny_model.folder, in_flight_bytes=7, processes=3))
+    assert key != tuning_file.key_of(_command(tiny_model.folder, 2))
+    assert key != tuning_file.key_of(dataclasses.replace(command, precision="int8"))
     monkeypatch.setattr(machine, "processor_name", lambda: "another")
-    assert key != tuning_file.key_of(job)
+    assert key != tuning_file.key_of(command)
 
 
 def test_the_processor_says_its_name(tmp_path):
@@ -105,7 +115,7 @@ def test_a_damaged_file_is_left_out_and_replaced(tmp_path, caplog, spoil):
 def test_a_measurement_measures_every_candidate_and_leaves_nothing_behind(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(scheduler, "LIMITS", PATIENT)
-    found = scheduler.measured(_job(tiny_model.folder, threads=2), threading.Event())
+    found = scheduler.measured(_command(tiny_model.folder, 2), threading.Event())
     assert found is not None
     assert found.key.network == "mobile-low-latency-1 96×64 fp32"
     assert set(found.images_per_s) == {2, 1}
@@ -117,8 +127,8 @@ def test_a_measurement_measures_every_candidate_and_leaves_nothing_behind(tiny_m
 
 def test_a_measurement_that_has_no_time_gives_nothing(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(scheduler, "LIMITS", tuning_file.Limits(time_s=0.0, cores_share=0.0))
-    assert scheduler.measured(_job(tiny_model.folder, threads=2), threading.Event()) is None
+    monkeypatch.setattr(scheduler, "LIMITS", tuning_file.MeasurementLimits(time_s=0.0, cores_share=0.0))
+    assert scheduler.measured(_command(tiny_model.folder, 2), threading.Event()) is None
     assert not list(tmp_path.iterdir())
 
 
@@ -126,7 +136,7 @@ def test_a_measurement_that_is_cancelled_ends_at_once_with_its_members(tiny_mode
     monkeypatch.setattr(scheduler, "LIMITS", ENDLESS)
     cancelled = threading.Event()
     here = psutil.Process()
-    measuring = threading.Thread(target=scheduler.measured, args=(_job(tiny_model.folder, threads=3), cancelled))
+    measuring = threading.Thread(target=scheduler.measured, args=(_command(tiny_model.folder, 3), cancelled))
     measuring.start()
     seen = wait_until(lambda: _team_of(here), "a member of the measurement")
     cancelled.set()
@@ -140,7 +150,7 @@ def test_a_measurement_without_its_parent_takes_its_folder_along(tmp_path, tiny_
     folder = tmp_path / "measured"
     folder.mkdir()
     child = scheduler.Child(scheduler.TUNE_MODULE, [str(folder), *PATIENT.to_arguments()])
-    child.send_line(_job(tiny_model.folder, threads=2).to_json())
+    child.send_line(_command(tiny_model.folder, 2).to_json())
     wait_until(lambda: (folder / "buckets" / measure_main.BUCKET / "3.jpg").exists(), "the drawn images")
     child._process.stdin.close()
     child._process.wait(60)
@@ -148,7 +158,7 @@ def test_a_measurement_without_its_parent_takes_its_folder_along(tmp_path, tiny_
 
 
 def test_one_core_has_nothing_to_choose(tiny_model):
-    assert scheduler.measured(_job(tiny_model.folder, threads=1), threading.Event()) is None
+    assert scheduler.measured(_command(tiny_model.folder, 1), threading.Event()) is None
 
 
 @pytest.fixture
@@ -157,20 +167,20 @@ def measuring(monkeypatch):
     calls: list[str] = []
     may_end = threading.Event()
 
-    def measured(job, cancelled):
-        calls.append(job.model_folder)
+    def measured(command, cancelled):
+        calls.append(command.model_folder)
         wait_until(lambda: may_end.is_set() or cancelled.is_set(), "the end of a measurement")
-        return None if cancelled.is_set() else dataclasses.replace(TUNING, key=tuning_file.key_of(job))
+        return None if cancelled.is_set() else dataclasses.replace(TUNING, key=tuning_file.key_of(command))
 
     monkeypatch.setattr(scheduler, "measured", measured)
     monkeypatch.setattr(scheduler, "QUIET_S", 0.01)
     return calls, may_end
 
 
-def test_a_measurement_makes_way_for_a_batch_and_comes_back(tmp_path, tiny_model, measuring):
+def test_a_measurement_makes_way_for_a_batch_and_comes_back(tmp_path, bench, tiny_model, measuring):
     calls, may_end = measuring
     tunings = Tunings(tmp_path / tuning_file.FILE)
-    job = _job(tiny_model.folder)
+    job = bench.job(threads=4, model_folder=tiny_model.folder)
     with _tuner(tunings) as subject:
         with subject.batch():
             assert subject.tuned(job) == job
@@ -184,35 +194,35 @@ def test_a_measurement_makes_way_for_a_batch_and_comes_back(tmp_path, tiny_model
         may_end.set()
         wait_until(tunings.all, "the result")
         with subject.batch():
-            assert subject.tuned(job) == dataclasses.replace(job, processes=2)
+            assert subject.tuned(job) == bench.job(threads=4, processes=2, model_folder=tiny_model.folder)
             subject.succeeded(job)
         wait_until(lambda: subject._thread is None, "quiet")
     assert len(calls) == 2
 
 
-def test_nothing_is_measured_where_that_is_switched_off_but_what_was_is_used(tmp_path, tiny_model, measuring):
+def test_nothing_is_measured_where_that_is_switched_off_but_what_was_is_used(tmp_path, bench, tiny_model, measuring):
     tunings = Tunings(tmp_path / tuning_file.FILE)
-    job = _job(tiny_model.folder)
-    tunings.keep(dataclasses.replace(TUNING, key=tuning_file.key_of(job)))
-    other = dataclasses.replace(job, threads=8)
+    job = bench.job(threads=4, model_folder=tiny_model.folder)
+    tunings.keep(dataclasses.replace(TUNING, key=tuning_file.key_of(TuningCommand.for_job(job))))
+    other = bench.job(threads=8, model_folder=tiny_model.folder)
     with _tuner(tunings, measures=False) as subject:
         with subject.batch():
             subject.succeeded(other)
         assert subject._thread is None
-        assert subject.tuned(job).processes == 2
+        assert subject.tuned(job).share.processes == 2
         assert subject.tuned(other) == other
-        missing = dataclasses.replace(job, model_folder="/nowhere")
+        missing = bench.job(threads=4, model_folder="/nowhere")
         assert subject.tuned(missing) == missing
 
 
-def test_a_measurement_that_gives_nothing_is_not_tried_for_ever(tmp_path, tiny_model, monkeypatch):
+def test_a_measurement_that_gives_nothing_is_not_tried_for_ever(tmp_path, bench, tiny_model, monkeypatch):
     calls: list[str] = []
-    monkeypatch.setattr(scheduler, "measured", lambda job, cancelled: calls.append(job.model_folder))
+    monkeypatch.setattr(scheduler, "measured", lambda command, cancelled: calls.append(command.model_folder))
     monkeypatch.setattr(scheduler, "QUIET_S", 0.01)
     with _tuner(Tunings(tmp_path / tuning_file.FILE)) as subject:
         for _ in range(scheduler.MAX_TRIES + 2):
             with subject.batch():
-                subject.succeeded(_job(tiny_model.folder))
+                subject.succeeded(bench.job(threads=4, model_folder=tiny_model.folder))
             wait_until(lambda: subject._thread is None, "the end of a measurement")
     assert len(calls) == scheduler.MAX_TRIES
 
@@ -235,18 +245,26 @@ def test_the_clock_knows_warm_from_cold():
 
 
 @pytest.mark.parametrize(("cores_used", "said"), [(1.9, [2, 1]), (1.2, [])])
-def test_who_did_not_get_the_cores_measures_nothing(tiny_model, monkeypatch, cores_used, said):
+def test_who_did_not_get_the_cores_measures_nothing(tmp_path, tiny_model, monkeypatch, cores_used, said):
     """On a busy machine a smaller number of processes might look as good as one a core."""
     rates = {2: measure_main.Rate(100.0, cores_used), 1: measure_main.Rate(99.0, 1.0)}
-    monkeypatch.setattr(measure_main, "measure", lambda job, *rest: rates[job.processes])
+    monkeypatch.setattr(measure_main, "measure", lambda job, *rest: rates[job.share.processes])
     events = types.SimpleNamespace(said=[])
     events.say = lambda event, **values: events.said.append(values["processes"])
-    measure_main.measure_candidates(_job(tiny_model.folder, threads=2), [], [2, 1], 1e12, tuning_file.Limits(), events)
+    command = _command(tiny_model.folder, 2)
+    measure_main.measure_candidates(command, tmp_path, [2, 1], 1e12, tuning_file.MeasurementLimits(), events)
     assert events.said == said
 
 
-def _job(folder, threads: int = 4):
-    return scheduler.job_for(folder, cores=threads, runtime="cpu", precision=None, in_flight_bytes=256_000_000)
+def test_a_command_arrives_as_it_was_sent_and_leaves_out_what_it_looks_for(bench, tiny_model):
+    job = bench.job(threads=4, processes=2, precision="fp32", model_folder=tiny_model.folder)
+    command = TuningCommand.for_job(job)
+    assert command == dataclasses.replace(_command(tiny_model.folder), precision="fp32")
+    assert TuningCommand.from_json(command.to_json()) == command
+
+
+def _command(folder, cores: int = 4, **share) -> TuningCommand:
+    return TuningCommand(str(folder), None, MachineShare(cores, **share))
 
 
 def _tuner(tunings: Tunings, *, measures: bool = True):

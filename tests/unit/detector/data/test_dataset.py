@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support import drawn_images
+from tests.support.images import drawn_images
 from tests.unit.detector import conftest
 
 from boxwright.detector.data import augment, dataset

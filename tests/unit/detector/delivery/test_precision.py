@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support.crashes import children_of, wait_until_gone
-from tests.support.waiting import wait_until
+from tests.support.machine.waiting import wait_until
+from tests.support.processes.crashes import children_of, wait_until_gone
 from tests.unit.detector import conftest
 
 from boxwright.detector import listener
@@ -81,7 +81,7 @@ def splits(draft: pathlib.Path, images: conftest.Drawn) -> dataset.Splits:
 
 def choose(draft: pathlib.Path, splits: dataset.Splits, images: conftest.Drawn, **changes: Any) -> dict[str, Any]:
     arguments = {"threads": 2, "read_bytes": images.read, "watcher": Watcher(), "left_s": lambda: BUDGET_S, **changes}
-    return precision.Chooser(draft, **arguments).choose(splits)
+    return precision.PrecisionSelector(draft, **arguments).choose(splits)
 
 
 def document(draft: pathlib.Path) -> dict[str, Any]:
@@ -177,6 +177,7 @@ def test_int8_is_built_chosen_and_predicts_unless_fp32_is_forced(
     assert first == [(draft / name).read_bytes() for name in ("model.int8.xml", "model.int8.bin")]
 
 
+@pytest.mark.full
 def test_int8_that_loses_is_refused_with_both_numbers_and_a_killed_child_gets_a_second_chance(
     draft: pathlib.Path,
     splits: dataset.Splits,

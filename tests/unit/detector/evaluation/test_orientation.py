@@ -13,7 +13,7 @@ from tests.unit.detector.conftest import Watcher, elapsed
 from boxwright.detector import listener, session
 from boxwright.detector.data import augment
 from boxwright.detector.evaluation import evaluate, orientation
-from boxwright.detector.job import Job
+from boxwright.detector.job import TrainingJob
 from boxwright.detector.training import checkpoint, trainer
 from boxwright.images import decode, letterbox
 
@@ -66,12 +66,13 @@ def test_what_is_found_as_well_upside_down_has_no_up(upright, upside_down, boxes
     assert known.flips is flips and known.in_words.startswith("either way up (" if flips else "upright (")
 
 
+@pytest.mark.full
 def test_objects_without_an_up_are_flipped_and_a_resumed_training_remembers_it(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train(name: str, stop_at: float = 1e9) -> str:
         folder = tmp_path / name
-        return session.run(Job.read(folder), drawn.read, Watcher(stop_at), elapsed()).weights_sha256
+        return session.run(TrainingJob.read(folder), drawn.read, Watcher(stop_at), elapsed()).weights_sha256
 
     monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
     folders = [conftest.write_job(tmp_path / name, drawn.rows) for name in ("upright", "whole", "before", "after")]

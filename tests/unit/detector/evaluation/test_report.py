@@ -204,11 +204,11 @@ class _Tags(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
 
-def _facts(drawn: conftest.Drawn, tmp_path: pathlib.Path, found: list[boxes.Detections]) -> report.Facts:
+def _facts(drawn: conftest.Drawn, tmp_path: pathlib.Path, found: list[boxes.Detections]) -> report.ReportFacts:
     splits = _splits(drawn, tmp_path)
     examples = list(splits.train)[: len(found)]
     ground_truth = [evaluate.GroundTruth(one.boxes_norm, one.label_indices) for one in examples]
-    return report.Facts(
+    return report.ReportFacts(
         title="A <training>",
         summary=[("steps", "40")],
         warnings=["An image is left out of training."],
@@ -255,7 +255,7 @@ def test_text_of_the_data_cannot_become_markup(drawn, tmp_path):
     labels = [{**LABELS[0], "display_name": "<script>x</script>"}, LABELS[1]]
     facts = _facts(drawn, tmp_path, [boxes.Detections.none()])
     found = [boxes.Detections(np.asarray([[0, 0, 1, 1]], np.float32), np.asarray([0.9], np.float32), np.zeros(1, int))]
-    facts = report.Facts(**{**vars(facts), "labels": labels, "detections": found})
+    facts = report.ReportFacts(**{**vars(facts), "labels": labels, "detections": found})
     facts.evaluation["extras"]["labels"][0]["display_name"] = labels[0]["display_name"]
     report.write(tmp_path / "page.html", facts, drawn.read, lambda: True)
     assert "<script" not in (tmp_path / "page.html").read_text()

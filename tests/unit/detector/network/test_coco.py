@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import safetensors
 import torch
-from tests.support import tfjs_graph
+from tests.support.weights import tfjs_graph
 from tests.unit.detector import conftest
 
 from boxwright.detector.delivery import export, finish

@@ -11,7 +11,7 @@ from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
 from boxwright.detector import listener, session
-from boxwright.detector.job import Job
+from boxwright.detector.job import TrainingJob
 from boxwright.detector.network import dense, device
 from boxwright.detector.planning import schedule
 from boxwright.detector.training import checkpoint, parallel_step, trainer
@@ -29,7 +29,7 @@ def test_mixed_precision_learns_the_shapes(where, drawn: conftest.Drawn, tmp_pat
     for name, place in (("full", device.CPU), ("mixed", where)):
         monkeypatch.setattr(device, "choose", lambda place=place: place)
         folder = conftest.write_job(tmp_path / name, drawn.rows, recipe=recipe)
-        session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
         evaluation = json.loads((folder / "model" / "evaluation.json").read_text())
         scores[name] = evaluation["extras"]["map50"]
         shapes[name] = json.loads((folder / "model" / "model.json").read_text())["input_hw"]
@@ -63,6 +63,7 @@ def test_more_cores_take_more_parts_until_they_wait_for_each_other():
     assert [parallel_step.count_for(threads, large) for threads in (schedule.MANY_CORES, 64)] == [8, 8]
 
 
+@pytest.mark.full
 def test_the_number_of_cores_decides_the_batch_and_repeats_the_weights(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch
 ):
@@ -73,7 +74,7 @@ def test_the_number_of_cores_decides_the_batch_and_repeats_the_weights(
     for number, threads in enumerate((schedule.MANY_CORES - 1, schedule.MANY_CORES, schedule.MANY_CORES)):
         job = {"recipe": {**recipe, "steps": 8, "quantise": False}, "threads": threads}
         folder = conftest.write_job(tmp_path / str(number), drawn.rows, **job)
-        digests.append(session.run(Job.read(folder), drawn.read, Watcher(), elapsed()).weights_sha256)
+        digests.append(session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed()).weights_sha256)
         epochs.append(json.loads((folder / "model" / "model.json").read_text())["provenance"]["epochs"])
     assert epochs[1] == pytest.approx(schedule.LARGE_BATCHES * epochs[0], rel=0.01)
     assert digests[1] == digests[2] != digests[0]
@@ -82,11 +83,12 @@ def test_the_number_of_cores_decides_the_batch_and_repeats_the_weights(
 def test_few_images_are_shown_in_small_batches_on_any_number_of_cores(drawn: conftest.Drawn, tmp_path: pathlib.Path):
     recipe = {name: value for name, value in conftest.RECIPE.items() if name != "batch_size"}
     for images, batch_size in ((schedule.LARGE_FROM_IMAGES - 1, 8), (schedule.LARGE_FROM_IMAGES, 32)):
-        job = Job.read(conftest.write_job(tmp_path, drawn.rows, recipe=recipe, threads=schedule.MANY_CORES))
+        job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows, recipe=recipe, threads=schedule.MANY_CORES))
         assert session._recipe(job, device.CPU, images).batch_size == batch_size
 
 
-@pytest.mark.parametrize("is_same", [pytest.param(True, marks=pytest.mark.full), False])
+@pytest.mark.full
+@pytest.mark.parametrize("is_same", [True, False])
 def test_steps_of_another_number_of_images_are_not_gone_on_with(
     is_same, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch
 ):
@@ -96,13 +98,13 @@ def test_steps_of_another_number_of_images_are_not_gone_on_with(
     monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
     folder = conftest.write_job(tmp_path, drawn.rows, recipe=recipe, threads=schedule.MANY_CORES)
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folder), drawn.read, Watcher(60.0), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(60.0), elapsed())
     before = checkpoint.load(folder)
     if not is_same:  # as if a GPU had gone
         monkeypatch.setattr(schedule, "LARGE_FROM_IMAGES", 1e9)
     watcher = Watcher(2.5)
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folder), drawn.read, watcher, elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, watcher, elapsed())
     after = checkpoint.load(folder)
     assert any("another number of images" in one for one in watcher.warnings) != is_same
     assert (after.step >= before.step) == is_same
@@ -113,9 +115,9 @@ def test_a_checkpoint_of_mixed_precision_goes_on(drawn: conftest.Drawn, tmp_path
     monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
     folder = conftest.write_job(tmp_path, drawn.rows)
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folder), drawn.read, Watcher(60.0), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(60.0), elapsed())
     state = checkpoint.load(folder)
     assert state is not None and 0 < state.step < 40
     assert all(tensor.dtype != torch.bfloat16 for tensor in state.weights.values())
-    session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+    session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
     assert (folder / "model" / "model.json").exists()

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from boxwright.detector import session
 from boxwright.detector.delivery import export, finish
-from boxwright.detector.job import Job, JobError
+from boxwright.detector.job import JobError, TrainingJob
 from boxwright.detector.network import dense, pretrained
 from boxwright.detector.planning import schedule, trained
 from boxwright.detector.training import trainer
@@ -116,14 +116,14 @@ def test_training_changes_what_learns_and_nothing_else(
     folder = conftest.write_job(tmp_path, drawn.rows, recipe=recipe)
     kept: list[dense.Network] = []
 
-    class Keeping(finish.Delivery):
+    class Keeping(finish.ModelBuilder):
         def deliver(self, trained: trained.Trained) -> trained.Outcome:
             kept.append(trained.network)
             return super().deliver(trained)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finish, "Delivery", Keeping)
-        session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+        patch.setattr(finish, "ModelBuilder", Keeping)
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
     before = dict(network.named_parameters())
     changed = {name: not torch.equal(now.detach(), before[name].detach()) for name, now in kept[0].named_parameters()}
     fixed = {name for name, one in network.named_parameters() if not one.requires_grad}
@@ -150,4 +150,4 @@ def test_a_recipe_that_asks_for_absent_weights_says_so(
     with pytest.raises(
         JobError, match="asks for the pretrained network: the package a-package-of-nobody is not installed"
     ):
-        session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())

@@ -16,7 +16,7 @@ from boxwright.detector import listener, session
 from boxwright.detector.data import dataset
 from boxwright.detector.delivery import export
 from boxwright.detector.evaluation import orientation
-from boxwright.detector.job import Job
+from boxwright.detector.job import TrainingJob
 from boxwright.detector.network import coco, dense, pretrained
 from boxwright.detector.planning import candidates, input_size, schedule, trained
 from boxwright.detector.training import checkpoint, trainer
@@ -24,7 +24,7 @@ from boxwright.operations import ledger
 
 FAILED = "from random weights: the training on pretrained weights failed"
 INPUT_HW = (96, 96)
-CHOSEN = input_size.Choice(INPUT_HW, 1.0, "large enough")
+CHOSEN = input_size.InputSize(INPUT_HW, 1.0, "large enough")
 RECIPE = {name: value for name, value in conftest.RECIPE.items() if name != "network"} | {"steps": 12}
 
 
@@ -42,9 +42,9 @@ class Stopping(Watcher):
         return details.get("initial_weights") == pretrained.SOURCE and details["step"] >= self.step
 
 
-def _time(budget_s: float, needed_s: float) -> input_size.Time:
+def _time(budget_s: float, needed_s: float) -> input_size.TimeBudget:
     """Time whose planned steps need so many seconds."""
-    time = input_size.Time(budget_s, lambda passes: round(1000 * passes), 1.0, lambda input_hw: 10.0)
+    time = input_size.TimeBudget(budget_s, lambda passes: round(1000 * passes), 1.0, lambda input_hw: 10.0)
     return dataclasses.replace(time, px_per_s=time.needed_s(INPUT_HW) / needed_s)
 
 
@@ -75,7 +75,7 @@ def test_what_is_trained_follows_from_type_data_and_budget(
     starts: list[str],
     reason: str,
 ) -> None:
-    job = Job.read(conftest.write_job(tmp_path, drawn.rows, model_type=model_type))
+    job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows, model_type=model_type))
     found = candidates.plan(
         job, schedule.Recipe(**recipe), dense.MODEL_TYPES[model_type], _time(budget_s, 100.0), CHOSEN, images, 40
     )
@@ -88,7 +88,7 @@ def test_without_the_package_there_is_one_network_and_a_reason(
     tmp_path: pathlib.Path, drawn: conftest.Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
-    job = Job.read(conftest.write_job(tmp_path, drawn.rows))
+    job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows))
     found = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e5, 100.0), CHOSEN, 50, 40)
     assert [one.start for one in found.candidates] == ["random"] and "not installed" in found.reason
 
@@ -107,11 +107,12 @@ def _killed(*arguments: object) -> None:
 
 
 def _run(folder: pathlib.Path, drawn: conftest.Drawn, watcher: Watcher | None = None) -> dict[str, Any]:
-    session.run(Job.read(folder), drawn.read, watcher or Watcher(), elapsed())
+    session.run(TrainingJob.read(folder), drawn.read, watcher or Watcher(), elapsed())
     provenance: dict[str, Any] = json.loads((folder / "model" / "model.json").read_text())["provenance"]
     return provenance
 
 
+@pytest.mark.full
 def test_the_second_network_is_trained_where_the_first_finds_too_little_and_a_stop_changes_nothing(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +130,7 @@ def test_the_second_network_is_trained_where_the_first_finds_too_little_and_a_st
     percents = [percent for percent, _, _ in watcher.events]
     assert percents == sorted(percents)
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folders[1]), drawn.read, Stopping(6), elapsed())
+        session.run(TrainingJob.read(folders[1]), drawn.read, Stopping(6), elapsed())
     assert (folders[1] / "pretrained" / "checkpoint.pt").exists()
     again = Watcher()
     assert _run(folders[1], drawn, again)["weights_sha256"] == whole["weights_sha256"]
@@ -146,7 +147,7 @@ def test_a_stop_between_the_two_changes_nothing(
     folder = conftest.write_job(tmp_path / "stopped", drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     with monkeypatch.context() as patch, pytest.raises(listener.TrainingStopped):
         patch.setattr(candidates, "reason_to_stop", _stop)
-        session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
     state = checkpoint.load(folder)
     assert state is not None and state.trained and not (folder / "pretrained").exists()
     watcher = Watcher()
@@ -165,11 +166,11 @@ def test_a_package_that_is_gone_when_a_training_goes_on_costs_no_budget_twice(
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folder), drawn.read, Stopping(6), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Stopping(6), elapsed())
     spent_s = [checkpoint.load(one).elapsed_s for one in (folder, folder / "pretrained")]  # type: ignore[union-attr]
     monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
     clock = elapsed()
-    session.run(Job.read(folder), drawn.read, Watcher(), clock)
+    session.run(TrainingJob.read(folder), drawn.read, Watcher(), clock)
     assert clock.before_s == max(spent_s) == spent_s[1] > spent_s[0]
     provenance = json.loads((folder / "model" / "model.json").read_text())["provenance"]
     assert provenance["initial_weights"] == "random" and "not installed" in provenance["network"]
@@ -325,7 +326,7 @@ def test_a_second_network_that_is_not_better_is_not_taken(
 def test_two_trainings_that_take_more_than_an_hour_are_not_planned(
     tmp_path: pathlib.Path, drawn: conftest.Drawn
 ) -> None:
-    job = Job.read(conftest.write_job(tmp_path, drawn.rows))
+    job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows))
 
     def starts(needed_s: float) -> list[str]:
         time = _time(1e6, needed_s)

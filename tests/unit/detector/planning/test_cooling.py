@@ -10,7 +10,7 @@ from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
 from boxwright.detector import listener, session
-from boxwright.detector.job import Job
+from boxwright.detector.job import TrainingJob
 from boxwright.detector.planning import schedule
 from boxwright.detector.training import checkpoint, trainer
 
@@ -48,11 +48,16 @@ def test_a_plateau_ends_a_training_early_and_a_resumed_one_the_same(
     monkeypatch.setattr(schedule, "COOL_DOWN", 0.1)
     recipe = {**conftest.RECIPE, "steps": 60}
     folders = [conftest.write_job(tmp_path / name, drawn.rows, recipe=recipe) for name in ("whole", "stopped")]
-    whole = session.run(Job.read(folders[0]), drawn.read, Watcher(), elapsed())
+    whole = session.run(TrainingJob.read(folders[0]), drawn.read, Watcher(), elapsed())
     provenance = json.loads((folders[0] / "model" / "model.json").read_text())["provenance"]
     assert whole.stop_reason == "MODEL_CONVERGED" and 60 * schedule.PATIENCE_FROM < provenance["steps"] < 55
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folders[1]), drawn.read, Watcher(2 + 88 * (provenance["steps"] - 3) / 60), elapsed())
+        session.run(
+            TrainingJob.read(folders[1]), drawn.read, Watcher(2 + 88 * (provenance["steps"] - 3) / 60), elapsed()
+        )
     state = checkpoint.load(folders[1])
     assert state is not None and state.schedule["cooling_from"] is not None and state.step < provenance["steps"]
-    assert session.run(Job.read(folders[1]), drawn.read, Watcher(), elapsed()).weights_sha256 == whole.weights_sha256
+    assert (
+        session.run(TrainingJob.read(folders[1]), drawn.read, Watcher(), elapsed()).weights_sha256
+        == whole.weights_sha256
+    )

@@ -11,21 +11,21 @@ from boxwright.detector.planning import input_size
 KIND = dense.ACCURATE
 
 
-def time_of(budget_s: float, samples: int, px_per_s: float = 8e6, reserve_s: float = 0.0) -> input_size.Time:
-    return input_size.Time(budget_s, lambda passes: round(passes * samples), px_per_s, lambda input_hw: reserve_s)
+def time_of(budget_s: float, samples: int, px_per_s: float = 8e6, reserve_s: float = 0.0) -> input_size.TimeBudget:
+    return input_size.TimeBudget(budget_s, lambda passes: round(passes * samples), px_per_s, lambda input_hw: reserve_s)
 
 
 AMPLE = time_of(86_400.0, 10_000, 1e9)
 
 
-def evidence(side_px: float, size_hw: tuple[int, int] = (1200, 1600), images: int = 5) -> input_size.Evidence:
+def evidence(side_px: float, size_hw: tuple[int, int] = (1200, 1600), images: int = 5) -> input_size.ObjectSizes:
     """Images with square objects of a side, given in pixels of the original."""
     height, width = size_hw
     box = np.asarray([[0.2, 0.2, 0.2 + side_px / width, 0.2 + side_px / height]], np.float32)
-    return input_size.Evidence([size_hw] * images, [box] * images, [np.zeros(1, np.int64)] * images)
+    return input_size.ObjectSizes([size_hw] * images, [box] * images, [np.zeros(1, np.int64)] * images)
 
 
-def area(choice: input_size.Choice) -> int:
+def area(choice: input_size.InputSize) -> int:
     return choice.input_hw[0] * choice.input_hw[1]
 
 
@@ -61,7 +61,7 @@ def test_images_are_enlarged_to_twice_their_sides_at_most() -> None:
         time_of(86_400.0, 1, reserve_s=2000.0),  # evaluation alone takes longer
     ],
 )
-def test_what_cannot_be_trained_in_time_is_not_chosen(time: input_size.Time) -> None:
+def test_what_cannot_be_trained_in_time_is_not_chosen(time: input_size.TimeBudget) -> None:
     choice = input_size.choose(evidence(10), KIND, time)
     assert choice.input_hw == (288, 384) and "in the time" in choice.reason and choice.passes == 1.0
 
@@ -78,7 +78,7 @@ def test_small_objects_are_worth_two_thirds_of_the_passes() -> None:
 
 
 def test_a_training_that_has_the_fewest_steps_already_has_no_passes_to_give() -> None:
-    fixed = input_size.Time(600.0, lambda passes: 20_000, 8e6, lambda input_hw: 0.0)
+    fixed = input_size.TimeBudget(600.0, lambda passes: 20_000, 8e6, lambda input_hw: 0.0)
     choice = input_size.choose(evidence(10), KIND, fixed)
     assert "in the time" in choice.reason and choice.passes == 1.0 and fixed.fits(choice.input_hw)
 
@@ -86,14 +86,14 @@ def test_a_training_that_has_the_fewest_steps_already_has_no_passes_to_give() ->
 def test_every_label_weighs_the_same() -> None:
     rare_and_tiny = np.asarray([[0.1, 0.1, 0.11, 0.11]], np.float32)
     common = np.tile(np.asarray([[0.1, 0.1, 0.6, 0.6]], np.float32), (9, 1))
-    seen = input_size.Evidence(
+    seen = input_size.ObjectSizes(
         [(1200, 1600)], [np.concatenate([common, rare_and_tiny])], [np.asarray([0] * 9 + [1], np.int64)]
     )
     assert seen.readable((288, 384)) == pytest.approx(0.5)
 
 
 def test_without_boxes_or_readable_images_the_own_input_stays() -> None:
-    nothing = input_size.Evidence([], [], [])
+    nothing = input_size.ObjectSizes([], [], [])
     assert input_size.choose(nothing, KIND, AMPLE).readable == 1.0
     assert area(input_size.choose(nothing, KIND, AMPLE)) == pytest.approx(KIND.input_area_px, rel=0.15)
 

@@ -12,7 +12,7 @@ from tests.unit.detector import conftest
 
 from boxwright.detector import listener, session
 from boxwright.detector.delivery import export
-from boxwright.detector.job import Job, JobError
+from boxwright.detector.job import JobError, TrainingJob
 from boxwright.detector.network import dense
 from boxwright.inference import model_folder
 
@@ -29,7 +29,7 @@ class Watcher:
 
 
 def run(folder: pathlib.Path, drawn: conftest.Drawn) -> None:
-    session.run(Job.read(folder), drawn.read, Watcher(), listener.ElapsedTime(time.monotonic, time.monotonic()))
+    session.run(TrainingJob.read(folder), drawn.read, Watcher(), listener.ElapsedTime(time.monotonic, time.monotonic()))
 
 
 def test_a_recipe_may_choose_the_network(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:

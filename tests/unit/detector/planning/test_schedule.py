@@ -65,7 +65,7 @@ def test_views_are_upright_until_the_objects_are_known_to_have_no_up() -> None:
 
 
 def test_a_stall_hardly_changes_the_pace_and_a_slower_machine_does() -> None:
-    pace = schedule.Pace()
+    pace = schedule.StepTime()
     pace.note(30.0)
     assert not pace.is_settled
     for _ in range(100):

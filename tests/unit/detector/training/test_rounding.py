@@ -11,7 +11,7 @@ from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
 from boxwright.detector import session
-from boxwright.detector.job import Job
+from boxwright.detector.job import TrainingJob
 from boxwright.detector.network import dense
 from boxwright.detector.training import parallel_step
 
@@ -33,7 +33,7 @@ def test_inputs_have_eight_bits_and_weights_seven_of_each_channel() -> None:
 
 def test_rounding_is_switched_for_all_blocks_but_the_stem_and_never_for_the_exported_network() -> None:
     network = dense.Network(dense.TINY, 2)
-    split = parallel_step.Shards(network, 2, 4)
+    split = parallel_step.ParallelStep(network, 2, 4)
     for rounds in (True, False):
         split.round_like_int8(rounds)
         for view in split._views:
@@ -43,10 +43,11 @@ def test_rounding_is_switched_for_all_blocks_but_the_stem_and_never_for_the_expo
     split.close()
 
 
+@pytest.mark.full
 def test_a_recipe_may_leave_rounding_out_and_gets_other_weights(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     digests = []
     for name, changes in (("usual", {}), ("usual again", {}), ("never", {"rounding_from": 1.0})):
         folder = conftest.write_job(tmp_path / name, drawn.rows, recipe={**conftest.RECIPE, **changes})
-        digests.append(session.run(Job.read(folder), drawn.read, Watcher(), elapsed()).weights_sha256)
+        digests.append(session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed()).weights_sha256)
         assert json.loads((folder / "model" / "evaluation.json").read_text())["extras"]["images"] > 0
     assert digests[0] == digests[1] != digests[2]

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.support.waiting import promptly
+from tests.support.machine.waiting import promptly
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
 from boxwright.detector import listener, session
 from boxwright.detector.data import dataset
-from boxwright.detector.job import Job, JobError
+from boxwright.detector.job import JobError, TrainingJob
 from boxwright.detector.network import loss
 from boxwright.detector.planning import input_size, schedule, trained
 from boxwright.detector.training import checkpoint, trainer
@@ -42,7 +42,7 @@ def undisturbed(
 ) -> tuple[pathlib.Path, trained.Outcome, Watcher]:
     folder = conftest.write_job(tmp_path_factory.mktemp("job"), drawn.rows)
     watcher = Watcher()
-    return folder, session.run(Job.read(folder), drawn.read, watcher, elapsed()), watcher
+    return folder, session.run(TrainingJob.read(folder), drawn.read, watcher, elapsed()), watcher
 
 
 def test_a_training_leaves_a_model_that_predicts(
@@ -85,7 +85,7 @@ def test_a_finished_job_is_found_not_repeated(
     def read(uri: str) -> bytes:
         raise AssertionError("nothing is read again")
 
-    again = session.run(Job.read(folder), read, Watcher(), elapsed())
+    again = session.run(TrainingJob.read(folder), read, Watcher(), elapsed())
     assert again.weights_sha256 == outcome.weights_sha256 and again.stop_reason == outcome.stop_reason
 
 
@@ -98,9 +98,9 @@ def test_a_resumed_training_ends_with_the_same_weights(
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows)
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folder), drawn.read, Watcher(stop_at), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(stop_at), elapsed())
     assert not (folder / "model").exists()
-    outcome = session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+    outcome = session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
     assert outcome.weights_sha256 == undisturbed[1].weights_sha256
     curves = [(one / "model" / "report.html").read_text().count("<polyline") for one in (folder, undisturbed[0])]
     assert curves[0] == curves[1] == 3 + 2 + 2  # three losses, two averages, two labels: none is lost by the stop
@@ -113,7 +113,7 @@ def test_passes_that_a_larger_input_takes_are_left_out_and_a_stop_changes_nothin
 ) -> None:
     monkeypatch.setattr(schedule, "MIN_STEPS", 1)
     monkeypatch.setattr(schedule, "EPOCHS", 10)
-    choice = input_size.Choice((96, 96), 0.7, "half of the passes are left", passes=0.5)
+    choice = input_size.InputSize((96, 96), 0.7, "half of the passes are left", passes=0.5)
     monkeypatch.setattr(input_size, "choose", lambda *evidence: choice)
     recipe = {name: value for name, value in conftest.RECIPE.items() if name not in ("steps", "input_area_px")}
     provenances = []
@@ -121,8 +121,8 @@ def test_passes_that_a_larger_input_takes_are_left_out_and_a_stop_changes_nothin
         folder = conftest.write_job(tmp_path / name, drawn.rows, recipe=recipe)
         if name == "stopped":
             with pytest.raises(listener.TrainingStopped):
-                session.run(Job.read(folder), drawn.read, Watcher(40.0), elapsed())
-        session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+                session.run(TrainingJob.read(folder), drawn.read, Watcher(40.0), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
         provenances.append(json.loads((folder / "model" / "model.json").read_text())["provenance"])
     for provenance in provenances:
         planned = schedule.planned_steps(provenance["images_a_pass"], conftest.RECIPE["batch_size"])
@@ -134,8 +134,8 @@ def test_passes_that_a_larger_input_takes_are_left_out_and_a_stop_changes_nothin
 def test_several_threads_repeat_their_result_too(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     folders = [conftest.write_job(tmp_path / name, drawn.rows, threads=2) for name in ("whole", "stopped")]
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folders[1]), drawn.read, Watcher(55.0), elapsed())
-    outcomes = [session.run(Job.read(folder), drawn.read, Watcher(), elapsed()) for folder in folders]
+        session.run(TrainingJob.read(folders[1]), drawn.read, Watcher(55.0), elapsed())
+    outcomes = [session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed()) for folder in folders]
     assert outcomes[0].weights_sha256 == outcomes[1].weights_sha256
 
 
@@ -144,10 +144,10 @@ def test_another_seed_gives_other_weights_and_an_old_checkpoint_is_not_used(
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, seed=1)
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folder), drawn.read, Watcher(50), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(50), elapsed())
     conftest.write_job(tmp_path, drawn.rows, seed=2)
     watcher = Watcher()
-    outcome = session.run(Job.read(folder), drawn.read, watcher, elapsed())
+    outcome = session.run(TrainingJob.read(folder), drawn.read, watcher, elapsed())
     assert outcome.weights_sha256 != undisturbed[1].weights_sha256
     assert any("belongs to another job" in warning for warning in watcher.warnings)
 
@@ -158,7 +158,7 @@ def test_a_damaged_checkpoint_is_reported_and_training_starts_anew(
     folder = conftest.write_job(tmp_path, drawn.rows)
     (folder / checkpoint.CHECKPOINT_FILE).write_bytes(b"PK not really")
     watcher = Watcher()
-    outcome = session.run(Job.read(folder), drawn.read, watcher, elapsed())
+    outcome = session.run(TrainingJob.read(folder), drawn.read, watcher, elapsed())
     assert outcome.weights_sha256 == undisturbed[1].weights_sha256
     assert "starts anew" in watcher.warnings[0]
 
@@ -167,7 +167,7 @@ def test_a_short_budget_is_kept_and_said_so(drawn: conftest.Drawn, tmp_path: pat
     recipe = {**conftest.RECIPE, "steps": 1_000_000}
     folder = conftest.write_job(tmp_path, drawn.rows, budget_s=10.0, recipe=recipe)
     spent = listener.ElapsedTime(time.process_time, time.process_time())  # what another process does costs no budget
-    outcome = session.run(Job.read(folder), drawn.read, Watcher(), spent)
+    outcome = session.run(TrainingJob.read(folder), drawn.read, Watcher(), spent)
     assert outcome.elapsed_s < 10.0
     assert outcome.stop_reason == "BUDGET_REACHED"
     assert (folder / "model" / "evaluation.json").exists()
@@ -177,12 +177,12 @@ def test_time_spent_before_counts(drawn: conftest.Drawn, tmp_path: pathlib.Path)
     recipe = {**conftest.RECIPE, "steps": 1_000_000}
     folder = conftest.write_job(tmp_path, drawn.rows, budget_s=600.0, recipe=recipe)
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folder), drawn.read, Watcher(2.1), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(2.1), elapsed())
     state = checkpoint.load(folder)
     assert state is not None
     state.elapsed_s = 599.0
     checkpoint.save(folder, state)
-    outcome = session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+    outcome = session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
     assert outcome.stop_reason == "BUDGET_REACHED" and outcome.elapsed_s > 599.0
 
 
@@ -190,7 +190,7 @@ def test_without_test_images_validation_is_used_and_said_so(drawn: conftest.Draw
     rows = [{**drawn.rows[0], "ml_use": "TRAIN"}, {**drawn.rows[1], "ml_use": "VALIDATION"}]
     folder = conftest.write_job(tmp_path, rows, recipe={**conftest.RECIPE, "steps": 2})
     watcher = Watcher()
-    session.run(Job.read(folder), drawn.read, watcher, elapsed())
+    session.run(TrainingJob.read(folder), drawn.read, watcher, elapsed())
     evaluation = json.loads((folder / "model" / "evaluation.json").read_text())
     assert evaluation["extras"]["split"] == "VALIDATION"
     assert any("no test image" in warning for warning in watcher.warnings)
@@ -204,7 +204,7 @@ def test_unreadable_images_are_left_out_with_a_warning(drawn: conftest.Drawn, tm
     broken = {rows[0]["uri"]: b"", rows[5]["uri"]: b"text", rows[10]["uri"]: b"\xff\xd8\xff"}
     folder = conftest.write_job(tmp_path, rows, recipe={**conftest.RECIPE, "steps": 8})
     watcher = Watcher()
-    session.run(Job.read(folder), lambda uri: broken.get(uri, drawn.images[uri]), watcher, elapsed())
+    session.run(TrainingJob.read(folder), lambda uri: broken.get(uri, drawn.images[uri]), watcher, elapsed())
     text = " ".join(watcher.warnings)
     assert rows[0]["uri"] in text and rows[10]["uri"] in text
     evaluation = json.loads((folder / "model" / "evaluation.json").read_text())
@@ -233,7 +233,7 @@ def test_an_impossible_job_says_why(
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows if rows is None else rows, **fields)
     with pytest.raises(JobError, match=message):
-        session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_checkpoint(
@@ -241,7 +241,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_checkpoint(
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows)
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folder), drawn.read, Watcher(40), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(40), elapsed())
     before = (folder / checkpoint.CHECKPOINT_FILE).read_bytes()
 
     def spoilt(scores: torch.Tensor, distances: torch.Tensor, *rest: object) -> loss.Losses:
@@ -250,7 +250,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_checkpoint(
 
     monkeypatch.setattr(loss, "detection_loss", spoilt)
     with pytest.raises(FloatingPointError, match="not finite at step"):
-        session.run(Job.read(folder), drawn.read, Watcher(), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
     assert (folder / checkpoint.CHECKPOINT_FILE).read_bytes() == before
 
 

@@ -14,7 +14,7 @@ from boxwright import objects
 def test_a_store_that_is_down_interrupts_the_training(tmp_path, free_port):
     drawn = draw(4)
     (tmp_path / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in drawn.rows))
-    choices = objects.StoreChoices(gs_emulator=f"http://127.0.0.1:{free_port}", retry_s=0.2)
+    choices = objects.StoreConfig(gs_emulator=f"http://127.0.0.1:{free_port}", retry_s=0.2)
     job = {
         "labels": LABELS,
         "model_type": "mobile-low-latency-1",

@@ -1,0 +1,13 @@
+"""Batch prediction: `throughput`, `stages`, `memory`, `scaling` and `decode_fidelity` measure; the others are their parts.
+
+decode_fidelity  what decoding at a fraction of the size costs in average precision
+generated        part: a list of any length and a model that does not look
+lite0            part: a detector on EfficientNet-Lite0 as ONNX
+memory           resident memory against images
+own              part: Boxwright's stages and engine as a child process
+rivals           part: other ways to do the same work as child processes
+scaling          the cost of a row, the effect of cores, the wait of small jobs
+stage_clock      part: sums time by stage
+stages           where the time of one image goes
+throughput       images per second against the machine's limit and other ways
+"""

@@ -1,0 +1,155 @@
+"""The counting half of the sink: which shards are finished, what failed in them, and the manifest at the end.
+
+One process of a job keeps the account, wherever the shards were put (`shard_writer`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from boxwright import faults, objects
+from boxwright.batch.job import BatchSpec
+from boxwright.batch.output.manifest import MANIFEST_FILE, Manifest
+from boxwright.batch.output.shard_index import OutputFile, ShardIndex
+from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
+from boxwright.batch.output.shard_writer import SHARD_NAME
+
+ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
+_SHARD_NAMED = re.compile(r"image_object_detection_([1-9]\d*)\.jsonl")
+
+
+class OutputAccount:
+    """What is known of one job's finished shards. `committed` and `count` may be called from several threads."""
+
+    def __init__(self, spec: BatchSpec, stores: objects.Stores) -> None:
+        self._spec = spec
+        self._stores = stores
+        self._output = objects.ObjectUri.parse(spec.output_directory)
+        self._notes = ShardReportStore(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
+        self._tally = ShardIndex()
+
+    def prepare(self) -> None:
+        """Checks that the output bucket exists and clears what a killed writer left half-written."""
+        self._stores.check_bucket(self._output)
+        self._stores.sweep_unfinished(self._output)
+
+    def committed(self, shard: int) -> ShardReport | None:
+        """Returns the report of a shard that an earlier attempt finished, or None.
+
+        None too if the shard is there and its report or its error lines are not: then it is worked out once more; and if
+        images of it failed in an earlier pass.
+        """
+        if not self._stores.exists(self._shard_uri(shard)):
+            return None
+        report = self._notes.find(shard)
+        if report is None or (self._spec.pass_number and not self._holds(report)):
+            return None
+        self.count(report)
+        return report
+
+    def count(self, report: ShardReport) -> None:
+        """Counts a shard that is finished, by whichever process it was put; once for each shard."""
+        self._notes.note(report)
+        self._tally.add(
+            report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code, report.one_colour
+        )
+        self._notes.sum_up(report.shard, self._tally)
+
+    def close(self, state: str, *, rows_read: int, duplicates: int, model_digest: str) -> Manifest:
+        """Gathers the errors of all finished shards and writes the manifest, last of all.
+
+        These are the shards that were counted or found. An account that knows of none asks the store first.
+
+        Args:
+            state: see `Manifest`.
+            rows_read: rows of the lists, 0 if they were not read to their end.
+            duplicates: rows whose image had been listed before.
+            model_digest: names the model's exact version.
+        """
+        if not (self._tally.predicted or self._tally.failed):
+            self._notes.recall(set(self._present()), self._tally, self._digest)
+        manifest = Manifest(
+            state=state,
+            rows_read=rows_read,
+            duplicates_removed=duplicates,
+            images_predicted=self._tally.predicted,
+            errors_by_code=dict(self._tally.errors_by_code),
+            shards=self._tally.files(SHARD_NAME),
+            errors_files=self._gather_errors(self._notes.error_lines(self._tally)),
+            model={"name": self._spec.model, "digest": model_digest},
+            settings={
+                "score_threshold": self._spec.score_threshold,
+                "max_bounding_box_count": self._spec.max_boxes,
+                "row_failure_limit": self._spec.row_failure_limit,
+                "image_failure_limit": self._spec.image_failure_limit,
+                "camel_case": self._spec.camel_case,
+            },
+            ignored_params=self._spec.ignored_params,
+            images_of_one_colour=self._tally.one_colour,
+        )
+        if self._spec.pass_number:
+            self._drop_former_errors({file.name for file in manifest.errors_files})
+        faults.point("sink.before_manifest")
+        self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
+        faults.point("sink.after_manifest")
+        self._stores.sweep_unfinished(self._output)
+        return manifest
+
+    @property
+    def predicted(self) -> int:
+        """Images with a result, of the shards that were counted or found."""
+        return self._tally.predicted
+
+    @property
+    def errors_by_code(self) -> dict[str, int]:
+        """Failed images by canonical code name, of the same shards."""
+        return dict(self._tally.errors_by_code)
+
+    def _holds(self, report: ShardReport) -> bool:
+        """Whether a further pass leaves a shard as its report says it is."""
+        if report.pass_number < self._spec.pass_number:
+            return not report.failed
+        return self._digest(report.shard) == report.sha256  # the report is put before the shard that it speaks of
+
+    def _digest(self, shard: int) -> str:
+        return hashlib.sha256(self._stores.get(self._shard_uri(shard))).hexdigest()
+
+    def _drop_former_errors(self, written: set[str]) -> None:
+        """Deletes the error files of the pass before that this one has not replaced: fewer images may have failed."""
+        try:
+            former = Manifest.from_json(self._stores.get(self._output.child(MANIFEST_FILE)))
+        except objects.ObjectNotFound:
+            return
+        for file in former.errors_files:
+            if file.name not in written:
+                self._stores.delete_written(self._output.child(file.name))
+
+    def _present(self) -> Iterable[int]:
+        """Yields the shards that are in the output folder."""
+        for info in self._stores.list(self._output):
+            if found := _SHARD_NAMED.fullmatch(info.uri.key.rpartition("/")[2]):
+                yield int(found[1])
+
+    def _gather_errors(self, lines: Iterable[bytes]) -> list[OutputFile]:
+        """Writes ``errors_1..M.jsonl`` from error lines in input order."""
+        files: list[OutputFile] = []
+        pending = bytearray()
+        for part in lines:
+            pending += part
+            if len(pending) >= ERRORS_FILE_BYTES:
+                files.append(self._put_errors(len(files) + 1, bytes(pending)))
+                pending.clear()
+        if pending:
+            files.append(self._put_errors(len(files) + 1, bytes(pending)))
+        return files
+
+    def _put_errors(self, number: int, content: bytes) -> OutputFile:
+        name = f"errors_{number}.jsonl"
+        self._stores.put(self._output.child(name), content)
+        faults.point("sink.after_errors_file")
+        return OutputFile(name, content.count(b"\n"), hashlib.sha256(content).hexdigest())
+
+    def _shard_uri(self, shard: int) -> objects.ObjectUri:
+        return self._output.child(SHARD_NAME.format(shard))

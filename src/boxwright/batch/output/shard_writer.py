@@ -1,0 +1,63 @@
+"""The putting half of the sink: one finished shard into the output folder, with its notes before it.
+
+It knows of no shard but the one at hand, so that any process on any machine may put any shard of a job.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+from collections.abc import Sequence
+
+from google.rpc import status_pb2
+
+from boxwright import errors, faults, objects
+from boxwright.batch.job import BatchSpec
+from boxwright.batch.output.manifest import code_name
+from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
+
+SHARD_NAME = "image_object_detection_{}.jsonl"
+
+
+class ShardWriter:
+    """Puts the shards of one job. Safe to use from several threads, for different shards."""
+
+    def __init__(self, spec: BatchSpec, stores: objects.Stores) -> None:
+        self._pass_number = spec.pass_number
+        self._stores = stores
+        self._output = objects.ObjectUri.parse(spec.output_directory)
+        self._notes = ShardReportStore(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
+
+    def put(
+        self,
+        shard: int,
+        lines: Sequence[bytes],
+        error_lines: Sequence[bytes],
+        failures: Sequence[status_pb2.Status],
+        one_colour: int = 0,
+    ) -> ShardReport:
+        """Puts a finished shard: error lines, report, then the shard itself.
+
+        Raises:
+            ApiError: ABORTED if the shard is there already with other content.
+        """
+        content = b"".join(lines)
+        report = ShardReport(
+            shard=shard,
+            predicted=len(lines),
+            failed=len(error_lines),
+            errors_by_code=dict(sorted(collections.Counter(code_name(status.code) for status in failures).items())),
+            sha256=hashlib.sha256(content).hexdigest(),
+            failures=[(status.code, status.message) for status in failures[: errors.MAX_PARTIAL_FAILURES]],
+            pass_number=self._pass_number,
+            one_colour=one_colour,
+        )
+        self._notes.keep(report, b"".join(error_lines))
+        faults.point("sink.before_put")
+        uri = self._output.child(SHARD_NAME.format(shard))
+        if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
+            if not self._notes.failed_before(shard):
+                raise errors.aborted(f"{uri} is there already with other results than were found now; start a new job.")
+            self._stores.put(uri, content)
+        faults.point("sink.after_put")
+        return report

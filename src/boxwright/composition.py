@@ -1,0 +1,211 @@
+"""The composition root: builds the components of a service or a worker from the settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+from boxwright import extras, objects, places, processes, states
+from boxwright.batch.child_pool import Children
+from boxwright.batch.job import MachineShare
+from boxwright.batch.tuning.scheduler import Tuner
+from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
+from boxwright.batch.tuning.tuning_file import Tunings
+from boxwright.inference.deployed_models import DeployedModels
+from boxwright.inference.model_store import ModelFolders
+from boxwright.metadata import database, models
+from boxwright.operations import runner, worker
+from boxwright.operations.ledger import Ledger
+from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
+from boxwright.services import (
+    automl,
+    iam,
+    locations,
+    operations,
+    prediction,
+    resources,
+    resume,
+    store_checks,
+    validation,
+)
+from boxwright.settings import Settings
+from boxwright.surface import dispatch
+from boxwright.weights import installed
+
+DRAIN_S = 8.0
+
+Kind = states.OperationKind
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class WorkerParts:
+    """What runs operations, built and not yet started."""
+
+    db: database.Database
+    worker: worker.Worker
+    children: Children
+    tuner: Tuner
+    ledger: Ledger
+    folders: ModelFolders
+    plans: plan_folders.PlanFolders
+    stores: objects.Stores
+
+    def close(self) -> None:
+        """Hands back what is running, ends the children and leaves the database."""
+        self.worker.drain(DRAIN_S)
+        self.tuner.close()
+        self.children.close()
+        self.db.close()
+
+
+@dataclasses.dataclass
+class ServiceParts:
+    """What the API servers stand on, built and not yet started."""
+
+    worker: WorkerParts
+    online: DeployedModels
+    dispatcher: dispatch.Dispatcher
+    operations: operations.Operations
+
+
+def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:
+    """Opens the metadata database that the settings name."""
+    return database.Database(
+        settings.database.url or settings.storage.data_dir / "metadata.sqlite",
+        connections=settings.database.connections,
+        ca_file=settings.database.ca,
+        prepare=prepare,
+    )
+
+
+def build_worker(settings: Settings) -> WorkerParts:
+    """Builds what runs operations; creates the folders of the data directory."""
+    storage, batch = settings.storage, settings.batch
+    processes.set_niceness(settings.operations.child_niceness)
+    places.check(settings)
+    places.prepare(storage)
+    models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
+    stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
+    db = open_database(settings)
+    sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
+    plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
+    folders = ModelFolders(models_dir, stores)
+    ledger = Ledger(db, lease_ttl_s=settings.operations.lease_ttl_s)
+    children = Children(stores.variables)
+    tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
+    lanes = [[Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
+    if extras.can_train():
+        lanes.insert(0, [Kind.CREATE_MODEL])
+    else:
+        log.info("event=no_training reason=%r", extras.TRAINING_NEEDS)
+    lanes += [[Kind.BATCH_PREDICT]] * batch.jobs + [[Kind.IMPORT_DATA]] * settings.operations.import_jobs
+    slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
+    runners = _runners(settings, db, stores, folders, children, tuner, plans)
+    return WorkerParts(
+        db, worker.Worker(ledger, runners, lanes, slices_s=slices_s), children, tuner, ledger, folders, plans, stores
+    )
+
+
+def build_service(settings: Settings) -> ServiceParts:
+    """Builds everything below the API servers."""
+    worker_parts = build_worker(settings)
+    db, ledger = worker_parts.db, worker_parts.ledger
+    cores, inference = settings.operations.cores, settings.inference
+    online = DeployedModels(worker_parts.folders, cores=cores, runtime=inference.runtime, precision=inference.precision)
+    with db.read() as connection:
+        for folder, node_count in models.deployed(connection):
+            online.deploy(folder, node_count)
+    served = settings.server.locations
+    policy = resources.Policy(
+        served,
+        settings.training.min_images_per_label,
+        settings.training.model_life_days,
+        settings.storage.choices.served,
+        settings.batch.resume_days,
+        # with --no-worker the trainings run in other processes, which may have what they need
+        trains=extras.can_train() or not settings.operations.worker,
+    )
+    looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s)
+    operations_service = operations.Operations(
+        db, ledger, served, resume.ResumeService(db, ledger, policy, online, looks), worker_parts.plans.sweep_soon
+    )
+    dispatcher = dispatch.Dispatcher(
+        {
+            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, ledger, policy, online, looks),
+            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, ledger, policy, online, looks),
+            "google.longrunning.Operations": operations_service,
+            "google.cloud.location.Locations": locations.Locations(served),
+            "google.iam.v1.IAMPolicy": iam.IamPolicy(served),
+        },
+        planned=(),
+    )
+    return ServiceParts(worker_parts, online, dispatcher, operations_service)
+
+
+def _runners(
+    settings: Settings,
+    db: database.Database,
+    stores: objects.Stores,
+    folders: ModelFolders,
+    children: Children,
+    tuner: Tuner,
+    plans: plan_folders.PlanFolders,
+) -> dict[Kind, runner.Runner]:
+    """Who does which kind of work."""
+    work_dir = settings.storage.data_dir / "work"
+    return {
+        Kind.IMPORT_DATA: import_data.ImportData(
+            db,
+            stores,
+            work_dir,
+            row_failure_limit=settings.operations.import_row_failure_limit,
+            threads=settings.operations.cores,
+            new_digits=resources.random_digits,
+        ),
+        Kind.CREATE_MODEL: train_model.TrainModel(
+            db,
+            stores,
+            work_dir,
+            folders,
+            train_model.TrainingLimits(
+                train_minutes_max=settings.training.minutes_max,
+                threads=settings.operations.cores,
+                cache_bytes=settings.training.cache_bytes,
+                seed=settings.training.seed,
+                pretrained=settings.training.pretrained,
+                weights_dir=installed.folder_if_any(settings.training.weights_dir),
+            ),
+            resources.random_digits,
+        ),
+        Kind.BATCH_PREDICT: batch_predict.BatchPredict(
+            db,
+            stores,
+            plans,
+            folders,
+            children,
+            tuner,
+            batch_predict.OutputSettings(
+                shard_images=settings.batch.shard_images,
+                row_failure_limit=settings.batch.row_failure_limit,
+                image_failure_limit=settings.batch.image_failure_limit,
+                image_timeout_s=settings.batch.image_timeout_s,
+                camel_case=settings.batch.camel_case,
+                precision=settings.inference.precision,
+            ),
+            _machine_share(settings),
+            validation.batch_params,
+        ),
+        Kind.EXPORT_DATA: export.ExportData(db, stores),
+        Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),
+    }
+
+
+def _machine_share(settings: Settings) -> MachineShare:
+    """What this machine gives a batch prediction."""
+    return MachineShare(
+        cores=settings.operations.cores,
+        runtime=settings.inference.runtime,
+        in_flight_bytes=settings.batch.usable_in_flight_bytes,
+        models_bytes=settings.batch.models_bytes,
+    )

@@ -1,0 +1,11 @@
+"""How tests call a service.
+
+api           Google's Python client: both its clients and the operations methods over one transport
+browser       a real Chromium, driven by its DevTools protocol
+case_world    what the compliance cases name in braces: projects, data sets, models and operations in every state
+cases         compliance cases: requests and the answers they must get, read from JSON and sent over gRPC and REST
+fuzzing       random requests, and the one rule for every answer
+half_http2    a gRPC caller that never ends its message
+python_walk   one walk through every method, for each of Google's Python clients
+scene         what a client of any language needs to call every method: a bucket, a data set, a trained model, names
+"""

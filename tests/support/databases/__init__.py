@@ -1,0 +1,5 @@
+"""Databases.
+
+postgres      a PostgreSQL server of the tests' own
+rough_line    a line to a server that can be cut or fall silent
+"""

@@ -1,0 +1,6 @@
+"""Models, batch jobs and engines without a service.
+
+batch_jobs   batch jobs over real folders
+engines      every engine as a maker, for the contract suite
+tiny_model   a whole model folder with its rows, made in seconds
+"""

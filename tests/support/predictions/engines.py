@@ -1,0 +1,111 @@
+"""The engines, each as a maker: how the contract suite builds whichever engine it is run with."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+from typing import Protocol
+
+from tests.support.predictions.batch_jobs import Bench
+from tests.support.predictions.tiny_model import TinyModel
+
+from boxwright import objects
+from boxwright.batch.engine.engine import Engine, MachineEngine, image_threads
+from boxwright.batch.engine.in_flight import Journal
+from boxwright.batch.engine.peer_pool import PeerPool
+from boxwright.batch.engine.shard_assembler import ShardSink
+from boxwright.batch.job import BatchJob
+from boxwright.batch.output.shard_reports import ShardReport
+from boxwright.batch.output.sink import Sink
+from boxwright.batch.plan import Plan
+from boxwright.inference.predictor import Predictor
+
+
+class EngineMaker(Protocol):
+    """One kind of engine. A new engine passes the contract suite with a maker of its own and no change to the suite."""
+
+    folder: pathlib.Path
+
+    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
+        """An engine for one job."""
+
+    def close(self) -> None:
+        """Ends what the engines have used together."""
+
+
+@dataclasses.dataclass
+class ThreadsMaker:
+    """Threads of one process."""
+
+    folder: pathlib.Path
+    _opened: dict[int, Predictor] = dataclasses.field(default_factory=dict)
+
+    def predictor(self, threads: int) -> Predictor:
+        """The model, with a stream for each of so many threads."""
+        if threads not in self._opened:
+            self._opened[threads] = Predictor.open(self.folder, streams=threads)
+        return self._opened[threads]
+
+    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
+        """See `EngineMaker`."""
+        return MachineEngine(job, stores, self.predictor(job.share.cores), sink)
+
+    def close(self) -> None:
+        """See `EngineMaker`."""
+
+
+@dataclasses.dataclass
+class PeersMaker:
+    """One process a thread of the job, two at least: this one and its peers."""
+
+    folder: pathlib.Path
+    pool: PeerPool = dataclasses.field(default_factory=PeerPool)
+
+    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
+        """See `EngineMaker`."""
+        share = dataclasses.replace(job.share, cores=max(2, job.share.cores))
+        job = dataclasses.replace(job, folders=dataclasses.replace(job.folders, model=str(self.folder)), share=share)
+        self.pool.gather(share.process_count - 1)
+        predictor = Predictor.open(self.folder, streams=share.of_one_process().cores)
+        notes, threads = job.folders.notes, image_threads(share.of_one_process(), predictor)
+        journal = Journal(pathlib.Path(notes), threads) if notes else None
+        return MachineEngine(job, stores, predictor, sink, journal=journal, peers=self.pool)
+
+    def close(self) -> None:
+        """See `EngineMaker`."""
+        self.pool.close()
+
+
+MAKERS = {"threads": ThreadsMaker, "peers": PeersMaker}
+
+
+@contextlib.contextmanager
+def opened(name: str, model: TinyModel) -> Iterator[EngineMaker]:
+    """The maker of that name."""
+    maker = MAKERS[name](model.folder)
+    try:
+        yield maker
+    finally:
+        maker.close()
+
+
+def finish(
+    bench: Bench, job: BatchJob, maker: EngineMaker, *, stop_after: int | None = None
+) -> tuple[Engine, list[ShardReport]]:
+    """Runs a job to its end, or until so many shards are reported; see `bench.output`.
+
+    Returns:
+        (engine, reports by shard): the engine has its counts.
+    """
+    sink = Sink(job.spec, bench.stores)
+    sink.prepare()
+    engine = maker.make(job, bench.stores, sink)
+    plan = Plan(job.spec, bench.stores)
+    reports: list[ShardReport] = []
+    for report in engine.run(plan, lambda: stop_after is not None and len(reports) >= stop_after):
+        reports.append(report)
+    if stop_after is None:
+        sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
+    return engine, sorted(reports, key=lambda report: report.shard)

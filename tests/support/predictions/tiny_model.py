@@ -1,0 +1,171 @@
+"""A whole model folder with its rows, made in seconds: a tiny network with fixed random weights, exported and evaluated.
+
+It finds boxes everywhere, with scores all over the scale, which is what tests of everything around a model need. The
+folder, the evaluation and the rows are written by the rooms that write those of trained models.
+"""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+import shutil
+import tempfile
+from typing import Any
+
+import numpy as np
+import pytest
+from google.cloud.automl_v1 import types
+from tests.support.images import drawn_images
+
+from boxwright import boxes
+from boxwright.metadata import database, models
+
+MODEL_ID = "IOD4412217016962778756"
+PARENT = "projects/demo/locations/us-central1"
+MODEL_NAME = f"{PARENT}/models/{MODEL_ID}"
+DATASET_ID = "IOD1000000000000000001"
+SPEC_IDS = ("3869458495073943552", "3869458495073943553")
+INPUT_HW = (64, 96)
+EVALUATED_IMAGES = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class TinyModel:
+    """A model folder that tests copy.
+
+    Attributes:
+        folder: model.json, model.onnx and evaluation.json.
+    """
+
+    folder: pathlib.Path
+
+    def copy_to(self, models_dir: pathlib.Path, model_id: str = MODEL_ID) -> pathlib.Path:
+        """Copies the folder to where a service keeps its models."""
+        return pathlib.Path(shutil.copytree(self.folder, models_dir / model_id))
+
+    def install(
+        self,
+        data_dir: pathlib.Path,
+        model_id: str = MODEL_ID,
+        *,
+        display_name: str = "tiny",
+        age_days: float = 0,
+        database_url: str | None = None,
+    ) -> str:
+        """Adds the model to a service's data directory, its evaluations too; returns its resource name."""
+        self.copy_to(data_dir / "models", model_id)
+        db = database.Database(database_url or data_dir / "metadata.sqlite")
+        evaluation = json.loads((self.folder / "evaluation.json").read_text())
+        with db.write() as connection:
+            created_us = database.now_us(connection) - round(age_days * 86_400_000_000)
+            models.insert(
+                connection,
+                _model_row(model_id, display_name, created_us),
+                _evaluation_rows(model_id, created_us, evaluation),
+            )
+        db.close()
+        return f"{PARENT}/models/{model_id}"
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> TinyModel:
+    """The model folder of the session."""
+    return make()
+
+
+def make() -> TinyModel:
+    """Makes the model folder, once for a process."""
+    return TinyModel(_exported())
+
+
+@functools.cache
+def _exported() -> pathlib.Path:
+    import torch  # seconds to import: only for tests that need a model
+
+    from boxwright.detector.delivery import export
+    from boxwright.detector.evaluation import evaluate
+    from boxwright.detector.network import dense
+    from boxwright.inference import predictor
+
+    root = pathlib.Path(tempfile.mkdtemp(prefix="boxwright-tiny-model-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    torch.manual_seed(5)
+    network = dense.Network(dense.TINY, len(drawn_images.LABELS)).eval()
+    with torch.no_grad():
+        for head in network.heads:
+            assert isinstance(head, dense.Head)
+            assert isinstance(head.scores, torch.nn.Conv2d)
+            head.scores.weight *= 200  # random features hardly differ: this spreads the scores over the whole scale
+            assert head.scores.bias is not None
+            head.scores.bias.zero_()
+    labels = [
+        {"display_name": name, "annotation_spec_id": spec_id}
+        for name, spec_id in zip(drawn_images.LABELS, SPEC_IDS, strict=True)
+    ]
+    draft = root / "draft"
+    export.write_draft(
+        draft,
+        network,
+        labels=labels,
+        model_type="mobile-low-latency-1",
+        input_hw=INPUT_HW,
+        score_floor=0.01,
+        provenance={},
+    )
+    opened = predictor.Predictor.open(draft, streams=1)
+    ground_truth, found = [], []
+    for seed in range(EVALUATED_IMAGES):
+        drawing = drawn_images.draw(seed)
+        corners = np.asarray([box[1:] for box in drawing.boxes], np.float32)
+        indices = np.asarray([drawn_images.LABELS.index(box[0]) for box in drawing.boxes], np.int64)
+        ground_truth.append(evaluate.GroundTruth(corners, indices))
+        found.append(opened.predict(drawing.content))
+    assert any(isinstance(one, boxes.Detections) and len(one) for one in found), "the tiny model finds nothing"
+    export.publish(draft, root / "model", evaluate.evaluate(labels, ground_truth, found, split="TEST"))
+    return root / "model"
+
+
+def _model_row(model_id: str, display_name: str, created_us: int) -> dict[str, object]:
+    return {
+        "id": model_id,
+        "project": "demo",
+        "location": "us-central1",
+        "display_name": display_name,
+        "dataset_id": DATASET_ID,
+        "model_type": "mobile-low-latency-1",
+        "labels": {},
+        "etag": "tiny",
+        "create_time_us": created_us,
+        "update_time_us": created_us,
+        "deployment_state": "UNDEPLOYED",
+        "stop_reason": "MODEL_CONVERGED",
+        "train_budget_milli_node_hours": 1000,
+        "train_cost_milli_node_hours": 1,
+        "folder": model_id,
+    }
+
+
+def _evaluation_rows(model_id: str, created_us: int, evaluation: dict[str, Any]) -> list[dict[str, object]]:
+    entries = [*evaluation["labels"], {"annotation_spec_id": "", "display_name": "", **evaluation["overall"]}]
+    return [
+        {
+            "id": str(int(hashlib.sha256(f"{model_id}/{position}".encode()).hexdigest()[:15], 16)),
+            "model_id": model_id,
+            "annotation_spec_id": entry["annotation_spec_id"],
+            "display_name": entry["display_name"],
+            "create_time_us": created_us + position,
+            "evaluated_example_count": entry["evaluated_example_count"],
+            "metrics": types.ImageObjectDetectionEvaluationMetrics.serialize(
+                types.ImageObjectDetectionEvaluationMetrics(
+                    evaluated_bounding_box_count=entry["evaluated_bounding_box_count"],
+                    bounding_box_mean_average_precision=entry["bounding_box_mean_average_precision"],
+                    bounding_box_metrics_entries=entry["bounding_box_metrics_entries"],
+                )
+            ),
+        }
+        for position, entry in enumerate(entries)
+    ]

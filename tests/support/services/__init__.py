@@ -1,0 +1,9 @@
+"""Running services, and the command line as a process.
+
+command_line     the command line as a person uses it, pointed at a service
+env_service      a service and clients with nothing but what `boxwright client-env` prints
+patient          the command line with a tuning that measures on a busy machine too
+tls_process      a service behind TLS as a process: started, waited for, stopped
+tls_service      a service behind TLS, with a certificate and an account of the tests' own
+worker_process   a `boxwright worker` on a service's files
+"""

@@ -208,7 +208,7 @@ def _stores(storage: StorageSettings, buckets: Iterable[str]) -> Iterator[Fact]:
         folder = storage.buckets_dir
         count = sum(entry.is_dir() for entry in folder.iterdir()) if folder.is_dir() else 0
         is_usable = folder.is_dir() and os.access(folder, os.W_OK)
-        text = f"gs:// is the folder {folder}, {count} buckets"
+        text = f"gs:// is the folder {folder}, {count} bucket{'' if count == 1 else 's'}"
         yield Fact(
             "gs", is_usable, text if is_usable else f"gs:// is the folder {folder}, which is not there or not ours"
         )

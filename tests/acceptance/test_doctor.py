@@ -68,6 +68,7 @@ def test_a_whole_installation_is_well_and_nothing_is_made(doctor, tmp_path, tiny
     assert list(facts) == [*KEYS[:13], "bucket", *KEYS[13:]]
     assert "schema 0003, current" in facts["database"]["text"]
     assert facts["models"]["text"] == "1 can be loaded"
+    assert facts["gs"]["text"].endswith(", 1 bucket")
     assert facts["tuning"]["text"].startswith("nothing measured yet")
     assert sorted(path for path in tmp_path.rglob("*") if not path.name.startswith("metadata.sqlite-")) == before
 

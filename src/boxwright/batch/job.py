@@ -78,7 +78,7 @@ class MachineShare:
     Attributes:
         cores: images worked on at the same time, at least 1.
         processes: how many do it together, the cores divided among them; 0 for one a core.
-        runtime: what runs the network; see `runtimes.open_runtime`.
+        runtime: what runs the network; see `runtime_selection.open_runtime`.
         in_flight_bytes: memory for images that are read and not yet predicted.
         models_bytes: memory for models that stay loaded for later jobs.
     """

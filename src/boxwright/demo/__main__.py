@@ -185,7 +185,7 @@ def _report(
         reporter.say(f"    {uri}: {why}")
     reporter.say(f"{'JSONL files:':<18} {files}")
     reporter.say(f"{'contact sheet:':<18} {page}")
-    reporter.say(f"{'whole tour:':<18} {time.monotonic() - started_s:.0f} s")
+    reporter.say(f"{'whole demo:':<18} {time.monotonic() - started_s:.0f} s")
 
 
 def _say_how_to_call(running: service.Service, model_name: str, reporter: progress.Reporter) -> None:

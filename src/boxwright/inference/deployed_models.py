@@ -29,7 +29,7 @@ class DeployedModels:
     Args:
         folders: the trained models.
         cores: images predicted at once at most, however many nodes a model has.
-        runtime: what runs the networks; see `runtimes.open_runtime`.
+        runtime: what runs the networks; see `runtime_selection.open_runtime`.
         precision: of the networks; None for the one that each model has chosen.
     """
 

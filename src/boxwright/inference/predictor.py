@@ -54,7 +54,7 @@ class Predictor:
             folder: holds model.json and the network's files.
             streams: images in flight on the CPU, one thread each; this machine's usable cores when None.
             precision: of the network; the one that model.json chooses when None.
-            runtime: "cpu", "gpu" or "auto"; see `runtimes.open_runtime`.
+            runtime: "cpu", "gpu" or "auto"; see `runtime_selection.open_runtime`.
             limits: per image.
             keep_compiled: keep the compiled network in the folder, for the next process that opens it on this machine.
 

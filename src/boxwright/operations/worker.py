@@ -134,7 +134,7 @@ class Worker:
         return None
 
     def _look_for_work(self) -> None:
-        """Wakes the lanes when another process has started something, or has left it: one query for all of them."""
+        """Wakes idle lanes for work that another process has started or left: it asks for all of them, twice a second."""
         while not self._draining.wait(POLL_INTERVAL_S):
             with self._wake:
                 idle = list(self._idle)

@@ -24,37 +24,20 @@ CLI = [sys.executable, "-m", "boxwright.cli"]
 
 
 @dataclasses.dataclass
-class EnvService:
-    """A running service with TLS on both doors.
+class EnvService(tls_process.ServiceBehindTls):
+    """A running service with TLS at both API servers.
 
     Attributes:
         exports: what the command printed.
         exports_without_universe: what it printed with ``--no-universe``.
     """
 
-    folder: pathlib.Path
-    port: int
-    grpc_port: int
     exports: str
     exports_without_universe: str
 
     @property
-    def url(self) -> str:
-        return f"https://localhost:{self.port}"
-
-    @property
     def authority(self) -> pathlib.Path:
         return self.folder / "client" / "ca.pem"
-
-    @property
-    def data_dir(self) -> pathlib.Path:
-        return self.folder / "data"
-
-    def bucket(self, name: str) -> pathlib.Path:
-        """The folder behind ``gs://name``."""
-        path = self.folder / "buckets" / name
-        path.mkdir(parents=True, exist_ok=True)
-        return path
 
     def run(
         self, *command: str, universe: bool = True, timeout_s: float = PATIENCE_S

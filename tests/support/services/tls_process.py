@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import ssl
@@ -20,6 +21,34 @@ PRESET = ("GOOGLE_", "GRPC_", "REQUESTS_CA", "SSL_CERT", "CURL_CA", "NODE_", "BO
 def clean_environment() -> dict[str, str]:
     """This process's environment without anything that points clients somewhere."""
     return {name: value for name, value in os.environ.items() if not name.startswith(PRESET)}
+
+
+@dataclasses.dataclass
+class ServiceBehindTls:
+    """A running service with TLS at both API servers.
+
+    Attributes:
+        folder: everything that it has, the folders of its state and buckets among it.
+        port, grpc_port: where they listen.
+    """
+
+    folder: pathlib.Path
+    port: int
+    grpc_port: int
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+    @property
+    def data_dir(self) -> pathlib.Path:
+        return self.folder / "data"
+
+    def bucket(self, name: str) -> pathlib.Path:
+        """The folder behind ``gs://name``."""
+        path = self.folder / "buckets" / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
 
 
 @contextlib.contextmanager

@@ -22,31 +22,13 @@ HOSTS = ("automl.localhost", "localhost")
 
 
 @dataclasses.dataclass
-class TlsService:
-    """A running service with TLS on both doors.
+class TlsService(tls_process.ServiceBehindTls):
+    """A running service with TLS at both API servers.
 
     Attributes:
         folder: the certificate ``cert.pem`` that clients must trust, and ``account.json`` that they present.
         url, grpc_target: as of any service; the names are in the certificate.
     """
-
-    folder: pathlib.Path
-    port: int
-    grpc_port: int
-
-    @property
-    def url(self) -> str:
-        return f"https://localhost:{self.port}"
-
-    @property
-    def data_dir(self) -> pathlib.Path:
-        return self.folder / "data"
-
-    def bucket(self, name: str) -> pathlib.Path:
-        """The folder behind ``gs://name``."""
-        path = self.folder / "buckets" / name
-        path.mkdir(parents=True, exist_ok=True)
-        return path
 
     def client_environment(self) -> dict[str, str]:
         """The environment in which unmodified code of the official client reaches this service."""

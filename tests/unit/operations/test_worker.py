@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from google.rpc import code_pb2, status_pb2
 from tests.support.machine.waiting import PATIENCE_S, promptly, wait_until
-from tests.support.operations.ledgers import LOCATION, Kind, expire, row_of, start
+from tests.support.operations.ledgers import LOCATION, Kind, expire, open_ledger, row_of, start
 from tests.support.operations.scripted_runner import Scripted, end_of
 
 from boxwright import errors, states
@@ -180,6 +180,30 @@ def test_a_drain_lets_running_work_wait_again_without_blame(ledger, work):
     assert runner.tidied == [], "the next attempt needs what this one kept"
     work(lambda context: None)
     assert end_of(ledger, "IOD1", *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+
+
+def test_idle_lanes_leave_looking_to_one_thread(ledger, work, monkeypatch):
+    lookers: list[str] = []
+    has_work = ledger.has_work
+
+    def noted(kinds, **options):
+        lookers.append(threading.current_thread().name)
+        return has_work(kinds, **options)
+
+    monkeypatch.setattr(ledger, "has_work", noted)
+    work(lambda context: None, lanes=4)
+    wait_until(lambda: lookers.count("lane-waker") >= 6, "three looks, for work and for what was cancelled")
+    assert len(lookers) - lookers.count("lane-waker") <= 5, "each lane, and the one for the cancelled, when it began"
+
+
+def test_work_that_another_process_starts_wakes_an_idle_lane(ledger, work, tmp_path):
+    work(lambda context: None)
+    start(ledger, "IOD1")
+    end_of(ledger, "IOD1", *states.OPERATION_TERMINAL)
+    other = open_ledger(tmp_path / "metadata.sqlite")  # with listeners of its own, as in another process
+    start(other, "IOD2")
+    assert end_of(ledger, "IOD2", *states.OPERATION_TERMINAL).state == State.SUCCEEDED
+    other._db.close()
 
 
 def test_a_drained_worker_claims_nothing_more(ledger, work):

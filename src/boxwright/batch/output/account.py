@@ -28,7 +28,7 @@ class OutputAccount:
         self._stores = stores
         self._output = objects.ObjectUri.parse(spec.output_directory)
         self._notes = ShardReportStore(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
-        self._tally = ShardIndex()
+        self._index = ShardIndex()
 
     def prepare(self) -> None:
         """Checks that the output bucket exists and clears what a killed writer left half-written."""
@@ -52,10 +52,10 @@ class OutputAccount:
     def count(self, report: ShardReport) -> None:
         """Counts a shard that is finished, by whichever process it was put; once for each shard."""
         self._notes.note(report)
-        self._tally.add(
+        self._index.add(
             report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code, report.one_colour
         )
-        self._notes.sum_up(report.shard, self._tally)
+        self._notes.sum_up(report.shard, self._index)
 
     def close(self, state: str, *, rows_read: int, duplicates: int, model_digest: str) -> Manifest:
         """Gathers the errors of all finished shards and writes the manifest, last of all.
@@ -68,16 +68,16 @@ class OutputAccount:
             duplicates: rows whose image had been listed before.
             model_digest: names the model's exact version.
         """
-        if not (self._tally.predicted or self._tally.failed):
-            self._notes.recall(set(self._present()), self._tally, self._digest)
+        if not (self._index.predicted or self._index.failed):
+            self._notes.recall(set(self._present()), self._index, self._digest)
         manifest = Manifest(
             state=state,
             rows_read=rows_read,
             duplicates_removed=duplicates,
-            images_predicted=self._tally.predicted,
-            errors_by_code=dict(self._tally.errors_by_code),
-            shards=self._tally.files(SHARD_NAME),
-            errors_files=self._gather_errors(self._notes.error_lines(self._tally)),
+            images_predicted=self._index.predicted,
+            errors_by_code=dict(self._index.errors_by_code),
+            shards=self._index.files(SHARD_NAME),
+            errors_files=self._gather_errors(self._notes.error_lines(self._index)),
             model={"name": self._spec.model, "digest": model_digest},
             settings={
                 "score_threshold": self._spec.score_threshold,
@@ -87,7 +87,7 @@ class OutputAccount:
                 "camel_case": self._spec.camel_case,
             },
             ignored_params=self._spec.ignored_params,
-            images_of_one_colour=self._tally.one_colour,
+            images_of_one_colour=self._index.one_colour,
         )
         if self._spec.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})
@@ -100,12 +100,12 @@ class OutputAccount:
     @property
     def predicted(self) -> int:
         """Images with a result, of the shards that were counted or found."""
-        return self._tally.predicted
+        return self._index.predicted
 
     @property
     def errors_by_code(self) -> dict[str, int]:
         """Failed images by canonical code name, of the same shards."""
-        return dict(self._tally.errors_by_code)
+        return dict(self._index.errors_by_code)
 
     def _holds(self, report: ShardReport) -> bool:
         """Whether a further pass leaves a shard as its report says it is."""

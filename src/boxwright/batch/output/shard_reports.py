@@ -112,11 +112,11 @@ class ShardReportStore:
                 continue
         return False
 
-    def sum_up(self, shard: int, tally: ShardIndex) -> None:
-        """Puts the block that a shard belongs to, once the tally has all its shards; not again if it is there."""
+    def sum_up(self, shard: int, index: ShardIndex) -> None:
+        """Puts the block that a shard belongs to, once the index has all its shards; not again if it is there."""
         block = _block_of(shard)
         shards = _shards_of(block)
-        records = tally.records(shards)
+        records = index.records(shards)
         if block in self._blocks or records is None:
             return
         uri = self._block(block)
@@ -125,17 +125,17 @@ class ShardReportStore:
             by_code: collections.Counter[str] = collections.Counter()
             for report in _read(self._report, failed):
                 by_code.update(report.errors_by_code)
-            sums = {"errors_by_code": by_code, "one_colour": tally.one_colour_of(shards)}
+            sums = {"errors_by_code": by_code, "one_colour": index.one_colour_of(shards)}
             head = json.dumps({"shards": records, **sums}, sort_keys=True).encode()
             self._stores.put(uri, b"\n".join((head, b"".join(_read(self._error_lines, failed)))))
         self._blocks.add(block)
 
-    def recall(self, present: set[int], tally: ShardIndex, digest_of: Callable[[int], str]) -> None:
+    def recall(self, present: set[int], index: ShardIndex, digest_of: Callable[[int], str]) -> None:
         """Counts what is noted of these shards, which are known to be there.
 
         Args:
             present: their numbers.
-            tally: counts them.
+            index: counts them.
             digest_of: reads a shard and returns its sha256; asked only where several passes may have written it.
         """
         whole = {block: size for block, size in self._blocks_there() if present.issuperset(_shards_of(block))}
@@ -144,7 +144,7 @@ class ShardReportStore:
             head = json.loads(content.partition(b"\n")[0])
             by_code, one_colour = head["errors_by_code"], head.get("one_colour", 0)
             for shard, (predicted, failed, sha256) in zip(_shards_of(block), head["shards"], strict=True):
-                tally.add(shard, predicted, failed, sha256, by_code, one_colour)
+                index.add(shard, predicted, failed, sha256, by_code, one_colour)
                 by_code, one_colour = {}, 0  # they were the whole block's
         self._blocks.update(whole)
 
@@ -153,7 +153,7 @@ class ShardReportStore:
 
         for report in _read(find, sorted(shard for shard in present if _block_of(shard) not in self._blocks)):
             if report is not None:
-                tally.add(
+                index.add(
                     report.shard,
                     report.predicted,
                     report.failed,
@@ -162,7 +162,7 @@ class ShardReportStore:
                     report.one_colour,
                 )
 
-    def error_lines(self, tally: ShardIndex) -> Iterator[bytes]:
+    def error_lines(self, index: ShardIndex) -> Iterator[bytes]:
         """Yields the error lines of all counted shards, in order, those of one or many shards at a time."""
 
         def source(failed_shard: tuple[int, int]) -> tuple[bool, int]:
@@ -173,7 +173,7 @@ class ShardReportStore:
             is_block, number = source
             return self._block_content(number).partition(b"\n")[2] if is_block else self._error_lines(number)
 
-        groups = itertools.groupby(tally.failed_shards(), source)
+        groups = itertools.groupby(index.failed_shards(), source)
         weighed = ((where, LINE_BYTES * sum(failed for _, failed in shards)) for where, shards in groups)
         return _read(lambda item: lines(item[0]), weighed, weigh=lambda item: item[1])
 

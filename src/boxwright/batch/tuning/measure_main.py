@@ -2,7 +2,7 @@
 
 One `TuningCommand` as a line of JSON on standard input names the network and the cores. What is timed, with several
 numbers of processes, is the whole engine over images drawn here, from the file to the shard, in FOLDER. The other
-arguments are the `Limits`. Events on standard output:
+arguments are the `MeasurementLimits`. Events on standard output:
 
     {"event": "measured", "processes", "threads", "images_per_s"}     one candidate, most processes first
     {"event": "over"}                                                 there are no more, or there is no more time

@@ -45,14 +45,18 @@ def kill(service: _Killable, environment: Mapping[str, str] = ENVIRONMENT) -> No
 
 
 def children_of(pid: int, module: str = "") -> list[psutil.Process]:
-    """The child processes of a service that run the module (any of ours, if none is named)."""
+    """The child processes of a service that run the module (any of ours, if none is named).
+
+    Between fork and exec a process has its parent's command line: it runs nothing of its own yet and does not count.
+    """
     found = []
     for child in psutil.Process(pid).children(recursive=True):
         try:
-            line = " ".join(child.cmdline())
+            command, parent = child.cmdline(), psutil.Process(child.ppid()).cmdline()
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
-        if module in line and "boxwright" in line:
+        line = " ".join(command)
+        if command != parent and module in line and "boxwright" in line:
             found.append(child)
     return found
 

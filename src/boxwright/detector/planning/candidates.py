@@ -53,7 +53,7 @@ class Candidate:
         build: from the number of labels and the initial score to the network.
         recipe: of its training.
         step_share: of the steps that are planned for random weights.
-        least_steps: however few images there are.
+        least_steps: however few images there are; None for the schedule's own.
         step_cost: of one of its steps, to one of the plain network.
         origin: of its weights; None for random ones.
         knows_labels: whether it starts with rows for some of the job's labels.
@@ -65,7 +65,7 @@ class Candidate:
     build: Callable[[int, float], dense.Network]
     recipe: schedule.Recipe
     step_share: float = 1.0
-    least_steps: int = schedule.MIN_STEPS
+    least_steps: int | None = None
     step_cost: float = 1.0
     origin: origin.Origin | None = None
     knows_labels: bool = False

@@ -13,22 +13,22 @@ from tests.unit.detector.conftest import Watcher, elapsed
 
 from boxwright.detector import listener, session
 from boxwright.detector.data import dataset
-from boxwright.detector.job import Job, JobError
+from boxwright.detector.job import JobError, TrainingJob
 from boxwright.detector.network import coco, dense, pretrained
 from boxwright.detector.planning import candidates, input_size, schedule, trained
 from boxwright.detector.training import fit, trainer
 from boxwright.inference import export_formats
 
 INPUT_HW = (96, 96)
-CHOSEN = input_size.Choice(INPUT_HW, 1.0, "large enough")
+CHOSEN = input_size.InputSize(INPUT_HW, 1.0, "large enough")
 RECIPE = {name: value for name, value in conftest.RECIPE.items() if name != "network"} | {"steps": 6, "quantise": False}
 KNOWN = [{"display_name": "Cars", "annotation_spec_id": "1"}, {"display_name": "disc", "annotation_spec_id": "2"}]
 FIRST = ["random", coco.SOURCE]
 
 
-def _time(budget_s: float) -> input_size.Time:
+def _time(budget_s: float) -> input_size.TimeBudget:
     """Time in which the plain network needs 100 s."""
-    time = input_size.Time(budget_s, lambda passes: round(1000 * passes), 1.0, lambda input_hw: 10.0)
+    time = input_size.TimeBudget(budget_s, lambda passes: round(1000 * passes), 1.0, lambda input_hw: 10.0)
     return dataclasses.replace(time, px_per_s=time.needed_s(INPUT_HW) / 100.0)
 
 
@@ -58,7 +58,7 @@ def test_it_comes_first_where_images_are_few_or_names_match(
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, labels=labels, weights_dir=str(coco_weights))
     plan = candidates.plan(
-        Job.read(folder), schedule.Recipe(**recipe), dense.ACCURATE, _time(budget_s), CHOSEN, images, images
+        TrainingJob.read(folder), schedule.Recipe(**recipe), dense.ACCURATE, _time(budget_s), CHOSEN, images, images
     )
     assert [one.start for one in plan.candidates] == starts and not plan.note
     assert bool(plan.reason) == (len(starts) == 1)
@@ -68,7 +68,7 @@ def test_a_recipe_is_gentle_unless_the_job_says_otherwise(
     coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, weights_dir=str(coco_weights), recipe={"colour_jitter": 0.9})
-    job = Job.read(folder)
+    job = TrainingJob.read(folder)
     for images, mosaic in ((99, 0.0), (100, 0.4)):
         recipe = schedule.Recipe.from_job(job.recipe)
         plan = candidates.plan(job, recipe, dense.ACCURATE, _time(1e6), CHOSEN, images, images)
@@ -84,7 +84,7 @@ def test_a_recipe_is_gentle_unless_the_job_says_otherwise(
 def test_missing_weights_are_mentioned_and_lite0_takes_their_place(
     drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:
-    job = Job.read(conftest.write_job(tmp_path, drawn.rows, weights_dir=str(tmp_path / "none")))
+    job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows, weights_dir=str(tmp_path / "none")))
     plan = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e6), CHOSEN, 50, 50)
     assert [one.start for one in plan.candidates] == ["random", pretrained.SOURCE]
     assert "nanodet-g-coco are not installed (`boxwright weights install`)" in plan.note
@@ -135,7 +135,7 @@ def _job(folder: pathlib.Path, drawn: conftest.Drawn, weights: pathlib.Path, **f
 
 
 def _run(folder: pathlib.Path, drawn: conftest.Drawn, watcher: Watcher | None = None) -> dict[str, Any]:
-    session.run(Job.read(folder), drawn.read, watcher or Watcher(), elapsed())
+    session.run(TrainingJob.read(folder), drawn.read, watcher or Watcher(), elapsed())
     provenance: dict[str, Any] = json.loads((folder / "model" / "model.json").read_text())["provenance"]
     return provenance
 
@@ -151,7 +151,7 @@ def test_a_model_names_its_weights_and_a_stop_changes_nothing(
     assert whole["untrained_score"] is None and whole["steps"] == 6
     folder = _job(tmp_path / "stopped", drawn, coco_weights)
     with pytest.raises(listener.TrainingStopped):
-        session.run(Job.read(folder), drawn.read, Stopping(), elapsed())
+        session.run(TrainingJob.read(folder), drawn.read, Stopping(), elapsed())
     watcher = Watcher()
     assert _run(folder, drawn, watcher)["weights_sha256"] == whole["weights_sha256"]
     assert min(details["step"] for _, _, details in watcher.events if details.get("initial_weights")) >= 3
@@ -184,7 +184,7 @@ def test_the_network_as_it_was_is_the_model_if_training_brings_nothing(
     steps: int,
 ) -> None:
     """Labels that COCO knows; what the network is worth untrained on drawn squares is said by the test."""
-    monkeypatch.setattr(fit.Learning, "_untrained_score", lambda self, network: untrained)
+    monkeypatch.setattr(fit.CandidateTrainer, "_untrained_score", lambda self, network: untrained)
     monkeypatch.setattr(candidates, "finds_too_little", lambda score: False)
     provenance = _run(_job(tmp_path, drawn, coco_weights, labels=KNOWN), drawn)
     assert (provenance["steps"], provenance["untrained_score"]) == (steps, untrained)

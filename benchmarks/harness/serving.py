@@ -56,6 +56,7 @@ def make_model(folder: pathlib.Path, model_type: str = "cloud-high-accuracy-1", 
     with torch.no_grad():
         for head in network.heads:
             assert isinstance(head, dense.Head)
+            assert isinstance(head.scores, torch.nn.Conv2d)
             head.scores.weight *= 200  # random features hardly differ: this spreads the scores
         logits, _ = network(pixels)  # (4, A, C)
         cut = logits.flatten(1).sort(dim=1).values[:, -CANDIDATES].median()

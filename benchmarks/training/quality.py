@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.harness import arguments, results
 from boxwright.runners import train_model
+from boxwright.weights import installed
 
 
 def read_rows(data_dir: pathlib.Path) -> tuple[list[str], list[dict[str, Any]]]:
@@ -53,6 +54,7 @@ def write_job(job_dir: pathlib.Path, data_dir: pathlib.Path, options: argparse.N
         "cache_bytes": 2 << 30,
         "stores": {"buckets_dir": str(data_dir.parent), "state_dir": str(job_dir)},
         "recipe": json.loads(options.recipe),
+        "weights_dir": str(installed.folder(options.weights_dir)),
     }
     (job_dir / "job.json").write_text(json.dumps(job), encoding="utf-8")
     lines = "".join(json.dumps(example) + "\n" for example in examples)
@@ -85,6 +87,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--recipe", default="{}", help="JSON overrides of hyper-parameters, for experiments")
+    parser.add_argument(
+        "--weights-dir", type=pathlib.Path, help="installed weights (default: where they are installed)"
+    )
     parser.add_argument("--keep", type=pathlib.Path, help="keep the job folder here")
     options = parser.parse_args()
     if options.quick:
@@ -114,6 +119,9 @@ def main() -> None:
         "ap50": {row["display_name"]: round(row["ap50"], 4) for row in extras["labels"]},
         "split": extras["split"],
         "wall_s": round(wall_s, 1),
+        "network": document["provenance"]["network"],
+        "initial_weights": document["provenance"]["initial_weights"],
+        "untrained_score": document["provenance"]["untrained_score"],
         "steps": document["provenance"]["steps"],
         "epochs": document["provenance"]["epochs"],
         "input_hw": document["input_hw"],

@@ -18,6 +18,7 @@ import boxwright
 from boxwright import client_env, errors
 from boxwright.commands import batch, datasets, help_text, models, operations, predict, results
 from boxwright.convert import arguments as convert_arguments
+from boxwright.weights import arguments as weights_arguments
 
 if TYPE_CHECKING:
     from boxwright import settings
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 GROUPS = {  # every command, as the help shows them
     "the service": ("serve", "worker", "migrate", "doctor", "client-env"),
     "work, by the REST API of a running service": ("datasets", "models", "batch", "predict", "operations"),
-    "files": ("convert", "results", "verify"),
+    "files": ("convert", "results", "verify", "weights"),
 }
 INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the signal's number, as shells have it
 
@@ -133,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert_arguments.add_arguments(convert)
     convert.set_defaults(run=_convert)
+    _add_weights_command(commands)
     _add_doctor_command(commands)
     for module in (datasets, models, batch, predict, operations, results):
         module.add_command(commands)
@@ -148,6 +150,16 @@ def _overview(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     for group, names in GROUPS.items():
         lines += [f"{group}:", *(f"  {name:12} {texts[name]}" for name in names), ""]
     return "\n".join([*lines, "boxwright COMMAND --help says more about one. docs/commands.md has examples."])
+
+
+def _add_weights_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    weights = commands.add_parser(
+        "weights",
+        help="install what trainings on photographs start from",
+        description="Install weights that trainings may start from; see docs/training.md. They are no part of Boxwright, "
+        "and nothing else downloads them.",
+    )
+    weights_arguments.add_arguments(weights, _add_config, _weights)
 
 
 def _add_doctor_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -212,6 +224,14 @@ def _convert(options: argparse.Namespace) -> int:
     from boxwright.convert import command  # its formats' parsers are not needed by every command
 
     return command.run(options)
+
+
+def _weights(options: argparse.Namespace) -> int:
+    from boxwright import settings
+    from boxwright.weights import command  # numpy and more, which other commands need not load
+
+    chosen = settings.read(os.environ, options.config)
+    return command.run(options, chosen.training.weights_dir)
 
 
 def _doctor(options: argparse.Namespace) -> int:

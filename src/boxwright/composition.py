@@ -30,6 +30,7 @@ from boxwright.services import (
 )
 from boxwright.settings import Settings
 from boxwright.surface import dispatch
+from boxwright.weights import installed
 
 DRAIN_S = 8.0
 
@@ -173,6 +174,7 @@ def _runners(
                 cache_bytes=settings.training.cache_bytes,
                 seed=settings.training.seed,
                 pretrained=settings.training.pretrained,
+                weights_dir=installed.folder_if_any(settings.training.weights_dir),
             ),
             resources.random_digits,
         ),
@@ -191,14 +193,19 @@ def _runners(
                 camel_case=settings.batch.camel_case,
                 precision=settings.inference.precision,
             ),
-            MachineShare(
-                cores=settings.operations.cores,
-                runtime=settings.inference.runtime,
-                in_flight_bytes=settings.batch.usable_in_flight_bytes,
-                models_bytes=settings.batch.models_bytes,
-            ),
+            _machine_share(settings),
             validation.batch_params,
         ),
         Kind.EXPORT_DATA: export.ExportData(db, stores),
         Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),
     }
+
+
+def _machine_share(settings: Settings) -> MachineShare:
+    """What this machine gives a batch prediction."""
+    return MachineShare(
+        cores=settings.operations.cores,
+        runtime=settings.inference.runtime,
+        in_flight_bytes=settings.batch.usable_in_flight_bytes,
+        models_bytes=settings.batch.models_bytes,
+    )

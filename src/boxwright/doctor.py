@@ -31,6 +31,7 @@ from boxwright.inference.model_folder import MODEL_FILE, ModelError
 from boxwright.inference.predictor import Predictor
 from boxwright.metadata import migrations
 from boxwright.settings import ServerSettings, Settings, StorageSettings
+from boxwright.weights import catalogue, installed
 
 LEAST_DISK_BYTES = 1_000_000_000
 LEAST_MEMORY_BYTES = 1_000_000_000
@@ -65,7 +66,7 @@ def run(settings: Settings, *, buckets: Iterable[str] = (), as_json: bool = Fals
     """
     facts = []
     for look in (
-        *(_version, _config, _cores, _memory, _processor, _disk, _places, _runtime, _gpu, _training),
+        *(_version, _config, _cores, _memory, _processor, _disk, _places, _runtime, _gpu, _training, _weights),
         *(
             _database,
             lambda chosen: _stores(chosen.storage, buckets),
@@ -148,6 +149,20 @@ def _training(_settings: Settings) -> Iterator[Fact]:
         yield Fact("training", True, f"PyTorch {importlib.metadata.version('torch')}")
     else:
         yield Fact("training", True, f"none: trainings are refused. {extras.TRAINING_NEEDS}")
+
+
+def _weights(settings: Settings) -> Iterator[Fact]:
+    yield _asked("weights", lambda: _installed(settings))
+
+
+def _installed(settings: Settings) -> str:
+    if not settings.training.pretrained:
+        return "not used: the setting train_pretrained is off"
+    place = installed.folder(settings.training.weights_dir)
+    problems = {one.name: installed.state(place, one) for one in catalogue.ALL}
+    there = [name for name, problem in problems.items() if not problem]
+    missing = [f"{problem}: a few photographs teach less without" for problem in problems.values() if problem]
+    return "; ".join([*(f"{name} is installed in {place}" for name in there), *missing])
 
 
 def _runtime(_settings: Settings) -> Iterator[Fact]:

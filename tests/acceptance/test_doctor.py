@@ -18,7 +18,7 @@ from boxwright import machine
 from boxwright.metadata import database
 
 KEYS = ["version", "cores", "memory", "processor", "data_dir", "temporary", "places", "openvino", "gpu"]
-KEYS += ["training", "database", "gs", "models", "tuning", "port", "grpc_port"]
+KEYS += ["training", "weights", "database", "gs", "models", "tuning", "port", "grpc_port"]
 
 
 CLI = [sys.executable, "-m", "boxwright.cli"]
@@ -65,7 +65,7 @@ def test_a_whole_installation_is_well_and_nothing_is_made(doctor, tmp_path, tiny
     before = sorted(path for path in tmp_path.rglob("*"))
     status, facts = doctor("--bucket", "gs://photos")
     assert (status, attention(facts)) == (0, [])
-    assert list(facts) == [*KEYS[:12], "bucket", *KEYS[12:]]
+    assert list(facts) == [*KEYS[:13], "bucket", *KEYS[13:]]
     assert "schema 0003, current" in facts["database"]["text"]
     assert facts["models"]["text"] == "1 can be loaded"
     assert facts["gs"]["text"].endswith(", 1 bucket")

@@ -98,8 +98,11 @@ def test_up_to_four_imports_work_on_a_dataset_at_once_and_nothing_else_does(serv
 
 @pytest.mark.full
 @pytest.mark.parametrize(("setting", "recipe"), [("true", {}), ("false", {"pretrained": False})])
-def test_a_training_is_told_whether_it_may_use_pretrained_weights(service_factory, setting, recipe):
-    service = service_factory(environment={"BOXWRIGHT_TRAIN_PRETRAINED": setting})
+def test_a_training_is_told_whether_it_may_use_pretrained_weights(service_factory, setting, recipe, tmp_path):
+    weights = tmp_path / "weights"
+    service = service_factory(
+        environment={"BOXWRIGHT_TRAIN_PRETRAINED": setting, "BOXWRIGHT_WEIGHTS_DIR": str(weights)}
+    )
     csv_uri = drawn_images.write_dataset(service.bucket("drawn"), 40)
     with open_api(service) as api:
         dataset = api.create_dataset()
@@ -107,7 +110,9 @@ def test_a_training_is_told_whether_it_may_use_pretrained_weights(service_factor
         name = api.start_training(dataset)
         job = service.data_dir / "work" / name.rpartition("/")[2] / "job.json"
         wait_until(job.exists, "the job")
-        assert json.loads(job.read_text())["recipe"] == recipe
+        document = json.loads(job.read_text())
+        assert document["recipe"] == recipe
+        assert document.get("weights_dir") == (str(weights) if setting == "true" else None)
         boxwright = CommandLine(service.url)
         described = wait_until(
             lambda: text if "losses" in fields(text := boxwright.done("operations", "describe", name)) else None,

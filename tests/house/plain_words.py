@@ -29,6 +29,7 @@ PLAIN = {
     "connection": "to a server",
     "context": "what a call needs to know beside its arguments",
     "conviction": "of an image that crashes or hangs its decoder: it is left out",
+    "convolution": "the field's term",
     "count": "how many",
     "curve": "a function as points",
     "data": "of ImportData and ExportData, the API's methods",
@@ -79,6 +80,7 @@ PLAIN = {
     "notifier": "tells those who wait",
     "option": "what may be chosen",
     "orientation": "of an image",
+    "origin": "where something comes from",
     "outcome": "how something ended",
     "output": "what a network gives",
     "over": "TurnOver, an exception",
@@ -134,5 +136,6 @@ PLAIN = {
     "use": "of MlUse, the API's field",
     "view": "one image as a training shows it",
     "watchdog": "ends what takes too long, the pattern's name",
+    "weight": "a number that a network has learned, the field's term",
     "writer": "writes files of one kind",
 }

@@ -11,4 +11,5 @@ processes     child processes that misbehave, and the killing of others
 releases      data directories as released versions leave them
 services      running services, in each way that somebody may start one
 stores        object stores and their troubles
+weights       packages of published weights, and a reference for their conversion
 """

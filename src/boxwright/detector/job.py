@@ -1,7 +1,8 @@
 """A training job on disk: job.json beside examples.jsonl. Light: imports no tensor library.
 
 {"labels": [{"display_name", "annotation_spec_id"}], "model_type": str, "budget_s": float, "seed": int,
- "threads": int, "cache_bytes": int, "stores": {…}, "score_floor": float?, "recipe": {…}?}
+ "threads": int, "cache_bytes": int, "stores": {…}, "score_floor": float?, "recipe": {…}?,
+ "weights_dir": str?}
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class TrainingJob:
         stores: configuration of the object stores, opaque here.
         score_floor: lowest score that the model reports, None for the default.
         recipe: overrides of hyper-parameters by name.
-        fingerprint: of everything that determines the weights except the budget.
+        weights_dir: where installed weights are; None: none are used.
+        fingerprint: of everything that determines the weights except the budget and what is installed.
     """
 
     folder: pathlib.Path
@@ -50,6 +52,7 @@ class TrainingJob:
     stores: dict[str, Any]
     score_floor: float | None
     recipe: dict[str, Any]
+    weights_dir: pathlib.Path | None
     fingerprint: str
 
     @classmethod
@@ -79,6 +82,7 @@ class TrainingJob:
                 stores=dict(fields.get("stores") or {}),
                 score_floor=None if fields.get("score_floor") is None else float(fields["score_floor"]),
                 recipe=dict(fields.get("recipe") or {}),
+                weights_dir=pathlib.Path(fields["weights_dir"]) if fields.get("weights_dir") else None,
                 fingerprint=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode() + examples).hexdigest(),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

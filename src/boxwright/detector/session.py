@@ -62,20 +62,42 @@ def _best(work: fit.TrainingContext) -> trained.Trained:
     work.elapsed.before_s = max((state.elapsed_s for state in known), default=0.0)
     time, kind = _time(work), dense.MODEL_TYPES[job.model_type]
     chosen = trainer.input_of(known[0]) if known else _input(work, kind, time)
-    times = candidates.relative_time(work.recipe, work.images_a_pass, chosen.passes)
-    plan = candidates.plan(job, work.recipe, kind, time, chosen, len(work.splits.train), times)
+    plan = candidates.plan(job, work.recipe, kind, time, chosen, len(work.splits.train), work.images_a_pass)
+    best = _best_of(plan, work, chosen, time, states)
+    choice = best.choice
+    if best.untrained_score is not None and best.steps == 0:
+        choice += "; as they are: training has brought nothing on validation"
+    return dataclasses.replace(best, choice="; ".join(part for part in (choice, plan.note) if part))
+
+
+def _best_of(
+    plan: candidates.TrainingPlan,
+    work: fit.TrainingContext,
+    chosen: input_size.InputSize,
+    time: input_size.TimeBudget,
+    states: dict[pathlib.Path, checkpoint.State | None],
+) -> trained.Trained:
+    """Trains the plan's networks; returns the better one."""
     found = [_own(states[candidate.folder], candidate, work.notebook) for candidate in plan.candidates]
     learner = fit.CandidateTrainer(work, chosen)
     if len(found) == 1:
         return dataclasses.replace(learner.train(plan.candidates[0], found[0]), choice=plan.reason)
+    times = plan.candidates[1].relative_time(work.images_a_pass, chosen.passes)
     second_s = times * time.needed_s(chosen.input_hw, chosen.passes)
     first = learner.train(plan.candidates[0], found[0], second_s=second_s)
-    reason = candidates.reason_to_stop(first.score, learner.left_s(), second_s, begun=found[1] is not None)
+    reason = candidates.reason_to_stop(
+        first.score,
+        learner.left_s(),
+        second_s,
+        begun=found[1] is not None,
+        start=first.start,
+        known=candidates.is_known(len(work.splits.train), first.untrained_score),
+    )
     if reason:
         return dataclasses.replace(first, choice=reason)
     second = _second(work, learner, plan.candidates[1], found[1], first)
     if second is None:
-        return dataclasses.replace(first, choice=candidates.FAILED)
+        return dataclasses.replace(first, choice=candidates.failed(first, plan.candidates[1].start))
     return candidates.better(first, dataclasses.replace(second, training_s=second.training_s - first.training_s))
 
 
@@ -87,9 +109,10 @@ def _second(
     first: trained.Trained,
 ) -> trained.Trained | None:
     """Trains the second network; None if that fails, for the first one is a model already."""
+    words = candidates.WORDS[candidate.start]
     is_done = state is not None and state.trained  # what dies from now on dies of something else
     if not is_done and not candidates.begin(candidate.folder, state.step if state else 0):
-        work.notebook.warn("The training on pretrained weights is given up: earlier attempts have died of it.")
+        work.notebook.warn(f"The training {words} is given up: earlier attempts have died of it.")
         return None
     try:
         return learner.train(candidate, state, ways_up=first.ways_up)
@@ -97,7 +120,7 @@ def _second(
         candidates.forget_attempts(candidate.folder)
         raise
     except (FloatingPointError, MemoryError, torch.OutOfMemoryError) as error:
-        work.notebook.warn(f"The training on pretrained weights is given up: {error}")
+        work.notebook.warn(f"The training {words} is given up: {error}")
         candidates.give_up(candidate.folder)
         return None
 

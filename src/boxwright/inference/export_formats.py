@@ -11,6 +11,7 @@ from boxwright.inference.model_folder import (
     DEFAULT_PRECISION,
     MODEL_FILE,
     NETWORK_FILE,
+    NOTICE_FILE,
     REPORT_FILE,
     ModelInfo,
     StoredNetwork,
@@ -42,9 +43,9 @@ def files(folder: pathlib.Path, model_format: str) -> Iterator[tuple[str, bytes]
             yield from _openvino_files(read_network(folder, info, info.precision))
         case _:
             raise ValueError(f"unknown model format {model_format!r}")
-    report = folder / REPORT_FILE
-    if report.exists():
-        yield REPORT_FILE, report.read_bytes()
+    for name in (REPORT_FILE, NOTICE_FILE):
+        if (folder / name).exists():
+            yield name, (folder / name).read_bytes()
     yield LABELS_FILE, "".join(label.display_name + "\n" for label in info.labels).encode()
     yield MODEL_FILE, description
 

@@ -18,6 +18,7 @@ from typing import Any
 FORMAT_VERSION = 1
 MODEL_FILE = "model.json"
 NETWORK_FILE = "model.onnx"
+NOTICE_FILE = "NOTICE"  # of weights that the network started from: it must be passed on with the model
 REPORT_FILE = "report.html"  # of the training; a model may have none
 DEFAULT_PRECISION = "fp32"
 

@@ -47,6 +47,7 @@ class TrainingLimits:
     cache_bytes: int
     seed: int
     pretrained: bool = True
+    weights_dir: pathlib.Path | None = None
 
 
 class TrainModel(Runner):
@@ -121,6 +122,8 @@ class TrainModel(Runner):
             "stores": self._stores.to_config(),
             "recipe": {} if self._limits.pretrained else {"pretrained": False},
         }
+        if self._limits.pretrained and self._limits.weights_dir is not None:
+            job["weights_dir"] = str(self._limits.weights_dir)
         private.replace_file(folder / "job.json", json.dumps(job), is_durable=True)
 
     def _budget_s(self, model: types.Model) -> float:

@@ -208,8 +208,12 @@ class TrainingSettings(Group):
     )
     pretrained: bool = setting(
         True,
-        "Whether trainings may try a network on ImageNet weights: it takes time, and predicts more slowly.",
+        "Whether trainings may start from pretrained weights (COCO's, ImageNet's); such networks predict more slowly.",
         name="train_pretrained",
+    )
+    weights_dir: pathlib.Path | None = setting(
+        None,
+        "Folder of the weights that `boxwright weights install` gets; unset: `boxwright/weights` in the user's data folder.",
     )
     cache_bytes: int = setting(
         2_000_000_000,

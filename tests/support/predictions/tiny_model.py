@@ -98,6 +98,7 @@ def _exported() -> pathlib.Path:
     with torch.no_grad():
         for head in network.heads:
             assert isinstance(head, dense.Head)
+            assert isinstance(head.scores, torch.nn.Conv2d)
             head.scores.weight *= 200  # random features hardly differ: this spreads the scores over the whole scale
             assert head.scores.bias is not None
             head.scores.bias.zero_()

@@ -21,7 +21,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from boxwright.detector.network import dense, pretrained
+from boxwright.detector.network import coco, dense, pretrained
 from boxwright.detector.training import checkpoint
 from boxwright.images import decode, letterbox
 from boxwright.inference import model_folder
@@ -76,6 +76,17 @@ class _Graph:
         y = self.convolution(x, *fold(block), block.conv.stride[0])
         return self.node("Relu", self.node("Add", y, x) if block.residual else y)
 
+    def leaky(self, x: str, block: coco.LeakyConvolution) -> str:
+        return self.node("LeakyRelu", _plain(self, x, block.conv), alpha=coco.SLOPE)
+
+    def cross_stage(self, x: str, stage: coco.CrossStageBlock) -> str:
+        x = y = self.leaky(x, stage.enter)
+        for block in stage.blocks:
+            assert isinstance(block, coco.ConcatenatingBlock)
+            y = self.leaky(y, block.first)
+            y = self.node("Concat", self.leaky(y, block.second), y, axis=1)
+        return self.node("Concat", self.leaky(y, stage.leave), x, axis=1)
+
     def bottleneck(self, x: str, block: pretrained.Bottleneck) -> str:
         y = x
         for layer in block.convolutions[:-1]:
@@ -87,15 +98,10 @@ class _Graph:
         return self.node("Clip", x, self.constant(np.asarray(0, np.float32)), self.constant(np.asarray(6, np.float32)))
 
     def enlarge(self, x: str) -> str:
-        return self.node(
-            "Resize",
-            x,
-            "",
-            self.constant(np.asarray([1, 1, 2, 2], np.float32)),
-            mode="nearest",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-        )
+        return self.resize(x, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+
+    def resize(self, x: str, **attributes: str) -> str:
+        return self.node("Resize", x, "", self.constant(np.asarray([1, 1, 2, 2], np.float32)), **attributes)
 
     def rows(self, x: str, width: int) -> str:
         """(1, width, h, w) to (1, h*w, width)."""
@@ -145,12 +151,37 @@ def _pretrained_backbone(graph: _Graph, network: pretrained.PretrainedNetwork, x
     return [levels[number] for number in pretrained.LEVEL_GROUPS]
 
 
+def _coco_features(graph: _Graph, network: coco.CocoNetwork, x: str) -> list[str]:
+    """Mirrors `coco.CocoNetwork.backbone` and `neck`."""
+    x = graph.leaky(x, network.first)
+    x = graph.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    levels = []
+    for stage in network.stages:
+        assert isinstance(stage, coco.CrossStageBlock)
+        x = graph.cross_stage(x, stage)
+        levels.append(x)
+    fine, middle, coarse = (
+        _plain(graph, level, lateral)  # type: ignore[arg-type]
+        for level, lateral in zip(levels[1:], network.lateral, strict=True)
+    )
+    bilinear = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    half: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    middle = graph.node("Add", middle, graph.resize(coarse, **bilinear))
+    fine = graph.node("Add", fine, graph.resize(middle, **bilinear))
+    middle = graph.node("Add", middle, graph.node("AveragePool", fine, **half))
+    coarse = graph.node("Add", coarse, graph.node("AveragePool", middle, **half))
+    return [fine, middle, coarse]
+
+
 def _features(graph: _Graph, network: dense.Network) -> list[str]:
     """Backbone and neck; mirrors `dense.Network.forward`."""
     x = graph.node("Cast", "pixels", to=TensorProto.FLOAT)
     x = graph.node("Transpose", x, perm=[0, 3, 1, 2])
-    x = graph.node("Sub", x, graph.constant(np.asarray(dense.INPUT_MEAN, np.float32)))
+    means = np.asarray(network.input_means, np.float32)
+    x = graph.node("Sub", x, graph.constant(means.reshape(() if len(means) == 1 else (1, 3, 1, 1))))
     x = graph.node("Mul", x, graph.constant(np.asarray(dense.INPUT_SCALE, np.float32)))
+    if isinstance(network, coco.CocoNetwork):
+        return _coco_features(graph, network, x)
     if isinstance(network, pretrained.PretrainedNetwork):
         levels = _pretrained_backbone(graph, network, x)
     else:
@@ -173,8 +204,14 @@ def to_onnx(network: dense.Network, input_hw: tuple[int, int]) -> bytes:
     bins = network.config.distance_bins + 1
     for head, x in zip(network.heads, _features(graph, network), strict=True):
         assert isinstance(head, dense.Head)
-        shared = graph.block(x, head.shared)
-        scores.append(graph.rows(_plain(graph, shared, head.scores), network.label_count))
+        if isinstance(head, coco.CocoHead):
+            shared = graph.leaky(x, head.shared)
+            weight, bias = (_array(one).astype(np.float32) for one in head.scores.merged())
+            scored = graph.convolution(shared, weight, bias, 1)
+        else:
+            shared = graph.block(x, head.shared)  # type: ignore[arg-type]
+            scored = _plain(graph, shared, head.scores)  # type: ignore[arg-type]
+        scores.append(graph.rows(scored, network.label_count))
         distances.append(graph.rows(_plain(graph, shared, head.distances), 4 * bins))
     graph.node("Sigmoid", graph.node("Concat", *scores, axis=1), output="scores")
 
@@ -219,8 +256,9 @@ def write_draft(
     input_hw: tuple[int, int],
     score_floor: float,
     provenance: dict[str, Any],
+    notice: str = "",
 ) -> None:
-    """Writes model.json and model.onnx into a fresh folder that nobody reads yet."""
+    """Writes model.json and model.onnx, and a notice if there is one, into a fresh folder that nobody reads yet."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     graph = to_onnx(network, input_hw)
@@ -246,6 +284,8 @@ def write_draft(
         "provenance": provenance,
         "digests": {model_folder.NETWORK_FILE: hashlib.sha256(graph).hexdigest()},
     }
+    if notice:
+        _write(folder / model_folder.NOTICE_FILE, notice.encode())
     _write(folder / model_folder.NETWORK_FILE, graph)
     _write(folder / model_folder.MODEL_FILE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
 

@@ -26,7 +26,7 @@ from boxwright.detector.listener import ElapsedTime, ProgressRelay
 from boxwright.detector.network import dense
 from boxwright.detector.planning import input_size
 from boxwright.detector.planning.time_budget import DECODE_IMAGE_S, LAST_SECONDS_S, expected_s
-from boxwright.detector.planning.trained import PRETRAINED_FOLDER, Outcome, Trained
+from boxwright.detector.planning.trained import ATTEMPTS_FILE, COCO_FOLDER, PRETRAINED_FOLDER, Outcome, Trained
 from boxwright.detector.training import checkpoint
 from boxwright.images import decode, letterbox
 from boxwright.inference import model_folder, predictor
@@ -79,6 +79,7 @@ class ModelBuilder:
             input_hw=trained.input.input_hw,
             score_floor=export.DEFAULT_SCORE_FLOOR if job.score_floor is None else job.score_floor,
             provenance=self._provenance(trained, weights_sha256),
+            notice=trained.origin.notice if trained.origin else "",
         )
         check_agreement(trained.network, predictor.Predictor.open(draft, streams=job.threads))
         quantisation = self._choose_precision(trained)
@@ -89,8 +90,10 @@ class ModelBuilder:
         if self._notebook.stop_requested():
             raise listener.TrainingStopped
         export.publish(draft, job.folder / export.MODEL_FOLDER, evaluation)
-        (job.folder / checkpoint.CHECKPOINT_FILE).unlink(missing_ok=True)
-        shutil.rmtree(job.folder / PRETRAINED_FOLDER, ignore_errors=True)
+        for name in (checkpoint.CHECKPOINT_FILE, ATTEMPTS_FILE):
+            (job.folder / name).unlink(missing_ok=True)
+        for name in (PRETRAINED_FOLDER, COCO_FOLDER):
+            shutil.rmtree(job.folder / name, ignore_errors=True)
         return Outcome(trained.stop_reason, self._elapsed(), weights_sha256)
 
     def _show(self, stage: str, left: float) -> None:
@@ -116,6 +119,8 @@ class ModelBuilder:
             "elapsed_s": round(self._elapsed(), 1),
             "weights_sha256": weights_sha256,
             "initial_weights": trained.start,
+            "initial_weights_origin": _origin(trained),
+            "untrained_score": trained.untrained_score,
             "network": trained.choice,
             "orientation": _orientation(trained.ways_up),
         }
@@ -207,6 +212,13 @@ class ModelBuilder:
 
         path = job.folder / DRAFT_FOLDER / model_folder.REPORT_FILE
         evaluation["extras"]["concerns"] = report.write(path, facts, self._read_bytes, has_time)
+
+
+def _origin(trained: Trained) -> dict[str, Any] | None:
+    """What the weights are that the network started from; the notice lies in a file of its own."""
+    if trained.origin is None:
+        return None
+    return {name: value for name, value in dataclasses.asdict(trained.origin).items() if name != "notice"}
 
 
 def _orientation(known: orientation.Orientation | None) -> dict[str, Any] | None:

@@ -169,8 +169,8 @@ class Head(nn.Module):
 
     def __init__(self, width: int, label_count: int, distance_bins: int, score_prior: float) -> None:
         super().__init__()
-        self.shared = ConvBlock(width, width)
-        self.scores = nn.Conv2d(width, label_count, 1)
+        self.shared: nn.Module = ConvBlock(width, width)
+        self.scores: nn.Module = nn.Conv2d(width, label_count, 1)
         self.distances = nn.Conv2d(width, 4 * (distance_bins + 1), 1)
         nn.init.normal_(self.scores.weight, 0.0, 0.01)
         nn.init.constant_(self.scores.bias, math.log(score_prior / (1 - score_prior)))  # type: ignore[arg-type]
@@ -246,11 +246,17 @@ class Network(nn.Module):
         self.config = config
         self.label_count = label_count
         self._build_backbone(config)
+        self._build_neck(config)
+        self.heads = nn.ModuleList(self._build_head(config, label_count, score_prior) for _ in STRIDES)
+
+    def _build_neck(self, config: NetworkConfig) -> None:
         neck = config.neck_width
         self.lateral = nn.ModuleList(ConvBlock(width, neck, kernel=1) for width in config.stage_widths[1:])
         self.top_down = nn.ModuleList(ConvBlock(neck, neck) for _ in range(2))
         self.bottom_up = nn.ModuleList(ConvBlock(neck, neck, stride=2) for _ in range(2))
-        self.heads = nn.ModuleList(Head(neck, label_count, config.distance_bins, score_prior) for _ in STRIDES)
+
+    def _build_head(self, config: NetworkConfig, label_count: int, score_prior: float) -> Head:
+        return Head(config.neck_width, label_count, config.distance_bins, score_prior)
 
     def _build_backbone(self, config: NetworkConfig) -> None:
         self.stem = ConvBlock(3, config.stem_width, stride=2)
@@ -282,16 +288,28 @@ class Network(nn.Module):
             levels.append(x)
         return levels[1:]
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels (B, H, W, 3) uint8 to class logits (B, A, C) and distance logits (B, A, 4*(bins+1))."""
-        x = (pixels.permute(0, 3, 1, 2).float() - INPUT_MEAN) * INPUT_SCALE  # (B, 3, H, W), channels last in memory
-        # (B, neck, H/8 … H/32, …)
-        fine, middle, coarse = (lateral(level) for lateral, level in zip(self.lateral, self.backbone(x), strict=True))
+    @property
+    def input_means(self) -> tuple[float, ...]:
+        """What is subtracted from the pixels: one number, or one for each channel."""
+        return (INPUT_MEAN,)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, H, W, 3) uint8 to (B, 3, H, W), channels last in memory."""
+        return (pixels.permute(0, 3, 1, 2).float() - INPUT_MEAN) * INPUT_SCALE
+
+    def neck(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """What `backbone` gives to (B, neck, H/s, W/s) at the same strides."""
+        fine, middle, coarse = (lateral(level) for lateral, level in zip(self.lateral, levels, strict=True))
         middle = self.top_down[0](middle + functional.interpolate(coarse, scale_factor=2.0))  # (B, neck, H/16, W/16)
         fine = self.top_down[1](fine + functional.interpolate(middle, scale_factor=2.0))  # (B, neck, H/8, W/8)
         middle = middle + self.bottom_up[0](fine)  # (B, neck, H/16, W/16)
         coarse = coarse + self.bottom_up[1](middle)  # (B, neck, H/32, W/32)
-        outputs = [head(level) for head, level in zip(self.heads, (fine, middle, coarse), strict=True)]
+        return [fine, middle, coarse]
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels (B, H, W, 3) uint8 to class logits (B, A, C) and distance logits (B, A, 4*(bins+1))."""
+        levels = self.neck(self.backbone(self.normalised(pixels)))
+        outputs = [head(level) for head, level in zip(self.heads, levels, strict=True)]
         scores = torch.cat([one for one, _ in outputs], dim=1)  # (B, A, C)
         distances = torch.cat([one for _, one in outputs], dim=1)  # (B, A, 4*(bins+1))
         return scores, distances

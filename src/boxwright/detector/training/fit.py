@@ -61,6 +61,7 @@ class CandidateTrainer:
         self._cache = dataset.PixelCache(work.read_bytes, chosen.input_hw, work.job.cache_bytes)
         self._told_of_one_colour = False
         self._image_s: float | None = None  # to read and decode one, once it was measured
+        self._validation: trainer.ValidationSet | None = None  # once it was read
 
     def left_s(self) -> float:
         """Seconds of the budget that are left for training."""
@@ -86,17 +87,16 @@ class CandidateTrainer:
         Raises:
             TrainingStopped, FloatingPointError, UnreadableImage: as `Trainer.run`.
         """
-        work, job, splits = self._work, self._work.job, self._work.splits
-        torch.manual_seed(job.seed)
-        boxes_per_image = sum(len(one.label_indices) for one in splits.train) / len(splits.train)
-        prior = dense.score_prior(boxes_per_image, len(job.labels), self._chosen.input_hw)
-        network = candidate.build(len(job.labels), prior)
+        work, splits = self._work, self._work.splits
+        network = self._fresh(candidate)
+        untrained = self._untrained_score(network) if candidate.knows_labels else None
         if state is not None and state.trained:
             network.load_state_dict(state.average)
             training_s, stop_reason, steps, history = state.elapsed_s, state.stop_reason, state.step, state.history
             checks, known = state.checks, trainer.orientation_of(state)
         else:
-            learner = self._trainer(candidate, network, second_s)
+            is_last = candidates.is_known(len(splits.train), untrained)
+            learner = self._trainer(candidate, network, 0.0 if is_last else second_s)
             if ways_up is not None and ways_up.is_known:
                 learner.plan.ways_up = dataclasses.replace(ways_up, from_step=0)
             if state is not None:
@@ -107,7 +107,10 @@ class CandidateTrainer:
             steps, history = learner.step, learner.history
             checks, known = learner.checks, learner.plan.ways_up
         network.eval()
-        judged = bool(checks) and any(len(one.label_indices) for one in splits.validation)
+        has_objects = any(len(one.label_indices) for one in splits.validation)
+        score = checks[-1][1] if checks and has_objects else None
+        if score is not None and untrained is not None and untrained >= score:
+            network, score, steps = self._fresh(candidate).eval(), untrained, 0
         return trained.Trained(
             network=network,
             input=self._chosen,
@@ -119,11 +122,33 @@ class CandidateTrainer:
             history=history,
             ways_up=known,
             start=candidate.start,
-            score=checks[-1][1] if judged else None,
+            score=score,
+            origin=candidate.origin,
+            untrained_score=untrained,
         )
 
+    def _fresh(self, candidate: candidates.Candidate) -> dense.Network:
+        """The network as it starts; the same in every attempt."""
+        job, examples = self._work.job, self._work.splits.train
+        torch.manual_seed(job.seed)
+        boxes_per_image = sum(len(one.label_indices) for one in examples) / len(examples)
+        return candidate.build(
+            len(job.labels), dense.score_prior(boxes_per_image, len(job.labels), self._chosen.input_hw)
+        )
+
+    def _untrained_score(self, network: dense.Network) -> float | None:
+        """The score on validation of a network that has learned nothing from this job's images; None without objects."""
+        validation = self._validation_set()
+        if not any(len(one.label_indices) for one in validation.ground_truth):
+            return None
+        torch.set_num_threads(self._work.job.threads)
+        network.eval()
+        found = [trainer.find_in(network, [image])[0] for image in validation.images]
+        network.train()
+        return sum(evaluate.quick_scores(network.label_count, validation.ground_truth, found)) / 2
+
     def _trainer(self, candidate: candidates.Candidate, network: dense.Network, second_s: float) -> trainer.Trainer:
-        work, job, recipe, splits = self._work, self._work.job, self._work.recipe, self._work.splits
+        work, job, recipe, splits = self._work, self._work.job, candidate.recipe, self._work.splits
         input_hw = self._chosen.input_hw
         if self._image_s is None:
             self._image_s = self._warm_cache()
@@ -131,7 +156,7 @@ class CandidateTrainer:
             splits.train, self._cache, seed=job.seed, batch_size=recipe.batch_size, warn=work.notebook.warn
         )
         plan = schedule.Schedule(
-            steps=recipe.steps_for(source.epoch_length, self._chosen.passes * candidate.step_share),
+            steps=candidate.steps(source.epoch_length, self._chosen.passes),
             input_hw=input_hw,
             train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s(work, self._image_s, input_hw)),
             recipe=recipe,
@@ -186,6 +211,8 @@ class CandidateTrainer:
         return (work.elapsed() - started_s) / max(1, done)
 
     def _validation_set(self) -> trainer.ValidationSet:
+        if self._validation is not None:
+            return self._validation
         input_hw, examples = self._chosen.input_hw, self._work.splits.validation
         stride = max(1, math.ceil(len(examples) / CHECK_IMAGES))
         images, coarse_images, ground_truth = [], [], []
@@ -197,4 +224,5 @@ class CandidateTrainer:
             images.append(letterbox.letterbox(image, input_hw))
             coarse_images.append(letterbox.letterbox(image, schedule.coarse_hw(input_hw)))
             ground_truth.append(evaluate.GroundTruth(example.boxes_norm, example.label_indices))
-        return trainer.ValidationSet(images, ground_truth, coarse_images)
+        self._validation = trainer.ValidationSet(images, ground_truth, coarse_images)
+        return self._validation

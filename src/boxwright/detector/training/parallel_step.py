@@ -149,8 +149,10 @@ class ParallelStep:
     @torch.no_grad()
     def _gather_statistics(self) -> None:
         """The network's running statistics become the mean of the parts', and every part goes on from there."""
-        own = [buffer for buffer in self._network.buffers() if buffer.is_floating_point()]
-        theirs = [[buffer for buffer in view.buffers() if buffer.is_floating_point()] for view in self._views]
+        own = _statistics(self._network)
+        theirs = [_statistics(view) for view in self._views]
+        if not own:
+            return  # a network whose normalisation is folded into its weights
         torch._foreach_copy_(own, theirs[0])
         for buffers in theirs[1:]:
             torch._foreach_add_(own, buffers)
@@ -158,6 +160,10 @@ class ParallelStep:
             torch._foreach_div_(own, float(len(theirs)))
         for buffers in theirs:
             torch._foreach_copy_(buffers, own)
+
+
+def _statistics(network: dense.Network) -> list[Tensor]:
+    return [one for name, one in network.named_buffers() if name.endswith((".running_mean", ".running_var"))]
 
 
 def _prepare_thread() -> None:

@@ -329,11 +329,7 @@ class Trainer:
         """
         if self.watcher.stop_requested():
             raise TrainingStopped
-        pixels = self.setting.where.put(torch.from_numpy(np.concatenate([one.pixels for one in images])))
-        boxes_px, scores = (one.cpu() for one in self.average.predict(pixels))  # (B, A, 4), (B, A, C)
-        return [
-            _detections(boxes_px[row].numpy(), scores[row].numpy(), prepared) for row, prepared in enumerate(images)
-        ]
+        return find_in(self.average, images, self.setting.where)
 
 
 def input_of(state: checkpoint.State) -> input_size.InputSize:
@@ -349,6 +345,15 @@ def orientation_of(state: checkpoint.State) -> orientation.Orientation | None:
     """What a checkpoint knows of the objects' orientation."""
     known = state.schedule.get("orientation")
     return None if known is None else orientation.Orientation(**known)
+
+
+def find_in(
+    network: dense.Network, images: Sequence[letterbox.Prepared], where: device.Device = device.CPU
+) -> list[boxes.Detections]:
+    """What a network, in eval mode, finds in a few images."""
+    pixels = where.put(torch.from_numpy(np.concatenate([one.pixels for one in images])))
+    boxes_px, scores = (one.cpu() for one in network.predict(pixels))  # (B, A, 4), (B, A, C)
+    return [_detections(boxes_px[row].numpy(), scores[row].numpy(), prepared) for row, prepared in enumerate(images)]
 
 
 def _detections(

@@ -17,11 +17,12 @@ from boxwright.detector.data import dataset
 from boxwright.detector.delivery import export
 from boxwright.detector.evaluation import orientation
 from boxwright.detector.job import TrainingJob
-from boxwright.detector.network import dense, pretrained
+from boxwright.detector.network import coco, dense, pretrained
 from boxwright.detector.planning import candidates, input_size, schedule, trained
 from boxwright.detector.training import checkpoint, trainer
 from boxwright.operations import ledger
 
+FAILED = "from random weights: the training on pretrained weights failed"
 INPUT_HW = (96, 96)
 CHOSEN = input_size.InputSize(INPUT_HW, 1.0, "large enough")
 RECIPE = {name: value for name, value in conftest.RECIPE.items() if name != "network"} | {"steps": 12}
@@ -45,6 +46,10 @@ def _time(budget_s: float, needed_s: float) -> input_size.TimeBudget:
     """Time whose planned steps need so many seconds."""
     time = input_size.TimeBudget(budget_s, lambda passes: round(1000 * passes), 1.0, lambda input_hw: 10.0)
     return dataclasses.replace(time, px_per_s=time.needed_s(INPUT_HW) / needed_s)
+
+
+def _candidate(start: str, recipe: schedule.Recipe) -> candidates.Candidate:
+    return candidates.Candidate(start, pathlib.Path(), "", lambda labels, prior: dense.Network(dense.TINY, 1), recipe)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,7 @@ def test_what_is_trained_follows_from_type_data_and_budget(
 ) -> None:
     job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows, model_type=model_type))
     found = candidates.plan(
-        job, schedule.Recipe(**recipe), dense.MODEL_TYPES[model_type], _time(budget_s, 100.0), CHOSEN, images, 1.8
+        job, schedule.Recipe(**recipe), dense.MODEL_TYPES[model_type], _time(budget_s, 100.0), CHOSEN, images, 40
     )
     assert [one.start for one in found.candidates] == starts and reason in found.reason
     expected = {"random": job.folder, pretrained.SOURCE: job.folder / "pretrained"}
@@ -84,7 +89,7 @@ def test_without_the_package_there_is_one_network_and_a_reason(
 ) -> None:
     monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
     job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows))
-    found = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e5, 100.0), CHOSEN, 50, 1.8)
+    found = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e5, 100.0), CHOSEN, 50, 40)
     assert [one.start for one in found.candidates] == ["random"] and "not installed" in found.reason
 
 
@@ -233,11 +238,15 @@ def test_the_slower_network_is_taken_if_it_is_clearly_ahead(first: float, second
 
 def test_the_time_of_the_second_training_is_that_of_its_steps() -> None:
     recipe = schedule.Recipe()
-    assert candidates.relative_time(recipe, 40) == pretrained.STEP_COST  # both do the least number of steps
-    assert candidates.relative_time(recipe, 360) == pytest.approx(pretrained.STEP_COST / 2, rel=0.01)
+    plain = _candidate("random", recipe)
+    other = dataclasses.replace(plain, step_share=0.5, step_cost=1.8)
+    assert plain.relative_time(40) == plain.relative_time(360) == 1.0
+    assert other.relative_time(40) == 1.8  # both do the least number of steps
+    assert other.relative_time(360) == pytest.approx(0.9, rel=0.01)
     assert recipe.steps_for(360, 0.5) == pytest.approx(recipe.steps_for(360) / 2, abs=1)
-    # of half the passes both do the least number of steps
-    assert candidates.relative_time(recipe, 60, 0.5) == pretrained.STEP_COST
+    assert other.relative_time(60, 0.5) == 1.8  # of half the passes both do the least number of steps
+    gentle = dataclasses.replace(plain, step_share=coco.STEP_SHARE, least_steps=240)
+    assert (gentle.steps(20, 1.0), gentle.steps(80, 1.0), gentle.steps(80, 0.35)) == (240, 500, 240)
 
 
 def test_a_first_network_that_is_good_enough_stays_alone(
@@ -266,7 +275,7 @@ def test_a_second_training_that_diverges_leaves_the_first_model(
     assert any("not finite at step" in warning for warning in watcher.warnings)
     again = Watcher()
     provenance = _run(folder, drawn, again)
-    assert provenance["initial_weights"] == "random" and provenance["network"] == candidates.FAILED
+    assert provenance["initial_weights"] == "random" and provenance["network"] == FAILED
     assert {details.get("initial_weights", "random") for _, _, details in again.events} == {"random"}
 
 
@@ -279,7 +288,7 @@ def test_a_second_training_that_kills_the_process_leaves_the_first_model(
         with pytest.raises(Killed):
             _run(folder, drawn)
     provenance = _run(folder, drawn)
-    assert provenance["initial_weights"] == "random" and provenance["network"] == candidates.FAILED
+    assert provenance["initial_weights"] == "random" and provenance["network"] == FAILED
     assert candidates.MOST_ATTEMPTS < ledger.MAX_ATTEMPTS_WITHOUT_PROGRESS
 
 
@@ -302,7 +311,7 @@ def test_what_is_stopped_on_request_has_not_died(drawn: conftest.Drawn, tmp_path
     for _ in range(candidates.MOST_ATTEMPTS + 1):
         with pytest.raises(listener.TrainingStopped):
             _run(folder, drawn, Stopping(0))
-    assert _run(folder, drawn)["network"] != candidates.FAILED
+    assert _run(folder, drawn)["network"] != FAILED
 
 
 def test_a_second_network_that_is_not_better_is_not_taken(
@@ -311,7 +320,7 @@ def test_a_second_network_that_is_not_better_is_not_taken(
     monkeypatch.setattr(candidates, "GAIN", 1.0)
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     provenance = _run(folder, drawn)
-    assert provenance["initial_weights"] == "random" and "on pretrained ones" in provenance["network"]
+    assert provenance["initial_weights"] == "random" and "on pretrained weights" in provenance["network"]
 
 
 def test_two_trainings_that_take_more_than_an_hour_are_not_planned(

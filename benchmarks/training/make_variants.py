@@ -40,14 +40,19 @@ class Labelled:
 
 
 def read(folder: pathlib.Path) -> Iterator[Labelled]:
-    """Images in the order of labels.csv."""
+    """Images in the order of labels.csv; what cannot be read is left out, with a word."""
     rows: dict[str, list[list[str]]] = collections.defaultdict(list)
     with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.reader(file):
             rows[row[1]].append(row)
     for path, own in rows.items():
         boxes = [(row[2], float(row[3]), float(row[4]), float(row[7]), float(row[8])) for row in own if row[2]]
-        yield Labelled(own[0][0], Image.open(folder / path).convert("RGB"), boxes)
+        try:
+            pixels = Image.open(folder / path).convert("RGB")
+        except OSError as error:
+            print(f"{path} is left out: {error}")
+            continue
+        yield Labelled(own[0][0], pixels, boxes)
 
 
 def few(images: list[Labelled], count: int) -> Iterator[Labelled]:

@@ -9,6 +9,7 @@ is complete, and a job whose model folder exists is done.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from concurrent import futures
 
@@ -61,9 +62,14 @@ def _best(work: fit.TrainingContext) -> trained.Trained:
     known = [state for state in states.values() if state is not None]
     work.elapsed.before_s = max((state.elapsed_s for state in known), default=0.0)
     time, kind = _time(work), dense.MODEL_TYPES[job.model_type]
-    chosen = trainer.input_of(known[0]) if known else _input(work, kind, time)
-    plan = candidates.plan(job, work.recipe, kind, time, chosen, len(work.splits.train), work.images_a_pass)
-    best = _best_of(plan, work, chosen, time, states)
+    evidence = functools.cache(lambda: _evidence(work))
+
+    def choose(folder: pathlib.Path, of: dense.ModelType, within: input_size.TimeBudget) -> input_size.InputSize:
+        state = states[folder]
+        return trainer.input_of(state) if state else _input(work.recipe, evidence(), of, within)
+
+    plan = candidates.plan(job, work.recipe, kind, time, choose, len(work.splits.train), work.images_a_pass)
+    best = _best_of(plan, work, time, states)
     choice = best.choice
     if best.untrained_score is not None and best.steps == 0:
         choice += "; as they are: training has brought nothing on validation"
@@ -73,21 +79,19 @@ def _best(work: fit.TrainingContext) -> trained.Trained:
 def _best_of(
     plan: candidates.TrainingPlan,
     work: fit.TrainingContext,
-    chosen: input_size.InputSize,
     time: input_size.TimeBudget,
     states: dict[pathlib.Path, checkpoint.State | None],
 ) -> trained.Trained:
     """Trains the plan's networks; returns the better one."""
     found = [_own(states[candidate.folder], candidate, work.notebook) for candidate in plan.candidates]
-    learner = fit.CandidateTrainer(work, chosen)
+    learner = fit.CandidateTrainer(work)
     if len(found) == 1:
         return dataclasses.replace(learner.train(plan.candidates[0], found[0]), choice=plan.reason)
-    times = plan.candidates[1].relative_time(work.images_a_pass, chosen.passes)
-    second_s = times * time.needed_s(chosen.input_hw, chosen.passes)
+    second_s = plan.candidates[1].needed_s(time, work.images_a_pass)
     first = learner.train(plan.candidates[0], found[0], second_s=second_s)
     reason = candidates.reason_to_stop(
         first.score,
-        learner.left_s(),
+        learner.left_s(plan.candidates[1].input),
         second_s,
         begun=found[1] is not None,
         start=first.start,
@@ -177,9 +181,8 @@ def _checkpoint(folder: pathlib.Path, work: fit.TrainingContext) -> checkpoint.S
     return state
 
 
-def _input(work: fit.TrainingContext, kind: dense.ModelType, time: input_size.TimeBudget) -> input_size.InputSize:
-    """Looks at some of the training images and chooses the network's input."""
-    recipe = work.recipe
+def _evidence(work: fit.TrainingContext) -> input_size.ObjectSizes:
+    """Looks at some of the training images."""
     holding = [one for one in work.splits.train if len(one.label_indices)]
     sample = holding[:: max(1, len(holding) // SIZE_SAMPLE)][:SIZE_SAMPLE]
 
@@ -192,9 +195,15 @@ def _input(work: fit.TrainingContext, kind: dense.ModelType, time: input_size.Ti
     with futures.ThreadPoolExecutor(work.job.threads) as pool:
         sizes = list(pool.map(size_hw, sample))
     seen = [(size, one) for size, one in zip(sizes, sample, strict=True) if size is not None]
-    evidence = input_size.ObjectSizes(
+    return input_size.ObjectSizes(
         [size for size, _ in seen], [one.boxes_norm for _, one in seen], [one.label_indices for _, one in seen]
     )
+
+
+def _input(
+    recipe: schedule.Recipe, evidence: input_size.ObjectSizes, kind: dense.ModelType, time: input_size.TimeBudget
+) -> input_size.InputSize:
+    """Chooses a network's input, or takes the recipe's."""
     if recipe.input_area_px:
         kind = dataclasses.replace(kind, input_area_px=recipe.input_area_px, most_area_px=recipe.input_area_px)
     return input_size.choose(evidence, kind, time)

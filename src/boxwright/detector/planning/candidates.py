@@ -1,6 +1,6 @@
 """Which networks a job trains, in which order, and which of them becomes the model (ADR 0016).
 
-    plan(job, recipe, kind, time, chosen, images) -> TrainingPlan
+    plan(job, recipe, kind, time, choose, images, images_a_pass) -> TrainingPlan
     better(first, second) -> Trained
 
 The plain network from random weights predicts two to three times as fast as the others and is as good where there is enough
@@ -42,6 +42,9 @@ WORDS = {
 }
 
 
+ChooseInput = Callable[[pathlib.Path, dense.ModelType, input_size.TimeBudget], input_size.InputSize]
+
+
 @dataclasses.dataclass(frozen=True)
 class Candidate:
     """A network to train.
@@ -57,6 +60,7 @@ class Candidate:
         step_cost: of one of its steps, to one of the plain network.
         origin: of its weights; None for random ones.
         knows_labels: whether it starts with rows for some of the job's labels.
+        input: of the network.
     """
 
     start: str
@@ -69,14 +73,20 @@ class Candidate:
     step_cost: float = 1.0
     origin: origin.Origin | None = None
     knows_labels: bool = False
+    input: input_size.InputSize = input_size.UNKNOWN
 
     def steps(self, images_a_pass: int, passes: float) -> int:
         """Steps of its training, with a share of the passes that are planned otherwise."""
         return self.recipe.steps_for(images_a_pass, passes * self.step_share, self.least_steps)
 
     def relative_time(self, images_a_pass: int, passes: float = 1.0) -> float:
-        """What its training takes, in trainings of the plain network."""
+        """What its training takes, in trainings of the plain network with the same input."""
         return self.step_cost * self.steps(images_a_pass, passes) / self.recipe.steps_for(images_a_pass, passes)
+
+    def needed_s(self, time: input_size.TimeBudget, images_a_pass: int) -> float:
+        """Seconds that its training takes, given the time that the plain network's steps take."""
+        passes = self.input.passes
+        return self.relative_time(images_a_pass, passes) * time.needed_s(self.input.input_hw, passes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,24 +114,51 @@ def plan(
     recipe: schedule.Recipe,
     kind: dense.ModelType,
     time: input_size.TimeBudget,
-    chosen: input_size.InputSize,
+    choose: ChooseInput,
     images: int,
     images_a_pass: int,
 ) -> TrainingPlan:
-    """Decides what to train.
+    """Decides what to train, and with which inputs.
 
     Args:
         job: the job.
         recipe: of the training; it may name a network.
         kind: of model.
         time: that the plain network's steps may take.
-        chosen: the input.
+        choose: the input of a candidate, in a folder, of a kind, given the time that its own steps may take.
         images: to train on.
         images_a_pass: that one pass shows, repeats counted.
 
     Raises:
         JobError: the recipe names a network that cannot be had.
     """
+    found = _without_inputs(job, recipe, kind, images)
+    seen: dict[pathlib.Path, Candidate] = {}
+    for candidate in found.candidates:
+        least_px = coco.INPUT_AREA_PX if candidate.start == coco.SOURCE else 0
+        own = dataclasses.replace(kind, input_area_px=max(kind.input_area_px, least_px))
+        own_time = dataclasses.replace(time, samples=functools.partial(_plain_samples, candidate, images_a_pass))
+        seen[candidate.folder] = dataclasses.replace(candidate, input=choose(candidate.folder, own, own_time))
+    found = dataclasses.replace(found, candidates=tuple(seen[one.folder] for one in found.candidates))
+    if len(found.candidates) == 1:
+        return found
+    first, second = found.candidates
+    needed_s = first.needed_s(time, images_a_pass) + LEAST_SHARE * second.needed_s(time, images_a_pass)
+    if time.allows(needed_s, first.input.input_hw, LONGEST_S):
+        return found
+    few = images < FEW_IMAGES
+    alone = next(one for one in (second, first) if one.start != RANDOM) if few else first
+    why = f"{WORDS[alone.start]}: {ONE_ALONE}" + (f", and there are fewer than {FEW_IMAGES} images" if few else "")
+    return TrainingPlan((alone,), why, found.note)
+
+
+def _plain_samples(candidate: Candidate, images_a_pass: int, passes: float) -> int:
+    """Images of steps of the plain network that take as long as the candidate's steps."""
+    return round(candidate.step_cost * candidate.steps(images_a_pass, passes) * candidate.recipe.batch_size)
+
+
+def _without_inputs(job: TrainingJob, recipe: schedule.Recipe, kind: dense.ModelType, images: int) -> TrainingPlan:
+    """The networks of a job in the order in which they are tried if there is time for two."""
     plain = Candidate(RANDOM, job.folder, job.fingerprint, functools.partial(dense.Network, kind.network), recipe)
     if recipe.network in (PRETRAINED, COCO):
         return _asked_for(job, recipe, images)
@@ -141,18 +178,9 @@ def plan(
             other = _on_imagenet(job, recipe)
         except pretrained.WeightsMissing as error:
             return TrainingPlan((plain,), f"from random weights: {error}", note)
-    few = images < FEW_IMAGES
-    first, second = (other, plain) if other.start == coco.SOURCE and (few or other.knows_labels) else (plain, other)
-    times = first.relative_time(images_a_pass, chosen.passes) + LEAST_SHARE * second.relative_time(
-        images_a_pass, chosen.passes
-    )
-    if time.fits(chosen.input_hw, chosen.passes, times=times, longest_s=LONGEST_S):
-        return TrainingPlan((first, second), note=note)
-    if few:
-        return TrainingPlan(
-            (other,), f"{WORDS[other.start]}: {ONE_ALONE}, and there are fewer than {FEW_IMAGES} images", note
-        )
-    return TrainingPlan((first,), f"{WORDS[first.start]}: {ONE_ALONE}", note)
+    if other.start == coco.SOURCE and (images < FEW_IMAGES or other.knows_labels):
+        return TrainingPlan((other, plain), note=note)
+    return TrainingPlan((plain, other), note=note)
 
 
 def _asked_for(job: TrainingJob, recipe: schedule.Recipe, images: int) -> TrainingPlan:

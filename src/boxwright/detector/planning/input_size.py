@@ -1,6 +1,6 @@
 """How large the network's input is: from the images, the objects in them, and the time there is.
 
-    choose(Evidence(...), kind, time) -> Choice
+    choose(ObjectSizes(...), kind, time) -> InputSize
 
 Objects of a few pixels are not found, so the input grows from the model type's own size until nearly all objects are large
 enough, and stops where the images hold no more detail, where the model would become too slow, or where the training would,
@@ -94,12 +94,13 @@ class TimeBudget:
         coarse_saving = schedule.Recipe().coarse_until * (1.0 - schedule.COARSE_SCALE**2)
         return self.samples(passes) * input_hw[0] * input_hw[1] * (1.0 - coarse_saving) / self.px_per_s
 
-    def fits(
-        self, input_hw: tuple[int, int], passes: float = 1.0, *, times: float = 1.0, longest_s: float = LONGEST_S
-    ) -> bool:
-        """Whether this share of the planned passes, so many times, fits into the budget, and into `longest_s`."""
-        allowed_s = TIME_SHARE * (min(self.budget_s, longest_s) - self.reserve_s(input_hw))
-        return times * self.needed_s(input_hw, passes) <= allowed_s
+    def allows(self, needed_s: float, input_hw: tuple[int, int], longest_s: float = LONGEST_S) -> bool:
+        """Whether so many seconds of training fit into the budget, and into `longest_s`."""
+        return needed_s <= TIME_SHARE * (min(self.budget_s, longest_s) - self.reserve_s(input_hw))
+
+    def fits(self, input_hw: tuple[int, int], passes: float = 1.0) -> bool:
+        """Whether this share of the planned passes fits."""
+        return self.allows(self.needed_s(input_hw, passes), input_hw)
 
     def passes_for(self, input_hw: tuple[int, int]) -> float:
         """The largest share of the planned passes, of `PASSES`, that fits; 0.0 if none does."""

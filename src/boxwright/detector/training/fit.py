@@ -52,21 +52,34 @@ def reserve_s(work: TrainingContext, image_s: float, input_hw: tuple[int, int]) 
     return time_budget.reserve_s(evaluated, image_s, job.threads, input_hw) + quantising_s
 
 
+class _Images:
+    """The job's images at the size of one input.
+
+    Attributes:
+        cache: of training images.
+        image_s: seconds to read and decode one, once it was measured.
+        validation: once it was read.
+    """
+
+    def __init__(self, work: TrainingContext, input_hw: tuple[int, int]) -> None:
+        self.input_hw = input_hw
+        self.cache = dataset.PixelCache(work.read_bytes, input_hw, work.job.cache_bytes)
+        self.image_s: float | None = None
+        self.validation: trainer.ValidationSet | None = None
+
+
 class CandidateTrainer:
-    """Trains the networks of one job, one after the other, with one input and one cache of images."""
+    """Trains the networks of one job, one after the other; images are kept for as long as the input stays the same."""
 
-    def __init__(self, work: TrainingContext, chosen: input_size.InputSize) -> None:
+    def __init__(self, work: TrainingContext) -> None:
         self._work = work
-        self._chosen = chosen
-        self._cache = dataset.PixelCache(work.read_bytes, chosen.input_hw, work.job.cache_bytes)
+        self._images = _Images(work, (0, 0))
         self._told_of_one_colour = False
-        self._image_s: float | None = None  # to read and decode one, once it was measured
-        self._validation: trainer.ValidationSet | None = None  # once it was read
 
-    def left_s(self) -> float:
-        """Seconds of the budget that are left for training."""
+    def left_s(self, chosen: input_size.InputSize) -> float:
+        """Seconds of the budget that are left for training with an input."""
         work = self._work
-        return work.job.budget_s - reserve_s(work, time_budget.DECODE_IMAGE_S, self._chosen.input_hw) - work.elapsed()
+        return work.job.budget_s - reserve_s(work, time_budget.DECODE_IMAGE_S, chosen.input_hw) - work.elapsed()
 
     def train(
         self,
@@ -88,6 +101,8 @@ class CandidateTrainer:
             TrainingStopped, FloatingPointError, UnreadableImage: as `Trainer.run`.
         """
         work, splits = self._work, self._work.splits
+        if self._images.input_hw != candidate.input.input_hw:
+            self._images = _Images(work, candidate.input.input_hw)
         network = self._fresh(candidate)
         untrained = self._untrained_score(network) if candidate.knows_labels else None
         if state is not None and state.trained:
@@ -113,7 +128,7 @@ class CandidateTrainer:
             network, score, steps = self._fresh(candidate).eval(), untrained, 0
         return trained.Trained(
             network=network,
-            input=self._chosen,
+            input=candidate.input,
             splits=splits,
             steps=steps,
             batch_size=work.recipe.batch_size,
@@ -133,7 +148,7 @@ class CandidateTrainer:
         torch.manual_seed(job.seed)
         boxes_per_image = sum(len(one.label_indices) for one in examples) / len(examples)
         return candidate.build(
-            len(job.labels), dense.score_prior(boxes_per_image, len(job.labels), self._chosen.input_hw)
+            len(job.labels), dense.score_prior(boxes_per_image, len(job.labels), candidate.input.input_hw)
         )
 
     def _untrained_score(self, network: dense.Network) -> float | None:
@@ -149,16 +164,16 @@ class CandidateTrainer:
 
     def _trainer(self, candidate: candidates.Candidate, network: dense.Network, second_s: float) -> trainer.Trainer:
         work, job, recipe, splits = self._work, self._work.job, candidate.recipe, self._work.splits
-        input_hw = self._chosen.input_hw
-        if self._image_s is None:
-            self._image_s = self._warm_cache()
+        input_hw, images = candidate.input.input_hw, self._images
+        if images.image_s is None:
+            images.image_s = self._warm_cache(candidate.input)
         source = augment.BatchSource(
-            splits.train, self._cache, seed=job.seed, batch_size=recipe.batch_size, warn=work.notebook.warn
+            splits.train, images.cache, seed=job.seed, batch_size=recipe.batch_size, warn=work.notebook.warn
         )
         plan = schedule.Schedule(
-            steps=candidate.steps(source.epoch_length, self._chosen.passes),
+            steps=candidate.steps(source.epoch_length, candidate.input.passes),
             input_hw=input_hw,
-            train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s(work, self._image_s, input_hw)),
+            train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s(work, images.image_s, input_hw)),
             recipe=recipe,
             even_steps=work.where.is_gpu,
         )
@@ -166,7 +181,7 @@ class CandidateTrainer:
 
         def after_s(checks: Sequence[tuple[float, float]], left_s: float) -> float:
             goes_on = bool(checks) and candidates.finds_too_little(checks[-1][1])
-            follows_s = min(second_s, self.left_s() - left_s) if goes_on else 0.0
+            follows_s = min(second_s, self.left_s(candidate.input) - left_s) if goes_on else 0.0
             return delivery_s + (follows_s if follows_s >= candidates.LEAST_SHARE * second_s else 0.0)
 
         setting = trainer.TrainerOptions(
@@ -177,7 +192,7 @@ class CandidateTrainer:
             elapsed_s=work.elapsed,
             where=work.where,
             after_s=after_s,
-            input=self._chosen,
+            input=candidate.input,
             start=candidate.start,
         )
         candidate.folder.mkdir(exist_ok=True)
@@ -185,7 +200,7 @@ class CandidateTrainer:
 
     def _tell_of_one_colour(self) -> None:
         """Warns of images in which nothing can be seen, once per job: they teach that objects are not there."""
-        found = self._cache.one_colour
+        found = self._images.cache.one_colour
         if found and not self._told_of_one_colour:
             self._told_of_one_colour = True
             count = "One training image is" if len(found) == 1 else f"{len(found)} training images are"
@@ -193,27 +208,29 @@ class CandidateTrainer:
                 f"{count} of one colour; nothing can be learned from that. The first: {min(found)}"
             )
 
-    def _warm_cache(self) -> float:
+    def _warm_cache(self, chosen: input_size.InputSize) -> float:
         """Decodes images ahead of the first step; returns seconds per image, with all threads at work."""
         work, threads = self._work, self._work.job.threads
-        limit_s = min(WARM_UP_SHARE * work.job.budget_s, WARM_UP_OF_LEFT * self.left_s())
+        limit_s = min(WARM_UP_SHARE * work.job.budget_s, WARM_UP_OF_LEFT * self.left_s(chosen))
         started_s, done, chunk = work.elapsed(), 0, 4 * threads
         examples = work.splits.train
         with futures.ThreadPoolExecutor(threads) as pool:
             for first in range(0, len(examples), chunk):
                 if work.notebook.stop_requested():
                     raise listener.TrainingStopped
-                if self._cache.is_full or work.elapsed() - started_s > limit_s:
+                if self._images.cache.is_full or work.elapsed() - started_s > limit_s:
                     break
-                done += sum(pool.map(self._cache.warm, [example.uri for example in examples[first : first + chunk]]))
+                done += sum(
+                    pool.map(self._images.cache.warm, [example.uri for example in examples[first : first + chunk]])
+                )
                 percent = WARM_UP_PERCENT * first / len(examples)
                 work.notebook.progress(percent, "training", step=0, steps=0, epoch=0.0, losses={})
         return (work.elapsed() - started_s) / max(1, done)
 
     def _validation_set(self) -> trainer.ValidationSet:
-        if self._validation is not None:
-            return self._validation
-        input_hw, examples = self._chosen.input_hw, self._work.splits.validation
+        if self._images.validation is not None:
+            return self._images.validation
+        input_hw, examples = self._images.input_hw, self._work.splits.validation
         stride = max(1, math.ceil(len(examples) / CHECK_IMAGES))
         images, coarse_images, ground_truth = [], [], []
         for example in examples[::stride]:
@@ -224,5 +241,5 @@ class CandidateTrainer:
             images.append(letterbox.letterbox(image, input_hw))
             coarse_images.append(letterbox.letterbox(image, schedule.coarse_hw(input_hw)))
             ground_truth.append(evaluate.GroundTruth(example.boxes_norm, example.label_indices))
-        self._validation = trainer.ValidationSet(images, ground_truth, coarse_images)
-        return self._validation
+        self._images.validation = trainer.ValidationSet(images, ground_truth, coarse_images)
+        return self._images.validation

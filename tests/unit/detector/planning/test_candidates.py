@@ -77,7 +77,13 @@ def test_what_is_trained_follows_from_type_data_and_budget(
 ) -> None:
     job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows, model_type=model_type))
     found = candidates.plan(
-        job, schedule.Recipe(**recipe), dense.MODEL_TYPES[model_type], _time(budget_s, 100.0), CHOSEN, images, 40
+        job,
+        schedule.Recipe(**recipe),
+        dense.MODEL_TYPES[model_type],
+        _time(budget_s, 100.0),
+        lambda *evidence: CHOSEN,
+        images,
+        40,
     )
     assert [one.start for one in found.candidates] == starts and reason in found.reason
     expected = {"random": job.folder, pretrained.SOURCE: job.folder / "pretrained"}
@@ -89,7 +95,7 @@ def test_without_the_package_there_is_one_network_and_a_reason(
 ) -> None:
     monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
     job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows))
-    found = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e5, 100.0), CHOSEN, 50, 40)
+    found = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e5, 100.0), lambda *evidence: CHOSEN, 50, 40)
     assert [one.start for one in found.candidates] == ["random"] and "not installed" in found.reason
 
 
@@ -330,7 +336,7 @@ def test_two_trainings_that_take_more_than_an_hour_are_not_planned(
 
     def starts(needed_s: float) -> list[str]:
         time = _time(1e6, needed_s)
-        plan = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, time, CHOSEN, 500, 1.8)
+        plan = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, time, lambda *evidence: CHOSEN, 500, 1.8)
         return [one.start for one in plan.candidates]
 
     assert starts(1800.0) == ["random", pretrained.SOURCE] and starts(1900.0) == ["random"]

@@ -58,7 +58,13 @@ def test_it_comes_first_where_images_are_few_or_names_match(
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, labels=labels, weights_dir=str(coco_weights))
     plan = candidates.plan(
-        TrainingJob.read(folder), schedule.Recipe(**recipe), dense.ACCURATE, _time(budget_s), CHOSEN, images, images
+        TrainingJob.read(folder),
+        schedule.Recipe(**recipe),
+        dense.ACCURATE,
+        _time(budget_s),
+        lambda *evidence: CHOSEN,
+        images,
+        images,
     )
     assert [one.start for one in plan.candidates] == starts and not plan.note
     assert bool(plan.reason) == (len(starts) == 1)
@@ -71,12 +77,18 @@ def test_a_recipe_is_gentle_unless_the_job_says_otherwise(
     job = TrainingJob.read(folder)
     for images, mosaic in ((99, 0.0), (100, 0.4)):
         recipe = schedule.Recipe.from_job(job.recipe)
-        plan = candidates.plan(job, recipe, dense.ACCURATE, _time(1e6), CHOSEN, images, images)
+        plan = candidates.plan(job, recipe, dense.ACCURATE, _time(1e6), lambda *evidence: CHOSEN, images, images)
         assert plan.candidates[0].start == coco.SOURCE
         assert (plan.candidates[0].recipe.mosaic, plan.candidates[0].recipe.colour_jitter) == (mosaic, 0.9)
         assert plan.candidates[1].recipe == recipe
     plan = candidates.plan(
-        dataclasses.replace(job, recipe={}), schedule.Recipe(), dense.ACCURATE, _time(1e6), CHOSEN, 50, 50
+        dataclasses.replace(job, recipe={}),
+        schedule.Recipe(),
+        dense.ACCURATE,
+        _time(1e6),
+        lambda *evidence: CHOSEN,
+        50,
+        50,
     )
     assert plan.candidates[0].recipe.colour_jitter == 0.5
 
@@ -85,11 +97,13 @@ def test_missing_weights_are_mentioned_and_lite0_takes_their_place(
     drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:
     job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows, weights_dir=str(tmp_path / "none")))
-    plan = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e6), CHOSEN, 50, 50)
+    plan = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e6), lambda *evidence: CHOSEN, 50, 50)
     assert [one.start for one in plan.candidates] == ["random", pretrained.SOURCE]
     assert "nanodet-g-coco are not installed (`boxwright weights install`)" in plan.note
     with pytest.raises(JobError, match="asks for the coco network: the weights nanodet-g-coco are not installed"):
-        candidates.plan(job, schedule.Recipe(network="coco"), dense.ACCURATE, _time(1e6), CHOSEN, 50, 50)
+        candidates.plan(
+            job, schedule.Recipe(network="coco"), dense.ACCURATE, _time(1e6), lambda *evidence: CHOSEN, 50, 50
+        )
 
 
 @pytest.mark.parametrize(("known", "reason"), [(True, "knew the labels before: 0.50 on validation"), (False, "")])

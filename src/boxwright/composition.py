@@ -174,6 +174,7 @@ def _runners(
                 cache_bytes=settings.training.cache_bytes,
                 seed=settings.training.seed,
                 pretrained=settings.training.pretrained,
+                keep_best=settings.training.keep_best,
                 weights_dir=installed.folder_if_any(settings.training.weights_dir),
             ),
             resources.random_digits,

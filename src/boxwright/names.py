@@ -21,6 +21,9 @@ from boxwright import errors
 
 _SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._:~-]*"  # project ids may hold dots and colons (domain-scoped projects)
 MAX_NAME_CHARS = 1024  # guards the regular expression against absurd input; real names stay below 200
+KEEP_BEST_LABEL = (
+    "boxwright-keep-best"  # of a model: "true" or "false", whether a cancelled training delivers what it has
+)
 
 
 @dataclasses.dataclass(frozen=True)

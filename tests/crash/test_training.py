@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 
 import pytest
 from tests.support.clients.api import Api, metadata, open_api
@@ -11,6 +13,7 @@ from tests.support.machine.waiting import promptly, wait_until
 from tests.support.processes import crashes
 from tests.support.processes.crashes import TRAINING, children_of, wait_until_gone
 
+KEEP_BEST = {"boxwright-keep-best": "true"}
 MINUTES = 0.4
 UNTIL_DISTURBED = 20.0  # what is disturbed has time enough on a busy machine too; the first checkpoint comes after 5 s
 
@@ -21,13 +24,13 @@ def start(service_factory, environment):
     return lambda minutes: service_factory(environment=environment, train_minutes_max=minutes)
 
 
-def _start_training(api: Api, service) -> tuple[str, str]:
+def _start_training(api: Api, service, labels: Mapping[str, str] | None = None) -> tuple[str, str]:
     """Imports a drawn data set and starts a training; returns dataset and operation."""
     csv_uri = drawn_images.write_dataset(service.bucket("b"), 40)
     dataset = api.create_dataset()
     imported = api.finished(api.start_import(dataset, csv_uri))
     assert not imported.HasField("error"), imported.error
-    return dataset, api.start_training(dataset)
+    return dataset, api.start_training(dataset, labels=labels)
 
 
 def _assert_trained(api: Api, service, name: str) -> None:
@@ -142,3 +145,52 @@ def test_a_training_cancelled_before_it_really_began_ends_within_five_seconds(st
             api.cancel(name)
             assert api.finished(name).error.code == 1
         wait_until_gone(children)
+
+
+def test_a_cancelled_training_that_has_learned_nothing_yet_has_nothing_to_keep(start):
+    service = start(UNTIL_DISTURBED)
+    with open_api(service) as api:
+        _, name = _start_training(api, service, KEEP_BEST)
+        wait_until(lambda: _steps(service), "the first step", timeout_s=60)
+        api.cancel(name)
+        assert api.finished(name).error.code == 1
+        assert list(api.automl.list_models(parent="projects/demo/locations/us-central1")) == []
+        crashes.assert_tidy(service.data_dir)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("disturbance", ["none", "killed", "drained"])
+def test_a_cancelled_training_delivers_what_it_has_learned_if_the_model_asks_for_it(start, environment, disturbance):
+    service = start(1.5)
+    with open_api(service) as api:
+        _, name = _start_training(api, service, KEEP_BEST)
+        wait_until(lambda: metadata(api.get(name)).progress_percent > 0, "the first progress", timeout_s=60)
+        wait_until(lambda: _validated(service) > 0.1, "something that is found", timeout_s=120)
+        children = children_of(service.process.pid, TRAINING)
+        api.cancel(name)
+        if disturbance == "killed":
+            crashes.kill(service, environment)
+        elif disturbance == "drained":
+            service.stop()
+        else:
+            _assert_kept(api, service, name)
+            return
+    wait_until_gone(children)
+    again = start(1.5)
+    with open_api(again) as api:
+        _assert_kept(api, again, name)
+
+
+def _validated(service) -> float:
+    """The last mAP that a service's log shows of its trainings; 0.0 before the first."""
+    found = re.findall(r'"validation_map50": ([0-9.]+)', service.log.read_text())
+    return float(found[-1]) if found else 0.0
+
+
+def _assert_kept(api: Api, service, name: str) -> None:
+    operation = api.finished(name, timeout_s=180)
+    assert not operation.HasField("error"), operation.error
+    (model,) = list(api.automl.list_models(parent="projects/demo/locations/us-central1"))
+    assert model.image_object_detection_model_metadata.stop_reason == "MODEL_EARLY_STOPPED"
+    assert list(api.automl.list_model_evaluations(parent=model.name))
+    crashes.assert_tidy(service.data_dir)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 
-from boxwright import errors
+from boxwright import errors, names
 from boxwright.commands import asking, finding, model_facts, output, waiting
 from boxwright.commands.connection import RestConnection
 
@@ -93,6 +93,9 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--node-hours", type=float, metavar="H", help="most time for the training (default by type; docs/training.md)"
     )
+    train.add_argument(
+        "--keep-best", action="store_true", help="if the training is cancelled, keep the best network that it has"
+    )
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -108,6 +111,8 @@ def _train(options: argparse.Namespace) -> int:
         "datasetId": finding.last_segment(dataset["name"]),
         METADATA: metadata,
     }
+    if options.keep_best:
+        model["labels"] = {names.KEEP_BEST_LABEL: "true"}
     parent = dataset["name"].rpartition("/datasets/")[0]
     operation = connection.call("POST", f"{parent}/models", body=model)
     return waiting.started(connection, operation, wait=options.wait, as_json=options.as_json)

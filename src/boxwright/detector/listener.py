@@ -18,6 +18,10 @@ class ProgressListener(Protocol):
 
     def stop_requested(self) -> bool: ...
 
+    def finish_requested(self) -> bool:
+        """Whether training should end here, with what it has learned so far."""
+        ...
+
 
 class TrainingStopped(Exception):
     """The training was asked to stop; its checkpoint is on disk."""
@@ -43,6 +47,7 @@ class ProgressRelay:
         self._percent = 0.0
         self.warnings: list[str] = []
         self.stop_requested = watcher.stop_requested
+        self.finish_requested = watcher.finish_requested
 
     def progress(self, percent: float, stage: str, **details: object) -> None:
         self._percent = max(self._percent, min(MOST_PERCENT, percent))

@@ -70,6 +70,8 @@ def _best(work: fit.TrainingContext) -> trained.Trained:
 
     plan = candidates.plan(job, work.recipe, kind, time, choose, len(work.splits.train), work.images_a_pass)
     best = _best_of(plan, work, time, states)
+    if work.notebook.finish_requested() and best.score is not None and best.score < schedule.LEAST_SCORE:
+        raise listener.TrainingStopped  # nothing that anybody would want
     choice = best.choice
     if best.untrained_score is not None and best.steps == 0:
         choice += "; as they are: training has brought nothing on validation"
@@ -89,6 +91,8 @@ def _best_of(
         return dataclasses.replace(learner.train(plan.candidates[0], found[0]), choice=plan.reason)
     second_s = plan.candidates[1].needed_s(time, work.images_a_pass)
     first = learner.train(plan.candidates[0], found[0], second_s=second_s)
+    if work.notebook.finish_requested():
+        return dataclasses.replace(first, choice=f"{candidates.WORDS[first.start]}: the training was ended on request")
     reason = candidates.reason_to_stop(
         first.score,
         learner.left_s(plan.candidates[1].input),

@@ -8,9 +8,11 @@ Standard output carries one JSON object a line, logging goes to standard error:
     {"event": "done", "stop_reason", "elapsed_s", "weights_sha256"}       last, exit 0
     {"event": "failed", "message"}                                        last, exit 1
     {"event": "interrupted", "message"}                                   last, exit 1: an image cannot be reached now
+    {"event": "nothing"}                                                  last, exit 3: nothing is worth delivering
 
 Standard input is the parent's hand: the line `stop` ends the process with exit code 3 within about two seconds, its
-checkpoint kept; the end of input means that the parent is gone and ends it at once. Killing it is safe at any time.
+checkpoint kept; the line `finish` ends the training and delivers what it has learned, or ends the process with exit code 3
+if that is not worth it; the end of input means that the parent is gone and ends it at once. Killing it is safe at any time.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Channel:
         self._output = output
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._finish = threading.Event()
         self._warnings = 0
 
     def emit(self, event: str, **fields: object) -> None:
@@ -63,9 +66,14 @@ class Channel:
     def stop_requested(self) -> bool:
         return self._stop.is_set()
 
+    def finish_requested(self) -> bool:
+        return self._finish.is_set()
+
     def watch(self, parent: TextIO) -> None:
         """Obeys the parent until it is gone; runs in its own thread."""
         for line in parent:
+            if line.strip() == "finish":
+                self._finish.set()
             if line.strip() == "stop":
                 self._stop.set()
                 timer = threading.Timer(STOP_GRACE_S, os._exit, [EXIT_STOPPED])
@@ -107,6 +115,8 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
     try:
         outcome = session.run(job, read_bytes, channel, listener.ElapsedTime(time.monotonic, started_s))
     except listener.TrainingStopped:
+        if channel.finish_requested():
+            channel.emit("nothing")
         return EXIT_STOPPED
     except objects.StoreLost as lost:
         channel.emit("interrupted", message=str(lost))

@@ -58,8 +58,13 @@ class Runner(abc.ABC):
     def run(self, request: bytes, context: Context) -> Success:
         """Does the work; may be called again for the same operation after a crash."""
 
-    def close_cancelled(self, request: bytes, context: Context) -> None:  # noqa: B027 — most runners leave nothing
-        """Puts earlier attempts' results in order, when cancellation was asked for before this attempt began."""
+    def close_cancelled(self, request: bytes, context: Context) -> Success | None:
+        """Puts earlier attempts' results in order, when cancellation was asked for before this attempt began.
+
+        Returns:
+            What the operation delivers although it was cancelled; None, as most do, for nothing.
+        """
+        return None
 
     def made_output(self, directory: str) -> bool:
         """Whether anything is in the output folder of an operation that ends without success; it is named only if so."""
@@ -95,7 +100,7 @@ class Context:
         self.reported = claimed.progress
         self._stop = threading.Event()
         self._cancel_requested = claimed.cancel_requested
-        self._lost = False
+        self._lost = self._drained = False
         self.trusted_until_s = time.monotonic() + trusted_s(ledger.lease_ttl_s)
         if claimed.cancel_requested:
             self._stop.set()
@@ -135,6 +140,10 @@ class Context:
         """Whether the work should end now: cancelled, draining, or the lease is lost."""
         return self._stop.is_set()
 
+    def must_leave(self) -> bool:
+        """Whether the work ends now even if it would deliver something when cancelled: draining, or the lease is lost."""
+        return self._lost or self._drained
+
     def should_yield(self, worked_s: float) -> bool:
         """Whether others of its kind wait and this work, having got on for `worked_s`, should raise TurnOver."""
         self.leaves = self.leaves or self._is_turn_over(worked_s)
@@ -169,4 +178,5 @@ class Context:
     def stop(self, *, lost: bool = False) -> None:
         """Asks the runner to stop."""
         self._lost = self._lost or lost
+        self._drained = self._drained or not lost
         self._stop.set()

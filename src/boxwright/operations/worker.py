@@ -211,10 +211,12 @@ class Worker:
                     f"The work died {claimed.attempts - 1} times in a row without getting further; the service's log has "
                     f"the reasons under {claimed.name}.",
                 )
+            runner, success = self._runners[claimed.kind], None
             if context.cancel_requested:
-                self._runners[claimed.kind].close_cancelled(claimed.request, context)
-            context.raise_if_stopped()
-            success = self._runners[claimed.kind].run(claimed.request, context)
+                success = runner.close_cancelled(claimed.request, context)
+            if success is None:
+                context.raise_if_stopped()
+                success = runner.run(claimed.request, context)
             self._end(context, success.respond)
         except (errors.LeaseLost, database.Transient):
             raise

@@ -125,7 +125,7 @@ class BatchPredict(Runner):
         """See `operations.runner.Runner`."""
         return output_folders.holds_anything(self._stores, directory)
 
-    def close_cancelled(self, request: bytes, context: Context) -> None:
+    def close_cancelled(self, request: bytes, context: Context) -> Success | None:
         """Writes the manifest of what earlier turns have finished."""
         if context.output_directory:
             try:
@@ -134,6 +134,7 @@ class BatchPredict(Runner):
                 log.warning("event=cancelled_without_manifest operation=%s reason=%s", context.name, error.message)
             else:
                 self._close_cancelled(job, context)
+        return None
 
     def tidy(self, operation: names.OperationName) -> None:
         """Deletes the plan, the reports and the notes, unless the operation can be resumed; and those of older ones."""

@@ -21,7 +21,7 @@ from google.rpc import code_pb2, status_pb2
 from boxwright import errors, names, objects, private, states
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, datasets, messages, models
-from boxwright.operations.runner import AttemptError, Context, Runner, Success
+from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import Child, ChildExitError
 
 CHILD_MODULE = "boxwright.detector.train_main"
@@ -48,6 +48,7 @@ class TrainingLimits:
     seed: int
     pretrained: bool = True
     weights_dir: pathlib.Path | None = None
+    keep_best: bool = False
 
 
 class TrainModel(Runner):
@@ -86,12 +87,23 @@ class TrainModel(Runner):
         outcome_file = folder / OUTCOME_FILE
         if not outcome_file.exists():
             self._write_job(folder, name, model)
-            outcome = self._train(folder, context)
+            outcome = self._train(folder, context, keeps_best=self._keeps_best(model))
             private.replace_file(outcome_file, json.dumps(outcome), is_durable=True)
         outcome = json.loads(outcome_file.read_text())
         target = self._folders.publish(folder / "model", name.model)
         evaluation = json.loads((target / "evaluation.json").read_text())
         return Success(respond=lambda connection: self._store(connection, name, model, outcome, evaluation))
+
+    def close_cancelled(self, request: bytes, context: Context) -> Success | None:
+        """Delivers what earlier attempts have learned, if the model asks for that."""
+        model = types.CreateModelRequest.deserialize(request).model
+        if self._keeps_best(model) and (self._work_dir / context.name.operation / "job.json").exists():
+            return self.run(request, context)
+        return None
+
+    def _keeps_best(self, model: types.Model) -> bool:
+        wish = dict(model.labels).get(names.KEEP_BEST_LABEL)
+        return self._limits.keep_best if wish is None else wish == "true"
 
     def tidy(self, operation: names.OperationName) -> None:
         """Deletes the job: examples, checkpoint, outcome."""
@@ -135,25 +147,39 @@ class TrainModel(Runner):
 
     # ---- the child ----------------------------------------------------------------------------------------------
 
-    def _train(self, folder: pathlib.Path, context: Context) -> dict[str, Any]:
-        """Runs the training child to its end and returns its outcome."""
+    def _train(self, folder: pathlib.Path, context: Context, *, keeps_best: bool) -> dict[str, Any]:
+        """Runs the training child to its end and returns its outcome.
+
+        Raises:
+            Stopped, LeaseLost: the work should end.
+            TurnOver: likewise, but what a cancelled training has learned is to be delivered later.
+            AttemptError: the child died, or an image cannot be reached now.
+        """
         threads = str(self._limits.threads)
         environment = {**CHILD_ENVIRONMENT, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         child = Child(CHILD_MODULE, [str(folder)], environment, variables=self._stores.variables, umask=private.UMASK)
         try:
-            return self._follow(child, context)
+            return self._follow(child, context, keeps_best=keeps_best)
         except ChildExitError as error:
             raise AttemptError(str(error)) from error
         finally:
             child.close(grace_s=0)
 
-    def _follow(self, child: Child, context: Context) -> dict[str, Any]:
+    def _follow(self, child: Child, context: Context, *, keeps_best: bool) -> dict[str, Any]:
         warnings: list[status_pb2.Status] = []
         reported_s = 0.0
+        is_finishing = False
         while True:
-            if context.should_stop():
+            delivers = keeps_best and context.cancel_requested
+            if context.should_stop() and (context.must_leave() or not delivers):
                 child.stop()
+                context.raise_if_lost()
+                if delivers:
+                    raise TurnOver(str(context.name))
                 context.raise_if_stopped()
+            if delivers and not is_finishing:
+                child.send_line("finish")
+                is_finishing = True
             event = child.next_event(timeout_s=0.1)
             match event:
                 case None:
@@ -169,6 +195,8 @@ class TrainModel(Runner):
                     if len(warnings) < errors.MAX_PARTIAL_FAILURES:
                         warnings.append(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=text))
                         context.report(partial_failures=warnings)
+                case {"event": "nothing"}:
+                    raise Stopped(str(context.name))
                 case {"event": "interrupted", "message": text}:
                     raise AttemptError(text)
                 case {"event": "failed", "message": text}:

@@ -33,6 +33,7 @@ class ModelMethods(Resources):
         model = request.model
         validation.display_name(model.display_name, "model.display_name", starts_with_letter=True)
         validation.labels(model.labels, "model.labels")
+        validation.keep_best(model.labels, "model.labels")
         if not model.dataset_id:
             raise errors.invalid_argument("model.dataset_id", "Required field not set.")
         if not self._policy.trains:

@@ -93,6 +93,15 @@ def labels(values: Mapping[str, str], field: str) -> None:
             )
 
 
+def keep_best(values: Mapping[str, str], field: str) -> None:
+    """The label that says whether a cancelled training delivers a model: ``true`` or ``false``, if it is there."""
+    wish = values.get(names.KEEP_BEST_LABEL)
+    if wish not in (None, "true", "false"):
+        raise errors.invalid_argument(
+            field, f"Label '{names.KEEP_BEST_LABEL}' must be 'true' or 'false', not '{wish}'."
+        )
+
+
 def page_size(requested: int, *, default: int = 100) -> int:
     """The page size to use: `default` when unset, never above 1000."""
     if requested < 0:

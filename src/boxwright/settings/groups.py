@@ -211,6 +211,11 @@ class TrainingSettings(Group):
         "Whether trainings may start from pretrained weights (COCO's, ImageNet's); such networks predict more slowly.",
         name="train_pretrained",
     )
+    keep_best: bool = setting(
+        False,
+        "Whether a cancelled training delivers the best network that it has, unless the model's labels say otherwise.",
+        name="train_keep_best",
+    )
     weights_dir: pathlib.Path | None = setting(
         None,
         "Folder of the weights that `boxwright weights install` gets; unset: `boxwright/weights` in the user's data folder.",

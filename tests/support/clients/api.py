@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import grpc
@@ -102,11 +102,14 @@ class Api:
         config: Any = {"gcs_source": {"input_uris": list(csv_uris)}}
         return self.automl.import_data(name=dataset, input_config=config).operation.name
 
-    def start_training(self, dataset: str, *, display_name: str = "model_1") -> str:
+    def start_training(
+        self, dataset: str, *, display_name: str = "model_1", labels: Mapping[str, str] | None = None
+    ) -> str:
         """Starts a training; returns the operation's name."""
         model: Any = {
             "display_name": display_name,
             "dataset_id": dataset.rpartition("/")[2],
+            "labels": dict(labels or {}),
             "image_object_detection_model_metadata": {
                 "model_type": "mobile-low-latency-1",
                 "train_budget_milli_node_hours": 1000,

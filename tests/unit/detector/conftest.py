@@ -108,6 +108,9 @@ class Watcher:
     def warn(self, message: str) -> None:
         self.warnings.append(message)
 
+    def finish_requested(self) -> bool:
+        return False
+
     def stop_requested(self) -> bool:
         return bool(self.events) and self.point >= self.stop_at
 

@@ -104,14 +104,15 @@ class CandidateTrainer:
         if self._images.input_hw != candidate.input.input_hw:
             self._images = _Images(work, candidate.input.input_hw)
         network = self._fresh(candidate)
-        untrained = self._untrained_score(network) if candidate.knows_labels else None
+        before = self._untrained_scores(network) if candidate.knows_labels else None
+        untrained = None if before is None else sum(before) / 2
         if state is not None and state.trained:
             network.load_state_dict(state.average)
             training_s, stop_reason, steps, history = state.elapsed_s, state.stop_reason, state.step, state.history
             checks, known = state.checks, trainer.orientation_of(state)
         else:
             is_last = candidates.is_known(len(splits.train), untrained)
-            learner = self._trainer(candidate, network, 0.0 if is_last else second_s)
+            learner = self._trainer(candidate, network, 0.0 if is_last else second_s, before)
             if ways_up is not None and ways_up.is_known:
                 learner.plan.ways_up = dataclasses.replace(ways_up, from_step=0)
             if state is not None:
@@ -151,8 +152,8 @@ class CandidateTrainer:
             len(job.labels), dense.score_prior(boxes_per_image, len(job.labels), candidate.input.input_hw)
         )
 
-    def _untrained_score(self, network: dense.Network) -> float | None:
-        """The score on validation of a network that has learned nothing from this job's images; None without objects."""
+    def _untrained_scores(self, network: dense.Network) -> tuple[float, float] | None:
+        """(mAP at 0.5, mAP at 0.50 … 0.95) on validation of a network before it has learned; None without objects."""
         validation = self._validation_set()
         if not any(len(one.label_indices) for one in validation.ground_truth):
             return None
@@ -160,9 +161,15 @@ class CandidateTrainer:
         network.eval()
         found = [trainer.find_in(network, [image])[0] for image in validation.images]
         network.train()
-        return sum(evaluate.quick_scores(network.label_count, validation.ground_truth, found)) / 2
+        return evaluate.quick_scores(network.label_count, validation.ground_truth, found)
 
-    def _trainer(self, candidate: candidates.Candidate, network: dense.Network, second_s: float) -> trainer.Trainer:
+    def _trainer(
+        self,
+        candidate: candidates.Candidate,
+        network: dense.Network,
+        second_s: float,
+        untrained: tuple[float, float] | None,
+    ) -> trainer.Trainer:
         work, job, recipe, splits = self._work, self._work.job, candidate.recipe, self._work.splits
         input_hw, images = candidate.input.input_hw, self._images
         if images.image_s is None:
@@ -194,6 +201,7 @@ class CandidateTrainer:
             after_s=after_s,
             input=candidate.input,
             start=candidate.start,
+            untrained=untrained,
         )
         candidate.folder.mkdir(exist_ok=True)
         return trainer.Trainer(network, source, plan, recipe, setting, self._validation_set(), work.notebook)

@@ -32,6 +32,7 @@ from boxwright.inference import runtime, suppression
 PROGRESS_EVERY_S = 1.5
 MODEL_CONVERGED = "MODEL_CONVERGED"
 BUDGET_REACHED = "BUDGET_REACHED"
+EARLY_STOPPED = "MODEL_EARLY_STOPPED"  # on request
 CHECK_BATCH = 4
 CHECK_SCORE_FLOOR = 0.01
 RELATIVE_RATE = "relative_rate"  # of a group of parameters, kept by the optimizer
@@ -67,6 +68,7 @@ class TrainerOptions:
         after_s: from the validations so far, and the seconds to the last step, to about how long the rest will take.
         input: the network's, kept for later attempts.
         start: the weights that the network starts from, in words.
+        untrained: (mAP at 0.5, mAP at 0.50 … 0.95) on validation before the first step; None if that is not known.
     """
 
     folder: pathlib.Path
@@ -78,6 +80,7 @@ class TrainerOptions:
     after_s: Callable[[Sequence[tuple[float, float]], float], float] = lambda checks, left_s: 0.0
     input: input_size.InputSize = input_size.UNKNOWN
     start: str = "random"
+    untrained: tuple[float, float] | None = None
 
 
 def _optimizer(network: dense.Network, recipe: schedule.Recipe) -> torch.optim.AdamW:
@@ -118,7 +121,7 @@ class Trainer:
         self.step = 0
         self.checks: list[tuple[float, float]] = []
         self.history: dict[str, list[list[float]]] = {"losses": [], "checks": []}
-        self.validation_map50: float | None = None
+        self.validation_map50 = None if setting.untrained is None else setting.untrained[0]
         self.stop_reason = ""
         self._pace = schedule.StepTime()  # waiting for data included
         self._saved_s = setting.elapsed_s()
@@ -186,6 +189,8 @@ class Trainer:
                     raise TrainingStopped
                 progress = self.plan.progress(self.step, self.setting.elapsed_s())
                 self.stop_reason = self._reason_to_end(progress)
+                if self.stop_reason == EARLY_STOPPED:
+                    self._check(progress)
                 if self.stop_reason:
                     self.save()
                     break
@@ -211,6 +216,10 @@ class Trainer:
         return threads if self.setting.where.is_gpu else max(1, threads // 2)  # a GPU leaves the cores free
 
     def _reason_to_end(self, progress: float) -> str:
+        if self.watcher.finish_requested():
+            return EARLY_STOPPED
+        if self.setting.untrained is not None and schedule.brings_nothing(self.checks, sum(self.setting.untrained) / 2):
+            return MODEL_CONVERGED
         if progress >= 1.0:
             return MODEL_CONVERGED if self.step >= self.plan.last_step else BUDGET_REACHED
         return BUDGET_REACHED if self.setting.elapsed_s() >= self.plan.train_until_s else ""
@@ -244,8 +253,9 @@ class Trainer:
         """Validation, the clock, reports and checkpoints, in this order."""
         elapsed_s = self.setting.elapsed_s()
         progress = self.plan.progress(self.step, elapsed_s)
-        last_check = self.checks[-1][0] if self.checks else schedule.CHECK_FROM - schedule.CHECK_EVERY
-        if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + schedule.CHECK_EVERY - 1e-9:
+        first = self.recipe.check_from
+        last_check = self.checks[-1][0] if self.checks else first - schedule.CHECK_EVERY
+        if first <= progress < 1.0 and progress >= last_check + schedule.CHECK_EVERY - 1e-9:
             self._check(progress)
             settled = progress >= self.recipe.coarse_until  # batches made ahead must not look different
             if self.plan.cooling_from is None and settled and schedule.has_converged(self.checks):

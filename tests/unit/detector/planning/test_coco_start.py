@@ -198,7 +198,7 @@ def test_the_network_as_it_was_is_the_model_if_training_brings_nothing(
     steps: int,
 ) -> None:
     """Labels that COCO knows; what the network is worth untrained on drawn squares is said by the test."""
-    monkeypatch.setattr(fit.CandidateTrainer, "_untrained_score", lambda self, network: untrained)
+    monkeypatch.setattr(fit.CandidateTrainer, "_untrained_scores", lambda self, network: (untrained, untrained))
     monkeypatch.setattr(candidates, "finds_too_little", lambda score: False)
     provenance = _run(_job(tmp_path, drawn, coco_weights, labels=KNOWN), drawn)
     assert (provenance["steps"], provenance["untrained_score"]) == (steps, untrained)

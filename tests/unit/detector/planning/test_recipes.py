@@ -24,6 +24,9 @@ class Watcher:
 
     def warn(self, message: str) -> None: ...
 
+    def finish_requested(self) -> bool:
+        return False
+
     def stop_requested(self) -> bool:
         return False
 

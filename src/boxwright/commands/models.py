@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 
-from boxwright import errors, names
+from boxwright import errors
 from boxwright.commands import asking, finding, model_facts, output, waiting
 from boxwright.commands.connection import RestConnection
 
@@ -19,6 +19,7 @@ A model is named by its id, its display name or its full name.
 MAX_NAME_CHARS = 32  # of a display name
 DEFAULT_THRESHOLD = 0.5
 METADATA = model_facts.METADATA
+KEEP_BEST_LABEL = "boxwright-keep-best"
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -112,7 +113,7 @@ def _train(options: argparse.Namespace) -> int:
         METADATA: metadata,
     }
     if options.keep_best:
-        model["labels"] = {names.KEEP_BEST_LABEL: "true"}
+        model["labels"] = {KEEP_BEST_LABEL: "true"}
     parent = dataset["name"].rpartition("/datasets/")[0]
     operation = connection.call("POST", f"{parent}/models", body=model)
     return waiting.started(connection, operation, wait=options.wait, as_json=options.as_json)

@@ -113,8 +113,7 @@ class CandidateTrainer:
         else:
             is_last = candidates.is_known(len(splits.train), untrained)
             learner = self._trainer(candidate, network, 0.0 if is_last else second_s, before)
-            if ways_up is not None and ways_up.is_known:
-                learner.plan.ways_up = dataclasses.replace(ways_up, from_step=0)
+            learner.plan.ways_up = dataclasses.replace(ways_up, from_step=0) if ways_up and ways_up.is_known else None
             if state is not None:
                 learner.restore(state)
             stop_reason = learner.run()

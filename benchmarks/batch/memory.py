@@ -30,7 +30,7 @@ from PIL import Image
 
 from benchmarks.batch import generated
 from benchmarks.harness import arguments, plot, results, tiny_service, workers
-from boxwright.batch.child_pool import CHILD_ENVIRONMENT
+from boxwright.processes import FEW_HEAPS
 
 MIB = 1 << 20
 POINTS = 100  # of a curve
@@ -173,9 +173,9 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2, help="images under way at once in the first part")
     parser.add_argument("--plot", type=pathlib.Path, default=pathlib.Path("memory.svg"), help="where the picture goes")
     options = parser.parse_args()
-    if not os.environ.items() >= CHILD_ENVIRONMENT.items():  # the C library reads it once, when a process starts
+    if not os.environ.items() >= FEW_HEAPS.items():  # the C library reads it once, when a process starts
         command = [*workers.of_module("benchmarks.batch.memory"), *sys.argv[1:]]
-        os.execve(sys.executable, command, os.environ | CHILD_ENVIRONMENT)
+        os.execve(sys.executable, command, os.environ | FEW_HEAPS)
     if options.quick:
         options.rows, options.files = min(options.rows, 400_000), min(options.files, 5_000)
     found: list[tuple[Measured, Curve]] = []

@@ -11,9 +11,9 @@ from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning.scheduler import Tuner
 from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
 from boxwright.batch.tuning.tuning_file import Tunings
-from boxwright.inference.deployed_models import DeployedModels
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
+from boxwright.online.deployed_models import DeployedModels
 from boxwright.operations import runner, worker
 from boxwright.operations.ledger import Ledger
 from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
@@ -112,7 +112,13 @@ def build_service(settings: Settings) -> ServiceParts:
     worker_parts = build_worker(settings)
     db, ledger = worker_parts.db, worker_parts.ledger
     cores, inference = settings.operations.cores, settings.inference
-    online = DeployedModels(worker_parts.folders, cores=cores, runtime=inference.runtime, precision=inference.precision)
+    online = DeployedModels(
+        worker_parts.folders,
+        cores=cores,
+        runtime=inference.runtime,
+        precision=inference.precision,
+        timeout_s=inference.predict_timeout_s,
+    )
     with db.read() as connection:
         for folder, node_count in models.deployed(connection):
             online.deploy(folder, node_count)

@@ -127,6 +127,11 @@ def unavailable(message: str) -> ApiError:
     return ApiError(code_pb2.UNAVAILABLE, message)
 
 
+def deadline_exceeded(message: str) -> ApiError:
+    """DEADLINE_EXCEEDED: it took longer than this installation allows."""
+    return ApiError(code_pb2.DEADLINE_EXCEEDED, message)
+
+
 def cancelled(message: str = "The operation was cancelled.") -> ApiError:
     """CANCELLED: the end of an operation whose cancellation was asked for."""
     return ApiError(code_pb2.CANCELLED, message)

@@ -8,11 +8,13 @@ killed service.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import logging
 import os
 import pathlib
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +23,9 @@ from typing import Any
 
 CHILD_NICENESS = 19  # heavy work runs at the lowest priority, far below the API servers and online prediction
 NICENESS_VARIABLE = "BOXWRIGHT_CHILD_NICENESS"  # another choice, which children hand on to theirs
+# The C library gives threads heaps of their own, which free little back; two are enough for threads that compute outside it.
+FEW_HEAPS = {"MALLOC_ARENA_MAX": "2"}
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 STOP_GRACE_S = 3.0  # a cancelled operation ends within 5 s: this much for an orderly stop, then the child is killed
 
 # What a child inherits of the environment. Secrets of the service, such as the database's URL, are in none of these; the
@@ -69,6 +74,12 @@ def child_niceness() -> int:
     return int(os.environ.get(NICENESS_VARIABLE, CHILD_NICENESS))
 
 
+def end_with_parent() -> None:
+    """Lets Linux kill this process when the thread that started it is gone: one that hangs in native code cannot notice."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Child:
     """A running child process.
 
@@ -78,6 +89,10 @@ class Child:
         environment: variables to add to those that are `inherited`.
         variables: names and prefixes of more variables to inherit.
         umask: of the process; -1: this one's.
+        is_nice: whether it gets the low priority of children, `child_niceness`, and a session of its own; otherwise it has
+            this process's priority and session: where Linux weighs sessions against each other, what passes between the two
+            waits for no turn of others.
+        pass_fds: file descriptors that it inherits under the same numbers.
     """
 
     def __init__(
@@ -88,6 +103,8 @@ class Child:
         *,
         variables: Sequence[str] = (),
         umask: int = -1,
+        is_nice: bool = True,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.module = module
         self._process = subprocess.Popen(
@@ -98,12 +115,12 @@ class Child:
             encoding="utf-8",
             env={**inherited(os.environ, variables), **(environment or {})},
             umask=umask,
-            start_new_session=True,  # a Ctrl-C at the terminal is the service's to handle
+            pass_fds=tuple(pass_fds),
+            start_new_session=is_nice,  # a Ctrl-C at the terminal is the service's to handle,
+            process_group=None if is_nice else 0,  # and goes to the process group
         )
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, child_niceness())
-            # Linux may weigh sessions against each other before processes: then the child's session has to be nice too
-            pathlib.Path(f"/proc/{self._process.pid}/autogroup").write_text(str(child_niceness()))
+        if is_nice:
+            self._lower_priority()
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         threading.Thread(target=self._read_events, name=f"{module}-events", daemon=True).start()
 
@@ -127,7 +144,7 @@ class Child:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except (OSError, ValueError) as error:
-            raise ChildExitError(self._epitaph()) from error
+            raise ChildExitError(self.epitaph()) from error
 
     def next_event(self, timeout_s: float) -> dict[str, Any] | None:
         """Returns the next event, or None if none came in time. Raises ChildExitError at the end of its output."""
@@ -137,7 +154,7 @@ class Child:
             return None
         if event is None:
             self._events.put(None)  # a later caller learns it too
-            raise ChildExitError(self._epitaph())
+            raise ChildExitError(self.epitaph())
         return event
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
@@ -157,6 +174,18 @@ class Child:
             self._process.kill()
         self._process.wait()
 
+    def epitaph(self) -> str:
+        """How the process ended, in words."""
+        code = self._process.poll()
+        how = "was killed by signal" if code is not None and code < 0 else "ended with status"
+        return f"the child process {self.module} (pid {self.pid}) {how} {abs(code) if code is not None else 'unknown'}"
+
+    def _lower_priority(self) -> None:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self.pid, child_niceness())
+            # Linux may weigh sessions against each other before processes: then the child's session has to be nice too
+            pathlib.Path(f"/proc/{self.pid}/autogroup").write_text(str(child_niceness()))
+
     def _read_events(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
@@ -169,8 +198,3 @@ class Child:
                 self._events.put(event)
         self._process.wait()
         self._events.put(None)
-
-    def _epitaph(self) -> str:
-        code = self._process.poll()
-        how = "was killed by signal" if code is not None and code < 0 else "ended with status"
-        return f"the child process {self.module} (pid {self.pid}) {how} {abs(code) if code is not None else 'unknown'}"

@@ -92,6 +92,12 @@ def test_online() -> None:
     assert all(line["requests_per_s"] > 0 for line in lines)
 
 
+def test_prediction_process(tiny_model: TinyModel) -> None:
+    found = _run("serving.prediction_process", "--model", tiny_model.folder)["kinds"]
+    assert set(found) == {"vga", "12mp"}
+    assert all(one["here_ms"] > 0 and one["there_images_per_s"] > 0 for one in found.values())
+
+
 def test_decode_fidelity(tiny_model: TinyModel, tmp_path: pathlib.Path) -> None:
     rows = []
     for seed in range(3):

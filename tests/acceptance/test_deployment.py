@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from concurrent import futures
 
 import numpy as np
@@ -14,8 +15,8 @@ from tests.support.clients.api import open_api
 from tests.support.predictions.tiny_model import TinyModel
 
 from boxwright import objects
-from boxwright.inference.deployed_models import DeployedModels
 from boxwright.inference.model_store import ModelFolders
+from boxwright.online.deployed_models import DeployedModels
 
 
 def _picture() -> bytes:
@@ -63,8 +64,9 @@ def test_a_deployed_model_answers_before_and_after_a_restart_until_it_is_undeplo
 
 @pytest.mark.parametrize(("node_count", "cores", "at_once"), [(1, 4, 1), (3, 4, 3), (100, 2, 2)])
 def test_a_model_predicts_as_many_images_at_once_as_it_has_nodes_and_cores_allow(
-    node_count: int, cores: int, at_once: int, tiny_model: TinyModel, tmp_path
+    node_count: int, cores: int, at_once: int, tiny_model: TinyModel, tmp_path, caplog
 ):
+    caplog.set_level(logging.INFO)
     stores = objects.Stores(tmp_path / "buckets", tmp_path / "state")
     deployed = DeployedModels(ModelFolders(tiny_model.folder.parent, stores), cores=cores)
     deployed.deploy(tiny_model.folder.name, node_count)
@@ -73,6 +75,5 @@ def test_a_model_predicts_as_many_images_at_once_as_it_has_nodes_and_cores_allow
             pool.map(lambda _: deployed.predict(tiny_model.folder.name, _picture())[0].scores.tolist(), range(16))
         )
     assert answers == [answers[0]] * 16
-    predictor = deployed._deployed[tiny_model.folder.name].predictor.result()
-    assert predictor.runtime._idle.qsize() == at_once
     deployed.close()
+    assert f" node_count={node_count} streams={at_once} " in caplog.text

@@ -7,11 +7,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from boxwright.processes import Child
+from boxwright.processes import FEW_HEAPS, Child
 
 CHILD_MODULE = "boxwright.batch.child_main"
-# The C library gives threads heaps of their own, which free little back; two are enough for threads that compute outside it.
-CHILD_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
 JOB_ENDS = ("done", "error", "stopped", "tried")
 
 
@@ -19,7 +17,7 @@ class InferenceChild(Child):
     """A child that knows whether it is in the middle of a job."""
 
     def __init__(self, variables: Sequence[str] = ()) -> None:
-        super().__init__(CHILD_MODULE, environment=CHILD_ENVIRONMENT, variables=variables)
+        super().__init__(CHILD_MODULE, environment=FEW_HEAPS, variables=variables)
         self.is_busy = False
 
     def send_line(self, line: str) -> None:

@@ -9,8 +9,7 @@
     compiled_cache     compiled networks, kept beside the model
     suppression        from the network's output to detections
     predictor          a loaded model: prepare, infer, postprocess
-    deployed_models    models that online prediction keeps in memory
     export_formats     the files of a model that other runtimes read
 
-Training evaluates with the code that predicts, so `batch` and `detector` both stand on this room.
+Training evaluates with the code that predicts, so `batch`, `online` and `detector` stand on this room.
 """

@@ -246,6 +246,11 @@ class InferenceSettings(Group):
     force_fp32: bool = setting(
         False, "Predict with the fp32 network also where a model has chosen its int8 one: slower, other boxes."
     )
+    predict_timeout_s: float = setting(
+        30.0,
+        "Seconds that Predict may take to decode an image; then the process that predicts is started again.",
+        check=fields.between(0.1, 3600),
+    )
 
     @property
     def precision(self) -> str | None:

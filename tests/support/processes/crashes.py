@@ -14,10 +14,11 @@ from tests.support.machine.waiting import wait_until
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
 
-INFERENCE, MEMBER, TRAINING = (
+INFERENCE, MEMBER, TRAINING, ONLINE = (
     "boxwright.batch.child_main",
     "boxwright.batch.engine.peer_main",
     "boxwright.detector.train_main",
+    "boxwright.online.child_main",
 )
 ENVIRONMENT = {  # small shards; polls are answered at once
     "BOXWRIGHT_LEASE_TTL_S": "20",  # a busy machine may keep a worker from renewing for seconds: see `kill`

@@ -6,11 +6,9 @@ See `peer_pool` for the other side.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import queue
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ from typing import Any
 
 from google.rpc import code_pb2
 
-from boxwright import errors, objects
+from boxwright import errors, objects, processes
 from boxwright.batch.engine import in_flight, stages
 from boxwright.batch.engine.engine import image_threads
 from boxwright.batch.engine.image_threads import ImageThreads
@@ -30,7 +28,6 @@ from boxwright.batch.job import BatchJob
 from boxwright.batch.plan import Item
 
 ALIVE_INTERVAL_S = 1.0
-PR_SET_PDEATHSIG = 1  # prctl(2); it means the thread that started this process, which is the leader's main thread
 FAILED = "A process that predicts has failed; see the service's log."
 CHUNKS_AHEAD = 2  # asked for before the first one is there: an answer takes a moment
 
@@ -144,15 +141,9 @@ def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: Le
             here.join()
 
 
-def _die_with_leader() -> None:
-    """Lets Linux kill this process when its leader is gone: one that hangs in native code cannot read that it is."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def main() -> None:
     """Works on jobs until the leader is gone."""
-    _die_with_leader()
+    processes.end_with_parent()  # peers are started by the leader's main thread
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     leader, models = LeaderConnection(Connection(int(sys.argv[1]))), LoadedModels()
     for target in (leader.listen, leader.live):

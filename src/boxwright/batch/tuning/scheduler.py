@@ -19,13 +19,12 @@ import threading
 import time
 from collections.abc import Iterator
 
-from boxwright.batch.child_pool import CHILD_ENVIRONMENT
 from boxwright.batch.job import BatchJob
 from boxwright.batch.tuning import tuning_file
 from boxwright.batch.tuning.command import TuningCommand
 from boxwright.batch.tuning.tuning_file import Key, MeasurementLimits, Tuning, Tunings
 from boxwright.inference.model_folder import ModelError
-from boxwright.processes import Child, ChildExitError
+from boxwright.processes import FEW_HEAPS, Child, ChildExitError
 
 TUNE_MODULE = "boxwright.batch.tuning.measure_main"
 LIMITS = MeasurementLimits()
@@ -51,7 +50,7 @@ def measured(command: TuningCommand, cancelled: threading.Event) -> Tuning | Non
     deadline_s = time.monotonic() + LIMITS.time_s + END_S
     found: dict[int, tuple[int, float]] = {}
     with tempfile.TemporaryDirectory(prefix="boxwright-tuning-", ignore_cleanup_errors=True) as folder:
-        child = Child(TUNE_MODULE, [folder, *LIMITS.to_arguments()], CHILD_ENVIRONMENT)
+        child = Child(TUNE_MODULE, [folder, *LIMITS.to_arguments()], FEW_HEAPS)
         try:
             child.send_line(command.to_json())
             while not cancelled.is_set() and time.monotonic() < deadline_s:

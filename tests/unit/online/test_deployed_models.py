@@ -1,0 +1,184 @@
+"""Deployed models: loaded, replaced, unloaded, and loaded again by a new process when the old one ends."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+from concurrent import futures
+
+import psutil
+import pytest
+from google.rpc import code_pb2
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+
+from boxwright import errors, objects
+from boxwright.inference.model_store import ModelFolders
+from boxwright.online import deployed_models
+from boxwright.online.deployed_models import DeployedModels
+
+
+@pytest.fixture
+def models_dir(tiny_model: TinyModel, tmp_path: pathlib.Path) -> pathlib.Path:
+    """Holds the model twice, as ``one`` and ``two``."""
+    for name in ("one", "two"):
+        shutil.copytree(tiny_model.folder, tmp_path / "models" / name)
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def open_models(models_dir: pathlib.Path, stores: objects.Stores):
+    opened = []
+
+    def begin(**settings) -> DeployedModels:
+        opened.append(DeployedModels(ModelFolders(models_dir, stores), cores=2, **settings))
+        return opened[-1]
+
+    yield begin
+    for deployed in opened:
+        deployed.close()
+
+
+@pytest.fixture
+def deployed(open_models) -> DeployedModels:
+    found = open_models()
+    found.deploy("one", 1)
+    return found
+
+
+def _ask(deployed: DeployedModels, folder: str = "one", image: bytes | None = None):
+    found, labels = deployed.predict(folder, image or drawn_images.draw(0).content)
+    return found.boxes_norm.tobytes(), found.scores.tobytes(), labels
+
+
+def _refusal(deployed: DeployedModels, folder: str = "one", image: bytes | None = None) -> errors.ApiError:
+    with pytest.raises(errors.ApiError) as refused:
+        _ask(deployed, folder, image)
+    return refused.value
+
+
+def _child(deployed: DeployedModels) -> psutil.Process:
+    assert deployed._process is not None
+    return psutil.Process(deployed._process.pid)
+
+
+def _kill(deployed: DeployedModels) -> None:
+    child = _child(deployed)
+    child.kill()
+    wait_until(lambda: not child.is_running(), "the end of the process")
+
+
+def test_a_killed_process_is_started_again_with_all_models_and_the_same_answers(deployed):
+    deployed.deploy("two", 2)
+    before = _ask(deployed)
+    assert _ask(deployed, "two") == before
+    for _ in range(3):
+        _kill(deployed)
+        assert [_ask(deployed), _ask(deployed, "two")] == [before, before]
+
+
+def test_the_process_is_started_again_before_anybody_asks(deployed):
+    _ask(deployed)
+    first = _child(deployed).pid
+    _kill(deployed)
+    wait_until(lambda: deployed._process is not None and deployed._process.pid != first, "the next process")
+
+
+def test_a_crash_with_an_image_is_unavailable_and_the_next_call_answers(open_models, monkeypatch, tmp_path):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setenv("BOXWRIGHT_FAULTS", "online.before_decode:kill@2")
+    monkeypatch.setenv("BOXWRIGHT_FAULTS_ONCE", str(marks))
+    deployed = open_models()
+    deployed.deploy("one", 1)
+    before = _ask(deployed)
+    refused = _refusal(deployed)
+    assert refused.code == code_pb2.UNAVAILABLE
+    assert "ended while it had this image" in refused.message
+    assert _ask(deployed) == before
+
+
+def test_an_image_that_is_not_decoded_in_time_has_a_code_of_its_own(open_models, monkeypatch, tmp_path):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setenv("BOXWRIGHT_FAULTS", "online.before_decode:hang@2")
+    monkeypatch.setenv("BOXWRIGHT_FAULTS_ONCE", str(marks))
+    deployed = open_models(timeout_s=0.3)
+    deployed.deploy("one", 1)
+    before = _ask(deployed)
+    refused = _refusal(deployed)
+    assert refused.code == code_pb2.DEADLINE_EXCEEDED
+    assert "within 0.3 s (predict_timeout_s)" in refused.message
+    assert _ask(deployed) == before
+
+
+def test_a_redeployed_model_answers_all_the_while_and_the_former_one_is_unloaded(deployed):
+    before = _ask(deployed)
+    first = deployed._deployed["one"].loaded
+    with futures.ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(_ask, deployed) for _ in range(50)]
+        deployed.deploy("one", 2)
+        wait_until(lambda: deployed._deployed["one"].node_count == 2, "the other node count")
+        answers += [pool.submit(_ask, deployed) for _ in range(50)]
+        assert [answer.result(300) for answer in answers] == [before] * 100
+    deployed.deploy("two", 1)
+    _ask(deployed, "two")  # commands are obeyed in order
+    with pytest.raises(deployed_models.UnknownModelError):
+        first.process.predict(first.number, drawn_images.draw(0).content, len(first.labels))
+
+
+def test_an_undeployed_model_is_unavailable_and_can_be_deployed_again(deployed):
+    before = _ask(deployed)
+    deployed.undeploy("one")
+    assert _refusal(deployed).code == code_pb2.UNAVAILABLE
+    deployed.deploy("one", 2)
+    assert _ask(deployed) == before
+
+
+def test_a_model_that_cannot_be_loaded_says_so_until_it_can_and_harms_no_other(deployed, models_dir: pathlib.Path):
+    model_file = models_dir / "two" / "model.json"
+    content = model_file.read_bytes()
+    model_file.write_bytes(b"{")
+    deployed.deploy("two", 1)
+    assert _refusal(deployed, "two").code == code_pb2.FAILED_PRECONDITION
+    assert _ask(deployed)
+    model_file.write_bytes(content)
+    assert "unreadable" in _refusal(deployed, "two").message
+    deployed.deploy("two", 1)
+    assert _ask(deployed, "two") == _ask(deployed)
+
+
+def test_a_model_that_takes_the_process_down_is_given_up_and_the_others_answer_again(deployed, models_dir, monkeypatch):
+    before = _ask(deployed)
+    load = deployed_models.PredictionProcess.load
+
+    def load_or_die(process, model, folder, **options):
+        if folder.name == "two":
+            psutil.Process(process.pid).kill()
+        return load(process, model, folder, **options)
+
+    monkeypatch.setattr(deployed_models.PredictionProcess, "load", load_or_die)
+    deployed.deploy("two", 1)
+    refused = _refusal(deployed, "two")
+    assert refused.code == code_pb2.FAILED_PRECONDITION
+    assert "ends when it loads the network" in refused.message
+    assert _ask(deployed) == before
+    assert _refusal(deployed, "two").code == code_pb2.FAILED_PRECONDITION
+
+
+def test_closing_ends_the_process_and_what_it_is_asked(open_models, monkeypatch, tmp_path):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setenv("BOXWRIGHT_FAULTS", "online.before_decode:hang")
+    monkeypatch.setenv("BOXWRIGHT_FAULTS_ONCE", str(marks))
+    deployed = open_models()
+    deployed.deploy("one", 1)
+    with futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(_refusal, deployed)
+        wait_until(lambda: list(marks.iterdir()), "the image at its decoder")
+        child = _child(deployed)
+        deployed.close()
+        assert asked.result(300).code == code_pb2.UNAVAILABLE
+    assert not child.is_running()
+    assert _refusal(deployed).code == code_pb2.UNAVAILABLE

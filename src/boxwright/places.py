@@ -96,6 +96,8 @@ def _own(settings: Settings) -> Iterator[tuple[str, pathlib.Path]]:
         folder = settings.server.tls_key.parent.resolve()
         if any((folder / name).exists() for name in CLIENT_FILES):
             yield "The client folder", folder
+    if settings.server.tls_client_ca is not None:  # who replaces it lets others in
+        yield "tls_client_ca", settings.server.tls_client_ca.resolve()
     if settings.config_file is not None:
         yield "The configuration file", settings.config_file.resolve()
 

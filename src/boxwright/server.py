@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import ipaddress
 import logging
 import signal
 import socket
-import ssl
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent import futures
 from typing import TextIO
 
-import grpc
 from starlette import requests, responses, routing
 
 from boxwright import composition, errors
 from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.surface import grpc_server, http_server, limits, request_policy, rest_server, waiting
+from boxwright.surface.certificate_files import CertificateFiles
 
 GRPC_GRACE_S = 3.0
 
@@ -45,21 +45,16 @@ def check_exposure(host: str) -> None:
         )
 
 
-def check_certificate(chosen: ServerSettings) -> None:
-    """Raises FAILED_PRECONDITION unless the certificate and its key, if any, can be read and belong together."""
+def read_certificate(chosen: ServerSettings) -> CertificateFiles | None:
+    """The certificate of both API servers, None without TLS; FAILED_PRECONDITION if it cannot be used."""
     if chosen.tls_cert is None or chosen.tls_key is None:
-        return
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(chosen.tls_cert, chosen.tls_key)
-    except OSError as error:  # also what ssl itself raises
-        raise errors.failed_precondition(
-            f"The certificate {chosen.tls_cert} with the key {chosen.tls_key} cannot be used: {error}."
-        ) from error
+        return None
+    return CertificateFiles(chosen.tls_cert, chosen.tls_key, chosen.tls_client_ca)
 
 
-def build_guard(chosen: ServerSettings) -> request_policy.RequestPolicy:
+def build_guard(chosen: ServerSettings, certificate: CertificateFiles | None) -> request_policy.RequestPolicy:
     """Builds what judges where requests come from; INVALID_ARGUMENT names a setting that cannot be read."""
-    names = request_policy.certificate_names(chosen.tls_cert.read_bytes()) if chosen.tls_cert is not None else ()
+    names = certificate.names if certificate is not None else ()
     return request_policy.RequestPolicy(
         chosen.host, names, chosen.allowed_hosts, chosen.allowed_origins, chosen.public_url
     )
@@ -69,8 +64,8 @@ def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     """Runs the service until SIGTERM or SIGINT."""
     chosen = settings.server
     check_exposure(chosen.host)
-    check_certificate(chosen)
-    request_guard = build_guard(chosen)
+    certificate = read_certificate(chosen)
+    request_guard = build_guard(chosen, certificate)
     http_socket = _listen_http(chosen)  # before anything is created: a port that is taken leaves nothing behind
     try:
         _check_free(chosen.host, chosen.grpc_port)
@@ -78,7 +73,7 @@ def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     except BaseException:
         http_socket.close()
         raise
-    asyncio.run(_serve(settings, parts, request_guard, http_socket, out))
+    asyncio.run(_serve(settings, parts, request_guard, certificate, http_socket, out))
 
 
 def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
@@ -99,6 +94,7 @@ async def _serve(
     settings: Settings,
     parts: composition.ServiceParts,
     request_guard: request_policy.RequestPolicy,
+    certificate: CertificateFiles | None,
     http_socket: socket.socket,
     out: TextIO,
 ) -> None:
@@ -118,7 +114,7 @@ async def _serve(
     grpc_api = grpc_server.build_grpc_server(
         parts.dispatcher, watcher, executor, request_guard=request_guard, bounds=bounds, budget=budget
     )
-    grpc_port = _listen_grpc(grpc_api, chosen)
+    grpc_port = _listen_grpc(grpc_api, chosen, certificate)
     routes = [
         routing.Route("/healthz", _answer(lambda: True)),
         routing.Route("/readyz", _answer(ready.is_set)),
@@ -126,7 +122,7 @@ async def _serve(
     app = rest_server.build_rest_app(
         parts.dispatcher, watcher, executor, routes, request_guard=request_guard, bounds=bounds, budget=budget
     )
-    http = http_server.HttpServer(app, bounds, chosen.tls_cert, chosen.tls_key)
+    http = http_server.HttpServer(app, bounds, None if certificate is None else certificate.context)
     if settings.operations.worker:
         parts.worker.worker.start()
     await grpc_api.start()
@@ -136,7 +132,8 @@ async def _serve(
     ready.set()
     await grpc_api.announce(True)
     _welcome(settings, http_socket.getsockname()[1], grpc_port, out)
-    await asyncio.wait([asyncio.create_task(stopping.wait()), http_task], return_when=asyncio.FIRST_COMPLETED)
+    async with _following(certificate, request_guard):
+        await asyncio.wait([asyncio.create_task(stopping.wait()), http_task], return_when=asyncio.FIRST_COMPLETED)
     log.info("event=stopping")
     ready.clear()
     watcher.close()
@@ -156,11 +153,23 @@ def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitab
     return answer
 
 
-def _listen_grpc(grpc_api: grpc_server.GrpcServer, chosen: ServerSettings) -> int:
-    credentials = None
-    if chosen.tls_cert is not None and chosen.tls_key is not None:
-        pair = (chosen.tls_key.read_bytes(), chosen.tls_cert.read_bytes())
-        credentials = grpc.ssl_server_credentials([pair])
+@contextlib.asynccontextmanager
+async def _following(certificate: CertificateFiles | None, guard: request_policy.RequestPolicy) -> AsyncIterator[None]:
+    """Follows the files of the certificate; SIGHUP asks to look at once."""
+    if certificate is None:
+        yield
+        return
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    watching = asyncio.create_task(certificate.watch(asked, lambda: guard.serve_certificate(certificate.names)))
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+def _listen_grpc(grpc_api: grpc_server.GrpcServer, chosen: ServerSettings, certificate: CertificateFiles | None) -> int:
+    credentials = certificate and certificate.grpc_credentials()
     try:
         return grpc_api.listen(f"{_bracketed(chosen.host)}:{chosen.grpc_port}", credentials)
     except RuntimeError as error:

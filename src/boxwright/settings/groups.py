@@ -105,6 +105,9 @@ class ServerSettings(Group):
     grpc_port: int = setting(8471, "Port of gRPC. 0 picks a free one.", check=fields.between(0, 65535))
     tls_cert: pathlib.Path | None = setting(None, "Certificate chain (PEM) for both API servers; needs `tls_key`.")
     tls_key: pathlib.Path | None = setting(None, "Private key (PEM) of `tls_cert`.")
+    tls_client_ca: pathlib.Path | None = setting(
+        None, "Certificates (PEM) of authorities: clients need a certificate from one of them; unset: they need none."
+    )
     public_url: str | None = setting(
         None, "Where callers reach REST through a proxy, `https://HOST`: its host and its origin are served."
     )
@@ -162,6 +165,10 @@ class ServerSettings(Group):
         super().__post_init__()
         if (self.tls_cert is None) != (self.tls_key is None):
             raise errors.invalid_argument("tls_cert", "TLS needs both the certificate and its key.")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise errors.invalid_argument(
+                "tls_client_ca", "Client certificates need TLS: set tls_cert and tls_key too."
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import functools
 import logging
-import pathlib
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -30,15 +30,14 @@ class HttpServer(uvicorn.Server):
     Args:
         app: the REST server.
         bounds: time limits.
-        tls_cert, tls_key: PEM files; None for plain HTTP.
+        context: for TLS; None for plain HTTP.
     """
 
     def __init__(
         self,
         app: types.ASGIApp,
         bounds: limits.ServerLimits,
-        tls_cert: pathlib.Path | None = None,
-        tls_key: pathlib.Path | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -51,11 +50,10 @@ class HttpServer(uvicorn.Server):
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=3,
-            ssl_certfile=tls_cert,
-            ssl_keyfile=tls_key,
         )
         super().__init__(config)
         self._bounds = bounds
+        self._context = context
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -75,12 +73,12 @@ class HttpServer(uvicorn.Server):
             _loop=loop,
         )
         patience: dict[str, Any] = {}
-        if self.config.ssl is not None:
+        if self._context is not None:
             patience["ssl_handshake_timeout"] = self._bounds.head_timeout_s
             patience["ssl_shutdown_timeout"] = self._bounds.head_timeout_s
         for listener in sockets or ():
             self.servers.append(
-                await loop.create_server(make, sock=listener, ssl=self.config.ssl, backlog=BACKLOG, **patience)
+                await loop.create_server(make, sock=listener, ssl=self._context, backlog=BACKLOG, **patience)
             )
 
 

@@ -15,8 +15,6 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 
-from cryptography import x509
-
 from boxwright import errors
 from boxwright.surface import routes
 
@@ -56,13 +54,17 @@ class RequestPolicy:
         public_url: str | None = None,
     ) -> None:
         self._is_loopback = _is_loopback(_canonical(host))
-        names = [host, *certificate_names, *map(_configured_host, allowed_hosts)]
-        self._names = {_canonical(name) for name in names}
+        self._names = {_canonical(name) for name in (host, *map(_configured_host, allowed_hosts))}
+        self.serve_certificate(certificate_names)
         self._origins = {_configured_origin("allowed_origins", origin) for origin in allowed_origins}
         if public_url is not None:
             origin = _configured_origin("public_url", public_url.rstrip("/"))
             self._origins.add(origin)
             self._names.add(origin[1])
+
+    def serve_certificate(self, names: Iterable[str]) -> None:
+        """Serves the names of another certificate, and no longer those of the one before."""
+        self._certificate_names = frozenset(map(_canonical, names))
 
     def judge(self, verb: str, path: str, headers: Headers, scheme: str) -> None:
         """Lets an HTTP request pass, or not.
@@ -110,7 +112,8 @@ class RequestPolicy:
         return found
 
     def _is_served(self, name: str) -> bool:
-        is_named = name in self._names or "*." + name.partition(".")[2] in self._names
+        spelled = (name, "*." + name.partition(".")[2])
+        is_named = any(one in self._names or one in self._certificate_names for one in spelled)
         return is_named or (self._is_loopback and _is_loopback(name))
 
     def _judge_origin(self, sent: Sequence[str], own: tuple[str, str, int] | None) -> None:
@@ -120,16 +123,6 @@ class RequestPolicy:
                 raise errors.permission_denied(
                     f"The origin '{routes.shown(text)}' is not served; see allowed_origins (BOXWRIGHT_ALLOWED_ORIGINS)."
                 )
-
-
-def certificate_names(pem: bytes) -> list[str]:
-    """The host names and addresses that a certificate (the first of a chain, PEM) is for."""
-    try:
-        named = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []  # no client of today looks anywhere else
-    addresses = map(str, named.value.get_values_for_type(x509.IPAddress))
-    return [*named.value.get_values_for_type(x509.DNSName), *addresses]
 
 
 def _judge_site(verb: str, sent: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Running services, and the command line as a process.
 
+authorities      certificate authorities, and what they sign
 command_line     the command line as a person uses it, pointed at a service
 env_service      a service and clients with nothing but what `boxwright client-env` prints
 patient          the command line with a tuning that measures on a busy machine too

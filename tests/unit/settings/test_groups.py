@@ -61,6 +61,7 @@ REFUSED = [
     ("BOXWRIGHT_CHILD_NICENESS", "20", "child_niceness"),
     ("BOXWRIGHT_TLS_CERT", "cert.pem", "tls_cert"),  # without its key
     ("BOXWRIGHT_TLS_KEY", "key.pem", "tls_cert"),
+    ("BOXWRIGHT_TLS_CLIENT_CA", "ca.pem", "tls_client_ca"),  # without TLS
     ("BOXWRIGHT_DATA_DIR", " ", "data_dir"),  # not the working directory
     ("BOXWRIGHT_TRAIN_SEED", "-1", "train_seed"),
     ("BOXWRIGHT_RUNTIME", "tpu", "runtime"),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boxwright import errors
-from boxwright.surface import request_policy
+from boxwright.surface import certificate_files, request_policy
 
 API = "/v1/projects/p/locations/l/datasets"
 OPEN = request_policy.RequestPolicy()
@@ -203,7 +203,7 @@ def test_the_names_of_a_certificate_are_read() -> None:
         critical=False,
     )
     pem = [one.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) for one in (plain, named)]
-    assert [request_policy.certificate_names(one) for one in pem] == [[], ["*.example.net", "::1"]]
+    assert [certificate_files.certificate_names(one) for one in pem] == [[], ["*.example.net", "::1"]]
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=20))

@@ -25,6 +25,7 @@ from boxwright.detector.planning import candidates, input_size, schedule, time_b
 from boxwright.detector.training import checkpoint, fit, parallel_step, trainer
 from boxwright.images import decode
 
+FEW_VALIDATION_IMAGES = 20  # with fewer of them, scores say little
 SIZE_SAMPLE = 200  # images that decide the input's size and aspect
 
 
@@ -70,6 +71,12 @@ def _best(work: fit.TrainingContext) -> trained.Trained:
 
     plan = candidates.plan(job, work.recipe, kind, time, choose, len(work.splits.train), work.images_a_pass)
     best = _best_of(plan, work, time, states)
+    holding = sum(1 for one in work.splits.validation if len(one.label_indices))
+    if 0 < holding < FEW_VALIDATION_IMAGES:
+        work.notebook.warn(
+            f"VALIDATION has only {holding} images with objects, so the choice of the network is uncertain: add more images "
+            f"there, {FEW_VALIDATION_IMAGES} at least."
+        )
     if work.notebook.finish_requested() and best.score is not None and best.score < schedule.LEAST_SCORE:
         raise listener.TrainingStopped  # nothing that anybody would want
     choice = best.choice
@@ -94,11 +101,11 @@ def _best_of(
     if work.notebook.finish_requested():
         return dataclasses.replace(first, choice=f"{candidates.WORDS[first.start]}: the training was ended on request")
     reason = candidates.reason_to_stop(
+        plan.candidates[0],
         first.score,
         learner.left_s(plan.candidates[1].input),
         second_s,
         begun=found[1] is not None,
-        start=first.start,
         known=candidates.is_known(len(work.splits.train), first.untrained_score),
     )
     if reason:

@@ -24,6 +24,8 @@ from boxwright.weights import catalogue, installed
 
 GOOD_SCORE = 0.7  # mean of mAP at 0.5 and at 0.50 … 0.95 on validation, say 0.83 and 0.57: no other network is tried
 GAIN = 0.02  # of that score, at least, for which a network that predicts more slowly is taken
+QUICK_IMAGES = 100  # with fewer, the network from COCO's weights need only be useful: people wait for it
+USEFUL_SCORE = 0.5
 FEW_IMAGES = 150  # with fewer, weights of others come first, and alone if there is time for one network only
 KNOWN_SCORE = 0.2  # of a network that has learned nothing from the job's images: its labels are what their names say
 LEAST_SHARE = 0.3  # of the time that the second network needs: with less it is not begun
@@ -61,6 +63,7 @@ class Candidate:
         origin: of its weights; None for random ones.
         knows_labels: whether it starts with rows for some of the job's labels.
         input: of the network.
+        good_score: on validation, from which no other network is tried.
     """
 
     start: str
@@ -74,6 +77,11 @@ class Candidate:
     origin: origin.Origin | None = None
     knows_labels: bool = False
     input: input_size.InputSize = input_size.UNKNOWN
+    good_score: float = dataclasses.field(default_factory=lambda: GOOD_SCORE)
+
+    def finds_too_little(self, score: float | None) -> bool:
+        """Whether another network should be tried, given the mean of both mAP on validation."""
+        return score is not None and score < self.good_score
 
     def steps(self, images_a_pass: int, passes: float) -> int:
         """Steps of its training, with a share of the passes that are planned otherwise."""
@@ -231,6 +239,7 @@ def _on_coco(job: TrainingJob, recipe: schedule.Recipe, images: int) -> Candidat
         step_cost=coco.STEP_COST,
         origin=coco.origin_of(found),
         knows_labels=any(row is not None for row in rows),
+        good_score=USEFUL_SCORE if images < QUICK_IMAGES else GOOD_SCORE,
     )
 
 
@@ -250,33 +259,28 @@ def _own(choice: str | dict[str, object]) -> dense.NetworkConfig:
         raise JobError(f"The recipe names no network: {error}.") from error
 
 
-def finds_too_little(score: float | None) -> bool:
-    """Whether another network should be tried, given the mean of both mAP on validation."""
-    return score is not None and score < GOOD_SCORE
-
-
 def is_known(images: int, untrained_score: float | None) -> bool:
     """Whether a network knows the labels so well, and has so few images, that random weights cannot catch up with it."""
     return images < FEW_IMAGES and untrained_score is not None and untrained_score >= KNOWN_SCORE
 
 
 def reason_to_stop(
-    score: float | None, left_s: float, second_s: float, *, begun: bool, start: str = RANDOM, known: bool = False
+    first: Candidate, score: float | None, left_s: float, second_s: float, *, begun: bool, known: bool = False
 ) -> str:
     """Why the second network is not trained, in words; empty if it is.
 
     Args:
-        score: of the first.
+        first: the one that was trained first.
+        score: of it.
         left_s: of the budget, for training.
         second_s: that the second would take.
         begun: whether an earlier attempt has begun it.
-        start: the weights that the first started from.
         known: as `is_known` has it.
     """
-    words = WORDS[start]
+    words = WORDS[first.start]
     if score is None:
         return f"{words}: there was no validation to compare others by"
-    if not finds_too_little(score):
+    if not first.finds_too_little(score):
         return f"{words}, and good enough: {score:.2f} on validation"
     if known:
         return f"{words}, which knew the labels before: {score:.2f} on validation, of fewer than {FEW_IMAGES} images"

@@ -186,7 +186,7 @@ class CandidateTrainer:
         delivery_s = time_budget.expected_s(splits, job.budget_s, job.threads, input_hw)
 
         def after_s(checks: Sequence[tuple[float, float]], left_s: float) -> float:
-            goes_on = bool(checks) and candidates.finds_too_little(checks[-1][1])
+            goes_on = bool(checks) and candidate.finds_too_little(checks[-1][1])
             follows_s = min(second_s, self.left_s(candidate.input) - left_s) if goes_on else 0.0
             return delivery_s + (follows_s if follows_s >= candidates.LEAST_SHARE * second_s else 0.0)
 

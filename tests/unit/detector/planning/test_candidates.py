@@ -224,7 +224,7 @@ def test_without_objects_in_validation_nothing_is_compared(drawn: conftest.Drawn
 def test_a_second_training_needs_a_reason_and_time(
     score: float | None, left_s: float, begun: bool, reason: str
 ) -> None:
-    found = candidates.reason_to_stop(score, left_s, 100.0, begun=begun)
+    found = candidates.reason_to_stop(_candidate("random", schedule.Recipe()), score, left_s, 100.0, begun=begun)
     assert reason in found and bool(found) == bool(reason)
 
 

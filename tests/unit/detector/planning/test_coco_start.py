@@ -107,11 +107,48 @@ def test_missing_weights_are_mentioned_and_lite0_takes_their_place(
 
 
 @pytest.mark.parametrize(("known", "reason"), [(True, "knew the labels before: 0.50 on validation"), (False, "")])
-def test_few_images_of_known_labels_need_no_second_network(known: bool, reason: str) -> None:
-    found = candidates.reason_to_stop(0.5, 1e4, 100.0, begun=False, start=coco.SOURCE, known=known)
+def test_few_images_of_known_labels_need_no_second_network(
+    coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path, known: bool, reason: str
+) -> None:
+    first = _first(coco_weights, drawn, tmp_path, 100)
+    found = candidates.reason_to_stop(first, 0.5, 1e4, 100.0, begun=False, known=known)
     assert reason in found and bool(found) == bool(reason)
     assert candidates.is_known(149, 0.2) and not candidates.is_known(150, 0.9)
     assert not candidates.is_known(50, 0.19) and not candidates.is_known(50, None)
+
+
+@pytest.mark.parametrize(("images", "stops"), [(99, True), (100, False)])
+def test_with_tens_of_images_a_useful_network_is_enough(
+    coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path, images: int, stops: bool
+) -> None:
+    first = _first(coco_weights, drawn, tmp_path, images)
+    assert bool(candidates.reason_to_stop(first, 0.5, 1e4, 100.0, begun=False)) == stops
+    assert not candidates.reason_to_stop(first, 0.49, 1e4, 100.0, begun=False)
+
+
+def _first(weights: pathlib.Path, drawn: conftest.Drawn, folder: pathlib.Path, images: int) -> candidates.Candidate:
+    """The network that a job tries first."""
+    job = TrainingJob.read(conftest.write_job(folder, drawn.rows, weights_dir=str(weights)))
+    plan = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e6), lambda *evidence: CHOSEN, images, images)
+    assert plan.candidates[0].start == coco.SOURCE
+    return plan.candidates[0]
+
+
+def test_each_network_has_an_input_of_its_own(
+    coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path
+) -> None:
+    """COCO's network sees more pixels, and its fewer steps leave it more time for them."""
+    job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows, weights_dir=str(coco_weights)))
+    seen: dict[str, tuple[int, float]] = {}
+
+    def choose(folder: pathlib.Path, kind: dense.ModelType, time: input_size.TimeBudget) -> input_size.InputSize:
+        seen[folder.name] = (kind.input_area_px, time.needed_s(INPUT_HW))
+        return dataclasses.replace(CHOSEN, reason=folder.name)
+
+    plan = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e6), choose, 50, 50)
+    assert seen["coco"][0] == coco.INPUT_AREA_PX > seen[job.folder.name][0] == dense.ACCURATE.input_area_px
+    assert seen["coco"][1] < seen[job.folder.name][1] / 2
+    assert [one.input.reason for one in plan.candidates] == ["coco", job.folder.name]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +194,7 @@ def _run(folder: pathlib.Path, drawn: conftest.Drawn, watcher: Watcher | None = 
 def test_a_model_names_its_weights_and_a_stop_changes_nothing(
     coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "GOOD_SCORE", -1.0)  # whatever validation says, no other network is tried
+    monkeypatch.setattr(candidates, "USEFUL_SCORE", -1.0)  # whatever validation says, no other network is tried
     whole = _run(_job(tmp_path / "whole", drawn, coco_weights), drawn)
     assert whole["initial_weights"] == coco.SOURCE and whole["network"].startswith("from COCO's weights, and good")
     origin = whole["initial_weights_origin"]
@@ -177,6 +214,7 @@ def test_a_model_names_its_weights_and_a_stop_changes_nothing(
 def test_the_plain_network_follows_where_it_finds_too_little(
     coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(candidates, "USEFUL_SCORE", 2.0)  # whatever it is worth
     monkeypatch.setattr(candidates, "GAIN", 2.0)  # however far ahead COCO's is
     watcher = Watcher()
     folder = _job(tmp_path, drawn, coco_weights)
@@ -199,7 +237,7 @@ def test_the_network_as_it_was_is_the_model_if_training_brings_nothing(
 ) -> None:
     """Labels that COCO knows; what the network is worth untrained on drawn squares is said by the test."""
     monkeypatch.setattr(fit.CandidateTrainer, "_untrained_scores", lambda self, network: (untrained, untrained))
-    monkeypatch.setattr(candidates, "finds_too_little", lambda score: False)
+    monkeypatch.setattr(candidates.Candidate, "finds_too_little", lambda self, score: False)
     provenance = _run(_job(tmp_path, drawn, coco_weights, labels=KNOWN), drawn)
     assert (provenance["steps"], provenance["untrained_score"]) == (steps, untrained)
     assert ("training has brought nothing" in provenance["network"]) == (steps == 0)
@@ -208,7 +246,7 @@ def test_the_network_as_it_was_is_the_model_if_training_brings_nothing(
 def test_an_untrained_network_is_judged_by_the_validation_images(
     coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "GOOD_SCORE", -1.0)
+    monkeypatch.setattr(candidates, "USEFUL_SCORE", -1.0)
     provenance = _run(_job(tmp_path / "known", drawn, coco_weights, labels=KNOWN), drawn)
     assert 0.0 <= provenance["untrained_score"] <= 1.0
     unknown = _run(_job(tmp_path / "unknown", drawn, coco_weights), drawn)

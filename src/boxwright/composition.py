@@ -6,6 +6,7 @@ import dataclasses
 import logging
 
 from boxwright import extras, objects, places, processes, states
+from boxwright.access import decide
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning.scheduler import Tuner
@@ -144,6 +145,7 @@ def build_service(settings: Settings) -> ServiceParts:
             "google.cloud.location.Locations": locations.Locations(served),
             "google.iam.v1.IAMPolicy": iam.IamPolicy(served),
         },
+        decide.OpenDecider(),
         planned=(),
     )
     return ServiceParts(worker_parts, online, dispatcher, operations_service)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from google.longrunning import operations_pb2
 
 from boxwright import errors, names, states
+from boxwright.callers import Caller
 from boxwright.metadata import database
 from boxwright.operations import resumable
 from boxwright.operations.ledger import Draft, name_of
@@ -19,7 +20,7 @@ State = states.OperationState
 class ResumeService(Resources):
     """Starts operations that go on where others have ended."""
 
-    def resume(self, name: names.OperationName) -> operations_pb2.Operation:
+    def resume(self, name: names.OperationName, caller: Caller) -> operations_pb2.Operation:
         """Starts an operation with the request, the output folder and the plan of one that has ended.
 
         Raises:
@@ -40,6 +41,7 @@ class ResumeService(Resources):
                 request=row.request,
                 details=row.details,
                 works_on=row.works_on,
+                caller=caller,
                 plan_of=resumable.plan_id(row),
                 # the latest run may have made the folder that earlier ones had not got to
                 output_directory=next((run.output_directory for run in reversed(runs) if run.output_directory), ""),

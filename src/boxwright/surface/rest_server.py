@@ -1,8 +1,8 @@
 """The REST server: an ASGI application over the same table as the gRPC server.
 
 Every path under ``/v1/`` goes through one route; other routes (health, metrics, console) are handed in. Whatever is
-wrong with a request, the answer is JSON in Google's error shape. The guard comes first, for every route; path, verb and
-headers are judged before the body is read.
+wrong with a request, the answer is JSON in Google's error shape. The guard comes first, for every route; path, verb,
+credentials and other headers are judged before the body is read.
 """
 
 from __future__ import annotations
@@ -93,11 +93,11 @@ class RestServer:
 
     async def _answer(self, request: requests.Request, body: limits.Body) -> responses.Response:
         route = routes.find_route(_verb(request), _raw_path(request.scope))
-        bodies.check_headers(request, route.row, self._bounds)
         query: bytes = request.scope["query_string"]
         options = transcode.read_options(query)
-        metadata = dict(options.credentials) | {name.lower(): value for name, value in request.headers.items()}
-        await bodies.read(request, route.row, body, self._bounds)
+        caller = await self._reception.admit(route.row.dotted_name, [*options.credentials, *request.headers.items()])
+        bodies.check_headers(request, route, self._bounds)
+        await bodies.read(request, route, body, self._bounds)
 
         def write(answer: message.Message) -> bytes:
             return transcode.write_message(
@@ -109,7 +109,7 @@ class RestServer:
             self._reception.answer(
                 route.row,
                 lambda: transcode.read_request(route, query, body.content),
-                metadata,
+                caller,
                 write,
                 remaining_s=None,
                 body=body,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
+from collections.abc import Iterator
 
-from boxwright import extras, objects, places, processes, states
-from boxwright.access import decide
+from boxwright import errors, extras, objects, places, processes, states
+from boxwright.access import accounts, authenticate, decide, exchange, index
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning.scheduler import Tuner
@@ -34,6 +36,7 @@ from boxwright.surface import dispatch
 from boxwright.weights import installed
 
 DRAIN_S = 8.0
+LOCAL_NAMES = ("localhost", "automl.localhost", "127.0.0.1", "[::1]")  # by which client-env names the service
 
 Kind = states.OperationKind
 log = logging.getLogger(__name__)
@@ -68,6 +71,7 @@ class ServiceParts:
     online: DeployedModels
     dispatcher: dispatch.Dispatcher
     operations: operations.Operations
+    tokens: exchange.TokenService | None
 
 
 def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:
@@ -78,6 +82,55 @@ def open_database(settings: Settings, *, prepare: bool = True) -> database.Datab
         ca_file=settings.database.ca,
         prepare=prepare,
     )
+
+
+@contextlib.contextmanager
+def opened_database(settings: Settings, *, prepare: bool = True) -> Iterator[database.Database]:
+    """Opens the database of a service that is there, for a command.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION if there is no such data directory, or the database's schema is of another version.
+    """
+    data_dir = settings.storage.data_dir
+    if settings.database.url is None and not data_dir.is_dir():
+        raise errors.failed_precondition(f"There is no folder {data_dir}; name the service's with --data-dir.")
+    db = open_database(settings, prepare=prepare)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def token_rules(settings: Settings) -> authenticate.TokenRules:
+    """What tokens must be like, by the settings."""
+    server = settings.server
+    usual = authenticate.TokenRules()
+    scheme = "https" if server.tls_cert else "http"
+    own = {f"{scheme}://{host}:{server.port}" for host in (*LOCAL_NAMES, server.host)}
+    own |= {server.public_url.rstrip("/")} if server.public_url else set()
+    return authenticate.TokenRules(
+        audiences=usual.audiences | {f"{origin}/" for origin in own} | set(server.token_audiences),
+        token_audiences=usual.token_audiences | {f"{origin}/token" for origin in own} | set(server.token_audiences),
+        skew_s=server.clock_skew_s,
+        life_s=server.token_life_s,
+    )
+
+
+def _build_access(
+    settings: Settings, db: database.Database
+) -> tuple[decide.OpenDecider | decide.PolicyDecider, exchange.TokenService | None]:
+    """Who decides on calls, and who gives tokens."""
+    if not settings.server.requires_accounts:
+        return decide.OpenDecider(), None
+    reader, rules = index.IndexReader(db), token_rules(settings)
+    authenticator = authenticate.Authenticator(db, reader, rules)
+    return decide.PolicyDecider(db, reader, authenticator), exchange.TokenService(db, authenticator, rules)
+
+
+def has_accounts(db: database.Database) -> bool:
+    """Whether anybody could call where accounts are required."""
+    with db.read() as connection:
+        return bool(accounts.listed(connection))
 
 
 def build_worker(settings: Settings) -> WorkerParts:
@@ -134,21 +187,21 @@ def build_service(settings: Settings) -> ServiceParts:
         trains=extras.can_train() or not settings.operations.worker,
     )
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s)
-    operations_service = operations.Operations(
-        db, ledger, served, resume.ResumeService(db, ledger, policy, online, looks), worker_parts.plans.sweep_soon
-    )
+    decider, tokens = _build_access(settings, db)
+    resuming = resume.ResumeService(decider.check, db, ledger, policy, online, looks)
+    operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
         {
             "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, ledger, policy, online, looks),
             "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, ledger, policy, online, looks),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),
-            "google.iam.v1.IAMPolicy": iam.IamPolicy(served),
+            "google.iam.v1.IAMPolicy": iam.IamPolicy(db, decider, served),
         },
-        decide.OpenDecider(),
+        decider,
         planned=(),
     )
-    return ServiceParts(worker_parts, online, dispatcher, operations_service)
+    return ServiceParts(worker_parts, online, dispatcher, operations_service, tokens)
 
 
 def _runners(

@@ -306,7 +306,7 @@ def test_callers_are_judged_once_by_all_headers_of_both_doors() -> None:
     good = {"Authorization": "Bearer good"}
     with tiny_service.open_doors(decider=keeper) as guarded, httpx.Client(trust_env=False) as http:
         refused = http.get(f"{guarded.url}/v1/{MODEL}?key=q", headers={"X-Goog-Api-Key": "k"})
-        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Bearer realm="boxwright"')
         assert keeper.seen == [(GET_MODEL, [("x-goog-api-key", "q"), ("x-goog-api-key", "k")])]
         twice = [("Authorization", "Bearer x"), ("Authorization", "Bearer good")]
         assert http.get(f"{guarded.url}/v1/{MODEL}", headers=twice).status_code == 200

@@ -68,6 +68,8 @@ class Database:
             ApiError: FAILED_PRECONDITION if the schema is of another version; UNAVAILABLE if there is no answer.
         """
         self._engine = _engine(where, connections, ca_file)
+        self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
+        self._compiled: dict[sa.Select[Any], Any] = {}
         self.label = self._engine.url.render_as_string(hide_password=True)
         if prepare:
             try:
@@ -115,6 +117,26 @@ class Database:
             connection.begin(),
         ):
             yield connection
+
+    def first_row(self, query: sa.Select[Any], **parameters: Any) -> tuple[Any, ...] | None:
+        """The first row of one small query, as the driver gives it, at a tenth of the cost of a transaction.
+
+        For what every call asks; numbers and texts only, as no type of a column is applied.
+        """
+        if query not in self._compiled:
+            self._compiled[query] = query.compile(dialect=self._engine.dialect)
+        compiled = self._compiled[query]
+        values = compiled.construct_params(parameters)
+        with (
+            contextlib.suppress(self._driver_error, sa.exc.SQLAlchemyError),
+            contextlib.closing(self._engine.raw_connection()) as connection,
+        ):
+            cursor = connection.cursor()
+            cursor.execute(str(compiled), [values[name] for name in compiled.positiontup or ()])
+            return cursor.fetchone()
+        with self.read() as reading:  # which gives a failure its name
+            row = reading.execute(query, parameters).first()
+        return None if row is None else tuple(row)
 
     def close(self) -> None:
         """Closes every connection."""

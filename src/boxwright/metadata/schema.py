@@ -196,7 +196,7 @@ tokens = sa.Table(
     sa.Column("member", sa.String(320), nullable=False, index=True),
     sa.Column("key", sa.String(200), nullable=False, default=""),  # what it was given for, as `Caller.key`
     sa.Column("family", sa.String(40), nullable=False, index=True),  # all tokens that come from one sign-in
-    sa.Column("member_groups", sa.JSON, nullable=False),  # members that the caller counts as beside its own
+    sa.Column("member_groups", sa.Text, nullable=False),  # JSON: members that the caller counts as beside its own
     sa.Column("create_time_us", sa.BigInteger, nullable=False),
     sa.Column("expires_us", sa.BigInteger, nullable=False, index=True),
     sa.Column("used_us", sa.BigInteger),  # a refresh token that was used is kept, to notice that it is used again

@@ -8,6 +8,7 @@ from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 
 from boxwright import errors, names
+from boxwright.access import policies
 from boxwright.callers import Caller
 from boxwright.metadata import database, datasets
 from boxwright.metadata.schema import datasets as datasets_table
@@ -97,6 +98,7 @@ class DatasetMethods(Resources):
             self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
             exclusivity.check(self._ledger, connection, name, Kind.DELETE_DATASET)
             datasets.delete(connection, name.dataset)
+            policies.forget(connection, str(name))
             draft = self._draft(caller, name.parent, Kind.DELETE_DATASET, request, works_on=str(name))
             operation = self._ledger.start_done(connection, draft, messages.packed())
         return messages.operation(operation)

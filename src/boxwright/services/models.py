@@ -11,6 +11,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import struct_pb2
 
 from boxwright import errors, extras, names, states
+from boxwright.access import policies
 from boxwright.callers import Caller
 from boxwright.metadata import database, datasets, models
 from boxwright.metadata.schema import model_evaluations
@@ -89,6 +90,7 @@ class ModelMethods(Resources):
                     f"The model {name} is in use by {name_of(running[0])}; wait for its end or cancel it first."
                 )
             models.delete(connection, name.model)
+            policies.forget(connection, str(name))
             draft = self._draft(caller, name.parent, Kind.DELETE_MODEL, request, works_on=str(name))
             operation = self._ledger.start_done(connection, draft, messages.packed())
         self._online.delete(row.folder)

@@ -99,10 +99,24 @@ class ServerSettings(Group):
     """Who may reach the service, and what a request may cost."""
 
     host: str = setting(
-        "127.0.0.1", "Address that both API servers listen on; other than loopback needs authentication."
+        "127.0.0.1", "Address that both API servers listen on; other than loopback needs `access` and TLS."
     )
     port: int = setting(8470, "Port of REST, health and readiness. 0 picks a free one.", check=fields.between(0, 65535))
     grpc_port: int = setting(8471, "Port of gRPC. 0 picks a free one.", check=fields.between(0, 65535))
+    access: str = setting(
+        "open",
+        "Who may call: `open` (everybody, on loopback only) or `required` (accounts, as far as policies allow).",
+        check=fields.one_of("open", "required"),
+    )
+    token_audiences: tuple[str, ...] = setting(
+        (), "What callers may sign tokens for beside Google's addresses and this service's, separated by commas."
+    )
+    token_life_s: float = setting(
+        3600.0, "Seconds for which an access token of this service is valid.", check=fields.between(60, 3600)
+    )
+    clock_skew_s: float = setting(
+        60.0, "Seconds by which the clocks of callers who sign tokens may differ.", check=fields.between(0, 600)
+    )
     tls_cert: pathlib.Path | None = setting(None, "Certificate chain (PEM) for both API servers; needs `tls_key`.")
     tls_key: pathlib.Path | None = setting(None, "Private key (PEM) of `tls_cert`.")
     tls_client_ca: pathlib.Path | None = setting(
@@ -117,6 +131,11 @@ class ServerSettings(Group):
     )
     allowed_origins: tuple[str, ...] = setting(
         (), "Origins whose pages may send requests beside the service's own, `https://HOST`, separated by commas."
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        (),
+        "Networks of proxies that do TLS, `10.0.0.0/8`, separated by commas; without `tls_cert`, others are refused.",
+        check=fields.has_networks,
     )
     head_timeout_s: float = setting(
         10.0,
@@ -160,6 +179,11 @@ class ServerSettings(Group):
     )
     request_threads: int = setting(16, "Threads that answer API calls.", check=fields.between(1, 1000))
     log_level: str = setting("INFO", "Least severe log level written to standard error.", check=fields.is_log_level)
+
+    @property
+    def requires_accounts(self) -> bool:
+        """Whether callers need an account."""
+        return self.access == "required"
 
     def __post_init__(self) -> None:
         super().__post_init__()

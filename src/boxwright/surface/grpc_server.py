@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Awaitable, Callable
+import urllib.parse
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent import futures
 from typing import Any
 
@@ -74,8 +75,12 @@ def build_grpc_server(
     """Builds the gRPC server, without ports, inside the running event loop."""
     reception = waiting.CallExecutor(dispatcher, watcher, executor)
     receiver = grpc_messages.MessageReader(bounds, budget)
+
+    def handlers_of(rows: Iterable[methods.Method]) -> dict[str, grpc.RpcMethodHandler]:
+        return {row.rpc: _handler(row, reception, receiver, request_guard) for row in rows}
+
     handlers = [
-        grpc.method_handlers_generic_handler(service, {row.rpc: _handler(row, reception, receiver) for row in rows})
+        grpc.method_handlers_generic_handler(service, handlers_of(rows))
         for service, rows in itertools.groupby(methods.TABLE, key=lambda row: row.service)
     ]
     server = grpc.aio.server(
@@ -155,11 +160,15 @@ def _service_names() -> list[str]:
 
 
 def _handler(
-    row: methods.Method, reception: waiting.CallExecutor, receiver: grpc_messages.MessageReader
+    row: methods.Method,
+    reception: waiting.CallExecutor,
+    receiver: grpc_messages.MessageReader,
+    request_guard: request_policy.RequestPolicy,
 ) -> grpc.RpcMethodHandler:
     async def handle(messages: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         body = receiver.new_body()
         try:
+            request_guard.judge_peer(_address(context.peer()))
             caller = await reception.admit(row.dotted_name, _texts(context.invocation_metadata()))
             await receiver.receive(row, context, body)
             return await reception.answer(
@@ -179,6 +188,12 @@ def _handler(
     behaviour: Callable[..., Awaitable[bytes]] = handle
     # no (de)serialiser: bytes in, bytes out; on the wire a call with one message is the same in both kinds
     return grpc.stream_unary_rpc_method_handler(behaviour)
+
+
+def _address(peer: str) -> str:
+    """The address in ``ipv4:127.0.0.1:50001`` or ``ipv6:%5B::1%5D:50001``, as gRPC spells a peer."""
+    rest = urllib.parse.unquote(peer).partition(":")[2]
+    return rest.rpartition(":")[0].strip("[]").partition("%")[0]
 
 
 def _parse(row: methods.Method, request: bytes | bytearray) -> message.Message:

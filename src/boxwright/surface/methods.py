@@ -303,7 +303,7 @@ _LOCATION_ROWS = (
          locations_pb2.GetLocationRequest, locations_pb2.Location, ("name",), "locations.get"),
 )  # fmt: skip
 
-_POLICY_HOLDERS = (_LOCATION, _DATASET, _MODEL)
+_POLICY_HOLDERS = (_LOCATION, _DATASET, _MODEL, "projects/*")
 _IAM_ROWS = (
     Method(service=IAM, rpc="SetIamPolicy", verb="POST", body="*",
            paths=tuple(f"/v1/{{resource={holder}}}:setIamPolicy" for holder in _POLICY_HOLDERS),
@@ -312,9 +312,10 @@ _IAM_ROWS = (
     Method(service=IAM, rpc="GetIamPolicy", verb="GET",
            paths=tuple(f"/v1/{{resource={holder}}}:getIamPolicy" for holder in _POLICY_HOLDERS),
            request=iam_policy_pb2.GetIamPolicyRequest, response=policy_pb2.Policy, required=("resource",),
+           post_paths=("/v1/{resource=projects/*}:getIamPolicy",),  # as gcloud asks
            permission="*.getIamPolicy", resource="resource"),
     Method(service=IAM, rpc="TestIamPermissions", verb="POST", body="*",
-           paths=(f"/v1/{{resource={_LOCATION}/**}}:testIamPermissions",),
+           paths=(f"/v1/{{resource={_LOCATION}/**}}:testIamPermissions", "/v1/{resource=projects/*}:testIamPermissions"),
            request=iam_policy_pb2.TestIamPermissionsRequest, response=iam_policy_pb2.TestIamPermissionsResponse,
            required=("resource", "permissions"),
            permission=NO_PERMISSION, resource="resource"),

@@ -167,6 +167,7 @@ def test_what_a_request_needs_is_on_the_name_that_it_has() -> None:
 def test_every_row_is_documented() -> None:
     page = (pathlib.Path(__file__).parents[3] / "docs" / "wire.md").read_text(encoding="utf-8")
     for row in methods.TABLE:
-        for path in row.paths:
+        addresses = [(row.verb, path) for path in row.paths] + [("POST", path) for path in row.post_paths]
+        for verb, path in addresses:
             plain = re.sub(r"\{[\w.]+=([^}]+)\}", r"\1", path).replace("projects/*/locations/*", "P")
-            assert re.search(rf"^\| `{row.rpc}` \| `{row.verb} {re.escape(plain)}[`?]", page, re.MULTILINE), row.rpc
+            assert re.search(rf"^\| `{row.rpc}` \| `{verb} {re.escape(plain)}[`?]", page, re.MULTILINE), row.rpc

@@ -63,7 +63,7 @@ def _add_tokens() -> None:
         sa.Column("member", sa.String(320), nullable=False),
         sa.Column("key", sa.String(200), nullable=False),
         sa.Column("family", sa.String(40), nullable=False),
-        sa.Column("member_groups", sa.JSON, nullable=False),
+        sa.Column("member_groups", sa.Text, nullable=False),
         sa.Column("create_time_us", sa.BigInteger, nullable=False),
         sa.Column("expires_us", sa.BigInteger, nullable=False),
         sa.Column("used_us", sa.BigInteger),

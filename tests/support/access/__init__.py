@@ -1,0 +1,6 @@
+"""Callers with accounts, and services that ask for them.
+
+credentials       accounts in a service's database, and what they send
+guarded_service   a service with ``--access required``
+role_table        which role has which permission, as a text
+"""

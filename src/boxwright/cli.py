@@ -274,10 +274,10 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from boxwright import composition
+    from boxwright import places
 
     chosen = _chosen(options)
-    with composition.opened_database(chosen, prepare=False) as db:
+    with places.opened_database(chosen, prepare=False) as db:
         before, now = db.migrate()
     print(f"{db.label}: schema {before or 'none'} → {now}{' (nothing to do)' if before == now else ''}")
     return 0

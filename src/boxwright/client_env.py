@@ -105,9 +105,9 @@ def run(options: argparse.Namespace) -> int:
     if options.account is None:
         kit = prepare(options.out, hosts, options.grpc_port, now)
     else:
-        from boxwright import composition, settings
+        from boxwright import places, settings
 
-        with composition.opened_database(settings.read(os.environ, options.config, data_dir=options.data_dir)) as db:
+        with places.opened_database(settings.read(os.environ, options.config, data_dir=options.data_dir)) as db:
             keys = AccountKeys(db, options.account, options.port)
             kit = prepare(options.out, hosts, options.grpc_port, now, keys)
     print(exports(kit, options, is_required=options.account is not None))

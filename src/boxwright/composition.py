@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator
 
-from boxwright import errors, extras, objects, places, processes, states
+from boxwright import extras, objects, places, processes, states
 from boxwright.access import accounts, authenticate, decide, exchange, index
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
@@ -74,33 +72,6 @@ class ServiceParts:
     tokens: exchange.TokenService | None
 
 
-def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:
-    """Opens the metadata database that the settings name."""
-    return database.Database(
-        settings.database.url or settings.storage.data_dir / "metadata.sqlite",
-        connections=settings.database.connections,
-        ca_file=settings.database.ca,
-        prepare=prepare,
-    )
-
-
-@contextlib.contextmanager
-def opened_database(settings: Settings, *, prepare: bool = True) -> Iterator[database.Database]:
-    """Opens the database of a service that is there, for a command.
-
-    Raises:
-        ApiError: FAILED_PRECONDITION if there is no such data directory, or the database's schema is of another version.
-    """
-    data_dir = settings.storage.data_dir
-    if settings.database.url is None and not data_dir.is_dir():
-        raise errors.failed_precondition(f"There is no folder {data_dir}; name the service's with --data-dir.")
-    db = open_database(settings, prepare=prepare)
-    try:
-        yield db
-    finally:
-        db.close()
-
-
 def token_rules(settings: Settings) -> authenticate.TokenRules:
     """What tokens must be like, by the settings."""
     server = settings.server
@@ -141,7 +112,7 @@ def build_worker(settings: Settings) -> WorkerParts:
     places.prepare(storage)
     models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
     stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
-    db = open_database(settings)
+    db = places.open_database(settings)
     sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
     plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
     folders = ModelFolders(models_dir, stores)

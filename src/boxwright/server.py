@@ -251,13 +251,19 @@ def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO) -> None
     scheme = "https" if settings.server.tls_cert else "http"
     host = _bracketed(settings.server.host)
     location = settings.server.locations[0]
+    if settings.server.requires_accounts:
+        token, credentials = ' -H "Authorization: Bearer $TOKEN"', ""
+        note = "  accounts are required: boxwright accounts, boxwright iam; see docs/access.md\n"
+    else:
+        token, credentials, note = "", "credentials=AnonymousCredentials(),", ""
     print(
         f"Boxwright is ready.\n"
         f"  REST   {scheme}://{host}:{port}/v1/projects/PROJECT/locations/{location}/…\n"
         f"  gRPC   {host}:{grpc_port}{'' if settings.server.tls_cert else ' (plaintext)'}\n"
         f"{_stores_line(settings.storage)}"
-        f"  curl   curl {scheme}://{host}:{port}/v1/projects/demo/locations/{location}/datasets\n"
-        f"  Python automl.AutoMlClient(transport='rest', credentials=AnonymousCredentials(),\n"
+        f"{note}"
+        f"  curl   curl{token} {scheme}://{host}:{port}/v1/projects/demo/locations/{location}/datasets\n"
+        f"  Python automl.AutoMlClient(transport='rest', {credentials}\n"
         f"                             client_options={{'api_endpoint': '{scheme}://{host}:{port}'}})",
         file=out,
         flush=True,

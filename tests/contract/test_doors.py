@@ -285,12 +285,12 @@ def test_reflection_describes_every_method(channel: grpc.Channel) -> None:
 class Doorkeeper(decide.OpenDecider):
     """Admits who sends a good token, and notes what it saw."""
 
-    is_prompt = False
-
     def __init__(self) -> None:
         self.seen: list[tuple[str, list[tuple[str, str]]]] = []
 
-    def admit(self, method: str, headers: Sequence[tuple[str, str]]) -> callers.Caller:
+    def admit(self, method: str, headers: Sequence[tuple[str, str]], *, may_wait: bool = True) -> callers.Caller | None:
+        if not may_wait:
+            return None
         sent = [(name, value) for name, value in headers if name in ("authorization", "x-goog-api-key")]
         self.seen.append((method, sent))
         if ("authorization", "Bearer good") not in sent:

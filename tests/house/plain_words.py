@@ -143,6 +143,7 @@ PLAIN = {
     "uri": "as everywhere",
     "use": "of MlUse, the API's field",
     "view": "one image as a training shows it",
+    "wait": "WouldWait, an exception",
     "watchdog": "ends what takes too long, the pattern's name",
     "weight": "a number that a network has learned, the field's term",
     "writer": "writes files of one kind",

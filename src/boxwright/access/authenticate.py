@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from boxwright import errors, names
 from boxwright.access import jwt_rules, members, refusals, secret_texts, token_store
-from boxwright.access.index import AccountRecord, IndexReader, KeyRecord
+from boxwright.access.index import AccountRecord, IndexReader, KeyRecord, WouldWait
 from boxwright.callers import Caller
 from boxwright.metadata import database
 from boxwright.metadata.schema import account_keys
@@ -72,12 +72,13 @@ class Authenticator:
         self._used_hours: dict[str, int] = {}
         self._verified: dict[bytes, tuple[jwt_rules.Claims, jwt_rules.PublicKey]] = {}
 
-    def admit(self, method: str, headers: Headers) -> Caller:
+    def admit(self, method: str, headers: Headers, *, may_wait: bool = True) -> Caller:
         """Says who is calling.
 
         Raises:
             ApiError: UNAUTHENTICATED; INVALID_ARGUMENT for an API key that is not known; PERMISSION_DENIED if the project
                 to charge is not the caller's to use.
+            WouldWait: it may not wait, and would have to.
         """
         bearers = [value for name, value in headers if name == "authorization"]
         api_keys = [value for name, value in headers if name == "x-goog-api-key"]
@@ -87,12 +88,12 @@ class Authenticator:
         if len(bearers) + len(api_keys) > 1 or len(projects) > 1:
             raise self._refused(method, "more than one credential, or a header twice")
         if api_keys:
-            caller, home = self._by_api_key(api_keys[0])
+            caller, home = self._by_api_key(api_keys[0], may_wait)
         else:
-            caller, home = self._by_bearer(method, bearers[0])
+            caller, home = self._by_bearer(method, bearers[0], may_wait)
         return self._charged(caller, home, projects[0]) if projects else caller
 
-    def verified(self, text: str) -> tuple[jwt_rules.Claims, AccountRecord]:
+    def verified(self, text: str, *, may_wait: bool = True) -> tuple[jwt_rules.Claims, AccountRecord]:
         """The claims of a token that an account has signed, and the account; times and signature are in order.
 
         Raises:
@@ -103,7 +104,7 @@ class Authenticator:
         try:
             claims = known[0] if known else jwt_rules.read(text)
             jwt_rules.check_times(claims, self._clock(), self._rules.skew_s)
-            key = self._reader.current().keys.get(claims.kid)
+            key = self._reader.current(may_wait=may_wait).keys.get(claims.kid)
             if key is None or not key.is_usable(self._now_us()):
                 raise jwt_rules.TokenRefused("key unknown, disabled or too old")
             if key.account.email != claims.issuer:
@@ -117,19 +118,19 @@ class Authenticator:
         if known is None or known[1] is not imported:
             jwt_rules.verify(text, imported)
             self._remember(digest, claims, imported)
-        self._note_use(key)
+        self._note_use(key, may_wait)
         return claims, key.account
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
-    def _by_bearer(self, method: str, header: str) -> tuple[Caller, str]:
+    def _by_bearer(self, method: str, header: str, may_wait: bool) -> tuple[Caller, str]:
         scheme, _, text = header.partition(" ")
         if scheme.lower() != "bearer" or not text or len(text) > jwt_rules.MAX_TOKEN_BYTES:
             raise self._refused(method, "no bearer token, or too long")
         if secret_texts.is_well_formed(text, secret_texts.ACCESS_PREFIX):
-            return self._by_access_token(method, text)
+            return self._by_access_token(method, text, may_wait)
         try:
-            claims, account = self.verified(text)
+            claims, account = self.verified(text, may_wait=may_wait)
             jwt_rules.check_self_signed(claims, self._rules.audiences)
         except jwt_rules.TokenRefused as refused:
             raise self._refused(method, f"self-signed token: {refused}") from refused
@@ -137,8 +138,8 @@ class Authenticator:
             raise refusals.account_disabled(method)
         return Caller(account.member, f"keys/{claims.kid}"), account.project
 
-    def _by_access_token(self, method: str, text: str) -> tuple[Caller, str]:
-        found, row = self._reader.with_token(secret_texts.digest(text))
+    def _by_access_token(self, method: str, text: str, may_wait: bool) -> tuple[Caller, str]:
+        found, row = self._reader.with_token(secret_texts.digest(text), may_wait=may_wait)
         if row is None or row.kind != token_store.ACCESS:
             raise self._refused(method, "access token unknown")
         if row.expires_us <= self._now_us():
@@ -151,10 +152,10 @@ class Authenticator:
         home = account.project if account else ""
         return Caller(row.member, row.key, groups=tuple(json.loads(row.member_groups))), home
 
-    def _by_api_key(self, text: str) -> tuple[Caller, str]:
+    def _by_api_key(self, text: str, may_wait: bool) -> tuple[Caller, str]:
         key = None
         if secret_texts.is_well_formed(text, secret_texts.API_KEY_PREFIX):
-            key = self._reader.current().api_keys.get(secret_texts.digest(text))
+            key = self._reader.current(may_wait=may_wait).api_keys.get(secret_texts.digest(text))
         if key is None or not key.is_usable(self._now_us()) or key.account.is_disabled:
             raise refusals.api_key_invalid()
         caller = Caller(key.account.member, f"apiKeys/{key.id}", narrowed_to=key.permissions)
@@ -183,10 +184,12 @@ class Authenticator:
             self._verified.clear()
         self._verified[digest] = (claims, key)
 
-    def _note_use(self, key: KeyRecord) -> None:
+    def _note_use(self, key: KeyRecord, may_wait: bool) -> None:
         hour_us = self._now_us() // HOUR_US * HOUR_US
         if self._used_hours.get(key.id) == hour_us:
             return
+        if not may_wait:
+            raise WouldWait
         self._used_hours[key.id] = hour_us
         try:
             with self._db.write(exclusive=False) as connection:

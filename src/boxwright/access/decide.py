@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from boxwright import callers, errors, names
 from boxwright.access import members, refusals
 from boxwright.access.authenticate import Authenticator
-from boxwright.access.index import IndexReader
+from boxwright.access.index import IndexReader, WouldWait
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
 
@@ -23,10 +23,9 @@ Headers = Sequence[tuple[str, str]]
 class OpenDecider:
     """Says yes to everybody: credentials are accepted and not looked at."""
 
-    is_prompt = True
     has_policies = False
 
-    def admit(self, method: str, headers: Headers) -> callers.Caller:
+    def admit(self, method: str, headers: Headers, *, may_wait: bool = True) -> callers.Caller | None:
         """Everybody calls as nobody in particular."""
         return callers.ANONYMOUS
 
@@ -47,7 +46,6 @@ class PolicyDecider:
         authenticator: says who is calling.
     """
 
-    is_prompt = False
     has_policies = True
 
     def __init__(self, db: database.Database, reader: IndexReader, authenticator: Authenticator) -> None:
@@ -55,9 +53,12 @@ class PolicyDecider:
         self._reader = reader
         self._authenticator = authenticator
 
-    def admit(self, method: str, headers: Headers) -> callers.Caller:
-        """Says who is calling; raises as `Authenticator.admit`."""
-        return self._authenticator.admit(method, headers)
+    def admit(self, method: str, headers: Headers, *, may_wait: bool = True) -> callers.Caller | None:
+        """Says who is calling; None if that would take a while and it may not wait. Raises as `Authenticator.admit`."""
+        try:
+            return self._authenticator.admit(method, headers, may_wait=may_wait)
+        except WouldWait:
+            return None
 
     def check(self, caller: callers.Caller, method: str, requirements: Sequence[callers.Requirement]) -> None:
         """Lets a call pass, or not.

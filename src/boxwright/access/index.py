@@ -109,8 +109,16 @@ class AccessIndex:
         return False
 
 
+class WouldWait(Exception):
+    """The answer takes longer than an event loop may be held up."""
+
+
 class IndexReader:
-    """Keeps the index of a database; for several threads."""
+    """Keeps the index of a database; for several threads.
+
+    Whoever may not wait asks with `may_wait` False, and gets WouldWait where the database is a server, or the index has
+    changed.
+    """
 
     def __init__(self, db: database.Database) -> None:
         self._db = db
@@ -122,19 +130,27 @@ class IndexReader:
         """The index as this process has read it last."""
         return self._index
 
-    def current(self) -> AccessIndex:
+    def current(self, *, may_wait: bool = True) -> AccessIndex:
         """The index as the database has it now."""
+        self._check_local(may_wait)
         (version,) = self._db.first_row(_ASK) or (0,)
-        return self._of_version(version)
+        return self._of_version(version, may_wait)
 
-    def with_token(self, sha256: str) -> tuple[AccessIndex, TokenRecord | None]:
+    def with_token(self, sha256: str, *, may_wait: bool = True) -> tuple[AccessIndex, TokenRecord | None]:
         """The index as the database has it now, and a token, in one question."""
+        self._check_local(may_wait)
         version, kind, *values = self._db.first_row(_ASK_TOKEN, sha256=sha256) or (0, None)
-        return self._of_version(version), None if kind is None else TokenRecord(kind, *values)
+        return self._of_version(version, may_wait), None if kind is None else TokenRecord(kind, *values)
 
-    def _of_version(self, version: int) -> AccessIndex:
+    def _check_local(self, may_wait: bool) -> None:
+        if not may_wait and not self._db.is_local:
+            raise WouldWait
+
+    def _of_version(self, version: int, may_wait: bool) -> AccessIndex:
         if self._index.version == version:
             return self._index
+        if not may_wait:
+            raise WouldWait
         with self._lock:
             if self._index.version != version:
                 with self._db.read() as connection:

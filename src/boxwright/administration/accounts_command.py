@@ -212,7 +212,8 @@ def _token(options: argparse.Namespace) -> int:
     with opening.opened(options) as db, db.write() as connection:
         account = accounts.find(connection, options.account)
         if options.revoke_all:
-            print(f"{token_store.revoke_all(connection, account.member)} tokens of {account.member} ended")
+            count = token_store.revoke_all(connection, account.member)
+            print(f"{count} token{'' if count == 1 else 's'} of {account.member} ended")
             return 0
         holder = token_store.TokenHolder(account.member, "tokens/command")
         print(token_store.issue(connection, token_store.ACCESS, holder, life_s, round(time.time() * 1e6)))

@@ -40,12 +40,12 @@ def opened(options: argparse.Namespace, *, makes: bool = False) -> Iterator[data
     Raises:
         ApiError: FAILED_PRECONDITION if there is no such data directory, or the database's schema is of another version.
     """
-    from boxwright import composition, places
+    from boxwright import places
 
     chosen = read_settings(options)
     if makes:
         places.prepare(chosen.storage)
-    with composition.opened_database(chosen) as db:
+    with places.opened_database(chosen) as db:
         yield db
 
 

@@ -26,16 +26,13 @@ REQUIRED = "Required field not set."  # the service's own words; clients match o
 class AccessDecider(Protocol):
     """Who is calling, and what they may do."""
 
-    @property
-    def is_prompt(self) -> bool:
-        """Whether `admit` takes next to no time, so that the event loop may call it."""
-
-    def admit(self, method: str, headers: Headers) -> callers.Caller:
+    def admit(self, method: str, headers: Headers, *, may_wait: bool = True) -> callers.Caller | None:
         """Says who is calling, by the headers of a call alone.
 
         Args:
             method: the method's name with dots, for the details of an error.
             headers: all headers or metadata of the call, credentials of the query among them.
+            may_wait: False on the event loop: the answer is None where it would take a while.
 
         Raises:
             ApiError: UNAUTHENTICATED, or another refusal of what was sent.
@@ -74,18 +71,15 @@ class Dispatcher:
         self._new_incident_id = new_incident_id
         self._bound = _bind(services, planned)
 
-    @property
-    def admits_promptly(self) -> bool:
-        """Whether `admit` takes next to no time, so that the event loop may call it."""
-        return self._decider.is_prompt
-
-    def admit(self, method: str, headers: Headers) -> callers.Caller:
+    def admit(self, method: str, headers: Headers, *, may_wait: bool = True) -> callers.Caller | None:
         """Says who is calling, before anything of the call's body is read; once for each call.
+
+        None is the answer only where it may not wait, and would have to.
 
         Raises:
             ApiError: the caller is nobody who may call.
         """
-        return self.guard(method, lambda: self._decider.admit(method, headers))
+        return self.guard(method, lambda: self._decider.admit(method, headers, may_wait=may_wait))
 
     def call(self, row: methods.Method, request: message.Message, caller: callers.Caller) -> message.Message:
         """Answers one call.

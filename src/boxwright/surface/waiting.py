@@ -172,9 +172,12 @@ class CallExecutor:
         Raises:
             ApiError: the caller is nobody who may call.
         """
-        if self._dispatcher.admits_promptly:
-            return self._dispatcher.admit(method, headers)
-        return await self._run(lambda: self._dispatcher.admit(method, headers))
+        caller = self._dispatcher.admit(method, headers, may_wait=False)
+        if caller is None:
+            caller = await self._run(lambda: self._dispatcher.admit(method, headers))
+        if caller is None:
+            raise TypeError("Who decides on calls has not said who is calling.")
+        return caller
 
     async def answer(
         self,

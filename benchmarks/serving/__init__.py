@@ -1,5 +1,6 @@
 """The service.
 
+access              what access control adds to a call
 online              latency and rate of the API servers
 prediction_process  what it costs that Predict decodes in a process of its own
 startup             start of the service, first and later jobs

@@ -1,4 +1,4 @@
-"""Who is calling, as the API servers established it and the services need it."""
+"""Who is calling, and what a call needs: values that the API servers, `access` and the services hand to each other."""
 
 from __future__ import annotations
 
@@ -7,13 +7,42 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Caller:
-    """The identity behind one call.
+    """The identity behind one call, as it was judged before the call's body was read.
 
     Attributes:
-        principal: an e-mail-like id; ``anonymous`` while no authentication is configured.
+        member: the name by which policies and grants know the caller, such as ``user:ada@example.org`` or
+            ``serviceAccount:ci@demo.boxwright.localhost``; empty while everybody may do everything (``access = open``).
+        key: what the caller has shown, such as ``keys/KID``, ``apiKeys/ID``, ``tokens/PREFIX`` or ``providers/NAME``.
+        charged_project: the project that the request wants charged; empty: the one of the resource that it names.
+        groups: further members that the caller counts as, ``group:…`` and ``principalSet:…``.
+        narrowed_to: permissions beyond which the key gives none; None: the key narrows nothing.
     """
 
-    principal: str = "anonymous"
+    member: str = ""
+    key: str = ""
+    charged_project: str = ""
+    groups: tuple[str, ...] = ()
+    narrowed_to: frozenset[str] | None = None
+
+    @property
+    def email(self) -> str:
+        """The member without its kind; ``anonymous`` for nobody in particular."""
+        return self.member.partition(":")[2] or "anonymous"
 
 
 ANONYMOUS = Caller()
+
+
+@dataclasses.dataclass(frozen=True)
+class Requirement:
+    """A permission that a call needs on a resource.
+
+    Attributes:
+        permission: its full name, such as ``automl.datasets.get``.
+        resource: the resource's name as the request has it.
+        or_starter: whether who has started the operation of that name needs no permission.
+    """
+
+    permission: str
+    resource: str
+    or_starter: bool = False

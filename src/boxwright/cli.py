@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2
 
 import boxwright
 from boxwright import client_env, errors
+from boxwright.administration import access_command, accounts_command, iam_command
 from boxwright.commands import batch, datasets, help_text, models, operations, predict, results
 from boxwright.convert import arguments as convert_arguments
 from boxwright.weights import arguments as weights_arguments
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 GROUPS = {  # every command, as the help shows them
     "the service": ("serve", "worker", "migrate", "doctor", "client-env"),
+    "who may call, in the service's database": ("access", "accounts", "iam"),
     "work, by the REST API of a running service": ("datasets", "models", "batch", "predict", "operations"),
     "files": ("convert", "results", "verify", "weights"),
 }
@@ -89,28 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"boxwright {boxwright.__version__}")
     # The groups below list the commands; argparse would list them all in one.
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
-    serve = commands.add_parser("serve", help="run the service", description="Run the service until SIGTERM or Ctrl-C.")
-    _add_config(serve)
-    serve.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="the service's own state")
-    serve.add_argument(
-        "--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="each sub-folder NAME is gs://NAME/"
-    )
-    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
-    serve.add_argument("--port", type=int, help="REST port (default 8470, 0 picks a free one)")
-    serve.add_argument("--grpc-port", type=int, help="gRPC port (default 8471, 0 picks a free one)")
-    serve.add_argument("--tls-cert", type=pathlib.Path, metavar="FILE", help="certificate chain, PEM")
-    serve.add_argument("--tls-key", type=pathlib.Path, metavar="FILE", help="private key, PEM")
-    serve.add_argument(
-        "--train-minutes-max", type=float, metavar="N", help="cap the wall time of every training at N minutes"
-    )
-    serve.add_argument(
-        "--no-worker", dest="worker", action="store_const", const=False, help="leave operations to boxwright worker"
-    )
-    serve.set_defaults(run=_serve)
-    serve.epilog = (
-        "Every setting can be an environment variable BOXWRIGHT_NAME or a line of a TOML file; flags win over the "
-        "environment, and the environment over the file. docs/configuration.md has the list."
-    )
+    _add_serve_command(commands)
     client_env.add_command(commands)
     verify = commands.add_parser(
         "verify",
@@ -136,11 +117,47 @@ def _parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=_convert)
     _add_weights_command(commands)
     _add_doctor_command(commands)
-    for module in (datasets, models, batch, predict, operations, results):
+    for module in (
+        access_command,
+        accounts_command,
+        iam_command,
+        datasets,
+        models,
+        batch,
+        predict,
+        operations,
+        results,
+    ):
         module.add_command(commands)
     parser.usage = "boxwright [-h] [--version] COMMAND ..."
     parser.epilog = _overview(commands)
     return parser
+
+
+def _add_serve_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser("serve", help="run the service", description="Run the service until SIGTERM or Ctrl-C.")
+    _add_config(serve)
+    serve.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="the service's own state")
+    serve.add_argument(
+        "--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="each sub-folder NAME is gs://NAME/"
+    )
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="REST port (default 8470, 0 picks a free one)")
+    serve.add_argument("--grpc-port", type=int, help="gRPC port (default 8471, 0 picks a free one)")
+    serve.add_argument("--access", choices=("open", "required"), help="who may call: everybody, or accounts only")
+    serve.add_argument("--tls-cert", type=pathlib.Path, metavar="FILE", help="certificate chain, PEM")
+    serve.add_argument("--tls-key", type=pathlib.Path, metavar="FILE", help="private key, PEM")
+    serve.add_argument(
+        "--train-minutes-max", type=float, metavar="N", help="cap the wall time of every training at N minutes"
+    )
+    serve.add_argument(
+        "--no-worker", dest="worker", action="store_const", const=False, help="leave operations to boxwright worker"
+    )
+    serve.set_defaults(run=_serve)
+    serve.epilog = (
+        "Every setting can be an environment variable BOXWRIGHT_NAME or a line of a TOML file; flags win over the "
+        "environment, and the environment over the file. docs/configuration.md has the list."
+    )
 
 
 def _overview(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> str:
@@ -257,15 +274,11 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from boxwright import composition
+    from boxwright import places
 
     chosen = _chosen(options)
-    data_dir = chosen.storage.data_dir
-    if chosen.database.url is None and not data_dir.is_dir():
-        raise errors.failed_precondition(f"There is no folder {data_dir}; name the service's with --data-dir.")
-    db = composition.open_database(chosen, prepare=False)
-    before, now = db.migrate()
-    db.close()
+    with places.opened_database(chosen, prepare=False) as db:
+        before, now = db.migrate()
     print(f"{db.label}: schema {before or 'none'} → {now}{' (nothing to do)' if before == now else ''}")
     return 0
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+    from boxwright.metadata import database
+
 HOSTS = ("automl.localhost", "localhost", "127.0.0.1", "::1")
 AUTHORITY_LIFE_DAYS = 3650
 SERVER_LIFE_DAYS = 825  # the most that some TLS libraries accept of a server
@@ -71,6 +73,17 @@ def add_command(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "client-env", help="let unmodified client code reach the service", description=text
     )
+    add_arguments(parser)
+    parser.add_argument(
+        "--account", metavar="NAME", help="an account of the service, which gets a key; for --access required"
+    )
+    parser.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="the service's, where the account is")
+    parser.add_argument("--config", type=pathlib.Path, metavar="FILE", help="the service's settings, TOML")
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what says where client code finds the service, and where its files are written."""
     default = pathlib.Path("boxwright-client")
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", default=default, help=f"folder (default {default})")
     parser.add_argument("--port", type=int, default=8470, help="REST port of the service (default 8470)")
@@ -84,18 +97,64 @@ def add_command(commands: Any) -> None:
         default=True,
         help="address the service as a universe domain of its own (default); off for Node, which refuses that",
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command; returns the exit status."""
-    kit = prepare(options.out, [*HOSTS, *options.host], options.grpc_port, datetime.datetime.now(datetime.UTC))
-    print(exports(kit, port=options.port, grpc_port=options.grpc_port, with_universe=options.universe))
+    now, hosts = datetime.datetime.now(datetime.UTC), [*HOSTS, *options.host]
+    if options.account is None:
+        kit = prepare(options.out, hosts, options.grpc_port, now)
+    else:
+        from boxwright import places, settings
+
+        with places.opened_database(settings.read(os.environ, options.config, data_dir=options.data_dir)) as db:
+            keys = AccountKeys(db, options.account, options.port)
+            kit = prepare(options.out, hosts, options.grpc_port, now, keys)
+    print(exports(kit, options, is_required=options.account is not None))
     return 0
 
 
-def prepare(folder: pathlib.Path, hosts: Sequence[str], grpc_port: int, now: datetime.datetime) -> ClientFiles:
+@dataclasses.dataclass(frozen=True)
+class AccountKeys:
+    """Makes keys of an account.
+
+    Attributes:
+        db: where the account is.
+        name: its name, address or member.
+        port: the service's REST port, where tokens are given.
+    """
+
+    db: database.Database
+    name: str
+    port: int
+
+    def content(self, known: dict[str, Any]) -> dict[str, Any]:
+        """The content of a credentials file: the one that is known, if its key is a usable one of the account's."""
+        from boxwright.access import accounts, key_files
+
+        token_uri = f"https://localhost:{self.port}/token"
+        with self.db.read() as connection:
+            account = accounts.find(connection, self.name)
+            usable = {row.kid for row in accounts.keys_of(connection, account) if row.disabled_us is None}
+        if known.get("private_key_id") in usable and known.get("client_email") == account.email:
+            return {**known, "token_uri": token_uri}
+        content, public_jwk = key_files.new_key(account, token_uri)
+        with self.db.write() as connection:
+            accounts.add_key(connection, account, content["private_key_id"], public_jwk)
+        return content
+
+
+def prepare(
+    folder: pathlib.Path,
+    hosts: Sequence[str],
+    grpc_port: int,
+    now: datetime.datetime,
+    keys: AccountKeys | None = None,
+) -> ClientFiles:
     """Writes what is missing in the folder; a certificate that lacks one of the hosts is made anew.
+
+    Args:
+        keys: of the account that clients present; None: of one that only a service with open access takes.
 
     Raises:
         ApiError: INVALID_ARGUMENT or FAILED_PRECONDITION if the folder or a host name cannot be used.
@@ -107,7 +166,7 @@ def prepare(folder: pathlib.Path, hosts: Sequence[str], grpc_port: int, now: dat
             _write_authority(kit, now)
         if not kit.server_key.exists() or not _covers(kit.server, kit.authority, hosts, now):
             _write_server(kit, hosts, now)
-        _write_accounts(kit, f"localhost:{grpc_port}")
+        _write_accounts(kit, f"localhost:{grpc_port}", keys)
     except OSError as error:
         raise errors.failed_precondition(f"Cannot write {error.filename or folder}: {error.strerror}.") from error
     except ValueError as error:
@@ -117,11 +176,19 @@ def prepare(folder: pathlib.Path, hosts: Sequence[str], grpc_port: int, now: dat
     return kit
 
 
-def exports(kit: ClientFiles, *, port: int, grpc_port: int, with_universe: bool) -> str:
-    """The shell lines: variables to export, and as comments what else to know."""
+def exports(kit: ClientFiles, options: argparse.Namespace, *, is_required: bool = False) -> str:
+    """The shell lines: variables to export, and as comments what else to know.
+
+    Args:
+        options: what `add_arguments` has added.
+        is_required: whether the service is to ask for accounts.
+    """
+    port, grpc_port, with_universe = options.port, options.grpc_port, options.universe
     serve = [
         "boxwright", "serve", "--port", str(port), "--grpc-port", str(grpc_port),
         "--tls-cert", str(kit.server), "--tls-key", str(kit.server_key),
+        *(("--access", "required") if is_required else ()),
+        *(("--data-dir", str(options.data_dir.absolute())) if is_required and options.data_dir else ()),
     ]  # fmt: skip
     variables = {
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(kit.authority),
@@ -261,14 +328,15 @@ def _covers(server: pathlib.Path, authority: pathlib.Path, hosts: Sequence[str],
     return is_known and certificate.issuer == issuer.subject and certificate.not_valid_after_utc > now
 
 
-def _write_accounts(kit: ClientFiles, universe: str) -> None:
+def _write_accounts(kit: ClientFiles, universe: str, keys: AccountKeys | None) -> None:
     """Writes both accounts; a key that is there is kept, so that a change of the port changes nothing else."""
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     path = kit.account(with_universe=True)
-    if path.exists():
-        account = json.loads(path.read_text(encoding="utf-8"))
-    else:
+    account = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if keys is not None:
+        account = keys.content(account)
+    elif not account:
         key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
         account = {
             "type": "service_account",

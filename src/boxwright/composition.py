@@ -6,6 +6,7 @@ import dataclasses
 import logging
 
 from boxwright import extras, objects, places, processes, states
+from boxwright.access import accounts, authenticate, decide, exchange, index
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning.scheduler import Tuner
@@ -33,6 +34,7 @@ from boxwright.surface import dispatch
 from boxwright.weights import installed
 
 DRAIN_S = 8.0
+LOCAL_NAMES = ("localhost", "automl.localhost", "127.0.0.1", "[::1]")  # by which client-env names the service
 
 Kind = states.OperationKind
 log = logging.getLogger(__name__)
@@ -67,16 +69,39 @@ class ServiceParts:
     online: DeployedModels
     dispatcher: dispatch.Dispatcher
     operations: operations.Operations
+    tokens: exchange.TokenService | None
 
 
-def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:
-    """Opens the metadata database that the settings name."""
-    return database.Database(
-        settings.database.url or settings.storage.data_dir / "metadata.sqlite",
-        connections=settings.database.connections,
-        ca_file=settings.database.ca,
-        prepare=prepare,
+def token_rules(settings: Settings) -> authenticate.TokenRules:
+    """What tokens must be like, by the settings."""
+    server = settings.server
+    usual = authenticate.TokenRules()
+    scheme = "https" if server.tls_cert else "http"
+    own = {f"{scheme}://{host}:{server.port}" for host in (*LOCAL_NAMES, server.host)}
+    own |= {server.public_url.rstrip("/")} if server.public_url else set()
+    return authenticate.TokenRules(
+        audiences=usual.audiences | {f"{origin}/" for origin in own} | set(server.token_audiences),
+        token_audiences=usual.token_audiences | {f"{origin}/token" for origin in own} | set(server.token_audiences),
+        skew_s=server.clock_skew_s,
+        life_s=server.token_life_s,
     )
+
+
+def _build_access(
+    settings: Settings, db: database.Database
+) -> tuple[decide.OpenDecider | decide.PolicyDecider, exchange.TokenService | None]:
+    """Who decides on calls, and who gives tokens."""
+    if not settings.server.requires_accounts:
+        return decide.OpenDecider(), None
+    reader, rules = index.IndexReader(db), token_rules(settings)
+    authenticator = authenticate.Authenticator(db, reader, rules)
+    return decide.PolicyDecider(db, reader, authenticator), exchange.TokenService(db, authenticator, rules)
+
+
+def has_accounts(db: database.Database) -> bool:
+    """Whether anybody could call where accounts are required."""
+    with db.read() as connection:
+        return bool(accounts.listed(connection))
 
 
 def build_worker(settings: Settings) -> WorkerParts:
@@ -87,7 +112,7 @@ def build_worker(settings: Settings) -> WorkerParts:
     places.prepare(storage)
     models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
     stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
-    db = open_database(settings)
+    db = places.open_database(settings)
     sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
     plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
     folders = ModelFolders(models_dir, stores)
@@ -133,20 +158,21 @@ def build_service(settings: Settings) -> ServiceParts:
         trains=extras.can_train() or not settings.operations.worker,
     )
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s)
-    operations_service = operations.Operations(
-        db, ledger, served, resume.ResumeService(db, ledger, policy, online, looks), worker_parts.plans.sweep_soon
-    )
+    decider, tokens = _build_access(settings, db)
+    resuming = resume.ResumeService(decider.check, db, ledger, policy, online, looks)
+    operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
         {
             "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, ledger, policy, online, looks),
             "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, ledger, policy, online, looks),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),
-            "google.iam.v1.IAMPolicy": iam.IamPolicy(served),
+            "google.iam.v1.IAMPolicy": iam.IamPolicy(db, decider, served),
         },
+        decider,
         planned=(),
     )
-    return ServiceParts(worker_parts, online, dispatcher, operations_service)
+    return ServiceParts(worker_parts, online, dispatcher, operations_service, tokens)
 
 
 def _runners(

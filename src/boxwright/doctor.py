@@ -22,7 +22,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 
 import boxwright
-from boxwright import composition, errors, extras, machine, objects, places
+from boxwright import errors, extras, machine, objects, places
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning import scheduler, tuning_file
 from boxwright.batch.tuning.command import TuningCommand
@@ -190,7 +190,7 @@ def _schema(settings: Settings) -> str:
     """Says which schema the database has; raises ApiError if it is not this version's."""
     if settings.database.url is None and not (settings.storage.data_dir / "metadata.sqlite").exists():
         return "SQLite, not there yet: the first start makes it"
-    db = composition.open_database(settings, prepare=False)
+    db = places.open_database(settings, prepare=False)
     try:
         with db.named(), db.read() as connection:
             found = migrations.revision_of(connection)

@@ -8,7 +8,7 @@
     …/operations/{operation}                                                   OperationName
 
 `parse(text, field)` raises INVALID_ARGUMENT naming the request field; whether the thing exists, or the location is
-served here, is not this module's business.
+served here, is not this module's business. `hierarchy(text)` names the resources whose policies count for a name.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class ResourceName:
         Raises:
             ApiError: INVALID_ARGUMENT naming `field`, with the form that was expected.
         """
-        expression = re.sub(r"\{(\w+)\}", rf"(?P<\1>{_SEGMENT}|-)", cls.PATTERN)
+        # there is no list over projects: `-` is none
+        pattern = cls.PATTERN.replace("{project}", f"(?P<project>{_SEGMENT})")
+        expression = re.sub(r"\{(\w+)\}", rf"(?P<\1>{_SEGMENT}|-)", pattern)
         match = re.fullmatch(expression, text) if len(text) <= MAX_NAME_CHARS else None
         if match is None:
             shown = text if len(text) <= 200 else text[:200] + "…"
@@ -129,3 +131,33 @@ class OperationName(ResourceName):
 
     PATTERN = LocationName.PATTERN + "/operations/{operation}"
     operation: str
+
+
+_PART = rf"(?:{_SEGMENT}|-)"
+_NAME = re.compile(
+    rf"(?P<project>projects/{_SEGMENT})"
+    rf"(?:(?P<location>/locations/{_PART})"
+    rf"(?:(?P<holder>/(?:datasets|models)/{_PART})(?:/(?:annotationSpecs|modelEvaluations)/{_PART})?"
+    rf"|/operations/{_PART})?)?"
+)
+
+
+def is_name(text: str) -> bool:
+    """Whether this is the name of a project or of something in one."""
+    return len(text) <= MAX_NAME_CHARS and _NAME.fullmatch(text) is not None
+
+
+def hierarchy(text: str) -> tuple[str, ...]:
+    """The resources whose policies count for a name: its project, location, and dataset or model, as far as it goes.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT for what is no name.
+    """
+    match = _NAME.fullmatch(text) if len(text) <= MAX_NAME_CHARS else None
+    if match is None:
+        raise errors.bad_request(f"Malformed resource name '{text[:200]}'.")
+    found = [match["project"]]
+    for part in (match["location"], match["holder"]):
+        if part:
+            found.append(found[-1] + part)
+    return tuple(found)

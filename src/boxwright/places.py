@@ -2,10 +2,12 @@
 
 check(settings)      refuses settings under which a caller could read or replace the service's own files
 prepare(storage)     creates the data directory, for its owner alone
+open_database(…)     the metadata database that the settings name; opened_database(…) for a command
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pathlib
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from boxwright import errors, private
+from boxwright.metadata import database
 from boxwright.settings import Settings, StorageSettings
 
 STATE_FOLDERS = ("state", "models", "work")  # in data_dir
@@ -76,6 +79,33 @@ def prepare(storage: StorageSettings) -> None:
         ) from error
 
 
+def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:
+    """Opens the metadata database that the settings name."""
+    return database.Database(
+        settings.database.url or settings.storage.data_dir / "metadata.sqlite",
+        connections=settings.database.connections,
+        ca_file=settings.database.ca,
+        prepare=prepare,
+    )
+
+
+@contextlib.contextmanager
+def opened_database(settings: Settings, *, prepare: bool = True) -> Iterator[database.Database]:
+    """Opens the database of a service that is there, for a command.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION if there is no such data directory, or the database's schema is of another version.
+    """
+    data_dir = settings.storage.data_dir
+    if settings.database.url is None and not data_dir.is_dir():
+        raise errors.failed_precondition(f"There is no folder {data_dir}; name the service's with --data-dir.")
+    db = open_database(settings, prepare=prepare)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
 def _nameable(settings: Settings) -> Iterator[tuple[str, pathlib.Path]]:
     """The folders whose files callers can name: (how, folder)."""
     if settings.storage.serves_buckets_dir:
@@ -88,9 +118,9 @@ def _own(settings: Settings) -> Iterator[tuple[str, pathlib.Path]]:
     """The service's own files and folders: (what, path)."""
     yield "data_dir", settings.storage.data_dir.resolve()
     if settings.database.url is not None and settings.database.url.startswith("sqlite"):
-        database = sa.make_url(settings.database.url).database
-        if database:
-            yield "The database", pathlib.Path(database).resolve()
+        path = sa.make_url(settings.database.url).database
+        if path:
+            yield "The database", pathlib.Path(path).resolve()
     if settings.server.tls_key is not None:
         yield "tls_key", settings.server.tls_key.resolve()
         folder = settings.server.tls_key.parent.resolve()

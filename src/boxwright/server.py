@@ -19,7 +19,7 @@ from starlette import requests, responses, routing
 
 from boxwright import composition, errors
 from boxwright.settings import ServerSettings, Settings, StorageSettings
-from boxwright.surface import grpc_server, http_server, limits, request_policy, rest_server, waiting
+from boxwright.surface import grpc_server, http_server, limits, request_policy, rest_server, token_route, waiting
 from boxwright.surface.certificate_files import CertificateFiles
 
 GRPC_GRACE_S = 3.0
@@ -27,21 +27,32 @@ GRPC_GRACE_S = 3.0
 log = logging.getLogger(__name__)
 
 
-def check_exposure(host: str) -> None:
-    """Refuses to listen where others could reach a service that lets everybody in.
+FIRST_ACCOUNT = "boxwright access start --project PROJECT"
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuses to listen where others could reach a service that lets everybody in, or read what is sent to it.
 
     Raises:
         ApiError: FAILED_PRECONDITION with what to do instead.
     """
+    host = settings.server.host
     try:
         is_loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         is_loopback = host == "localhost"
-    if not is_loopback:
+    if is_loopback:
+        return
+    if not settings.server.requires_accounts:
         raise errors.failed_precondition(
-            f"Refusing to listen on {host}: it is not a loopback address and no authentication is configured, so "
-            "anybody who reaches it could read and write every bucket. Listen on 127.0.0.1 and put an authenticating "
-            "proxy in front."
+            f"Refusing to listen on {host}: it is not a loopback address and access is open, so anybody who reaches it "
+            f"could read and write every bucket. Make a first account with `{FIRST_ACCOUNT}`, and serve with "
+            "--access required."
+        )
+    if settings.server.tls_cert is None and not settings.server.trusted_proxies:
+        raise errors.failed_precondition(
+            f"Refusing to listen on {host} without TLS: whoever is on the way could read tokens and use them. Choose "
+            "tls_cert and tls_key (`boxwright client-env` makes some), or name the proxies that do TLS with trusted_proxies."
         )
 
 
@@ -52,24 +63,39 @@ def read_certificate(chosen: ServerSettings) -> CertificateFiles | None:
     return CertificateFiles(chosen.tls_cert, chosen.tls_key, chosen.tls_client_ca)
 
 
+def check_accounts(parts: composition.ServiceParts, host: str) -> None:
+    """Raises FAILED_PRECONDITION where nobody could call: accounts are required, and there are none."""
+    if parts.tokens is not None and not composition.has_accounts(parts.worker.db):
+        raise errors.failed_precondition(
+            f"Refusing to listen on {host}: accounts are required and there are none. Make the first one: `{FIRST_ACCOUNT}` "
+            "(with the same --data-dir or database)."
+        )
+
+
 def build_guard(chosen: ServerSettings, certificate: CertificateFiles | None) -> request_policy.RequestPolicy:
     """Builds what judges where requests come from; INVALID_ARGUMENT names a setting that cannot be read."""
     names = certificate.names if certificate is not None else ()
     return request_policy.RequestPolicy(
-        chosen.host, names, chosen.allowed_hosts, chosen.allowed_origins, chosen.public_url
+        chosen.host,
+        names,
+        chosen.allowed_hosts,
+        chosen.allowed_origins,
+        chosen.public_url,
+        chosen.trusted_proxies if chosen.tls_cert is None else (),
     )
 
 
 def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     """Runs the service until SIGTERM or SIGINT."""
     chosen = settings.server
-    check_exposure(chosen.host)
+    check_exposure(settings)
     certificate = read_certificate(chosen)
     request_guard = build_guard(chosen, certificate)
     http_socket = _listen_http(chosen)  # before anything is created: a port that is taken leaves nothing behind
     try:
         _check_free(chosen.host, chosen.grpc_port)
         parts = composition.build_service(settings)
+        check_accounts(parts, chosen.host)
     except BaseException:
         http_socket.close()
         raise
@@ -119,6 +145,8 @@ async def _serve(
         routing.Route("/healthz", _answer(lambda: True)),
         routing.Route("/readyz", _answer(ready.is_set)),
     ]
+    if parts.tokens is not None:
+        routes.append(token_route.build_token_route(parts.tokens.answer, executor, bounds.body_timeout_s))
     app = rest_server.build_rest_app(
         parts.dispatcher, watcher, executor, routes, request_guard=request_guard, bounds=bounds, budget=budget
     )
@@ -223,13 +251,19 @@ def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO) -> None
     scheme = "https" if settings.server.tls_cert else "http"
     host = _bracketed(settings.server.host)
     location = settings.server.locations[0]
+    if settings.server.requires_accounts:
+        token, credentials = ' -H "Authorization: Bearer $TOKEN"', ""
+        note = "  accounts are required: boxwright accounts, boxwright iam; see docs/access.md\n"
+    else:
+        token, credentials, note = "", "credentials=AnonymousCredentials(),", ""
     print(
         f"Boxwright is ready.\n"
         f"  REST   {scheme}://{host}:{port}/v1/projects/PROJECT/locations/{location}/…\n"
         f"  gRPC   {host}:{grpc_port}{'' if settings.server.tls_cert else ' (plaintext)'}\n"
         f"{_stores_line(settings.storage)}"
-        f"  curl   curl {scheme}://{host}:{port}/v1/projects/demo/locations/{location}/datasets\n"
-        f"  Python automl.AutoMlClient(transport='rest', credentials=AnonymousCredentials(),\n"
+        f"{note}"
+        f"  curl   curl{token} {scheme}://{host}:{port}/v1/projects/demo/locations/{location}/datasets\n"
+        f"  Python automl.AutoMlClient(transport='rest', {credentials}\n"
         f"                             client_options={{'api_endpoint': '{scheme}://{host}:{port}'}})",
         file=out,
         flush=True,

@@ -81,6 +81,14 @@ def test_startup(tmp_path: pathlib.Path) -> None:
     assert {"ready_s", "cold_72_images_s", "warm_72_images_s"} <= figures.keys()
 
 
+def test_access(tmp_path: pathlib.Path) -> None:
+    found = _run("serving.access", "--result", tmp_path / "result.json")
+    kinds = ("open", "signed_token", "signed_token_first_time", "access_token", "api_key")
+    assert all(found[f"{kind}_us"] > 0 for kind in kinds)
+    assert found["tokens_per_cpu_s"] > 0
+    assert _committed("access").keys() == _written(tmp_path / "result.json", "serving.access").keys()
+
+
 def test_online() -> None:
     lines = _run("serving.online")["lines"]
     assert {(line["method"], line["door"], line["batch"]) for line in lines} == {

@@ -15,7 +15,7 @@ from tests.support.predictions.tiny_model import MODEL_ID
 from tests.support.services import patient
 
 from boxwright import machine
-from boxwright.metadata import database
+from boxwright.metadata import database, migrations
 
 KEYS = ["version", "cores", "memory", "processor", "data_dir", "temporary", "places", "openvino", "gpu"]
 KEYS += ["training", "weights", "database", "gs", "models", "tuning", "port", "grpc_port"]
@@ -66,7 +66,7 @@ def test_a_whole_installation_is_well_and_nothing_is_made(doctor, tmp_path, tiny
     status, facts = doctor("--bucket", "gs://photos")
     assert (status, attention(facts)) == (0, [])
     assert list(facts) == [*KEYS[:13], "bucket", *KEYS[13:]]
-    assert "schema 0003, current" in facts["database"]["text"]
+    assert f"schema {migrations.HEAD}, current" in facts["database"]["text"]
     assert facts["models"]["text"] == "1 can be loaded"
     assert facts["gs"]["text"].endswith(", 1 bucket")
     assert facts["tuning"]["text"].startswith("nothing measured yet")

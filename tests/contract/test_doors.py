@@ -8,7 +8,7 @@ import datetime
 import hashlib
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -31,6 +31,7 @@ from tests.unit.surface import tiny_service
 from tests.unit.surface.tiny_service import rpc
 
 from boxwright import callers, errors
+from boxwright.access import decide
 from boxwright.surface import http_server, methods, transcode
 
 PARENT = tiny_service.PARENT
@@ -281,25 +282,70 @@ def test_reflection_describes_every_method(channel: grpc.Channel) -> None:
         assert ask(file_containing_symbol=name).file_descriptor_response.file_descriptor_proto, name
 
 
-def test_the_authenticator_sees_headers_and_query_credentials_of_both_doors() -> None:
-    seen: list[dict[str, str]] = []
+class Doorkeeper(decide.OpenDecider):
+    """Admits who sends a good token, and notes what it saw."""
 
-    def authenticate(metadata: Any) -> callers.Caller:
-        seen.append(dict(metadata))
-        if metadata.get("authorization") != "Bearer good":
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def admit(self, method: str, headers: Sequence[tuple[str, str]], *, may_wait: bool = True) -> callers.Caller | None:
+        if not may_wait:
+            return None
+        sent = [(name, value) for name, value in headers if name in ("authorization", "x-goog-api-key")]
+        self.seen.append((method, sent))
+        if ("authorization", "Bearer good") not in sent:
             raise errors.unauthenticated("Send an access token.")
-        return callers.Caller("somebody")
+        return callers.Caller("user:ada@example.org")
 
-    with tiny_service.open_doors(authenticate=authenticate) as guarded:
-        refused = httpx.get(f"{guarded.url}/v1/{MODEL}", headers={"X-Goog-Api-Key": "k"}, trust_env=False)
-        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
-        assert seen.pop()["x-goog-api-key"] == "k"
-        assert httpx.get(f"{guarded.url}/v1/{MODEL}?access_token=good&key=k", trust_env=False).status_code == 200
-        assert seen.pop()["x-goog-api-key"] == "k"
+
+GET_MODEL = "google.cloud.automl.v1.AutoMl.GetModel"
+
+
+def test_callers_are_judged_once_by_all_headers_of_both_doors() -> None:
+    keeper = Doorkeeper()
+    good = {"Authorization": "Bearer good"}
+    with tiny_service.open_doors(decider=keeper) as guarded, httpx.Client(trust_env=False) as http:
+        refused = http.get(f"{guarded.url}/v1/{MODEL}?key=q", headers={"X-Goog-Api-Key": "k"})
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Bearer realm="boxwright"')
+        assert keeper.seen == [(GET_MODEL, [("x-goog-api-key", "q"), ("x-goog-api-key", "k")])]
+        twice = [("Authorization", "Bearer x"), ("Authorization", "Bearer good")]
+        assert http.get(f"{guarded.url}/v1/{MODEL}", headers=twice).status_code == 200
+        assert keeper.seen[1:] == [(GET_MODEL, [(name.lower(), value) for name, value in twice])]
+        name = http.post(f"{guarded.url}/v1/{MODEL}:batchPredict", json=_camel(BATCH), headers=good).json()["name"]
+        asked = len(keeper.seen)
+        http.post(f"{guarded.url}/v1/{name}:wait", json={"timeout": "0.2s"}, headers=good)
+        assert len(keeper.seen) == asked + 1, "a call that waits is judged once"
         with grpc.insecure_channel(guarded.target) as channel:
             request = automl_v1.CreateDatasetRequest.pb()(parent=PARENT, dataset={"display_name": "d"})
             rpc(channel, methods.AUTOML, "CreateDataset")(request, metadata=[("authorization", "Bearer good")])
-        assert guarded.house.automl.callers == [callers.Caller("somebody")]
+        assert guarded.house.automl.callers == [callers.Caller("user:ada@example.org")]
+
+
+def test_reflection_is_for_callers_who_are_admitted_and_health_is_for_probes() -> None:
+    with tiny_service.open_doors(decider=Doorkeeper()) as guarded, grpc.insecure_channel(guarded.target) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        question = reflection_pb2.ServerReflectionRequest(list_services="")
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stub.ServerReflectionInfo(iter([question])))
+        assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        assert list(stub.ServerReflectionInfo(iter([question]), metadata=[("authorization", "Bearer good")]))
+        assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest()).status == 1
+
+
+def test_a_refused_body_is_not_taken() -> None:
+    big = b"x" * (40 << 20)
+    with tiny_service.open_doors(decider=Doorkeeper()) as guarded:
+        options = [("grpc.max_send_message_length", -1)]
+        with grpc.insecure_channel(guarded.target, options) as channel:
+            request = automl_v1.PredictRequest.pb()(name=MODEL, payload={"image": {"image_bytes": big}})
+            with pytest.raises(grpc.RpcError) as caught:
+                rpc(channel, methods.PREDICTION, "Predict")(request)
+            assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        head = f"POST /v1/{MODEL}:predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", guarded.rest_port), tiny_service.TIMEOUT_S) as plain:
+            plain.sendall(f"{head}Content-Length: {len(big)}\r\n\r\n".encode())
+            assert plain.recv(100).startswith(b"HTTP/1.1 401 "), "answered before any of the body is sent"
+        assert guarded.budget.most_bytes == 0
 
 
 def test_the_json_of_an_operation_is_what_the_documentation_shows(http: httpx.Client) -> None:

@@ -6,11 +6,13 @@ import grpc
 import httpx
 import pytest
 from google.cloud import automl_v1
+from google.longrunning import operations_pb2
 from google.rpc import code_pb2, status_pb2
+from starlette import routing
 from tests.unit.surface import tiny_service
 from tests.unit.surface.tiny_service import rpc
 
-from boxwright.surface import methods, transcode
+from boxwright.surface import methods, request_policy, rest_server, transcode
 
 PARENT = tiny_service.PARENT
 MODEL = f"{PARENT}/models/m"
@@ -199,3 +201,26 @@ def test_a_message_over_the_limit_is_refused_by_grpc(channel: grpc.Channel) -> N
         with pytest.raises(grpc.RpcError) as caught:
             open_end.unary_unary(f"/{methods.PREDICTION}/Predict")(bytes(49 * 1024 * 1024), timeout=TIMEOUT_S)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_both_doors_take_connections_of_the_named_proxies_only() -> None:
+    for peers, is_served in ((["127.0.0.0/8"], True), (["10.0.0.0/8"], False)):
+        policy = request_policy.RequestPolicy(peers=peers)
+        with tiny_service.open_doors(request_guard=policy) as opened, httpx.Client(trust_env=False) as plain:
+            code = plain.get(f"{opened.url}/v1/{tiny_service.PARENT}/operations").status_code
+            with grpc.insecure_channel(opened.target) as channel:
+                call = tiny_service.rpc(channel, methods.OPERATIONS, "ListOperations")
+                try:
+                    call(operations_pb2.ListOperationsRequest(name=tiny_service.PARENT))
+                    found = grpc.StatusCode.OK
+                except grpc.RpcError as error:
+                    found = error.code()
+        assert (code, found) == ((200, grpc.StatusCode.OK) if is_served else (403, grpc.StatusCode.PERMISSION_DENIED))
+
+
+def test_a_further_route_is_public_by_name_or_the_server_is_not_built() -> None:
+    route = routing.Route("/secrets", lambda request: None)
+    with pytest.raises(TypeError, match="Nobody judges the callers of /secrets"):
+        rest_server.build_rest_app(
+            tiny_service.build_house().dispatcher, None, None, [route], request_guard=None, bounds=None, budget=None
+        )

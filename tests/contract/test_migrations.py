@@ -107,9 +107,9 @@ def test_an_older_database_is_refused_until_it_is_migrated_and_keeps_what_is_in_
     assert db.migrate() == (FIRST, migrations.HEAD)
     with opened(database_place).read() as connection:
         table = schema.operations
-        columns = (table.c.id, table.c.progress_percent, table.c.queued_time_us)
+        columns = (table.c.id, table.c.progress_percent, table.c.queued_time_us, table.c.caller)
         rows = connection.execute(sa.select(*columns).order_by(table.c.id)).all()
-    assert rows == [("IOD1", 1, 1000), ("IOD2", 2, 2000), ("IOD3", 3, 3000)]
+    assert rows == [("IOD1", 1, 1000, ""), ("IOD2", 2, 2000, ""), ("IOD3", 3, 3000, "")]
 
 
 def test_an_older_database_that_was_migrated_is_like_a_new_one(opened, two_places):

@@ -1,5 +1,6 @@
 """What the tests stand on: real servers, clients and files, made anew for each run and bound to the loopback interface.
 
+access        accounts, their credentials, and services that ask for them
 clients       how tests call a service: official clients, commands of their own, a browser, recorded cases
 databases     PostgreSQL, and a line to it that can be cut
 documents     what is read from the documents and made for them

@@ -38,6 +38,7 @@ def test_a_name_is_parsed_into_its_fields_and_printed_as_it_was(kind, text, fiel
 
 
 REFUSED = [
+    "projects/-/locations/us-central1/models/m",  # nothing is asked of all projects at once
     "",  # nothing
     "m",  # a bare id
     "models/m",  # no parent
@@ -104,3 +105,39 @@ def test_a_location_makes_the_names_below_it_and_they_know_it():
     assert str(location.model("m").evaluation("2")) == f"{LOCATION}/models/m/modelEvaluations/2"
     assert str(location.operation("o")) == f"{LOCATION}/operations/o"
     assert location.model("m").evaluation("2").parent == location
+
+
+HIERARCHIES = {
+    "projects/p": ["projects/p"],
+    "projects/example.com:p/locations/-": ["projects/example.com:p", "projects/example.com:p/locations/-"],
+    f"{LOCATION}/models/-": ["projects/p", LOCATION, f"{LOCATION}/models/-"],
+    f"{LOCATION}/datasets/d/annotationSpecs/s": ["projects/p", LOCATION, f"{LOCATION}/datasets/d"],
+    f"{LOCATION}/models/m/modelEvaluations/e": ["projects/p", LOCATION, f"{LOCATION}/models/m"],
+    f"{LOCATION}/operations/o": ["projects/p", LOCATION],
+}
+
+
+@pytest.mark.parametrize("text", HIERARCHIES)
+def test_the_policies_that_count_for_a_name_are_those_of_what_it_lies_in(text):
+    assert list(names.hierarchy(text)) == HIERARCHIES[text]
+    assert names.is_name(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "projects", "projects/-", "projects/p/", "projects/p/models/m", f"{LOCATION}/x/y", "x"]
+)
+def test_what_is_no_name_has_no_hierarchy(text):
+    assert not names.is_name(text)
+    with pytest.raises(errors.ApiError, match="Malformed resource name"):
+        names.hierarchy(text)
+
+
+@given(st.text(alphabet="projects/loctinmdea-.:~ \n%", max_size=80) | st.sampled_from(sorted(HIERARCHIES)))
+def test_whatever_a_service_parses_has_a_hierarchy(text):
+    kinds = [kind for kind, _, _ in PARSED]
+    for kind in kinds:
+        try:
+            name = kind.parse(text)
+        except errors.ApiError:
+            continue
+        assert names.hierarchy(text)[1] == str(name.parent)

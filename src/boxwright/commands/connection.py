@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pathlib
 import ssl
@@ -10,12 +11,17 @@ import urllib.parse
 from typing import Any
 
 import requests
+from google.auth import exceptions as auth_exceptions
+from google.auth import jwt
 from google.rpc import code_pb2
 
 from boxwright import errors
 from boxwright.commands import answering, help_text
 
 URL_VARIABLE, TOKEN_VARIABLE, PROJECT_VARIABLE = "BOXWRIGHT_URL", "BOXWRIGHT_TOKEN", "BOXWRIGHT_PROJECT"
+ACCOUNT_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"  # as for Google's clients
+AUDIENCE = "https://automl.googleapis.com/"
+ACCOUNT_DOMAIN = ".boxwright.localhost"
 LOCATION_VARIABLE, AUTHORITY_VARIABLE = "BOXWRIGHT_LOCATION", "BOXWRIGHT_CA"
 USUAL_URL, USUAL_LOCATION = "http://127.0.0.1:8470", "us-central1"
 TIMEOUT_S = 60.0
@@ -29,13 +35,19 @@ class Unreachable(errors.ApiError):
 
 
 class _Bearer(requests.auth.AuthBase):
-    """Sends the token, whatever a .netrc of this machine says about the host."""
+    """Sends the token, or one that the account signs itself, whatever a .netrc of this machine says about the host."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, account: jwt.Credentials | None) -> None:
         self._token = token
+        self._account = account
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._token:
+        if not self._token and self._account is not None:
+            if not self._account.valid:
+                self._account.refresh(None)
+            token: Any = self._account.token
+            request.headers["Authorization"] = f"Bearer {token.decode()}"
+        elif self._token:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return request
 
@@ -47,7 +59,7 @@ class RestConnection:
         options: what `add_arguments` has added.
 
     Raises:
-        ApiError: INVALID_ARGUMENT if the file of the certificate authority cannot be used.
+        ApiError: INVALID_ARGUMENT if the file of the certificate authority, or of the account, cannot be used.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -55,7 +67,7 @@ class RestConnection:
         self._project = options.project or os.environ.get(PROJECT_VARIABLE) or ""
         self._location = options.location or os.environ.get(LOCATION_VARIABLE) or USUAL_LOCATION
         self._session = requests.Session()
-        self._session.auth = _Bearer(os.environ.get(TOKEN_VARIABLE, ""))
+        self._session.auth = _Bearer(os.environ.get(TOKEN_VARIABLE, ""), _account())
         authority = options.ca or os.environ.get(AUTHORITY_VARIABLE)
         self._trust = _checked_authority(pathlib.Path(authority)) if authority else None
         self._proxies = NO_PROXY if urllib.parse.urlsplit(self.url).hostname in LOOPBACK else None
@@ -161,6 +173,24 @@ def _service_error(error: dict[str, Any]) -> errors.ApiError:
     return (Unreachable if code == code_pb2.UNAVAILABLE else errors.ApiError)(code, message)
 
 
+def _account() -> jwt.Credentials | None:
+    """The account whose file the usual variable names, if it is one of a Boxwright: no other one's tokens are sent there.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT if the file cannot be used.
+    """
+    path = os.environ.get(ACCOUNT_VARIABLE, "")
+    if not path or os.environ.get(TOKEN_VARIABLE):
+        return None
+    try:
+        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        if not str(content.get("client_email", "")).endswith(ACCOUNT_DOMAIN):
+            return None
+        return jwt.Credentials.from_service_account_info(content, audience=AUDIENCE)
+    except (OSError, ValueError, AttributeError, auth_exceptions.GoogleAuthError) as error:
+        raise errors.bad_request(f"{ACCOUNT_VARIABLE}: {path} cannot be used: it is no file of an account.") from error
+
+
 def _checked_authority(path: pathlib.Path) -> str:
     """The file of a certificate authority, as a string; INVALID_ARGUMENT if it holds none."""
     try:
@@ -178,7 +208,8 @@ def _checked_authority(path: pathlib.Path) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what every command of a client takes."""
     group = parser.add_argument_group(
-        "the service", f"The variable {TOKEN_VARIABLE} is sent as a bearer token, for a proxy that asks for one."
+        "the service",
+        f"The variable {TOKEN_VARIABLE} is sent as a bearer token; without it, {ACCOUNT_VARIABLE} names an account.",
     )
     group.add_argument("--url", help=f"the service's REST address (default {URL_VARIABLE}, or {USUAL_URL})")
     group.add_argument("--project", help=f"for names written short (default {PROJECT_VARIABLE})")

@@ -14,6 +14,7 @@ import json
 import logging
 import pathlib
 import ssl
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -68,6 +69,10 @@ class Database:
             ApiError: FAILED_PRECONDITION if the schema is of another version; UNAVAILABLE if there is no answer.
         """
         self._engine = _engine(where, connections, ca_file)
+        self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
+        self._compiled: dict[sa.Select[Any], Any] = {}
+        self._quick: Any = None
+        self._quick_lock = threading.Lock()
         self.label = self._engine.url.render_as_string(hide_password=True)
         if prepare:
             try:
@@ -116,8 +121,56 @@ class Database:
         ):
             yield connection
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file of this machine, which a reader need not wait for."""
+        return self._engine.dialect.name == "sqlite"
+
+    def first_row(self, query: sa.Select[Any], **parameters: Any) -> tuple[Any, ...] | None:
+        """The first row of one small query, as the driver gives it, at a tenth of the cost of a transaction.
+
+        For what every call asks; numbers and texts only, as no type of a column is applied.
+        """
+        if query not in self._compiled:
+            self._compiled[query] = query.compile(dialect=self._engine.dialect)
+        compiled = self._compiled[query]
+        values = compiled.construct_params(parameters)
+        with contextlib.suppress(self._driver_error, sa.exc.SQLAlchemyError), self._quick_connection() as connection:
+            cursor = connection.cursor()
+            cursor.execute(str(compiled), [values[name] for name in compiled.positiontup or ()])
+            rows = cursor.fetchall()  # to the end, so that no snapshot is held
+            return rows[0] if rows else None
+        with self.read() as reading:  # which gives a failure its name
+            row = reading.execute(query, parameters).first()
+        return None if row is None else tuple(row)
+
+    @contextlib.contextmanager
+    def _quick_connection(self) -> Iterator[Any]:
+        """A driver's connection: one that is kept to a file, or one of the pool to a server."""
+        if not self.is_local:
+            with contextlib.closing(self._engine.raw_connection()) as pooled:
+                yield pooled
+            return
+        with self._quick_lock:
+            if self._quick is None:
+                pooled = self._engine.raw_connection()
+                pooled.detach()
+                self._quick = pooled
+            try:
+                yield self._quick
+            except BaseException:
+                self._drop_quick()
+                raise
+
+    def _drop_quick(self) -> None:
+        if self._quick is not None:
+            self._quick.close()
+            self._quick = None
+
     def close(self) -> None:
         """Closes every connection."""
+        with self._quick_lock:
+            self._drop_quick()
         self._engine.dispose()
 
     def _prepare(self) -> None:

@@ -137,6 +137,10 @@ operations = sa.Table(
     sa.Column("queued_time_us", sa.BigInteger, nullable=False, server_default="0"),  # last put in the queue
     sa.Column("plan_of", sa.String(40)),  # id of the operation whose plan it goes on with; null: its plan is its own
     sa.Column("progress", sa.JSON),  # how far it is in numbers, as its runner reports it
+    sa.Column(
+        "caller", sa.String(320), nullable=False, server_default=sa.text("''")
+    ),  # member that started it; empty: anybody
+    sa.Column("charged_project", sa.String(128), nullable=False, server_default=sa.text("''")),
     _one_of("state", states.OperationState),
     _one_of("kind", states.OperationKind),
     sa.CheckConstraint("(lease_owner IS NOT NULL) = (state = 'RUNNING')", name="leased_while_running"),
@@ -146,4 +150,78 @@ operations = sa.Table(
     sa.Index("operations_newest_first", "project", "location", "create_time_us", "id"),
     sa.Index("operations_to_claim", "state", "kind", "queued_time_us"),
     sa.Index("operations_on_resource", "works_on", "state"),
+)
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("member", sa.String(320), nullable=False, unique=True),  # serviceAccount:NAME@PROJECT.boxwright.localhost
+    sa.Column("project", sa.String(128), nullable=False),
+    sa.Column("display_name", sa.String(100), nullable=False, default=""),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("disabled_us", sa.BigInteger),
+)
+
+account_keys = sa.Table(
+    "account_keys",
+    metadata,
+    sa.Column("kid", sa.String(128), primary_key=True),
+    sa.Column("account_id", sa.String(40), nullable=False, index=True),
+    sa.Column("public_jwk", sa.JSON, nullable=False),  # the private half is never here
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("not_after_us", sa.BigInteger, nullable=False),
+    sa.Column("disabled_us", sa.BigInteger),
+    sa.Column("last_used_us", sa.BigInteger),  # to the hour
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False, unique=True),  # of the key, which is never here
+    sa.Column("account_id", sa.String(40), nullable=False, index=True),
+    sa.Column("hint", sa.String(8), nullable=False),  # its last characters
+    sa.Column("permissions", sa.JSON),  # beyond which it gives none; null: it gives all of the account's
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("not_after_us", sa.BigInteger),
+    sa.Column("disabled_us", sa.BigInteger),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),  # of the token, which is never here
+    sa.Column("kind", sa.String(16), nullable=False),  # access or refresh
+    sa.Column("member", sa.String(320), nullable=False, index=True),
+    sa.Column("key", sa.String(200), nullable=False, default=""),  # what it was given for, as `Caller.key`
+    sa.Column("family", sa.String(40), nullable=False, index=True),  # all tokens that come from one sign-in
+    sa.Column("member_groups", sa.Text, nullable=False),  # JSON: members that the caller counts as beside its own
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("expires_us", sa.BigInteger, nullable=False, index=True),
+    sa.Column("used_us", sa.BigInteger),  # a refresh token that was used is kept, to notice that it is used again
+)
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    sa.Column("resource", sa.String(400), primary_key=True),  # a resource's name, or "installation"
+    sa.Column("etag", sa.String(40), nullable=False),
+    sa.Column("update_time_us", sa.BigInteger, nullable=False),
+)
+
+bindings = sa.Table(
+    "bindings",
+    metadata,
+    sa.Column("resource", sa.String(400), primary_key=True),
+    sa.Column("role", sa.String(80), primary_key=True),
+    sa.Column("member", sa.String(400), primary_key=True),
+    sa.Index("bindings_of_member", "member"),
+)
+
+access_versions = sa.Table(  # one row at most: what is read once is known to be true until it changes
+    "access_versions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
 )

@@ -12,11 +12,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from google.longrunning import operations_pb2
 from google.protobuf import any_pb2, message
 from google.rpc import status_pb2
 
-from boxwright import errors, names, states
+from boxwright import callers, errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
 from boxwright.operations import progress_values
@@ -42,6 +41,7 @@ class Draft:
         works_on: name of the resource that it works on, empty if none.
         plan_of: id of the operation whose plan it goes on with, None for a plan of its own.
         output_directory: where that operation's results go; empty if it had not got so far.
+        caller: who starts it.
     """
 
     location: names.LocationName
@@ -52,6 +52,7 @@ class Draft:
     works_on: str = ""
     plan_of: str | None = None
     output_directory: str = ""
+    caller: callers.Caller = callers.ANONYMOUS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Lease:
 
 @dataclasses.dataclass(frozen=True)
 class ClaimedOperation:
-    """An operation that this worker has just claimed, with what a runner needs of its row."""
+    """An operation that this worker has just claimed, with what a runner needs of its row; `caller` is a member."""
 
     lease: Lease
     name: names.OperationName
@@ -77,6 +78,7 @@ class ClaimedOperation:
     output_directory: str
     plan_of: str | None = None
     progress: Mapping[str, Any] | None = None
+    caller: str = ""
 
 
 class Ledger:
@@ -219,6 +221,7 @@ class Ledger:
             output_directory=row.output_directory,
             plan_of=row.plan_of,
             progress=row.progress,
+            caller=row.caller,
         )
 
     def has_work(self, kinds: Collection[states.OperationKind], *, cancelled_only: bool = False) -> bool:
@@ -330,6 +333,8 @@ class Ledger:
                 works_on=draft.works_on,
                 plan_of=draft.plan_of,
                 output_directory=draft.output_directory,
+                caller=draft.caller.member,
+                charged_project=draft.caller.charged_project or draft.location.project,
                 partial_failures=[],
                 create_time_us=create_us,
                 update_time_us=create_us,
@@ -363,16 +368,6 @@ class Ledger:
 def name_of(row: sa.Row[Any]) -> names.OperationName:
     """Returns the resource name of an operation's row."""
     return names.OperationName(row.project, row.location, row.id)
-
-
-def to_message(row: sa.Row[Any]) -> operations_pb2.Operation:
-    """Returns the row as `google.longrunning.Operation` without its metadata, which only the services can build."""
-    result = operations_pb2.Operation(name=str(name_of(row)), done=row.state in states.OPERATION_TERMINAL)
-    if row.response is not None:
-        result.response.ParseFromString(row.response)
-    if row.error is not None:
-        result.error.ParseFromString(row.error)
-    return result
 
 
 def _claimable(

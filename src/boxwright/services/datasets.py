@@ -8,6 +8,7 @@ from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 
 from boxwright import errors, names
+from boxwright.access import policies
 from boxwright.callers import Caller
 from boxwright.metadata import database, datasets
 from boxwright.metadata.schema import datasets as datasets_table
@@ -51,7 +52,7 @@ class DatasetMethods(Resources):
             row = self._dataset(connection, parent.dataset(dataset_id), "")
             response = messages.packed(types.Dataset.pb(messages.dataset(row)))
             name = str(parent.dataset(dataset_id))
-            draft = self._draft(parent, Kind.CREATE_DATASET, request, works_on=name, prefix=prefix)
+            draft = self._draft(caller, parent, Kind.CREATE_DATASET, request, works_on=name, prefix=prefix)
             operation = self._ledger.start_done(connection, draft, response)
         return messages.operation(operation)
 
@@ -97,7 +98,8 @@ class DatasetMethods(Resources):
             self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
             exclusivity.check(self._ledger, connection, name, Kind.DELETE_DATASET)
             datasets.delete(connection, name.dataset)
-            draft = self._draft(name.parent, Kind.DELETE_DATASET, request, works_on=str(name))
+            policies.forget(connection, str(name))
+            draft = self._draft(caller, name.parent, Kind.DELETE_DATASET, request, works_on=str(name))
             operation = self._ledger.start_done(connection, draft, messages.packed())
         return messages.operation(operation)
 
@@ -114,7 +116,7 @@ class DatasetMethods(Resources):
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
             messages.check_object_detection(row, "Images with boxes can be imported only into")
             exclusivity.check(self._ledger, connection, name, Kind.IMPORT_DATA)
-            draft = self._draft(name.parent, Kind.IMPORT_DATA, request, works_on=str(name))
+            draft = self._draft(caller, name.parent, Kind.IMPORT_DATA, request, works_on=str(name))
             operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)
 
@@ -133,7 +135,7 @@ class DatasetMethods(Resources):
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
             messages.check_object_detection(row, "Images with boxes can be exported only from")
             exclusivity.check(self._ledger, connection, name, Kind.EXPORT_DATA)
-            draft = self._draft(name.parent, Kind.EXPORT_DATA, request, works_on=str(name))
+            draft = self._draft(caller, name.parent, Kind.EXPORT_DATA, request, works_on=str(name))
             operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)
 

@@ -60,7 +60,11 @@ def operation_details(kind: states.OperationKind, input_config: types.BatchPredi
 
 def operation(row: sa.Row[Any]) -> operations_pb2.Operation:
     """The operation that a row stores, with its OperationMetadata."""
-    result = ledger.to_message(row)
+    result = operations_pb2.Operation(name=str(ledger.name_of(row)), done=row.state in states.OPERATION_TERMINAL)
+    if row.response is not None:
+        result.response.ParseFromString(row.response)
+    if row.error is not None:
+        result.error.ParseFromString(row.error)
     metadata = types.OperationMetadata.pb(types.OperationMetadata())
     metadata.ParseFromString(row.details)
     metadata.create_time.CopyFrom(timestamp(row.create_time_us))

@@ -11,6 +11,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import struct_pb2
 
 from boxwright import errors, extras, names, states
+from boxwright.access import policies
 from boxwright.callers import Caller
 from boxwright.metadata import database, datasets, models
 from boxwright.metadata.schema import model_evaluations
@@ -47,7 +48,7 @@ class ModelMethods(Resources):
             request = self._resolved_training(parent, request)
             self._check_trainable(connection, name)
             exclusivity.check(self._ledger, connection, name, Kind.CREATE_MODEL)
-            draft = self._draft(parent, Kind.CREATE_MODEL, request, works_on=str(name))
+            draft = self._draft(caller, parent, Kind.CREATE_MODEL, request, works_on=str(name))
             operation = self._ledger.start(connection, draft)
         return self._announced(operation)
 
@@ -89,7 +90,8 @@ class ModelMethods(Resources):
                     f"The model {name} is in use by {name_of(running[0])}; wait for its end or cancel it first."
                 )
             models.delete(connection, name.model)
-            draft = self._draft(name.parent, Kind.DELETE_MODEL, request, works_on=str(name))
+            policies.forget(connection, str(name))
+            draft = self._draft(caller, name.parent, Kind.DELETE_MODEL, request, works_on=str(name))
             operation = self._ledger.start_done(connection, draft, messages.packed())
         self._online.delete(row.folder)
         return messages.operation(operation)
@@ -120,7 +122,7 @@ class ModelMethods(Resources):
             row = self._usable_model(connection, name)
             node_count = _node_count(request)
             self._set_deployment(connection, row, states.DeploymentState.DEPLOYED, node_count)
-            draft = self._draft(name.parent, Kind.DEPLOY_MODEL, request, works_on=str(name))
+            draft = self._draft(caller, name.parent, Kind.DEPLOY_MODEL, request, works_on=str(name))
             operation = self._ledger.start_done(connection, draft, messages.packed())
         self._online.deploy(row.folder, node_count)
         return messages.operation(operation)
@@ -131,7 +133,7 @@ class ModelMethods(Resources):
         with self._db.write() as connection:
             row = self._model(connection, name)
             self._set_deployment(connection, row, states.DeploymentState.UNDEPLOYED, 0)
-            draft = self._draft(name.parent, Kind.UNDEPLOY_MODEL, request, works_on=str(name))
+            draft = self._draft(caller, name.parent, Kind.UNDEPLOY_MODEL, request, works_on=str(name))
             operation = self._ledger.start_done(connection, draft, messages.packed())
         self._online.undeploy(row.folder)
         return messages.operation(operation)
@@ -158,7 +160,7 @@ class ModelMethods(Resources):
                     f"The model {name} is of type {row.model_type}, which is not exportable; train one of the "
                     "mobile-* types."
                 )
-            draft = self._draft(name.parent, Kind.EXPORT_MODEL, resolved, works_on=str(name))
+            draft = self._draft(caller, name.parent, Kind.EXPORT_MODEL, resolved, works_on=str(name))
             operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)
 

@@ -96,7 +96,7 @@ class Operations:
 
     def resume_operation(self, request: operations_pb2.GetOperationRequest, caller: Caller) -> operations_pb2.Operation:
         """Starts a new operation that goes on with a batch prediction which has failed or was cancelled."""
-        return self._resuming.resume(self._name(request.name))
+        return self._resuming.resume(self._name(request.name), caller)
 
     def get_operation_progress(self, request: operations_pb2.GetOperationRequest, caller: Caller) -> struct_pb2.Struct:
         """Returns how far an operation is, in numbers."""

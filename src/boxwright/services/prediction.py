@@ -71,6 +71,7 @@ class PredictionService(Resources):
                 request=types.BatchPredictRequest.serialize(request),
                 details=messages.operation_details(states.OperationKind.BATCH_PREDICT, request.input_config),
                 works_on=str(name),
+                caller=caller,
             )
             operation = self._ledger.start(connection, draft, found)
         return self._announced(operation)

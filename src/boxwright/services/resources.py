@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from google.longrunning import operations_pb2
 
 from boxwright import boxes, errors, names, objects, states
+from boxwright.callers import Caller
 from boxwright.metadata import database, datasets, models
 from boxwright.operations.ledger import Draft, Ledger, name_of
 from boxwright.services import messages, requested, store_checks, validation
@@ -130,7 +131,14 @@ class Resources:
         return row
 
     def _draft(
-        self, parent: names.LocationName, kind: Kind, request: Any, *, works_on: str, prefix: str = "IOD"
+        self,
+        caller: Caller,
+        parent: names.LocationName,
+        kind: Kind,
+        request: Any,
+        *,
+        works_on: str,
+        prefix: str = "IOD",
     ) -> Draft:
         return Draft(
             location=parent,
@@ -139,6 +147,7 @@ class Resources:
             request=type(request).serialize(request),
             details=messages.operation_details(kind),
             works_on=works_on,
+            caller=caller,
         )
 
     def _page(

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from google.longrunning import operations_pb2
 
 from boxwright import errors, names, states
+from boxwright.callers import Caller, Requirement
 from boxwright.metadata import database
 from boxwright.operations import resumable
 from boxwright.operations.ledger import Draft, name_of
 from boxwright.services.resources import DAY_US, Resources
 
+METHOD = "google.longrunning.Operations.ResumeOperation"
 State = states.OperationState
+Check = Callable[[Caller, str, Sequence[Requirement]], None]
 
 
 class ResumeService(Resources):
-    """Starts operations that go on where others have ended."""
+    """Starts operations that go on where others have ended.
 
-    def resume(self, name: names.OperationName) -> operations_pb2.Operation:
+    Args:
+        check: raises PERMISSION_DENIED unless a caller may do what a method needs.
+        parts: what `Resources` takes.
+    """
+
+    def __init__(self, check: Check, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._check_caller = check
+
+    def resume(self, name: names.OperationName, caller: Caller) -> operations_pb2.Operation:
         """Starts an operation with the request, the output folder and the plan of one that has ended.
 
         Raises:
             ApiError: NOT_FOUND if there is no such operation or its model is gone; FAILED_PRECONDITION if it cannot be
-                resumed, saying why.
+                resumed, saying why; PERMISSION_DENIED if the caller may not predict with its model.
         """
         with self._db.write() as connection:
             row = self._ledger.find_in(connection, name)
             if row is None:
                 raise errors.not_found(f"Operation {name} was not found.")
+            self._check_caller(caller, METHOD, [Requirement("automl.models.predict", row.works_on)])
             runs = resumable.runs_of(connection, resumable.plan_id(row))
             self._check(connection, name, row, runs)
             self._usable_model(connection, names.ModelName.parse(row.works_on))
@@ -40,6 +54,7 @@ class ResumeService(Resources):
                 request=row.request,
                 details=row.details,
                 works_on=row.works_on,
+                caller=caller,
                 plan_of=resumable.plan_id(row),
                 # the latest run may have made the folder that earlier ones had not got to
                 output_directory=next((run.output_directory for run in reversed(runs) if run.output_directory), ""),

@@ -5,6 +5,7 @@ for some by a flag. Only the composition root reads settings; every other room r
 
     fields   how a setting is declared, and the checks of values
     groups   Settings and its groups: default, meaning and bounds of every setting
+    serving  the group of the API servers
     reading  read: the file, the environment over it, the flags over both
 """
 
@@ -14,13 +15,13 @@ from boxwright.settings.groups import (
     DatabaseSettings,
     InferenceSettings,
     OperationsSettings,
-    ServerSettings,
     Settings,
     StorageSettings,
     TrainingSettings,
     all_settings,
 )
 from boxwright.settings.reading import CONFIG_VARIABLE, PREFIX, read
+from boxwright.settings.serving import ServerSettings
 
 __all__ = [
     "CONFIG_VARIABLE",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import logging
 import types
 import typing
@@ -123,6 +124,16 @@ def has_absolute_paths(value: tuple[str, ...]) -> str | None:
 def has_locations(value: tuple[str, ...]) -> str | None:
     """At least one location."""
     return None if value else "At least one location must be served."
+
+
+def has_networks(value: tuple[str, ...]) -> str | None:
+    """Networks or addresses of IP, or none."""
+    for text in value:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            return f"'{text}' is no network, such as 10.0.0.0/8, and no address."
+    return None
 
 
 def names_folder(value: str | None) -> str | None:

@@ -10,9 +10,10 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
-from boxwright import errors, machine, objects, processes
+from boxwright import machine, objects, processes
 from boxwright.settings import fields
 from boxwright.settings.fields import Group, Setting, setting
+from boxwright.settings.serving import ServerSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,83 +93,6 @@ class DatabaseSettings(Group):
         "Certificates (PEM) that PostgreSQL's is checked against; unset: the connection is not encrypted.",
         name="database_ca",
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class ServerSettings(Group):
-    """Who may reach the service, and what a request may cost."""
-
-    host: str = setting(
-        "127.0.0.1", "Address that both API servers listen on; other than loopback needs authentication."
-    )
-    port: int = setting(8470, "Port of REST, health and readiness. 0 picks a free one.", check=fields.between(0, 65535))
-    grpc_port: int = setting(8471, "Port of gRPC. 0 picks a free one.", check=fields.between(0, 65535))
-    tls_cert: pathlib.Path | None = setting(None, "Certificate chain (PEM) for both API servers; needs `tls_key`.")
-    tls_key: pathlib.Path | None = setting(None, "Private key (PEM) of `tls_cert`.")
-    tls_client_ca: pathlib.Path | None = setting(
-        None, "Certificates (PEM) of authorities: clients need a certificate from one of them; unset: they need none."
-    )
-    public_url: str | None = setting(
-        None, "Where callers reach REST through a proxy, `https://HOST`: its host and its origin are served."
-    )
-    allowed_hosts: tuple[str, ...] = setting(
-        (),
-        "Host names that requests may be sent to beside the service's own, separated by commas; `*.example.org` too.",
-    )
-    allowed_origins: tuple[str, ...] = setting(
-        (), "Origins whose pages may send requests beside the service's own, `https://HOST`, separated by commas."
-    )
-    head_timeout_s: float = setting(
-        10.0,
-        "Seconds within which the head of a request, or the handshake of a connection, must be complete.",
-        check=fields.between(0.1, 3600),
-    )
-    body_timeout_s: float = setting(
-        30.0, "Seconds for which the body of a request may be silent.", check=fields.between(0.1, 3600)
-    )
-    connections: int = setting(
-        1000, "Connections that each API server keeps open at most.", check=fields.between(1, 1_000_000)
-    )
-    body_bytes: int = setting(
-        1_048_576,
-        "Longest body of a request, in bytes; an image for Predict: 48 MiB.",
-        check=fields.between(1024, 1 << 30),
-    )
-    bodies_bytes: int = setting(
-        536_870_912,
-        "Memory for the bodies of all requests at both API servers, in bytes; beyond it, UNAVAILABLE.",
-        check=fields.between(1 << 26, 1 << 50),
-    )
-    grpc_streams: int = setting(
-        100, "Calls that one gRPC connection carries at the same time.", check=fields.between(1, 1_000_000)
-    )
-    grpc_metadata_bytes: int = setting(
-        16_384, "Longest metadata of a gRPC call, in bytes.", check=fields.between(4096, 1 << 20)
-    )
-    grpc_connection_age_s: float = setting(
-        3600.0,
-        "Seconds after which a gRPC connection takes no new calls; running ones go on, clients connect anew.",
-        check=fields.between(1, 1 << 20),
-    )
-    locations: tuple[str, ...] = setting(
-        ("us-central1",), "Location ids served here, separated by commas.", check=fields.has_locations
-    )
-    hold_s: float = setting(
-        5.0,
-        "Seconds for which GetOperation of a running operation is held open, from its second poll on; 0 for never.",
-        check=fields.between(0, 60),
-    )
-    request_threads: int = setting(16, "Threads that answer API calls.", check=fields.between(1, 1000))
-    log_level: str = setting("INFO", "Least severe log level written to standard error.", check=fields.is_log_level)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise errors.invalid_argument("tls_cert", "TLS needs both the certificate and its key.")
-        if self.tls_client_ca is not None and self.tls_cert is None:
-            raise errors.invalid_argument(
-                "tls_client_ca", "Client certificates need TLS: set tls_cert and tls_key too."
-            )
 
 
 @dataclasses.dataclass(frozen=True)

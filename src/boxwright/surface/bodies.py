@@ -12,25 +12,25 @@ from google.rpc import code_pb2
 from starlette import requests
 
 from boxwright import errors
-from boxwright.surface import limits, methods, routes
+from boxwright.surface import limits, routes
 
 JSON = "application/json"
 
 
-def check_headers(request: requests.Request, row: methods.Method, bounds: limits.ServerLimits) -> None:
+def check_headers(request: requests.Request, route: routes.Route, bounds: limits.ServerLimits) -> None:
     """Refuses by its headers a body that would not be taken; a method without a body ignores what is sent as one.
 
     Raises:
         ApiError: INVALID_ARGUMENT saying what is not supported, or that the body is too long.
     """
-    declared_bytes, limit_bytes = _declared_bytes(request), bounds.of(row)
+    declared_bytes, limit_bytes = _declared_bytes(request), bounds.of(route.row)
     if declared_bytes > limit_bytes:
         raise _too_large(limit_bytes)
-    if declared_bytes and row.body is not None:
+    if declared_bytes and route.body is not None:
         _check_type(request)
 
 
-async def read(request: requests.Request, row: methods.Method, body: limits.Body, bounds: limits.ServerLimits) -> None:
+async def read(request: requests.Request, route: routes.Route, body: limits.Body, bounds: limits.ServerLimits) -> None:
     """Reads the request's body into `body`.
 
     Raises:
@@ -38,7 +38,7 @@ async def read(request: requests.Request, row: methods.Method, body: limits.Body
             it, DEADLINE_EXCEEDED if nothing of it arrives for a while.
         ClientDisconnect: the caller hung up.
     """
-    stream, limit_bytes, silence_s = request.stream(), bounds.of(row), bounds.body_timeout_s
+    stream, limit_bytes, silence_s = request.stream(), bounds.of(route.row), bounds.body_timeout_s
     while True:
         try:
             async with asyncio.timeout(silence_s):
@@ -50,7 +50,7 @@ async def read(request: requests.Request, row: methods.Method, body: limits.Body
         if chunk is None:
             return
         if chunk:
-            if row.body is not None:
+            if route.body is not None:
                 _check_type(request)
             if len(body.content) + len(chunk) > limit_bytes:
                 raise _too_large(limit_bytes)

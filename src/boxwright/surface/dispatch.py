@@ -1,4 +1,4 @@
-"""One path for every call: authenticate, check required fields, call the service, name the error.
+"""One path for every call: admit the caller, check required fields and permissions, call the service, name the error.
 
 `Dispatcher` binds every row of the table to a method of the same name, in snake case, at construction. A forgotten
 method is a start-up failure; a planned gap answers UNIMPLEMENTED. Whatever a service raises leaves here as an ApiError:
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf import message
 
@@ -19,13 +19,31 @@ from boxwright.surface import methods
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-Authenticate = Callable[[Mapping[str, str]], callers.Caller]
+Headers = Sequence[tuple[str, str]]  # names in lower case; a name may be there twice
 REQUIRED = "Required field not set."  # the service's own words; clients match on them
 
 
-def accept_everyone(metadata: Mapping[str, str]) -> callers.Caller:
-    """Lets every caller in as nobody in particular; credentials are accepted and not looked at."""
-    return callers.ANONYMOUS
+class AccessDecider(Protocol):
+    """Who is calling, and what they may do."""
+
+    def admit(self, method: str, headers: Headers, *, may_wait: bool = True) -> callers.Caller | None:
+        """Says who is calling, by the headers of a call alone.
+
+        Args:
+            method: the method's name with dots, for the details of an error.
+            headers: all headers or metadata of the call, credentials of the query among them.
+            may_wait: False on the event loop: the answer is None where it would take a while.
+
+        Raises:
+            ApiError: UNAUTHENTICATED, or another refusal of what was sent.
+        """
+
+    def check(self, caller: callers.Caller, method: str, requirements: Sequence[callers.Requirement]) -> None:
+        """Lets a call pass, or not.
+
+        Raises:
+            ApiError: PERMISSION_DENIED naming the permission and the resource.
+        """
 
 
 class Dispatcher:
@@ -33,7 +51,7 @@ class Dispatcher:
 
     Args:
         services: service objects by full gRPC service name.
-        authenticate: turns request metadata (lower-case header names) into a Caller, or raises an ApiError.
+        decider: says who is calling and what they may do.
         planned: rpcs that no service needs to offer yet.
         new_incident_id: names an unexpected failure, for the caller and for the log.
 
@@ -44,28 +62,38 @@ class Dispatcher:
     def __init__(
         self,
         services: Mapping[str, object],
-        authenticate: Authenticate = accept_everyone,
+        decider: AccessDecider,
         planned: Collection[str] = methods.PLANNED,
         *,
         new_incident_id: Callable[[], str] = lambda: secrets.token_hex(6),
     ) -> None:
-        self._authenticate = authenticate
+        self._decider = decider
         self._new_incident_id = new_incident_id
         self._bound = _bind(services, planned)
 
-    def call(self, row: methods.Method, request: message.Message, metadata: Mapping[str, str]) -> message.Message:
+    def admit(self, method: str, headers: Headers, *, may_wait: bool = True) -> callers.Caller | None:
+        """Says who is calling, before anything of the call's body is read; once for each call.
+
+        None is the answer only where it may not wait, and would have to.
+
+        Raises:
+            ApiError: the caller is nobody who may call.
+        """
+        return self.guard(method, lambda: self._decider.admit(method, headers, may_wait=may_wait))
+
+    def call(self, row: methods.Method, request: message.Message, caller: callers.Caller) -> message.Message:
         """Answers one call.
 
         Raises:
             ApiError: anything that went wrong, fit to be shown to the caller.
         """
-        return self.guard(row, lambda: self._call(row, request, metadata))
+        return self.guard(row.dotted_name, lambda: self._call(row, request, caller))
 
     def serve(
         self,
         row: methods.Method,
         read: Callable[[], message.Message],
-        metadata: Mapping[str, str],
+        caller: callers.Caller,
         write: Callable[[message.Message], _T],
     ) -> _T:
         """Reads the request, answers it and writes the answer, all in the calling thread.
@@ -73,9 +101,9 @@ class Dispatcher:
         Raises:
             ApiError: as `call`, and for a request that cannot be read.
         """
-        return self.guard(row, lambda: write(self._call(row, read(), metadata)))
+        return self.guard(row.dotted_name, lambda: write(self._call(row, read(), caller)))
 
-    def guard(self, row: methods.Method, work: Callable[[], _T]) -> _T:
+    def guard(self, method: str, work: Callable[[], _T]) -> _T:
         """Runs a piece of a call; whatever it raises becomes an ApiError."""
         try:
             return work()
@@ -83,14 +111,14 @@ class Dispatcher:
             raise
         except Exception as unexpected:  # the one place of the API servers where the unknown gets a name
             incident_id = self._new_incident_id()
-            _log.exception("event=call_failed rpc=%s incident=%s", row.full_name, incident_id)
+            _log.exception("event=call_failed rpc=%s incident=%s", method, incident_id)
             raise errors.internal(incident_id) from unexpected
 
-    def _call(self, row: methods.Method, request: message.Message, metadata: Mapping[str, str]) -> message.Message:
-        caller = self._authenticate(metadata)
+    def _call(self, row: methods.Method, request: message.Message, caller: callers.Caller) -> message.Message:
         missing = [(path, REQUIRED) for path in row.required if not methods.is_set(request, path)]
         if missing:
             raise errors.invalid_fields(missing)
+        self._decider.check(caller, row.dotted_name, methods.requirements(row, request))
         return row.unwrap(self._bound[row](row.wrap(request), caller))
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Awaitable, Callable
+import urllib.parse
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent import futures
 from typing import Any
 
@@ -28,6 +29,7 @@ CONNECTION_GRACE_S = 600.0  # for the calls of a connection that takes no new on
 MAX_STATUS_BYTES = 3000  # clients refuse more than 8 KiB of metadata; the text travels twice, once percent-encoded
 MAX_MESSAGE_CHARS = 700  # a character may take 12 bytes percent-encoded
 MIN_PING_INTERVAL_MS = 10_000  # clients that hold calls open may ping this often; gRPC's own default is 5 minutes
+PUBLIC = f"/{health.SERVICE_NAME}/"  # probes have no credentials, and learn nothing but whether the service is up
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -73,13 +75,17 @@ def build_grpc_server(
     """Builds the gRPC server, without ports, inside the running event loop."""
     reception = waiting.CallExecutor(dispatcher, watcher, executor)
     receiver = grpc_messages.MessageReader(bounds, budget)
+
+    def handlers_of(rows: Iterable[methods.Method]) -> dict[str, grpc.RpcMethodHandler]:
+        return {row.rpc: _handler(row, reception, receiver, request_guard) for row in rows}
+
     handlers = [
-        grpc.method_handlers_generic_handler(service, {row.rpc: _handler(row, reception, receiver) for row in rows})
+        grpc.method_handlers_generic_handler(service, handlers_of(rows))
         for service, rows in itertools.groupby(methods.TABLE, key=lambda row: row.service)
     ]
     server = grpc.aio.server(
         handlers=handlers,
-        interceptors=[_GuardInterceptor(request_guard, receiver)],
+        interceptors=[_GuardInterceptor(request_guard, receiver, reception)],
         options=_options(bounds),
     )
     servicer = health.aio.HealthServicer()
@@ -108,24 +114,36 @@ def _options(bounds: limits.ServerLimits) -> list[tuple[str, int]]:
 class _GuardInterceptor(grpc.aio.ServerInterceptor):
     """Refuses calls before anything of their message is taken, and bounds the messages of health and reflection."""
 
-    def __init__(self, request_guard: request_policy.RequestPolicy, receiver: grpc_messages.MessageReader) -> None:
+    def __init__(
+        self,
+        request_guard: request_policy.RequestPolicy,
+        receiver: grpc_messages.MessageReader,
+        reception: waiting.CallExecutor,
+    ) -> None:
         self._guard = request_guard
         self._receiver = receiver
+        self._reception = reception
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
     ) -> grpc.RpcMethodHandler | None:
         """Answers with the handler of a call."""
-        metadata = [(key, value) for key, value in handler_call_details.invocation_metadata if isinstance(value, str)]
+        metadata, method = _texts(handler_call_details.invocation_metadata), handler_call_details.method
+        handler = await continuation(handler_call_details)
         try:
             self._guard.judge_metadata(metadata)
+            if handler is not None and method not in _OURS and not method.startswith(PUBLIC):
+                await self._reception.admit(method.removeprefix("/").replace("/", "."), metadata)
         except errors.ApiError as error:
             return _refusing(error)
-        handler = await continuation(handler_call_details)
-        return handler if handler is None or handler_call_details.method in _OURS else self._receiver.bounded(handler)
+        return handler if handler is None or method in _OURS else self._receiver.bounded(handler)
 
 
-_OURS = frozenset(row.full_name for row in methods.TABLE)
+_OURS = frozenset(row.full_name for row in methods.TABLE)  # whose handlers admit their callers themselves
+
+
+def _texts(metadata: Any) -> list[tuple[str, str]]:
+    return [(key, value) for key, value in metadata or () if isinstance(value, str)]
 
 
 def _refusing(error: errors.ApiError) -> grpc.RpcMethodHandler:
@@ -142,17 +160,21 @@ def _service_names() -> list[str]:
 
 
 def _handler(
-    row: methods.Method, reception: waiting.CallExecutor, receiver: grpc_messages.MessageReader
+    row: methods.Method,
+    reception: waiting.CallExecutor,
+    receiver: grpc_messages.MessageReader,
+    request_guard: request_policy.RequestPolicy,
 ) -> grpc.RpcMethodHandler:
     async def handle(messages: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         body = receiver.new_body()
         try:
+            request_guard.judge_peer(_address(context.peer()))
+            caller = await reception.admit(row.dotted_name, _texts(context.invocation_metadata()))
             await receiver.receive(row, context, body)
             return await reception.answer(
                 row,
                 lambda: _parse(row, body.content),
-                metadata,
+                caller,
                 _serialize,
                 remaining_s=context.time_remaining(),
                 body=body,
@@ -166,6 +188,12 @@ def _handler(
     behaviour: Callable[..., Awaitable[bytes]] = handle
     # no (de)serialiser: bytes in, bytes out; on the wire a call with one message is the same in both kinds
     return grpc.stream_unary_rpc_method_handler(behaviour)
+
+
+def _address(peer: str) -> str:
+    """The address in ``ipv4:127.0.0.1:50001`` or ``ipv6:%5B::1%5D:50001``, as gRPC spells a peer."""
+    rest = urllib.parse.unquote(peer).partition(":")[2]
+    return rest.rpartition(":")[0].strip("[]").partition("%")[0]
 
 
 def _parse(row: methods.Method, request: bytes | bytearray) -> message.Message:

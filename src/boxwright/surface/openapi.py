@@ -73,11 +73,13 @@ def _describe() -> dict[str, Any]:
     schemas: dict[str, Any] = {"Error": _ERROR}
     paths: dict[str, dict[str, Any]] = {}
     for row in methods.TABLE:
-        for number, template in enumerate(row.paths):
+        addresses = [(template, row.verb, row.body) for template in row.paths]
+        addresses += [(template, "POST", "*") for template in row.post_paths]
+        for number, (template, verb, body) in enumerate(addresses):
             path, variables = _spelled(template)
-            operation = _operation(row, variables, template, schemas)
+            operation = _operation(row, variables, template, body, schemas)
             operation["operationId"] = row.rpc if number == 0 else f"{row.rpc}{number + 1}"
-            paths.setdefault(path, {})[row.verb.lower()] = operation
+            paths.setdefault(path, {})[verb.lower()] = operation
     return {
         "openapi": "3.0.3",
         "info": {"title": "Boxwright", "version": boxwright.__version__, "description": boxwright.__doc__},
@@ -93,14 +95,16 @@ def _spelled(template: str) -> tuple[str, list[str]]:
     return named, re.findall(r"\{(\w+)\}", named)
 
 
-def _operation(row: methods.Method, variables: list[str], template: str, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(
+    row: methods.Method, variables: list[str], template: str, body: str | None, schemas: dict[str, Any]
+) -> dict[str, Any]:
     request = row.request_pb.DESCRIPTOR
     in_path = re.search(r"\{([\w.]+)=", template)
-    taken = {in_path[1].partition(".")[0] if in_path else "", row.body or ""}
+    taken = {in_path[1].partition(".")[0] if in_path else "", body or ""}
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in variables
     ]
-    if row.body != "*":
+    if body != "*":
         parameters += [
             {"name": name, "in": "query", "required": name in _camel(row.required), "schema": schema}
             for name, schema in _query(request, taken)
@@ -116,8 +120,8 @@ def _operation(row: methods.Method, variables: list[str], template: str, schemas
             },
         },
     }
-    if row.body is not None:
-        kind = request if row.body == "*" else request.fields_by_name[row.body].message_type
+    if body is not None:
+        kind = request if body == "*" else request.fields_by_name[body].message_type
         operation["requestBody"] = {"content": _json(_reference(kind, schemas))}
     return operation
 

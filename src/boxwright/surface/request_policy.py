@@ -40,6 +40,7 @@ class RequestPolicy:
         allowed_hosts: further host names and addresses; `*.example.org` is any name that is one label longer.
         allowed_origins: origins of pages that may send requests, beside the service's own.
         public_url: where callers reach the service; its host and its origin are served.
+        peers: networks that connections may come from; none: from anywhere.
 
     Raises:
         ApiError: INVALID_ARGUMENT naming the setting that cannot be read.
@@ -52,7 +53,9 @@ class RequestPolicy:
         allowed_hosts: Iterable[str] = (),
         allowed_origins: Iterable[str] = (),
         public_url: str | None = None,
+        peers: Iterable[str] = (),
     ) -> None:
+        self._peers = [ipaddress.ip_network(peer) for peer in peers]
         self._is_loopback = _is_loopback(_canonical(host))
         self._names = {_canonical(name) for name in (host, *map(_configured_host, allowed_hosts))}
         self.serve_certificate(certificate_names)
@@ -88,6 +91,24 @@ class RequestPolicy:
         is_navigation = given["sec-fetch-mode"] == ["navigate"] and given["sec-fetch-dest"] == ["document"]
         if not (verb == "GET" and path in PAGES and is_navigation):
             _judge_site(verb, given["sec-fetch-site"])
+
+    def judge_peer(self, address: str) -> None:
+        """Lets a connection from this address pass, or not: without TLS, only from a proxy that does it.
+
+        Raises:
+            ApiError: PERMISSION_DENIED.
+        """
+        if not self._peers:
+            return
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            found = None
+        found = getattr(found, "ipv4_mapped", None) or found
+        if found is None or not any(found in network for network in self._peers):
+            raise errors.permission_denied(
+                "This service takes connections from its proxy only; see trusted_proxies (BOXWRIGHT_TRUSTED_PROXIES)."
+            )
 
     def judge_metadata(self, metadata: Headers) -> None:
         """Lets a gRPC call pass, or not. What host it was sent to is not shown to servers in Python.

@@ -1,8 +1,8 @@
 """The REST server: an ASGI application over the same table as the gRPC server.
 
 Every path under ``/v1/`` goes through one route; other routes (health, metrics, console) are handed in. Whatever is
-wrong with a request, the answer is JSON in Google's error shape. The guard comes first, for every route; path, verb and
-headers are judged before the body is read.
+wrong with a request, the answer is JSON in Google's error shape. The guard comes first, for every route; path, verb,
+credentials and other headers are judged before the body is read.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from starlette import applications, exceptions, requests, responses, routing, ty
 from boxwright import errors
 from boxwright.surface import bodies, dispatch, home, limits, openapi, request_policy, routes, transcode, waiting
 
+# who may be asked by anybody: nothing behind these needs credentials, or they are what is exchanged for some
+PUBLIC_PATHS = ("/", "/healthz", "/readyz", "/token", "/v1/openapi.json")
 _CODE_OF_STATUS = {401: errors.unauthenticated, 403: errors.permission_denied, 404: errors.not_found}
 
 
@@ -26,13 +28,20 @@ def build_rest_app(
     dispatcher: dispatch.Dispatcher,
     watcher: waiting.OperationNotifier,
     executor: futures.Executor,
-    extra_routes: Sequence[routing.BaseRoute] = (),
+    extra_routes: Sequence[routing.Route] = (),
     *,
     request_guard: request_policy.RequestPolicy,
     bounds: limits.ServerLimits,
     budget: limits.BodyBudget,
 ) -> types.ASGIApp:
-    """Builds the ASGI application; `extra_routes` come before those under ``/v1/``."""
+    """Builds the ASGI application; `extra_routes` come before those under ``/v1/``.
+
+    Raises:
+        TypeError: an extra route is not in PUBLIC_PATHS, and nobody would judge its callers.
+    """
+    unguarded = [route.path for route in extra_routes if getattr(route, "path", None) not in PUBLIC_PATHS]
+    if unguarded:
+        raise TypeError(f"Nobody judges the callers of {', '.join(unguarded)}.")
     api = RestServer(waiting.CallExecutor(dispatcher, watcher, executor), bounds, budget)
     app = applications.Starlette(
         routes=[
@@ -61,6 +70,8 @@ def _guarded(app: types.ASGIApp, request_guard: request_policy.RequestPolicy) ->
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         chosen = app
         try:
+            if _raw_path(scope) not in request_policy.PROBES:
+                request_guard.judge_peer(scope["client"][0] if scope["client"] else "")
             request_guard.judge(scope["method"], _raw_path(scope), headers, scope["scheme"])
         except errors.ApiError as error:
             chosen = show_error(error)
@@ -93,11 +104,11 @@ class RestServer:
 
     async def _answer(self, request: requests.Request, body: limits.Body) -> responses.Response:
         route = routes.find_route(_verb(request), _raw_path(request.scope))
-        bodies.check_headers(request, route.row, self._bounds)
         query: bytes = request.scope["query_string"]
         options = transcode.read_options(query)
-        metadata = dict(options.credentials) | {name.lower(): value for name, value in request.headers.items()}
-        await bodies.read(request, route.row, body, self._bounds)
+        caller = await self._reception.admit(route.row.dotted_name, [*options.credentials, *request.headers.items()])
+        bodies.check_headers(request, route, self._bounds)
+        await bodies.read(request, route, body, self._bounds)
 
         def write(answer: message.Message) -> bytes:
             return transcode.write_message(
@@ -109,7 +120,7 @@ class RestServer:
             self._reception.answer(
                 route.row,
                 lambda: transcode.read_request(route, query, body.content),
-                metadata,
+                caller,
                 write,
                 remaining_s=None,
                 body=body,
@@ -140,11 +151,17 @@ def show_error(error: errors.ApiError) -> responses.Response:
     http_code, content = transcode.write_error(error)
     response = _json_response(http_code, content)
     if http_code == 401:
-        response.headers["www-authenticate"] = "Bearer"
+        response.headers["www-authenticate"] = _challenge(error)
     for detail in error.details:
         if isinstance(detail, error_details_pb2.RetryInfo):
             response.headers["retry-after"] = str(detail.retry_delay.seconds)
     return response
+
+
+def _challenge(error: errors.ApiError) -> str:
+    reasons = [detail.reason for detail in error.details if isinstance(detail, error_details_pb2.ErrorInfo)]
+    nothing_sent = not reasons or reasons == ["CREDENTIALS_MISSING"]
+    return 'Bearer realm="boxwright"' + ("" if nothing_sent else ', error="invalid_token"')
 
 
 def _show_http_exception(request: requests.Request, failure: Exception) -> responses.Response:

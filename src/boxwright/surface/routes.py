@@ -24,11 +24,14 @@ class Route:
     row: methods.Method
     field: str
     name: str
+    body: str | None  # as `Method.body`
 
 
 @dataclasses.dataclass(frozen=True)
 class _Template:
     row: methods.Method
+    verb: str
+    body: str | None
     segments: tuple[str, ...]
     custom_verb: str
     field: str
@@ -36,15 +39,20 @@ class _Template:
     last: int | None  # None: to the end
 
 
-def _compile(row: methods.Method, path: str) -> _Template:
+def _compile(row: methods.Method, path: str, verb: str, body: str | None) -> _Template:
     before, field, pattern, after = re.fullmatch(r"/(.*)\{([\w.]+)=([^}]+)\}(.*)", path).groups()  # type: ignore[union-attr]
     plain, _, custom_verb = f"{before}{pattern}{after}".partition(":")
     first = before.count("/")
     last = None if pattern.endswith("**") else first + pattern.count("/") + 1
-    return _Template(row, tuple(plain.split("/")), custom_verb, field, first, last)
+    return _Template(row, verb, body, tuple(plain.split("/")), custom_verb, field, first, last)
 
 
-_TEMPLATES = tuple(_compile(row, path) for row in methods.TABLE for path in row.paths)
+_TEMPLATES = tuple(
+    _compile(row, path, verb, body)
+    for row in methods.TABLE
+    for paths, verb, body in ((row.paths, row.verb, row.body), (row.post_paths, "POST", "*"))
+    for path in paths
+)
 
 
 def find_route(verb: str, raw_path: str) -> Route:
@@ -61,11 +69,11 @@ def find_route(verb: str, raw_path: str) -> Route:
         raise errors.bad_request("The request path is not valid UTF-8.") from unreadable
     matching = [template for template in _TEMPLATES if _matches(template, segments, custom_verb)]
     for template in matching:
-        if template.row.verb == verb:
+        if template.verb == verb:
             name = "/".join(segments[template.first : template.last])
-            return Route(template.row, template.field, name)
+            return Route(template.row, template.field, name, template.body)
     if matching:
-        verbs = ", ".join(sorted({template.row.verb for template in matching}))
+        verbs = ", ".join(sorted({template.verb for template in matching}))
         raise errors.not_found(f"{shown(verb)} is not a method of {shown(raw_path)}. It has: {verbs}.")
     raise errors.not_found(f"The requested URL {shown(raw_path)} was not found on this server.")
 

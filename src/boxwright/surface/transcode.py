@@ -69,16 +69,16 @@ class Options:
 def read_options(query: bytes) -> Options:
     """Reads the system parameters of a query; a query that cannot be read has none."""
     try:
-        parameters = dict(_query_pairs(query))
+        pairs = _query_pairs(query)
     except errors.ApiError:
         return Options()
+    parameters = dict(pairs)
     alt = parameters.get("$alt", parameters.get("alt", ""))
-    token = parameters.get("access_token") or parameters.get("oauth_token")
-    credentials = [("x-goog-api-key", parameters["key"])] if parameters.get("key") else []
     return Options(
         integers_for_enums="enum-encoding=int" in alt.replace(" ", "").split(";"),
         is_pretty=parameters.get("prettyPrint", parameters.get("$prettyPrint", "")).lower() in ("true", "1"),
-        credentials=(*credentials, ("authorization", f"Bearer {token}")) if token else tuple(credentials),
+        # an access token in an address would be kept in logs and histories; an API key is sent so by Google's clients
+        credentials=tuple(("x-goog-api-key", value) for name, value in pairs if name == "key" and value),
     )
 
 
@@ -89,8 +89,8 @@ def read_request(route: routes.Route, query: bytes, body: bytes | bytearray = b"
         ApiError: INVALID_ARGUMENT naming what cannot be understood.
     """
     request = route.row.request_pb()
-    if route.row.body is not None:
-        _read_body(request, route.row.body, body)
+    if route.body is not None:
+        _read_body(request, route.body, body)
     _read_query(request, query)
     target, steps = request, route.field.split(".")
     for step in steps[:-1]:

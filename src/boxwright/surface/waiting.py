@@ -14,14 +14,14 @@ import asyncio
 import collections
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from concurrent import futures
 from typing import Any, TypeVar
 
 from google.longrunning import operations_pb2
 from google.protobuf import message
 
-from boxwright import errors
+from boxwright import callers, errors
 from boxwright.surface import dispatch, limits, methods
 
 _WAITING_RPCS = ("GetOperation", "WaitOperation")
@@ -166,11 +166,24 @@ class CallExecutor:
         self._watcher = watcher
         self._executor = executor
 
+    async def admit(self, method: str, headers: dispatch.Headers) -> callers.Caller:
+        """Says who is calling, by the headers of a call; `method` is its name with dots.
+
+        Raises:
+            ApiError: the caller is nobody who may call.
+        """
+        caller = self._dispatcher.admit(method, headers, may_wait=False)
+        if caller is None:
+            caller = await self._run(lambda: self._dispatcher.admit(method, headers))
+        if caller is None:
+            raise TypeError("Who decides on calls has not said who is calling.")
+        return caller
+
     async def answer(
         self,
         row: methods.Method,
         read: Callable[[], message.Message],
-        metadata: Mapping[str, str],
+        caller: callers.Caller,
         write: Callable[[message.Message], _T],
         *,
         remaining_s: float | None,
@@ -187,20 +200,20 @@ class CallExecutor:
 
             def serve() -> _T:
                 with body.used() if body is not None else contextlib.nullcontext():
-                    return self._dispatcher.serve(row, read, metadata, write)
+                    return self._dispatcher.serve(row, read, caller, write)
 
             return await self._run(serve)
         started_s = asyncio.get_running_loop().time()
-        request: Any = await self._run(lambda: self._dispatcher.guard(row, read))
-        operation: Any = await self._run(lambda: self._dispatcher.call(row, request, metadata))
+        request: Any = await self._run(lambda: self._dispatcher.guard(row.dotted_name, read))
+        operation: Any = await self._run(lambda: self._dispatcher.call(row, request, caller))
         if not operation.done:
             if remaining_s is not None:
                 remaining_s -= asyncio.get_running_loop().time() - started_s
             wait_s = self._wait_s(request, remaining_s)
             if wait_s > 0:
                 await self._watcher.until_done(request.name, wait_s)
-                operation = await self._run(lambda: self._dispatcher.call(row, request, metadata))
-        return await self._run(lambda: self._dispatcher.guard(row, lambda: write(operation)))
+                operation = await self._run(lambda: self._dispatcher.call(row, request, caller))
+        return await self._run(lambda: self._dispatcher.guard(row.dotted_name, lambda: write(operation)))
 
     def _wait_s(self, request: Any, remaining_s: float | None) -> float:
         if isinstance(request, operations_pb2.WaitOperationRequest):

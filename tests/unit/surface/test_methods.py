@@ -129,9 +129,45 @@ def test_an_answer_of_the_wrong_type_is_not_passed_on() -> None:
         row.unwrap(automl_v1.Dataset())
 
 
+def test_a_row_without_permission_or_resource_cannot_be_made() -> None:
+    row = methods.TABLE[0]
+    for lacking in ({"permission": ""}, {"resource": ""}, {"resource": "dataset"}):
+        with pytest.raises(TypeError, match="CreateDataset"):
+            dataclasses.replace(row, **lacking)
+
+
+@pytest.mark.parametrize("row", methods.TABLE, ids=lambda row: row.rpc)
+def test_the_field_that_is_judged_is_the_one_that_the_path_fills(row: methods.Method) -> None:
+    assert {re.search(r"\{([\w.]+)=", path)[1] for path in (*row.paths, *row.post_paths)} == {row.resource}
+
+
+def _needed(rpc: str, **fields: Any) -> list[tuple[str, str]]:
+    row = next(row for row in methods.TABLE if row.rpc == rpc)
+    return [(found.permission, found.resource) for found in methods.requirements(row, row.request_pb(**fields))]
+
+
+def test_what_a_request_needs_is_on_the_name_that_it_has() -> None:
+    location = "projects/p/locations/l"
+    assert _needed("GetModel", name=f"{location}/models/m") == [("automl.models.get", f"{location}/models/m")]
+    both = [("automl.models.create", location), ("automl.datasets.get", f"{location}/datasets/IOD1")]
+    assert _needed("CreateModel", parent=location, model={"dataset_id": "IOD1"}) == both
+    odd = [("automl.models.create", location), ("automl.datasets.get", location)]
+    assert _needed("CreateModel", parent=location, model={"dataset_id": "../x"}) == odd
+    assert _needed("UpdateDataset", dataset={"name": "x"}) == [("automl.datasets.update", "x")]
+    assert _needed("TestIamPermissions", resource="projects/p") == []
+    for kind, permission in (
+        ("projects/p", "resourcemanager.projects"),
+        (location, "automl.locations"),
+        (f"{location}/datasets/d", "automl.datasets"),
+        (f"{location}/models/m", "automl.models"),
+    ):
+        assert _needed("SetIamPolicy", resource=kind) == [(f"{permission}.setIamPolicy", kind)]
+
+
 def test_every_row_is_documented() -> None:
     page = (pathlib.Path(__file__).parents[3] / "docs" / "wire.md").read_text(encoding="utf-8")
     for row in methods.TABLE:
-        for path in row.paths:
+        addresses = [(row.verb, path) for path in row.paths] + [("POST", path) for path in row.post_paths]
+        for verb, path in addresses:
             plain = re.sub(r"\{[\w.]+=([^}]+)\}", r"\1", path).replace("projects/*/locations/*", "P")
-            assert re.search(rf"^\| `{row.rpc}` \| `{row.verb} {re.escape(plain)}[`?]", page, re.MULTILINE), row.rpc
+            assert re.search(rf"^\| `{row.rpc}` \| `{verb} {re.escape(plain)}[`?]", page, re.MULTILINE), row.rpc

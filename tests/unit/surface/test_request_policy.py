@@ -213,3 +213,26 @@ def test_any_headers_are_judged(host: str, origin: str, site: str) -> None:
         "PERMISSION_DENIED",
         "INVALID_ARGUMENT",
     )
+
+
+PEERS = {
+    "10.1.2.3": "OK",
+    "::ffff:10.1.2.3": "OK",
+    "fd00::1": "OK",
+    "192.0.2.1": "PERMISSION_DENIED",
+    "127.0.0.1": "PERMISSION_DENIED",
+    "::1": "PERMISSION_DENIED",
+    "": "PERMISSION_DENIED",
+    "unix:socket": "PERMISSION_DENIED",
+}
+
+
+@pytest.mark.parametrize("address", PEERS)
+def test_without_tls_a_connection_comes_from_a_proxy_that_is_named(address: str) -> None:
+    OPEN.judge_peer(address)  # where none is named, from anywhere
+    behind = request_policy.RequestPolicy(peers=["10.0.0.0/8", "fd00::/8"])
+    if PEERS[address] == "OK":
+        behind.judge_peer(address)
+        return
+    with pytest.raises(errors.ApiError, match="trusted_proxies"):
+        behind.judge_peer(address)

@@ -160,7 +160,8 @@ OPTIONS = [
     ("$alt=json", transcode.Options()),
     ("alt=json;enum-encoding=int", transcode.Options(integers_for_enums=True)),
     ("key=k", transcode.Options(credentials=(("x-goog-api-key", "k"),))),
-    ("access_token=t", transcode.Options(credentials=(("authorization", "Bearer t"),))),
+    ("access_token=t", transcode.Options()),  # addresses are kept in logs: no access token is read from one
+    ("key=a&key=b", transcode.Options(credentials=(("x-goog-api-key", "a"), ("x-goog-api-key", "b")))),
     ("x=%ff", transcode.Options()),  # unreadable
 ]
 
@@ -244,7 +245,7 @@ def survives(route: routes.Route, query: bytes, body: bytes) -> None:
 
 def route_to(row: methods.Method) -> routes.Route:
     field = next(name for name in ("name", "parent", "resource") if name in row.request_pb.DESCRIPTOR.fields_by_name)
-    return routes.Route(row, field, P)
+    return routes.Route(row, field, P, row.body)
 
 
 @PROFILE

@@ -17,6 +17,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, message, struct_pb2, timestamp_pb2
 
 from boxwright import callers, errors
+from boxwright.access import decide
 from boxwright.surface import dispatch as dispatch_room
 from boxwright.surface import grpc_server, http_server, limits, methods, request_policy, rest_server, waiting
 
@@ -198,6 +199,9 @@ class Prediction:
         )
 
 
+EVERYBODY = decide.OpenDecider()
+
+
 @dataclasses.dataclass
 class House:
     """The tiny services and a dispatcher over them; everything they lack is planned."""
@@ -207,7 +211,7 @@ class House:
     dispatcher: dispatch_room.Dispatcher
 
 
-def build_house(authenticate: dispatch_room.Authenticate = dispatch_room.accept_everyone) -> House:
+def build_house(decider: dispatch_room.AccessDecider = EVERYBODY) -> House:
     operations = Operations()
     automl = AutoMl(operations)
     services = {
@@ -216,7 +220,7 @@ def build_house(authenticate: dispatch_room.Authenticate = dispatch_room.accept_
         methods.OPERATIONS: operations,
     }
     planned = {row.rpc for row in methods.TABLE if not hasattr(services.get(row.service), row.python_name)}
-    return House(operations, automl, dispatch_room.Dispatcher(services, authenticate, planned))
+    return House(operations, automl, dispatch_room.Dispatcher(services, decider, planned))
 
 
 @dataclasses.dataclass
@@ -256,13 +260,13 @@ def open_doors(
     poll_interval_s: float = 0.01,
     hold_s: float = 5.0,
     max_workers: int = 4,
-    authenticate: dispatch_room.Authenticate = dispatch_room.accept_everyone,
+    decider: dispatch_room.AccessDecider = EVERYBODY,
     credentials: grpc.ServerCredentials | None = None,
     request_guard: request_policy.RequestPolicy | None = None,
     bounds: limits.ServerLimits | None = None,
 ) -> Iterator[Doors]:
     """Runs both doors on one event loop in a thread of its own."""
-    house = build_house(authenticate)
+    house = build_house(decider)
     bounds = bounds or limits.ServerLimits()
     ready: futures.Future[tuple[Doors, Callable[[], None]]] = futures.Future()
 

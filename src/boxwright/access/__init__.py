@@ -1,0 +1,16 @@
+"""Who is calling, and what they may do; the API servers and services get it handed in.
+
+decide        lets calls pass, or not
+exchange      POST /token: an access token for what an account or a person has
+authenticate  headers to a caller
+jwt_rules     tokens that accounts sign themselves
+token_store   access tokens and refresh tokens in the database
+policies      roles of members on resources, in the database
+accounts      accounts and their keys, in the database
+key_files     key pairs, and the files that clients read
+index         what the database says of access, in memory
+members       the names by which policies know callers
+roles         permissions and roles
+secret_texts  the form of tokens and API keys
+refusals      every refusal, with its code, text and details
+"""

@@ -1,0 +1,7 @@
+"""Commands for who runs the service: accounts, keys and policies, directly in its database. No network path makes a key.
+
+accounts_command  boxwright accounts: accounts, keys, API keys, tokens
+iam_command       boxwright iam: roles of members on resources
+access_command    boxwright access: the first account; why a member may or may not
+opening           the database that the settings name, opened for a command
+"""

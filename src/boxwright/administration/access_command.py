@@ -1,0 +1,95 @@
+"""``boxwright access``: the first account in one command, and why a member may or may not."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from typing import Any
+
+from boxwright import client_env, errors, names
+from boxwright.administration import iam_command, opening
+
+
+def add_command(commands: Any) -> None:
+    """Adds the command to the command line's sub-parsers."""
+    parser = commands.add_parser(
+        "access",
+        help="make the first account; say why a member may or may not",
+        description="Begin with access control.",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    start = actions.add_parser(
+        "start",
+        help="make the first account, its key file, its role and certificates",
+        description="Make an account that owns a project, the files that clients need, and a certificate for the service; "
+        "print how to start the service, and the environment of client code.",
+    )
+    start.add_argument("--project", required=True, help="the project that the account owns")
+    start.add_argument("--account", default="owner", metavar="NAME", help="the account's name (default owner)")
+    client_env.add_arguments(start)
+    opening.add_arguments(start)
+    start.set_defaults(run=_start)
+    why = actions.add_parser(
+        "why",
+        help="say which binding allows something, or which would",
+        description="Say which binding gives a member a permission on a resource. Exit status 0: it has it; 1: it has not.",
+    )
+    why.add_argument("member", help="serviceAccount:ADDRESS, user:ADDRESS, … or the name of an account")
+    why.add_argument("permission", help="such as automl.models.predict")
+    why.add_argument("resource", help="projects/P, or something in it")
+    opening.add_arguments(why)
+    why.set_defaults(run=_why)
+
+
+def _start(options: argparse.Namespace) -> int:
+    from boxwright.access import accounts, policies, roles
+
+    resource = f"projects/{options.project}"
+    with opening.opened(options, makes=True) as db:
+        with db.write() as connection:
+            account = accounts.create(connection, options.account, options.project)
+            policies.grant(connection, resource, roles.OWNER, account.member)
+        files = client_env.prepare(
+            options.out,
+            [*client_env.HOSTS, *options.host],
+            options.grpc_port,
+            datetime.datetime.now(datetime.UTC),
+            client_env.AccountKeys(db, account.member, options.port),
+        )
+    print(f"# {account.member} has {roles.OWNER} on {resource}.")
+    print(client_env.exports(files, options, is_required=True))
+    return 0
+
+
+def _why(options: argparse.Namespace) -> int:
+    from boxwright.access import index, members, roles
+
+    if options.permission not in roles.PERMISSIONS:
+        raise errors.bad_request(f"There is no permission {options.permission}; `boxwright iam roles` lists all.")
+    resources = (
+        roles.INSTALLATION,
+        *(names.hierarchy(options.resource) if options.resource != roles.INSTALLATION else ()),
+    )
+    with opening.opened(options) as db, db.read() as connection:
+        member = iam_command.member_of(connection, options.member)
+        found = index.load(connection)
+    giving = [name for name, role in roles.ROLES.items() if options.permission in role.permissions]
+    is_allowed = False
+    for resource in resources:
+        for who in members.counted_as(member, ()):
+            for role in sorted(found.granted.get(resource, {}).get(who, ())):
+                if role in giving:
+                    is_allowed = True
+                    print(f"yes: {who} has {role} on {resource}")
+    account = found.accounts.get(member)
+    if account is not None and account.is_disabled:
+        print(f"but {member} is disabled: nothing that it sends is taken (`boxwright accounts enable`)")
+        return 1
+    if is_allowed:
+        return 0
+    holder = resources[-1]
+    possible = [name for name in giving if roles.level_of(holder) in roles.ROLES[name].levels]
+    print(f"no: nothing gives {member} {options.permission} on {options.resource}. Of these, each would:")
+    for name in possible:
+        print(f"  boxwright iam grant {member} {name} --on {holder}")
+    return 1

@@ -1,0 +1,80 @@
+"""``POST /token`` at the REST server: a form in, JSON out, as RFC 6749 has it; who gets a token is not decided here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.parse
+from collections.abc import Callable, Mapping
+from concurrent import futures
+from typing import Any
+
+from starlette import requests, responses, routing
+
+from boxwright import errors
+
+PATH = "/token"
+FORM = "application/x-www-form-urlencoded"
+MAX_FORM_BYTES = 16 * 1024
+MAX_FIELDS = 20
+Answer = Callable[[Mapping[str, str]], tuple[bool, dict[str, Any]]]
+
+
+class _BadForm(Exception):
+    """Why a request is no form that can be read."""
+
+
+def build_token_route(answer: Answer, executor: futures.Executor, silence_s: float) -> routing.Route:
+    """Builds the route.
+
+    Args:
+        answer: answers a form with whether a token is given, and the fields of the response.
+        executor: the thread pool in which it runs.
+        silence_s: for which the form may be silent.
+    """
+
+    async def respond(request: requests.Request) -> responses.Response:
+        try:
+            form = await _read(request, silence_s)
+            is_given, fields = await asyncio.get_running_loop().run_in_executor(executor, answer, form)
+        except _BadForm as problem:
+            return _json(400, {"error": "invalid_request", "error_description": str(problem)})
+        except (errors.ApiError, RuntimeError):  # the database is away, or the pool takes no more work
+            return _json(503, {"error": "temporarily_unavailable", "error_description": "Try again shortly."})
+        return _json(200 if is_given else 400, fields)
+
+    return routing.Route(PATH, respond, methods=["POST"])
+
+
+async def _read(request: requests.Request, silence_s: float) -> dict[str, str]:
+    sent = request.headers.getlist("content-type")
+    if len(sent) != 1 or sent[0].partition(";")[0].strip().lower() != FORM:
+        raise _BadForm(f"Send the parameters with 'Content-Type: {FORM}'.")
+    content = bytearray()
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(silence_s):
+                chunk = await anext(stream, None)
+        except TimeoutError as silent:
+            raise _BadForm("Nothing of the request's body arrived for a while.") from silent
+        if chunk is None:
+            break
+        content += chunk
+        if len(content) > MAX_FORM_BYTES:
+            raise _BadForm(f"A request for a token has at most {MAX_FORM_BYTES} bytes.")
+    try:
+        pairs = urllib.parse.parse_qsl(
+            content.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
+        )
+    except ValueError as unreadable:
+        raise _BadForm("The parameters cannot be read.") from unreadable
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise _BadForm("A parameter is there twice.")
+    return form
+
+
+def _json(status_code: int, fields: dict[str, Any]) -> responses.Response:
+    headers = {"content-type": "application/json; charset=UTF-8", "cache-control": "no-store", "pragma": "no-cache"}
+    return responses.Response(json.dumps(fields).encode() + b"\n", status_code, headers)

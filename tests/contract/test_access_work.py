@@ -1,0 +1,82 @@
+"""Work with few rights: a client that may only predict with one model gets its results, and nobody else does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.support.access.credentials import Account
+from tests.support.access.guarded_service import LOCATION, GuardedService, run_guarded_service
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import MODEL_NAME, TinyModel
+
+from boxwright.metadata import schema
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, tiny_model: TinyModel) -> Iterator[GuardedService]:
+    folder = tmp_path_factory.mktemp("work")
+    bucket = folder / "buckets" / "b"
+    images = drawn_images.write_images(bucket, 3)
+    drawn_images.write_csv(bucket, "list.csv", [f"gs://b/{name}" for name in images])
+    (folder / "data").mkdir()
+    tiny_model.install(folder / "data")
+    with run_guarded_service(folder, tune="false") as running:
+        yield running
+
+
+def ask(
+    service: GuardedService, account: Account, verb: str, path: str, body: Any = None
+) -> tuple[int, dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {account.signed()}"}
+    answer = service.http.request(verb, f"/v1/{path}", json=body, headers=headers)
+    return answer.status_code, answer.json()
+
+
+def test_who_may_only_predict_gets_the_result_of_a_batch(service: GuardedService) -> None:
+    client, other = service.registry.account("client"), service.registry.account("bystander")
+    for account in (client, other):
+        service.registry.grant(account.member, "roles/automl.predictor", MODEL_NAME)
+    request = {
+        "inputConfig": {"gcsSource": {"inputUris": ["gs://b/list.csv"]}},
+        "outputConfig": {"gcsDestination": {"outputUriPrefix": "gs://b/out/"}},
+        "params": {"score_threshold": "0.1"},
+    }
+    code, operation = ask(service, client, "POST", f"{MODEL_NAME}:batchPredict", request)
+    assert code == 200, operation
+    name = operation["name"]
+    for verb, path, body in (("GET", name, None), ("POST", f"{name}:cancel", {}), ("GET", f"{name}:progress", None)):
+        assert ask(service, other, verb, path, body)[0] == 403, path
+    done = wait_until(lambda: _done(service, client, name), "the batch to end")
+    assert "error" not in done, done
+    assert done["metadata"]["batchPredictDetails"]["outputInfo"]["gcsOutputDirectory"].startswith("gs://b/out/")
+    assert ask(service, client, "GET", f"{LOCATION}/operations")[0] == 403
+    assert ask(service, client, "DELETE", name)[0] == 403
+    with service.registry.db.read() as connection:
+        columns = (schema.operations.c.caller, schema.operations.c.charged_project)
+        (row,) = connection.execute(sa.select(*columns).where(schema.operations.c.id == name.rpartition("/")[2])).all()
+    assert row == (client.member, "demo")
+
+
+def _done(service: GuardedService, account: Account, name: str) -> dict[str, Any] | None:
+    code, operation = ask(service, account, "POST", f"{name}:wait", {"timeout": "5s"})
+    assert code == 200, operation
+    return operation if operation.get("done") else None
+
+
+def test_a_resumed_batch_needs_the_right_to_predict_of_who_resumes_it(service: GuardedService) -> None:
+    viewer = service.registry.account("viewer")
+    service.registry.grant(viewer.member, "roles/automl.viewer", "projects/demo")
+    _, listed = ask(service, viewer, "GET", f"{LOCATION}/operations")
+    name = next(one["name"] for one in listed["operations"] if "batchPredictDetails" in one["metadata"])
+    code, answer = ask(service, viewer, "POST", f"{name}:resume", {})
+    assert (code, answer["error"]["details"][0]["metadata"]) == (
+        403,
+        {"permission": "automl.models.predict", "resource": MODEL_NAME},
+    )
+    service.registry.grant(viewer.member, "roles/automl.predictor", MODEL_NAME)
+    code, answer = ask(service, viewer, "POST", f"{name}:resume", {})
+    assert answer["error"]["status"] == "FAILED_PRECONDITION", "it has succeeded: there is nothing to resume"

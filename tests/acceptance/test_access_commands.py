@@ -151,6 +151,18 @@ def test_other_machines_are_served_with_accounts_and_tls_only(tmp_path: pathlib.
     assert {opened.returncode, plain.returncode, nobody.returncode} == {2}
 
 
+def test_groups_are_kept_and_explained(data: list[str]) -> None:
+    team = "group:team@example.org"
+    run("accounts", "create", "grouped", "--project", "demo", *data)
+    assert run("iam", "group", "add", team, "grouped", *data).returncode == 0
+    assert run("iam", "grant", team, "roles/automl.viewer", "--on", "projects/demo", *data).returncode == 0
+    why = run("access", "why", "grouped", "automl.models.get", "projects/demo", *data)
+    assert (why.returncode, why.stdout) == (0, f"yes: {team} has roles/automl.viewer on projects/demo\n")
+    assert f"{team}  serviceAccount:grouped@demo.boxwright.localhost" in run("iam", "group", "list", *data).stdout
+    assert "is not in" in run("iam", "group", "remove", team, "grouped", *data).stdout
+    assert run("access", "why", "grouped", "automl.models.get", "projects/demo", *data).returncode == 1
+
+
 def test_deleted_keys_of_a_person_and_tokens_are_listed_and_ended(tmp_path: pathlib.Path, data: list[str]) -> None:
     run("accounts", "create", "ada", "--project", "demo", "--email", "Ada@Example.org", *data)
     path = tmp_path / "ada.json"

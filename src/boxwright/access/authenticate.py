@@ -136,7 +136,8 @@ class Authenticator:
             raise self._refused(method, f"self-signed token: {refused}") from refused
         if account.is_disabled:
             raise refusals.account_disabled(method)
-        return Caller(account.member, f"keys/{claims.kid}"), account.project
+        groups = self._reader.latest.groups.get(account.member, ())
+        return Caller(account.member, f"keys/{claims.kid}", groups=groups), account.project
 
     def _by_access_token(self, method: str, text: str, may_wait: bool) -> tuple[Caller, str]:
         found, row = self._reader.with_token(secret_texts.digest(text), may_wait=may_wait)
@@ -150,7 +151,8 @@ class Authenticator:
         if account is None and row.member.startswith("serviceAccount:"):
             raise self._refused(method, "access token of an account that is gone")
         home = account.project if account else ""
-        return Caller(row.member, row.key, groups=tuple(json.loads(row.member_groups))), home
+        groups = (*found.groups.get(row.member, ()), *json.loads(row.member_groups))
+        return Caller(row.member, row.key, groups=groups), home
 
     def _by_api_key(self, text: str, may_wait: bool) -> tuple[Caller, str]:
         key = None
@@ -158,7 +160,8 @@ class Authenticator:
             key = self._reader.current(may_wait=may_wait).api_keys.get(secret_texts.digest(text))
         if key is None or not key.is_usable(self._now_us()) or key.account.is_disabled:
             raise refusals.api_key_invalid()
-        caller = Caller(key.account.member, f"apiKeys/{key.id}", narrowed_to=key.permissions)
+        groups = self._reader.latest.groups.get(key.account.member, ())
+        caller = Caller(key.account.member, f"apiKeys/{key.id}", groups=groups, narrowed_to=key.permissions)
         return caller, key.account.project
 
     def _charged(self, caller: Caller, home: str, project: str) -> Caller:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from boxwright.access import roles
 from boxwright.metadata import database
-from boxwright.metadata.schema import access_versions, account_keys, accounts, api_keys, bindings, tokens
+from boxwright.metadata.schema import access_versions, account_keys, accounts, api_keys, bindings, group_members, tokens
 
 _VERSION = sa.select(sa.func.coalesce(sa.func.max(access_versions.c.version), 0)).scalar_subquery()
 _ASK = sa.select(_VERSION.label("version"))
@@ -76,6 +76,7 @@ class AccessIndex:
         keys: public keys by their id.
         api_keys: by the SHA-256 of the key.
         granted: resource → member → roles.
+        groups: member → the groups that it is in.
     """
 
     version: int
@@ -83,6 +84,7 @@ class AccessIndex:
     keys: Mapping[str, KeyRecord]
     api_keys: Mapping[str, KeyRecord]
     granted: Mapping[str, Mapping[str, frozenset[str]]]
+    groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def permissions(self, who: Iterable[str], resources: Iterable[str]) -> frozenset[str]:
         """What these members may do on the last of these resources: all that is granted on it or on what it lies in."""
@@ -184,7 +186,10 @@ def load(connection: sa.Connection) -> AccessIndex:
     for row in connection.execute(sa.select(bindings)):
         here = granted.setdefault(row.resource, {})
         here[row.member] = here.get(row.member, frozenset()) | {row.role}
-    return AccessIndex(version, {record.member: record for record in by_id.values()}, keys, named, granted)
+    groups: dict[str, tuple[str, ...]] = {}
+    for row in connection.execute(sa.select(group_members).order_by(group_members.c.name)):
+        groups[row.member] = (*groups.get(row.member, ()), row.name)
+    return AccessIndex(version, {record.member: record for record in by_id.values()}, keys, named, granted, groups)
 
 
 def account_record(row: sa.Row[Any]) -> AccountRecord:

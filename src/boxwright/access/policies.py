@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from boxwright import errors, names
 from boxwright.access import index, members, roles
 from boxwright.metadata import database
-from boxwright.metadata.schema import bindings, policies
+from boxwright.metadata.schema import bindings, group_members, policies
 
 MAX_MEMBERS = 1500  # of one policy, Google's limit
 # Google's words
@@ -159,3 +159,34 @@ def forget(connection: sa.Connection, resource: str) -> None:
     connection.execute(policies.delete().where(policies.c.resource == resource))
     if connection.execute(bindings.delete().where(bindings.c.resource == resource)).rowcount:
         index.note_change(connection)
+
+
+# ---- groups -------------------------------------------------------------------------------------------------------
+
+
+def set_in_group(connection: sa.Connection, group: str, member: str, is_in: bool) -> bool:
+    """Puts a member into a group or takes it out, in an exclusive transaction; returns whether that changes anything.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT for what is no group, or for a member that is neither a person nor an account.
+    """
+    group, member = members.canonical(group), members.canonical(member)
+    members.check(group, "group")
+    members.check(member, "member")
+    if not group.startswith("group:") or not member.startswith(("user:", "serviceAccount:", "principal:")):
+        raise errors.bad_request(
+            f"{member} cannot be in {group}: a group has people and accounts, and is group:ADDRESS."
+        )
+    there = (group_members.c.name == group) & (group_members.c.member == member)
+    if (connection.execute(sa.select(group_members).where(there)).first() is not None) == is_in:
+        return False
+    change = group_members.insert().values(name=group, member=member) if is_in else group_members.delete().where(there)
+    connection.execute(change)
+    index.note_change(connection)
+    return True
+
+
+def groups(connection: sa.Connection) -> list[tuple[str, str]]:
+    """Every group with each of its members, in order."""
+    query = sa.select(group_members.c.name, group_members.c.member)
+    return [(row.name, row.member) for row in connection.execute(query.order_by(*query.selected_columns))]

@@ -76,7 +76,7 @@ def _why(options: argparse.Namespace) -> int:
     giving = [name for name, role in roles.ROLES.items() if options.permission in role.permissions]
     is_allowed = False
     for resource in resources:
-        for who in members.counted_as(member, ()):
+        for who in members.counted_as(member, found.groups.get(member, ())):
             for role in sorted(found.granted.get(resource, {}).get(who, ())):
                 if role in giving:
                     is_allowed = True

@@ -30,6 +30,19 @@ def add_command(commands: Any) -> None:
     show.add_argument("resource", help="as after --on; all: every policy")
     opening.add_arguments(show)
     show.set_defaults(run=_show)
+    group = actions.add_parser(
+        "group", help="who is in which group", description="Put members into groups, or list them."
+    )
+    kinds = group.add_subparsers(dest="kind", metavar="ACTION", required=True)
+    for name, is_in in (("add", True), ("remove", False)):
+        change = kinds.add_parser(name, help=f"{name} a member", description=f"{name.capitalize()} a member.")
+        change.add_argument("group", help="group:ADDRESS")
+        change.add_argument("member", help="user:ADDRESS, serviceAccount:ADDRESS, or the name of an account")
+        opening.add_arguments(change)
+        change.set_defaults(run=_change_group, is_in=is_in)
+    listing = kinds.add_parser("list", help="list all groups", description="List all groups with their members.")
+    opening.add_arguments(listing)
+    listing.set_defaults(run=_list_groups)
     roles = actions.add_parser("roles", help="list roles, where they may be granted, and their permissions")
     roles.set_defaults(run=_roles)
 
@@ -79,6 +92,26 @@ def _show(options: argparse.Namespace) -> int:
             for role, held_by in policies.read(connection, resource).bindings.items():
                 for member in held_by:
                     print(f"{resource}  {role}  {member}")
+    return 0
+
+
+def _change_group(options: argparse.Namespace) -> int:
+    from boxwright.access import policies
+
+    with opening.opened(options) as db, db.write() as connection:
+        member = member_of(connection, options.member)
+        changed = policies.set_in_group(connection, options.group, member, options.is_in)
+    was = "" if changed else " already"
+    print(f"{member} is{was} in {options.group}" if options.is_in else f"{member} is{was} not in {options.group}")
+    return 0
+
+
+def _list_groups(options: argparse.Namespace) -> int:
+    from boxwright.access import policies
+
+    with opening.opened(options) as db, db.read() as connection:
+        for group, member in policies.groups(connection):
+            print(f"{group}  {member}")
     return 0
 
 

@@ -219,6 +219,13 @@ bindings = sa.Table(
     sa.Index("bindings_of_member", "member"),
 )
 
+group_members = sa.Table(
+    "group_members",
+    metadata,
+    sa.Column("name", sa.String(320), primary_key=True),  # group:ADDRESS
+    sa.Column("member", sa.String(400), primary_key=True),
+)
+
 access_versions = sa.Table(  # one row at most: what is read once is known to be true until it changes
     "access_versions",
     metadata,

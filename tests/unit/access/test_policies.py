@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.access.credentials import Registry
 
 from boxwright import errors
-from boxwright.access import index, members, policies, roles
+from boxwright.access import accounts, authenticate, index, members, policies, roles
 
 PROJECT = "projects/demo"
 MODEL = f"{PROJECT}/locations/l/models/m"
@@ -124,3 +124,36 @@ def test_only_members_have_the_form_of_one(text: str) -> None:
         return
     assert text == "allAuthenticatedUsers" or ":" in text
     assert "\n" not in text
+
+
+def test_who_is_in_a_group_has_what_the_group_has(registry: Registry) -> None:
+    account, team = registry.account("ci"), "group:team@example.org"
+    registry.grant(team, "roles/automl.viewer", PROJECT)
+    authenticator = authenticate.Authenticator(registry.db, index.IndexReader(registry.db), authenticate.TokenRules())
+    headers = [
+        [("authorization", f"Bearer {account.signed()}")],
+        [("authorization", f"Bearer {registry.token(account)}")],
+        [("x-goog-api-key", registry.api_key(account))],
+    ]
+    assert [authenticator.admit("m", one).groups for one in headers] == [(), (), ()]
+    with registry.db.write() as connection:
+        assert policies.set_in_group(connection, "group:Team@example.org", account.member, True)
+        assert not policies.set_in_group(connection, team, account.member, True)
+        assert policies.groups(connection) == [(team, account.member)]
+    for one in headers:
+        caller = authenticator.admit("m", one)
+        assert caller.groups == (team,)
+        who = members.counted_as(caller.member, caller.groups)
+        assert index.load(registry.db._engine.connect()).allows(who, "automl.models.get", [PROJECT])
+    with registry.db.write() as connection:
+        accounts.delete(connection, account.record)
+        assert policies.groups(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("group", "member"),
+    [("user:team@example.org", ADA), ("group:team@example.org", "group:more@example.org"), ("team", ADA)],
+)
+def test_a_group_has_people_and_accounts(registry: Registry, group: str, member: str) -> None:
+    with registry.db.write() as connection, pytest.raises(errors.ApiError):
+        policies.set_in_group(connection, group, member, True)

@@ -87,6 +87,11 @@ def _add_policies() -> None:
     )
     op.create_index("bindings_of_member", "bindings", ["member"])
     op.create_table(
+        "group_members",
+        sa.Column("name", sa.String(320), primary_key=True),
+        sa.Column("member", sa.String(400), primary_key=True),
+    )
+    op.create_table(
         "access_versions",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("version", sa.BigInteger, nullable=False),

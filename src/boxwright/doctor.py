@@ -21,8 +21,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 
+import sqlalchemy as sa
+
 import boxwright
 from boxwright import errors, extras, machine, objects, places
+from boxwright.access import review
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning import scheduler, tuning_file
 from boxwright.batch.tuning.command import TuningCommand
@@ -69,6 +72,7 @@ def run(settings: Settings, *, buckets: Iterable[str] = (), as_json: bool = Fals
         *(_version, _config, _cores, _memory, _processor, _disk, _places, _runtime, _gpu, _training, _weights),
         *(
             _database,
+            _access,
             lambda chosen: _stores(chosen.storage, buckets),
             _models,
             lambda chosen: _tuning(chosen, tune),
@@ -201,6 +205,19 @@ def _schema(settings: Settings) -> str:
     if found != migrations.HEAD:
         raise migrations.other_revision(db.label, found)
     return f"{db.label}, schema {found}, current"
+
+
+def _access(settings: Settings) -> Iterator[Fact]:
+    """Says what is to be looked at in accounts and policies, where they count."""
+    if not settings.server.requires_accounts:
+        return
+    try:
+        with places.opened_database(settings, prepare=False) as db, db.read() as connection:
+            text, found = review.summary(connection), review.findings(connection)
+    except (errors.ApiError, sa.exc.SQLAlchemyError):
+        yield Fact("access", False, "accounts cannot be read: see the line about the database")
+        return
+    yield Fact("access", not found, "; ".join([text, *found]))
 
 
 def _stores(storage: StorageSettings, buckets: Iterable[str]) -> Iterator[Fact]:

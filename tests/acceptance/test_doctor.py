@@ -11,11 +11,14 @@ import sys
 from collections.abc import Sequence
 
 import pytest
+from tests.support.access.credentials import Registry
 from tests.support.predictions.tiny_model import MODEL_ID
 from tests.support.services import patient
 
 from boxwright import machine
+from boxwright.access import accounts
 from boxwright.metadata import database, migrations
+from boxwright.metadata.schema import account_keys
 
 KEYS = ["version", "cores", "memory", "processor", "data_dir", "temporary", "places", "openvino", "gpu"]
 KEYS += ["training", "weights", "database", "gs", "models", "tuning", "port", "grpc_port"]
@@ -165,3 +168,24 @@ def test_memory_is_what_the_control_groups_leave(tmp_path: pathlib.Path, files: 
         (tmp_path / name).write_text(text)
     found = machine.usable_memory_bytes(tmp_path / "membership", tmp_path / "mount")
     assert found == (limit or machine.memory_bytes())
+
+
+def test_accounts_are_looked_at_where_they_count(doctor, tmp_path):
+    registry = Registry(tmp_path / "data" / "metadata.sqlite")
+    _, facts = doctor(BOXWRIGHT_ACCESS="required")
+    assert "boxwright access start" in facts["access"]["text"]
+    account = registry.account("ci")
+    _, facts = doctor(BOXWRIGHT_ACCESS="required")
+    assert (facts["access"]["ok"], facts["access"]["text"]) == (True, "1 account")
+    registry.grant("serviceAccount:gone@demo.boxwright.localhost", "roles/automl.viewer", "projects/demo")
+    with registry.db.write() as connection:
+        soon = {"not_after_us": account_keys.c.create_time_us + 10 * accounts.DAY_US}
+        connection.execute(account_keys.update().values(**soon))
+    _, facts = doctor(BOXWRIGHT_ACCESS="required")
+    said = facts["access"]["text"]
+    assert f"the key {account.kid} of {account.member} ends in 10 days" in said
+    assert (
+        "gone@demo.boxwright.localhost has roles/automl.viewer on projects/demo, and there is no such account" in said
+    )
+    assert "access" not in doctor()[1]
+    registry.close()

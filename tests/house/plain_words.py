@@ -110,7 +110,6 @@ PLAIN = {
     "reporter": "writes progress for a person",
     "requirement": "what a call needs to pass",
     "resource": "of the API",
-    "role": "permissions under one name, IAM's term",
     "route": "of HTTP",
     "rule": "what must be so",
     "schedule": "of a training's learning rate and steps, the field's term",

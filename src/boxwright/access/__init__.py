@@ -12,5 +12,6 @@ index         what the database says of access, in memory
 members       the names by which policies know callers
 roles         permissions and roles
 secret_texts  the form of tokens and API keys
+review        what an operator should know: what ends soon, what has no effect
 refusals      every refusal, with its code, text and details
 """

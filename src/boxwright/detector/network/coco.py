@@ -39,6 +39,7 @@ STEP_SHARE = 0.25  # of the steps that are planned for random weights
 LEAST_STEPS = 240
 STEP_COST = 1.5  # of a step, to one of the plain network
 INPUT_AREA_PX = 169_000  # at least: 480 x 352 for 4:3 images; photographs gain from pixels (docs/training.md)
+MOST_KNOWN_AREA_PX = 275_000  # what it knows of a label it has learned at 416 x 416 pixels, and loses far from there
 MOSAIC_FROM_IMAGES = 100  # with fewer, mosaics are left out
 COLOUR_SHARE = 0.5  # of the recipe's changes of colour
 

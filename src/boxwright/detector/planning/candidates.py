@@ -25,7 +25,7 @@ from boxwright.weights import catalogue, installed
 GOOD_SCORE = 0.7  # mean of mAP at 0.5 and at 0.50 … 0.95 on validation, say 0.83 and 0.57: no other network is tried
 GAIN = 0.02  # of that score, at least, for which a network that predicts more slowly is taken
 QUICK_IMAGES = 100  # with fewer, the network from COCO's weights need only be useful: people wait for it
-USEFUL_SCORE = 0.5
+USEFUL_SCORE = 0.65
 FEW_IMAGES = 150  # with fewer, weights of others come first, and alone if there is time for one network only
 KNOWN_SCORE = 0.2  # of a network that has learned nothing from the job's images: its labels are what their names say
 LEAST_SHARE = 0.3  # of the time that the second network needs: with less it is not begun
@@ -143,8 +143,7 @@ def plan(
     found = _without_inputs(job, recipe, kind, images)
     seen: dict[pathlib.Path, Candidate] = {}
     for candidate in found.candidates:
-        least_px = coco.INPUT_AREA_PX if candidate.start == coco.SOURCE else 0
-        own = dataclasses.replace(kind, input_area_px=max(kind.input_area_px, least_px))
+        own = _sizes(kind, candidate)
         own_time = dataclasses.replace(time, samples=functools.partial(_plain_samples, candidate, images_a_pass))
         seen[candidate.folder] = dataclasses.replace(candidate, input=choose(candidate.folder, own, own_time))
     found = dataclasses.replace(found, candidates=tuple(seen[one.folder] for one in found.candidates))
@@ -158,6 +157,17 @@ def plan(
     alone = next(one for one in (second, first) if one.start != RANDOM) if few else first
     why = f"{WORDS[alone.start]}: {ONE_ALONE}" + (f", and there are fewer than {FEW_IMAGES} images" if few else "")
     return TrainingPlan((alone,), why, found.note)
+
+
+def _sizes(kind: dense.ModelType, candidate: Candidate) -> dense.ModelType:
+    """The kind of model, with the inputs that suit the candidate's weights."""
+    if candidate.start != coco.SOURCE:
+        return kind
+    least_px = max(kind.input_area_px, coco.INPUT_AREA_PX)
+    most_px = coco.MOST_KNOWN_AREA_PX if candidate.knows_labels else kind.most_area_px
+    return dataclasses.replace(
+        kind, input_area_px=least_px, most_area_px=max(least_px, min(kind.most_area_px, most_px))
+    )
 
 
 def _plain_samples(candidate: Candidate, images_a_pass: int, passes: float) -> int:

@@ -122,8 +122,8 @@ def test_with_tens_of_images_a_useful_network_is_enough(
     coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path, images: int, stops: bool
 ) -> None:
     first = _first(coco_weights, drawn, tmp_path, images)
-    assert bool(candidates.reason_to_stop(first, 0.5, 1e4, 100.0, begun=False)) == stops
-    assert not candidates.reason_to_stop(first, 0.49, 1e4, 100.0, begun=False)
+    assert bool(candidates.reason_to_stop(first, 0.65, 1e4, 100.0, begun=False)) == stops
+    assert not candidates.reason_to_stop(first, 0.64, 1e4, 100.0, begun=False)
 
 
 def _first(weights: pathlib.Path, drawn: conftest.Drawn, folder: pathlib.Path, images: int) -> candidates.Candidate:
@@ -132,6 +132,25 @@ def _first(weights: pathlib.Path, drawn: conftest.Drawn, folder: pathlib.Path, i
     plan = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e6), lambda *evidence: CHOSEN, images, images)
     assert plan.candidates[0].start == coco.SOURCE
     return plan.candidates[0]
+
+
+@pytest.mark.parametrize(("labels", "most_px"), [(KNOWN, coco.MOST_KNOWN_AREA_PX), (conftest.LABELS, 600_000)])
+def test_what_it_knows_of_a_label_limits_its_input(
+    coco_weights: pathlib.Path,
+    drawn: conftest.Drawn,
+    tmp_path: pathlib.Path,
+    labels: list[dict[str, str]],
+    most_px: int,
+) -> None:
+    job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows, labels=labels, weights_dir=str(coco_weights)))
+    seen: dict[str, int] = {}
+
+    def choose(folder: pathlib.Path, kind: dense.ModelType, time: input_size.TimeBudget) -> input_size.InputSize:
+        seen[folder.name] = kind.most_area_px
+        return CHOSEN
+
+    candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e6), choose, 50, 50)
+    assert seen == {"coco": most_px, job.folder.name: dense.ACCURATE.most_area_px}
 
 
 def test_each_network_has_an_input_of_its_own(

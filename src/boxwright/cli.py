@@ -16,7 +16,7 @@ from google.rpc import error_details_pb2
 
 import boxwright
 from boxwright import client_env, errors
-from boxwright.administration import access_command, accounts_command, iam_command
+from boxwright.administration import access_command, accounts_command, buckets_command, iam_command
 from boxwright.commands import batch, datasets, help_text, models, operations, predict, results
 from boxwright.convert import arguments as convert_arguments
 from boxwright.weights import arguments as weights_arguments
@@ -121,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         access_command,
         accounts_command,
         iam_command,
+        buckets_command,
         datasets,
         models,
         batch,

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 
 from boxwright import extras, objects, places, processes, states
-from boxwright.access import accounts, authenticate, decide, exchange, index
+from boxwright.access import accounts, authenticate, bucket_grants, decide, exchange, index
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning.scheduler import Tuner
@@ -126,10 +126,11 @@ def build_worker(settings: Settings) -> WorkerParts:
         log.info("event=no_training reason=%r", extras.TRAINING_NEEDS)
     lanes += [[Kind.BATCH_PREDICT]] * batch.jobs + [[Kind.IMPORT_DATA]] * settings.operations.import_jobs
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
+    # by the operation and not by the setting: what an account has started is limited to its grants, whoever does the work
+    grants_of = bucket_grants.WorkGrants(index.IndexReader(db)).of
     runners = _runners(settings, db, stores, folders, children, tuner, plans)
-    return WorkerParts(
-        db, worker.Worker(ledger, runners, lanes, slices_s=slices_s), children, tuner, ledger, folders, plans, stores
-    )
+    lanes_worker = worker.Worker(ledger, runners, lanes, slices_s=slices_s, grants_of=grants_of)
+    return WorkerParts(db, lanes_worker, children, tuner, ledger, folders, plans, stores)
 
 
 def build_service(settings: Settings) -> ServiceParts:
@@ -157,8 +158,8 @@ def build_service(settings: Settings) -> ServiceParts:
         # with --no-worker the trainings run in other processes, which may have what they need
         trains=extras.can_train() or not settings.operations.worker,
     )
-    looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s)
     decider, tokens = _build_access(settings, db)
+    looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s, decider.grants)
     resuming = resume.ResumeService(decider.check, db, ledger, policy, online, looks)
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(

@@ -1,5 +1,6 @@
 """Where the service keeps its own files, and that no caller can name them.
 
+check_grant(settings, grant)  refuses to grant a folder in which the service's own files are
 check(settings)      refuses settings under which a caller could read or replace the service's own files
 prepare(storage)     creates the data directory, for its owner alone
 open_database(…)     the metadata database that the settings name; opened_database(…) for a command
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from boxwright import errors, private
+from boxwright import errors, objects, private
 from boxwright.metadata import database
 from boxwright.settings import Settings, StorageSettings
 
@@ -55,6 +56,28 @@ def check_overlaps(settings: Settings) -> None:
                 f"Callers can read and write {root} by {name}, and it belongs to the service's own data_dir, "
                 f"{settings.storage.data_dir}. Choose another folder."
             )
+
+
+def check_grant(settings: Settings, grant: objects.Grant) -> None:
+    """Looks whether a folder that is to be granted has to do with the service's own files.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: they are in it, or it is among them.
+    """
+    folder = str(grant)
+    state = (settings.storage.state_uri or "").rstrip("/") + "/"
+    if state != "/" and (state.startswith(folder) or folder.startswith(state)):
+        raise errors.failed_precondition(
+            f"{grant} cannot be granted: the service's own state is in {state} (state_uri). Grant another folder."
+        )
+    path = _folder_of(settings, grant)
+    if path is None:
+        return
+    data_dir = settings.storage.data_dir.resolve()
+    around = [(what, own) for what, own in _own(settings) if _is_inside(own, path)]
+    around += [("data_dir", data_dir) for folder in STATE_FOLDERS if _is_inside(path, data_dir / folder)]
+    for what, own in around[:1]:
+        raise errors.failed_precondition(f"{grant} cannot be granted: {what} is {own}. Grant another folder.")
 
 
 def prepare(storage: StorageSettings) -> None:
@@ -130,6 +153,15 @@ def _own(settings: Settings) -> Iterator[tuple[str, pathlib.Path]]:
         yield "tls_client_ca", settings.server.tls_client_ca.resolve()
     if settings.config_file is not None:
         yield "The configuration file", settings.config_file.resolve()
+
+
+def _folder_of(settings: Settings, grant: objects.Grant) -> pathlib.Path | None:
+    """The folder of this machine that a grant is about; None if it is in a cloud."""
+    if grant.scheme == "file":
+        return pathlib.Path(f"/{grant.prefix}").resolve()
+    if grant.scheme == "gs" and settings.storage.serves_buckets_dir:
+        return (settings.storage.buckets_dir / grant.bucket / grant.prefix).resolve()
+    return None
 
 
 def _check_buckets(folder: pathlib.Path) -> None:

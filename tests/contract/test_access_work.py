@@ -40,6 +40,7 @@ def test_who_may_only_predict_gets_the_result_of_a_batch(service: GuardedService
     client, other = service.registry.account("client"), service.registry.account("bystander")
     for account in (client, other):
         service.registry.grant(account.member, "roles/automl.predictor", MODEL_NAME)
+    service.registry.grant_folder(client.member, "gs://b/", read=True, write=True)
     request = {
         "inputConfig": {"gcsSource": {"inputUris": ["gs://b/list.csv"]}},
         "outputConfig": {"gcsDestination": {"outputUriPrefix": "gs://b/out/"}},

@@ -6,6 +6,7 @@ authenticate  headers to a caller
 jwt_rules     tokens that accounts sign themselves
 token_store   access tokens and refresh tokens in the database
 policies      roles of members on resources, in the database
+bucket_grants what members may read and write, in the database
 accounts      accounts and their keys, in the database
 key_files     key pairs, and the files that clients read
 index         what the database says of access, in memory

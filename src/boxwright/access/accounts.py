@@ -17,7 +17,16 @@ from boxwright import errors, names
 from boxwright.access import index, members, roles, secret_texts
 from boxwright.access.index import AccountRecord
 from boxwright.metadata import database
-from boxwright.metadata.schema import account_keys, accounts, api_keys, bindings, group_members, operations, tokens
+from boxwright.metadata.schema import (
+    account_keys,
+    accounts,
+    api_keys,
+    bindings,
+    bucket_grants,
+    group_members,
+    operations,
+    tokens,
+)
 
 DAY_US = 86_400_000_000
 KEY_LIFE_DAYS = 365
@@ -105,6 +114,7 @@ def delete(connection: sa.Connection, account: AccountRecord) -> None:
     else:
         connection.execute(bindings.delete().where(bindings.c.member == account.member))
     connection.execute(group_members.delete().where(group_members.c.member == account.member))
+    connection.execute(bucket_grants.delete().where(bucket_grants.c.member == account.member))
     connection.execute(operations.update().where(operations.c.caller == account.member).values(caller=gone))
     connection.execute(accounts.delete().where(accounts.c.id == account.id))
     index.note_change(connection)

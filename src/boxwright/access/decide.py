@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from boxwright import callers, errors, names
+from boxwright import callers, errors, names, objects
 from boxwright.access import members, refusals
 from boxwright.access.authenticate import Authenticator
 from boxwright.access.index import IndexReader, WouldWait
@@ -35,6 +35,10 @@ class OpenDecider:
     def held(self, caller: callers.Caller, resource: str, asked: Sequence[str]) -> list[str]:
         """Which of these permissions the caller has: all of them."""
         return list(asked)
+
+    def grants(self, caller: callers.Caller) -> objects.Grants | None:
+        """What the caller may read and write: None, which is everything."""
+        return None
 
 
 class PolicyDecider:
@@ -85,6 +89,11 @@ class PolicyDecider:
         if caller.narrowed_to is not None:
             have &= caller.narrowed_to
         return [permission for permission in asked if permission in have]
+
+    def grants(self, caller: callers.Caller) -> objects.Grants | None:
+        """What the caller may read and write; the key does not narrow it."""
+        who = members.counted_as(caller.member, caller.groups)
+        return self._reader.latest.grants_of(caller.email, who)
 
     def _has_started(self, caller: callers.Caller, text: str) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What the database says of access, as one object in memory: accounts, keys and bindings.
+"""What the database says of access, as one object in memory: accounts, keys, bindings and grants.
 
 Every call asks the database for one number; only when that has changed is the rest read again. So a change that was
 committed counts at the next call, in every process.
@@ -13,9 +13,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from boxwright import objects
 from boxwright.access import roles
 from boxwright.metadata import database
-from boxwright.metadata.schema import access_versions, account_keys, accounts, api_keys, bindings, group_members, tokens
+from boxwright.metadata.schema import (
+    access_versions,
+    account_keys,
+    accounts,
+    api_keys,
+    bindings,
+    bucket_grants,
+    group_members,
+    tokens,
+)
 
 _VERSION = sa.select(sa.func.coalesce(sa.func.max(access_versions.c.version), 0)).scalar_subquery()
 _ASK = sa.select(_VERSION.label("version"))
@@ -77,6 +87,7 @@ class AccessIndex:
         api_keys: by the SHA-256 of the key.
         granted: resource → member → roles.
         groups: member → the groups that it is in.
+        bucket_grants: member → what it may read and write.
     """
 
     version: int
@@ -85,6 +96,7 @@ class AccessIndex:
     api_keys: Mapping[str, KeyRecord]
     granted: Mapping[str, Mapping[str, frozenset[str]]]
     groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    bucket_grants: Mapping[str, tuple[objects.Grant, ...]] = dataclasses.field(default_factory=dict)
 
     def permissions(self, who: Iterable[str], resources: Iterable[str]) -> frozenset[str]:
         """What these members may do on the last of these resources: all that is granted on it or on what it lies in."""
@@ -97,6 +109,10 @@ class AccessIndex:
                     for role in here.get(member, ()):
                         found |= roles.ROLES[role].permissions if role in roles.ROLES else frozenset()
         return frozenset(found)
+
+    def grants_of(self, holder: str, who: Iterable[str]) -> objects.Grants:
+        """What these members may read and write together, in the name of `holder`."""
+        return objects.Grants(holder, tuple(grant for member in who for grant in self.bucket_grants.get(member, ())))
 
     def allows(self, who: Iterable[str], permission: str, resources: Iterable[str]) -> bool:
         """Whether these members have a permission on the last of these resources, or on what it lies in."""
@@ -189,7 +205,13 @@ def load(connection: sa.Connection) -> AccessIndex:
     groups: dict[str, tuple[str, ...]] = {}
     for row in connection.execute(sa.select(group_members).order_by(group_members.c.name)):
         groups[row.member] = (*groups.get(row.member, ()), row.name)
-    return AccessIndex(version, {record.member: record for record in by_id.values()}, keys, named, granted, groups)
+    may: dict[str, tuple[objects.Grant, ...]] = {}
+    for row in connection.execute(sa.select(bucket_grants).order_by(bucket_grants.c.id)):
+        grant = objects.Grant(row.scheme, row.bucket, row.prefix, row.can_read, row.can_write)
+        may[row.member] = (*may.get(row.member, ()), grant)
+    return AccessIndex(
+        version, {record.member: record for record in by_id.values()}, keys, named, granted, groups, may
+    )
 
 
 def account_record(row: sa.Row[Any]) -> AccountRecord:

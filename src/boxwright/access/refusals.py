@@ -46,6 +46,13 @@ def _unusable(reason: str, method: str) -> errors.ApiError:
     return errors.ApiError(code_pb2.UNAUTHENTICATED, _INVALID, [_info(reason, service=SERVICE, method=method)])
 
 
+def work_denied(email: str) -> errors.ApiError:
+    """PERMISSION_DENIED: who has asked for work may ask for nothing any more, so it ends."""
+    return errors.permission_denied(
+        f"The account {email}, which started this work, is disabled or deleted. What is finished stays."
+    )
+
+
 def api_key_invalid() -> errors.ApiError:
     """INVALID_ARGUMENT, as Google answers to an API key that it does not know."""
     text = "API key not valid. Please pass a valid API key."

@@ -7,7 +7,7 @@ import datetime
 from typing import Any
 
 from boxwright import client_env, errors, names
-from boxwright.administration import iam_command, opening
+from boxwright.administration import buckets_command, iam_command, opening
 
 
 def add_command(commands: Any) -> None:
@@ -20,12 +20,19 @@ def add_command(commands: Any) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     start = actions.add_parser(
         "start",
-        help="make the first account, its key file, its role and certificates",
+        help="make the first account, its key file, its role, its grants and certificates",
         description="Make an account that owns a project, the files that clients need, and a certificate for the service; "
         "print how to start the service, and the environment of client code.",
     )
     start.add_argument("--project", required=True, help="the project that the account owns")
     start.add_argument("--account", default="owner", metavar="NAME", help="the account's name (default owner)")
+    start.add_argument(
+        "--bucket",
+        action="append",
+        metavar="NAME",
+        help="a bucket or folder that the account may read and write, NAME or gs://NAME/FOLDER/; may be repeated (default: "
+        "the bucket that is named as the project)",
+    )
     client_env.add_arguments(start)
     opening.add_arguments(start)
     start.set_defaults(run=_start)
@@ -35,20 +42,26 @@ def add_command(commands: Any) -> None:
         description="Say which binding gives a member a permission on a resource. Exit status 0: it has it; 1: it has not.",
     )
     why.add_argument("member", help="serviceAccount:ADDRESS, user:ADDRESS, … or the name of an account")
-    why.add_argument("permission", help="such as automl.models.predict")
-    why.add_argument("resource", help="projects/P, or something in it")
+    why.add_argument("permission", help="such as automl.models.predict, or storage.objects.get, .list or .create")
+    why.add_argument(
+        "resource", help="projects/P, or something in it; an address such as gs://BUCKET/NAME for storage.…"
+    )
     opening.add_arguments(why)
     why.set_defaults(run=_why)
 
 
 def _start(options: argparse.Namespace) -> int:
-    from boxwright.access import accounts, policies, roles
+    from boxwright.access import accounts, bucket_grants, policies, roles
 
-    resource = f"projects/{options.project}"
+    resource, settings = f"projects/{options.project}", opening.read_settings(options)
+    folders = [name if "://" in name else f"gs://{name}/" for name in options.bucket or [options.project]]
+    grants = [buckets_command.parse(folder, settings, can_read=True, can_write=True) for folder in folders]
     with opening.opened(options, makes=True) as db:
         with db.write() as connection:
             account = accounts.create(connection, options.account, options.project)
             policies.grant(connection, resource, roles.OWNER, account.member)
+            for grant in grants:
+                bucket_grants.grant(connection, account.member, grant)
         files = client_env.prepare(
             options.out,
             [*client_env.HOSTS, *options.host],
@@ -56,14 +69,17 @@ def _start(options: argparse.Namespace) -> int:
             datetime.datetime.now(datetime.UTC),
             client_env.AccountKeys(db, account.member, options.port),
         )
-    print(f"# {account.member} has {roles.OWNER} on {resource}.")
+    print(f"# {account.member} has {roles.OWNER} on {resource}, and may read and write {', '.join(map(str, grants))}.")
     print(client_env.exports(files, options, is_required=True))
     return 0
 
 
 def _why(options: argparse.Namespace) -> int:
     from boxwright.access import index, members, roles
+    from boxwright.objects import grants
 
+    if options.permission in grants.PERMISSIONS:
+        return _why_object(options)
     if options.permission not in roles.PERMISSIONS:
         raise errors.bad_request(f"There is no permission {options.permission}; `boxwright iam roles` lists all.")
     resources = (
@@ -81,9 +97,7 @@ def _why(options: argparse.Namespace) -> int:
                 if role in giving:
                     is_allowed = True
                     print(f"yes: {who} has {role} on {resource}")
-    account = found.accounts.get(member)
-    if account is not None and account.is_disabled:
-        print(f"but {member} is disabled: nothing that it sends is taken (`boxwright accounts enable`)")
+    if _is_disabled(found, member):
         return 1
     if is_allowed:
         return 0
@@ -93,3 +107,42 @@ def _why(options: argparse.Namespace) -> int:
     for name in possible:
         print(f"  boxwright iam grant {member} {name} --on {holder}")
     return 1
+
+
+def _is_disabled(found: Any, member: str) -> bool:
+    """Whether a member's account is disabled, which is said."""
+    account = found.accounts.get(member)
+    if account is None or not account.is_disabled:
+        return False
+    print(f"but {member} is disabled: nothing that it sends is taken (`boxwright accounts enable`)")
+    return True
+
+
+def _why_object(options: argparse.Namespace) -> int:
+    """Says which grant gives a permission on an object or folder."""
+    from boxwright import objects
+    from boxwright.access import index, members
+    from boxwright.objects import grants
+
+    served = opening.read_settings(options).storage.choices.served
+    uri = objects.caller_uri(options.resource, served, directory=True)
+    meant = uri if options.permission == grants.READ else uri.folder  # lists are of folders, output prefixes are folders
+    with opening.opened(options) as db, db.read() as connection:
+        member = iam_command.member_of(connection, options.member)
+        found = index.load(connection)
+    giving = [
+        (who, grant)
+        for who in members.counted_as(member, ())
+        for grant in found.bucket_grants.get(who, ())
+        if objects.Grants(member, (grant,)).allows(meant, options.permission)
+    ]
+    for who, grant in giving:
+        print(f"yes: {who} may {grant.verbs} {grant}")
+    if _is_disabled(found, member):
+        return 1
+    if not giving:
+        flag = "--write" if options.permission == grants.WRITE else "--read"
+        folder = f"{uri.scheme}://{uri.bucket}/{uri.key[: uri.key.rfind('/') + 1]}"
+        print(f"no: nothing gives {member} {options.permission} on {uri}. This would:")
+        print(f"  boxwright buckets grant {folder} {member} {flag}")
+    return 0 if giving else 1

@@ -60,6 +60,7 @@ class Plan:
     def __init__(self, spec: BatchSpec, stores: objects.Stores) -> None:
         self._spec = spec
         self._stores = stores
+        self._named = stores.named()  # for the lists
         self._scratch = objects.ObjectUri.parse(spec.scratch)
         self._shard_images = spec.shard_images
         self._has_small_start = spec.shard_images > FIRST_SEGMENT_IMAGES
@@ -125,9 +126,9 @@ class Plan:
 
     def _head(self, uri: objects.ObjectUri) -> objects.ObjectInfo:
         try:
-            return self._stores.head(uri)
+            return self._named.head(uri)
         except objects.ObjectNotFound as error:
-            raise objects.explained(self._stores, uri, error, asks_for_folder=True) from error
+            raise objects.explained(self._named, uri, error, asks_for_folder=True) from error
 
     def _split(self, lists: list[objects.ObjectUri]) -> Iterator[Segment]:
         """Yields frozen segments while reading the lists."""
@@ -152,8 +153,8 @@ class Plan:
         finished_bytes = 0
         with contextlib.closing(_Seen()) as seen:
             for uri in lists:
-                before = self._stores.head(uri)
-                for row in image_list.read(self._stores, uri):
+                before = self._named.head(uri)
+                for row in image_list.read(self._named, uri):
                     item = self._item(row)
                     is_new = seen.add(item.id)
                     if self.rows_read % JUDGED_FROM_ROW == 0:
@@ -163,7 +164,7 @@ class Plan:
                         yield item
                     else:
                         self.duplicates += 1
-                if self._stores.head(uri) != before:
+                if self._named.head(uri) != before:
                     raise _changed(str(uri))
                 finished_bytes += before.size_bytes
 

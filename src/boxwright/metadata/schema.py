@@ -141,6 +141,7 @@ operations = sa.Table(
         "caller", sa.String(320), nullable=False, server_default=sa.text("''")
     ),  # member that started it; empty: anybody
     sa.Column("charged_project", sa.String(128), nullable=False, server_default=sa.text("''")),
+    sa.Column("caller_groups", sa.Text, nullable=False, server_default=sa.text("'[]'")),  # JSON, a list of members
     _one_of("state", states.OperationState),
     _one_of("kind", states.OperationKind),
     sa.CheckConstraint("(lease_owner IS NOT NULL) = (state = 'RUNNING')", name="leased_while_running"),
@@ -224,6 +225,19 @@ group_members = sa.Table(
     metadata,
     sa.Column("name", sa.String(320), primary_key=True),  # group:ADDRESS
     sa.Column("member", sa.String(400), primary_key=True),
+)
+
+bucket_grants = sa.Table(
+    "bucket_grants",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),  # SHA-256 of member and folder: a folder is too long for an index
+    sa.Column("member", sa.String(400), nullable=False, index=True),
+    sa.Column("scheme", sa.String(16), nullable=False),
+    sa.Column("bucket", sa.String(255), nullable=False),
+    sa.Column("prefix", sa.Text, nullable=False),  # ends in a slash; empty: all of the bucket
+    sa.Column("can_read", sa.Boolean, nullable=False),
+    sa.Column("can_write", sa.Boolean, nullable=False),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
 )
 
 access_versions = sa.Table(  # one row at most: what is read once is known to be true until it changes

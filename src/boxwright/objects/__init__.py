@@ -9,15 +9,19 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     trouble    errors of stores turned into ours; patience with those that pass
     folders    gs:// as folders, file:// below allowed roots, state://; the walls
     clouds     gs://, s3:// and az:// over the network; the writer for an emulator of gs://
+    store_config  what an installation serves, and the environment of its stores
     stores     Stores, which chooses among them
+    grants     which objects a caller may read and write, and stores that are limited to them
     missing    objects that are not there: whether a folder or another spelling is
     breaker    a store that is down is waited for once, not once for every object
 """
 
 from boxwright.objects.breaker import Breaker, StoreLost
+from boxwright.objects.grants import Grant, Grants
 from boxwright.objects.missing import explained
+from boxwright.objects.store_config import StoreConfig
 from boxwright.objects.store_errors import ObjectNotFound
-from boxwright.objects.stores import STREAM_CHUNK_BYTES, ObjectInfo, StoreConfig, Stores
+from boxwright.objects.stores import STREAM_CHUNK_BYTES, ObjectInfo, Stores
 from boxwright.objects.uris import (
     CLOUDS,
     DEFAULT_SCHEMES,
@@ -37,6 +41,8 @@ __all__ = [
     "STREAM_CHUNK_BYTES",
     "BadUri",
     "Breaker",
+    "Grant",
+    "Grants",
     "ObjectInfo",
     "ObjectNotFound",
     "ObjectUri",

@@ -39,7 +39,7 @@ class Breaker:
     """
 
     def __init__(self, stores: Stores) -> None:
-        self._stores = stores
+        self._stores = stores.named()
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._successes: dict[tuple[str, str], int] = {}
@@ -54,6 +54,7 @@ class Breaker:
                 object of another spelling that is there.
             StoreLost: the bucket is down.
         """
+        self._stores.check_readable(uri)  # first: a refusal of ours is no answer of the bucket
         bucket = (uri.scheme, uri.bucket)
         self._raise_if_lost(bucket)
         with self._lock:
@@ -87,19 +88,12 @@ class Breaker:
                     return
                 self._failures[bucket] = self._failures.get(bucket, 0) + 1
                 too_many = self._failures[bucket] >= FAILURES_IN_A_ROW
-            if too_many or not self._answers(uri):
+            if too_many or not self._stores.answers(uri):
                 self._lost[bucket] = errors.unavailable(
                     f"{uri.scheme}://{uri.bucket} cannot be read now, so this work was given up; what is finished stays. "
                     f"The last: {error.message}"
                 )
                 raise StoreLost(self._lost[bucket]) from error
-
-    def _answers(self, uri: ObjectUri) -> bool:
-        try:
-            self._stores.check_bucket(ObjectUri(uri.scheme, uri.bucket, ""))
-        except errors.ApiError as error:
-            return error.code != code_pb2.UNAVAILABLE
-        return True
 
     def _raise_if_lost(self, bucket: tuple[str, str]) -> None:
         if (error := self._lost.get(bucket)) is not None:

@@ -96,6 +96,10 @@ class Cloud:
             return False
         return True
 
+    def resolved(self, uri: ObjectUri) -> ObjectUri:
+        """The URI itself: there are no links in a cloud."""
+        return uri
+
     def check_bucket(self, uri: ObjectUri) -> None:
         """Raises unless the bucket exists and may be listed."""
         store = self.place(uri).store

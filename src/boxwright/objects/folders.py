@@ -93,6 +93,17 @@ class Folders(abc.ABC):
             self._open[folder] = LocalStore(folder)
         return StoreKey(self._open[folder], key, base)
 
+    def resolved(self, uri: ObjectUri) -> ObjectUri:
+        """The object that a URI leads to within its bucket; the URI itself if it leads out, which is refused elsewhere."""
+        folder, key, base = self.folder(uri)
+        try:
+            inside = os.path.relpath(os.path.realpath(folder / key), folder)
+        except UnicodeError:  # no name of a file, which is said when it is opened
+            return uri
+        if inside == os.curdir or inside.startswith(os.pardir + os.sep) or inside == os.pardir:
+            return uri
+        return dataclasses.replace(uri, key=base + inside + ("/" if key.endswith("/") else ""))
+
     def path(self, uri: ObjectUri) -> pathlib.Path:
         """The file behind a URI."""
         folder, key, _ = self.folder(uri)

@@ -6,30 +6,21 @@ import copy
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 import obstore
+from google.rpc import code_pb2
 
 from boxwright import errors
 from boxwright.objects import store_errors
 from boxwright.objects.clouds import Cloud, GcsEmulator
 from boxwright.objects.folders import AllowedFolders, BucketFolders, StoreKey
-from boxwright.objects.uris import CLOUDS, DEFAULT_SCHEMES, FILE, STATE, ObjectUri
+from boxwright.objects.grants import LIST, READ, WRITE, Grants, Limits
+from boxwright.objects.store_config import StoreConfig
+from boxwright.objects.uris import CLOUDS, FILE, STATE, ObjectUri
 
 STREAM_CHUNK_BYTES = 1 << 20
-# What the client library and the credential chains of the clouds read; a name that ends in _ is a prefix.
-_VARIABLES = {
-    "gs": ("GOOGLE_", "CLOUDSDK_", "GCE_METADATA_", "GCLOUD_", "STORAGE_EMULATOR_HOST"),
-    "s3": ("AWS_",),
-    "az": ("AZURE_", "AZURITE_", "MSI_ENDPOINT", "MSI_SECRET", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"),
-}
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_NETWORK_VARIABLES = (
-    *(*_PROXIES, *(name.lower() for name in _PROXIES)),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPLIB2_CA_CERTS"),
-)
-
 _T = TypeVar("_T")
 
 
@@ -40,41 +31,6 @@ class ObjectInfo:
     uri: ObjectUri
     size_bytes: int
     e_tag: str
-
-
-@dataclasses.dataclass(frozen=True)
-class StoreConfig:
-    """What an installation serves; see the settings of the same meaning. Holds no secrets.
-
-    Attributes:
-        gs: ``folder`` if gs:// is the buckets folder, ``cloud`` if it is Google Cloud Storage.
-        schemes: schemes of object stores that callers may name, of gs, s3, az.
-        file_roots: folders below which file:// paths may be; none: file:// is not served.
-        gs_emulator: address of an emulator that gs:// is; None for none.
-        retry_s: how long one call waits for trouble to pass.
-        state_uri: where the service's own state is, rather than in a folder of this machine; empty: there.
-    """
-
-    gs: str = "folder"
-    schemes: tuple[str, ...] = DEFAULT_SCHEMES
-    file_roots: tuple[str, ...] = ()
-    gs_emulator: str | None = None
-    retry_s: float = 20.0
-    state_uri: str = ""
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Names, and prefixes that end in ``_``, of the environment variables that these stores read."""
-        schemes = {*self.schemes, self.state_uri.partition("://")[0]}
-        if self.gs == "folder" and not self.gs_emulator:
-            schemes.discard("gs")
-        found = [name for scheme in CLOUDS if scheme in schemes for name in _VARIABLES[scheme]]
-        return (*found, *_NETWORK_VARIABLES) if found else ()
-
-    @property
-    def served(self) -> tuple[str, ...]:
-        """Every scheme that callers may name."""
-        return (*self.schemes, FILE) if self.file_roots else self.schemes
 
 
 class Backend(Protocol):
@@ -92,6 +48,10 @@ class Backend(Protocol):
 
     def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
         """Writes an object; returns False if it is there already and was to be written once only."""
+        ...
+
+    def resolved(self, uri: ObjectUri) -> ObjectUri:
+        """The object that a URI leads to where symbolic links in its bucket are followed."""
         ...
 
     def check_bucket(self, uri: ObjectUri) -> None:
@@ -127,6 +87,7 @@ class Stores:
         if self._choices.file_roots:
             self._backends[FILE] = AllowedFolders(self._choices.file_roots, patience_s)
         self._raise_if_stopped: Callable[[], None] | None = None
+        self._limits: Limits | None = None
         self._state_base = ObjectUri.parse(self._choices.state_uri or f"{STATE}://boxwright/")
         if self._state_base.scheme not in self._backends:
             self._backends[self._state_base.scheme] = self._cloud(self._state_base.scheme)
@@ -146,7 +107,10 @@ class Stores:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in config.get("choices", {}).items()
         }
-        return cls(pathlib.Path(config["buckets_dir"]), pathlib.Path(config["state_dir"]), StoreConfig(**choices))
+        stores = cls(pathlib.Path(config["buckets_dir"]), pathlib.Path(config["state_dir"]), StoreConfig(**choices))
+        if config.get("limits") is not None:
+            stores._limits = Limits.from_config(config["limits"], stores._state_base)
+        return stores
 
     def to_config(self) -> dict[str, Any]:
         """Describes these stores as JSON data for a child process; secrets stay in the environment (`variables`)."""
@@ -157,11 +121,14 @@ class Stores:
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in dataclasses.asdict(self._choices).items()
             },
+            "limits": None if self._limits is None else self._limits.to_config(),
         }
 
     def hasty(self, retry_s: float) -> Stores:
         """Returns these stores for questions that are better left open than waited for: trouble is retried for so long."""
-        return Stores(self._buckets_dir, self._state.root, dataclasses.replace(self._choices, retry_s=retry_s))
+        stores = Stores(self._buckets_dir, self._state.root, dataclasses.replace(self._choices, retry_s=retry_s))
+        stores._limits = self._limits
+        return stores
 
     def stoppable(self, raise_if_stopped: Callable[[], None]) -> Stores:
         """Returns these stores for work that may be stopped: a call that waits ends with what `raise_if_stopped` raises.
@@ -171,6 +138,49 @@ class Stores:
         stores = copy.copy(self)
         stores._raise_if_stopped = raise_if_stopped
         return stores
+
+    def limited_to(self, grants: Grants | None, output: ObjectUri | None = None) -> Stores:
+        """Returns these stores for work that a caller has asked for: what is not granted is PERMISSION_DENIED, unseen.
+
+        Args:
+            grants: the caller's; None: the caller may do everything.
+            output: the folder that the work makes: who may write there may have it read there.
+        """
+        if grants is None:
+            return self
+        stores = copy.copy(self)
+        stores._limits = Limits(grants, self._state_base, output)
+        return stores
+
+    def named(self) -> Stores:
+        """Returns these stores for objects that a caller names; if they are limited, the service's own are refused too."""
+        if self._limits is None:
+            return self
+        stores = copy.copy(self)
+        stores._limits = self._limits.named()
+        return stores
+
+    def check_request(self, lists: Iterable[ObjectUri] = (), output: ObjectUri | None = None) -> None:
+        """Judges what a request names by the limits alone, without a look at any store.
+
+        Args:
+            lists: objects that are to be read.
+            output: folder below which files are to be written.
+
+        Raises:
+            ApiError: PERMISSION_DENIED.
+        """
+        if self._limits is not None:
+            limits = self._limits.named()
+            for uri in lists:
+                limits.check(uri, READ)
+            if output is not None:
+                limits.check(output.folder, WRITE)
+
+    def check_readable(self, uri: ObjectUri) -> None:
+        """Raises PERMISSION_DENIED if these stores are limited, and the object is not among what may be read."""
+        if self._limits is not None:
+            self._backend(uri, READ)
 
     def _waiting(self, call: Callable[[], _T]) -> _T:
         """Calls a store; where the work may be stopped, in a thread that can be left behind."""
@@ -206,7 +216,7 @@ class Stores:
             folder = self._state.path(uri)
             return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
         with store_errors.translated(uri):
-            place = self._backend(uri).place(uri)
+            place = self._backend(uri, LIST).place(uri)
             found = obstore.list_with_delimiter(place.store, place.key)["common_prefixes"]
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found)
 
@@ -216,13 +226,13 @@ class Stores:
         Raises:
             ApiError: NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE, or INVALID_ARGUMENT if it is larger than `max_bytes`.
         """
-        backend = self._backend(uri)
+        backend = self._backend(uri, READ)
         with store_errors.translated(uri):
             return self._patiently(lambda: backend.read(uri, max_bytes))
 
     def stream(self, uri: ObjectUri) -> Iterator[bytes]:
         """Reads an object in chunks of about 1 MiB, never as a whole; ends with an error rather than too early."""
-        backend = self._backend(uri)
+        backend = self._backend(uri, READ)
         with store_errors.translated(uri):
             place = backend.reading(uri)
             result = self._patiently(lambda: obstore.get(place.store, place.key))
@@ -236,7 +246,7 @@ class Stores:
 
     def head(self, uri: ObjectUri) -> ObjectInfo:
         """Returns size and entity tag; NOT_FOUND if there is no such object."""
-        backend = self._backend(uri)
+        backend = self._backend(uri, READ)
 
         def look() -> ObjectInfo:
             place = backend.reading(uri)
@@ -253,7 +263,7 @@ class Stores:
             return info, b""
 
         def look() -> bytes:
-            place = self._backend(uri).reading(uri)
+            place = self._backend(uri, READ).reading(uri)
             return bytes(obstore.get_range(place.store, place.key, start=0, length=min(max_bytes, info.size_bytes)))
 
         with store_errors.translated(uri):
@@ -270,7 +280,7 @@ class Stores:
     def put(self, uri: ObjectUri, data: bytes) -> None:
         """Writes an object atomically, replacing what was there."""
         with store_errors.translated(uri):
-            self._waiting(lambda: self._backend(uri).put(uri, data, once=False))
+            self._waiting(lambda: self._backend(uri, WRITE).put(uri, data, once=False))
 
     def put_once(self, uri: ObjectUri, data: bytes) -> bool:
         """Writes an object atomically unless it exists.
@@ -279,13 +289,13 @@ class Stores:
         these very bytes.
         """
         with store_errors.translated(uri):
-            return self._waiting(lambda: self._backend(uri).put(uri, data, once=True))
+            return self._waiting(lambda: self._backend(uri, WRITE).put(uri, data, once=True))
 
     def list(self, prefix: ObjectUri) -> Iterator[ObjectInfo]:
         """Yields the objects below a prefix folder, in order of their keys."""
 
         def look() -> list[tuple[str, int, str]]:
-            place = self._backend(prefix).place(prefix)
+            place = self._backend(prefix, LIST, is_folder=True).place(prefix)
             return [
                 (place.base + entry["path"], entry["size"], entry["e_tag"] or "")
                 for batch in obstore.list(place.store, prefix=place.key.rstrip("/"))
@@ -305,19 +315,30 @@ class Stores:
             shutil.rmtree(self._state.path(uri), ignore_errors=True)
             return
         with store_errors.translated(uri):
-            place = self._backend(uri).place(uri)
+            place = self._backend(uri, WRITE).place(uri)
             for batch in obstore.list(place.store, prefix=place.key.rstrip("/")):
                 obstore.delete(place.store, [entry["path"] for entry in batch])
 
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a folder: files still under their staging name."""
         with store_errors.translated(directory):
-            self._backend(directory).sweep_unfinished(directory)
+            self._backend(directory, WRITE, is_folder=True).sweep_unfinished(directory)
 
     def check_bucket(self, uri: ObjectUri) -> None:
-        """Raises NOT_FOUND unless the URI's bucket exists."""
+        """Raises NOT_FOUND unless the URI's bucket exists, for a folder that is to be written."""
+        backend = self._backend(uri, WRITE, is_folder=True)
         with store_errors.translated(uri):
-            self._patiently(lambda: self._backend(uri).check_bucket(uri))
+            self._patiently(lambda: backend.check_bucket(uri))
+
+    def answers(self, uri: ObjectUri) -> bool:
+        """Whether the bucket of a URI can be reached at all, whatever it says and whatever these stores are limited to."""
+        bucket = ObjectUri(uri.scheme, uri.bucket, "")
+        try:
+            with store_errors.translated(bucket):
+                self._patiently(lambda: self._served(bucket).check_bucket(bucket))
+        except errors.ApiError as error:
+            return error.code != code_pb2.UNAVAILABLE
+        return True
 
     def check_destination(self, uri: ObjectUri) -> None:
         """Raises unless files can be made below a prefix, as far as can be told without making one.
@@ -326,14 +347,15 @@ class Stores:
             ApiError: NOT_FOUND without the bucket; FAILED_PRECONDITION if a part of the path is an object;
                 PERMISSION_DENIED.
         """
+        backend = self._backend(uri, WRITE, is_folder=True)
         with store_errors.translated(uri):
-            self._patiently(lambda: self._backend(uri).check_destination(uri))
+            self._patiently(lambda: backend.check_destination(uri))
 
     def holds_anything(self, prefix: ObjectUri) -> bool:
         """Whether there is any object below a prefix folder."""
 
         def look() -> bool:
-            place = self._backend(prefix).place(prefix)
+            place = self._backend(prefix, LIST, is_folder=True).place(prefix)
             found = obstore.list(place.store, prefix=place.key.rstrip("/"), chunk_size=1)
             return any(len(batch) for batch in found)
 
@@ -343,9 +365,16 @@ class Stores:
     def delete_written(self, uri: ObjectUri) -> None:
         """Deletes a file that this service wrote itself; none is fine."""
         with store_errors.translated(uri):
-            self._waiting(lambda: self._backend(uri).delete(uri))
+            self._waiting(lambda: self._backend(uri, WRITE).delete(uri))
 
-    def _backend(self, uri: ObjectUri) -> Backend:
+    def _backend(self, uri: ObjectUri, permission: str, *, is_folder: bool = False) -> Backend:
+        """What keeps an object or a folder that is to be used like that; the one place where limits are heeded."""
+        backend = self._served(uri)
+        if self._limits is not None:
+            self._limits.check(uri.folder if is_folder else uri, permission, backend.resolved)
+        return backend
+
+    def _served(self, uri: ObjectUri) -> Backend:
         try:
             return self._backends[uri.scheme]
         except KeyError:

@@ -18,6 +18,9 @@ CLOUDS = ("gs", "s3", "az")
 DEFAULT_SCHEMES = ("gs",)
 _BUCKET = re.compile(r"[a-z0-9A-Z][a-z0-9A-Z._-]{0,221}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NUMBER = r"(?:0[xX][0-9a-fA-F]+|[0-9]+)"
+# the forms in which systems read IPv4 addresses: four numbers, or one; a short one is a year, a day or a count
+_HOST_NUMBERS = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{3}}|0[xX][0-9a-fA-F]{{1,8}}|0[0-7]{{8,11}}|[1-9][0-9]{{8,9}}")
 
 
 class BadUri(errors.ApiError):
@@ -60,6 +63,8 @@ class ObjectUri:
             raise bad_uri(text, "a path of this machine is written file:///folder/file, with three slashes")
         if scheme != FILE and not _BUCKET.fullmatch(bucket):
             raise bad_uri(text, "its bucket name is empty or has characters that bucket names cannot have")
+        if _HOST_NUMBERS.fullmatch(bucket):
+            raise bad_uri(text, "its bucket name is the address of a machine, which bucket names cannot be")
         segments = key.removesuffix("/").split("/") if key else []
         if any(segment in ("", ".", "..") for segment in segments):
             raise bad_uri(text, "a path segment is empty, '.' or '..'")
@@ -74,6 +79,11 @@ class ObjectUri:
     def names_object(self) -> bool:
         """Whether this can be an object, rather than a bucket or a folder."""
         return bool(self.key) and not self.key.endswith("/")
+
+    @property
+    def folder(self) -> ObjectUri:
+        """The same as a folder: with a slash at its end, unless it is the whole bucket."""
+        return dataclasses.replace(self, key=f"{self.key}/") if self.names_object else self
 
     def child(self, name: str) -> ObjectUri:
         """Returns the object `name` below this prefix."""

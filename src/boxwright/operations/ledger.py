@@ -8,6 +8,7 @@ nothing and learns so by `errors.LeaseLost`. The database's clock alone decides 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -79,6 +80,7 @@ class ClaimedOperation:
     plan_of: str | None = None
     progress: Mapping[str, Any] | None = None
     caller: str = ""
+    caller_groups: tuple[str, ...] = ()
 
 
 class Ledger:
@@ -222,6 +224,7 @@ class Ledger:
             plan_of=row.plan_of,
             progress=row.progress,
             caller=row.caller,
+            caller_groups=tuple(json.loads(row.caller_groups)),
         )
 
     def has_work(self, kinds: Collection[states.OperationKind], *, cancelled_only: bool = False) -> bool:
@@ -334,6 +337,7 @@ class Ledger:
                 plan_of=draft.plan_of,
                 output_directory=draft.output_directory,
                 caller=draft.caller.member,
+                caller_groups=json.dumps(draft.caller.groups),
                 charged_project=draft.caller.charged_project or draft.location.project,
                 partial_failures=[],
                 create_time_us=create_us,

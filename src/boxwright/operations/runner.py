@@ -14,11 +14,15 @@ import sqlalchemy as sa
 from google.protobuf import message
 from google.rpc import status_pb2
 
-from boxwright import errors, names
+from boxwright import callers, errors, names, objects, states
 from boxwright.metadata import database
+from boxwright.objects import grants
 from boxwright.operations.ledger import ClaimedOperation, Ledger
 
 TRUST_MARGIN_FRACTION = 0.2  # stop trusting a lease this share of its life before it ends
+
+CallerGrants = Callable[[str, tuple[str, ...]], objects.Grants]  # of a member and its groups; raises PERMISSION_DENIED
+_READING = (states.OperationKind.BATCH_PREDICT, states.OperationKind.IMPORT_DATA)  # lists, and images that these name
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +32,25 @@ def trusted_s(lease_ttl_s: float) -> float:
     return lease_ttl_s * (1 - TRUST_MARGIN_FRACTION)
 
 
+def no_grants(member: str, groups: tuple[str, ...]) -> objects.Grants:
+    """Nothing: what a member may where nobody says what it may."""
+    return objects.Grants(callers.Caller(member).email)
+
+
 class Stopped(Exception):
     """The runner saw `should_stop` and left its work in order."""
+
+
+class Denied(Stopped):
+    """Who has asked for the work may not have it done any more.
+
+    Attributes:
+        error: PERMISSION_DENIED, with which the operation ends.
+    """
+
+    def __init__(self, error: errors.ApiError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class TurnOver(Exception):
@@ -82,6 +103,7 @@ class Context:
         goes_on: whether it goes on with the plan of an operation that has ended.
         output_directory: where results go, empty until `keep_output_directory`.
         reported: the numbers that earlier attempts have reported last; None if they have not.
+        caller: the member that has started it; empty: anybody may do everything.
     """
 
     def __init__(
@@ -98,12 +120,62 @@ class Context:
         self.plan_id = claimed.plan_of or claimed.name.operation
         self.goes_on = claimed.plan_of is not None
         self.reported = claimed.progress
+        self.caller, self._groups = claimed.caller, claimed.caller_groups
+        # of this attempt; nothing until it is known
+        self._grants = objects.Grants(callers.Caller(self.caller).email) if self.caller else None
+        self._output: objects.ObjectUri | None = None
+        self._denial: errors.ApiError | None = None
         self._stop = threading.Event()
         self._cancel_requested = claimed.cancel_requested
         self._lost = self._drained = False
         self.trusted_until_s = time.monotonic() + trusted_s(ledger.lease_ttl_s)
         if claimed.cancel_requested:
             self._stop.set()
+
+    def limited(self, stores: objects.Stores, output: objects.ObjectUri | None = None) -> objects.Stores:
+        """Returns stores for what the operation's caller may read and write.
+
+        Args:
+            stores: all that the service reaches.
+            output: folder below which the work writes; None: nowhere yet.
+        """
+        self._output = output or self._output
+        return stores.limited_to(self._grants, self._output)
+
+    def begin(self, grants_of: CallerGrants) -> None:
+        """Looks up what the caller may, for the whole of this attempt."""
+        if self.caller:
+            try:
+                self._grants = grants_of(self.caller, self._groups)
+            except database.Transient:
+                raise  # the database is away, which says nothing of the caller
+            except errors.ApiError as error:
+                self._deny(error)
+
+    def judge(self, grants_of: CallerGrants) -> None:
+        """Ends the work unless its caller still may what it might while this attempt began."""
+        if self._grants is None or self._denial is not None:
+            return
+        try:
+            now = grants_of(self.caller, self._groups)
+        except database.Transient as error:
+            log.warning(
+                "event=caller_not_judged operation=%s reason=%s", self.name, error
+            )  # the next renewal asks again
+            return
+        except errors.ApiError as error:
+            self._deny(error)
+            return
+        lost = self._grants.lost_reading(now) if self.kind in _READING else None
+        if lost is not None:
+            self._deny(grants.denied(now.holder, grants.READ, lost))
+        elif self._output is not None and not now.allows(self._output.folder, grants.WRITE):
+            self._deny(grants.denied(now.holder, grants.WRITE, self._output))
+
+    def _deny(self, error: errors.ApiError) -> None:
+        log.warning("event=caller_denied operation=%s message=%s", self.name, error.message)
+        self._denial = error
+        self._stop.set()
 
     def report(
         self,
@@ -154,8 +226,10 @@ class Context:
         return self._stop.wait(timeout_s)
 
     def raise_if_stopped(self) -> None:
-        """Raises LeaseLost or Stopped once the work should end."""
+        """Raises LeaseLost, Stopped or Denied once the work should end."""
         self.raise_if_lost()
+        if self._denial is not None and not self._cancel_requested:
+            raise Denied(self._denial)
         if self._stop.is_set():
             raise Stopped(str(self.name))
 

@@ -6,6 +6,7 @@ decides:
 
     returns a Success     SUCCEEDED with its response
     ApiError              FAILED with that status
+    Denied                FAILED: its caller may not have it done any more
     Stopped               CANCELLED if cancellation was asked for, else PENDING again (drain)
     TurnOver              PENDING again, behind all that waits already
     AttemptError          PENDING again, until too many attempts got nowhere; then FAILED
@@ -33,7 +34,17 @@ from google.rpc import code_pb2, status_pb2
 from boxwright import errors, states
 from boxwright.metadata import database
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, ClaimedOperation, Ledger
-from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, TurnOver, trusted_s
+from boxwright.operations.runner import (
+    AttemptError,
+    CallerGrants,
+    Context,
+    Denied,
+    Runner,
+    Stopped,
+    TurnOver,
+    no_grants,
+    trusted_s,
+)
 
 WAITED_S = 1.0  # two polls: what has waited for so long has no free lane anywhere
 RETRY_INTERVAL_S = 0.5  # between attempts to write down an end while the database is away
@@ -53,6 +64,8 @@ class Worker:
         lanes: one entry per lane: the kinds that it serves.
         owner: this worker's name in the leases.
         slices_s: for how long work of a kind may go on while others of that kind wait; without limit if not named.
+        grants_of: what a member may read and write now; asked for operations with a caller, at their begin and at every
+            renewal.
     """
 
     def __init__(
@@ -62,9 +75,11 @@ class Worker:
         lanes: Sequence[Collection[states.OperationKind]],
         owner: str | None = None,
         slices_s: Mapping[states.OperationKind, float] | None = None,
+        grants_of: CallerGrants = no_grants,
     ) -> None:
         self._ledger = ledger
         self._slices_s = slices_s or {}
+        self._grants_of = grants_of
         self._turn_lock = threading.Lock()
         self._runners = runners
         self._owner = owner or f"worker-{uuid.uuid4().hex[:12]}"
@@ -205,6 +220,7 @@ class Worker:
         lease = claimed.lease
         try:
             self._wait_for_earlier(context)
+            context.begin(self._grants_of)
             if claimed.attempts > MAX_ATTEMPTS_WITHOUT_PROGRESS:
                 raise errors.ApiError(
                     code_pb2.INTERNAL,
@@ -230,6 +246,8 @@ class Worker:
             with self._wake:
                 self._wake.notify_all()
             return
+        except Denied as denied:
+            self._end(context, denied.error.status)
         except Stopped:
             if context.cancel_requested:
                 self._end(context, errors.cancelled().status)
@@ -306,3 +324,4 @@ class Worker:
             return
         context.trusted_until_s = renewal_started_s + trusted_s(self._ledger.lease_ttl_s)
         context.note_renewal(cancel_requested=cancel_requested)
+        context.judge(self._grants_of)

@@ -144,7 +144,8 @@ class BatchPredict(Runner):
         """Writes the CANCELLED manifest; who cancels is not kept waiting by a store that takes none."""
         try:
             digest = ModelInfo.read(pathlib.Path(job.folders.model)).digest
-            Sink(job.spec, self._stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest=digest)
+            stores = self._limited(context, job.spec.output_directory)
+            Sink(job.spec, stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest=digest)
         except (errors.ApiError, ModelError) as error:
             log.warning("event=cancelled_without_manifest operation=%s reason=%s", context.name, error)
 
@@ -161,13 +162,20 @@ class BatchPredict(Runner):
         spec = self._spec(request, context, model.display_name)
         context.keep_output_directory(spec.output_directory)
         notes = self._plans.notes(context.plan_id)
-        return BatchJob(spec, JobFolders(str(model_folder), self._stores.to_config(), str(notes)), self._share)
+        stores = self._limited(context, spec.output_directory)
+        return BatchJob(spec, JobFolders(str(model_folder), stores.to_config(), str(notes)), self._share)
+
+    def _limited(self, context: Context, output_directory: str) -> objects.Stores:
+        """The stores for what the caller may: they go to the inference child, which judges every image by them."""
+        return context.limited(self._stores, objects.ObjectUri.parse(output_directory))
 
     def _spec(self, request: types.BatchPredictRequest, context: Context, display_name: str) -> BatchSpec:
         """What decides the output: as the first attempt had it, whatever the settings are by now."""
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
+        lists = list(map(objects.ObjectUri.parse, request.input_config.gcs_source.input_uris))
+        context.limited(self._stores).check_request(lists, prefix)
         if not context.output_directory:  # before anything is done, and before a folder is named
-            self._stores.stoppable(context.raise_if_stopped).check_destination(prefix)
+            context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).check_destination(prefix)
         params = self._validated_params(request.params)
         directory = str(prefix.child(f"prediction-{display_name}-{stamp(context.create_time_us)}"))
         spec = BatchSpec(

@@ -34,7 +34,8 @@ class ExportData(Runner):
         message = types.ExportDataRequest.deserialize(request)
         name = names.DatasetName.parse(message.name)
         prefix = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
-        stores = self._stores.stoppable(context.raise_if_stopped)
+        stores = context.limited(self._stores, prefix).stoppable(context.raise_if_stopped)
+        stores.check_request(output=prefix)
         stores.check_destination(prefix)
         with self._db.read() as connection:
             row = datasets.find(connection, name.project, name.location, name.dataset)
@@ -79,7 +80,8 @@ class ExportModel(Runner):
         name = names.ModelName.parse(message.name)
         model_format = message.output_config.model_format
         prefix = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
-        stores = self._stores.stoppable(context.raise_if_stopped)
+        stores = context.limited(self._stores, prefix).stoppable(context.raise_if_stopped)
+        stores.check_request(output=prefix)
         stores.check_destination(prefix)
         with self._db.read() as connection:
             row = models.find(connection, name.project, name.location, name.model)

@@ -108,7 +108,7 @@ class ImportData(Runner):
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:
                 staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _STAGING)
                 tally = _RowCounts()
-                stores = self._stores.stoppable(context.raise_if_stopped)
+                stores = context.limited(self._stores).named().stoppable(context.raise_if_stopped)
                 self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, context)
                 self._look_at_images(objects.Breaker(stores), staging, tally, context)
                 tally.conflicts.of_copies(staging)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 
-from boxwright import errors, names, states
+from boxwright import errors, names, objects, states
 from boxwright.callers import Caller, Requirement
 from boxwright.metadata import database
 from boxwright.operations import resumable
@@ -37,7 +38,8 @@ class ResumeService(Resources):
 
         Raises:
             ApiError: NOT_FOUND if there is no such operation or its model is gone; FAILED_PRECONDITION if it cannot be
-                resumed, saying why; PERMISSION_DENIED if the caller may not predict with its model.
+                resumed, saying why; PERMISSION_DENIED if the caller may not predict with its model, read its lists or write
+                its results.
         """
         with self._db.write() as connection:
             row = self._ledger.find_in(connection, name)
@@ -47,6 +49,7 @@ class ResumeService(Resources):
             runs = resumable.runs_of(connection, resumable.plan_id(row))
             self._check(connection, name, row, runs)
             self._usable_model(connection, names.ModelName.parse(row.works_on))
+            self._check_grants(caller, row.request)
             draft = Draft(
                 location=name.parent,
                 id="IOD" + self._new_digits(),
@@ -61,6 +64,13 @@ class ResumeService(Resources):
             )
             started = self._ledger.start(connection, draft)
         return self._announced(started)
+
+    def _check_grants(self, caller: Caller, request: bytes) -> None:
+        """PERMISSION_DENIED unless the caller may read the lists of a batch prediction, and write where its results go."""
+        message = types.BatchPredictRequest.deserialize(request)
+        lists = [objects.ObjectUri.parse(uri) for uri in message.input_config.gcs_source.input_uris]
+        output = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
+        self._looks.check(caller, lists, output)
 
     def _check(self, connection: sa.Connection, name: names.OperationName, row: sa.Row[Any], runs: Any) -> None:
         """FAILED_PRECONDITION unless the operation is a batch prediction that nobody has gone on with to its end."""

@@ -17,6 +17,7 @@ from google.rpc import code_pb2
 
 from boxwright import errors, file_kinds, objects, rows
 from boxwright.batch import image_list
+from boxwright.callers import Caller
 
 LEFT_ALONE_S = 30.0  # a bucket that was too slow
 MAX_LISTS = 32  # of one request that are looked at
@@ -26,6 +27,7 @@ _PASSING = (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED, code_pb2.ABORTED, 
 
 log = logging.getLogger(__name__)
 _Look = Callable[[], None]
+CallerGrants = Callable[[Caller], objects.Grants | None]
 
 
 class StoreChecks:
@@ -34,54 +36,59 @@ class StoreChecks:
     Args:
         stores: where they are.
         look_s: the longest that one call is held, in seconds; 0 for no looks.
+        grants_of: what a caller may read and write, None for everything.
     """
 
-    def __init__(self, stores: objects.Stores, look_s: float) -> None:
+    def __init__(self, stores: objects.Stores, look_s: float, grants_of: CallerGrants = lambda caller: None) -> None:
         self._stores = stores.hasty(look_s)
+        self._grants_of = grants_of
         self._look_s = look_s
         self._threads = threading.BoundedSemaphore(MAX_THREADS)
         self._lock = threading.Lock()
         self._left_alone_until_s: dict[tuple[str, str], float] = {}
 
-    def at_import_lists(self, lists: Sequence[objects.ObjectUri]) -> errors.ApiError | None:
-        """What the import of these CSVs must fail with, as far as a look can tell; None if nothing."""
+    def check(
+        self, caller: Caller, lists: Sequence[objects.ObjectUri] = (), output: objects.ObjectUri | None = None
+    ) -> objects.Stores:
+        """Judges what a request names by the caller's grants, without a look at any store.
+
+        Returns:
+            The stores for what the caller names.
+
+        Raises:
+            ApiError: PERMISSION_DENIED: a list may not be read, or nothing may be written below the output folder.
+        """
+        stores = self._stores.limited_to(self._grants_of(caller))
+        stores.check_request(lists, output)
+        return stores.named()
+
+    def at_import_lists(self, caller: Caller, lists: Sequence[objects.ObjectUri]) -> errors.ApiError | None:
+        """What the import of these CSVs must fail with, as far as a look can tell; None if nothing. Raises as `check`."""
+        stores = self.check(caller, lists)
         full: set[objects.ObjectUri] = set()
-        looks = [(uri, self._list_look(uri, _check_import, full)) for uri in lists[:MAX_LISTS]]
+        looks = [(uri, _list_look(stores, uri, _check_import, full)) for uri in lists[:MAX_LISTS]]
         error, all_seen = self._first(looks)
         return error if error or full or not all_seen or len(lists) > MAX_LISTS else rows.none_to_import(lists)
 
-    def at_batch(self, lists: Sequence[objects.ObjectUri], destination: objects.ObjectUri) -> errors.ApiError | None:
-        """What a batch prediction with these lists must fail with, as far as a look can tell; None if nothing."""
+    def at_batch(
+        self, caller: Caller, lists: Sequence[objects.ObjectUri], destination: objects.ObjectUri
+    ) -> errors.ApiError | None:
+        """What a batch prediction with these lists must fail with, as far as a look can tell; None if nothing.
+
+        Raises as `check`.
+        """
+        stores = self.check(caller, lists, destination)
         full: set[objects.ObjectUri] = set()
-        looks = [(uri, self._list_look(uri, image_list.check_first_line, full)) for uri in lists[:MAX_LISTS]]
-        error, all_seen = self._first([*looks, (destination, lambda: self._stores.check_destination(destination))])
+        looks = [(uri, _list_look(stores, uri, image_list.check_first_line, full)) for uri in lists[:MAX_LISTS]]
+        error, all_seen = self._first([*looks, (destination, lambda: stores.check_destination(destination))])
         is_empty = error is None and not full and all_seen and len(lists) <= MAX_LISTS
         return errors.bad_request(errors.EMPTY_BATCH_CSV) if is_empty else error
 
-    def at_destination(self, prefix: objects.ObjectUri) -> errors.ApiError | None:
-        """What writing below this prefix must fail with, as far as a look can tell; None if nothing."""
-        error, _ = self._first([(prefix, lambda: self._stores.check_destination(prefix))])
+    def at_destination(self, caller: Caller, prefix: objects.ObjectUri) -> errors.ApiError | None:
+        """What writing below this prefix must fail with, as far as a look can tell; None if nothing. Raises as `check`."""
+        stores = self.check(caller, output=prefix)
+        error, _ = self._first([(prefix, lambda: stores.check_destination(prefix))])
         return error
-
-    def _list_look(
-        self, uri: objects.ObjectUri, check: Callable[[rows.TextLine], None], full: set[objects.ObjectUri]
-    ) -> _Look:
-        """Looks at a list, and notes it among the full ones unless it is seen to have no rows."""
-
-        def look() -> None:
-            try:
-                info, start = self._stores.start(uri, file_kinds.LOOKED_AT_BYTES)
-            except objects.ObjectNotFound as error:
-                raise objects.explained(self._stores, uri, error, asks_for_folder=True) from error
-            rows.check_start(uri, start)
-            is_whole = len(start) == info.size_bytes
-            line = rows.first_line(uri, start, is_whole=is_whole)
-            if line is not None or not is_whole:
-                full.add(uri)
-            if line is not None:
-                check(line)
-
-        return look
 
     def _first(self, looks: Sequence[tuple[objects.ObjectUri, _Look]]) -> tuple[errors.ApiError | None, bool]:
         """Returns the first definite error, in the order of the looks, and whether all stores have answered."""
@@ -152,6 +159,27 @@ class _Found:
         with self._lock:
             self._waiting.clear()
             return dict(self._errors), list(self._under_way.values())
+
+
+def _list_look(
+    stores: objects.Stores, uri: objects.ObjectUri, check: Callable[[rows.TextLine], None], full: set[objects.ObjectUri]
+) -> _Look:
+    """Looks at a list, and notes it among the full ones unless it is seen to have no rows."""
+
+    def look() -> None:
+        try:
+            info, start = stores.start(uri, file_kinds.LOOKED_AT_BYTES)
+        except objects.ObjectNotFound as error:
+            raise objects.explained(stores, uri, error, asks_for_folder=True) from error
+        rows.check_start(uri, start)
+        is_whole = len(start) == info.size_bytes
+        line = rows.first_line(uri, start, is_whole=is_whole)
+        if line is not None or not is_whole:
+            full.add(uri)
+        if line is not None:
+            check(line)
+
+    return look
 
 
 def _error_of(look: _Look) -> errors.ApiError | None:

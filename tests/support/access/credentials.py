@@ -10,7 +10,8 @@ from typing import Any
 
 from google.auth import crypt, jwt
 
-from boxwright.access import accounts, key_files, policies, token_store
+from boxwright import objects
+from boxwright.access import accounts, bucket_grants, key_files, policies, token_store
 from boxwright.access.index import AccountRecord
 from boxwright.metadata import database
 
@@ -76,6 +77,15 @@ class Registry:
     def revoke(self, member: str, role: str, resource: str) -> None:
         with self.db.write() as connection:
             policies.revoke(connection, resource, role, member)
+
+    def grant_folder(self, member: str, folder: str, *, read: bool = False, write: bool = False) -> None:
+        with self.db.write() as connection:
+            bucket_grants.grant(connection, member, objects.Grant.parse(folder, can_read=read, can_write=write))
+
+    def revoke_folder(self, member: str, folder: str) -> None:
+        """Takes reading and writing away."""
+        with self.db.write() as connection:
+            bucket_grants.revoke(connection, member, objects.Grant.parse(folder, can_read=True, can_write=True))
 
     def set_disabled(self, account: Account, disabled: bool) -> None:
         with self.db.write() as connection:

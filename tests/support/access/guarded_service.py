@@ -18,6 +18,8 @@ from tests.support.access.credentials import Account, Registry
 from tests.support.machine.ports import free_port
 from tests.support.machine.waiting import PATIENCE_S, wait_until
 
+from boxwright.metadata.schema import operations
+
 LOCATION = "projects/demo/locations/us-central1"
 
 
@@ -40,6 +42,8 @@ class GuardedService:
     owner: Account
     http: httpx.Client
     channel: grpc.Channel
+    process: subprocess.Popen[bytes]
+    environment: dict[str, str]
 
     @property
     def url(self) -> str:
@@ -48,6 +52,15 @@ class GuardedService:
     @property
     def data_dir(self) -> pathlib.Path:
         return self.folder / "data"
+
+    def kill_and_restart(self) -> None:
+        """Kills the service as a power cut would that lasts for longer than its leases; starts it on the same files."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+        with self.registry.db.write() as connection:
+            held = operations.update().where(operations.c.lease_owner.is_not(None))
+            connection.execute(held.values(lease_expires_us=0))
+        self.process = _start(self.folder, list(map(str, self.process.args)), self.environment, self.url)
 
     @property
     def log(self) -> str:
@@ -71,20 +84,32 @@ def run_guarded_service(folder: pathlib.Path, *flags: str, **settings: str) -> I
     command += ["--data-dir", str(folder / "data"), "--buckets", str(folder / "buckets")]
     command += ["--port", str(port), "--grpc-port", str(grpc_port)]
     own = _environment() | {f"BOXWRIGHT_{name.upper()}": value for name, value in settings.items()}
-    with (folder / "service.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=own)
+    url = f"http://127.0.0.1:{port}"
+    process, service = _start(folder, command, own, url), None
     try:
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _is_ready(process, url, folder), f"the service to be ready; see {folder}/service.log")
         with (
             httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False) as http,
             grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
         ):
-            yield GuardedService(folder, port, grpc_port, registry, owner, http, channel)
+            service = GuardedService(folder, port, grpc_port, registry, owner, http, channel, process, own)
+            yield service
     finally:
         registry.close()
+        process = process if service is None else service.process
         process.terminate()
         process.wait(PATIENCE_S)
+
+
+def _start(folder: pathlib.Path, command: list[str], environment: dict[str, str], url: str) -> subprocess.Popen[bytes]:
+    """Starts the service's process and waits until it is ready."""
+    with (folder / "service.log").open("ab") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+    try:
+        wait_until(lambda: _is_ready(process, url, folder), f"the service to be ready; see {folder}/service.log")
+    except BaseException:
+        process.kill()
+        raise
+    return process
 
 
 def _is_ready(process: subprocess.Popen[bytes], url: str, folder: pathlib.Path) -> bool:

@@ -36,7 +36,7 @@ def run_started_service(folder: pathlib.Path, **settings: str) -> Iterator[EnvSe
     (folder / "buckets").mkdir(exist_ok=True)
     flags = ["--port", str(ports[0]), "--grpc-port", str(ports[1]), "--out", str(folder / "client")]
     data = ["--data-dir", str(folder / "data")]
-    exports = command_line("access", "start", "--project", "demo", *flags, *data)
+    exports = command_line("access", "start", "--project", "demo", "--bucket", "b", *flags, *data)
     without = command_line("client-env", "--account", "owner", "--no-universe", *flags, *data)
     service = EnvService(folder, *ports, exports, without)
     (advice,) = (line for line in exports.splitlines() if "boxwright serve" in line)

@@ -43,6 +43,7 @@ class GuardedService:
     http: httpx.Client
     channel: grpc.Channel
     process: subprocess.Popen[bytes]
+    command: list[str]
     environment: dict[str, str]
 
     @property
@@ -60,7 +61,7 @@ class GuardedService:
         with self.registry.db.write() as connection:
             held = operations.update().where(operations.c.lease_owner.is_not(None))
             connection.execute(held.values(lease_expires_us=0))
-        self.process = _start(self.folder, list(map(str, self.process.args)), self.environment, self.url)
+        self.process = _start(self.folder, self.command, self.environment, self.url)
 
     @property
     def log(self) -> str:
@@ -91,7 +92,7 @@ def run_guarded_service(folder: pathlib.Path, *flags: str, **settings: str) -> I
             httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False) as http,
             grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
         ):
-            service = GuardedService(folder, port, grpc_port, registry, owner, http, channel, process, own)
+            service = GuardedService(folder, port, grpc_port, registry, owner, http, channel, process, command, own)
             yield service
     finally:
         registry.close()

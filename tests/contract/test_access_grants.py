@@ -43,7 +43,7 @@ def _prepare(folder: pathlib.Path, tiny_model: TinyModel) -> None:
 def _hanging(folder: pathlib.Path) -> dict[str, str]:
     """Settings by which the first attempt stops in the middle."""
     (folder / "marks").mkdir()
-    points = [f"image gs://photos/in/{number:04d}.jpg:hang" for number in HANGS]
+    points = [f"image gs://photos/in/{number:04d}.jpg:hang@*" for number in HANGS]
     return {"faults": ",".join(points), "faults_once": str(folder / "marks")}
 
 

@@ -19,6 +19,7 @@ from tests.support.machine.ports import free_port
 from tests.support.machine.waiting import PATIENCE_S, wait_until
 
 from boxwright.metadata.schema import operations
+from boxwright.processes import NICENESS_VARIABLE
 
 LOCATION = "projects/demo/locations/us-central1"
 
@@ -69,7 +70,8 @@ class GuardedService:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("BOXWRIGHT_")}
+    return own | {NICENESS_VARIABLE: os.environ[NICENESS_VARIABLE]}  # the lowest priority would wait for other tests
 
 
 @contextlib.contextmanager

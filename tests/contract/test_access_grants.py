@@ -250,7 +250,7 @@ def test_what_is_lost_while_work_runs_ends_it(how: str, tmp_path: pathlib.Path, 
             service.registry.revoke_folder(ada.member, lost)
         error = ended(service, running)["error"]
         assert error["code"] == code_pb2.PERMISSION_DENIED, error
-        assert error["message"].endswith(lost) if lost else ada.email in error["message"]
+        assert (f" {lost}" if lost else ada.email) in error["message"]
         left = ended(service, queued)
         if how == "images":  # it may begin: its list says which images are not granted
             assert {line["status"]["code"] for line in lines(service, left)[1]} == {code_pb2.PERMISSION_DENIED}

@@ -21,6 +21,7 @@ from tests.support.machine.waiting import PATIENCE_S, wait_until
 from boxwright.metadata.schema import operations
 from boxwright.processes import NICENESS_VARIABLE
 
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy the service is told to use
 LOCATION = "projects/demo/locations/us-central1"
 
 
@@ -118,7 +119,7 @@ def _start(folder: pathlib.Path, command: list[str], environment: dict[str, str]
 def _is_ready(process: subprocess.Popen[bytes], url: str, folder: pathlib.Path) -> bool:
     assert process.poll() is None, (folder / "service.log").read_text()
     try:
-        with urllib.request.urlopen(url + "/readyz", timeout=5) as answer:
+        with _DIRECT.open(url + "/readyz", timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

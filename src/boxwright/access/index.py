@@ -209,9 +209,7 @@ def load(connection: sa.Connection) -> AccessIndex:
     for row in connection.execute(sa.select(bucket_grants).order_by(bucket_grants.c.id)):
         grant = objects.Grant(row.scheme, row.bucket, row.prefix, row.can_read, row.can_write)
         may[row.member] = (*may.get(row.member, ()), grant)
-    return AccessIndex(
-        version, {record.member: record for record in by_id.values()}, keys, named, granted, groups, may
-    )
+    return AccessIndex(version, {record.member: record for record in by_id.values()}, keys, named, granted, groups, may)
 
 
 def account_record(row: sa.Row[Any]) -> AccountRecord:

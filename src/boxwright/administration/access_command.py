@@ -126,13 +126,15 @@ def _why_object(options: argparse.Namespace) -> int:
 
     served = opening.read_settings(options).storage.choices.served
     uri = objects.caller_uri(options.resource, served, directory=True)
-    meant = uri if options.permission == grants.READ else uri.folder  # lists are of folders, output prefixes are folders
+    meant = (
+        uri if options.permission == grants.READ else uri.folder
+    )  # lists are of folders, output prefixes are folders
     with opening.opened(options) as db, db.read() as connection:
         member = iam_command.member_of(connection, options.member)
         found = index.load(connection)
     giving = [
         (who, grant)
-        for who in members.counted_as(member, ())
+        for who in members.counted_as(member, found.groups.get(member, ()))
         for grant in found.bucket_grants.get(who, ())
         if objects.Grants(member, (grant,)).allows(meant, options.permission)
     ]

@@ -79,7 +79,8 @@ def _revoke(options: argparse.Namespace) -> int:
     with opening.opened(options) as db, db.write() as connection:
         member = iam_command.member_of(connection, options.member)
         left = bucket_grants.revoke(connection, member, unwanted)
-        others = index.load(connection).grants_of(member, members.counted_as(member, ()))
+        found = index.load(connection)
+        others = found.grants_of(member, members.counted_as(member, found.groups.get(member, ())))
     print(f"{member} may {left.verbs} {left}" if left.verbs else f"{member} no longer has a grant on {left}")
     folder = objects.ObjectUri(left.scheme, left.bucket, left.prefix)
     for grant in others.given:

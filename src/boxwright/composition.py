@@ -6,7 +6,8 @@ import dataclasses
 import logging
 
 from boxwright import extras, objects, places, processes, states
-from boxwright.access import accounts, authenticate, decide, exchange, index
+from boxwright.access import accounts, audit, authenticate, decide, exchange, index
+from boxwright.access.audit_log import AuditLog
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning.scheduler import Tuner
@@ -70,6 +71,7 @@ class ServiceParts:
     dispatcher: dispatch.Dispatcher
     operations: operations.Operations
     tokens: exchange.TokenService | None
+    audit: AuditLog
 
 
 def token_rules(settings: Settings) -> authenticate.TokenRules:
@@ -88,14 +90,16 @@ def token_rules(settings: Settings) -> authenticate.TokenRules:
 
 
 def _build_access(
-    settings: Settings, db: database.Database
+    settings: Settings, db: database.Database, recorder: audit.CallRecorder
 ) -> tuple[decide.OpenDecider | decide.PolicyDecider, exchange.TokenService | None]:
     """Who decides on calls, and who gives tokens."""
     if not settings.server.requires_accounts:
         return decide.OpenDecider(), None
     reader, rules = index.IndexReader(db), token_rules(settings)
     authenticator = authenticate.Authenticator(db, reader, rules)
-    return decide.PolicyDecider(db, reader, authenticator), exchange.TokenService(db, authenticator, rules)
+    return decide.PolicyDecider(db, reader, authenticator), exchange.TokenService(
+        db, authenticator, rules, recorder=recorder
+    )
 
 
 def has_accounts(db: database.Database) -> bool:
@@ -158,7 +162,9 @@ def build_service(settings: Settings) -> ServiceParts:
         trains=extras.can_train() or not settings.operations.worker,
     )
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s)
-    decider, tokens = _build_access(settings, db)
+    audit_log = AuditLog(settings.storage.data_dir / "audit", db)
+    recorder = audit.CallRecorder(audit_log, reads=settings.server.audit_reads)
+    decider, tokens = _build_access(settings, db, recorder)
     resuming = resume.ResumeService(decider.check, db, ledger, policy, online, looks)
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
@@ -171,8 +177,9 @@ def build_service(settings: Settings) -> ServiceParts:
         },
         decider,
         planned=(),
+        recorder=recorder,
     )
-    return ServiceParts(worker_parts, online, dispatcher, operations_service, tokens)
+    return ServiceParts(worker_parts, online, dispatcher, operations_service, tokens, audit_log)
 
 
 def _runners(

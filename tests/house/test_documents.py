@@ -16,7 +16,7 @@ from boxwright import settings
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 DECISIONS = sorted((DOCS / "adr").glob("*.md"))
-RESERVED = {"0024", "0025", "0026"}  # for decisions that are being built
+RESERVED = {"0028"}  # for decisions that are being built
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 
 

@@ -12,5 +12,9 @@ index         what the database says of access, in memory
 members       the names by which policies know callers
 roles         permissions and roles
 secret_texts  the form of tokens and API keys
+audit         what the audit log says of a call
+audit_log     the audit log: lines, each with the SHA-256 of the one before
+audit_verification  what was changed in an audit log
+redaction     credentials in texts and in the log of the process, replaced
 refusals      every refusal, with its code, text and details
 """

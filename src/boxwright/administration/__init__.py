@@ -3,5 +3,6 @@
 accounts_command  boxwright accounts: accounts, keys, API keys, tokens
 iam_command       boxwright iam: roles of members on resources
 access_command    boxwright access: the first account; why a member may or may not
+audit_command     boxwright audit: whether the audit log is as it was written
 opening           the database that the settings name, opened for a command
 """

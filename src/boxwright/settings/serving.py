@@ -34,6 +34,9 @@ class ServerSettings(Group):
     clock_skew_s: float = setting(
         60.0, "Seconds by which the clocks of callers who sign tokens may differ.", check=fields.between(0, 600)
     )
+    audit_reads: bool = setting(
+        False, "Whether calls that only read are lines of the audit log too, beside changes and refusals."
+    )
     tls_cert: pathlib.Path | None = setting(None, "Certificate chain (PEM) for both API servers; needs `tls_key`.")
     tls_key: pathlib.Path | None = setting(None, "Private key (PEM) of `tls_cert`.")
     tls_client_ca: pathlib.Path | None = setting(

@@ -5,39 +5,52 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent import futures
-from typing import Any
+from typing import Any, Protocol
 
 from starlette import requests, responses, routing
 
-from boxwright import errors
+from boxwright import callers, errors
 
 PATH = "/token"
 FORM = "application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 16 * 1024
 MAX_FIELDS = 20
-Answer = Callable[[Mapping[str, str]], tuple[bool, dict[str, Any]]]
+
+
+class TokenService(Protocol):
+    """Who gives tokens."""
+
+    def answer(self, form: Mapping[str, str], origin: callers.Origin) -> tuple[bool, dict[str, Any]]:
+        """Answers a form with whether a token is given, and the fields of the response; raises ApiError."""
+
+    def refused(self, reason: str, origin: callers.Origin) -> None:
+        """Hears of a request that is no form."""
 
 
 class _BadForm(Exception):
     """Why a request is no form that can be read."""
 
 
-def build_token_route(answer: Answer, executor: futures.Executor, silence_s: float) -> routing.Route:
+def build_token_route(tokens: TokenService, executor: futures.Executor, silence_s: float) -> routing.Route:
     """Builds the route.
 
     Args:
-        answer: answers a form with whether a token is given, and the fields of the response.
+        tokens: gives tokens.
         executor: the thread pool in which it runs.
         silence_s: for which the form may be silent.
     """
 
     async def respond(request: requests.Request) -> responses.Response:
+        run = asyncio.get_running_loop().run_in_executor
+        agent = request.headers.get("user-agent", "")
+        origin = callers.Origin(request.client.host if request.client else "", agent)
         try:
             form = await _read(request, silence_s)
-            is_given, fields = await asyncio.get_running_loop().run_in_executor(executor, answer, form)
+            is_given, fields = await run(executor, tokens.answer, form, origin)
         except _BadForm as problem:
+            await run(executor, tokens.refused, str(problem), origin)
             return _json(400, {"error": "invalid_request", "error_description": str(problem)})
         except (errors.ApiError, RuntimeError):  # the database is away, or the pool takes no more work
             return _json(503, {"error": "temporarily_unavailable", "error_description": "Try again shortly."})

@@ -166,15 +166,21 @@ class CallExecutor:
         self._watcher = watcher
         self._executor = executor
 
-    async def admit(self, method: str, headers: dispatch.Headers) -> callers.Caller:
+    async def admit(self, method: str, headers: dispatch.Headers, address: str = "") -> callers.Caller:
         """Says who is calling, by the headers of a call; `method` is its name with dots.
 
         Raises:
             ApiError: the caller is nobody who may call.
         """
-        caller = self._dispatcher.admit(method, headers, may_wait=False)
-        if caller is None:
-            caller = await self._run(lambda: self._dispatcher.admit(method, headers))
+        origin = dispatch.origin_of(headers, address)
+        try:
+            caller = self._dispatcher.admit(method, headers, origin, may_wait=False)
+            if caller is None:
+                caller = await self._run(lambda: self._dispatcher.admit(method, headers, origin))
+        except errors.ApiError as error:
+            refusal = error
+            await self._run(lambda: self._dispatcher.refused(method, origin, refusal))
+            raise
         if caller is None:
             raise TypeError("Who decides on calls has not said who is calling.")
         return caller
@@ -212,7 +218,7 @@ class CallExecutor:
             wait_s = self._wait_s(request, remaining_s)
             if wait_s > 0:
                 await self._watcher.until_done(request.name, wait_s)
-                operation = await self._run(lambda: self._dispatcher.call(row, request, caller))
+                operation = await self._run(lambda: self._dispatcher.call(row, request, caller, is_again=True))
         return await self._run(lambda: self._dispatcher.guard(row.dotted_name, lambda: write(operation)))
 
     def _wait_s(self, request: Any, remaining_s: float | None) -> float:

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 
 from boxwright import extras, objects, places, processes, states
-from boxwright.access import accounts, audit, authenticate, decide, exchange, index
+from boxwright.access import accounts, audit, authenticate, decide, exchange, index, quotas
 from boxwright.access.audit_log import AuditLog
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
@@ -89,8 +89,21 @@ def token_rules(settings: Settings) -> authenticate.TokenRules:
     )
 
 
+def _quota_limits(settings: Settings) -> quotas.QuotaLimits:
+    """How much callers may ask; who is alone may ask everything."""
+    chosen = settings.quota
+    if not settings.server.requires_accounts:
+        return quotas.QuotaLimits()
+    return quotas.QuotaLimits(
+        requests=chosen.requests_per_minute,
+        models=chosen.models_per_minute,
+        predictions=chosen.predict_per_minute,
+        failed_authentications=chosen.failed_authentications_per_minute,
+    )
+
+
 def _build_access(
-    settings: Settings, db: database.Database, recorder: audit.CallRecorder
+    settings: Settings, db: database.Database, recorder: audit.CallRecorder, counted: quotas.Quotas
 ) -> tuple[decide.OpenDecider | decide.PolicyDecider, exchange.TokenService | None]:
     """Who decides on calls, and who gives tokens."""
     if not settings.server.requires_accounts:
@@ -98,7 +111,7 @@ def _build_access(
     reader, rules = index.IndexReader(db), token_rules(settings)
     authenticator = authenticate.Authenticator(db, reader, rules)
     return decide.PolicyDecider(db, reader, authenticator), exchange.TokenService(
-        db, authenticator, rules, recorder=recorder
+        db, authenticator, rules, recorder=recorder, quotas=counted
     )
 
 
@@ -120,7 +133,7 @@ def build_worker(settings: Settings) -> WorkerParts:
     sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
     plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
     folders = ModelFolders(models_dir, stores)
-    ledger = Ledger(db, lease_ttl_s=settings.operations.lease_ttl_s)
+    ledger = Ledger(db, lease_ttl_s=settings.operations.lease_ttl_s, max_unfinished=settings.quota.operations)
     children = Children(stores.variables)
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
     lanes = [[Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
@@ -164,7 +177,8 @@ def build_service(settings: Settings) -> ServiceParts:
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s)
     audit_log = AuditLog(settings.storage.data_dir / "audit", db)
     recorder = audit.CallRecorder(audit_log, reads=settings.server.audit_reads)
-    decider, tokens = _build_access(settings, db, recorder)
+    counted = quotas.Quotas(_quota_limits(settings))
+    decider, tokens = _build_access(settings, db, recorder, counted)
     resuming = resume.ResumeService(decider.check, db, ledger, policy, online, looks)
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
@@ -178,6 +192,7 @@ def build_service(settings: Settings) -> ServiceParts:
         decider,
         planned=(),
         recorder=recorder,
+        quotas=counted,
     )
     return ServiceParts(worker_parts, online, dispatcher, operations_service, tokens, audit_log)
 

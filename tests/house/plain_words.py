@@ -104,6 +104,7 @@ PLAIN = {
     "prepared": "an image at the size of the network's input",
     "progress": "how far an operation is",
     "protocol": "of HTTP, asyncio's term",
+    "quota": "how much a project may ask, Google's term",
     "rate": "per second",
     "reader": "reads a format",
     "record": "what a database keeps of one thing",
@@ -149,5 +150,6 @@ PLAIN = {
     "wait": "WouldWait, an exception",
     "watchdog": "ends what takes too long, the pattern's name",
     "weight": "a number that a network has learned, the field's term",
+    "window": "a stretch of time in which something is counted",
     "writer": "writes files of one kind",
 }

@@ -16,5 +16,6 @@ audit         what the audit log says of a call
 audit_log     the audit log: lines, each with the SHA-256 of the one before
 audit_verification  what was changed in an audit log
 redaction     credentials in texts and in the log of the process, replaced
+quotas        how much callers may ask in a minute
 refusals      every refusal, with its code, text and details
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import pathlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from google.protobuf import descriptor, message
 from google.rpc import code_pb2, error_details_pb2
 
 from boxwright import callers, errors
+from boxwright.access import refusals
 from boxwright.access.audit_log import AuditLog
 from boxwright.metadata import database
 
@@ -23,6 +25,8 @@ SERVICE = "automl.googleapis.com"
 TYPE = "type.googleapis.com/google.cloud.audit.AuditLog"
 MAX_TEXT_CHARS = 400
 MAX_ITEMS = 20
+WINDOW_S = 60.0
+MAX_FLOODING = 4096  # addresses that are remembered
 _LEFT_OUT = frozenset({"params", "payload", "etag"})  # images and free parameters; and what nobody asks a log for
 _REFUSALS = (code_pb2.UNAUTHENTICATED, code_pb2.PERMISSION_DENIED, code_pb2.RESOURCE_EXHAUSTED)
 _WARNED = (code_pb2.INTERNAL, code_pb2.UNAVAILABLE, code_pb2.DATA_LOSS, code_pb2.UNKNOWN)
@@ -39,6 +43,7 @@ class CallRecorder:
     def __init__(self, audit_log: AuditLog, *, reads: bool = False) -> None:
         self._log = audit_log
         self._reads = reads
+        self._flooding: dict[str, float] = {}  # addresses that failed too often, and since when that is known
 
     def check(self) -> None:
         """Lets a change begin, or not: UNAVAILABLE if it could not be recorded."""
@@ -51,13 +56,31 @@ class CallRecorder:
             ApiError: UNAVAILABLE: a call that changes something cannot be recorded.
         """
         is_refusal = call.error is not None and call.error.code in _REFUSALS
-        if call.is_read and not is_refusal and not self._reads:
+        if (call.is_read and not is_refusal and not self._reads) or self._is_flood(call):
             return
         try:
             self._log.append(entry_of(call))
         except errors.ApiError:
             if call.error is None and not call.is_read:
                 raise  # the log has said why; reads and refusals go on
+
+    def _is_flood(self, call: callers.CallRecord) -> bool:
+        """Whether this is one more call of an address that failed too often, of which a minute has one line."""
+        if not _is_by(call.error, refusals.FAILURES):
+            return False
+        address, now_s = call.caller.origin.address, time.monotonic()
+        if now_s - self._flooding.get(address, -WINDOW_S) < WINDOW_S:
+            return True
+        if len(self._flooding) >= MAX_FLOODING:
+            self._flooding.clear()
+        self._flooding[address] = now_s
+        return False
+
+
+def _is_by(error: errors.ApiError | None, quota: refusals.QuotaMetric) -> bool:
+    """Whether a call was refused because of a quota."""
+    infos = [detail for detail in (error.details if error else ()) if isinstance(detail, error_details_pb2.ErrorInfo)]
+    return any(info.metadata.get("quota_limit") == quota.limit for info in infos)
 
 
 def entry_of(call: callers.CallRecord) -> dict[str, Any]:

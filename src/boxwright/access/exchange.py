@@ -46,6 +46,13 @@ class CallRecorder(Protocol):
         """Records a request; raises UNAVAILABLE if a token was given and that cannot be recorded."""
 
 
+class FailureQuota(Protocol):
+    """How many requests may fail."""
+
+    def count_failure(self, address: str, error: errors.ApiError) -> None:
+        """Counts a failure of an address; raises RESOURCE_EXHAUSTED if there are too many."""
+
+
 class TokenService:
     """Answers requests for tokens.
 
@@ -54,6 +61,7 @@ class TokenService:
         authenticator: verifies assertions.
         rules: what they must be like.
         recorder: records every request; None: nobody does.
+        quotas: say how many may fail; None: without limit.
         clock: seconds since 1970 UTC.
     """
 
@@ -65,9 +73,11 @@ class TokenService:
         clock: Callable[[], float] = time.time,
         *,
         recorder: CallRecorder | None = None,
+        quotas: FailureQuota | None = None,
     ) -> None:
         self._db = db
         self._recorder = recorder
+        self._quotas = quotas
         self._authenticator = authenticator
         self._rules = rules
         self._clock = clock
@@ -76,7 +86,8 @@ class TokenService:
         """Answers a form of parameters: whether a token is given, and the fields of the response.
 
         Raises:
-            ApiError: the database cannot be reached, or the request cannot be recorded.
+            ApiError: the database cannot be reached, or the request cannot be recorded; RESOURCE_EXHAUSTED if too many
+                requests of the address have failed.
         """
         if self._recorder is not None:
             self._recorder.check()
@@ -92,10 +103,17 @@ class TokenService:
         return True, fields
 
     def refused(self, reason: str, origin: callers.Origin) -> None:
-        """Records a request that gets no token."""
-        if self._recorder is not None:
-            error = errors.ApiError(code_pb2.UNAUTHENTICATED, reason)
-            self._recorder.record(callers.CallRecord(METHOD, callers.Caller(origin=origin), error=error))
+        """Counts and records a request that gets no token; RESOURCE_EXHAUSTED if there are too many."""
+        error = errors.ApiError(code_pb2.UNAUTHENTICATED, reason)
+        try:
+            if self._quotas is not None:
+                self._quotas.count_failure(origin.address, error)
+        except errors.ApiError as too_many:
+            error = too_many
+            raise
+        finally:
+            if self._recorder is not None:
+                self._recorder.record(callers.CallRecord(METHOD, callers.Caller(origin=origin), error=error))
 
     def _holder(self, form: Mapping[str, str]) -> token_store.TokenHolder:
         """For whom a form asks for a token."""

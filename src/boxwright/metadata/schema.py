@@ -234,3 +234,11 @@ audit_heads = sa.Table(  # how far each audit log has got: a log that ends befor
     sa.Column("sha256", sa.String(64), nullable=False),  # of that line
     sa.Column("update_time_us", sa.BigInteger, nullable=False),
 )
+
+turns = sa.Table(  # when an operation of a project was last claimed: the project that has waited longest is next
+    "turns",
+    metadata,
+    sa.Column("kind", sa.String(24), primary_key=True),
+    sa.Column("project", sa.String(128), primary_key=True),
+    sa.Column("claim_time_us", sa.BigInteger, nullable=False),
+)

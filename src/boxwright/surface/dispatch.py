@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from google.protobuf import message
 
-from boxwright import callers, errors
+from boxwright import callers, errors, names
 from boxwright.surface import methods
 
 _log = logging.getLogger(__name__)
@@ -65,6 +65,16 @@ class CallRecorder(Protocol):
         """
 
 
+class CallQuotas(Protocol):
+    """How much may be asked."""
+
+    def count(self, rpc: str, project: str) -> None:
+        """Counts a call that may be made and is charged to a project; raises RESOURCE_EXHAUSTED if it is too many."""
+
+    def count_failure(self, address: str, error: errors.ApiError) -> None:
+        """Counts a refused caller of an address; raises RESOURCE_EXHAUSTED if there are too many."""
+
+
 class Dispatcher:
     """Carries every call of both API servers to the service method that answers it.
 
@@ -73,6 +83,7 @@ class Dispatcher:
         decider: says who is calling and what they may do.
         planned: rpcs that no service needs to offer yet.
         recorder: records calls; None: nobody does.
+        quotas: say how much may be asked; None: without limit.
         new_incident_id: names an unexpected failure, for the caller and for the log.
 
     Raises:
@@ -86,10 +97,12 @@ class Dispatcher:
         planned: Collection[str] = methods.PLANNED,
         *,
         recorder: CallRecorder | None = None,
+        quotas: CallQuotas | None = None,
         new_incident_id: Callable[[], str] = lambda: secrets.token_hex(6),
     ) -> None:
         self._decider = decider
         self._recorder = recorder
+        self._quotas = quotas
         self._new_incident_id = new_incident_id
         self._bound = _bind(services, planned)
 
@@ -103,7 +116,12 @@ class Dispatcher:
         Raises:
             ApiError: the caller is nobody who may call.
         """
-        caller = self.guard(method, lambda: self._decider.admit(method, headers, may_wait=may_wait))
+        try:
+            caller = self.guard(method, lambda: self._decider.admit(method, headers, may_wait=may_wait))
+        except errors.ApiError as error:
+            if self._quotas is not None:
+                self._quotas.count_failure(origin.address, error)
+            raise
         return caller and dataclasses.replace(caller, origin=origin)
 
     def refused(self, method: str, origin: callers.Origin, error: errors.ApiError) -> None:
@@ -168,6 +186,10 @@ class Dispatcher:
                 raise errors.invalid_fields(missing)
             record = dataclasses.replace(record, needs=methods.requirements(row, request))
             self._decider.check(caller, row.dotted_name, record.needs)
+            if self._quotas is not None and not is_again:  # after the permission: nobody uses up what others have
+                # what anybody may ask of any project is not charged to that project
+                own = names.project_of(record.resource) if record.needs else caller.email
+                self._quotas.count(row.rpc, caller.charged_project or own)
             if self._recorder is not None and not row.is_read:
                 self._recorder.check()
             answer = row.unwrap(self._bound[row](row.wrap(request), caller))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from concurrent import futures
 from typing import Any, Protocol
 
+from google.rpc import code_pb2, error_details_pb2
 from starlette import requests, responses, routing
 
 from boxwright import callers, errors
@@ -50,10 +51,13 @@ def build_token_route(tokens: TokenService, executor: futures.Executor, silence_
             form = await _read(request, silence_s)
             is_given, fields = await run(executor, tokens.answer, form, origin)
         except _BadForm as problem:
-            await run(executor, tokens.refused, str(problem), origin)
+            try:
+                await run(executor, tokens.refused, str(problem), origin)
+            except errors.ApiError as error:
+                return _unavailable(error)
             return _json(400, {"error": "invalid_request", "error_description": str(problem)})
-        except (errors.ApiError, RuntimeError):  # the database is away, or the pool takes no more work
-            return _json(503, {"error": "temporarily_unavailable", "error_description": "Try again shortly."})
+        except (errors.ApiError, RuntimeError) as error:
+            return _unavailable(error)
         return _json(200 if is_given else 400, fields)
 
     return routing.Route(PATH, respond, methods=["POST"])
@@ -86,6 +90,18 @@ async def _read(request: requests.Request, silence_s: float) -> dict[str, str]:
     if len(form) != len(pairs):
         raise _BadForm("A parameter is there twice.")
     return form
+
+
+def _unavailable(error: Exception) -> responses.Response:
+    """The answer where the database is away, the pool takes no more work, or an address has failed too often."""
+    fields = {"error": "temporarily_unavailable", "error_description": "Try again shortly."}
+    if not isinstance(error, errors.ApiError) or error.code != code_pb2.RESOURCE_EXHAUSTED:
+        return _json(503, fields)
+    response = _json(429, fields | {"error_description": error.message})
+    for detail in error.details:
+        if isinstance(detail, error_details_pb2.RetryInfo):
+            response.headers["retry-after"] = str(detail.retry_delay.seconds)
+    return response
 
 
 def _json(status_code: int, fields: dict[str, Any]) -> responses.Response:

@@ -21,6 +21,13 @@ from tests.support.machine.waiting import PATIENCE_S, wait_until
 LOCATION = "projects/demo/locations/us-central1"
 
 
+WITHOUT_LIMIT = (  # unless a test says otherwise: most call more often than people do
+    "quota_requests_per_minute",
+    "quota_models_per_minute",
+    "quota_failed_authentications_per_minute",
+)
+
+
 @dataclasses.dataclass
 class GuardedService:
     """A running service.
@@ -70,6 +77,7 @@ def run_guarded_service(folder: pathlib.Path, *flags: str, **settings: str) -> I
     command = [sys.executable, "-m", "boxwright.cli", "serve", "--access", "required", *flags]
     command += ["--data-dir", str(folder / "data"), "--buckets", str(folder / "buckets")]
     command += ["--port", str(port), "--grpc-port", str(grpc_port)]
+    settings = dict.fromkeys(WITHOUT_LIMIT, "0") | settings
     own = _environment() | {f"BOXWRIGHT_{name.upper()}": value for name, value in settings.items()}
     with (folder / "service.log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=own)

@@ -53,12 +53,14 @@ class WorkerParts:
     folders: ModelFolders
     plans: plan_folders.PlanFolders
     stores: objects.Stores
+    audit: AuditLog
 
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
         self.worker.drain(DRAIN_S)
         self.tuner.close()
         self.children.close()
+        self.audit.close()
         self.db.close()
 
 
@@ -71,7 +73,6 @@ class ServiceParts:
     dispatcher: dispatch.Dispatcher
     operations: operations.Operations
     tokens: exchange.TokenService | None
-    audit: AuditLog
 
 
 def token_rules(settings: Settings) -> authenticate.TokenRules:
@@ -144,9 +145,9 @@ def build_worker(settings: Settings) -> WorkerParts:
     lanes += [[Kind.BATCH_PREDICT]] * batch.jobs + [[Kind.IMPORT_DATA]] * settings.operations.import_jobs
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
     runners = _runners(settings, db, stores, folders, children, tuner, plans)
-    return WorkerParts(
-        db, worker.Worker(ledger, runners, lanes, slices_s=slices_s), children, tuner, ledger, folders, plans, stores
-    )
+    audit_log = AuditLog(storage.data_dir / "audit", db)
+    lanes_of = worker.Worker(ledger, runners, lanes, slices_s=slices_s, observe=audit.WorkRecorder(audit_log).record)
+    return WorkerParts(db, lanes_of, children, tuner, ledger, folders, plans, stores, audit_log)
 
 
 def build_service(settings: Settings) -> ServiceParts:
@@ -175,8 +176,7 @@ def build_service(settings: Settings) -> ServiceParts:
         trains=extras.can_train() or not settings.operations.worker,
     )
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s)
-    audit_log = AuditLog(settings.storage.data_dir / "audit", db)
-    recorder = audit.CallRecorder(audit_log, reads=settings.server.audit_reads)
+    recorder = audit.CallRecorder(worker_parts.audit, reads=settings.server.audit_reads)
     counted = quotas.Quotas(_quota_limits(settings))
     decider, tokens = _build_access(settings, db, recorder, counted)
     resuming = resume.ResumeService(decider.check, db, ledger, policy, online, looks)
@@ -194,7 +194,7 @@ def build_service(settings: Settings) -> ServiceParts:
         recorder=recorder,
         quotas=counted,
     )
-    return ServiceParts(worker_parts, online, dispatcher, operations_service, tokens, audit_log)
+    return ServiceParts(worker_parts, online, dispatcher, operations_service, tokens)
 
 
 def _runners(

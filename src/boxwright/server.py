@@ -170,7 +170,6 @@ async def _serve(
     await asyncio.to_thread(parts.worker.worker.drain, composition.DRAIN_S)
     parts.online.close()
     executor.shutdown()
-    parts.audit.close()
     parts.worker.close()
     log.info("event=stopped")
 

@@ -183,6 +183,11 @@ def test_projects_take_turns_however_much_each_asks_for(tmp_path: pathlib.Path, 
             ["small", "demo"] * 3,
         ), "three of each in turn, though eight had come before"
         assert "name" in _started(service, busy, 10), "what has ended counts no longer"
+    (path,) = (service.data_dir / "audit").glob("audit-*.jsonl")
+    payloads = [json.loads(line)["protoPayload"] for line in path.read_text().splitlines()]
+    for event in ("Started", "Ended"):
+        named = [one["resourceName"] for one in payloads if one["methodName"] == f"boxwright.operations.{event}"]
+        assert len(named) == len(set(named)) == 11, "once for each operation, by another process"
 
 
 def _all_done(service: GuardedService) -> list[Any]:

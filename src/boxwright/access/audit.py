@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import descriptor, message
-from google.rpc import code_pb2, error_details_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from boxwright import callers, errors
+from boxwright import callers, errors, names, states
 from boxwright.access import refusals
 from boxwright.access.audit_log import AuditLog
 from boxwright.metadata import database
@@ -75,6 +75,31 @@ class CallRecorder:
             self._flooding.clear()
         self._flooding[address] = now_s
         return False
+
+
+class WorkRecorder:
+    """Records that the work of operations has begun, and how it has ended.
+
+    Args:
+        audit_log: where lines are written. One that cannot be written keeps no operation from ending.
+    """
+
+    def __init__(self, audit_log: AuditLog) -> None:
+        self._log = audit_log
+
+    def record(self, name: names.OperationName, kind: states.OperationKind, outcome: status_pb2.Status | None) -> None:
+        """Records the beginning (`outcome` is None) or the end of an operation."""
+        error = errors.from_status(outcome) if outcome is not None and outcome.code else None
+        payload: dict[str, Any] = {
+            "@type": TYPE,
+            "serviceName": SERVICE,
+            "methodName": f"boxwright.operations.{'Started' if outcome is None else 'Ended'}",
+            "resourceName": str(name),
+            "metadata": {"kind": str(kind)},
+            "status": {} if error is None else {"code": error.code, "message": _cut(error.message)},
+        }
+        with contextlib.suppress(errors.ApiError):  # the log has said why
+            self._log.append({"severity": _severity(error), "protoPayload": payload})
 
 
 def _is_by(error: errors.ApiError | None, quota: refusals.QuotaMetric) -> bool:

@@ -30,7 +30,7 @@ import sqlalchemy as sa
 from google.protobuf import message
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, states
+from boxwright import errors, names, states
 from boxwright.metadata import database
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, ClaimedOperation, Ledger
 from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, TurnOver, trusted_s
@@ -53,6 +53,7 @@ class Worker:
         lanes: one entry per lane: the kinds that it serves.
         owner: this worker's name in the leases.
         slices_s: for how long work of a kind may go on while others of that kind wait; without limit if not named.
+        observe: hears of the first attempt at an operation (None), and how it ended: with a status, code 0 for success.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Worker:
         lanes: Sequence[Collection[states.OperationKind]],
         owner: str | None = None,
         slices_s: Mapping[states.OperationKind, float] | None = None,
+        observe: Callable[[names.OperationName, states.OperationKind, status_pb2.Status | None], None] | None = None,
     ) -> None:
         self._ledger = ledger
+        self._observe = observe or (lambda name, kind, outcome: None)
         self._slices_s = slices_s or {}
         self._turn_lock = threading.Lock()
         self._runners = runners
@@ -203,6 +206,8 @@ class Worker:
     def _finish(self, claimed: ClaimedOperation, context: Context) -> None:
         """Runs the operation and writes what came of it."""
         lease = claimed.lease
+        if lease.epoch == 1:
+            self._observe(claimed.name, claimed.kind, None)
         try:
             self._wait_for_earlier(context)
             if claimed.attempts > MAX_ATTEMPTS_WITHOUT_PROGRESS:
@@ -251,11 +256,13 @@ class Worker:
         forgets_output = not callable(outcome) and self._made_nothing(context)
         while True:
             try:
-                return self._ledger.finish(context.lease, outcome, forgets_output=forgets_output)
+                self._ledger.finish(context.lease, outcome, forgets_output=forgets_output)
+                break
             except database.Transient:
                 if time.monotonic() > context.trusted_until_s:
                     raise
                 time.sleep(RETRY_INTERVAL_S)
+        self._observe(context.name, context.kind, status_pb2.Status() if callable(outcome) else outcome)
 
     def _made_nothing(self, context: Context) -> bool:
         """Whether an operation that ends without success names an output folder in which nothing is."""

@@ -4,6 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 
+from google.protobuf import message
+
+from boxwright import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where a call comes from.
+
+    Attributes:
+        address: of the connection, an IP address; empty where there is none.
+        user_agent: what the program says that it is.
+    """
+
+    address: str = ""
+    user_agent: str = ""
+
+
+NOWHERE = Origin()
+
 
 @dataclasses.dataclass(frozen=True)
 class Caller:
@@ -16,6 +36,7 @@ class Caller:
         charged_project: the project that the request wants charged; empty: the one of the resource that it names.
         groups: further members that the caller counts as, ``group:…`` and ``principalSet:…``.
         narrowed_to: permissions beyond which the key gives none; None: the key narrows nothing.
+        origin: where the call comes from; no part of who is calling.
     """
 
     member: str = ""
@@ -23,6 +44,7 @@ class Caller:
     charged_project: str = ""
     groups: tuple[str, ...] = ()
     narrowed_to: frozenset[str] | None = None
+    origin: Origin = dataclasses.field(default=NOWHERE, compare=False)
 
     @property
     def email(self) -> str:
@@ -46,3 +68,28 @@ class Requirement:
     permission: str
     resource: str
     or_starter: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class CallRecord:
+    """What is recorded of one call.
+
+    Attributes:
+        method: its name with dots.
+        caller: who has made it.
+        is_read: whether it changes nothing.
+        resource: the name of the resource that it is about; empty where the call did not get so far.
+        needs: the permissions that it needs.
+        request: what was asked; None where it was not read.
+        answer: what was answered; None for an error.
+        error: why it was not done; None if it was.
+    """
+
+    method: str
+    caller: Caller
+    is_read: bool = False
+    resource: str = ""
+    needs: tuple[Requirement, ...] = ()
+    request: message.Message | None = None
+    answer: message.Message | None = None
+    error: errors.ApiError | None = None

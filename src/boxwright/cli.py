@@ -16,7 +16,7 @@ from google.rpc import error_details_pb2
 
 import boxwright
 from boxwright import client_env, errors
-from boxwright.administration import access_command, accounts_command, buckets_command, iam_command
+from boxwright.administration import access_command, accounts_command, audit_command, buckets_command, iam_command
 from boxwright.commands import batch, datasets, help_text, models, operations, predict, results
 from boxwright.convert import arguments as convert_arguments
 from boxwright.weights import arguments as weights_arguments
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 GROUPS = {  # every command, as the help shows them
     "the service": ("serve", "worker", "migrate", "doctor", "client-env"),
-    "who may call, in the service's database": ("access", "accounts", "iam"),
+    "who may call, in the service's database": ("access", "accounts", "iam", "audit"),
     "work, by the REST API of a running service": ("datasets", "models", "batch", "predict", "operations"),
     "files": ("convert", "results", "verify", "weights"),
 }
@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         accounts_command,
         iam_command,
         buckets_command,
+        audit_command,
         datasets,
         models,
         batch,
@@ -287,11 +288,13 @@ def _migrate(options: argparse.Namespace) -> int:
 def _chosen(options: argparse.Namespace) -> settings.Settings:
     """The settings that flags, environment and configuration file give; also starts the log."""
     from boxwright import settings
+    from boxwright.access import redaction
 
     flags = {name: value for name, value in vars(options).items() if name not in ("command", "run", "config")}
     chosen = settings.read(os.environ, options.config, **flags)
     level = chosen.server.log_level.upper()
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    redaction.protect_log()
     return chosen
 
 

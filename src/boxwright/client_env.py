@@ -106,8 +106,16 @@ def run(options: argparse.Namespace) -> int:
         kit = prepare(options.out, hosts, options.grpc_port, now)
     else:
         from boxwright import places, settings
+        from boxwright.access import audit
 
-        with places.opened_database(settings.read(os.environ, options.config, data_dir=options.data_dir)) as db:
+        chosen = settings.read(os.environ, options.config, data_dir=options.data_dir)
+        made = {"account": options.account, "out": options.out}
+        with (
+            places.opened_database(chosen) as db,
+            audit.recorded_change(
+                chosen.storage.data_dir / "audit", db, "boxwright.accounts.CreateKey", options.account, made
+            ),
+        ):
             keys = AccountKeys(db, options.account, options.port)
             kit = prepare(options.out, hosts, options.grpc_port, now, keys)
     print(exports(kit, options, is_required=options.account is not None))

@@ -6,7 +6,8 @@ import dataclasses
 import logging
 
 from boxwright import extras, objects, places, processes, states
-from boxwright.access import accounts, authenticate, bucket_grants, decide, exchange, index
+from boxwright.access import accounts, audit, authenticate, bucket_grants, decide, exchange, index, quotas
+from boxwright.access.audit_log import AuditLog
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning.scheduler import Tuner
@@ -52,12 +53,14 @@ class WorkerParts:
     folders: ModelFolders
     plans: plan_folders.PlanFolders
     stores: objects.Stores
+    audit: AuditLog
 
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
         self.worker.drain(DRAIN_S)
         self.tuner.close()
         self.children.close()
+        self.audit.close()
         self.db.close()
 
 
@@ -87,15 +90,30 @@ def token_rules(settings: Settings) -> authenticate.TokenRules:
     )
 
 
+def _quota_limits(settings: Settings) -> quotas.QuotaLimits:
+    """How much callers may ask; who is alone may ask everything."""
+    chosen = settings.quota
+    if not settings.server.requires_accounts:
+        return quotas.QuotaLimits()
+    return quotas.QuotaLimits(
+        requests=chosen.requests_per_minute,
+        models=chosen.models_per_minute,
+        predictions=chosen.predict_per_minute,
+        failed_authentications=chosen.failed_authentications_per_minute,
+    )
+
+
 def _build_access(
-    settings: Settings, db: database.Database
+    settings: Settings, db: database.Database, recorder: audit.CallRecorder, counted: quotas.Quotas
 ) -> tuple[decide.OpenDecider | decide.PolicyDecider, exchange.TokenService | None]:
     """Who decides on calls, and who gives tokens."""
     if not settings.server.requires_accounts:
         return decide.OpenDecider(), None
     reader, rules = index.IndexReader(db), token_rules(settings)
     authenticator = authenticate.Authenticator(db, reader, rules)
-    return decide.PolicyDecider(db, reader, authenticator), exchange.TokenService(db, authenticator, rules)
+    return decide.PolicyDecider(db, reader, authenticator), exchange.TokenService(
+        db, authenticator, rules, recorder=recorder, quotas=counted
+    )
 
 
 def has_accounts(db: database.Database) -> bool:
@@ -116,7 +134,7 @@ def build_worker(settings: Settings) -> WorkerParts:
     sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
     plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
     folders = ModelFolders(models_dir, stores)
-    ledger = Ledger(db, lease_ttl_s=settings.operations.lease_ttl_s)
+    ledger = Ledger(db, lease_ttl_s=settings.operations.lease_ttl_s, max_unfinished=settings.quota.operations)
     children = Children(stores.variables)
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
     lanes = [[Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
@@ -129,8 +147,16 @@ def build_worker(settings: Settings) -> WorkerParts:
     # by the operation and not by the setting: what an account has started is limited to its grants, whoever does the work
     grants_of = bucket_grants.WorkGrants(index.IndexReader(db)).of
     runners = _runners(settings, db, stores, folders, children, tuner, plans)
-    lanes_worker = worker.Worker(ledger, runners, lanes, slices_s=slices_s, grants_of=grants_of)
-    return WorkerParts(db, lanes_worker, children, tuner, ledger, folders, plans, stores)
+    audit_log = AuditLog(storage.data_dir / "audit", db)
+    lanes_worker = worker.Worker(
+        ledger,
+        runners,
+        lanes,
+        slices_s=slices_s,
+        grants_of=grants_of,
+        observe=audit.WorkRecorder(audit_log).record,
+    )
+    return WorkerParts(db, lanes_worker, children, tuner, ledger, folders, plans, stores, audit_log)
 
 
 def build_service(settings: Settings) -> ServiceParts:
@@ -158,7 +184,9 @@ def build_service(settings: Settings) -> ServiceParts:
         # with --no-worker the trainings run in other processes, which may have what they need
         trains=extras.can_train() or not settings.operations.worker,
     )
-    decider, tokens = _build_access(settings, db)
+    recorder = audit.CallRecorder(worker_parts.audit, reads=settings.server.audit_reads)
+    counted = quotas.Quotas(_quota_limits(settings))
+    decider, tokens = _build_access(settings, db, recorder, counted)
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s, decider.grants)
     resuming = resume.ResumeService(decider.check, db, ledger, policy, online, looks)
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
@@ -172,6 +200,8 @@ def build_service(settings: Settings) -> ServiceParts:
         },
         decider,
         planned=(),
+        recorder=recorder,
+        quotas=counted,
     )
     return ServiceParts(worker_parts, online, dispatcher, operations_service, tokens)
 

@@ -122,6 +122,20 @@ def resource_exhausted(message: str) -> ApiError:
     return ApiError(code_pb2.RESOURCE_EXHAUSTED, message)
 
 
+def quota_exceeded(message: str, project: str, quota: str, limit: int) -> ApiError:
+    """RESOURCE_EXHAUSTED: a project has as many of something as it may have; `quota` is the setting that says so."""
+    metadata = {
+        "service": "automl.googleapis.com",
+        "consumer": f"projects/{project}",
+        "quota_limit": quota,
+        "quota_limit_value": str(limit),
+    }
+    info = error_details_pb2.ErrorInfo(reason="RESOURCE_QUOTA_EXCEEDED", domain="googleapis.com", metadata=metadata)
+    violation = error_details_pb2.QuotaFailure.Violation(subject=f"project:{project}", description=message)
+    failure = error_details_pb2.QuotaFailure(violations=[violation])
+    return ApiError(code_pb2.RESOURCE_EXHAUSTED, message, [info, failure])
+
+
 def unavailable(message: str) -> ApiError:
     """UNAVAILABLE: try again later."""
     return ApiError(code_pb2.UNAVAILABLE, message)

@@ -147,6 +147,11 @@ def is_name(text: str) -> bool:
     return len(text) <= MAX_NAME_CHARS and _NAME.fullmatch(text) is not None
 
 
+def project_of(text: str) -> str:
+    """The project's id in a resource name; empty for what is no name."""
+    return text.split("/")[1] if is_name(text) else ""
+
+
 def hierarchy(text: str) -> tuple[str, ...]:
     """The resources whose policies count for a name: its project, location, and dataset or model, as far as it goes.
 

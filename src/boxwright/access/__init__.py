@@ -14,5 +14,10 @@ members       the names by which policies know callers
 roles         permissions and roles
 secret_texts  the form of tokens and API keys
 review        what an operator should know: what ends soon, what has no effect
+audit         what the audit log says of a call
+audit_log     the audit log: lines, each with the SHA-256 of the one before
+audit_verification  what was changed in an audit log
+redaction     credentials in texts and in the log of the process, replaced
+quotas        how much callers may ask in a minute
 refusals      every refusal, with its code, text and details
 """

@@ -6,6 +6,10 @@ credentials is in the log alone: whoever tries forged ones learns one thing, tha
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
+from google.protobuf import duration_pb2
 from google.rpc import code_pb2, error_details_pb2
 
 from boxwright import errors
@@ -80,3 +84,53 @@ def project_denied(project: str) -> errors.ApiError:
     )
     info = _info("USER_PROJECT_DENIED", service=SERVICE, consumer=f"projects/{project}")
     return errors.ApiError(code_pb2.PERMISSION_DENIED, text, [info])
+
+
+@dataclasses.dataclass(frozen=True)
+class QuotaMetric:
+    """What a quota counts: its name in texts, as a metric, and as the name of the limit."""
+
+    title: str
+    metric: str
+    limit: str
+
+
+FAILURES = QuotaMetric("Failed authentications", "failed_authentications", "FailedAuthenticationsPerMinutePerAddress")
+
+
+def rate_exceeded(quota: QuotaMetric, limit: int, project: str, wait_s: float) -> errors.ApiError:
+    """RESOURCE_EXHAUSTED: a project has asked for more than `limit` in a minute; it may ask again after `wait_s`."""
+    text = (
+        f"Quota exceeded for quota metric '{quota.title}' and limit '{quota.title} per minute' of service '{SERVICE}' for "
+        f"consumer 'project_number:{project}'."
+    )
+    consumer = f"projects/{project}"
+    return _exhausted(text, quota, limit, wait_s, subject=f"project:{project}", unit="project", consumer=consumer)
+
+
+def failures_exceeded(limit: int, wait_s: float) -> errors.ApiError:
+    """RESOURCE_EXHAUSTED: more than `limit` calls with wrong credentials, or none, came from an address in a minute."""
+    text = (
+        f"Quota exceeded for quota metric '{FAILURES.title}' and limit '{FAILURES.title} per minute' of service "
+        f"'{SERVICE}': more than {limit} calls from this address had no valid credentials."
+    )
+    return _exhausted(text, FAILURES, limit, wait_s, subject="clientip", unit="address")
+
+
+def _exhausted(
+    text: str, quota: QuotaMetric, limit: int, wait_s: float, *, subject: str, unit: str, **metadata: str
+) -> errors.ApiError:
+    info = _info(
+        "RATE_LIMIT_EXCEEDED",
+        service=SERVICE,
+        quota_metric=f"{SERVICE}/{quota.metric}",
+        quota_limit=quota.limit,
+        quota_limit_value=str(limit),
+        quota_location="global",
+        quota_unit=f"1/min/{{{unit}}}",
+        **metadata,
+    )
+    violation = error_details_pb2.QuotaFailure.Violation(subject=subject, description=text)
+    retry = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=max(1, math.ceil(wait_s))))
+    details = [info, error_details_pb2.QuotaFailure(violations=[violation]), retry]
+    return errors.ApiError(code_pb2.RESOURCE_EXHAUSTED, text, details)

@@ -36,6 +36,7 @@ def add_command(commands: Any) -> None:
     client_env.add_arguments(start)
     opening.add_arguments(start)
     start.set_defaults(run=_start)
+    opening.changes(start, "access.Start")
     why = actions.add_parser(
         "why",
         help="say which binding allows something, or which would",

@@ -25,21 +25,21 @@ def add_command(commands: Any) -> None:
         description="Administer who may call, in the service's database. Changes count at the next call.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = _action(actions, "create", "make an account", _create, account=False)
+    create = _action(actions, "create", "make an account", _create, account=False, change="Create")
     create.add_argument("name", help="such as ci: small letters, digits, hyphens")
     create.add_argument("--project", required=True, help="the account's home project")
     create.add_argument("--display-name", default="", metavar="TEXT", help="for people")
     create.add_argument("--email", metavar="ADDRESS", help="make the account of a person, user:ADDRESS")
     _action(actions, "list", "list all accounts", _list, account=False)
-    _action(actions, "disable", "refuse all credentials of an account from now on", _disable)
-    _action(actions, "enable", "take them again", _enable)
-    _action(actions, "delete", "delete an account with its keys and tokens", _delete)
-    token = _action(actions, "token", "print an access token, for curl", _token)
+    _action(actions, "disable", "refuse all credentials of an account from now on", _disable, change="Disable")
+    _action(actions, "enable", "take them again", _enable, change="Enable")
+    _action(actions, "delete", "delete an account with its keys and tokens", _delete, change="Delete")
+    token = _action(actions, "token", "print an access token, for curl", _token, change="Token")
     token.add_argument("--revoke-all", action="store_true", help="instead, end all tokens that the account has")
-    person = _action(actions, "user-file", "write a credentials file for a person", _user_file)
+    person = _action(actions, "user-file", "write a credentials file for a person", _user_file, change="UserFile")
     person.add_argument("--out", type=pathlib.Path, required=True, metavar="FILE", help="the file to write")
     person.add_argument("--token-url", default=TOKEN_URI, metavar="URL", help=f"where tokens are given ({TOKEN_URI})")
-    key = _action(actions, "api-key", "make an API key", _api_key)
+    key = _action(actions, "api-key", "make an API key", _api_key, change="CreateApiKey")
     key.add_argument("--permission", action="append", metavar="NAME", help="give no other one; may be repeated")
     key.add_argument("--days", type=int, metavar="N", help="life of the key (default: without end)")
     _add_keys(actions)
@@ -48,7 +48,7 @@ def add_command(commands: Any) -> None:
 def _add_keys(actions: Any) -> None:
     keys = actions.add_parser("keys", help="public keys of an account")
     kinds = keys.add_subparsers(dest="kind", metavar="ACTION", required=True)
-    create = _action(kinds, "create", "make a key pair, or store a public key", _create_key)
+    create = _action(kinds, "create", "make a key pair, or store a public key", _create_key, change="CreateKey")
     create.add_argument("--out", type=pathlib.Path, metavar="FILE", help="the file for clients, with the private key")
     create.add_argument("--public-key", type=pathlib.Path, metavar="FILE", help="instead, store this public key (PEM)")
     create.add_argument("--days", type=int, default=365, metavar="N", help="life of the key (default 365)")
@@ -59,15 +59,20 @@ def _add_keys(actions: Any) -> None:
         ("enable", "take it again", _enable_key),
         ("delete", "forget a key", _delete_key),
     ):
-        _action(kinds, name, text, run).add_argument("key", help="its id")
+        change = f"{name.capitalize()}Key"
+        _action(kinds, name, text, run, change=change).add_argument("key", help="its id")
 
 
-def _action(actions: Any, name: str, text: str, run: Run, *, account: bool = True) -> argparse.ArgumentParser:
+def _action(
+    actions: Any, name: str, text: str, run: Run, *, account: bool = True, change: str = ""
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     if account:
         parser.add_argument("account", help="its name, address or member")
     opening.add_arguments(parser)
     parser.set_defaults(run=run)
+    if change:
+        opening.changes(parser, f"accounts.{change}")
     return parser
 
 

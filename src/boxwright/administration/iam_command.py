@@ -26,6 +26,7 @@ def add_command(commands: Any) -> None:
         )
         opening.add_arguments(action)
         action.set_defaults(run=run)
+        opening.changes(action, f"iam.{name.capitalize()}")
     show = actions.add_parser("show", help="show who has which role", description="Show the policy of a resource.")
     show.add_argument("resource", help="as after --on; all: every policy")
     opening.add_arguments(show)

@@ -246,3 +246,20 @@ access_versions = sa.Table(  # one row at most: what is read once is known to be
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("version", sa.BigInteger, nullable=False),
 )
+
+audit_heads = sa.Table(  # how far each audit log has got: a log that ends before has been cut
+    "audit_heads",
+    metadata,
+    sa.Column("instance", sa.String(128), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),  # of its last line
+    sa.Column("sha256", sa.String(64), nullable=False),  # of that line
+    sa.Column("update_time_us", sa.BigInteger, nullable=False),
+)
+
+turns = sa.Table(  # when an operation of a project was last claimed: the project that has waited longest is next
+    "turns",
+    metadata,
+    sa.Column("kind", sa.String(24), primary_key=True),
+    sa.Column("project", sa.String(128), primary_key=True),
+    sa.Column("claim_time_us", sa.BigInteger, nullable=False),
+)

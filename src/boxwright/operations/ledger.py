@@ -19,7 +19,7 @@ from google.rpc import status_pb2
 from boxwright import callers, errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import progress_values
+from boxwright.operations import progress_values, sharing
 
 MAX_PARTIAL_FAILURES = 20  # operations.proto: "This field will never have more than 20 entries"
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5  # an operation that kills its worker each time must not do so for ever
@@ -89,10 +89,12 @@ class Ledger:
     Args:
         db: the metadata database.
         lease_ttl_s: how long a claim holds without renewal.
+        max_unfinished: how many unfinished operations a project may have; 0: without limit.
         listeners: called with (operation name, state) after a state change made through this object.
     """
 
-    def __init__(self, db: database.Database, *, lease_ttl_s: float) -> None:
+    def __init__(self, db: database.Database, *, lease_ttl_s: float, max_unfinished: int = 0) -> None:
+        self._max_unfinished = max_unfinished
         self._db = db
         self._ttl_us = round(lease_ttl_s * MICROSECONDS)
         self.lease_ttl_s = lease_ttl_s
@@ -101,17 +103,19 @@ class Ledger:
     # ---- services -----------------------------------------------------------------------------------------------
 
     def start(self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None = None) -> sa.Row[Any]:
-        """Adds a PENDING operation in the caller's transaction, with an error a FAILED one; then `announce` it."""
+        """Adds a PENDING operation in the caller's transaction, with an error a FAILED one; then `announce` it.
+
+        Raises RESOURCE_EXHAUSTED if the project has too many that are unfinished.
+        """
+        if error is None and self._max_unfinished:
+            project = draft.caller.charged_project or draft.location.project
+            sharing.check_unfinished(connection, project, self._max_unfinished)
         failed = {"state": State.FAILED, "error": error.status.SerializeToString()} if error else None
         return self._insert(connection, draft, failed or {"state": State.PENDING})
 
     def start_done(self, connection: sa.Connection, draft: Draft, response: any_pb2.Any) -> sa.Row[Any]:
         """Adds an operation that is already SUCCEEDED: the work was done in this same transaction."""
-        values = {
-            "state": State.SUCCEEDED,
-            "response": response.SerializeToString(),
-            "progress_percent": 100,
-        }
+        values = {"state": State.SUCCEEDED, "response": response.SerializeToString(), "progress_percent": 100}
         return self._insert(connection, draft, values)
 
     def announce(self, row: sa.Row[Any]) -> None:
@@ -153,8 +157,7 @@ class Ledger:
     def request_cancel(self, name: names.OperationName) -> bool:
         """Asks for cancellation; returns whether the operation exists.
 
-        One that has not begun is cancelled at once; one that waits for its next turn is left to a worker, who puts its
-        results in order first.
+        One that has not begun is cancelled at once; of others, a worker puts the results in order first.
         """
         with self._db.write() as connection:
             row = connection.execute(_named(sa.select(operations), name).with_for_update()).first()
@@ -187,10 +190,10 @@ class Ledger:
     def claim(
         self, kinds: Collection[states.OperationKind], owner: str, *, cancelled_only: bool = False
     ) -> ClaimedOperation | None:
-        """Takes the operation of these kinds that has waited longest, or whose lease has run out; None if there is none.
+        """Takes an operation of these kinds that waits, or whose lease has run out; None if there is none.
 
-        Args:
-            cancelled_only: looks only at those whose cancellation was asked for.
+        Projects take turns: of the project whose last turn is longest ago, the operation that has waited longest.
+        `cancelled_only`: looks only at those whose cancellation was asked for.
         """
         if not self.has_work(kinds, cancelled_only=cancelled_only):  # looking costs no writer anything
             return None
@@ -210,6 +213,8 @@ class Ledger:
                 )
                 .returning(*operations.c)
             ).first()
+            if row is not None:
+                sharing.note_turn(connection, row.kind, row.charged_project, now)
         if row is None:
             return None
         return ClaimedOperation(
@@ -377,7 +382,7 @@ def name_of(row: sa.Row[Any]) -> names.OperationName:
 def _claimable(
     kinds: Collection[states.OperationKind], now_us: int, cancelled_only: bool = False
 ) -> sa.Select[tuple[str]]:
-    """The id of what is to be claimed next: by when it was put into the queue, so that everybody gets a turn."""
+    """The id of what is to be claimed next: projects take turns, and in a project what was first put into the queue."""
     expired = (operations.c.state == State.RUNNING) & (operations.c.lease_expires_us < now_us)
     query = sa.select(operations.c.id).where(operations.c.kind.in_(kinds))
     if cancelled_only:
@@ -385,7 +390,7 @@ def _claimable(
     return (
         query.where(operations.c.state.in_(_RUNNING_STATES))  # what the index serves
         .where((operations.c.state == State.PENDING) | expired)
-        .order_by(operations.c.queued_time_us, operations.c.create_time_us)
+        .order_by(sharing.LAST_TURN, operations.c.queued_time_us, operations.c.create_time_us)
         .limit(1)
     )
 

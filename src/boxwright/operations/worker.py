@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from google.protobuf import message
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, states
+from boxwright import errors, names, states
 from boxwright.metadata import database
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, ClaimedOperation, Ledger
 from boxwright.operations.runner import (
@@ -66,6 +66,7 @@ class Worker:
         slices_s: for how long work of a kind may go on while others of that kind wait; without limit if not named.
         grants_of: what a member may read and write now; asked for operations with a caller, at their begin and at every
             renewal.
+        observe: hears of the first attempt at an operation (None), and how it ended: with a status, code 0 for success.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Worker:
         owner: str | None = None,
         slices_s: Mapping[states.OperationKind, float] | None = None,
         grants_of: CallerGrants = no_grants,
+        observe: Callable[[names.OperationName, states.OperationKind, status_pb2.Status | None], None] | None = None,
     ) -> None:
         self._ledger = ledger
+        self._observe = observe or (lambda name, kind, outcome: None)
         self._slices_s = slices_s or {}
         self._grants_of = grants_of
         self._turn_lock = threading.Lock()
@@ -218,6 +221,8 @@ class Worker:
     def _finish(self, claimed: ClaimedOperation, context: Context) -> None:
         """Runs the operation and writes what came of it."""
         lease = claimed.lease
+        if lease.epoch == 1:
+            self._observe(claimed.name, claimed.kind, None)
         try:
             self._wait_for_earlier(context)
             context.begin(self._grants_of)
@@ -269,11 +274,13 @@ class Worker:
         forgets_output = not callable(outcome) and self._made_nothing(context)
         while True:
             try:
-                return self._ledger.finish(context.lease, outcome, forgets_output=forgets_output)
+                self._ledger.finish(context.lease, outcome, forgets_output=forgets_output)
+                break
             except database.Transient:
                 if time.monotonic() > context.trusted_until_s:
                     raise
                 time.sleep(RETRY_INTERVAL_S)
+        self._observe(context.name, context.kind, status_pb2.Status() if callable(outcome) else outcome)
 
     def _made_nothing(self, context: Context) -> bool:
         """Whether an operation that ends without success names an output folder in which nothing is."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 from boxwright import machine, objects, processes
 from boxwright.settings import fields
 from boxwright.settings.fields import Group, Setting, setting
-from boxwright.settings.serving import ServerSettings
+from boxwright.settings.serving import QuotaSettings, ServerSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,6 +268,7 @@ class Settings:
     storage: StorageSettings = dataclasses.field(default_factory=StorageSettings)
     database: DatabaseSettings = dataclasses.field(default_factory=DatabaseSettings)
     server: ServerSettings = dataclasses.field(default_factory=ServerSettings)
+    quota: QuotaSettings = dataclasses.field(default_factory=QuotaSettings)
     operations: OperationsSettings = dataclasses.field(default_factory=OperationsSettings)
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
     inference: InferenceSettings = dataclasses.field(default_factory=InferenceSettings)

@@ -34,6 +34,9 @@ class ServerSettings(Group):
     clock_skew_s: float = setting(
         60.0, "Seconds by which the clocks of callers who sign tokens may differ.", check=fields.between(0, 600)
     )
+    audit_reads: bool = setting(
+        False, "Whether calls that only read are lines of the audit log too, beside changes and refusals."
+    )
     tls_cert: pathlib.Path | None = setting(None, "Certificate chain (PEM) for both API servers; needs `tls_key`.")
     tls_key: pathlib.Path | None = setting(None, "Private key (PEM) of `tls_cert`.")
     tls_client_ca: pathlib.Path | None = setting(
@@ -110,3 +113,39 @@ class ServerSettings(Group):
             raise errors.invalid_argument(
                 "tls_client_ca", "Client certificates need TLS: set tls_cert and tls_key too."
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class QuotaSettings(Group):
+    """How much callers may ask; 0: without limit. All but the last hold where accounts are required."""
+
+    requests_per_minute: int = setting(
+        600,
+        "Requests of a project in a minute, all but `Predict`, where `access` is `required`; 0: without limit.",
+        name="quota_requests_per_minute",
+        check=fields.between(0, 1_000_000),
+    )
+    models_per_minute: int = setting(
+        10,
+        "Trainings that a project may start in a minute, where `access` is `required`; 0: without limit.",
+        name="quota_models_per_minute",
+        check=fields.between(0, 1_000_000),
+    )
+    predict_per_minute: int = setting(
+        0,
+        "`Predict` calls of a project in a minute, where `access` is `required`; 0: without limit.",
+        name="quota_predict_per_minute",
+        check=fields.between(0, 1_000_000),
+    )
+    failed_authentications_per_minute: int = setting(
+        30,
+        "Calls of an address in a minute that have no valid credentials; 0: without limit.",
+        name="quota_failed_authentications_per_minute",
+        check=fields.between(0, 1_000_000),
+    )
+    operations: int = setting(
+        1000,
+        "Unfinished operations that a project may have; 0: without limit.",
+        name="quota_operations",
+        check=fields.between(0, 1_000_000_000),
+    )

@@ -7,6 +7,7 @@ its own, or INTERNAL with an incident id under which the log, and only the log, 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from google.protobuf import message
 
-from boxwright import callers, errors
+from boxwright import callers, errors, names
 from boxwright.surface import methods
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,34 @@ class AccessDecider(Protocol):
         """
 
 
+class CallRecorder(Protocol):
+    """Where calls are recorded."""
+
+    def check(self) -> None:
+        """Lets a change begin, or not.
+
+        Raises:
+            ApiError: UNAVAILABLE: it could not be recorded.
+        """
+
+    def record(self, call: callers.CallRecord) -> None:
+        """Records a call that has ended.
+
+        Raises:
+            ApiError: UNAVAILABLE: a change cannot be recorded.
+        """
+
+
+class CallQuotas(Protocol):
+    """How much may be asked."""
+
+    def count(self, rpc: str, project: str) -> None:
+        """Counts a call that may be made and is charged to a project; raises RESOURCE_EXHAUSTED if it is too many."""
+
+    def count_failure(self, address: str, error: errors.ApiError) -> None:
+        """Counts a refused caller of an address; raises RESOURCE_EXHAUSTED if there are too many."""
+
+
 class Dispatcher:
     """Carries every call of both API servers to the service method that answers it.
 
@@ -53,6 +82,8 @@ class Dispatcher:
         services: service objects by full gRPC service name.
         decider: says who is calling and what they may do.
         planned: rpcs that no service needs to offer yet.
+        recorder: records calls; None: nobody does.
+        quotas: say how much may be asked; None: without limit.
         new_incident_id: names an unexpected failure, for the caller and for the log.
 
     Raises:
@@ -65,13 +96,19 @@ class Dispatcher:
         decider: AccessDecider,
         planned: Collection[str] = methods.PLANNED,
         *,
+        recorder: CallRecorder | None = None,
+        quotas: CallQuotas | None = None,
         new_incident_id: Callable[[], str] = lambda: secrets.token_hex(6),
     ) -> None:
         self._decider = decider
+        self._recorder = recorder
+        self._quotas = quotas
         self._new_incident_id = new_incident_id
         self._bound = _bind(services, planned)
 
-    def admit(self, method: str, headers: Headers, *, may_wait: bool = True) -> callers.Caller | None:
+    def admit(
+        self, method: str, headers: Headers, origin: callers.Origin = callers.NOWHERE, *, may_wait: bool = True
+    ) -> callers.Caller | None:
         """Says who is calling, before anything of the call's body is read; once for each call.
 
         None is the answer only where it may not wait, and would have to.
@@ -79,15 +116,29 @@ class Dispatcher:
         Raises:
             ApiError: the caller is nobody who may call.
         """
-        return self.guard(method, lambda: self._decider.admit(method, headers, may_wait=may_wait))
+        try:
+            caller = self.guard(method, lambda: self._decider.admit(method, headers, may_wait=may_wait))
+        except errors.ApiError as error:
+            if self._quotas is not None:
+                self._quotas.count_failure(origin.address, error)
+            raise
+        return caller and dataclasses.replace(caller, origin=origin)
 
-    def call(self, row: methods.Method, request: message.Message, caller: callers.Caller) -> message.Message:
-        """Answers one call.
+    def refused(self, method: str, origin: callers.Origin, error: errors.ApiError) -> None:
+        """Records a call that was refused before its body; `method` is its name with dots."""
+        if self._recorder is not None:
+            caller = callers.Caller(origin=origin)
+            self._recorder.record(callers.CallRecord(method, caller, error=error))
+
+    def call(
+        self, row: methods.Method, request: message.Message, caller: callers.Caller, *, is_again: bool = False
+    ) -> message.Message:
+        """Answers one call; `is_again`: it was answered before, and its caller has waited since.
 
         Raises:
             ApiError: anything that went wrong, fit to be shown to the caller.
         """
-        return self.guard(row.dotted_name, lambda: self._call(row, request, caller))
+        return self._recorded(row, lambda: request, caller, lambda answer: answer, is_again=is_again)
 
     def serve(
         self,
@@ -101,7 +152,7 @@ class Dispatcher:
         Raises:
             ApiError: as `call`, and for a request that cannot be read.
         """
-        return self.guard(row.dotted_name, lambda: write(self._call(row, read(), caller)))
+        return self._recorded(row, read, caller, write)
 
     def guard(self, method: str, work: Callable[[], _T]) -> _T:
         """Runs a piece of a call; whatever it raises becomes an ApiError."""
@@ -114,12 +165,52 @@ class Dispatcher:
             _log.exception("event=call_failed rpc=%s incident=%s", method, incident_id)
             raise errors.internal(incident_id) from unexpected
 
-    def _call(self, row: methods.Method, request: message.Message, caller: callers.Caller) -> message.Message:
-        missing = [(path, REQUIRED) for path in row.required if not methods.is_set(request, path)]
-        if missing:
-            raise errors.invalid_fields(missing)
-        self._decider.check(caller, row.dotted_name, methods.requirements(row, request))
-        return row.unwrap(self._bound[row](row.wrap(request), caller))
+    def _recorded(
+        self,
+        row: methods.Method,
+        read: Callable[[], message.Message],
+        caller: callers.Caller,
+        write: Callable[[message.Message], _T],
+        *,
+        is_again: bool = False,
+    ) -> _T:
+        """Answers a call, and records it."""
+        record = callers.CallRecord(row.dotted_name, caller, row.is_read)
+
+        def work() -> _T:
+            nonlocal record
+            request = read()
+            record = dataclasses.replace(record, resource=methods.resource_of(row, request), request=request)
+            missing = [(path, REQUIRED) for path in row.required if not methods.is_set(request, path)]
+            if missing:
+                raise errors.invalid_fields(missing)
+            record = dataclasses.replace(record, needs=methods.requirements(row, request))
+            self._decider.check(caller, row.dotted_name, record.needs)
+            if self._quotas is not None and not is_again:  # after the permission: nobody uses up what others have
+                # what anybody may ask of any project is not charged to that project
+                own = names.project_of(record.resource) if record.needs else caller.email
+                self._quotas.count(row.rpc, caller.charged_project or own)
+            if self._recorder is not None and not row.is_read:
+                self._recorder.check()
+            answer = row.unwrap(self._bound[row](row.wrap(request), caller))
+            record = dataclasses.replace(record, answer=answer)
+            return write(answer)
+
+        try:
+            content = self.guard(row.dotted_name, work)
+        except errors.ApiError as error:
+            if self._recorder is not None:
+                self._recorder.record(dataclasses.replace(record, answer=None, error=error))
+            raise
+        if self._recorder is not None and not is_again:
+            self._recorder.record(record)
+        return content
+
+
+def origin_of(headers: Headers, address: str) -> callers.Origin:
+    """Where a call comes from, by its headers and its connection's address."""
+    agents = [value for name, value in headers if name == "user-agent"]
+    return callers.Origin(address, agents[0] if agents else "")
 
 
 def _bind(services: Mapping[str, object], planned: Collection[str]) -> dict[methods.Method, Callable[..., Any]]:

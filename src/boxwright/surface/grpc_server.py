@@ -168,8 +168,9 @@ def _handler(
     async def handle(messages: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         body = receiver.new_body()
         try:
-            request_guard.judge_peer(_address(context.peer()))
-            caller = await reception.admit(row.dotted_name, _texts(context.invocation_metadata()))
+            address = _address(context.peer())
+            request_guard.judge_peer(address)
+            caller = await reception.admit(row.dotted_name, _texts(context.invocation_metadata()), address)
             await receiver.receive(row, context, body)
             return await reception.answer(
                 row,

@@ -65,6 +65,7 @@ class Method:
         dataset_permission: a further one, on the dataset whose id `dataset_field` has.
         dataset_field: dotted request field with the id of a dataset below `resource`.
         post_paths: further path templates, which answer POST with body ``*``.
+        only_reads: whether it changes nothing, though its verb is not GET.
 
     Raises:
         TypeError: the permission or the resource is missing, or there is no such field.
@@ -87,6 +88,7 @@ class Method:
     dataset_permission: str = ""
     dataset_field: str = ""
     post_paths: tuple[str, ...] = ()
+    only_reads: bool = False
 
     def __post_init__(self) -> None:
         if not self.permission or not self.resource:
@@ -98,6 +100,11 @@ class Method:
     def dotted_name(self) -> str:
         """The method's name in the details of errors, such as ``google.longrunning.Operations.GetOperation``."""
         return f"{self.service}.{self.rpc}"
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing."""
+        return self.verb == "GET" or self.only_reads
 
     @property
     def full_name(self) -> str:
@@ -176,6 +183,11 @@ def requirements(row: Method, request: message.Message) -> tuple[Requirement, ..
     dataset = f"{resource}/datasets/{_value(request, row.dataset_field)}"
     # what is no id is no dataset's, which the service says
     return (first, Requirement(row.dataset_permission, dataset if names.is_name(dataset) else resource))
+
+
+def resource_of(row: Method, request: message.Message) -> str:
+    """The name of the resource that a request is about, as it has it; empty if it has none."""
+    return str(_value(request, row.resource))
 
 
 def _value(request: message.Message, path: str) -> Any:
@@ -266,7 +278,7 @@ _AUTOML_ROWS = (
 _PREDICTION_ROWS = (
     Method(service=PREDICTION, rpc="Predict", verb="POST", paths=(f"/v1/{{name={_MODEL}}}:predict",), body="*",
            request=types.PredictRequest, response=types.PredictResponse, required=("name", "payload.payload"),
-           max_body_bytes=MAX_IMAGE_BODY_BYTES,
+           max_body_bytes=MAX_IMAGE_BODY_BYTES, only_reads=True,
            permission="automl.models.predict", resource="name"),
     _starts(PREDICTION, "BatchPredict", ("POST", f"/v1/{{name={_MODEL}}}:batchPredict", "*"),
             types.BatchPredictRequest, types.BatchPredictResult, ("name", _INPUT, _OUTPUT), "models.predict"),
@@ -285,7 +297,7 @@ _OPERATION_ROWS = (
            permission="automl.operations.cancel", resource="name", or_starter=True),
     Method(service=OPERATIONS, rpc="WaitOperation", verb="POST", paths=(f"/v1/{{name={_OPERATION}}}:wait",),
            body="*", request=operations_pb2.WaitOperationRequest, response=operations_pb2.Operation,
-           required=("name",),
+           required=("name",), only_reads=True,
            permission="automl.operations.get", resource="name", or_starter=True),
     Method(service=OPERATIONS, rpc="ResumeOperation", verb="POST", paths=(f"/v1/{{name={_OPERATION}}}:resume",),
            body="*", request=operations_pb2.GetOperationRequest, response=operations_pb2.Operation,
@@ -317,7 +329,7 @@ _IAM_ROWS = (
     Method(service=IAM, rpc="TestIamPermissions", verb="POST", body="*",
            paths=(f"/v1/{{resource={_LOCATION}/**}}:testIamPermissions", "/v1/{resource=projects/*}:testIamPermissions"),
            request=iam_policy_pb2.TestIamPermissionsRequest, response=iam_policy_pb2.TestIamPermissionsResponse,
-           required=("resource", "permissions"),
+           required=("resource", "permissions"), only_reads=True,
            permission=NO_PERMISSION, resource="resource"),
 )  # fmt: skip
 

@@ -106,7 +106,10 @@ class RestServer:
         route = routes.find_route(_verb(request), _raw_path(request.scope))
         query: bytes = request.scope["query_string"]
         options = transcode.read_options(query)
-        caller = await self._reception.admit(route.row.dotted_name, [*options.credentials, *request.headers.items()])
+        headers = [*options.credentials, *request.headers.items()]
+        caller = await self._reception.admit(
+            route.row.dotted_name, headers, request.client.host if request.client else ""
+        )
         bodies.check_headers(request, route, self._bounds)
         await bodies.read(request, route, body, self._bounds)
 

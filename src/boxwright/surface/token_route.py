@@ -5,42 +5,59 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent import futures
-from typing import Any
+from typing import Any, Protocol
 
+from google.rpc import code_pb2, error_details_pb2
 from starlette import requests, responses, routing
 
-from boxwright import errors
+from boxwright import callers, errors
 
 PATH = "/token"
 FORM = "application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 16 * 1024
 MAX_FIELDS = 20
-Answer = Callable[[Mapping[str, str]], tuple[bool, dict[str, Any]]]
+
+
+class TokenService(Protocol):
+    """Who gives tokens."""
+
+    def answer(self, form: Mapping[str, str], origin: callers.Origin) -> tuple[bool, dict[str, Any]]:
+        """Answers a form with whether a token is given, and the fields of the response; raises ApiError."""
+
+    def refused(self, reason: str, origin: callers.Origin) -> None:
+        """Hears of a request that is no form."""
 
 
 class _BadForm(Exception):
     """Why a request is no form that can be read."""
 
 
-def build_token_route(answer: Answer, executor: futures.Executor, silence_s: float) -> routing.Route:
+def build_token_route(tokens: TokenService, executor: futures.Executor, silence_s: float) -> routing.Route:
     """Builds the route.
 
     Args:
-        answer: answers a form with whether a token is given, and the fields of the response.
+        tokens: gives tokens.
         executor: the thread pool in which it runs.
         silence_s: for which the form may be silent.
     """
 
     async def respond(request: requests.Request) -> responses.Response:
+        run = asyncio.get_running_loop().run_in_executor
+        agent = request.headers.get("user-agent", "")
+        origin = callers.Origin(request.client.host if request.client else "", agent)
         try:
             form = await _read(request, silence_s)
-            is_given, fields = await asyncio.get_running_loop().run_in_executor(executor, answer, form)
+            is_given, fields = await run(executor, tokens.answer, form, origin)
         except _BadForm as problem:
+            try:
+                await run(executor, tokens.refused, str(problem), origin)
+            except errors.ApiError as error:
+                return _unavailable(error)
             return _json(400, {"error": "invalid_request", "error_description": str(problem)})
-        except (errors.ApiError, RuntimeError):  # the database is away, or the pool takes no more work
-            return _json(503, {"error": "temporarily_unavailable", "error_description": "Try again shortly."})
+        except (errors.ApiError, RuntimeError) as error:
+            return _unavailable(error)
         return _json(200 if is_given else 400, fields)
 
     return routing.Route(PATH, respond, methods=["POST"])
@@ -73,6 +90,18 @@ async def _read(request: requests.Request, silence_s: float) -> dict[str, str]:
     if len(form) != len(pairs):
         raise _BadForm("A parameter is there twice.")
     return form
+
+
+def _unavailable(error: Exception) -> responses.Response:
+    """The answer where the database is away, the pool takes no more work, or an address has failed too often."""
+    fields = {"error": "temporarily_unavailable", "error_description": "Try again shortly."}
+    if not isinstance(error, errors.ApiError) or error.code != code_pb2.RESOURCE_EXHAUSTED:
+        return _json(503, fields)
+    response = _json(429, fields | {"error_description": error.message})
+    for detail in error.details:
+        if isinstance(detail, error_details_pb2.RetryInfo):
+            response.headers["retry-after"] = str(detail.retry_delay.seconds)
+    return response
 
 
 def _json(status_code: int, fields: dict[str, Any]) -> responses.Response:

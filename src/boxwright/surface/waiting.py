@@ -31,6 +31,7 @@ _T = TypeVar("_T")
 WAIT_LIMIT_S = 300.0  # the published backend limit of WaitOperation
 ASSUMED_DEADLINE_S = 10.0  # HTTP callers do not tell theirs; a GetOperation there is held for a third of this at most
 MAX_REMEMBERED_POLLS = 4096  # names; forgetting one costs its client a single unheld poll
+MAX_WAITING = 200  # calls of one account at a time; more are answered at once
 DEADLINE_MARGIN_S = 1.0  # the answer's way back, or a tenth of what is left if that is less
 
 
@@ -165,16 +166,23 @@ class CallExecutor:
         self._dispatcher = dispatcher
         self._watcher = watcher
         self._executor = executor
+        self._waiting: collections.Counter[str] = collections.Counter()  # by member
 
-    async def admit(self, method: str, headers: dispatch.Headers) -> callers.Caller:
+    async def admit(self, method: str, headers: dispatch.Headers, address: str = "") -> callers.Caller:
         """Says who is calling, by the headers of a call; `method` is its name with dots.
 
         Raises:
             ApiError: the caller is nobody who may call.
         """
-        caller = self._dispatcher.admit(method, headers, may_wait=False)
-        if caller is None:
-            caller = await self._run(lambda: self._dispatcher.admit(method, headers))
+        origin = dispatch.origin_of(headers, address)
+        try:
+            caller = self._dispatcher.admit(method, headers, origin, may_wait=False)
+            if caller is None:
+                caller = await self._run(lambda: self._dispatcher.admit(method, headers, origin))
+        except errors.ApiError as error:
+            refusal = error
+            await self._run(lambda: self._dispatcher.refused(method, origin, refusal))
+            raise
         if caller is None:
             raise TypeError("Who decides on calls has not said who is calling.")
         return caller
@@ -210,10 +218,19 @@ class CallExecutor:
             if remaining_s is not None:
                 remaining_s -= asyncio.get_running_loop().time() - started_s
             wait_s = self._wait_s(request, remaining_s)
-            if wait_s > 0:
-                await self._watcher.until_done(request.name, wait_s)
-                operation = await self._run(lambda: self._dispatcher.call(row, request, caller))
+            if wait_s > 0 and not (caller.member and self._waiting[caller.member] >= MAX_WAITING):
+                await self._wait(request.name, wait_s, caller)
+                operation = await self._run(lambda: self._dispatcher.call(row, request, caller, is_again=True))
         return await self._run(lambda: self._dispatcher.guard(row.dotted_name, lambda: write(operation)))
+
+    async def _wait(self, name: str, wait_s: float, caller: callers.Caller) -> None:
+        self._waiting[caller.member] += 1
+        try:
+            await self._watcher.until_done(name, wait_s)
+        finally:
+            self._waiting[caller.member] -= 1
+            if not self._waiting[caller.member]:
+                del self._waiting[caller.member]
 
     def _wait_s(self, request: Any, remaining_s: float | None) -> float:
         if isinstance(request, operations_pb2.WaitOperationRequest):

@@ -176,7 +176,7 @@ def test_a_name_from_elsewhere_leads_to_its_key_and_table(setting, write):
     [
         ("[bach]\njobs = 2\n", "Did you mean [batch]?"),
         ("[Batch]\njobs = 2\n", "Did you mean [batch]?"),
-        ("[quality]\njobs = 2\n", "The tables are storage, database, server, operations, training, inference, batch."),
+        ("[quality]\njobs = 2\n", "The tables are storage, database, server, quota, operations, training,"),
         ("batch = 2\n", "A table, [batch], is expected, not an integer."),
         ("[[batch]]\njobs = 2\n", "A table, [batch], is expected, not an array."),
         ("quality = 2\n", "The tables are storage, "),

@@ -1,0 +1,45 @@
+"""How projects share the workers: they take turns, and each may have so many unfinished operations.
+
+    LAST_TURN         when the project of an operation has last had a turn with operations of this kind: an SQL expression
+    note_turn         notes that it has one now
+    check_unfinished  refuses more unfinished operations than a project may have
+
+The project is the one that is charged. A project that has never had a turn comes first.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from boxwright import errors, states
+from boxwright.metadata.schema import operations, turns
+
+_OWN = (turns.c.kind == operations.c.kind) & (turns.c.project == operations.c.charged_project)
+LAST_TURN = sa.func.coalesce(sa.select(turns.c.claim_time_us).where(_OWN).scalar_subquery(), 0)
+_UNFINISHED = (states.OperationState.PENDING, states.OperationState.RUNNING)
+
+
+def note_turn(connection: sa.Connection, kind: str, project: str, now_us: int) -> None:
+    """Notes that an operation of a project is claimed, in the transaction that claims it."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    row = insert(turns).values(kind=kind, project=project, claim_time_us=now_us)
+    connection.execute(row.on_conflict_do_update(index_elements=["kind", "project"], set_={"claim_time_us": now_us}))
+
+
+def check_unfinished(connection: sa.Connection, project: str, most: int) -> None:
+    """Lets a project start one more operation, or not; in an exclusive transaction.
+
+    Raises:
+        ApiError: RESOURCE_EXHAUSTED: it has `most` that are unfinished.
+    """
+    count = sa.select(sa.func.count()).where(operations.c.state.in_(_UNFINISHED))
+    found = connection.execute(count.where(operations.c.charged_project == project)).scalar_one()
+    if found >= most:
+        raise errors.quota_exceeded(
+            f"Project {project} has {found} unfinished operations, and may have {most} (setting quota_operations). Wait "
+            "until some have ended, or cancel some.",
+            project,
+            "quota_operations",
+            most,
+        )

@@ -379,17 +379,14 @@ def name_of(row: sa.Row[Any]) -> names.OperationName:
     return names.OperationName(row.project, row.location, row.id)
 
 
-def _claimable(
-    kinds: Collection[states.OperationKind], now_us: int, cancelled_only: bool = False
-) -> sa.Select[tuple[str]]:
+def _claimable(kinds: Collection[states.OperationKind], now_us: int, cancelled_only: bool) -> sa.Select[tuple[str]]:
     """The id of what is to be claimed next: projects take turns, and in a project what was first put into the queue."""
     expired = (operations.c.state == State.RUNNING) & (operations.c.lease_expires_us < now_us)
     query = sa.select(operations.c.id).where(operations.c.kind.in_(kinds))
     if cancelled_only:
         query = query.where(operations.c.cancel_requested_us.is_not(None))
     return (
-        query.where(operations.c.state.in_(_RUNNING_STATES))  # what the index serves
-        .where((operations.c.state == State.PENDING) | expired)
+        query.where(operations.c.state.in_(_RUNNING_STATES), (operations.c.state == State.PENDING) | expired)
         .order_by(sharing.LAST_TURN, operations.c.queued_time_us, operations.c.create_time_us)
         .limit(1)
     )

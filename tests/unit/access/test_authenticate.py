@@ -75,7 +75,7 @@ def test_a_signature_is_verified_once_and_all_else_at_each_call(
     assert refused(authenticator, bearer(token)) == "ACCOUNT_STATE_INVALID"
     registry.set_disabled(account, False)
     authenticator.admit(METHOD, bearer(token))
-    clock.ahead_s = 3659
+    clock.ahead_s = 3620  # a busy machine may take half a minute to get here
     authenticator.admit(METHOD, bearer(token))
     clock.ahead_s = 3662
     assert refused(authenticator, bearer(token)) == "ACCESS_TOKEN_TYPE_UNSUPPORTED"

@@ -96,13 +96,14 @@ class Folders(abc.ABC):
     def resolved(self, uri: ObjectUri) -> ObjectUri:
         """The object that a URI leads to within its bucket; the URI itself if it leads out, which is refused elsewhere."""
         folder, key, base = self.folder(uri)
+        walls = str(folder).rstrip(os.sep) + os.sep
         try:
-            inside = os.path.relpath(os.path.realpath(folder / key), folder)
+            real = os.path.realpath(walls + key)
         except UnicodeError:  # no name of a file, which is said when it is opened
             return uri
-        if inside == os.curdir or inside.startswith(os.pardir + os.sep) or inside == os.pardir:
+        if not real.startswith(walls) or real == walls + key.rstrip("/"):
             return uri
-        return dataclasses.replace(uri, key=base + inside + ("/" if key.endswith("/") else ""))
+        return dataclasses.replace(uri, key=base + real[len(walls) :] + ("/" if key.endswith("/") else ""))
 
     def path(self, uri: ObjectUri) -> pathlib.Path:
         """The file behind a URI."""

@@ -63,7 +63,7 @@ class Grant:
 
     def contains(self, uri: ObjectUri) -> bool:
         """Whether an object, or a folder (`ObjectUri.folder`), is the granted folder or in it."""
-        return (uri.scheme, uri.bucket) == (self.scheme, self.bucket) and uri.key.startswith(self.prefix)
+        return uri.bucket == self.bucket and uri.key.startswith(self.prefix) and uri.scheme == self.scheme
 
     def gives(self, permission: str) -> bool:
         """Whether it is about this permission, one of `PERMISSIONS`."""
@@ -136,7 +136,9 @@ class Limits:
             return
         if not self.is_named and self.output is not None and _is_in(uri, self.output):
             permission = WRITE
-        if not self.grants.allows(uri, permission) or not self.grants.allows(resolved(uri), permission):
+        is_allowed = self.grants.allows(uri, permission)
+        behind = resolved(uri) if is_allowed else uri
+        if not is_allowed or (behind is not uri and not self.grants.allows(behind, permission)):
             raise denied(self.grants.holder, permission, uri)
 
     def named(self) -> Limits:

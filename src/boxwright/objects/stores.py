@@ -180,7 +180,7 @@ class Stores:
     def check_readable(self, uri: ObjectUri) -> None:
         """Raises PERMISSION_DENIED if these stores are limited, and the object is not among what may be read."""
         if self._limits is not None:
-            self._backend(uri, READ)
+            self._limits.check(uri, READ)  # by its name; when it is read, what the name leads to is judged too
 
     def _waiting(self, call: Callable[[], _T]) -> _T:
         """Calls a store; where the work may be stopped, in a thread that can be left behind."""

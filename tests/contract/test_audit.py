@@ -163,6 +163,7 @@ def test_commands_that_change_access_are_lines(service):
             ("iam", "grant", "robot", "roles/automl.viewer", "--on", "projects/demo"),
             ("iam", "show", "projects/demo"),
             ("iam", "revoke", "robot", "roles/automl.viewer", "--on", "projects/demo"),
+            ("iam", "group", "add", "group:staff@example.org", "robot"),
             ("accounts", "disable", "robot"),
         ):
             done = command(service, *words)
@@ -174,7 +175,7 @@ def test_commands_that_change_access_are_lines(service):
     lines = written(service, work)
     assert [line["methodName"].removeprefix("boxwright.") for line in lines] == [
         "accounts.Create", "accounts.CreateKey", "accounts.CreateApiKey", "accounts.Token", "iam.Grant", "iam.Revoke",
-        "accounts.Disable", "iam.Revoke",
+        "iam.GroupAdd", "accounts.Disable", "iam.Revoke",
     ]  # fmt: skip
     assert lines[-1]["status"]["code"] == 5 and lines[-2]["status"] == {}
     assert lines[4]["resourceName"] == "projects/demo" and lines[4]["request"]["member"] == "robot"

@@ -164,6 +164,9 @@ def test_commands_that_change_access_are_lines(service):
             ("iam", "show", "projects/demo"),
             ("iam", "revoke", "robot", "roles/automl.viewer", "--on", "projects/demo"),
             ("iam", "group", "add", "group:staff@example.org", "robot"),
+            ("buckets", "grant", "gs://photos/", "robot", "--read"),
+            ("buckets", "list"),
+            ("buckets", "revoke", "gs://photos/", "robot"),
             ("accounts", "disable", "robot"),
         ):
             done = command(service, *words)
@@ -175,10 +178,11 @@ def test_commands_that_change_access_are_lines(service):
     lines = written(service, work)
     assert [line["methodName"].removeprefix("boxwright.") for line in lines] == [
         "accounts.Create", "accounts.CreateKey", "accounts.CreateApiKey", "accounts.Token", "iam.Grant", "iam.Revoke",
-        "iam.GroupAdd", "accounts.Disable", "iam.Revoke",
+        "iam.GroupAdd", "buckets.Grant", "buckets.Revoke", "accounts.Disable", "iam.Revoke",
     ]  # fmt: skip
     assert lines[-1]["status"]["code"] == 5 and lines[-2]["status"] == {}
     assert lines[4]["resourceName"] == "projects/demo" and lines[4]["request"]["member"] == "robot"
+    assert [line["resourceName"] for line in lines[7:9]] == ["gs://photos/"] * 2
     assert lines[0]["authenticationInfo"]["principalSubject"].startswith("localUser:")
 
 

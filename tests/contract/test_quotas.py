@@ -157,6 +157,7 @@ def test_projects_take_turns_however_much_each_asks_for(tmp_path: pathlib.Path, 
         busy, late = service.registry.account("busy"), service.registry.account("late", "small")
         for account in (busy, late):
             service.registry.grant(account.member, "roles/automl.predictor", MODEL_NAME)
+            service.registry.grant_folder(account.member, "gs://b/", read=True, write=True)
         for number in range(8):
             assert "name" in _started(service, busy, number)
         refused = _started(service, busy, 9)["error"]

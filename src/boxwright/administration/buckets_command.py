@@ -38,6 +38,7 @@ def _action(actions: Any, name: str, text: str, run: Any) -> argparse.ArgumentPa
     parser.add_argument("folder", help="such as gs://photos/ or gs://photos/in/")
     parser.add_argument("member", help="serviceAccount:ADDRESS, user:ADDRESS, … or the name of an account")
     opening.add_arguments(parser)
+    opening.changes(parser, f"buckets.{name.capitalize()}")
     parser.set_defaults(run=run)
     return parser
 

@@ -40,6 +40,7 @@ def add_command(commands: Any) -> None:
         change.add_argument("group", help="group:ADDRESS")
         change.add_argument("member", help="user:ADDRESS, serviceAccount:ADDRESS, or the name of an account")
         opening.add_arguments(change)
+        opening.changes(change, f"iam.Group{name.capitalize()}")
         change.set_defaults(run=_change_group, is_in=is_in)
     listing = kinds.add_parser("list", help="list all groups", description="List all groups with their members.")
     opening.add_arguments(listing)

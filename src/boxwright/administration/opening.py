@@ -37,7 +37,8 @@ def read_settings(options: argparse.Namespace) -> Settings:
     return settings.read(os.environ, options.config, data_dir=options.data_dir)
 
 
-_UNRECORDED = ("command", "action", "kind", "change", "run", "config", "data_dir")
+_UNRECORDED = ("command", "action", "kind", "change", "run", "config", "data_dir", "is_in")
+_ABOUT = ("on", "folder", "group", "account", "name")  # the first of these arguments that there is names the resource
 
 
 @contextlib.contextmanager
@@ -66,7 +67,7 @@ def opened(options: argparse.Namespace, *, makes: bool = False) -> Iterator[data
         shown = {
             name: value for name, value in vars(options).items() if name not in _UNRECORDED and not callable(value)
         }
-        about = getattr(options, "on", None) or getattr(options, "account", None) or getattr(options, "name", "")
+        about = next((value for name in _ABOUT if (value := getattr(options, name, None))), "")
         with audit.recorded_change(audit_folder(chosen), db, options.change, str(about), shown):
             yield db
 

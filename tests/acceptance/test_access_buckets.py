@@ -57,6 +57,7 @@ def test_the_first_account_has_the_bucket_of_its_project_unless_another_is_named
     assert administrator.does("buckets", "list").split()[1:] == ["gs://team/", "read,write"]
 
 
+@pytest.mark.full
 def test_grants_add_up_are_listed_explained_and_revoked(administrator: Administrator) -> None:
     assert administrator.does("buckets", "grant", "gs://photos/in/", "ci", "--read") == f"{CI} may read gs://photos/in/"
     again = administrator.does("buckets", "grant", "gs://photos/in/", "ci", "--write")
@@ -82,6 +83,7 @@ def test_grants_add_up_are_listed_explained_and_revoked(administrator: Administr
     assert administrator.does("buckets", "revoke", "gs://photos/", "allAuthenticatedUsers")
 
 
+@pytest.mark.full
 def test_a_deleted_accounts_grants_are_gone(administrator: Administrator) -> None:
     administrator.does("accounts", "create", "brief", "--project", "demo")
     administrator.does("buckets", "grant", "gs://photos/in/", "brief", "--read")
@@ -93,6 +95,7 @@ def test_a_deleted_accounts_grants_are_gone(administrator: Administrator) -> Non
     assert administrator.does("buckets", "list", "brief") == ""
 
 
+@pytest.mark.full
 def test_what_cannot_be_granted_says_why(administrator: Administrator) -> None:
     def grant(folder: str, **variables: str) -> str:
         return administrator.refused("buckets", "grant", folder, "ci", "--read", **variables)

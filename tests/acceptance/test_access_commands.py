@@ -85,6 +85,7 @@ def test_what_is_secret_is_for_its_owner_and_written_once(tmp_path: pathlib.Path
         assert content["private_key"].splitlines()[3].encode() not in file.read_bytes()
 
 
+@pytest.mark.full
 def test_why_says_which_binding_allows_and_which_would(data: list[str]) -> None:
     run("accounts", "create", "ci", "--project", "demo", *data)
     model = "projects/demo/locations/us-central1/models/IOD1"
@@ -141,6 +142,7 @@ def _serve(tmp_path: pathlib.Path, *words: str) -> subprocess.CompletedProcess[s
     return run("serve", "--data-dir", str(tmp_path / "data"), "--buckets", str(tmp_path / "buckets"), *ports, *words)
 
 
+@pytest.mark.full
 def test_other_machines_are_served_with_accounts_and_tls_only(tmp_path: pathlib.Path) -> None:
     opened = _serve(tmp_path, "--host", "0.0.0.0")
     assert "access is open" in opened.stderr

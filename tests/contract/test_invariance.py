@@ -119,26 +119,23 @@ def test_a_shuffled_list_gives_the_same_line_for_each_image(bench, predictors, r
     assert len(lines) == IMAGES
 
 
-class _Shuffling:
+class _Shuffling(objects.Stores):
     """Stores whose images arrive one at a time, in an order drawn from a seed, once every thread waits for one."""
 
-    def __init__(self, stores: objects.Stores, threads: int, seed: int) -> None:
-        self._stores = stores
+    def __init__(self, bench: Bench, threads: int, seed: int) -> None:
+        super().__init__(bench.root / "buckets", bench.root / "state")
         self._threads = threads
         self._random = random.Random(seed)
         self._changed = threading.Condition()
         self._waiting: list[objects.ObjectUri] = []
         self.arrived: list[str] = []
 
-    def named(self) -> _Shuffling:
-        return self  # no caller limits them
-
-    def get(self, uri: objects.ObjectUri, *, max_bytes: int) -> bytes:
+    def get(self, uri: objects.ObjectUri, *, max_bytes: int | None = None) -> bytes:
         with self._changed:
             self._waiting.append(uri)
             self._release()
             assert self._changed.wait_for(lambda: uri not in self._waiting, timeout=PATIENCE_S)
-        return self._stores.get(uri, max_bytes=max_bytes)
+        return super().get(uri, max_bytes=max_bytes)
 
     def _release(self) -> None:
         while self._waiting and len(self._waiting) >= min(self._threads, IMAGES - len(self.arrived)):
@@ -151,7 +148,7 @@ class _Shuffling:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("threads", [2, 4])
 def test_images_that_arrive_in_another_order_change_no_byte(bench, predictors, reference, threads, seed):
-    stores = _Shuffling(bench.stores, threads, seed)
+    stores = _Shuffling(bench, threads, seed)
     name = f"arrival-{threads}-{seed}"
     job = bench.job(name, threads=threads, shard_images=5, score_threshold=SCORE_THRESHOLD)
     assert _lines(_run(bench, job, predictors[threads], stores)) == reference

@@ -127,20 +127,20 @@ class _Shuffling(objects.Stores):
         self._threads = threads
         self._random = random.Random(seed)
         self._changed = threading.Condition()
-        self._waiting: list[objects.ObjectUri] = []
+        self._held: list[objects.ObjectUri] = []
         self.arrived: list[str] = []
 
     def get(self, uri: objects.ObjectUri, *, max_bytes: int | None = None) -> bytes:
         with self._changed:
-            self._waiting.append(uri)
+            self._held.append(uri)
             self._release()
-            assert self._changed.wait_for(lambda: uri not in self._waiting, timeout=PATIENCE_S)
+            assert self._changed.wait_for(lambda: uri not in self._held, timeout=PATIENCE_S)
         return super().get(uri, max_bytes=max_bytes)
 
     def _release(self) -> None:
-        while self._waiting and len(self._waiting) >= min(self._threads, IMAGES - len(self.arrived)):
-            chosen = self._random.choice(self._waiting)
-            self._waiting.remove(chosen)
+        while self._held and len(self._held) >= min(self._threads, IMAGES - len(self.arrived)):
+            chosen = self._random.choice(self._held)
+            self._held.remove(chosen)
             self.arrived.append(str(chosen))
             self._changed.notify_all()
 

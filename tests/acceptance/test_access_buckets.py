@@ -51,6 +51,7 @@ def administrator(tmp_path_factory: pytest.TempPathFactory) -> Administrator:
     return administrator
 
 
+@pytest.mark.full
 def test_the_first_account_has_the_bucket_of_its_project_unless_another_is_named(tmp_path: pathlib.Path) -> None:
     administrator = Administrator(tmp_path)
     administrator.does("access", "start", "--project", "team", "--out", str(tmp_path / "client"))

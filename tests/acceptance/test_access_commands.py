@@ -153,6 +153,7 @@ def test_other_machines_are_served_with_accounts_and_tls_only(tmp_path: pathlib.
     assert {opened.returncode, plain.returncode, nobody.returncode} == {2}
 
 
+@pytest.mark.full
 def test_groups_are_kept_and_explained(data: list[str]) -> None:
     team = "group:team@example.org"
     run("accounts", "create", "grouped", "--project", "demo", *data)

@@ -237,7 +237,9 @@ def test_a_kill_and_another_caller_who_resumes_change_nothing(tmp_path: pathlib.
         assert bea.email in holders, "the rights of who has resumed it count"
 
 
-@pytest.mark.parametrize("how", ["list", "images", "output", "disabled"])
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(how, marks=pytest.mark.full) for how in ("list", "output", "disabled")), "images"]
+)
 def test_what_is_lost_while_work_runs_ends_it(how: str, tmp_path: pathlib.Path, tiny_model: TinyModel) -> None:
     with _running(tmp_path, tiny_model, lease_ttl_s="20", batch_jobs="1", **_hanging(tmp_path)) as service:
         ada = member(service, "ada")

@@ -147,6 +147,7 @@ def test_a_training_cancelled_before_it_really_began_ends_within_five_seconds(st
         wait_until_gone(children)
 
 
+@pytest.mark.full
 def test_a_cancelled_training_that_has_learned_nothing_yet_has_nothing_to_keep(start):
     service = start(UNTIL_DISTURBED)
     with open_api(service) as api:

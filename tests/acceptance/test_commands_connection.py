@@ -206,6 +206,8 @@ def test_ctrl_c_leaves_the_operation_alone_and_says_how_to_wait_again(service_fa
         stdin=terminal.follower,
         stdout=subprocess.DEVNULL,
         stderr=terminal.follower,
+        # a test run in the background may ignore Ctrl-C, and its children would inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as waiting:
         shown = terminal.read_until(b"%")
         waiting.send_signal(signal.SIGINT)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from boxwright.metadata import database
     from boxwright.settings import Settings
 
+_UNRECORDED = ("command", "action", "kind", "change", "run", "config", "data_dir", "is_in")
+_ABOUT = ("on", "folder", "group", "account", "name")  # the first of these arguments that there is names the resource
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what says which database a command works on."""
@@ -35,10 +38,6 @@ def read_settings(options: argparse.Namespace) -> Settings:
     from boxwright import settings
 
     return settings.read(os.environ, options.config, data_dir=options.data_dir)
-
-
-_UNRECORDED = ("command", "action", "kind", "change", "run", "config", "data_dir", "is_in")
-_ABOUT = ("on", "folder", "group", "account", "name")  # the first of these arguments that there is names the resource
 
 
 @contextlib.contextmanager

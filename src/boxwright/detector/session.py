@@ -72,7 +72,7 @@ def _best(work: fit.TrainingContext) -> trained.Trained:
     plan = candidates.plan(job, work.recipe, kind, time, choose, len(work.splits.train), work.images_a_pass)
     best = _best_of(plan, work, time, states)
     holding = sum(1 for one in work.splits.validation if len(one.label_indices))
-    if 0 < holding < FEW_VALIDATION_IMAGES:
+    if 0 < holding < FEW_VALIDATION_IMAGES and (len(plan.candidates) > 1 or best.untrained_score is not None):
         work.notebook.warn(
             f"VALIDATION has only {holding} images with objects, so the choice of the network is uncertain: add more images "
             f"there, {FEW_VALIDATION_IMAGES} at least."

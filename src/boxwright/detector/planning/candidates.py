@@ -43,7 +43,6 @@ WORDS = {
     coco.SOURCE: "from COCO's weights",
 }
 
-
 ChooseInput = Callable[[pathlib.Path, dense.ModelType, input_size.TimeBudget], input_size.InputSize]
 
 
@@ -91,10 +90,17 @@ class Candidate:
         """What its training takes, in trainings of the plain network with the same input."""
         return self.step_cost * self.steps(images_a_pass, passes) / self.recipe.steps_for(images_a_pass, passes)
 
+    def own_time(self, time: input_size.TimeBudget, images_a_pass: int) -> input_size.TimeBudget:
+        """The time that its own steps take, given that of the plain network's steps."""
+
+        def samples(passes: float) -> int:
+            return round(self.relative_time(images_a_pass, passes) * time.samples(passes))
+
+        return dataclasses.replace(time, samples=samples)
+
     def needed_s(self, time: input_size.TimeBudget, images_a_pass: int) -> float:
         """Seconds that its training takes, given the time that the plain network's steps take."""
-        passes = self.input.passes
-        return self.relative_time(images_a_pass, passes) * time.needed_s(self.input.input_hw, passes)
+        return self.own_time(time, images_a_pass).needed_s(self.input.input_hw, self.input.passes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,12 +147,11 @@ def plan(
         JobError: the recipe names a network that cannot be had.
     """
     found = _without_inputs(job, recipe, kind, images)
-    seen: dict[pathlib.Path, Candidate] = {}
-    for candidate in found.candidates:
-        own = _sizes(kind, candidate)
-        own_time = dataclasses.replace(time, samples=functools.partial(_plain_samples, candidate, images_a_pass))
-        seen[candidate.folder] = dataclasses.replace(candidate, input=choose(candidate.folder, own, own_time))
-    found = dataclasses.replace(found, candidates=tuple(seen[one.folder] for one in found.candidates))
+    chosen = (
+        dataclasses.replace(one, input=choose(one.folder, _sizes(kind, one), one.own_time(time, images_a_pass)))
+        for one in found.candidates
+    )
+    found = dataclasses.replace(found, candidates=tuple(chosen))
     if len(found.candidates) == 1:
         return found
     first, second = found.candidates
@@ -154,7 +159,7 @@ def plan(
     if time.allows(needed_s, first.input.input_hw, LONGEST_S):
         return found
     few = images < FEW_IMAGES
-    alone = next(one for one in (second, first) if one.start != RANDOM) if few else first
+    alone = next(one for one in found.candidates if one.start != RANDOM) if few else first
     why = f"{WORDS[alone.start]}: {ONE_ALONE}" + (f", and there are fewer than {FEW_IMAGES} images" if few else "")
     return TrainingPlan((alone,), why, found.note)
 
@@ -168,11 +173,6 @@ def _sizes(kind: dense.ModelType, candidate: Candidate) -> dense.ModelType:
     return dataclasses.replace(
         kind, input_area_px=least_px, most_area_px=max(least_px, min(kind.most_area_px, most_px))
     )
-
-
-def _plain_samples(candidate: Candidate, images_a_pass: int, passes: float) -> int:
-    """Images of steps of the plain network that take as long as the candidate's steps."""
-    return round(candidate.step_cost * candidate.steps(images_a_pass, passes) * candidate.recipe.batch_size)
 
 
 def _without_inputs(job: TrainingJob, recipe: schedule.Recipe, kind: dense.ModelType, images: int) -> TrainingPlan:

@@ -31,9 +31,9 @@ COARSE_SCALE = 2 / 3
 CHECKPOINTS = 20  # of a training, at least, as long as they come no closer than
 LEAST_CHECKPOINT_S = 5.0
 MOST_CHECKPOINT_S = 25.0
-CHECK_EVERY = 0.05  # of the progress, from one validation to the next
+CHECK_EVERY = 0.05  # validation, from `CHECK_FROM` on
+CHECK_FROM = 0.5
 PATIENCE_CHECKS = 4
-HOPELESS_FROM = 0.25  # of the progress: what is worse than untrained by then is not trained further
 PATIENCE_FROM = MOSAIC_UNTIL  # nothing but the learning rate changes after that, so the rest may be shortened
 COOL_DOWN = 0.1  # of the planned steps: in these the rate comes down when validation has stopped improving
 MIN_GAIN = 0.002  # of mean average precision
@@ -63,7 +63,6 @@ class Recipe:
     input_area_px: int = 0  # 0: by model type
     network: str | dict[str, Any] = ""  # "": by model type; "pretrained"; "coco"; else as `dense.network_config` has it
     pretrained: bool = True  # whether networks on pretrained weights may be tried
-    check_from: float = 0.5  # progress at the first validation
     checkpoint_every_s: float = 0.0  # 0: by the time there is
     quantise: bool = True  # whether int8 is built and compared
     rounding_from: float = (
@@ -221,8 +220,8 @@ def rate(progress: float, step: int) -> float:
 
 
 def brings_nothing(checks: list[tuple[float, float]], untrained: float) -> bool:
-    """Whether a network is still worse than before its training, when it has had the time to be better."""
-    return bool(checks) and checks[-1][0] >= HOPELESS_FROM and max(score for _, score in checks) < untrained - MIN_GAIN
+    """Whether a network that has been validated, and so is half trained, is worse than before its training."""
+    return bool(checks) and max(score for _, score in checks) < untrained - MIN_GAIN
 
 
 def has_converged(checks: list[tuple[float, float]]) -> bool:

@@ -253,9 +253,8 @@ class Trainer:
         """Validation, the clock, reports and checkpoints, in this order."""
         elapsed_s = self.setting.elapsed_s()
         progress = self.plan.progress(self.step, elapsed_s)
-        first = self.recipe.check_from
-        last_check = self.checks[-1][0] if self.checks else first - schedule.CHECK_EVERY
-        if first <= progress < 1.0 and progress >= last_check + schedule.CHECK_EVERY - 1e-9:
+        last_check = self.checks[-1][0] if self.checks else schedule.CHECK_FROM - schedule.CHECK_EVERY
+        if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + schedule.CHECK_EVERY - 1e-9:
             self._check(progress)
             settled = progress >= self.recipe.coarse_until  # batches made ahead must not look different
             if self.plan.cooling_from is None and settled and schedule.has_converged(self.checks):

@@ -245,7 +245,7 @@ def test_the_plain_network_follows_where_it_finds_too_little(
     assert sorted(path.name for path in folder.iterdir()) == ["examples.jsonl", "job.json", "model"]
 
 
-@pytest.mark.parametrize(("untrained", "steps"), [(0.0, 6), (0.9, 0)])
+@pytest.mark.parametrize(("untrained", "steps", "last_step"), [(0.0, 6, 6), (0.9, 0, 3)])
 def test_the_network_as_it_was_is_the_model_if_training_brings_nothing(
     coco_weights: pathlib.Path,
     drawn: conftest.Drawn,
@@ -253,13 +253,48 @@ def test_the_network_as_it_was_is_the_model_if_training_brings_nothing(
     monkeypatch: pytest.MonkeyPatch,
     untrained: float,
     steps: int,
+    last_step: int,
 ) -> None:
     """Labels that COCO knows; what the network is worth untrained on drawn squares is said by the test."""
     monkeypatch.setattr(fit.CandidateTrainer, "_untrained_scores", lambda self, network: (untrained, untrained))
     monkeypatch.setattr(candidates.Candidate, "finds_too_little", lambda self, score: False)
-    provenance = _run(_job(tmp_path, drawn, coco_weights, labels=KNOWN), drawn)
+    watcher = Watcher()
+    provenance = _run(_job(tmp_path, drawn, coco_weights, labels=KNOWN), drawn, watcher)
     assert (provenance["steps"], provenance["untrained_score"]) == (steps, untrained)
+    trained_steps = [details["step"] for _, stage, details in watcher.events if stage == "training"]
+    assert max(trained_steps) == last_step, "the first validation is at half of the steps"
+    assert [one for one in watcher.warnings if "VALIDATION has only" in one and "uncertain" in one]
     assert ("training has brought nothing" in provenance["network"]) == (steps == 0)
+
+
+class Finishing(Watcher):
+    """Asks for the end of the training, with what it has, after its first step."""
+
+    def finish_requested(self) -> bool:
+        return any(details.get("step") for _, _, details in self.events)
+
+
+def test_a_training_that_is_to_finish_delivers_its_best_network(
+    coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit.CandidateTrainer, "_untrained_scores", lambda self, network: (0.3, 0.3))
+    folder, watcher = _job(tmp_path, drawn, coco_weights, labels=KNOWN), Finishing()
+    outcome = session.run(TrainingJob.read(folder), drawn.read, watcher, elapsed())
+    assert outcome.stop_reason == "MODEL_EARLY_STOPPED" and (folder / "model" / "evaluation.json").exists()
+    provenance = json.loads((folder / "model" / "model.json").read_text())["provenance"]
+    assert provenance["initial_weights"] == coco.SOURCE and "ended on request" in provenance["network"]
+    starts = {details["initial_weights"] for _, _, details in watcher.events if "initial_weights" in details}
+    assert starts == {coco.SOURCE}, "no second network is begun"
+
+
+def test_a_training_that_is_to_finish_and_has_learned_nothing_delivers_nothing(
+    coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "LEAST_SCORE", 0.5)  # squares are found after one step
+    folder = _job(tmp_path, drawn, coco_weights)
+    with pytest.raises(listener.TrainingStopped):
+        session.run(TrainingJob.read(folder), drawn.read, Finishing(), elapsed())
+    assert not (folder / "model").exists()
 
 
 def test_an_untrained_network_is_judged_by_the_validation_images(

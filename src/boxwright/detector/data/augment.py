@@ -27,6 +27,7 @@ MOSAIC_CENTRE_RANGE = (0.3, 0.7)
 GAIN_RANGE = (0.75, 1.25)  # brightness, all channels
 CHANNEL_GAIN_RANGE = (0.9, 1.1)  # white balance
 OFFSET_RANGE = (-15.0, 15.0)  # grey levels
+ON_OBJECT = 0.7  # of the windows show an object that was drawn by chance; the others lie anywhere
 MIN_SIDE_PX = 2.0  # boxes cut to less than this are dropped
 MIN_VISIBLE = 0.25  # boxes that keep less of their area are dropped
 MAX_ATTEMPTS = 20  # unreadable images in a row before training gives up
@@ -38,20 +39,27 @@ class View:
     """What a step looks at.
 
     Attributes:
-        input_hw: in pixels.
+        view_hw: in pixels.
         mosaic: how often one is made, in [0, 1].
         framed: how often an image that is in no mosaic just fits, as in prediction, in [0, 1].
         flips: half of the images are flipped top to bottom.
         scale_jitter: strength of the changes of scale, 0 for none.
         colour_jitter: strength of the changes of colour and brightness, 0 for none.
+        input_hw: that images are scaled to, if the view is a window in it; None if the view shows all of it.
     """
 
-    input_hw: tuple[int, int]
+    view_hw: tuple[int, int]
     mosaic: float
     framed: float = 0.0
     flips: bool = False
     scale_jitter: float = 1.0
     colour_jitter: float = 1.0
+    input_hw: tuple[int, int] | None = None
+
+    @property
+    def scaled_to_hw(self) -> tuple[int, int]:
+        """The size at which an image just fits."""
+        return self.input_hw or self.view_hw
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +118,7 @@ class BatchSource:
         for slot in range(self._batch_size):
             rng = np.random.default_rng((self._seed, step, slot))
             samples.append(self._sample(step * self._batch_size + slot, view, rng))
-        height, width = view.input_hw
+        height, width = view.view_hw
         most = max(1, *(len(one.label_indices) for one in samples))
         pixels = np.empty((len(samples), height, width, 3), np.uint8)
         boxes_px = np.zeros((len(samples), most, 4), np.float32)
@@ -156,7 +164,7 @@ class BatchSource:
         pixels, boxes_px = sample.pixels, sample.boxes_px
         if rng.random() < 0.5:
             pixels = pixels.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-            width = float(view.input_hw[1])
+            width = float(view.view_hw[1])
             boxes_px = np.stack(
                 [width - boxes_px[:, 2], boxes_px[:, 1], width - boxes_px[:, 0], boxes_px[:, 3]], axis=1
             )
@@ -166,7 +174,7 @@ class BatchSource:
         table = np.clip(levels, 0, 255).astype(np.uint8).reshape(-1).tolist()
         if view.flips and rng.random() < 0.5:
             pixels = pixels.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-            height = float(view.input_hw[0])
+            height = float(view.view_hw[0])
             boxes_px = np.stack(
                 [boxes_px[:, 0], height - boxes_px[:, 3], boxes_px[:, 2], height - boxes_px[:, 1]], axis=1
             )
@@ -174,18 +182,20 @@ class BatchSource:
 
     def _crop(self, position: int, view: View, rng: np.random.Generator) -> _Sample:
         image, example = self._image(position)
-        size_hw = height, width = view.input_hw
+        size_hw = height, width = view.view_hw
         jitter = 1.0 + view.scale_jitter * (rng.uniform(*SCALE_RANGE) - 1.0)
         if view.framed and rng.random() < view.framed:
             jitter = 1.0
-        scale = min(height / image.height, width / image.width) * jitter
+        scale = _fitting(image, view.scaled_to_hw) * jitter
         left = (width - image.width * scale) * rng.random()
         top = (height - image.height * scale) * rng.random()
+        if view.input_hw and len(example.boxes_norm) and rng.random() < ON_OBJECT:
+            left, top = _onto(example, image, scale, size_hw, rng)
         pixels = place(image, size_hw, scale, left, top)
         return _Sample(pixels, *_boxes_in(example, image, scale, left, top, size_hw))
 
     def _mosaic(self, positions: list[int], view: View, rng: np.random.Generator) -> _Sample:
-        height, width = view.input_hw
+        height, width = view.view_hw
         centre_x = int(width * rng.uniform(*MOSAIC_CENTRE_RANGE))
         centre_y = int(height * rng.uniform(*MOSAIC_CENTRE_RANGE))
         canvas = Image.new("RGB", (width, height), FILL)
@@ -196,7 +206,7 @@ class BatchSource:
             tile_height = (height - centre_y) if index >= 2 else centre_y
             image, example = self._image(position)
             jitter = 1.0 + view.scale_jitter * (rng.uniform(*MOSAIC_SCALE_RANGE) - 1.0)
-            scale = min(height / image.height, width / image.width) * jitter
+            scale = _fitting(image, view.scaled_to_hw) * jitter
             scale = max(scale, tile_width / image.width, tile_height / image.height)  # fill the tile
             left = -rng.uniform(0, max(0.0, image.width * scale - tile_width))
             top = -rng.uniform(0, max(0.0, image.height * scale - tile_height))
@@ -205,6 +215,25 @@ class BatchSource:
             boxes.append(tile_boxes + np.asarray([x, y, x, y], np.float32))
             labels.append(tile_labels)
         return _Sample(canvas, np.concatenate(boxes), np.concatenate(labels))
+
+
+def _onto(
+    example: dataset.Example, image: Image.Image, scale: float, size_hw: tuple[int, int], rng: np.random.Generator
+) -> tuple[float, float]:
+    """A corner of `place` that brings one of the example's objects into the frame, which leaves the image if it must."""
+    x_min, y_min, x_max, y_max = example.boxes_norm[rng.integers(len(example.boxes_norm))].astype(float).tolist()
+    corner = []
+    for centre, side_px, frame_px in (
+        ((x_min + x_max) / 2, image.width * scale, size_hw[1]),
+        ((y_min + y_max) / 2, image.height * scale, size_hw[0]),
+    ):
+        lowest, highest = sorted((0.0, frame_px - side_px))
+        corner.append(min(highest, max(lowest, frame_px * rng.random() - centre * side_px)))
+    return corner[0], corner[1]
+
+
+def _fitting(image: Image.Image, size_hw: tuple[int, int]) -> float:
+    return min(size_hw[0] / image.height, size_hw[1] / image.width)
 
 
 def place(image: Image.Image, size_hw: tuple[int, int], scale: float, left: float, top: float) -> Image.Image:

@@ -63,6 +63,7 @@ class ModelType:
         network: from random weights.
         input_area_px: pixels that it looks at.
         most_area_px: where objects are small.
+        windows_below: share of objects that can be told apart below which a larger input is learned in windows; 0 for never.
         tries_pretrained: whether a slower, pretrained network may take its place where it finds too little.
     """
 
@@ -70,6 +71,7 @@ class ModelType:
     input_area_px: int
     most_area_px: int
     tries_pretrained: bool = False
+    windows_below: float = 0.0
 
 
 SLIM = NetworkConfig(stem_width=16, stage_widths=(32, 64, 112, 192), neck_width=48)

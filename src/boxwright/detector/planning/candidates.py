@@ -100,7 +100,7 @@ class Candidate:
 
     def needed_s(self, time: input_size.TimeBudget, images_a_pass: int) -> float:
         """Seconds that its training takes, given the time that the plain network's steps take."""
-        return self.own_time(time, images_a_pass).needed_s(self.input.input_hw, self.input.passes)
+        return self.own_time(time, images_a_pass).needed_s(self.input.view_hw, self.input.passes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +171,10 @@ def _sizes(kind: dense.ModelType, candidate: Candidate) -> dense.ModelType:
     least_px = max(kind.input_area_px, coco.INPUT_AREA_PX)
     most_px = coco.MOST_KNOWN_AREA_PX if candidate.knows_labels else kind.most_area_px
     return dataclasses.replace(
-        kind, input_area_px=least_px, most_area_px=max(least_px, min(kind.most_area_px, most_px))
+        kind,
+        input_area_px=least_px,
+        most_area_px=max(least_px, min(kind.most_area_px, most_px)),
+        windows_below=coco.KNOWN_WINDOWS_BELOW if candidate.knows_labels else coco.WINDOWS_BELOW,
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,11 @@ PASSES = (1.0, 0.7, 0.5, 0.35)  # shares of the planned passes: fewer are tried 
 FULL_PRECISION_PX_PER_S = 2.0e6
 LOW_PRECISION_PX_PER_S = 4.0e6
 GPU_PX_PER_S = 40e6  # 46 million measured on an H200, which waits for its orders
+WINDOWS_PX = (147_000, 253_000)  # that a step sees of a larger input, the smallest that the objects fit into
+MOST_WINDOWED_PX = 1_300_000  # of an input that is learned in windows: ten times the pixels of the model type's own
+LARGER = 2.0  # times the kind's own pixels: what is learned as a whole up to there is learned in windows from there
+FITTING_SHARE = 0.85  # of the objects, at least, have sides of no more than
+FITTING_SIDE = 0.6  # of the window's
 PREDICTION_S = 0.05  # network and suppression on a busy core, for an image of `PREDICTION_PX`
 PREDICTION_PX = 118_000
 
@@ -54,19 +59,24 @@ class ObjectSizes:
     boxes_norm: Sequence[npt.NDArray[np.float32]]
     label_indices: Sequence[npt.NDArray[np.int64]]
 
+    def _edges(self, input_hw: tuple[int, int]) -> Iterator[npt.NDArray[np.float64]]:
+        """Width and height of each image's objects in the input; (N, 2)."""
+        for (height, width), boxes_norm in zip(self.sizes_hw, self.boxes_norm, strict=True):
+            scale = min(input_hw[0] / height, input_hw[1] / width)
+            yield (boxes_norm[:, 2:] - boxes_norm[:, :2]).astype(np.float64) * (width * scale, height * scale)
+
+    def fitting(self, input_hw: tuple[int, int], window_hw: tuple[int, int]) -> float:
+        """Share of objects whose sides in the input are no longer than `FITTING_SIDE` of the window's."""
+        edges = np.concatenate([np.empty((0, 2)), *self._edges(input_hw)])  # (M, 2)
+        fits = (edges <= FITTING_SIDE * np.asarray(window_hw[::-1])).all(axis=1)
+        return float(np.mean(fits)) if edges.size else 1.0
+
     def readable(self, input_hw: tuple[int, int]) -> float:
         """Share of objects whose geometric mean side is at least `READABLE_PX` in the input, in [0, 1].
 
         Every label weighs the same.
         """
-        sides: list[npt.NDArray[np.float64]] = []
-        for (height, width), boxes_norm in zip(self.sizes_hw, self.boxes_norm, strict=True):
-            scale = min(input_hw[0] / height, input_hw[1] / width)
-            edges = (boxes_norm[:, 2:] - boxes_norm[:, :2]).astype(np.float64) * (
-                width * scale,
-                height * scale,
-            )  # (N, 2)
-            sides.append(np.sqrt(edges.prod(axis=1)))
+        sides = [np.sqrt(edges.prod(axis=1)) for edges in self._edges(input_hw)]
         flat = np.concatenate([np.empty(0), *sides])  # (M,)
         owners = np.concatenate([np.empty(0, np.int64), *self.label_indices])  # (M,)
         shares = [float((flat[owners == label] >= READABLE_PX).mean()) for label in np.unique(owners)]
@@ -89,10 +99,10 @@ class TimeBudget:
     px_per_s: float
     reserve_s: Callable[[tuple[int, int]], float]
 
-    def needed_s(self, input_hw: tuple[int, int], passes: float = 1.0) -> float:
-        """Seconds that this share of the planned passes takes at this input."""
+    def needed_s(self, view_hw: tuple[int, int], passes: float = 1.0) -> float:
+        """Seconds that this share of the planned passes takes, whose steps see so many pixels."""
         coarse_saving = schedule.Recipe().coarse_until * (1.0 - schedule.COARSE_SCALE**2)
-        return self.samples(passes) * input_hw[0] * input_hw[1] * (1.0 - coarse_saving) / self.px_per_s
+        return self.samples(passes) * view_hw[0] * view_hw[1] * (1.0 - coarse_saving) / self.px_per_s
 
     def allows(self, needed_s: float, input_hw: tuple[int, int], longest_s: float = LONGEST_S) -> bool:
         """Whether so many seconds of training fit into the budget, and into `longest_s`."""
@@ -116,15 +126,45 @@ class InputSize:
         readable: share of the objects that are large enough in it.
         reason: for the report, in words.
         passes: share of the planned passes that are left for it.
+        window_hw: of it, that a step of the training sees; None if a step sees all of it.
     """
 
     input_hw: tuple[int, int]
     readable: float
     reason: str
     passes: float = 1.0
+    window_hw: tuple[int, int] | None = None
+
+    @property
+    def view_hw(self) -> tuple[int, int]:
+        """What a step of the training sees."""
+        return self.window_hw or self.input_hw
 
 
 UNKNOWN = InputSize((0, 0), 1.0, "not chosen")
+
+
+def _windowed(evidence: ObjectSizes, kind: dense.ModelType, time: TimeBudget, native_px: float) -> InputSize | None:
+    """An input that is learned in windows; None if the objects are too large for that, or time too short."""
+    area_px = float(kind.input_area_px)
+    while True:
+        input_hw = dense.choose_input_hw(round(area_px), evidence.sizes_hw)
+        readable = evidence.readable(input_hw)
+        if readable >= READABLE_SHARE or GROWTH * area_px > min(MOST_WINDOWED_PX, native_px * MOST_ENLARGED**2):
+            break
+        area_px *= GROWTH
+    for window_px in WINDOWS_PX:
+        window_hw = dense.choose_input_hw(window_px, evidence.sizes_hw)
+        if window_px < area_px and evidence.fitting(input_hw, window_hw) >= FITTING_SHARE:
+            break
+    else:
+        return None
+    passes = next((share for share in PASSES if time.allows(time.needed_s(window_hw, share), input_hw)), 0.0)
+    reason = (
+        f"objects are small: {readable:.0%} of them are {READABLE_PX:.0f} pixels or larger in it; training sees "
+        f"{window_hw[1]} x {window_hw[0]} of it at a time"
+    )
+    return InputSize(input_hw, readable, reason, passes, window_hw) if passes else None
 
 
 def choose(evidence: ObjectSizes, kind: dense.ModelType, time: TimeBudget) -> InputSize:
@@ -151,4 +191,6 @@ def choose(evidence: ObjectSizes, kind: dense.ModelType, time: TimeBudget) -> In
             continue
         if passes < 1.0:
             size += f", which leaves time for {passes:.0%} of the passes"
-        return InputSize(input_hw, readable, f"{reason}: {size}", passes)
+        found = InputSize(input_hw, readable, f"{reason}: {size}", passes)
+        small = readable < kind.windows_below or (kind.windows_below > 0 and area_px >= LARGER * kind.input_area_px)
+        return (_windowed(evidence, kind, time, native_px) if small else None) or found

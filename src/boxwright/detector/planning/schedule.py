@@ -32,6 +32,7 @@ CHECKPOINTS = 20  # of a training, at least, as long as they come no closer than
 LEAST_CHECKPOINT_S = 5.0
 MOST_CHECKPOINT_S = 25.0
 CHECK_EVERY = 0.05  # validation, from `CHECK_FROM` on
+CHECK_EVERY_WINDOWS = 0.15
 CHECK_FROM = 0.5
 PATIENCE_CHECKS = 4
 PATIENCE_FROM = MOSAIC_UNTIL  # nothing but the learning rate changes after that, so the rest may be shortened
@@ -115,6 +116,7 @@ class Schedule:
         ways_up: which ways up the objects may be, None until it is measured.
         cooling_from: (progress, step) where validation had stopped improving and the rest was shortened, None before.
         even_steps: whether a step takes as long at any size of input: a GPU waits for its orders, not for pixels.
+        window_hw: of the input that a step sees; None if it sees all of it. There is no coarse phase then.
     """
 
     steps: int
@@ -125,6 +127,7 @@ class Schedule:
     ways_up: orientation.Orientation | None = None
     cooling_from: tuple[float, int] | None = None
     even_steps: bool = False
+    window_hw: tuple[int, int] | None = None
 
     def progress(self, step: int, elapsed_s: float) -> float:
         """Fraction done before this step, in [0, 1]."""
@@ -149,6 +152,16 @@ class Schedule:
         return min(self.steps, self.cooling_from[1] + max(1, round(COOL_DOWN * self.steps)))
 
     @property
+    def coarse_until(self) -> float:
+        """Progress at which the first phase ends."""
+        return 0.0 if self.window_hw else self.recipe.coarse_until
+
+    @property
+    def check_every(self) -> float:
+        """Progress from one validation to the next: fewer of them where a step sees a part of what they see."""
+        return CHECK_EVERY_WINDOWS if self.window_hw else CHECK_EVERY
+
+    @property
     def checkpoint_every_s(self) -> float:
         """Seconds from one checkpoint to the next."""
         by_time_s = min(MOST_CHECKPOINT_S, max(LEAST_CHECKPOINT_S, self.train_until_s / CHECKPOINTS))
@@ -164,19 +177,19 @@ class Schedule:
 
     def remaining_s(self, step: int, coarse_step_s: float) -> float:
         """Time that the planned rest takes, given what a low-resolution step takes."""
-        fine_step_s = coarse_step_s * self.cost(self.input_hw)
+        fine_step_s = coarse_step_s * self.cost(self.window_hw or self.input_hw)
         left = max(0, self.last_step - step)
-        coarse_left = min(left, max(0.0, self.steps * self.recipe.coarse_until - step))
+        coarse_left = min(left, max(0.0, self.steps * self.coarse_until - step))
         return coarse_left * coarse_step_s + (left - coarse_left) * fine_step_s
 
     def cost(self, view_hw: tuple[int, int]) -> float:
         """Time that a step at this size of input takes, relative to one of the coarse phase."""
-        height, width = coarse_hw(self.input_hw)
+        height, width = self.window_hw or coarse_hw(self.input_hw)
         return 1.0 if self.even_steps else view_hw[0] * view_hw[1] / (height * width)
 
     def view(self, progress: float, step: int) -> augment.View:
         """What this step, at this progress, looks at."""
-        size_hw = coarse_hw(self.input_hw) if progress < self.recipe.coarse_until else self.input_hw
+        size_hw = self.window_hw or (coarse_hw(self.input_hw) if progress < self.coarse_until else self.input_hw)
         known = self.ways_up if self.ways_up and step >= self.ways_up.from_step else None
         return augment.View(
             size_hw,
@@ -185,6 +198,7 @@ class Schedule:
             flips=self.recipe.upside_down and known is not None and known.flips,
             scale_jitter=self.recipe.scale_jitter,
             colour_jitter=self.recipe.colour_jitter,
+            input_hw=self.input_hw if self.window_hw else None,
         )
 
 

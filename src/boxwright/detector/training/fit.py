@@ -182,6 +182,7 @@ class CandidateTrainer:
             train_until_s=max(job.budget_s / 2, job.budget_s - reserve_s(work, images.image_s, input_hw)),
             recipe=recipe,
             even_steps=work.where.is_gpu,
+            window_hw=candidate.input.window_hw,
         )
         delivery_s = time_budget.expected_s(splits, job.budget_s, job.threads, input_hw)
 

@@ -253,10 +253,10 @@ class Trainer:
         """Validation, the clock, reports and checkpoints, in this order."""
         elapsed_s = self.setting.elapsed_s()
         progress = self.plan.progress(self.step, elapsed_s)
-        last_check = self.checks[-1][0] if self.checks else schedule.CHECK_FROM - schedule.CHECK_EVERY
-        if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + schedule.CHECK_EVERY - 1e-9:
+        last_check = self.checks[-1][0] if self.checks else schedule.CHECK_FROM - self.plan.check_every
+        if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + self.plan.check_every - 1e-9:
             self._check(progress)
-            settled = progress >= self.recipe.coarse_until  # batches made ahead must not look different
+            settled = progress >= self.plan.coarse_until  # batches made ahead must not look different
             if self.plan.cooling_from is None and settled and schedule.has_converged(self.checks):
                 self.plan.cool_down(self.step, elapsed_s)
         if self.plan.ways_up is None and progress >= schedule.ORIENTATION_AT:
@@ -277,7 +277,7 @@ class Trainer:
         elapsed_s = self.setting.elapsed_s()
         self._reported_s = elapsed_s
         coarse_step_s, view = self._pace.coarse_step_s, self.plan.view(progress, self.step)
-        step_s = max(1e-6, coarse_step_s * self.plan.cost(view.input_hw))
+        step_s = max(1e-6, coarse_step_s * self.plan.cost(view.view_hw))
         left_s, steps = self.plan.remaining_s(self.step, coarse_step_s), self.plan.last_step
         clock_s = max(0.0, self.plan.train_until_s - elapsed_s)
         if self.plan.bound_at is not None and clock_s < left_s:
@@ -345,8 +345,13 @@ def input_of(state: checkpoint.State) -> input_size.InputSize:
     """The input that a checkpoint's weights were trained for."""
     known = state.schedule["input"]
     height, width = known["input_hw"]
+    window_hw = known.get("window_hw")
     return input_size.InputSize(
-        (int(height), int(width)), float(known["readable"]), str(known["reason"]), float(known["passes"])
+        (int(height), int(width)),
+        float(known["readable"]),
+        str(known["reason"]),
+        float(known["passes"]),
+        None if window_hw is None else (int(window_hw[0]), int(window_hw[1])),
     )
 
 

@@ -122,6 +122,8 @@ def test_a_batch_is_a_function_of_seed_and_step(drawn: conftest.Drawn, tmp_path:
         augment.View((128, 160), 0.0),
         augment.View((128, 160), 1.0),
         augment.View((128, 160), 0.5, flips=True),
+        augment.View((128, 160), 0.0, input_hw=(256, 320)),
+        augment.View((128, 160), 1.0, input_hw=(192, 240)),
     ],
 )
 def test_boxes_stay_on_their_shapes(drawn: conftest.Drawn, tmp_path: pathlib.Path, view: augment.View) -> None:
@@ -135,12 +137,17 @@ def test_boxes_stay_on_their_shapes(drawn: conftest.Drawn, tmp_path: pathlib.Pat
             assert (boxes_px[present] >= 0).all() and (boxes_px[present] <= [160, 128, 160, 128]).all()
             for (left, top, right, bottom), label in zip(boxes_px[present], labels[present], strict=True):
                 x, y = int((left + right) / 2), int((top + bottom) / 2)
-                if right - left < 12 or abs((right - left) / (bottom - top) - 1) > 0.05:
+                at_border = min(left, top) <= 0 or right >= 160 or bottom >= 128
+                if (
+                    right - left < 12
+                    or (at_border and view.input_hw)
+                    or abs((right - left) / (bottom - top) - 1) > 0.05
+                ):
                     continue  # cut: its middle need not be inside a disc
                 red, _, blue = pixels[y, x]
                 checked += 1
                 assert (red > blue + 40) if label == 0 else (blue > red + 40)
-    assert checked > 60
+    assert checked > (60 if view.input_hw is None else 10)
 
 
 def test_flips_change_nothing_else(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
@@ -153,6 +160,25 @@ def test_flips_change_nothing_else(drawn: conftest.Drawn, tmp_path: pathlib.Path
             flipped += not np.array_equal(before, after)
             assert np.array_equal(before, after) or np.array_equal(before[::-1], after)
     assert 8 < flipped < 24
+
+
+def test_windows_show_objects_of_the_input_at_their_size(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
+    source = source_of(drawn, tmp_path, [])
+    whole, windows, corners = [], [], 0
+    for step in range(12):
+        whole.append(source.batch(step, augment.View((384, 480), 0.0, scale_jitter=0.0)))
+        windows.append(source.batch(step, augment.View((192, 256), 0.0, input_hw=(384, 480), scale_jitter=0.0)))
+        corners += int((windows[-1].pixels[:, 0, 0] == augment.FILL).all(axis=-1).sum())
+
+    def longest(batches: list[augment.Batch]) -> float:
+        boxes_px = np.concatenate([one.boxes_px[one.present] for one in batches])
+        sides = boxes_px[:, 2:] - boxes_px[:, :2]
+        return float(np.sort(sides.max(axis=1))[-3])  # few are cut
+
+    assert {one.pixels.shape for one in windows} == {(4, 192, 256, 3)}
+    assert longest(windows) == pytest.approx(longest(whole), rel=0.3)
+    assert np.mean([one.present.any(axis=1).mean() for one in windows]) > augment.ON_OBJECT
+    assert corners < 24  # a window stays in its image
 
 
 def test_framed_images_look_as_in_prediction(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,9 @@ def evidence(side_px: float, size_hw: tuple[int, int] = (1200, 1600), images: in
     height, width = size_hw
     box = np.asarray([[0.2, 0.2, 0.2 + side_px / width, 0.2 + side_px / height]], np.float32)
     return input_size.ObjectSizes([size_hw] * images, [box] * images, [np.zeros(1, np.int64)] * images)
+
+
+WINDOWED = dataclasses.replace(KIND, windows_below=0.9)
 
 
 def area(choice: input_size.InputSize) -> int:
@@ -101,3 +106,44 @@ def test_without_boxes_or_readable_images_the_own_input_stays() -> None:
 def test_prediction_of_a_larger_input_has_more_time_set_aside() -> None:
     assert input_size.prediction_s((64, 64)) == input_size.prediction_s((288, 384)) == input_size.PREDICTION_S
     assert input_size.prediction_s((576, 768)) == pytest.approx(4 * 110_592 / 118_000 * input_size.PREDICTION_S)
+
+
+def test_what_is_small_is_learned_in_windows_of_a_larger_input() -> None:
+    choice = input_size.choose(evidence(30), WINDOWED, AMPLE)
+    assert choice.readable == 1.0 and choice.window_hw == choice.view_hw == (320, 448)
+    assert area(choice) > KIND.most_area_px
+    assert "objects are small" in choice.reason and "448 x 320 of it at a time" in choice.reason
+    whole = input_size.choose(evidence(30), KIND, AMPLE)
+    assert whole.window_hw is None and area(whole) < area(choice)
+
+
+def test_windows_end_at_ten_times_the_model_types_own_pixels_and_where_the_images_hold_no_more() -> None:
+    assert area(input_size.choose(evidence(3), WINDOWED, AMPLE)) <= 1.1 * input_size.MOST_WINDOWED_PX
+    choice = input_size.choose(evidence(4, (240, 320)), WINDOWED, AMPLE)
+    assert choice.input_hw[1] <= 2.2 * 320
+
+
+@pytest.mark.parametrize("side_px", [80.0, 300.0])
+def test_what_is_large_enough_is_seen_as_a_whole(side_px: float) -> None:
+    assert input_size.choose(evidence(side_px), WINDOWED, AMPLE) == input_size.choose(evidence(side_px), KIND, AMPLE)
+
+
+def test_a_larger_window_is_taken_for_larger_objects_and_none_for_objects_that_fit_no_window() -> None:
+    """Half of the objects have 12 pixels, a sixth of them, which no window must cut, have several hundred."""
+
+    def mixed(largest_px: float) -> input_size.ObjectSizes:
+        sides = [12.0] * 3 + [200.0] * 2 + [largest_px]
+        boxes = np.asarray([[0.1, 0.1, 0.1 + side / 1600, 0.1 + side / 1200] for side in sides], np.float32)
+        return input_size.ObjectSizes([(1200, 1600)] * 4, [boxes] * 4, [np.zeros(len(sides), np.int64)] * 4)
+
+    windows = [input_size.choose(mixed(side), WINDOWED, AMPLE).window_hw for side in (220.0, 320.0, 1100.0)]
+    assert windows == [(320, 448), (448, 576), None]
+
+
+def test_windows_take_the_time_of_what_a_step_sees() -> None:
+    """Whole inputs of so many pixels would take 20 times as long as there is."""
+    time = time_of(400.0, 2_000, 1e6)
+    choice = input_size.choose(evidence(24), WINDOWED, time)
+    assert choice.window_hw is not None and not time.fits(choice.input_hw, 0.35)
+    assert time.fits(choice.view_hw, choice.passes)
+    assert input_size.choose(evidence(24), WINDOWED, time_of(60.0, 2_000, 1e6)).window_hw is None

@@ -49,10 +49,19 @@ def test_a_short_training_writes_checkpoints_more_often(train_until_s: float, ev
 
 
 def test_views_follow_progress() -> None:
-    assert plan().view(0.0, 0).input_hw == (192, 256) and plan().view(0.0, 0).mosaic == 0.4
-    assert plan().view(0.5, 500).input_hw == (288, 384) and plan().view(0.5, 500).mosaic == 0.4
+    assert plan().view(0.0, 0).view_hw == (192, 256) and plan().view(0.0, 0).mosaic == 0.4
+    assert plan().view(0.5, 500).view_hw == (288, 384) and plan().view(0.5, 500).mosaic == 0.4
     assert plan().view(0.71, 710).mosaic == 0.0
     assert plan().view(0.69, 690).framed == 0.0 and plan().view(0.71, 710).framed == 0.5
+
+
+def test_windows_show_the_input_at_its_full_size_from_the_first_step() -> None:
+    windows = dataclasses.replace(plan(), input_hw=(864, 1152), window_hw=(288, 384))
+    views = [windows.view(progress, 0) for progress in (0.0, 0.5, 1.0)]
+    assert {(view.view_hw, view.scaled_to_hw) for view in views} == {((288, 384), (864, 1152))}
+    assert windows.remaining_s(0, 0.1) == pytest.approx(1000 * 0.1)
+    assert windows.check_every > plan().check_every  # a validation looks at nine times as much
+    assert {plan().view(progress, 0).input_hw for progress in (0.0, 1.0)} == {None}
 
 
 def test_views_are_upright_until_the_objects_are_known_to_have_no_up() -> None:

@@ -104,6 +104,7 @@ PLAIN = {
     "predictor": "finds detections in images",
     "prefetcher": "reads ahead",
     "prepared": "an image at the size of the network's input",
+    "profile": "named credentials, as in the clouds' own tools",
     "progress": "how far an operation is",
     "protocol": "of HTTP, asyncio's term",
     "quota": "how much a project may ask, Google's term",

@@ -9,6 +9,8 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     trouble    errors of stores turned into ours; patience with those that pass
     folders    gs:// as folders, file:// below allowed roots, state://; the walls
     clouds     gs://, s3:// and az:// over the network; the writer for an emulator of gs://
+    profiles    a tenant's own credentials, for that tenant's folders
+    profile_connections  connections with these, and with nothing of the environment
     store_config  what an installation serves, and the environment of its stores
     stores     Stores, which chooses among them
     grants     which objects a caller may read and write, and stores that are limited to them
@@ -19,6 +21,7 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
 from boxwright.objects.breaker import Breaker, StoreLost
 from boxwright.objects.grants import Grant, Grants
 from boxwright.objects.missing import explained
+from boxwright.objects.profiles import CredentialProfile
 from boxwright.objects.store_config import StoreConfig
 from boxwright.objects.store_errors import ObjectNotFound
 from boxwright.objects.stores import STREAM_CHUNK_BYTES, ObjectInfo, Stores
@@ -41,6 +44,7 @@ __all__ = [
     "STREAM_CHUNK_BYTES",
     "BadUri",
     "Breaker",
+    "CredentialProfile",
     "Grant",
     "Grants",
     "ObjectInfo",

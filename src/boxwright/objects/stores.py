@@ -14,9 +14,10 @@ from google.rpc import code_pb2
 
 from boxwright import errors
 from boxwright.objects import store_errors
-from boxwright.objects.clouds import Cloud, GcsEmulator
+from boxwright.objects.clouds import Cloud, GcsEmulator, TenantClouds
 from boxwright.objects.folders import AllowedFolders, BucketFolders, StoreKey
 from boxwright.objects.grants import LIST, READ, WRITE, Grants, Limits
+from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
 from boxwright.objects.store_config import StoreConfig
 from boxwright.objects.uris import CLOUDS, FILE, STATE, ObjectUri
 
@@ -91,6 +92,8 @@ class Stores:
         self._state_base = ObjectUri.parse(self._choices.state_uri or f"{STATE}://boxwright/")
         if self._state_base.scheme not in self._backends:
             self._backends[self._state_base.scheme] = self._cloud(self._state_base.scheme)
+        profiles = CredentialProfiles(self._choices.credentials_dir, self._choices.clouds, self._state_base)
+        self._tenants, self._project = TenantClouds(profiles, patience_s), ""
 
     def _cloud(self, scheme: str) -> Backend:
         patience_s = self._choices.retry_s
@@ -110,6 +113,7 @@ class Stores:
         stores = cls(pathlib.Path(config["buckets_dir"]), pathlib.Path(config["state_dir"]), StoreConfig(**choices))
         if config.get("limits") is not None:
             stores._limits = Limits.from_config(config["limits"], stores._state_base)
+        stores._project = config.get("project", "")
         return stores
 
     def to_config(self) -> dict[str, Any]:
@@ -122,13 +126,25 @@ class Stores:
                 for name, value in dataclasses.asdict(self._choices).items()
             },
             "limits": None if self._limits is None else self._limits.to_config(),
+            "project": self._project,
         }
 
     def hasty(self, retry_s: float) -> Stores:
         """Returns these stores for questions that are better left open than waited for: trouble is retried for so long."""
         stores = Stores(self._buckets_dir, self._state.root, dataclasses.replace(self._choices, retry_s=retry_s))
-        stores._limits = self._limits
+        stores._limits, stores._project = self._limits, self._project
         return stores
+
+    def of_project(self, project: str) -> Stores:
+        """Returns these stores for the work of a project, which may have credentials of its own (`profiles`)."""
+        stores = copy.copy(self)
+        stores._project = project
+        return stores
+
+    @property
+    def profiles(self) -> tuple[CredentialProfile, ...]:
+        """The credential profiles that there are."""
+        return self._tenants.profiles.all
 
     def stoppable(self, raise_if_stopped: Callable[[], None]) -> Stores:
         """Returns these stores for work that may be stopped: a call that waits ends with what `raise_if_stopped` raises.
@@ -376,7 +392,7 @@ class Stores:
 
     def _served(self, uri: ObjectUri) -> Backend:
         try:
-            return self._backends[uri.scheme]
+            return self._tenants.find(uri, self._project) or self._backends[uri.scheme]
         except KeyError:
             raise errors.failed_precondition(
                 f"{uri}: this installation does not serve {uri.scheme}://; see the settings schemes and file_roots."

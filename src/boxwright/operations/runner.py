@@ -87,7 +87,7 @@ class Runner(abc.ABC):
         """
         return None
 
-    def made_output(self, directory: str) -> bool:
+    def made_output(self, context: Context) -> bool:
         """Whether anything is in the output folder of an operation that ends without success; it is named only if so."""
         return True
 
@@ -133,14 +133,14 @@ class Context:
             self._stop.set()
 
     def limited(self, stores: objects.Stores, output: objects.ObjectUri | None = None) -> objects.Stores:
-        """Returns stores for what the operation's caller may read and write.
+        """Returns stores for what the operation's caller may read and write, with the credentials of its project.
 
         Args:
             stores: all that the service reaches.
             output: folder below which the work writes; None: nowhere yet.
         """
         self._output = output or self._output
-        return stores.limited_to(self._grants, self._output)
+        return stores.of_project(self.name.project).limited_to(self._grants, self._output)
 
     def begin(self, grants_of: CallerGrants) -> None:
         """Looks up what the caller may, for the whole of this attempt."""

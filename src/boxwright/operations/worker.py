@@ -287,7 +287,7 @@ class Worker:
         if not context.output_directory:
             return False
         try:
-            return not self._runners[context.kind].made_output(context.output_directory)
+            return not self._runners[context.kind].made_output(context)
         except Exception as error:  # a store that does not answer must not keep an end from being written down
             log.warning("event=output_not_seen operation=%s reason=%s", context.name, error)
             return False

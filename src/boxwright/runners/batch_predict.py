@@ -121,9 +121,9 @@ class BatchPredict(Runner):
         told["images"] = str(numbers["done"])
         return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
 
-    def made_output(self, directory: str) -> bool:
+    def made_output(self, context: Context) -> bool:
         """See `operations.runner.Runner`."""
-        return output_folders.holds_anything(self._stores, directory)
+        return output_folders.holds_anything(self._stores.of_project(context.name.project), context.output_directory)
 
     def close_cancelled(self, request: bytes, context: Context) -> Success | None:
         """Writes the manifest of what earlier turns have finished."""

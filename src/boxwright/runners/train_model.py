@@ -131,7 +131,7 @@ class TrainModel(Runner):
             "seed": self._limits.seed,
             "threads": self._limits.threads,
             "cache_bytes": self._limits.cache_bytes,
-            "stores": self._stores.to_config(),
+            "stores": self._stores.of_project(name.project).to_config(),
             "recipe": {} if self._limits.pretrained else {"pretrained": False},
         }
         if self._limits.pretrained and self._limits.weights_dir is not None:

@@ -148,7 +148,7 @@ class ModelMethods(Resources):
             "output_config.gcs_destination.output_uri_prefix",
             self._policy.schemes,
         )
-        found = self._looks.at_destination(caller, prefix)
+        found = self._looks.at_destination(caller, prefix, project=name.project)
         with self._db.write() as connection:
             row = self._model(connection, name)
             resolved = types.ExportModelRequest(request)

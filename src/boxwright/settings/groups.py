@@ -47,6 +47,10 @@ class StorageSettings(Group):
         "Folder in an object store for models and plans, `s3://BUCKET/FOLDER`; unset: they are in `data_dir`.",
         check=fields.names_folder,
     )
+    credentials_dir: pathlib.Path | None = setting(
+        None,
+        "Folder of credential profiles, `NAME.env` each: tenants' own credentials for their buckets; unset: there are none.",
+    )
     retry_s: float = setting(
         20.0,
         "Seconds for which one call to a store waits for trouble to pass, with growing pauses between attempts.",
@@ -64,7 +68,14 @@ class StorageSettings(Group):
     def choices(self) -> objects.StoreConfig:
         """What of these settings concerns object stores."""
         return objects.StoreConfig(
-            self.gs, self.schemes, self.file_roots, self.gs_emulator, self.retry_s, self.state_uri or ""
+            self.gs,
+            self.schemes,
+            self.file_roots,
+            self.gs_emulator,
+            self.retry_s,
+            self.state_uri or "",
+            # children may have another working directory
+            "" if self.credentials_dir is None else str(self.credentials_dir.absolute()),
         )
 
     @property

@@ -224,6 +224,7 @@ def _runners(
             work_dir,
             row_failure_limit=settings.operations.import_row_failure_limit,
             threads=settings.operations.cores,
+            image_timeout_s=settings.batch.image_timeout_s,
             new_digits=resources.random_digits,
         ),
         Kind.CREATE_MODEL: train_model.TrainModel(

@@ -232,7 +232,7 @@ class BatchSettings(Group):
     )
     image_timeout_s: float = setting(
         60.0,
-        "Seconds that one image may take in a batch prediction before it is left out, with an error line.",
+        "Seconds that one image may take in a batch prediction, or to be decoded in an import, before it is left out.",
         check=fields.between(1, 86400),
     )
     in_flight_bytes: int = setting(

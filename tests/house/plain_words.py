@@ -127,6 +127,7 @@ PLAIN = {
     "setting": "what an operator may choose",
     "share": "of a machine",
     "size": "width and height",
+    "space": "room on a disk",
     "split": "of a data set, the field's term",
     "state": "of a state machine, or of a training",
     "statistic": "numbers about a data set",

@@ -33,6 +33,7 @@ from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, names, states
 from boxwright.metadata import database
+from boxwright.operations import amounts
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, ClaimedOperation, Ledger
 from boxwright.operations.runner import (
     AttemptError,
@@ -66,6 +67,7 @@ class Worker:
         slices_s: for how long work of a kind may go on while others of that kind wait; without limit if not named.
         grants_of: what a member may read and write now; asked for operations with a caller, at their begin and at every
             renewal.
+        space: the room that the work needs here, before the first attempt; later ones find out.
         observe: hears of the first attempt at an operation (None), and how it ended: with a status, code 0 for success.
     """
 
@@ -77,11 +79,13 @@ class Worker:
         owner: str | None = None,
         slices_s: Mapping[states.OperationKind, float] | None = None,
         grants_of: CallerGrants = no_grants,
+        space: amounts.DiskSpace | None = None,
         observe: Callable[[names.OperationName, states.OperationKind, status_pb2.Status | None], None] | None = None,
     ) -> None:
         self._ledger = ledger
         self._observe = observe or (lambda name, kind, outcome: None)
         self._slices_s = slices_s or {}
+        self._space = space or amounts.DiskSpace()
         self._grants_of = grants_of
         self._turn_lock = threading.Lock()
         self._runners = runners
@@ -237,6 +241,8 @@ class Worker:
                 success = runner.close_cancelled(claimed.request, context)
             if success is None:
                 context.raise_if_stopped()
+                if lease.epoch == 1:
+                    self._space.check(claimed.kind, claimed.name.project)
                 success = runner.run(claimed.request, context)
             self._end(context, success.respond)
         except (errors.LeaseLost, database.Transient):

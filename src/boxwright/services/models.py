@@ -39,6 +39,7 @@ class ModelMethods(Resources):
             raise errors.invalid_argument("model.dataset_id", "Required field not set.")
         if not self._policy.trains:
             raise errors.failed_precondition(extras.TRAINING_NEEDS)
+        self._ledger.limits.check_stored(self._db, parent.project)
         with self._db.write() as connection:
             row = datasets.find(connection, parent.project, parent.location, model.dataset_id)
             if row is None:

@@ -23,6 +23,11 @@ class StorageSettings(Group):
     data_dir: pathlib.Path = setting(
         pathlib.Path("boxwright-data"), "Folder of the service's own state: metadata, models, work in progress."
     )
+    data_dir_free_bytes: int = setting(
+        1_000_000_000,
+        "Bytes that must be free in `data_dir` before an import, training or batch prediction begins; 0: nobody looks.",
+        check=fields.between(0, 1 << 60),
+    )
     buckets_dir: pathlib.Path = setting(
         pathlib.Path("buckets"), "Folder whose sub-folders are the buckets: `NAME/` is reachable as `gs://NAME/`."
     )

@@ -161,6 +161,7 @@ def build_worker(settings: Settings) -> WorkerParts:
     grants_of = bucket_grants.WorkGrants(index.IndexReader(db)).of
     runners = _runners(settings, db, stores, folders, children, tuner, plans)
     audit_log = AuditLog(storage.data_dir / "audit", db)
+    recorder = audit.WorkRecorder(audit_log)
     lanes_worker = worker.Worker(
         ledger,
         runners,
@@ -168,7 +169,8 @@ def build_worker(settings: Settings) -> WorkerParts:
         slices_s=slices_s,
         grants_of=grants_of,
         space=space,
-        observe=audit.WorkRecorder(audit_log).record,
+        observe=recorder.record,
+        observe_use=recorder.record_use,
     )
     return WorkerParts(db, lanes_worker, children, tuner, ledger, folders, plans, stores, audit_log)
 

@@ -104,10 +104,15 @@ class Context:
         output_directory: where results go, empty until `keep_output_directory`.
         reported: the numbers that earlier attempts have reported last; None if they have not.
         caller: the member that has started it; empty: anybody may do everything.
+        uses: the buckets that this attempt uses, each told to `on_use` once.
     """
 
     def __init__(
-        self, claimed: ClaimedOperation, ledger: Ledger, is_turn_over: Callable[[float], bool] = lambda worked_s: False
+        self,
+        claimed: ClaimedOperation,
+        ledger: Ledger,
+        is_turn_over: Callable[[float], bool] = lambda worked_s: False,
+        on_use: Callable[[Context, objects.BucketUse], None] = lambda context, use: None,
     ) -> None:
         self.name: names.OperationName = claimed.name
         self.kind = claimed.kind
@@ -124,6 +129,7 @@ class Context:
         # of this attempt; nothing until it is known
         self._grants = objects.Grants(callers.Caller(self.caller).email) if self.caller else None
         self._output: objects.ObjectUri | None = None
+        self.uses = objects.BucketUses(lambda use: on_use(self, use))
         self._denial: errors.ApiError | None = None
         self._stop = threading.Event()
         self._cancel_requested = claimed.cancel_requested
@@ -140,7 +146,8 @@ class Context:
             output: folder below which the work writes; None: nowhere yet.
         """
         self._output = output or self._output
-        return stores.of_project(self.name.project).limited_to(self._grants, self._output)
+        ours = stores.of_project(self.name.project).observed(self.uses.note)
+        return ours.limited_to(self._grants, self._output)
 
     def begin(self, grants_of: CallerGrants) -> None:
         """Looks up what the caller may, for the whole of this attempt."""

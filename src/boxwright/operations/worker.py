@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from google.protobuf import message
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, names, states
+from boxwright import errors, names, objects, states
 from boxwright.metadata import database
 from boxwright.operations import amounts
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, ClaimedOperation, Ledger
@@ -69,6 +69,7 @@ class Worker:
             renewal.
         space: the room that the work needs here, before the first attempt; later ones find out.
         observe: hears of the first attempt at an operation (None), and how it ended: with a status, code 0 for success.
+        observe_use: hears of each bucket that an attempt uses first, and of the member for whom; empty for anybody.
     """
 
     def __init__(
@@ -81,8 +82,10 @@ class Worker:
         grants_of: CallerGrants = no_grants,
         space: amounts.DiskSpace | None = None,
         observe: Callable[[names.OperationName, states.OperationKind, status_pb2.Status | None], None] | None = None,
+        observe_use: Callable[[names.OperationName, str, objects.BucketUse], None] | None = None,
     ) -> None:
         self._ledger = ledger
+        self._observe_use = observe_use or (lambda name, caller, use: None)
         self._observe = observe or (lambda name, kind, outcome: None)
         self._slices_s = slices_s or {}
         self._space = space or amounts.DiskSpace()
@@ -174,7 +177,12 @@ class Worker:
                     self._wake.notify_all()
 
     def _run(self, claimed: ClaimedOperation) -> None:
-        context = Context(claimed, self._ledger, lambda worked_s: self._is_turn_over(claimed.kind, worked_s))
+        context = Context(
+            claimed,
+            self._ledger,
+            lambda worked_s: self._is_turn_over(claimed.kind, worked_s),
+            lambda context, use: self._observe_use(context.name, context.caller, use),
+        )
         self._enter(context)
         started_s = time.monotonic()
         log.info(

@@ -283,6 +283,8 @@ class BatchPredict(Runner):
                         reported_s = time.monotonic()
                         context.report(progress_percent=event.get("percent"), progress=progress.numbers())
                         progress.log(context.name)
+                case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
+                    context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
                 case {"event": "shard", "shard": shard, "failures": listed, "committed": committed}:
                     if listed:
                         failures.add(shard, listed)

@@ -190,6 +190,8 @@ class TrainModel(Runner):
                         log.info("event=training operation=%s %s", context.name, json.dumps(event))
                         numbers = {key: value for key, value in event.items() if key not in ("event", "percent")}
                         context.report(progress_percent=min(99, int(percent)), progress=numbers)
+                case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
+                    context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
                 case {"event": "warning", "message": text}:
                     log.warning("event=training_warning operation=%s message=%s", context.name, text)
                     if len(warnings) < errors.MAX_PARTIAL_FAILURES:

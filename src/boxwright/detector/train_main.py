@@ -28,7 +28,7 @@ import time
 from typing import TextIO
 
 from boxwright.detector import listener
-from boxwright.detector.job import JobError, TrainingJob
+from boxwright.detector.job import EXAMPLES_FILE, JobError, TrainingJob
 from boxwright.inference import model_folder
 
 EXIT_FAILED = 1
@@ -102,13 +102,14 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
     try:
         uses = objects.BucketUses(lambda use: channel.emit("bucket", **dataclasses.asdict(use)))
         stores = objects.Stores.from_config(job.stores).observed(uses.note)
+        images = objects.ImportedImages.of_examples(stores, folder / EXAMPLES_FILE)
     except (KeyError, TypeError) as error:
         channel.emit("failed", message=f"The job's stores cannot be opened: {error!r}.")
         return EXIT_FAILED
 
     def read_bytes(uri: str) -> bytes:
         try:
-            return stores.get(objects.ObjectUri.parse(uri))
+            return images.get(uri)
         except errors.ApiError as error:
             if error.code != code_pb2.UNAVAILABLE:
                 raise

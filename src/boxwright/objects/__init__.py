@@ -16,6 +16,7 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     bucket_uses  which buckets work uses, each told once
     stores      Stores, which chooses among them
     grants     which objects a caller may read and write, and stores that are limited to them
+    imported    images read again, which must be as they were imported
     missing    objects that are not there: whether a folder or another spelling is
     breaker    a store that is down is waited for once, not once for every object
 """
@@ -24,6 +25,7 @@ from boxwright.objects.backend import ObjectInfo
 from boxwright.objects.breaker import Breaker, StoreLost
 from boxwright.objects.bucket_uses import BucketUse, BucketUses
 from boxwright.objects.grants import Grant, Grants
+from boxwright.objects.imported import ImportedImages
 from boxwright.objects.missing import explained
 from boxwright.objects.profiles import CredentialProfile
 from boxwright.objects.store_config import StoreConfig
@@ -53,6 +55,7 @@ __all__ = [
     "CredentialProfile",
     "Grant",
     "Grants",
+    "ImportedImages",
     "ObjectInfo",
     "ObjectNotFound",
     "ObjectUri",

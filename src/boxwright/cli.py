@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--buckets", dest="buckets_dir", type=pathlib.Path, metavar="DIR", help="as for serve (default buckets)"
     )
+    verify.add_argument("--project", default="", help="project whose credential profile reaches the folder")
     verify.set_defaults(run=_verify)
     _add_database_commands(commands)
     convert = commands.add_parser(
@@ -236,7 +237,7 @@ def _verify(options: argparse.Namespace) -> int:
     from boxwright import settings, verify  # not needed by every command
 
     chosen = settings.read(os.environ, options.config, buckets_dir=options.buckets_dir)
-    return verify.run(options.folder, chosen.storage)
+    return verify.run(options.folder, chosen.storage, options.project)
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from boxwright.batch.tuning.tuning_file import Tunings
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.online.deployed_models import DeployedModels
-from boxwright.operations import runner, worker
+from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
 from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
 from boxwright.services import (
@@ -30,7 +30,7 @@ from boxwright.services import (
     store_checks,
     validation,
 )
-from boxwright.settings import Settings
+from boxwright.settings import QuotaSettings, Settings
 from boxwright.surface import dispatch
 from boxwright.weights import installed
 
@@ -103,6 +103,13 @@ def _quota_limits(settings: Settings) -> quotas.QuotaLimits:
     )
 
 
+def _amount_limits(quota: QuotaSettings, folders: ModelFolders, space: amounts.DiskSpace) -> amounts.AmountLimits:
+    """How much projects may have."""
+    return amounts.AmountLimits(
+        quota.operations, quota.datasets, quota.models, quota.stored_bytes, folders.size_bytes, space
+    )
+
+
 def _build_access(
     settings: Settings, db: database.Database, recorder: audit.CallRecorder, counted: quotas.Quotas
 ) -> tuple[decide.OpenDecider | decide.PolicyDecider, exchange.TokenService | None]:
@@ -134,7 +141,13 @@ def build_worker(settings: Settings) -> WorkerParts:
     sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
     plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
     folders = ModelFolders(models_dir, stores)
-    ledger = Ledger(db, lease_ttl_s=settings.operations.lease_ttl_s, max_unfinished=settings.quota.operations)
+    space = amounts.DiskSpace(storage.data_dir, storage.data_dir_free_bytes)
+    ledger = Ledger(
+        db,
+        lease_ttl_s=settings.operations.lease_ttl_s,
+        # without a worker others do the work, in data directories of their own
+        limits=_amount_limits(settings.quota, folders, space if settings.operations.worker else amounts.DiskSpace()),
+    )
     children = Children(stores.variables)
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
     lanes = [[Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
@@ -148,13 +161,16 @@ def build_worker(settings: Settings) -> WorkerParts:
     grants_of = bucket_grants.WorkGrants(index.IndexReader(db)).of
     runners = _runners(settings, db, stores, folders, children, tuner, plans)
     audit_log = AuditLog(storage.data_dir / "audit", db)
+    recorder = audit.WorkRecorder(audit_log)
     lanes_worker = worker.Worker(
         ledger,
         runners,
         lanes,
         slices_s=slices_s,
         grants_of=grants_of,
-        observe=audit.WorkRecorder(audit_log).record,
+        space=space,
+        observe=recorder.record,
+        observe_use=recorder.record_use,
     )
     return WorkerParts(db, lanes_worker, children, tuner, ledger, folders, plans, stores, audit_log)
 
@@ -224,6 +240,7 @@ def _runners(
             work_dir,
             row_failure_limit=settings.operations.import_row_failure_limit,
             threads=settings.operations.cores,
+            image_timeout_s=settings.batch.image_timeout_s,
             new_digits=resources.random_digits,
         ),
         Kind.CREATE_MODEL: train_model.TrainModel(

@@ -233,11 +233,23 @@ def _stores(storage: StorageSettings, buckets: Iterable[str]) -> Iterator[Fact]:
         is_there = pathlib.Path(root).is_dir()
         yield Fact("file", is_there, f"file://{root}" + ("" if is_there else " is no folder here"))
     choices = dataclasses.replace(storage.choices, retry_s=min(storage.retry_s, PATIENCE_S))
-    stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", choices)
+    try:
+        stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", choices)
+    except errors.ApiError as error:
+        yield Fact("credentials", False, error.message)
+        return
+    if storage.credentials_dir is not None:
+        yield Fact("credentials", True, _profiles(stores.profiles))
     if stores.keeps_state_remotely:
         yield _asked("state", lambda: _bucket(stores, stores.state("")))
     for text in buckets:
         yield _asked("bucket", lambda text=text: _bucket(stores, _parsed(stores, text)))  # type: ignore[misc]
+
+
+def _profiles(found: Iterable[objects.CredentialProfile]) -> str:
+    """The credential profiles in words, without a credential."""
+    shown = [f"{one.name} for {', '.join(map(str, one.folders))}" for one in found]
+    return f"credential profiles: {'; '.join(shown) or 'none'}"
 
 
 def _parsed(stores: objects.Stores, text: str) -> objects.ObjectUri:

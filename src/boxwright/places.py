@@ -144,6 +144,8 @@ def _own(settings: Settings) -> Iterator[tuple[str, pathlib.Path]]:
         path = sa.make_url(settings.database.url).database
         if path:
             yield "The database", pathlib.Path(path).resolve()
+    if settings.storage.credentials_dir is not None:
+        yield "credentials_dir", settings.storage.credentials_dir.resolve()
     if settings.server.tls_key is not None:
         yield "tls_key", settings.server.tls_key.resolve()
         folder = settings.server.tls_key.parent.resolve()

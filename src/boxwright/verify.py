@@ -19,18 +19,19 @@ ENDS = {
 }
 
 
-def run(folder: str, storage: StorageSettings) -> int:
+def run(folder: str, storage: StorageSettings, project: str = "") -> int:
     """Prints what is wrong with a folder, and a line about the whole; returns the exit status.
 
     Args:
         folder: an address, or a path of this machine; the address or path of its manifest will do too.
         storage: where ``gs://`` is.
+        project: whose credential profiles are used, beside those of all projects.
 
     Raises:
         ApiError: the folder cannot be examined.
     """
     stores, directory = _located(folder, storage)
-    found = manifest.examine(stores, directory)
+    found = manifest.examine(stores.of_project(project), directory)
     for problem in found.problems:
         print(problem)
     status, text = ENDS.get(found.state, (WRONG, f"its manifest has the unknown state {found.state}"))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import http.server
 import pathlib
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 from tests.support.clients import browser
+from tests.support.clients import foreign_site as foreign_site_pages
 from tests.support.clients.api import PARENT
 
 DATASETS = f"/v1/{PARENT}/datasets"
-FOREIGN = "foreign.example"  # what the browser is told to find on loopback
 
 # Each attack ends when the browser has its answer, or has none; `SERVICE` is replaced by the service's address.
 ATTACKS = """
@@ -61,29 +59,14 @@ ATTACKS = """
 @pytest.fixture(scope="module")
 def foreign_site() -> Iterator[str]:
     """The address of a server of empty pages, on another port and under another name than the service."""
-
-    class Empty(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<!doctype html><title>foreign</title><body></body>")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://localhost:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with foreign_site_pages.serving() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
     folder: pathlib.Path = tmp_path_factory.mktemp("browser")
-    with browser.open_page(folder, f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1") as opened:
+    with browser.open_page(folder, foreign_site_pages.RESOLVING) as opened:
         yield opened
 
 
@@ -120,8 +103,8 @@ def test_pages_of_another_origin_change_nothing_and_read_nothing(
 
 def test_a_page_under_a_foreign_name_that_leads_here_reads_nothing(service: Any, page: browser.Page) -> None:
     for path in (DATASETS, "/"):
-        shown = page.go(f"http://{FOREIGN}:{service.port}{path}")
-        assert f"The host '{FOREIGN}' is not served" in shown
+        shown = page.go(f"http://{foreign_site_pages.NAME}:{service.port}{path}")
+        assert f"The host '{foreign_site_pages.NAME}' is not served" in shown
 
 
 def test_a_person_may_open_the_front_page_from_anywhere(service: Any, page: browser.Page, foreign_site: str) -> None:

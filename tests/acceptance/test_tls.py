@@ -25,6 +25,7 @@ from tests.support.machine.ports import free_port
 from tests.support.machine.waiting import PATIENCE_S, promptly, wait_until
 from tests.support.services import tls_process
 from tests.support.services.authorities import Authority, Issued, replace
+from tests.support.services.command_line import CommandLine
 
 PARENT = "projects/demo/locations/us-central1"
 LIST = "/google.cloud.automl.v1.AutoMl/ListDatasets"
@@ -366,3 +367,30 @@ def test_tls_1_1_is_refused_and_later_versions_are_not(start):
             _serial(port, _speaks(ssl.TLSVersion.TLSv1_1, service.folder))
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             assert _serial(port, _speaks(version, service.folder)) == serial
+
+
+def test_commands_show_a_certificate_where_the_service_demands_one(
+    start: Callable[..., TlsService], tmp_path: pathlib.Path
+) -> None:
+    service = start(needs_clients=True)
+    replace(tmp_path / "ca.pem", SERVERS.pem)
+    CLIENTS.issue().write(tmp_path, "client")
+    OTHERS.issue().write(tmp_path, "other")
+    both = tmp_path / "both.pem"
+    both.write_bytes((tmp_path / "client-key.pem").read_bytes() + (tmp_path / "client.pem").read_bytes())
+    boxwright = CommandLine(f"https://localhost:{service.port}")
+    ask = ("datasets", "list", "--json", "--ca", tmp_path / "ca.pem")
+    shown = ("--client-cert", tmp_path / "client.pem", "--client-key", tmp_path / "client-key.pem")
+    assert boxwright.done(*ask, *shown) == "[]\n"
+    assert boxwright.done(*ask, BOXWRIGHT_CLIENT_CERT=str(both)) == "[]\n"
+    variables = {"BOXWRIGHT_CLIENT_CERT": str(shown[1]), "BOXWRIGHT_CLIENT_KEY": str(shown[3])}
+    assert boxwright.done("operations", "list", "--json", "--ca", tmp_path / "ca.pem", **variables) == "[]\n"
+
+    def told(*arguments: str | pathlib.Path) -> str:
+        ended = boxwright(*ask, *arguments)
+        assert ended.returncode == 2 and "Traceback" not in ended.stderr, ended.stderr
+        return " ".join(ended.stderr.split())
+
+    assert "demands a client certificate. Name one with --client-cert" in told()
+    others = ("--client-cert", tmp_path / "other.pem", "--client-key", tmp_path / "other-key.pem")
+    assert "does not take the client certificate" in told(*others)

@@ -17,6 +17,8 @@ from tests.support.images import drawn_images
 from tests.support.machine.waiting import wait_until
 from tests.support.predictions.tiny_model import MODEL_NAME, TinyModel
 
+from boxwright.objects.grants import READ, WRITE
+
 IMAGES, ELSEWHERE = 50, 7
 HANGS = (20, 21)  # images at which a batch stops, for each of two threads
 ONE = {"cores": "1", "tune": "false", "shard_images": "10", "hold_s": "0"}
@@ -195,7 +197,8 @@ def _dataset(service: GuardedService, account: Account) -> str:
 
 def test_every_image_that_a_list_names_is_judged(service: GuardedService) -> None:
     bea = member(service, "bea")
-    assert_43_and_7(service, ended(service, begin(service, bea)))
+    batch = ended(service, begin(service, bea))
+    assert_43_and_7(service, batch)
     dataset = _dataset(service, bea)
     source = {"inputConfig": {"gcsSource": {"inputUris": ["gs://photos/lists/import.csv"]}}}
     code, operation = ask(service, bea, "POST", f"{dataset}:importData", source)
@@ -206,6 +209,24 @@ def test_every_image_that_a_list_names_is_judged(service: GuardedService) -> Non
     assert [failure["code"] for failure in failures] == [code_pb2.PERMISSION_DENIED] * ELSEWHERE
     assert all("gs://foreign/in/" in one["message"] or "gs://photos/in2/" in one["message"] for one in failures)
     assert ask(service, bea, "GET", dataset)[1]["exampleCount"] == IMAGES - ELSEWHERE
+    photos, foreign = "gs://photos/", "gs://foreign/"
+    read = {(photos, READ, True), (photos, READ, False), (foreign, READ, False)}  # in2 is another folder of photos
+    assert uses_of(service, bea, operation["name"]) == read
+    assert uses_of(service, bea, batch["name"]) >= read | {(photos, WRITE, True)}
+
+
+def uses_of(service: GuardedService, account: Account, operation: str) -> set[tuple[str, str, bool]]:
+    """The buckets that the audit log names for an operation: address, permission, whether it was granted."""
+    (path,) = (service.data_dir / "audit").glob("audit-*.jsonl")
+    found = []
+    for line in path.read_text().splitlines():
+        payload = json.loads(line)["protoPayload"]
+        if payload["methodName"] == "boxwright.operations.BucketUsed" and payload["resourceName"] == operation:
+            assert payload["authenticationInfo"]["principalSubject"] == account.member
+            (one,) = payload["authorizationInfo"]
+            found.append((one["resource"], one["permission"], one["granted"]))
+    assert len(set(found)) == len(found), "a line for the first use alone"
+    return set(found)
 
 
 def test_four_processes_judge_as_one(tmp_path: pathlib.Path, tiny_model: TinyModel) -> None:

@@ -15,6 +15,7 @@ from tests.support.operations.ledgers import Kind, draft
 
 from boxwright import callers, errors
 from boxwright.metadata import database
+from boxwright.operations import amounts
 from boxwright.operations.ledger import Ledger
 
 
@@ -88,7 +89,7 @@ def test_no_project_gets_two_turns_while_another_waits(tmp_path_factory, wanted)
 
 
 def test_a_project_may_have_so_many_unfinished_operations(db):
-    ledger = Ledger(db, lease_ttl_s=10, max_unfinished=2)
+    ledger = Ledger(db, lease_ttl_s=10, limits=amounts.AmountLimits(operations=2))
     start(ledger, "a0", "a")
     start(ledger, "a1", "a")
     with pytest.raises(errors.ApiError) as refused:

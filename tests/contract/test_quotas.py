@@ -197,3 +197,42 @@ def _all_done(service: GuardedService) -> list[Any]:
     with service.registry.db.read() as connection:
         rows = list(connection.execute(query))
     return rows if all(row.done_time_us for row in rows) else []
+
+
+@pytest.fixture
+def small(tmp_path: pathlib.Path, tiny_model: TinyModel) -> Iterator[GuardedService]:
+    """A service in which a project may have two datasets and two models, of which it has one, and of which bytes are few."""
+    (tmp_path / "data").mkdir()
+    tiny_model.install(tmp_path / "data")
+    limits = {"quota_datasets": "2", "quota_models": "2", "quota_stored_bytes": "1", "min_images_per_label": "1"}
+    with run_guarded_service(tmp_path, "--no-worker", **limits) as running:
+        yield running
+
+
+def _call(service: GuardedService, verb: str, path: str, body: Any = None) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {service.owner.signed()}"}
+    answer: dict[str, Any] = service.http.request(verb, f"/v1/{path}", json=body, headers=headers).json()
+    return answer
+
+
+def _amount(answer: dict[str, Any]) -> tuple[int, str, str, str]:
+    """Code, reason, setting and subject of a refusal because of an amount."""
+    found = {one["@type"].rpartition(".")[2]: one for one in answer["error"]["details"]}
+    info = found["ErrorInfo"]
+    return (
+        answer["error"]["code"], info["reason"], info["metadata"]["quota_limit"],
+        found["QuotaFailure"]["violations"][0]["subject"],
+    )  # fmt: skip
+
+
+def test_a_project_has_so_many_datasets_and_so_many_bytes_of_models(small: GuardedService) -> None:
+    dataset = {"displayName": "d", "imageObjectDetectionDatasetMetadata": {}}
+    made = [_call(small, "POST", f"{LOCATION}/datasets", dataset) for _ in range(3)]
+    assert ["error" in one for one in made] == [False, False, True]
+    assert _amount(made[2]) == (429, "RESOURCE_QUOTA_EXCEEDED", "quota_datasets", "project:demo")
+    assert len(_call(small, "GET", f"{LOCATION}/datasets")["datasets"]) == 2, "nothing of the third is left"
+    name = made[0]["response"]["name"]
+    _call(small, "DELETE", name)
+    assert "error" not in _call(small, "POST", f"{LOCATION}/datasets", dataset)
+    model = {"displayName": "m", "datasetId": name.rpartition("/")[2], "imageObjectDetectionModelMetadata": {}}
+    assert _amount(_call(small, "POST", f"{LOCATION}/models", model))[2] == "quota_stored_bytes"

@@ -16,7 +16,7 @@ from typing import Any
 from google.protobuf import descriptor, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from boxwright import callers, errors, names, states
+from boxwright import callers, errors, names, objects, states
 from boxwright.access import refusals
 from boxwright.access.audit_log import AuditLog
 from boxwright.metadata import database
@@ -100,6 +100,21 @@ class WorkRecorder:
         }
         with contextlib.suppress(errors.ApiError):  # the log has said why
             self._log.append({"severity": _severity(error), "protoPayload": payload})
+
+    def record_use(self, name: names.OperationName, member: str, use: objects.BucketUse) -> None:
+        """Records that an operation uses a bucket, for a member; empty for anybody."""
+        granted = {"resource": use.bucket, "permission": use.permission, "granted": use.is_allowed}
+        payload: dict[str, Any] = {
+            "@type": TYPE,
+            "serviceName": SERVICE,
+            "methodName": "boxwright.operations.BucketUsed",
+            "resourceName": str(name),
+            "authenticationInfo": _who(callers.Caller(member)),
+            "authorizationInfo": [granted],
+            "status": {},
+        }
+        with contextlib.suppress(errors.ApiError):  # the log has said why
+            self._log.append({"severity": "NOTICE" if use.is_allowed else "ERROR", "protoPayload": payload})
 
 
 def _is_by(error: errors.ApiError | None, quota: refusals.QuotaMetric) -> bool:

@@ -8,6 +8,7 @@ Events on standard output:
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
     {"event": "done", "shards", "images", "failed", "found", "one_colour", "rows_read", "duplicates", "elapsed_s",
      "images_per_s", "stages", "verdict", "errors_files"}   verdict: why the job fails although all is done, or null
+    {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
     {"event": "alive"}                                          nothing to report for a second
     {"event": "tried"}                                          the one image of a trial did no harm
     {"event": "stopped"}                                        shards that were finished stay
@@ -73,7 +74,8 @@ def run_job(
 ) -> None:
     """Runs one job and says how it went; raises ApiError if it cannot begin."""
     started_s = time.monotonic()
-    stores = objects.Stores.from_config(job.folders.stores)
+    uses = objects.BucketUses(lambda use: events.say("bucket", **dataclasses.asdict(use)))
+    stores = objects.Stores.from_config(job.folders.stores).observed(uses.note)
     sink, plan = Sink(job.spec, stores), Plan(job.spec, stores)
     sink.prepare()
     with opening.opened(job, models, peers, stores, sink) as engine:

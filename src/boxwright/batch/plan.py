@@ -172,7 +172,7 @@ class Plan:
         self.rows_read += 1
         text = row.cells[0]
         try:
-            objects.caller_uri(text, self._stores.schemes)
+            self._named.note_readable(objects.caller_uri(text, self._stores.schemes))
         except objects.BadUri as error:
             self.rows_failed += 1
             hint = row_hints.of_image_list(row.cells, self._stores.schemes, is_first=row.line == 1)

@@ -16,12 +16,15 @@ PROBE_S = 3.0
 PLAIN_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-def why_no_answer(url: str, error: requests.exceptions.RequestException) -> str | None:
+def why_no_answer(
+    url: str, error: requests.exceptions.RequestException, *, shows_certificate: bool = False
+) -> str | None:
     """Returns what is wrong in a sentence or two, if it is TLS; None if nothing answers, or for another reason.
 
     Args:
         url: the address of the service, ``http://`` or ``https://``.
         error: what the call has raised.
+        shows_certificate: whether a client certificate was shown.
     """
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""
@@ -33,6 +36,13 @@ def why_no_answer(url: str, error: requests.exceptions.RequestException) -> str 
     if parts.scheme == "https":
         if _speaks_plain_http(host, parts.port or 443):
             return f"What answers at {url} speaks no TLS. Try http:// instead of https://."
+        if _refuses_without_certificate(host, parts.port or 443):
+            if shows_certificate:
+                return f"The service at {url} does not take the client certificate: it is of another authority, or too old."
+            return (
+                f"The service at {url} ends the connection: it demands a client certificate. Name one with --client-cert "
+                "and --client-key."
+            )
         if _find(error, ssl.SSLError) is not None:
             return f"The TLS connection to {url} failed: {_find(error, ssl.SSLError)}."
     elif parts.scheme == "http" and _speaks_tls(host, parts.port or 80):
@@ -57,6 +67,26 @@ def _speaks_tls(host: str, port: int) -> bool:
     ):
         return True
     return False
+
+
+def _refuses_without_certificate(host: str, port: int) -> bool:
+    """Whether a connection without client certificate ends, before or right after the handshake and without a word."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent: only how the connection ends
+    try:
+        with (
+            socket.create_connection((host, port), PROBE_S) as plain,
+            context.wrap_socket(plain, server_hostname=host) as encrypted,
+        ):
+            return not encrypted.recv(1)  # others wait for a request
+    except TimeoutError:
+        return False
+    except ssl.SSLError as error:
+        return "ALERT" in str(error) or isinstance(error, ssl.SSLEOFError)
+    except ConnectionResetError:
+        return True
+    except (OSError, ValueError):
+        return False
 
 
 def _speaks_plain_http(host: str, port: int) -> bool:

@@ -23,6 +23,7 @@ ACCOUNT_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"  # as for Google's clients
 AUDIENCE = "https://automl.googleapis.com/"
 ACCOUNT_DOMAIN = ".boxwright.localhost"
 LOCATION_VARIABLE, AUTHORITY_VARIABLE = "BOXWRIGHT_LOCATION", "BOXWRIGHT_CA"
+CERTIFICATE_VARIABLE, KEY_VARIABLE = "BOXWRIGHT_CLIENT_CERT", "BOXWRIGHT_CLIENT_KEY"
 USUAL_URL, USUAL_LOCATION = "http://127.0.0.1:8470", "us-central1"
 TIMEOUT_S = 60.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -59,7 +60,8 @@ class RestConnection:
         options: what `add_arguments` has added.
 
     Raises:
-        ApiError: INVALID_ARGUMENT if the file of the certificate authority, or of the account, cannot be used.
+        ApiError: INVALID_ARGUMENT if the file of the certificate authority, the client certificate or the account cannot be
+            used.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -70,6 +72,7 @@ class RestConnection:
         self._session.auth = _Bearer(os.environ.get(TOKEN_VARIABLE, ""), _account())
         authority = options.ca or os.environ.get(AUTHORITY_VARIABLE)
         self._trust = _checked_authority(pathlib.Path(authority)) if authority else None
+        self._session.cert = _client_certificate(options)
         self._proxies = NO_PROXY if urllib.parse.urlsplit(self.url).hostname in LOOPBACK else None
 
     @property
@@ -109,7 +112,7 @@ class RestConnection:
                 f"{self.url} is no address of a service; it starts with http:// or https://."
             ) from error
         except requests.exceptions.RequestException as error:
-            if found := answering.why_no_answer(self.url, error):
+            if found := answering.why_no_answer(self.url, error, shows_certificate=self._session.cert is not None):
                 raise errors.failed_precondition(found) from error
             raise self._away(error) from error
         return self._read(response)
@@ -205,6 +208,32 @@ def _checked_authority(path: pathlib.Path) -> str:
     return str(path)
 
 
+def _client_certificate(options: argparse.Namespace) -> tuple[str, str] | None:
+    """The files of the client certificate and its key, which may be one; None for no certificate.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT if they cannot be used.
+    """
+    certificate = options.client_cert or os.environ.get(CERTIFICATE_VARIABLE)
+    key = options.client_key or os.environ.get(KEY_VARIABLE)
+    if not certificate:
+        if key:
+            raise errors.bad_request("--client-key needs the certificate of that key: --client-cert.")
+        return None
+    try:
+        # an empty passphrase: nobody is asked for one
+        ssl.create_default_context().load_cert_chain(certificate, key or None, password="")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = "they are no certificate in PEM and its key, or the key has a passphrase"
+        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+            reason = error.strerror or "they cannot be read"
+        shown = (
+            f"{certificate} with {key}" if key else f"{certificate}, which must hold the key too without --client-key,"
+        )
+        raise errors.bad_request(f"--client-cert: {shown} cannot be used: {reason}.") from error
+    return certificate, key or certificate
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what every command of a client takes."""
     group = parser.add_argument_group(
@@ -216,6 +245,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--location", help=f"for names written short (default {LOCATION_VARIABLE}, or {USUAL_LOCATION})")
     group.add_argument(
         "--ca", metavar="FILE", help=f"PEM of the authority to trust for https:// (default {AUTHORITY_VARIABLE})"
+    )
+    group.add_argument(
+        "--client-cert",
+        metavar="FILE",
+        help=f"PEM of a certificate to show where the service demands one (default {CERTIFICATE_VARIABLE})",
+    )
+    group.add_argument(
+        "--client-key",
+        metavar="FILE",
+        help=f"PEM of its key, unless the file of the certificate has it (default {KEY_VARIABLE})",
     )
     group.add_argument("--json", dest="as_json", action="store_true", help="print what the service answers, as JSON")
     parser.formatter_class = help_text.Formatter

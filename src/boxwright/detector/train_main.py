@@ -5,6 +5,7 @@ Standard output carries one JSON object a line, logging goes to standard error:
     {"event": "progress", "percent", "stage": "training" | "exporting" | "quantising" | "evaluating", "step", "steps",
      "epoch", "losses", "images_per_s", "eta_s", "initial_weights", "validation_map50"?}
     {"event": "warning", "message"}
+    {"event": "bucket", "bucket", "permission", "is_allowed"}             see `objects.BucketUse`
     {"event": "done", "stop_reason", "elapsed_s", "weights_sha256"}       last, exit 0
     {"event": "failed", "message"}                                        last, exit 1
     {"event": "interrupted", "message"}                                   last, exit 1: an image cannot be reached now
@@ -17,6 +18,7 @@ if that is not worth it; the end of input means that the parent is gone and ends
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -26,7 +28,7 @@ import time
 from typing import TextIO
 
 from boxwright.detector import listener
-from boxwright.detector.job import JobError, TrainingJob
+from boxwright.detector.job import EXAMPLES_FILE, JobError, TrainingJob
 from boxwright.inference import model_folder
 
 EXIT_FAILED = 1
@@ -98,14 +100,16 @@ def main(folder: pathlib.Path, channel: Channel, started_s: float) -> int:
     from boxwright.detector.data import dataset
 
     try:
-        stores = objects.Stores.from_config(job.stores)
+        uses = objects.BucketUses(lambda use: channel.emit("bucket", **dataclasses.asdict(use)))
+        stores = objects.Stores.from_config(job.stores).observed(uses.note)
+        images = objects.ImportedImages.of_examples(stores, folder / EXAMPLES_FILE)
     except (KeyError, TypeError) as error:
         channel.emit("failed", message=f"The job's stores cannot be opened: {error!r}.")
         return EXIT_FAILED
 
     def read_bytes(uri: str) -> bytes:
         try:
-            return stores.get(objects.ObjectUri.parse(uri))
+            return images.get(uri)
         except errors.ApiError as error:
             if error.code != code_pb2.UNAVAILABLE:
                 raise

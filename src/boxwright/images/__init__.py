@@ -6,6 +6,8 @@
     decode     upright RGB from bytes, within limits
     resize     bilinear resizing with antialiasing
     letterbox  the image in the network's frame
+    size_processes  sizes of images, found in processes without secrets
+    size_main  such a process
 
 Pillow, simplejpeg and NumPy only: no store, no model, nothing of a request.
 """

@@ -11,7 +11,7 @@ import pathlib
 import shutil
 import tempfile
 
-from boxwright import objects, private
+from boxwright import errors, objects, private
 from boxwright.inference.model_folder import MODEL_FILE, ModelError
 
 FETCHING = ".fetching-"  # in the names of folders that are not complete yet
@@ -28,6 +28,28 @@ class ModelFolders:
     def __init__(self, models_dir: pathlib.Path, stores: objects.Stores) -> None:
         self._models_dir = models_dir
         self._stores = stores
+        self._sizes_bytes: dict[str, int] = {}  # a model's folder never changes
+
+    def size_bytes(self, folder: str) -> int:
+        """How many bytes a model takes; 0 for one that is nowhere, or in a bucket that cannot be read now."""
+        if folder not in self._sizes_bytes:
+            path = self._models_dir / folder
+            if path.is_dir():
+                found = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            else:
+                found = self._size_there_bytes(folder)
+            if not found:
+                return 0
+            self._sizes_bytes[folder] = found
+        return self._sizes_bytes[folder]
+
+    def _size_there_bytes(self, folder: str) -> int:
+        if not self._stores.keeps_state_remotely:
+            return 0
+        try:
+            return sum(info.size_bytes for info in self._stores.list(self._remote(folder)))
+        except errors.ApiError:
+            return 0
 
     def local(self, folder: str) -> pathlib.Path:
         """Returns a model's folder on this machine, fetching it first if it is only in the state's bucket.

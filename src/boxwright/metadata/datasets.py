@@ -165,15 +165,36 @@ def _example(
     return found, {tuple(box) for box in boxes}
 
 
+def superseded(connection: sa.Connection, dataset_id: str) -> dict[int, str]:
+    """Examples whose image was replaced at its address by one that was imported later: their ids, with the address."""
+    newest = (
+        sa.select(examples.c.uri, sa.func.max(examples.c.id).label("id"))
+        .where(examples.c.dataset_id == dataset_id)
+        .group_by(examples.c.uri)
+        .having(sa.func.count() > 1)
+        .subquery()
+    )
+    query = (
+        sa.select(examples.c.id, examples.c.uri)
+        .join(newest, examples.c.uri == newest.c.uri)
+        .where(examples.c.dataset_id == dataset_id, examples.c.id != newest.c.id)
+        .order_by(examples.c.id)
+    )
+    return {row.id: row.uri for row in connection.execute(query)}
+
+
 def write_examples(connection: sa.Connection, dataset_id: str, path: pathlib.Path, label_ids: Sequence[str]) -> int:
     """Writes the dataset as JSON lines for training, ordered by content hash; returns the number of images.
 
+    Of several contents that were imported from one address, the one that was imported last is there: see `superseded`.
     Each line: uri, sha256, ml_use, boxes [[label index, x_min, y_min, x_max, y_max], …]; label indices follow `label_ids`.
     """
     index_of = {spec_id: index for index, spec_id in enumerate(label_ids)}
-    count = 0
+    count, gone = 0, set(superseded(connection, dataset_id))
     with private.open_file(path, "w") as lines:
         for row, boxes in _with_boxes(connection, dataset_id):
+            if row.id in gone:
+                continue
             image = {
                 "uri": row.uri,
                 "sha256": row.sha256,

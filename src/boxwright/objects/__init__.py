@@ -9,19 +9,28 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     trouble    errors of stores turned into ours; patience with those that pass
     folders    gs:// as folders, file:// below allowed roots, state://; the walls
     clouds     gs://, s3:// and az:// over the network; the writer for an emulator of gs://
+    profiles    a tenant's own credentials, for that tenant's folders
+    profile_connections  connections with these, and with nothing of the environment
     store_config  what an installation serves, and the environment of its stores
-    stores     Stores, which chooses among them
+    backend     what every way to keep objects can do
+    bucket_uses  which buckets work uses, each told once
+    stores      Stores, which chooses among them
     grants     which objects a caller may read and write, and stores that are limited to them
+    imported    images read again, which must be as they were imported
     missing    objects that are not there: whether a folder or another spelling is
     breaker    a store that is down is waited for once, not once for every object
 """
 
+from boxwright.objects.backend import ObjectInfo
 from boxwright.objects.breaker import Breaker, StoreLost
+from boxwright.objects.bucket_uses import BucketUse, BucketUses
 from boxwright.objects.grants import Grant, Grants
+from boxwright.objects.imported import ImportedImages
 from boxwright.objects.missing import explained
+from boxwright.objects.profiles import CredentialProfile
 from boxwright.objects.store_config import StoreConfig
 from boxwright.objects.store_errors import ObjectNotFound
-from boxwright.objects.stores import STREAM_CHUNK_BYTES, ObjectInfo, Stores
+from boxwright.objects.stores import STREAM_CHUNK_BYTES, Stores
 from boxwright.objects.uris import (
     CLOUDS,
     DEFAULT_SCHEMES,
@@ -41,8 +50,12 @@ __all__ = [
     "STREAM_CHUNK_BYTES",
     "BadUri",
     "Breaker",
+    "BucketUse",
+    "BucketUses",
+    "CredentialProfile",
     "Grant",
     "Grants",
+    "ImportedImages",
     "ObjectInfo",
     "ObjectNotFound",
     "ObjectUri",

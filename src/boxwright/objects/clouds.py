@@ -1,7 +1,7 @@
 """Objects over the network: Google Cloud Storage, S3 and its like, Azure; and an emulator of the first.
 
 Credentials come from each cloud's usual environment, which the client library reads itself, in this process and in its
-children alike; they are in no setting and in no job.
+children alike, or from a profile (`profiles`); they are in no setting and in no job.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from obstore import exceptions
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from boxwright import errors
-from boxwright.objects import store_errors
+from boxwright.objects import profile_connections, store_errors
 from boxwright.objects.folders import StoreKey
+from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
 from boxwright.objects.uris import ObjectUri
 
 if TYPE_CHECKING:
@@ -32,11 +33,6 @@ MAX_RETRIES = 1000  # time bounds the retries, not their number
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 3600.0  # a large object may take long as long as bytes come; silence is what ends a request
 LONGEST_SILENCE_S = 30.0
-ENDPOINT_VARIABLES = {  # plain http is for endpoints that the operator writes so; the clouds themselves use TLS
-    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
-    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
-    "gs": ("GOOGLE_BASE_URL",),
-}
 
 
 class Cloud:
@@ -45,10 +41,12 @@ class Cloud:
     Args:
         scheme: ``gs``, ``s3`` or ``az``.
         patience_s: how long one call waits for trouble to pass; half of it is the longest silence within a request.
+        profile: whose credentials are used; None: those in the environment.
     """
 
-    def __init__(self, scheme: str, patience_s: float) -> None:
+    def __init__(self, scheme: str, patience_s: float, profile: CredentialProfile | None = None) -> None:
         self._scheme = scheme
+        self._profile = profile
         self._patience_s = patience_s
         self._silence_s = min(LONGEST_SILENCE_S, max(0.5, patience_s / 2))
         self._open: dict[str, ObjectStore] = {}
@@ -135,6 +133,8 @@ class Cloud:
 
     def _connect(self, bucket: str) -> ObjectStore:
         options: dict[str, Any] = {"client_options": self._client_options(), "retry_config": self._retry_config()}
+        if self._profile is not None:
+            options |= profile_connections.options(self._scheme, self._profile.variables)
         match self._scheme:
             case "s3":
                 return S3Store(bucket, **options)
@@ -144,9 +144,9 @@ class Cloud:
                 return GCSStore(bucket, **options)
 
     def _client_options(self) -> dict[str, Any]:
-        endpoints = [os.environ.get(name, "") for name in ENDPOINT_VARIABLES[self._scheme]]
+        variables = os.environ if self._profile is None else self._profile.variables
         return {
-            "allow_http": any(endpoint.startswith("http://") for endpoint in endpoints),
+            "allow_http": profile_connections.endpoint(self._scheme, variables).startswith("http://"),
             "connect_timeout": datetime.timedelta(seconds=min(CONNECT_TIMEOUT_S, self._silence_s)),
             "read_timeout": datetime.timedelta(seconds=self._silence_s),
             "timeout": datetime.timedelta(seconds=REQUEST_TIMEOUT_S),
@@ -162,6 +162,31 @@ class Cloud:
                 "base": 2,
             },
         }
+
+
+class TenantClouds:
+    """Clouds with the credentials of profiles.
+
+    Args:
+        profiles: the profiles.
+        patience_s: see `Cloud`.
+    """
+
+    def __init__(self, profiles: CredentialProfiles, patience_s: float) -> None:
+        self.profiles = profiles
+        self._patience_s = patience_s
+        self._clouds: dict[tuple[str, str], tuple[CredentialProfile, Cloud]] = {}  # by scheme and name of the profile
+
+    def find(self, uri: ObjectUri, project: str) -> Cloud | None:
+        """The cloud of an object or folder in the work of a project; None if no profile is for it."""
+        profile = self.profiles.find(uri, project)
+        if profile is None:
+            return None
+        known = self._clouds.get((uri.scheme, profile.name))
+        if known is None or known[0] != profile:  # the file has changed
+            known = profile, Cloud(uri.scheme, self._patience_s, profile)
+            self._clouds[uri.scheme, profile.name] = known
+        return known[1]
 
 
 class GcsEmulator(Cloud):

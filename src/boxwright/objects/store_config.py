@@ -30,6 +30,7 @@ class StoreConfig:
         gs_emulator: address of an emulator that gs:// is; None for none.
         retry_s: how long one call waits for trouble to pass.
         state_uri: where the service's own state is, rather than in a folder of this machine; empty: there.
+        credentials_dir: folder of credential profiles; empty: there are none.
     """
 
     gs: str = "folder"
@@ -38,6 +39,13 @@ class StoreConfig:
     gs_emulator: str | None = None
     retry_s: float = 20.0
     state_uri: str = ""
+    credentials_dir: str = ""
+
+    @property
+    def clouds(self) -> tuple[str, ...]:
+        """The schemes that callers reach over the network, emulators aside."""
+        is_cloud = self.gs == "cloud" and not self.gs_emulator
+        return tuple(scheme for scheme in self.schemes if scheme != "gs" or is_cloud)
 
     @property
     def variables(self) -> tuple[str, ...]:

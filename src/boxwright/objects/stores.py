@@ -7,64 +7,24 @@ import dataclasses
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import obstore
 from google.rpc import code_pb2
 
 from boxwright import errors
 from boxwright.objects import store_errors
-from boxwright.objects.clouds import Cloud, GcsEmulator
-from boxwright.objects.folders import AllowedFolders, BucketFolders, StoreKey
+from boxwright.objects.backend import Backend, ObjectInfo
+from boxwright.objects.bucket_uses import NoteUse
+from boxwright.objects.clouds import Cloud, GcsEmulator, TenantClouds
+from boxwright.objects.folders import AllowedFolders, BucketFolders
 from boxwright.objects.grants import LIST, READ, WRITE, Grants, Limits
+from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
 from boxwright.objects.store_config import StoreConfig
 from boxwright.objects.uris import CLOUDS, FILE, STATE, ObjectUri
 
 STREAM_CHUNK_BYTES = 1 << 20
 _T = TypeVar("_T")
-
-
-@dataclasses.dataclass(frozen=True)
-class ObjectInfo:
-    """What a store says of an object: its size and its entity tag."""
-
-    uri: ObjectUri
-    size_bytes: int
-    e_tag: str
-
-
-class Backend(Protocol):
-    """One way to keep objects. Its errors are the client library's, except where a wall is met."""
-
-    def reading(self, uri: ObjectUri) -> StoreKey:
-        """Finds an object that is to be read; NOT_FOUND if the URI cannot be one."""
-
-    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
-        """Reads a whole object; INVALID_ARGUMENT if it is larger than that."""
-        ...
-
-    def place(self, uri: ObjectUri) -> StoreKey:
-        """Finds where an object or a folder is or would be."""
-
-    def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
-        """Writes an object; returns False if it is there already and was to be written once only."""
-        ...
-
-    def resolved(self, uri: ObjectUri) -> ObjectUri:
-        """The object that a URI leads to where symbolic links in its bucket are followed."""
-        ...
-
-    def check_bucket(self, uri: ObjectUri) -> None:
-        """Raises unless the bucket exists."""
-
-    def check_destination(self, uri: ObjectUri) -> None:
-        """Raises unless files can be made below the URI."""
-
-    def delete(self, uri: ObjectUri) -> None:
-        """Deletes an object; none is fine."""
-
-    def sweep_unfinished(self, directory: ObjectUri) -> None:
-        """Removes what a killed writer may have left below a folder."""
 
 
 class Stores:
@@ -88,9 +48,12 @@ class Stores:
             self._backends[FILE] = AllowedFolders(self._choices.file_roots, patience_s)
         self._raise_if_stopped: Callable[[], None] | None = None
         self._limits: Limits | None = None
+        self._note_use: NoteUse | None = None
         self._state_base = ObjectUri.parse(self._choices.state_uri or f"{STATE}://boxwright/")
         if self._state_base.scheme not in self._backends:
             self._backends[self._state_base.scheme] = self._cloud(self._state_base.scheme)
+        profiles = CredentialProfiles(self._choices.credentials_dir, self._choices.clouds, self._state_base)
+        self._tenants, self._project = TenantClouds(profiles, patience_s), ""
 
     def _cloud(self, scheme: str) -> Backend:
         patience_s = self._choices.retry_s
@@ -110,6 +73,7 @@ class Stores:
         stores = cls(pathlib.Path(config["buckets_dir"]), pathlib.Path(config["state_dir"]), StoreConfig(**choices))
         if config.get("limits") is not None:
             stores._limits = Limits.from_config(config["limits"], stores._state_base)
+        stores._project = config.get("project", "")
         return stores
 
     def to_config(self) -> dict[str, Any]:
@@ -122,12 +86,30 @@ class Stores:
                 for name, value in dataclasses.asdict(self._choices).items()
             },
             "limits": None if self._limits is None else self._limits.to_config(),
+            "project": self._project,
         }
 
     def hasty(self, retry_s: float) -> Stores:
         """Returns these stores for questions that are better left open than waited for: trouble is retried for so long."""
         stores = Stores(self._buckets_dir, self._state.root, dataclasses.replace(self._choices, retry_s=retry_s))
-        stores._limits = self._limits
+        stores._limits, stores._project = self._limits, self._project
+        return stores
+
+    def of_project(self, project: str) -> Stores:
+        """Returns these stores for the work of a project, which may have credentials of its own (`profiles`)."""
+        stores = copy.copy(self)
+        stores._project = project
+        return stores
+
+    @property
+    def profiles(self) -> tuple[CredentialProfile, ...]:
+        """The credential profiles that there are."""
+        return self._tenants.profiles.all
+
+    def observed(self, note_use: NoteUse) -> Stores:
+        """Returns these stores for work that says which buckets it uses: `note_use` hears of every call (`bucket_uses`)."""
+        stores = copy.copy(self)
+        stores._note_use = note_use
         return stores
 
     def stoppable(self, raise_if_stopped: Callable[[], None]) -> Stores:
@@ -180,7 +162,24 @@ class Stores:
     def check_readable(self, uri: ObjectUri) -> None:
         """Raises PERMISSION_DENIED if these stores are limited, and the object is not among what may be read."""
         if self._limits is not None:
-            self._limits.check(uri, READ)  # by its name; when it is read, what the name leads to is judged too
+            self._check(uri, READ)  # by its name; when it is read, what the name leads to is judged too
+
+    def note_readable(self, uri: ObjectUri) -> None:
+        """Says that an object is to be read, by somebody else, and whether it may be; raises nothing."""
+        if self._note_use is not None:
+            is_allowed = self._limits is None or self._limits.grants.allows(uri, READ)
+            self._note_use(uri, READ, is_allowed)
+
+    def _check(self, uri: ObjectUri, permission: str, *resolved: Callable[[ObjectUri], ObjectUri]) -> None:
+        """Judges a call by the limits, and says that it is made."""
+        is_allowed = False
+        try:
+            if self._limits is not None:
+                self._limits.check(uri, permission, *resolved)
+            is_allowed = True
+        finally:
+            if self._note_use is not None and not str(uri).startswith(str(self._state_base)):
+                self._note_use(uri, permission, is_allowed)
 
     def _waiting(self, call: Callable[[], _T]) -> _T:
         """Calls a store; where the work may be stopped, in a thread that can be left behind."""
@@ -370,13 +369,13 @@ class Stores:
     def _backend(self, uri: ObjectUri, permission: str, *, is_folder: bool = False) -> Backend:
         """What keeps an object or a folder that is to be used like that; the one place where limits are heeded."""
         backend = self._served(uri)
-        if self._limits is not None:
-            self._limits.check(uri.folder if is_folder else uri, permission, backend.resolved)
+        if self._limits is not None or self._note_use is not None:
+            self._check(uri.folder if is_folder else uri, permission, backend.resolved)
         return backend
 
     def _served(self, uri: ObjectUri) -> Backend:
         try:
-            return self._backends[uri.scheme]
+            return self._tenants.find(uri, self._project) or self._backends[uri.scheme]
         except KeyError:
             raise errors.failed_precondition(
                 f"{uri}: this installation does not serve {uri.scheme}://; see the settings schemes and file_roots."

@@ -19,7 +19,7 @@ from google.rpc import status_pb2
 from boxwright import callers, errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import progress_values, sharing
+from boxwright.operations import amounts, progress_values, sharing
 
 MAX_PARTIAL_FAILURES = 20  # operations.proto: "This field will never have more than 20 entries"
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5  # an operation that kills its worker each time must not do so for ever
@@ -89,12 +89,18 @@ class Ledger:
     Args:
         db: the metadata database.
         lease_ttl_s: how long a claim holds without renewal.
-        max_unfinished: how many unfinished operations a project may have; 0: without limit.
+        limits: what a project may have, and the room that work needs.
         listeners: called with (operation name, state) after a state change made through this object.
     """
 
-    def __init__(self, db: database.Database, *, lease_ttl_s: float, max_unfinished: int = 0) -> None:
-        self._max_unfinished = max_unfinished
+    def __init__(
+        self,
+        db: database.Database,
+        *,
+        lease_ttl_s: float,
+        limits: amounts.AmountLimits | None = None,
+    ) -> None:
+        self.limits = limits or amounts.AmountLimits()
         self._db = db
         self._ttl_us = round(lease_ttl_s * MICROSECONDS)
         self.lease_ttl_s = lease_ttl_s
@@ -105,16 +111,20 @@ class Ledger:
     def start(self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None = None) -> sa.Row[Any]:
         """Adds a PENDING operation in the caller's transaction, with an error a FAILED one; then `announce` it.
 
-        Raises RESOURCE_EXHAUSTED if the project has too many that are unfinished.
+        Raises RESOURCE_EXHAUSTED if the project has too much (`amounts`), or there is too little room for the work.
         """
-        if error is None and self._max_unfinished:
-            project = draft.caller.charged_project or draft.location.project
-            sharing.check_unfinished(connection, project, self._max_unfinished)
+        if error is None:
+            project = draft.location.project
+            self.limits.check_start(connection, draft.kind, project, draft.caller.charged_project or project)
         failed = {"state": State.FAILED, "error": error.status.SerializeToString()} if error else None
         return self._insert(connection, draft, failed or {"state": State.PENDING})
 
     def start_done(self, connection: sa.Connection, draft: Draft, response: any_pb2.Any) -> sa.Row[Any]:
-        """Adds an operation that is already SUCCEEDED: the work was done in this same transaction."""
+        """Adds an operation that is already SUCCEEDED: the work was done in this same transaction.
+
+        Raises RESOURCE_EXHAUSTED if the project has too much by that.
+        """
+        self.limits.check_added(connection, draft.kind, draft.location.project)
         values = {"state": State.SUCCEEDED, "response": response.SerializeToString(), "progress_percent": 100}
         return self._insert(connection, draft, values)
 
@@ -199,7 +209,7 @@ class Ledger:
             return None
         with self._db.write(exclusive=False) as connection:
             now = database.now_us(connection)
-            chosen = _claimable(kinds, now, cancelled_only).with_for_update(skip_locked=True)
+            chosen = sharing.claimable(kinds, now, cancelled_only).with_for_update(skip_locked=True)
             row = connection.execute(
                 operations.update()
                 .where(operations.c.id == chosen.scalar_subquery())
@@ -235,7 +245,7 @@ class Ledger:
     def has_work(self, kinds: Collection[states.OperationKind], *, cancelled_only: bool = False) -> bool:
         """Whether `claim` would find an operation now."""
         with self._db.read() as connection:
-            query = _claimable(kinds, database.now_us(connection), cancelled_only)
+            query = sharing.claimable(kinds, database.now_us(connection), cancelled_only)
             return connection.execute(query).first() is not None
 
     def waiting(self, kind: states.OperationKind, since_s: float) -> int:
@@ -377,19 +387,6 @@ class Ledger:
 def name_of(row: sa.Row[Any]) -> names.OperationName:
     """Returns the resource name of an operation's row."""
     return names.OperationName(row.project, row.location, row.id)
-
-
-def _claimable(kinds: Collection[states.OperationKind], now_us: int, cancelled_only: bool) -> sa.Select[tuple[str]]:
-    """The id of what is to be claimed next: projects take turns, and in a project what was first put into the queue."""
-    expired = (operations.c.state == State.RUNNING) & (operations.c.lease_expires_us < now_us)
-    query = sa.select(operations.c.id).where(operations.c.kind.in_(kinds))
-    if cancelled_only:
-        query = query.where(operations.c.cancel_requested_us.is_not(None))
-    return (
-        query.where(operations.c.state.in_(_RUNNING_STATES), (operations.c.state == State.PENDING) | expired)
-        .order_by(sharing.LAST_TURN, operations.c.queued_time_us, operations.c.create_time_us)
-        .limit(1)
-    )
 
 
 def _named(query: Any, name: names.OperationName) -> Any:

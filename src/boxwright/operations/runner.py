@@ -87,7 +87,7 @@ class Runner(abc.ABC):
         """
         return None
 
-    def made_output(self, directory: str) -> bool:
+    def made_output(self, context: Context) -> bool:
         """Whether anything is in the output folder of an operation that ends without success; it is named only if so."""
         return True
 
@@ -104,10 +104,15 @@ class Context:
         output_directory: where results go, empty until `keep_output_directory`.
         reported: the numbers that earlier attempts have reported last; None if they have not.
         caller: the member that has started it; empty: anybody may do everything.
+        uses: the buckets that this attempt uses, each told to `on_use` once.
     """
 
     def __init__(
-        self, claimed: ClaimedOperation, ledger: Ledger, is_turn_over: Callable[[float], bool] = lambda worked_s: False
+        self,
+        claimed: ClaimedOperation,
+        ledger: Ledger,
+        is_turn_over: Callable[[float], bool] = lambda worked_s: False,
+        on_use: Callable[[Context, objects.BucketUse], None] = lambda context, use: None,
     ) -> None:
         self.name: names.OperationName = claimed.name
         self.kind = claimed.kind
@@ -124,6 +129,7 @@ class Context:
         # of this attempt; nothing until it is known
         self._grants = objects.Grants(callers.Caller(self.caller).email) if self.caller else None
         self._output: objects.ObjectUri | None = None
+        self.uses = objects.BucketUses(lambda use: on_use(self, use))
         self._denial: errors.ApiError | None = None
         self._stop = threading.Event()
         self._cancel_requested = claimed.cancel_requested
@@ -133,14 +139,15 @@ class Context:
             self._stop.set()
 
     def limited(self, stores: objects.Stores, output: objects.ObjectUri | None = None) -> objects.Stores:
-        """Returns stores for what the operation's caller may read and write.
+        """Returns stores for what the operation's caller may read and write, with the credentials of its project.
 
         Args:
             stores: all that the service reaches.
             output: folder below which the work writes; None: nowhere yet.
         """
         self._output = output or self._output
-        return stores.limited_to(self._grants, self._output)
+        ours = stores.of_project(self.name.project).observed(self.uses.note)
+        return ours.limited_to(self._grants, self._output)
 
     def begin(self, grants_of: CallerGrants) -> None:
         """Looks up what the caller may, for the whole of this attempt."""

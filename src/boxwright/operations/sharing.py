@@ -1,6 +1,7 @@
 """How projects share the workers: they take turns, and each may have so many unfinished operations.
 
     LAST_TURN         when the project of an operation has last had a turn with operations of this kind: an SQL expression
+    claimable         the operation whose turn is next, as a query
     note_turn         notes that it has one now
     check_unfinished  refuses more unfinished operations than a project may have
 
@@ -8,6 +9,8 @@ The project is the one that is charged. A project that has never had a turn come
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,6 +21,20 @@ from boxwright.metadata.schema import operations, turns
 _OWN = (turns.c.kind == operations.c.kind) & (turns.c.project == operations.c.charged_project)
 LAST_TURN = sa.func.coalesce(sa.select(turns.c.claim_time_us).where(_OWN).scalar_subquery(), 0)
 _UNFINISHED = (states.OperationState.PENDING, states.OperationState.RUNNING)
+
+
+def claimable(kinds: Collection[states.OperationKind], now_us: int, cancelled_only: bool) -> sa.Select[tuple[str]]:
+    """The id of what is to be claimed next: projects take turns, and in a project what was first put into the queue."""
+    expired = (operations.c.state == states.OperationState.RUNNING) & (operations.c.lease_expires_us < now_us)
+    query = sa.select(operations.c.id).where(operations.c.kind.in_(kinds))
+    if cancelled_only:
+        query = query.where(operations.c.cancel_requested_us.is_not(None))
+    is_pending = operations.c.state == states.OperationState.PENDING
+    return (
+        query.where(operations.c.state.in_(_UNFINISHED), is_pending | expired)
+        .order_by(LAST_TURN, operations.c.queued_time_us, operations.c.create_time_us)
+        .limit(1)
+    )
 
 
 def note_turn(connection: sa.Connection, kind: str, project: str, now_us: int) -> None:

@@ -31,8 +31,9 @@ import sqlalchemy as sa
 from google.protobuf import message
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, names, states
+from boxwright import errors, names, objects, states
 from boxwright.metadata import database
+from boxwright.operations import amounts
 from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, ClaimedOperation, Ledger
 from boxwright.operations.runner import (
     AttemptError,
@@ -66,7 +67,9 @@ class Worker:
         slices_s: for how long work of a kind may go on while others of that kind wait; without limit if not named.
         grants_of: what a member may read and write now; asked for operations with a caller, at their begin and at every
             renewal.
+        space: the room that the work needs here, before the first attempt; later ones find out.
         observe: hears of the first attempt at an operation (None), and how it ended: with a status, code 0 for success.
+        observe_use: hears of each bucket that an attempt uses first, and of the member for whom; empty for anybody.
     """
 
     def __init__(
@@ -77,11 +80,15 @@ class Worker:
         owner: str | None = None,
         slices_s: Mapping[states.OperationKind, float] | None = None,
         grants_of: CallerGrants = no_grants,
+        space: amounts.DiskSpace | None = None,
         observe: Callable[[names.OperationName, states.OperationKind, status_pb2.Status | None], None] | None = None,
+        observe_use: Callable[[names.OperationName, str, objects.BucketUse], None] | None = None,
     ) -> None:
         self._ledger = ledger
+        self._observe_use = observe_use or (lambda name, caller, use: None)
         self._observe = observe or (lambda name, kind, outcome: None)
         self._slices_s = slices_s or {}
+        self._space = space or amounts.DiskSpace()
         self._grants_of = grants_of
         self._turn_lock = threading.Lock()
         self._runners = runners
@@ -170,7 +177,12 @@ class Worker:
                     self._wake.notify_all()
 
     def _run(self, claimed: ClaimedOperation) -> None:
-        context = Context(claimed, self._ledger, lambda worked_s: self._is_turn_over(claimed.kind, worked_s))
+        context = Context(
+            claimed,
+            self._ledger,
+            lambda worked_s: self._is_turn_over(claimed.kind, worked_s),
+            lambda context, use: self._observe_use(context.name, context.caller, use),
+        )
         self._enter(context)
         started_s = time.monotonic()
         log.info(
@@ -237,6 +249,8 @@ class Worker:
                 success = runner.close_cancelled(claimed.request, context)
             if success is None:
                 context.raise_if_stopped()
+                if lease.epoch == 1:
+                    self._space.check(claimed.kind, claimed.name.project)
                 success = runner.run(claimed.request, context)
             self._end(context, success.respond)
         except (errors.LeaseLost, database.Transient):
@@ -287,7 +301,7 @@ class Worker:
         if not context.output_directory:
             return False
         try:
-            return not self._runners[context.kind].made_output(context.output_directory)
+            return not self._runners[context.kind].made_output(context)
         except Exception as error:  # a store that does not answer must not keep an end from being written down
             log.warning("event=output_not_seen operation=%s reason=%s", context.name, error)
             return False

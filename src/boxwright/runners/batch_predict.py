@@ -121,9 +121,9 @@ class BatchPredict(Runner):
         told["images"] = str(numbers["done"])
         return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
 
-    def made_output(self, directory: str) -> bool:
+    def made_output(self, context: Context) -> bool:
         """See `operations.runner.Runner`."""
-        return output_folders.holds_anything(self._stores, directory)
+        return output_folders.holds_anything(self._stores.of_project(context.name.project), context.output_directory)
 
     def close_cancelled(self, request: bytes, context: Context) -> Success | None:
         """Writes the manifest of what earlier turns have finished."""
@@ -283,6 +283,8 @@ class BatchPredict(Runner):
                         reported_s = time.monotonic()
                         context.report(progress_percent=event.get("percent"), progress=progress.numbers())
                         progress.log(context.name)
+                case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
+                    context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
                 case {"event": "shard", "shard": shard, "failures": listed, "committed": committed}:
                     if listed:
                         failures.add(shard, listed)

@@ -58,9 +58,9 @@ class ExportData(Runner):
                     break
         return Success(respond=lambda connection: empty_pb2.Empty())
 
-    def made_output(self, directory: str) -> bool:
+    def made_output(self, context: Context) -> bool:
         """See `operations.runner.Runner`."""
-        return output_folders.holds_anything(self._stores, directory)
+        return output_folders.holds_anything(self._stores.of_project(context.name.project), context.output_directory)
 
 
 class ExportModel(Runner):
@@ -97,9 +97,9 @@ class ExportModel(Runner):
             raise errors.failed_precondition(f"The model {name} cannot be exported: {error}") from error
         return Success(respond=lambda connection: empty_pb2.Empty())
 
-    def made_output(self, directory: str) -> bool:
+    def made_output(self, context: Context) -> bool:
         """See `operations.runner.Runner`."""
-        return output_folders.holds_anything(self._stores, directory)
+        return output_folders.holds_anything(self._stores.of_project(context.name.project), context.output_directory)
 
 
 def _csv(rows: list[datasets.ExportRow]) -> bytes:

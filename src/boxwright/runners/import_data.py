@@ -1,8 +1,9 @@
 """The work of importData: read rows, look at the images, then merge — in memory that does not grow with the job.
 
-Three phases: *rows* are parsed into a staging file; each distinct *image* is fetched, decoded and hashed, as its identity is
-its content; then the good images are *merged* into the dataset in small transactions. Nothing is merged unless few enough
-rows failed. Merging adds only what is not there, so it can be run again after a crash; it is not interrupted by a cancel.
+Three phases: *rows* are parsed into a staging file; each distinct *image* is fetched, hashed, as its identity is its
+content, and decoded in a process without secrets; then the good images are *merged* into the dataset in small
+transactions. Nothing is merged unless few enough rows failed. Merging adds only what is not there, so it can be run again
+after a crash; it is not interrupted by a cancel.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import itertools
 import logging
@@ -25,7 +27,8 @@ from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, names, objects, private, rows
-from boxwright.images import decode
+from boxwright.batch.engine import convictions
+from boxwright.images import decode, size_processes
 from boxwright.metadata import database, datasets
 from boxwright.operations.runner import Context, Runner, Success
 from boxwright.runners import import_rows, import_sets
@@ -34,7 +37,6 @@ MAX_BOXES_PER_IMAGE = 500  # io.proto
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
 ROWS_PERCENT, IMAGES_PERCENT = 10, 90  # where the phases end on the progress scale
-PROBE_HW = (32, 32)  # decoding is only a check here: at the smallest scale that the decoder offers
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,9 @@ CREATE TABLE images (id INTEGER PRIMARY KEY, uri TEXT UNIQUE, ml_use TEXT, rows 
 CREATE TABLE boxes (image_id INTEGER, label TEXT, x_min REAL, y_min REAL, x_max REAL, y_max REAL);
 CREATE INDEX boxes_of_image ON boxes (image_id);
 """
+
+
+_Seen = tuple[str, int, int] | errors.ApiError  # (sha256, width, height) in pixels, or what is wrong
 
 
 @dataclasses.dataclass
@@ -74,7 +79,8 @@ class ImportData(Runner):
         stores: where CSVs and images are.
         work_dir: a folder for staging files on this machine.
         row_failure_limit: share of failed rows above which nothing is imported, [0, 1].
-        threads: images fetched at the same time.
+        threads: images fetched, and decoded, at the same time.
+        image_timeout_s: for decoding one image.
         new_digits: makes annotation spec ids.
     """
 
@@ -86,6 +92,7 @@ class ImportData(Runner):
         *,
         row_failure_limit: float,
         threads: int,
+        image_timeout_s: float,
         new_digits: Callable[[], str],
     ) -> None:
         self._db = db
@@ -93,6 +100,7 @@ class ImportData(Runner):
         self._work_dir = work_dir
         self._row_failure_limit = row_failure_limit
         self._threads = threads
+        self._image_timeout_s = image_timeout_s
         self._new_digits = new_digits
 
     def run(self, request: bytes, context: Context) -> Success:
@@ -110,7 +118,9 @@ class ImportData(Runner):
                 tally = _RowCounts()
                 stores = context.limited(self._stores).named().stoppable(context.raise_if_stopped)
                 self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, context)
-                self._look_at_images(objects.Breaker(stores), staging, tally, context)
+                with size_processes.SizeProcesses(self._image_timeout_s) as sizes:
+                    look = functools.partial(self._look_at, objects.Breaker(stores), sizes, context)
+                    self._look_at_images(look, staging, tally, context)
                 tally.conflicts.of_copies(staging)
                 context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.listed)
                 self._judge(tally)
@@ -173,7 +183,7 @@ class ImportData(Runner):
     # ---- images -------------------------------------------------------------------------------------------------
 
     def _look_at_images(
-        self, images: objects.Breaker, staging: sqlite3.Connection, tally: _RowCounts, context: Context
+        self, look: Callable[[str], _Seen], staging: sqlite3.Connection, tally: _RowCounts, context: Context
     ) -> None:
         (total,) = staging.execute("SELECT count(*) FROM images").fetchone()
         done, last_id = 0, 0
@@ -186,7 +196,7 @@ class ImportData(Runner):
                 last_id = batch[-1][0]
                 staging.execute("BEGIN")
                 for (image_id, uri, row_count, place), seen in zip(
-                    batch, pool.map(lambda entry: self._look_at(images, entry[1]), batch), strict=True
+                    batch, pool.map(lambda entry: look(entry[1]), batch), strict=True
                 ):
                     if isinstance(seen, errors.ApiError):
                         reason = seen.message if uri in seen.message else f"{uri}: {seen.message}"
@@ -200,15 +210,22 @@ class ImportData(Runner):
                 share = done / total
                 context.report(progress_percent=int(ROWS_PERCENT + share * (IMAGES_PERCENT - ROWS_PERCENT)))
 
-    def _look_at(self, images: objects.Breaker, uri: str) -> tuple[str, int, int] | errors.ApiError:
+    def _look_at(
+        self, images: objects.Breaker, sizes: size_processes.SizeProcesses, context: Context, uri: str
+    ) -> _Seen:
         """Returns (sha256, width, height) of an image that decodes, or what is wrong with it; raises if a store is down."""
         try:
             data = images.get(objects.ObjectUri.parse(uri), max_bytes=decode.MAX_IMAGE_BYTES)
-            height_px, width_px = decode.decode(data, PROBE_HW).size_hw
+            height_px, width_px = sizes.size_hw(data, context.raise_if_stopped)
         except errors.ApiError as error:
             return error
         except decode.DecodeError as error:
             return errors.bad_request(f"{uri}: {error}")
+        except size_processes.DecoderCrashError:
+            log.warning("event=image_crashes_decoder operation=%s image=%s", context.name, uri)
+            return errors.from_status(convictions.crashed(uri))
+        except size_processes.DecoderOverdueError:
+            return errors.from_status(convictions.hung(uri, self._image_timeout_s))
         return hashlib.sha256(data).hexdigest(), width_px, height_px
 
     def _judge(self, tally: _RowCounts) -> None:

@@ -10,7 +10,7 @@ import pathlib
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +28,9 @@ CHILD_MODULE = "boxwright.detector.train_main"
 SECONDS_PER_MILLI_NODE_HOUR = 3.6  # one node: this machine
 REPORT_INTERVAL_S = 1.0
 OUTCOME_FILE = "outcome.json"
+REPLACED = (
+    "left out of training: another image was imported from this address later, so its bytes are not there any more."
+)
 # Of the training child: freed memory is kept for the next step instead of going to the system and coming back page by page.
 CHILD_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most that every version of glibc accepts
@@ -124,6 +127,7 @@ class TrainModel(Runner):
             datasets.write_examples(
                 connection, model.dataset_id, folder / "examples.jsonl", [spec_id for spec_id, _ in labels]
             )
+            replaced = list(datasets.superseded(connection, model.dataset_id).values())
         job = {
             "labels": [{"display_name": label, "annotation_spec_id": spec_id} for spec_id, label in labels],
             "model_type": model.image_object_detection_model_metadata.model_type,
@@ -131,7 +135,8 @@ class TrainModel(Runner):
             "seed": self._limits.seed,
             "threads": self._limits.threads,
             "cache_bytes": self._limits.cache_bytes,
-            "stores": self._stores.to_config(),
+            "stores": self._stores.of_project(name.project).to_config(),
+            "left_out": [f"{uri}: {REPLACED}" for uri in replaced[: errors.MAX_PARTIAL_FAILURES]],
             "recipe": {} if self._limits.pretrained else {"pretrained": False},
         }
         if self._limits.pretrained and self._limits.weights_dir is not None:
@@ -159,14 +164,17 @@ class TrainModel(Runner):
         environment = {**CHILD_ENVIRONMENT, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         child = Child(CHILD_MODULE, [str(folder)], environment, variables=self._stores.variables, umask=private.UMASK)
         try:
-            return self._follow(child, context, keeps_best=keeps_best)
+            left_out = json.loads((folder / "job.json").read_text()).get("left_out", [])
+            return self._follow(child, context, left_out, keeps_best=keeps_best)
         except ChildExitError as error:
             raise AttemptError(str(error)) from error
         finally:
             child.close(grace_s=0)
 
-    def _follow(self, child: Child, context: Context, *, keeps_best: bool) -> dict[str, Any]:
-        warnings: list[status_pb2.Status] = []
+    def _follow(self, child: Child, context: Context, left_out: Sequence[str], *, keeps_best: bool) -> dict[str, Any]:
+        warnings = [status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message=text) for text in left_out]
+        if warnings:
+            context.report(partial_failures=warnings)
         reported_s = 0.0
         is_finishing = False
         while True:
@@ -190,6 +198,8 @@ class TrainModel(Runner):
                         log.info("event=training operation=%s %s", context.name, json.dumps(event))
                         numbers = {key: value for key, value in event.items() if key not in ("event", "percent")}
                         context.report(progress_percent=min(99, int(percent)), progress=numbers)
+                case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
+                    context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
                 case {"event": "warning", "message": text}:
                     log.warning("event=training_warning operation=%s message=%s", context.name, text)
                     if len(warnings) < errors.MAX_PARTIAL_FAILURES:

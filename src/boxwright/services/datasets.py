@@ -111,7 +111,7 @@ class DatasetMethods(Resources):
         lists = validation.input_uris(
             request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
         )
-        found = self._looks.at_import_lists(caller, lists)
+        found = self._looks.at_import_lists(caller, lists, project=name.project)
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
             messages.check_object_detection(row, "Images with boxes can be imported only into")
@@ -130,7 +130,7 @@ class DatasetMethods(Resources):
             "output_config.gcs_destination.output_uri_prefix",
             self._policy.schemes,
         )
-        found = self._looks.at_destination(caller, prefix)
+        found = self._looks.at_destination(caller, prefix, project=name.project)
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
             messages.check_object_detection(row, "Images with boxes can be exported only from")

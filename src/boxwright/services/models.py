@@ -39,6 +39,7 @@ class ModelMethods(Resources):
             raise errors.invalid_argument("model.dataset_id", "Required field not set.")
         if not self._policy.trains:
             raise errors.failed_precondition(extras.TRAINING_NEEDS)
+        self._ledger.limits.check_stored(self._db, parent.project)
         with self._db.write() as connection:
             row = datasets.find(connection, parent.project, parent.location, model.dataset_id)
             if row is None:
@@ -148,7 +149,7 @@ class ModelMethods(Resources):
             "output_config.gcs_destination.output_uri_prefix",
             self._policy.schemes,
         )
-        found = self._looks.at_destination(caller, prefix)
+        found = self._looks.at_destination(caller, prefix, project=name.project)
         with self._db.write() as connection:
             row = self._model(connection, name)
             resolved = types.ExportModelRequest(request)

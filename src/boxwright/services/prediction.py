@@ -61,7 +61,7 @@ class PredictionService(Resources):
             self._policy.schemes,
         )
         validation.batch_params(request.params)
-        found = self._looks.at_batch(caller, lists, prefix)
+        found = self._looks.at_batch(caller, lists, prefix, project=name.project)
         with self._db.write() as connection:
             self._usable_model(connection, name)
             draft = Draft(

@@ -49,7 +49,7 @@ class ResumeService(Resources):
             runs = resumable.runs_of(connection, resumable.plan_id(row))
             self._check(connection, name, row, runs)
             self._usable_model(connection, names.ModelName.parse(row.works_on))
-            self._check_grants(caller, row.request)
+            self._check_grants(caller, name.project, row.request)
             draft = Draft(
                 location=name.parent,
                 id="IOD" + self._new_digits(),
@@ -65,12 +65,12 @@ class ResumeService(Resources):
             started = self._ledger.start(connection, draft)
         return self._announced(started)
 
-    def _check_grants(self, caller: Caller, request: bytes) -> None:
+    def _check_grants(self, caller: Caller, project: str, request: bytes) -> None:
         """PERMISSION_DENIED unless the caller may read the lists of a batch prediction, and write where its results go."""
         message = types.BatchPredictRequest.deserialize(request)
         lists = [objects.ObjectUri.parse(uri) for uri in message.input_config.gcs_source.input_uris]
         output = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
-        self._looks.check(caller, lists, output)
+        self._looks.check(caller, lists, output, project=project)
 
     def _check(self, connection: sa.Connection, name: names.OperationName, row: sa.Row[Any], runs: Any) -> None:
         """FAILED_PRECONDITION unless the operation is a batch prediction that nobody has gone on with to its end."""

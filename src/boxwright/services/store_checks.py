@@ -48,45 +48,52 @@ class StoreChecks:
         self._left_alone_until_s: dict[tuple[str, str], float] = {}
 
     def check(
-        self, caller: Caller, lists: Sequence[objects.ObjectUri] = (), output: objects.ObjectUri | None = None
+        self,
+        caller: Caller,
+        lists: Sequence[objects.ObjectUri] = (),
+        output: objects.ObjectUri | None = None,
+        *,
+        project: str,
     ) -> objects.Stores:
         """Judges what a request names by the caller's grants, without a look at any store.
 
         Returns:
-            The stores for what the caller names.
+            The stores for what the caller names, with the credentials of the project.
 
         Raises:
             ApiError: PERMISSION_DENIED: a list may not be read, or nothing may be written below the output folder.
         """
-        stores = self._stores.limited_to(self._grants_of(caller))
+        stores = self._stores.of_project(project).limited_to(self._grants_of(caller))
         stores.check_request(lists, output)
         return stores.named()
 
-    def at_import_lists(self, caller: Caller, lists: Sequence[objects.ObjectUri]) -> errors.ApiError | None:
+    def at_import_lists(
+        self, caller: Caller, lists: Sequence[objects.ObjectUri], *, project: str
+    ) -> errors.ApiError | None:
         """What the import of these CSVs must fail with, as far as a look can tell; None if nothing. Raises as `check`."""
-        stores = self.check(caller, lists)
+        stores = self.check(caller, lists, project=project)
         full: set[objects.ObjectUri] = set()
         looks = [(uri, _list_look(stores, uri, _check_import, full)) for uri in lists[:MAX_LISTS]]
         error, all_seen = self._first(looks)
         return error if error or full or not all_seen or len(lists) > MAX_LISTS else rows.none_to_import(lists)
 
     def at_batch(
-        self, caller: Caller, lists: Sequence[objects.ObjectUri], destination: objects.ObjectUri
+        self, caller: Caller, lists: Sequence[objects.ObjectUri], destination: objects.ObjectUri, *, project: str
     ) -> errors.ApiError | None:
         """What a batch prediction with these lists must fail with, as far as a look can tell; None if nothing.
 
         Raises as `check`.
         """
-        stores = self.check(caller, lists, destination)
+        stores = self.check(caller, lists, destination, project=project)
         full: set[objects.ObjectUri] = set()
         looks = [(uri, _list_look(stores, uri, image_list.check_first_line, full)) for uri in lists[:MAX_LISTS]]
         error, all_seen = self._first([*looks, (destination, lambda: stores.check_destination(destination))])
         is_empty = error is None and not full and all_seen and len(lists) <= MAX_LISTS
         return errors.bad_request(errors.EMPTY_BATCH_CSV) if is_empty else error
 
-    def at_destination(self, caller: Caller, prefix: objects.ObjectUri) -> errors.ApiError | None:
+    def at_destination(self, caller: Caller, prefix: objects.ObjectUri, *, project: str) -> errors.ApiError | None:
         """What writing below this prefix must fail with, as far as a look can tell; None if nothing. Raises as `check`."""
-        stores = self.check(caller, output=prefix)
+        stores = self.check(caller, output=prefix, project=project)
         error, _ = self._first([(prefix, lambda: stores.check_destination(prefix))])
         return error
 

@@ -21,7 +21,7 @@ from boxwright.settings.groups import (
     all_settings,
 )
 from boxwright.settings.reading import CONFIG_VARIABLE, PREFIX, read
-from boxwright.settings.serving import ServerSettings
+from boxwright.settings.serving import QuotaSettings, ServerSettings
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -30,6 +30,7 @@ __all__ = [
     "DatabaseSettings",
     "InferenceSettings",
     "OperationsSettings",
+    "QuotaSettings",
     "ServerSettings",
     "Setting",
     "Settings",

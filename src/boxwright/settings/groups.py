@@ -23,6 +23,11 @@ class StorageSettings(Group):
     data_dir: pathlib.Path = setting(
         pathlib.Path("boxwright-data"), "Folder of the service's own state: metadata, models, work in progress."
     )
+    data_dir_free_bytes: int = setting(
+        1_000_000_000,
+        "Bytes that must be free in `data_dir` before an import, training or batch prediction begins; 0: nobody looks.",
+        check=fields.between(0, 1 << 60),
+    )
     buckets_dir: pathlib.Path = setting(
         pathlib.Path("buckets"), "Folder whose sub-folders are the buckets: `NAME/` is reachable as `gs://NAME/`."
     )
@@ -47,6 +52,10 @@ class StorageSettings(Group):
         "Folder in an object store for models and plans, `s3://BUCKET/FOLDER`; unset: they are in `data_dir`.",
         check=fields.names_folder,
     )
+    credentials_dir: pathlib.Path | None = setting(
+        None,
+        "Folder of credential profiles, `NAME.env` each: tenants' own credentials for their buckets; unset: there are none.",
+    )
     retry_s: float = setting(
         20.0,
         "Seconds for which one call to a store waits for trouble to pass, with growing pauses between attempts.",
@@ -64,7 +73,14 @@ class StorageSettings(Group):
     def choices(self) -> objects.StoreConfig:
         """What of these settings concerns object stores."""
         return objects.StoreConfig(
-            self.gs, self.schemes, self.file_roots, self.gs_emulator, self.retry_s, self.state_uri or ""
+            self.gs,
+            self.schemes,
+            self.file_roots,
+            self.gs_emulator,
+            self.retry_s,
+            self.state_uri or "",
+            # children may have another working directory
+            "" if self.credentials_dir is None else str(self.credentials_dir.absolute()),
         )
 
     @property
@@ -221,7 +237,7 @@ class BatchSettings(Group):
     )
     image_timeout_s: float = setting(
         60.0,
-        "Seconds that one image may take in a batch prediction before it is left out, with an error line.",
+        "Seconds that one image may take in a batch prediction, or to be decoded in an import, before it is left out.",
         check=fields.between(1, 86400),
     )
     in_flight_bytes: int = setting(

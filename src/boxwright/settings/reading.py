@@ -16,7 +16,10 @@ from boxwright.settings.groups import Settings, all_settings
 PREFIX = "BOXWRIGHT_"
 CONFIG_VARIABLE = "BOXWRIGHT_CONFIG"
 # Variables with that prefix that are no settings: of client commands, of fault injection, and of the test suite.
-OTHER_VARIABLES = ("CONFIG", "URL", "TOKEN", "PROJECT", "LOCATION", "CA", "FAULTS", "FAULTS_ONCE", "FUZZ_EXAMPLES")
+OTHER_VARIABLES = (
+    *("CONFIG", "URL", "TOKEN", "PROJECT", "LOCATION", "CA", "CLIENT_CERT", "CLIENT_KEY"),
+    *("FAULTS", "FAULTS_ONCE", "FUZZ_EXAMPLES"),
+)
 TEST_PREFIX = "BOXWRIGHT_TEST_"
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"  # as in Google's own clients
 LIST = "docs/configuration.md lists the settings."

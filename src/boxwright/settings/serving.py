@@ -117,7 +117,7 @@ class ServerSettings(Group):
 
 @dataclasses.dataclass(frozen=True)
 class QuotaSettings(Group):
-    """How much callers may ask; 0: without limit. All but the last hold where accounts are required."""
+    """How much callers may ask and have; 0: without limit. The rates hold where accounts are required."""
 
     requests_per_minute: int = setting(
         600,
@@ -148,4 +148,22 @@ class QuotaSettings(Group):
         "Unfinished operations that a project may have; 0: without limit.",
         name="quota_operations",
         check=fields.between(0, 1_000_000_000),
+    )
+    datasets: int = setting(
+        0,
+        "Datasets that a project may have; 0: without limit.",
+        name="quota_datasets",
+        check=fields.between(0, 1 << 40),
+    )
+    models: int = setting(
+        0,
+        "Models that a project may have, with those in training; 0: without limit.",
+        name="quota_models",
+        check=fields.between(0, 1 << 40),
+    )
+    stored_bytes: int = setting(
+        0,
+        "Bytes that the models of a project may take before no training of it begins; 0: without limit.",
+        name="quota_stored_bytes",
+        check=fields.between(0, 1 << 60),
     )

@@ -4,6 +4,7 @@ api           Google's Python client: both its clients and the operations method
 browser       a real Chromium, driven by its DevTools protocol
 case_world    what the compliance cases name in braces: projects, data sets, models and operations in every state
 cases         compliance cases: requests and the answers they must get, read from JSON and sent over gRPC and REST
+foreign_site  a site of somebody else, for browsers
 fuzzing       random requests, and the one rule for every answer
 half_http2    a gRPC caller that never ends its message
 python_walk   one walk through every method, for each of Google's Python clients

@@ -29,6 +29,7 @@ from tests.support.machine.waiting import wait_until
 from tests.support.stores import gcs_double
 
 BUCKET = "bucket"
+ACCOUNTS_VARIABLE = "S3_SERVER_ACCOUNTS"  # of `s3_server`
 AZURITE_VERSION = "3.35.0"
 _AZURE_ACCOUNT = "devstoreaccount1"
 _AZURE_KEY = base64.b64encode(hashlib.sha512(b"a key for tests").digest()).decode()
@@ -58,6 +59,16 @@ def moto() -> Iterator[ObjectServer]:
     with _running(lambda port: [sys.executable, "-m", "tests.support.stores.s3_server", "-p", str(port)]) as address:
         requests.put(f"{address}/{BUCKET}", timeout=30).raise_for_status()
         yield ObjectServer("s3", address, _s3_environment)
+
+
+@contextlib.contextmanager
+def moto_with_accounts(accounts: pathlib.Path) -> Iterator[str]:
+    """S3 with accounts, which a JSON file names (`s3_server`); returns its address."""
+    pytest.importorskip("moto", reason="moto is not installed")
+    environment = {ACCOUNTS_VARIABLE: str(accounts)}
+    command = [sys.executable, "-m", "tests.support.stores.s3_server", "-p"]
+    with _running(lambda port: [*command, str(port)], environment) as address:
+        yield address
 
 
 def _s3_environment(address: str) -> dict[str, str]:

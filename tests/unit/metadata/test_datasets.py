@@ -111,3 +111,16 @@ def test_datasets_share_nothing_and_one_goes_without_the_other(db, tmp_path):
 def test_examples_are_written_in_the_order_of_their_content_whatever_the_order_of_import(db, tmp_path):
     _merge(db, _image("c"), _image("a"), _image("b"))
     assert [line["sha256"] for line in _lines(db, tmp_path)] == ["a", "b", "c"]
+
+
+def test_of_images_that_were_imported_from_one_address_the_last_one_is_for_training(db, tmp_path):
+    uri = "gs://b/x.jpg"
+    _merge(db, _image("a", CAR, uri=uri), _image("m", CAR))
+    assert [line["sha256"] for line in _lines(db, tmp_path)] == ["a", "m"]
+    _merge(db, _image("z", BIKE, uri=uri))
+    _merge(db, _image("b", BIKE, uri=uri))
+    _merge(db, _image("z", BIKE, uri="gs://b/other.jpg"), _image("y", CAR, uri=uri), dataset_id="IOD2")
+    assert [line["sha256"] for line in _lines(db, tmp_path)] == ["b", "m"]
+    with db.read() as connection:
+        assert list(datasets.superseded(connection, "IOD1").values()) == [uri, uri]
+        assert datasets.superseded(connection, "IOD2") == {}

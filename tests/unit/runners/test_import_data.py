@@ -69,6 +69,7 @@ def begin(ledger: Ledger, tmp_path: pathlib.Path):
                 tmp_path / "work",
                 row_failure_limit=0.0,
                 threads=2,
+                image_timeout_s=PATIENCE_S,
                 new_digits=random_digits,
             )
             running = processes.submit(runner.run, claimed.request, Context(claimed, halting))

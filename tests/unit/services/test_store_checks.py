@@ -38,9 +38,9 @@ def test_good_lists_and_a_bucket_have_nothing_against_them(bucket, looks):
     (bucket / "list.csv").write_text("gs://b/a.jpg\n" * 1000)
     (bucket / "errors_1.jsonl").write_text('{"ID":"gs://b/a.jpg","status":{"code":5,"message":"m"}}\n')
     (bucket / "empty.csv").write_text("")
-    assert looks.at_batch(ANONYMOUS, _uris("list.csv", "errors_1.jsonl", "empty.csv"), PREFIX) is None
-    assert looks.at_import_lists(ANONYMOUS, _uris("empty.csv", "list.csv")) is None
-    assert looks.at_destination(ANONYMOUS, PREFIX) is None
+    assert looks.at_batch(ANONYMOUS, _uris("list.csv", "errors_1.jsonl", "empty.csv"), PREFIX, project="p") is None
+    assert looks.at_import_lists(ANONYMOUS, _uris("empty.csv", "list.csv"), project="p") is None
+    assert looks.at_destination(ANONYMOUS, PREFIX, project="p") is None
 
 
 FOUND = [
@@ -56,7 +56,10 @@ FOUND = [
 def test_what_cannot_be_a_list_is_found(bucket, looks, content, code, text):
     if content is not None:
         (bucket / "x.csv").write_bytes(content)
-    for error in (looks.at_batch(ANONYMOUS, _uris("x.csv"), PREFIX), looks.at_import_lists(ANONYMOUS, _uris("x.csv"))):
+    for error in (
+        looks.at_batch(ANONYMOUS, _uris("x.csv"), PREFIX, project="p"),
+        looks.at_import_lists(ANONYMOUS, _uris("x.csv"), project="p"),
+    ):
         assert error.code == code
         assert any(part in error.message for part in text.split("|"))
 
@@ -64,7 +67,10 @@ def test_what_cannot_be_a_list_is_found(bucket, looks, content, code, text):
 def test_a_bucket_that_is_not_there_is_found(bucket, looks):
     (bucket / "list.csv").write_text("gs://b/a.jpg\n")
     nowhere = objects.ObjectUri.parse("gs://nowhere/out/")
-    for error in (looks.at_batch(ANONYMOUS, _uris("list.csv"), nowhere), looks.at_destination(ANONYMOUS, nowhere)):
+    for error in (
+        looks.at_batch(ANONYMOUS, _uris("list.csv"), nowhere, project="p"),
+        looks.at_destination(ANONYMOUS, nowhere, project="p"),
+    ):
         assert error.code == code_pb2.NOT_FOUND
         assert "there is no bucket 'nowhere'" in error.message
 
@@ -73,19 +79,24 @@ def test_the_first_of_several_errors_is_told_whatever_is_found_first(bucket, loo
     (bucket / "list.csv").write_text("gs://b/a.jpg\n")
     names = ["list.csv", *(f"none-{number}.csv" for number in range(20))]
     for _ in range(5):
-        assert "gs://b/none-0.csv does not exist" in looks.at_batch(ANONYMOUS, _uris(*names), PREFIX).message
+        assert (
+            "gs://b/none-0.csv does not exist" in looks.at_batch(ANONYMOUS, _uris(*names), PREFIX, project="p").message
+        )
 
 
 def test_of_very_many_lists_the_first_are_looked_at(bucket, looks):
     (bucket / "empty.csv").write_text("")
-    assert looks.at_batch(ANONYMOUS, _uris(*["empty.csv"] * (MAX_LISTS + 1)), PREFIX) is None
-    assert looks.at_batch(ANONYMOUS, _uris(*["empty.csv"] * MAX_LISTS), PREFIX).message == errors.EMPTY_BATCH_CSV
+    assert looks.at_batch(ANONYMOUS, _uris(*["empty.csv"] * (MAX_LISTS + 1)), PREFIX, project="p") is None
+    assert (
+        looks.at_batch(ANONYMOUS, _uris(*["empty.csv"] * MAX_LISTS), PREFIX, project="p").message
+        == errors.EMPTY_BATCH_CSV
+    )
 
 
 def test_without_time_nothing_is_looked_at(bucket, tmp_path):
     looks = StoreChecks(objects.Stores(bucket.parent, tmp_path / "state"), look_s=0)
-    assert looks.at_batch(ANONYMOUS, _uris("none.csv"), PREFIX) is None
-    assert looks.at_import_lists(ANONYMOUS, _uris("none.csv")) is None
+    assert looks.at_batch(ANONYMOUS, _uris("none.csv"), PREFIX, project="p") is None
+    assert looks.at_import_lists(ANONYMOUS, _uris("none.csv"), project="p") is None
 
 
 class _Mute:
@@ -123,12 +134,12 @@ def mute() -> Iterator[_Mute]:
 def test_a_store_that_never_answers_holds_one_call_shortly_and_the_next_ones_not_at_all(tmp_path, mute):
     choices = objects.StoreConfig(gs="cloud", gs_emulator=mute.address)
     looks = StoreChecks(objects.Stores(tmp_path, tmp_path / "state", choices), look_s=0.05)
-    assert looks.at_batch(ANONYMOUS, _uris("list.csv"), PREFIX) is None
+    assert looks.at_batch(ANONYMOUS, _uris("list.csv"), PREFIX, project="p") is None
     wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "look"], "threads that end")
     asked = len(mute.connections)
     for _ in range(5):
-        assert looks.at_batch(ANONYMOUS, _uris("list.csv"), PREFIX) is None
-        assert looks.at_destination(ANONYMOUS, PREFIX) is None
+        assert looks.at_batch(ANONYMOUS, _uris("list.csv"), PREFIX, project="p") is None
+        assert looks.at_destination(ANONYMOUS, PREFIX, project="p") is None
     assert len(mute.connections) == asked
 
 
@@ -137,5 +148,5 @@ def test_a_store_that_is_away_leaves_the_answer_to_the_work(tmp_path):
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     choices = objects.StoreConfig(gs="cloud", gs_emulator=address)
     looks = StoreChecks(objects.Stores(tmp_path, tmp_path / "state", choices), look_s=1.0)
-    assert looks.at_batch(ANONYMOUS, _uris("list.csv"), PREFIX) is None
-    assert looks.at_import_lists(ANONYMOUS, _uris("list.csv")) is None
+    assert looks.at_batch(ANONYMOUS, _uris("list.csv"), PREFIX, project="p") is None
+    assert looks.at_import_lists(ANONYMOUS, _uris("list.csv"), project="p") is None

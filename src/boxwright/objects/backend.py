@@ -1,0 +1,52 @@
+"""`Backend`: what every way to keep objects can do."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol
+
+from boxwright.objects.folders import StoreKey
+from boxwright.objects.uris import ObjectUri
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectInfo:
+    """What a store says of an object: its size and its entity tag."""
+
+    uri: ObjectUri
+    size_bytes: int
+    e_tag: str
+
+
+class Backend(Protocol):
+    """One way to keep objects. Its errors are the client library's, except where a wall is met."""
+
+    def reading(self, uri: ObjectUri) -> StoreKey:
+        """Finds an object that is to be read; NOT_FOUND if the URI cannot be one."""
+
+    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
+        """Reads a whole object; INVALID_ARGUMENT if it is larger than that."""
+        ...
+
+    def place(self, uri: ObjectUri) -> StoreKey:
+        """Finds where an object or a folder is or would be."""
+
+    def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
+        """Writes an object; returns False if it is there already and was to be written once only."""
+        ...
+
+    def resolved(self, uri: ObjectUri) -> ObjectUri:
+        """The object that a URI leads to where symbolic links in its bucket are followed."""
+        ...
+
+    def check_bucket(self, uri: ObjectUri) -> None:
+        """Raises unless the bucket exists."""
+
+    def check_destination(self, uri: ObjectUri) -> None:
+        """Raises unless files can be made below the URI."""
+
+    def delete(self, uri: ObjectUri) -> None:
+        """Deletes an object; none is fine."""
+
+    def sweep_unfinished(self, directory: ObjectUri) -> None:
+        """Removes what a killed writer may have left below a folder."""

@@ -69,6 +69,7 @@ class TrainerOptions:
         input: the network's, kept for later attempts.
         start: the weights that the network starts from, in words.
         untrained: (mAP at 0.5, mAP at 0.50 … 0.95) on validation before the first step; None if that is not known.
+        is_trial: whether it is there to decide: it is not ended for what it brings, and looks at the orientation late.
     """
 
     folder: pathlib.Path
@@ -81,6 +82,12 @@ class TrainerOptions:
     input: input_size.InputSize = input_size.UNKNOWN
     start: str = "random"
     untrained: tuple[float, float] | None = None
+    is_trial: bool = False
+
+    @property
+    def gives_up_below(self) -> float | None:
+        """The score that half of the training must reach; None: it may be any."""
+        return None if self.untrained is None or self.is_trial else sum(self.untrained) / 2
 
 
 def _optimizer(network: dense.Network, recipe: schedule.Recipe) -> torch.optim.AdamW:
@@ -218,7 +225,8 @@ class Trainer:
     def _reason_to_end(self, progress: float) -> str:
         if self.watcher.finish_requested():
             return EARLY_STOPPED
-        if self.setting.untrained is not None and schedule.brings_nothing(self.checks, sum(self.setting.untrained) / 2):
+        least = self.setting.gives_up_below
+        if least is not None and schedule.brings_nothing(self.checks, least):
             return MODEL_CONVERGED
         if progress >= 1.0:
             return MODEL_CONVERGED if self.step >= self.plan.last_step else BUDGET_REACHED
@@ -259,7 +267,8 @@ class Trainer:
             settled = progress >= self.plan.coarse_until  # batches made ahead must not look different
             if self.plan.cooling_from is None and settled and schedule.has_converged(self.checks):
                 self.plan.cool_down(self.step, elapsed_s)
-        if self.plan.ways_up is None and progress >= schedule.ORIENTATION_AT:
+        orientation_at = schedule.ORIENTATION_OF_TRIAL_AT if self.setting.is_trial else schedule.ORIENTATION_AT
+        if self.plan.ways_up is None and progress >= orientation_at:
             self.plan.ways_up = self._measure_orientation()
         if self.plan.bound_at is None and self.step >= schedule.CALIBRATION_STEPS and self._pace.is_settled:
             needed_s = self.plan.remaining_s(self.step, self._pace.coarse_step_s)
@@ -302,7 +311,9 @@ class Trainer:
         self.watcher.progress(100.0 * share, "training", **details)
 
     def _check(self, progress: float) -> None:
-        """Validates the moving average."""
+        """Validates the moving average; without a validation image there is nothing to do."""
+        if not self.validation.images:
+            return
         map50, map50_95 = self._scores(self.validation.images, self.validation.ground_truth)
         self.validation_map50 = map50
         self.checks.append((progress, (map50 + map50_95) / 2))

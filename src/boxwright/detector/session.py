@@ -87,10 +87,10 @@ def _best(work: fit.TrainingContext) -> trained.Trained:
     if held is not None:
         return _with_all_images(work, learner, held, best, states)
     few = hold_out.holding(work.splits.validation)
-    if 0 < few < hold_out.ENOUGH_IMAGES and (len(plan.candidates) > 1 or best.untrained_score is not None):
+    if 0 < few < schedule.ENOUGH_IMAGES and (len(plan.candidates) > 1 or best.untrained_score is not None):
         work.notebook.warn(
             f"VALIDATION has only {few} images with objects, so the choice of the network is uncertain: add more images "
-            f"there, {hold_out.ENOUGH_IMAGES} at least."
+            f"there, {schedule.ENOUGH_IMAGES} at least."
         )
     return best
 

@@ -18,7 +18,6 @@ from boxwright.detector.data import dataset, sampling
 from boxwright.detector.network import coco
 from boxwright.detector.planning import candidates, input_size, schedule, trained
 
-ENOUGH_IMAGES = 20  # with objects: what judges networks should have as many
 MOST_SHARE = 1 / 3  # of the images of each label is held out, at most
 TRIAL_SHARE = 0.5  # of a training's steps, for a network that starts from COCO's weights; others forecast badly
 FINAL_SHARE = 0.5  # of a training's steps, for the chosen one on all images
@@ -58,8 +57,8 @@ class HoldOutPlan:
             words.append("Then it learned from all images except those of TEST.")
         elif is_trained:
             words.append("It has not learned from them.")
-        if count < ENOUGH_IMAGES:
-            words.append(f"The choice is still uncertain: add images to VALIDATION, {ENOUGH_IMAGES} at least.")
+        if count < schedule.ENOUGH_IMAGES:
+            words.append(f"The choice is still uncertain: add images to VALIDATION, {schedule.ENOUGH_IMAGES} at least.")
         return " ".join(words)
 
 
@@ -124,7 +123,7 @@ def held_out(splits: dataset.Splits) -> tuple[dataset.Example, ...]:
 
     Images that bring a label which VALIDATION does not have come first. Their order is that of their contents' digests.
     """
-    wanted = ENOUGH_IMAGES - holding(splits.validation)
+    wanted = schedule.ENOUGH_IMAGES - holding(splits.validation)
     full = [one for one in splits.train if len(one.label_indices)]
     images_of = collections.Counter(label for one in full for label in _labels(one))
     left = collections.Counter({label: int(MOST_SHARE * images) for label, images in images_of.items()})

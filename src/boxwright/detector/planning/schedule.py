@@ -35,6 +35,7 @@ MOST_CHECKPOINT_S = 25.0
 CHECK_EVERY = 0.05  # validation, from `CHECK_FROM` on
 CHECK_EVERY_WINDOWS = 0.15
 CHECK_FROM = 0.5
+ENOUGH_IMAGES = 20  # with objects: fewer say little about a network, and end no training early
 PATIENCE_CHECKS = 4
 PATIENCE_FROM = MOSAIC_UNTIL  # nothing but the learning rate changes after that, so the rest may be shortened
 COOL_DOWN = 0.1  # of the planned steps: in these the rate comes down when validation has stopped improving

@@ -6,26 +6,23 @@ CandidateTrainer(work, input).train(candidate, state) -> Trained
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 
 import torch
 from torch import Tensor
 
-from boxwright import boxes, errors
+from boxwright import boxes
 from boxwright.detector import listener
 from boxwright.detector.data import augment, dataset, sampling
 from boxwright.detector.evaluation import evaluate, intervals, orientation
 from boxwright.detector.job import TrainingJob
 from boxwright.detector.network import dense, device
 from boxwright.detector.planning import candidates, int8_budget, schedule, time_budget, trained
-from boxwright.detector.training import checkpoint, trainer
-from boxwright.images import decode, letterbox
+from boxwright.detector.training import checkpoint, trainer, validation_set
 
 ReadBytes = Callable[[str], bytes]
 
-CHECK_IMAGES = 64  # validation images looked at during training
 WARM_UP_SHARE = 0.15  # of the budget, at most, for decoding images before the first step; and at most
 WARM_UP_OF_LEFT = 0.5  # of what is left of it
 WARM_UP_PERCENT = 1.0
@@ -66,7 +63,7 @@ class _Images:
         self.input_hw = input_hw
         self.cache = dataset.PixelCache(work.read_bytes, input_hw, work.job.cache_bytes)
         self.image_s: float | None = None
-        self.validation: trainer.ValidationSet | None = None
+        self.validation: validation_set.ValidationSet | None = None
 
 
 class CandidateTrainer:
@@ -113,9 +110,7 @@ class CandidateTrainer:
         work = self._work
         if self._images.input_hw != candidate.input.input_hw:
             self._images = _Images(work, candidate.input.input_hw)
-        network = self._fresh(candidate)
-        if weights is not None:
-            network.load_state_dict(weights)
+        network = self._fresh(candidate, weights)
         before = self._untrained_scores(network) if candidate.knows_labels else None
         untrained = None if before is None else sum(before) / 2
         if state is not None and state.trained:
@@ -167,14 +162,16 @@ class CandidateTrainer:
         chosen, other = (before, after) if before.score >= after.score else (after, before)
         return dataclasses.replace(chosen, rivals=() if other.judged is None else ((other.judged, 0.0),))
 
-    def _fresh(self, candidate: candidates.Candidate) -> dense.Network:
-        """The network as it starts; the same in every attempt."""
+    def _fresh(self, candidate: candidates.Candidate, weights: Mapping[str, Tensor] | None = None) -> dense.Network:
+        """The network as it starts, or with these weights; the same in every attempt."""
         job, examples = self._work.job, self._work.splits.train
         torch.manual_seed(job.seed)
         boxes_per_image = sum(len(one.label_indices) for one in examples) / len(examples)
-        return candidate.build(
-            len(job.labels), dense.score_prior(boxes_per_image, len(job.labels), candidate.input.input_hw)
-        )
+        prior = dense.score_prior(boxes_per_image, len(job.labels), candidate.input.input_hw)
+        network = candidate.build(len(job.labels), prior)
+        if weights is not None:
+            network.load_state_dict(weights)
+        return network
 
     def _untrained_scores(self, network: dense.Network) -> tuple[float, float] | None:
         """(mAP at 0.5, mAP at 0.50 … 0.95) on validation of a network before it has learned; None without objects."""
@@ -279,19 +276,8 @@ class CandidateTrainer:
                 work.notebook.progress(percent, "training", step=0, steps=0, epoch=0.0, losses={})
         return (work.elapsed() - started_s) / max(1, done)
 
-    def _validation_set(self) -> trainer.ValidationSet:
-        if self._images.validation is not None:
-            return self._images.validation
-        input_hw, examples = self._images.input_hw, self._work.splits.validation
-        stride = max(1, math.ceil(len(examples) / CHECK_IMAGES))
-        images, coarse_images, ground_truth = [], [], []
-        for example in examples[::stride]:
-            try:
-                image = decode.decode(self._work.read_bytes(example.uri), input_hw)
-            except (OSError, LookupError, errors.ApiError, decode.DecodeError):
-                continue  # reported by the final evaluation
-            images.append(letterbox.letterbox(image, input_hw))
-            coarse_images.append(letterbox.letterbox(image, schedule.coarse_hw(input_hw)))
-            ground_truth.append(evaluate.GroundTruth(example.boxes_norm, example.label_indices))
-        self._images.validation = trainer.ValidationSet(images, ground_truth, coarse_images)
+    def _validation_set(self) -> validation_set.ValidationSet:
+        if self._images.validation is None:
+            examples, input_hw = self._work.splits.validation, self._images.input_hw
+            self._images.validation = validation_set.read(examples, self._work.read_bytes, input_hw)
         return self._images.validation

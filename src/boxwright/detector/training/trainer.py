@@ -25,7 +25,7 @@ from boxwright.detector.evaluation import evaluate, orientation
 from boxwright.detector.listener import ProgressListener, TrainingStopped
 from boxwright.detector.network import dense, device
 from boxwright.detector.planning import input_size, schedule
-from boxwright.detector.training import checkpoint, parallel_step
+from boxwright.detector.training import checkpoint, parallel_step, validation_set
 from boxwright.images import letterbox
 from boxwright.inference import runtime, suppression
 
@@ -37,21 +37,6 @@ CHECK_BATCH = 4
 CHECK_SCORE_FLOOR = 0.01
 RELATIVE_RATE = "relative_rate"  # of a group of parameters, kept by the optimizer
 HISTORY_POINTS = 200  # of the losses, over the planned steps
-
-
-@dataclasses.dataclass(frozen=True)
-class ValidationSet:
-    """Letterboxed images with their ground truth, for checks during training.
-
-    Attributes:
-        images: at full size.
-        ground_truth: of each.
-        coarse_images: the same at the size of the first phase.
-    """
-
-    images: Sequence[letterbox.Prepared]
-    ground_truth: Sequence[evaluate.GroundTruth]
-    coarse_images: Sequence[letterbox.Prepared] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +97,7 @@ class Trainer:
         plan: schedule.Schedule,
         recipe: schedule.Recipe,
         setting: TrainerOptions,
-        validation: ValidationSet,
+        validation: validation_set.ValidationSet,
         watcher: ProgressListener,
     ) -> None:
         self.network = network.to(setting.where.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -265,7 +250,12 @@ class Trainer:
         if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + self.plan.check_every - 1e-9:
             self._check(progress)
             settled = progress >= self.plan.coarse_until  # batches made ahead must not look different
-            if self.plan.cooling_from is None and settled and schedule.has_converged(self.checks):
+            if (
+                self.plan.cooling_from is None
+                and settled
+                and self.validation.is_enough
+                and schedule.has_converged(self.checks)
+            ):
                 self.plan.cool_down(self.step, elapsed_s)
         orientation_at = schedule.ORIENTATION_OF_TRIAL_AT if self.setting.is_trial else schedule.ORIENTATION_AT
         if self.plan.ways_up is None and progress >= orientation_at:

@@ -143,7 +143,7 @@ def test_among_many_empty_images_those_with_objects_are_looked_at(
 
 KNOWN = [{"display_name": "Cars", "annotation_spec_id": "1"}, {"display_name": "disc", "annotation_spec_id": "2"}]
 RECIPE = {name: value for name, value in conftest.RECIPE.items() if name != "network"}
-RECIPE |= {"steps": 6, "quantise": False, "network": "coco"}
+RECIPE |= {"steps": 6, "quantise": False, "network": "coco", "checkpoint_every_s": 1e-9}
 
 
 @pytest.fixture(autouse=True)
@@ -180,13 +180,32 @@ def job(
     return lambda name: conftest.write_job(tmp_path / name, drawn.rows, weights_dir=str(coco_weights), **fields)
 
 
+class Killed(BaseException):
+    """Nothing of the process is left to handle it."""
+
+
+def _kill(step: int, folder: pathlib.Path, drawn: conftest.Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a job whose process dies instead of this step, counted from the trial's first one to the last of all."""
+    original = trainer.Trainer._optimise
+
+    def optimise(self: trainer.Trainer, *arguments: Any) -> dict[str, float]:
+        before = RECIPE["steps"] if self.setting.folder.name == trained.FINAL_FOLDER else 0
+        if before + self.step == step:
+            raise Killed
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(trainer.Trainer, "_optimise", optimise)
+        session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
+
+
 def _run(folder: pathlib.Path, drawn: conftest.Drawn, watcher: Watcher | None = None) -> dict[str, Any]:
     session.run(TrainingJob.read(folder), drawn.read, watcher or Watcher(), elapsed())
     provenance: dict[str, Any] = json.loads((folder / "model" / "model.json").read_text())["provenance"]
     return provenance
 
 
-def test_the_chosen_network_learns_from_all_images_and_a_stop_changes_nothing(
+def test_the_chosen_network_learns_from_all_images(
     job: Callable[[str], pathlib.Path], drawn: conftest.Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learned: list[set[str]] = []
@@ -215,9 +234,19 @@ def test_the_chosen_network_learns_from_all_images_and_a_stop_changes_nothing(
     page = (folder / "model" / "report.html").read_text()
     assert extras["certainty"] in page and "would choose the same in" in extras["certainty"]
     assert "With other images of the same kind" in extras["certainty"] and len(extras["map50_interval"]) == 2
+
+
+@pytest.mark.full
+def test_neither_kill_nor_stop_changes_the_weights(
+    job: Callable[[str], pathlib.Path], drawn: conftest.Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "FINAL_LOSS", 1.0)
+    whole = _run(job("whole"), drawn)
     stopped = job("stopped")
+    _kill(4, stopped, drawn, monkeypatch)  # in the trial
     with pytest.raises(listener.TrainingStopped):
         session.run(TrainingJob.read(stopped), drawn.read, InFinal(stops=True), elapsed())
+    _kill(6 + 5, stopped, drawn, monkeypatch)  # in what follows it
     again = Watcher()
     assert _run(stopped, drawn, again)["weights_sha256"] == whole["weights_sha256"]
     steps = [details["step"] for _, stage, details in again.events if stage == "training" and details["step"]]
@@ -225,7 +254,14 @@ def test_the_chosen_network_learns_from_all_images_and_a_stop_changes_nothing(
     assert sorted(path.name for path in stopped.iterdir()) == ["examples.jsonl", "job.json", "model"]
 
 
-@pytest.mark.parametrize("what", ["worse", "not finite", "ended on request"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param("worse", marks=pytest.mark.full),
+        pytest.param("not finite", marks=pytest.mark.full),
+        "ended on request",
+    ],
+)
 def test_a_training_on_all_images_that_fails_leaves_the_network_of_the_trial(
     job: Callable[[str], pathlib.Path], drawn: conftest.Drawn, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:

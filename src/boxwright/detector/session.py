@@ -14,18 +14,20 @@ import pathlib
 from concurrent import futures
 
 import torch
+from torch import Tensor
 
 from boxwright import errors
 from boxwright.detector import listener
 from boxwright.detector.data import dataset, sampling
 from boxwright.detector.delivery import finish
+from boxwright.detector.evaluation import intervals
 from boxwright.detector.job import EXAMPLES_FILE, JobError, TrainingJob
 from boxwright.detector.network import dense, device
-from boxwright.detector.planning import candidates, input_size, schedule, time_budget, trained
+from boxwright.detector.planning import candidates, hold_out, input_size, schedule, time_budget, trained
 from boxwright.detector.training import checkpoint, fit, parallel_step, trainer
 from boxwright.images import decode
 
-FEW_VALIDATION_IMAGES = 20  # with fewer of them, scores say little
+FINAL_LOSS = 0.02  # of the score, on images that it had not seen before: what has learned from them should find them
 SIZE_SAMPLE = 200  # images that decide the input's size and aspect
 
 
@@ -57,7 +59,7 @@ def run(
 
 
 def _best(work: fit.TrainingContext) -> trained.Trained:
-    """Trains what is to be tried, or what is left of it; returns the network that validation prefers."""
+    """Trains what is to be tried, or what is left of it; returns the network that is to be the model."""
     job = work.job
     states = {folder: _checkpoint(folder, work) for folder in candidates.folders(job)}
     known = [state for state in states.values() if state is not None]
@@ -70,30 +72,93 @@ def _best(work: fit.TrainingContext) -> trained.Trained:
         return trainer.input_of(state) if state else _input(work.recipe, evidence(), of, within)
 
     plan = candidates.plan(job, work.recipe, kind, time, choose, len(work.splits.train), work.images_a_pass)
-    best = _best_of(plan, work, time, states)
-    holding = sum(1 for one in work.splits.validation if len(one.label_indices))
-    if 0 < holding < FEW_VALIDATION_IMAGES and (len(plan.candidates) > 1 or best.untrained_score is not None):
-        work.notebook.warn(
-            f"VALIDATION has only {holding} images with objects, so the choice of the network is uncertain: add more images "
-            f"there, {FEW_VALIDATION_IMAGES} at least."
-        )
+    held = hold_out.choose(plan, work.splits, time, work.images_a_pass) if work.recipe.holds_out else None
+    learner = fit.CandidateTrainer(work)
+    if held is not None:
+        plan = held.plan
+        learner.turn_to(held.trial)
+    best = _best_of(plan, work, learner, time, states)
     if work.notebook.finish_requested() and best.score is not None and best.score < schedule.LEAST_SCORE:
         raise listener.TrainingStopped  # nothing that anybody would want
     choice = best.choice
     if best.untrained_score is not None and best.steps == 0:
         choice += "; as they are: training has brought nothing on validation"
-    return dataclasses.replace(best, choice="; ".join(part for part in (choice, plan.note) if part))
+    best = dataclasses.replace(best, choice="; ".join(part for part in (choice, plan.note) if part))
+    if held is not None:
+        return _with_all_images(work, learner, held, best, states)
+    few = hold_out.holding(work.splits.validation)
+    if 0 < few < schedule.ENOUGH_IMAGES and (len(plan.candidates) > 1 or best.untrained_score is not None):
+        work.notebook.warn(
+            f"VALIDATION has only {few} images with objects, so the choice of the network is uncertain: add more images "
+            f"there, {schedule.ENOUGH_IMAGES} at least."
+        )
+    return best
+
+
+def _with_all_images(
+    work: fit.TrainingContext,
+    learner: fit.CandidateTrainer,
+    held: hold_out.HoldOutPlan,
+    chosen: trained.Trained,
+    states: dict[pathlib.Path, checkpoint.State | None],
+) -> trained.Trained:
+    """Lets the chosen network learn from all images, unless it has won as it was, or the training is to end."""
+    certainty = None
+    if chosen.judged is not None and chosen.rivals:
+        certainty = intervals.agreement(chosen.judged, chosen.rivals)
+    learned = None
+    if held.finals and chosen.steps and chosen.score is not None and not work.notebook.finish_requested():
+        learned = _final(work, learner, held, chosen, states)
+    work.notebook.warn(held.in_words(chosen.steps > 0, learned is not None))
+    made = trained.ChoiceRecord(held.judges, certainty, learned is not None)
+    return dataclasses.replace(learned or chosen, splits=work.splits, choice_made=made)
+
+
+def _final(
+    work: fit.TrainingContext,
+    learner: fit.CandidateTrainer,
+    held: hold_out.HoldOutPlan,
+    chosen: trained.Trained,
+    states: dict[pathlib.Path, checkpoint.State | None],
+) -> trained.Trained | None:
+    """Trains the chosen network on all images; None if that fails or does not end, for the trial has left one."""
+    assert held.final is not None and chosen.score is not None
+    candidate = held.finals[chosen.start]
+    state = _own(states[candidate.folder], candidate, work.notebook)
+    learner.turn_to(held.final)
+    after = _attempt(work, learner, candidate, state, chosen, weights=chosen.network.state_dict())
+    if after is None or after.steps == 0 or after.stop_reason == trainer.EARLY_STOPPED:
+        return None
+    learner.turn_to(held.trial)
+    if learner.score(after.network) < chosen.score - FINAL_LOSS:  # of images that it has learned by now
+        work.notebook.warn("The training on all images has made the network worse: the one before it is the model.")
+        return None
+    return dataclasses.replace(
+        chosen,
+        network=after.network,
+        steps=chosen.steps + after.steps,
+        stop_reason=after.stop_reason,
+        training_s=after.training_s,
+        history=_joined(chosen, after),
+        images_a_pass=after.images_a_pass,
+    )
+
+
+def _joined(chosen: trained.Trained, after: trained.Trained) -> dict[str, list[list[float]]]:
+    """The record of two trainings of one network, one after the other."""
+    later = [[chosen.steps + step, *values] for step, *values in after.history["losses"]]
+    return {**chosen.history, "losses": [*chosen.history["losses"], *later]}
 
 
 def _best_of(
     plan: candidates.TrainingPlan,
     work: fit.TrainingContext,
+    learner: fit.CandidateTrainer,
     time: input_size.TimeBudget,
     states: dict[pathlib.Path, checkpoint.State | None],
 ) -> trained.Trained:
     """Trains the plan's networks; returns the better one."""
     found = [_own(states[candidate.folder], candidate, work.notebook) for candidate in plan.candidates]
-    learner = fit.CandidateTrainer(work)
     if len(found) == 1:
         return dataclasses.replace(learner.train(plan.candidates[0], found[0]), choice=plan.reason)
     second_s = plan.candidates[1].needed_s(time, work.images_a_pass)
@@ -103,34 +168,42 @@ def _best_of(
     reason = candidates.reason_to_stop(
         plan.candidates[0],
         first.score,
-        learner.left_s(plan.candidates[1].input),
+        learner.left_s(plan.candidates[1]),
         second_s,
         begun=found[1] is not None,
         known=candidates.is_known(len(work.splits.train), first.untrained_score),
     )
     if reason:
         return dataclasses.replace(first, choice=reason)
-    second = _second(work, learner, plan.candidates[1], found[1], first)
+    second = _attempt(work, learner, plan.candidates[1], found[1], first)
     if second is None:
         return dataclasses.replace(first, choice=candidates.failed(first, plan.candidates[1].start))
-    return candidates.better(first, dataclasses.replace(second, training_s=second.training_s - first.training_s))
+    better = candidates.better(first, dataclasses.replace(second, training_s=second.training_s - first.training_s))
+    other = first if better.start == second.start else second
+    if other.judged is None:
+        return better
+    lead = -candidates.GAIN if better.start == candidates.RANDOM else candidates.GAIN
+    return dataclasses.replace(better, rivals=(*better.rivals, (other.judged, lead)))
 
 
-def _second(
+def _attempt(
     work: fit.TrainingContext,
     learner: fit.CandidateTrainer,
     candidate: candidates.Candidate,
     state: checkpoint.State | None,
     first: trained.Trained,
+    weights: dict[str, Tensor] | None = None,
 ) -> trained.Trained | None:
-    """Trains the second network; None if that fails, for the first one is a model already."""
+    """Trains another network, or goes on with one; None if that fails, for the first one is a model already."""
     words = candidates.WORDS[candidate.start]
+    if weights is not None:
+        words += " on all images"
     is_done = state is not None and state.trained  # what dies from now on dies of something else
     if not is_done and not candidates.begin(candidate.folder, state.step if state else 0):
         work.notebook.warn(f"The training {words} is given up: earlier attempts have died of it.")
         return None
     try:
-        return learner.train(candidate, state, ways_up=first.ways_up)
+        return learner.train(candidate, state, ways_up=first.ways_up, weights=weights)
     except listener.TrainingStopped:
         candidates.forget_attempts(candidate.folder)
         raise

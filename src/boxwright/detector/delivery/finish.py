@@ -18,7 +18,7 @@ import torch
 import boxwright
 from boxwright import boxes, errors
 from boxwright.detector import listener
-from boxwright.detector.data import dataset, sampling
+from boxwright.detector.data import dataset
 from boxwright.detector.delivery import export, precision
 from boxwright.detector.evaluation import evaluate, orientation, report
 from boxwright.detector.job import JobError, TrainingJob
@@ -26,7 +26,14 @@ from boxwright.detector.listener import ElapsedTime, ProgressRelay
 from boxwright.detector.network import dense
 from boxwright.detector.planning import input_size
 from boxwright.detector.planning.time_budget import DECODE_IMAGE_S, LAST_SECONDS_S, expected_s
-from boxwright.detector.planning.trained import ATTEMPTS_FILE, COCO_FOLDER, PRETRAINED_FOLDER, Outcome, Trained
+from boxwright.detector.planning.trained import (
+    ATTEMPTS_FILE,
+    COCO_FOLDER,
+    FINAL_FOLDER,
+    PRETRAINED_FOLDER,
+    Outcome,
+    Trained,
+)
 from boxwright.detector.training import checkpoint
 from boxwright.images import decode, letterbox
 from boxwright.inference import model_folder, predictor
@@ -92,7 +99,7 @@ class ModelBuilder:
         export.publish(draft, job.folder / export.MODEL_FOLDER, evaluation)
         for name in (checkpoint.CHECKPOINT_FILE, ATTEMPTS_FILE):
             (job.folder / name).unlink(missing_ok=True)
-        for name in (PRETRAINED_FOLDER, COCO_FOLDER):
+        for name in (PRETRAINED_FOLDER, COCO_FOLDER, FINAL_FOLDER):
             shutil.rmtree(job.folder / name, ignore_errors=True)
         return Outcome(trained.stop_reason, self._elapsed(), weights_sha256)
 
@@ -104,14 +111,13 @@ class ModelBuilder:
 
     def _provenance(self, trained: Trained, weights_sha256: str) -> dict[str, Any]:
         splits = trained.splits
-        images_a_pass = sampling.pass_length(sampling.weights(splits.train))
         return {
             "boxwright_version": boxwright.__version__,
             "seed": self._job.seed,
             "threads": self._job.threads,
             "steps": trained.steps,
-            "epochs": round(trained.steps * trained.batch_size / images_a_pass, 2),
-            "images_a_pass": images_a_pass,  # rare labels repeated, of many empty images some
+            "epochs": round(trained.steps * trained.batch_size / trained.images_a_pass, 2),
+            "images_a_pass": trained.images_a_pass,  # rare labels repeated, of many empty images some
             "input": dataclasses.asdict(trained.input),
             "images": {"TRAIN": len(splits.train), "VALIDATION": len(splits.validation), "TEST": len(splits.test)},
             "stop_reason": trained.stop_reason,
@@ -122,6 +128,7 @@ class ModelBuilder:
             "initial_weights_origin": _origin(trained),
             "untrained_score": trained.untrained_score,
             "network": trained.choice,
+            "chosen_on": None if trained.choice_made is None else dataclasses.asdict(trained.choice_made),
             "orientation": _orientation(trained.ways_up),
         }
 
@@ -205,13 +212,19 @@ class ModelBuilder:
             evaluated=evaluated.examples,
             ground_truth=evaluated.ground_truth,
             detections=evaluated.found,
+            choice=trained.choice_made.in_words if trained.choice_made else "",
         )
 
         def has_time() -> bool:
             return self._elapsed() < job.budget_s - LAST_SECONDS_S / 2 and not self._notebook.stop_requested()
 
         path = job.folder / DRAFT_FOLDER / model_folder.REPORT_FILE
-        evaluation["extras"]["concerns"] = report.write(path, facts, self._read_bytes, has_time)
+        told = report.write(path, facts, self._read_bytes, has_time)
+        evaluation["extras"] |= {
+            "concerns": told.concerns,
+            "certainty": told.certainty,
+            "map50_interval": told.interval,
+        }
 
 
 def _origin(trained: Trained) -> dict[str, Any] | None:

@@ -50,6 +50,7 @@ class ReportFacts:
         evaluated: the images that were evaluated, with `ground_truth` and `detections` in the same order.
         ground_truth: of each.
         detections: of each.
+        choice: a sentence about how sure the choice of the network is; may be empty.
     """
 
     title: str
@@ -63,12 +64,28 @@ class ReportFacts:
     evaluated: Sequence[dataset.Example]
     ground_truth: Sequence[evaluate.GroundTruth]
     detections: Sequence[boxes.Detections]
+    choice: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportOutcome:
+    """What the page says in words, for those who do not open it.
+
+    Attributes:
+        concerns: what it warns of.
+        certainty: how sure the numbers are, and the choice of the network.
+        interval: [low, high] of mAP at 0.5, which holds 95 % of the drawings; None without boxes.
+    """
+
+    concerns: list[str]
+    certainty: str
+    interval: list[float] | None
 
 
 def write(
     path: pathlib.Path, facts: ReportFacts, read_bytes: Callable[[str], bytes], has_time: Callable[[], bool]
-) -> list[str]:
-    """Writes the page and returns what it warns of.
+) -> ReportOutcome:
+    """Writes the page and returns what it says in words.
 
     Args:
         path: where to.
@@ -88,12 +105,15 @@ def write(
     ]
     head, rows = _confusion(facts.labels, compared)
     ranges = intervals.average_precision_intervals(curves, len(pairs))
+    said = intervals.in_words(facts.evaluation["extras"]["split"], len(pairs), curves, ranges["map50"])
+    certainty = " ".join(part for part in (said, facts.choice) if part)
     page = _PAGE.substitute(
         title=html.escape(facts.title),
         summary="".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in facts.summary),
         warnings=_list(warnings),
         split=html.escape(facts.evaluation["extras"]["split"]),
         replicates=ranges["replicates"],
+        certainty=html.escape(certainty),
         quality=_quality(facts.evaluation["extras"], ranges),
         losses=_losses(facts.history),
         checks=_checks(facts.history),
@@ -106,7 +126,7 @@ def write(
         worst=_worst(facts, compared, threshold, read_bytes, has_time),
     )
     path.write_text(page, encoding="utf-8")
-    return warnings
+    return ReportOutcome(warnings, certainty, ranges["map50"])
 
 
 def _list(warnings: Sequence[str]) -> str:

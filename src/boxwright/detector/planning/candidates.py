@@ -63,6 +63,10 @@ class Candidate:
         knows_labels: whether it starts with rows for some of the job's labels.
         input: of the network.
         good_score: on validation, from which no other network is tried.
+        is_judged: whether its score is that of its last weights, with what other images would have given.
+        is_trial: whether its training is there to decide: it goes on to its end, and another one follows.
+        later_s: seconds that the one that follows takes.
+        time_share: of the time for training, after which it ends.
     """
 
     start: str
@@ -77,6 +81,10 @@ class Candidate:
     knows_labels: bool = False
     input: input_size.InputSize = input_size.UNKNOWN
     good_score: float = dataclasses.field(default_factory=lambda: GOOD_SCORE)
+    is_judged: bool = False
+    is_trial: bool = False
+    later_s: float = 0.0
+    time_share: float = 1.0
 
     def finds_too_little(self, score: float | None) -> bool:
         """Whether another network should be tried, given the mean of both mAP on validation."""
@@ -120,7 +128,8 @@ class TrainingPlan:
 
 def folders(job: TrainingJob) -> list[pathlib.Path]:
     """Where checkpoints of the job may lie."""
-    return [job.folder, job.folder / trained.PRETRAINED_FOLDER, job.folder / trained.COCO_FOLDER]
+    others = (trained.PRETRAINED_FOLDER, trained.COCO_FOLDER, trained.FINAL_FOLDER)
+    return [job.folder, *(job.folder / name for name in others)]
 
 
 def plan(

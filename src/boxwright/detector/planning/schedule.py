@@ -27,6 +27,7 @@ WARM_UP_STEPS = 60
 FINAL_RATE = 0.02  # of the peak learning rate
 MOSAIC_UNTIL = 0.7
 ORIENTATION_AT = 1 / 3  # what the objects look like is known by then, and there is time to use it
+ORIENTATION_OF_TRIAL_AT = 0.95  # a trial follows nothing that is learned in it
 COARSE_SCALE = 2 / 3
 CHECKPOINTS = 20  # of a training, at least, as long as they come no closer than
 LEAST_CHECKPOINT_S = 5.0
@@ -34,6 +35,7 @@ MOST_CHECKPOINT_S = 25.0
 CHECK_EVERY = 0.05  # validation, from `CHECK_FROM` on
 CHECK_EVERY_WINDOWS = 0.15
 CHECK_FROM = 0.5
+ENOUGH_IMAGES = 20  # with objects: fewer say little about a network, and end no training early
 PATIENCE_CHECKS = 4
 PATIENCE_FROM = MOSAIC_UNTIL  # nothing but the learning rate changes after that, so the rest may be shortened
 COOL_DOWN = 0.1  # of the planned steps: in these the rate comes down when validation has stopped improving
@@ -66,6 +68,7 @@ class Recipe:
     pretrained: bool = True  # whether networks on pretrained weights may be tried
     checkpoint_every_s: float = 0.0  # 0: by the time there is
     quantise: bool = True  # whether int8 is built and compared
+    holds_out: bool = True  # whether training images help to judge where VALIDATION is small
     rounding_from: float = (
         MOSAIC_UNTIL  # the network is trained as int8 will round it from this progress on; 1 for never
     )

@@ -25,7 +25,7 @@ from boxwright.detector.evaluation import evaluate, orientation
 from boxwright.detector.listener import ProgressListener, TrainingStopped
 from boxwright.detector.network import dense, device
 from boxwright.detector.planning import input_size, schedule
-from boxwright.detector.training import checkpoint, parallel_step
+from boxwright.detector.training import checkpoint, parallel_step, validation_set
 from boxwright.images import letterbox
 from boxwright.inference import runtime, suppression
 
@@ -37,21 +37,6 @@ CHECK_BATCH = 4
 CHECK_SCORE_FLOOR = 0.01
 RELATIVE_RATE = "relative_rate"  # of a group of parameters, kept by the optimizer
 HISTORY_POINTS = 200  # of the losses, over the planned steps
-
-
-@dataclasses.dataclass(frozen=True)
-class ValidationSet:
-    """Letterboxed images with their ground truth, for checks during training.
-
-    Attributes:
-        images: at full size.
-        ground_truth: of each.
-        coarse_images: the same at the size of the first phase.
-    """
-
-    images: Sequence[letterbox.Prepared]
-    ground_truth: Sequence[evaluate.GroundTruth]
-    coarse_images: Sequence[letterbox.Prepared] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +54,7 @@ class TrainerOptions:
         input: the network's, kept for later attempts.
         start: the weights that the network starts from, in words.
         untrained: (mAP at 0.5, mAP at 0.50 … 0.95) on validation before the first step; None if that is not known.
+        is_trial: whether it is there to decide: it is not ended for what it brings, and looks at the orientation late.
     """
 
     folder: pathlib.Path
@@ -81,6 +67,12 @@ class TrainerOptions:
     input: input_size.InputSize = input_size.UNKNOWN
     start: str = "random"
     untrained: tuple[float, float] | None = None
+    is_trial: bool = False
+
+    @property
+    def gives_up_below(self) -> float | None:
+        """The score that half of the training must reach; None: it may be any."""
+        return None if self.untrained is None or self.is_trial else sum(self.untrained) / 2
 
 
 def _optimizer(network: dense.Network, recipe: schedule.Recipe) -> torch.optim.AdamW:
@@ -105,7 +97,7 @@ class Trainer:
         plan: schedule.Schedule,
         recipe: schedule.Recipe,
         setting: TrainerOptions,
-        validation: ValidationSet,
+        validation: validation_set.ValidationSet,
         watcher: ProgressListener,
     ) -> None:
         self.network = network.to(setting.where.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -218,7 +210,8 @@ class Trainer:
     def _reason_to_end(self, progress: float) -> str:
         if self.watcher.finish_requested():
             return EARLY_STOPPED
-        if self.setting.untrained is not None and schedule.brings_nothing(self.checks, sum(self.setting.untrained) / 2):
+        least = self.setting.gives_up_below
+        if least is not None and schedule.brings_nothing(self.checks, least):
             return MODEL_CONVERGED
         if progress >= 1.0:
             return MODEL_CONVERGED if self.step >= self.plan.last_step else BUDGET_REACHED
@@ -257,9 +250,15 @@ class Trainer:
         if schedule.CHECK_FROM <= progress < 1.0 and progress >= last_check + self.plan.check_every - 1e-9:
             self._check(progress)
             settled = progress >= self.plan.coarse_until  # batches made ahead must not look different
-            if self.plan.cooling_from is None and settled and schedule.has_converged(self.checks):
+            if (
+                self.plan.cooling_from is None
+                and settled
+                and self.validation.is_enough
+                and schedule.has_converged(self.checks)
+            ):
                 self.plan.cool_down(self.step, elapsed_s)
-        if self.plan.ways_up is None and progress >= schedule.ORIENTATION_AT:
+        orientation_at = schedule.ORIENTATION_OF_TRIAL_AT if self.setting.is_trial else schedule.ORIENTATION_AT
+        if self.plan.ways_up is None and progress >= orientation_at:
             self.plan.ways_up = self._measure_orientation()
         if self.plan.bound_at is None and self.step >= schedule.CALIBRATION_STEPS and self._pace.is_settled:
             needed_s = self.plan.remaining_s(self.step, self._pace.coarse_step_s)
@@ -302,7 +301,9 @@ class Trainer:
         self.watcher.progress(100.0 * share, "training", **details)
 
     def _check(self, progress: float) -> None:
-        """Validates the moving average."""
+        """Validates the moving average; without a validation image there is nothing to do."""
+        if not self.validation.images:
+            return
         map50, map50_95 = self._scores(self.validation.images, self.validation.ground_truth)
         self.validation_map50 = map50
         self.checks.append((progress, (map50 + map50_95) / 2))

@@ -105,6 +105,55 @@ def test_with_every_image_once_the_bootstrap_is_the_evaluation():
         assert doubled == pytest.approx(exact, abs=1e-12)
 
 
+def _noisy(images: int, hit_rate: float, seed: int) -> list[boxes.Detections]:
+    rng = np.random.default_rng(seed)
+    return [
+        _found(*((0, float(rng.uniform(0.3, 1)), *place) for place in (LEFT, RIGHT) if rng.random() < hit_rate))
+        for _ in range(images)
+    ]
+
+
+def test_drawings_score_as_validation_does_and_vary_less_with_more_images():
+    spreads = []
+    for images in (7, 48):
+        ground_truth, found = [_truth((0, *LEFT), (0, *RIGHT))] * images, _noisy(images, 0.6, 1)
+        one = intervals.resample(2, ground_truth, found)
+        assert one.score == pytest.approx(sum(evaluate.quick_scores(2, ground_truth, found)) / 2, abs=1e-12)
+        assert one.drawings.shape == (intervals.DRAWINGS,) and 0 <= one.drawings.min() <= one.drawings.max() <= 1
+        spreads.append(one.drawings.std())
+    assert spreads[1] < 0.6 * spreads[0]
+
+
+def test_a_choice_is_surer_with_a_larger_lead_and_with_more_images():
+    def certainty(images: int, rate: float, lead: float = 0.0) -> float:
+        ground_truth = [_truth((0, *LEFT), (0, *RIGHT))] * images
+        chosen, other = (
+            intervals.resample(1, ground_truth, _noisy(images, one, seed)) for seed, one in enumerate((0.8, rate))
+        )
+        return intervals.agreement(chosen, [(other, lead)])
+
+    assert certainty(60, 0.2) == 1.0 > certainty(60, 0.7) > 0.5
+    assert certainty(60, 0.2, lead=2.0) == 0.0
+    same = intervals.resample(1, [_truth((0, *LEFT))] * 5, _noisy(5, 0.5, 0))
+    assert intervals.agreement(same, [(same, 0.0)]) == 0.5 and intervals.agreement(same, []) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (25, "from 25 TEST images with 50 boxes. With other images of the same kind, mAP at 0.5 would lie between 0."),
+        (4, "Only 4 images with objects: the true range is wider still."),
+        (1, "from 1 TEST image with 2 boxes"),
+    ],
+)
+def test_a_sentence_says_how_sure_an_evaluation_is(images, said):
+    curves = evaluate.label_curves(1, [_truth((0, *LEFT), (0, *RIGHT))] * images, _noisy(images, 0.7, 2))
+    interval = intervals.average_precision_intervals(curves, images)["map50"]
+    sentence = intervals.in_words("TEST", images, curves, interval)
+    assert said in sentence and ("wider still" in sentence) == (images < intervals.FEW_IMAGES)
+    assert "no TEST image has a box" in intervals.in_words("TEST", images, [], None)
+
+
 def test_an_evaluation_without_boxes_has_no_intervals():
     result = intervals.average_precision_intervals(evaluate.label_curves(2, [_truth()], [_found((0, 0.9, *LEFT))]), 1)
     assert result == {"replicates": 0, "map50": None, "labels": [None, None]}
@@ -228,15 +277,16 @@ def test_the_page_shows_the_worst_images_first_and_nests_its_tags(drawn, tmp_pat
     exact = facts.ground_truth[0]
     perfect = boxes.Detections(exact.boxes_norm, np.asarray([0.9, 0.8], np.float32), exact.label_indices)
     facts = _facts(drawn, tmp_path, [perfect, boxes.Detections.none(), boxes.Detections.none()])
-    warnings = report.write(tmp_path / "report.html", facts, drawn.read, lambda: True)
+    told = report.write(tmp_path / "report.html", facts, drawn.read, lambda: True)
     page = (tmp_path / "report.html").read_text()
     tags = _Tags()
     tags.feed(page)
     assert tags.open == []
     assert tags.counts["figure"] == 2 and page.count("<b>2 missed</b>") == 2  # the perfect image is not among them
     assert facts.evaluated[0].uri not in page
-    assert "A &lt;training&gt;" in page and warnings[0] in page
-    assert any("training images" in one for one in warnings[1:])
+    assert "A &lt;training&gt;" in page and told.concerns[0] in page
+    assert told.certainty in page and told.interval is not None
+    assert any("training images" in one for one in told.concerns[1:])
 
 
 def test_pictures_are_left_out_when_time_is_up_or_the_image_is_gone(drawn, tmp_path):

@@ -25,7 +25,10 @@ from boxwright.operations import ledger
 FAILED = "from random weights: the training on pretrained weights failed"
 INPUT_HW = (96, 96)
 CHOSEN = input_size.InputSize(INPUT_HW, 1.0, "large enough")
-RECIPE = {name: value for name, value in conftest.RECIPE.items() if name != "network"} | {"steps": 12}
+RECIPE = {name: value for name, value in conftest.RECIPE.items() if name != "network"} | {
+    "steps": 12,
+    "holds_out": False,
+}
 
 
 class Stopping(Watcher):

@@ -21,7 +21,8 @@ from boxwright.inference import export_formats
 
 INPUT_HW = (96, 96)
 CHOSEN = input_size.InputSize(INPUT_HW, 1.0, "large enough")
-RECIPE = {name: value for name, value in conftest.RECIPE.items() if name != "network"} | {"steps": 6, "quantise": False}
+RECIPE = {name: value for name, value in conftest.RECIPE.items() if name != "network"}
+RECIPE |= {"steps": 6, "quantise": False, "holds_out": False}
 KNOWN = [{"display_name": "Cars", "annotation_spec_id": "1"}, {"display_name": "disc", "annotation_spec_id": "2"}]
 FIRST = ["random", coco.SOURCE]
 

@@ -44,6 +44,7 @@ def test_a_plateau_ends_a_training_early_and_a_resumed_one_the_same(
 ) -> None:
     monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
     monkeypatch.setattr(schedule, "MIN_GAIN", 2.0)  # no gain is ever enough
+    monkeypatch.setattr(schedule, "ENOUGH_IMAGES", 1)
     monkeypatch.setattr(schedule, "LEAST_SCORE", -1.0)
     monkeypatch.setattr(schedule, "COOL_DOWN", 0.1)
     recipe = {**conftest.RECIPE, "steps": 60}
@@ -61,3 +62,13 @@ def test_a_plateau_ends_a_training_early_and_a_resumed_one_the_same(
         session.run(TrainingJob.read(folders[1]), drawn.read, Watcher(), elapsed()).weights_sha256
         == whole.weights_sha256
     )
+
+
+def test_a_handful_of_validation_images_ends_no_training(
+    drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "MIN_GAIN", 2.0)
+    monkeypatch.setattr(schedule, "LEAST_SCORE", -1.0)
+    folder = conftest.write_job(tmp_path, drawn.rows)
+    session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
+    assert json.loads((folder / "model" / "model.json").read_text())["provenance"]["steps"] == conftest.RECIPE["steps"]

@@ -68,7 +68,7 @@ class Impersonation:
             raise errors.invalid_argument("scope", f"It must contain {jwt_rules.CLOUD_SCOPE}.")
         if life_s is not None and not 1 <= life_s <= MAX_LIFE_S:
             raise errors.invalid_argument("lifetime", f"It must be 1 s to {MAX_LIFE_S} s.")
-        account = self._reader.latest.account_of(name)
+        account = self._reader.current().account_of(name)
         if account is None:
             raise errors.not_found(f"{name} was not found.")
         if account.is_disabled:

@@ -12,6 +12,7 @@ algorithm, not the token.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
@@ -168,11 +169,16 @@ def _usable_key(jwk: Any) -> ProviderKey | None:
             return ECKey.import_key(public)
         if kind == "OKP":
             return OKPKey.import_key(public)
-        key = RSAKey.import_key(public)
-        numbers = key.public_key.public_numbers()
+        modulus, exponent = _number(public["n"]), _number(public["e"])
+        if not RSA_BITS[0] <= modulus.bit_length() <= RSA_BITS[1] or exponent % 2 == 0 or not 2 < exponent < 1 << 32:
+            return None
+        return RSAKey.import_key(public)
     except (jose_errors.JoseError, ValueError):
         return None
-    return key if RSA_BITS[0] <= numbers.n.bit_length() <= RSA_BITS[1] and numbers.e % 2 and numbers.e > 2 else None
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), "big")
 
 
 class _OneAlgorithm(jws.JWSRegistry):

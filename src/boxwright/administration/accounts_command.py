@@ -236,6 +236,7 @@ def _user_file(options: argparse.Namespace) -> int:
             "refresh_token": token_store.issue(connection, token_store.REFRESH, holder, life_s, now_us),
             "token_url": options.token_url,
             "token_info_url": options.token_url.removesuffix("/token") + "/introspect",
+            "revoke_url": options.token_url.removesuffix("/token") + "/revoke",
             "client_id": "boxwright",
             "client_secret": "boxwright",
             "quota_project_id": account.project,

@@ -5,11 +5,13 @@ from __future__ import annotations
 # What the word means in any program, or in the field whose term it is.
 PLAIN = {
     "account": "a record of what was done; bookkeeping, as in English",
+    "address": "where a service is",
     "assembler": "puts parts in order",
     "assignment": "of boxes to points, the detection literature's term",
     "authenticator": "says who is calling",
     "backend": "what an adapter talks to",
     "batch": "images that a network takes in one step, the field's term",
+    "bearer": "of a token, RFC 6750's term",
     "block": "of layers, the field's term",
     "body": "of an HTTP request",
     "bottleneck": "the block of MobileNet, the literature's term",

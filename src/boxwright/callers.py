@@ -36,6 +36,7 @@ class Caller:
         charged_project: the project that the request wants charged; empty: the one of the resource that it names.
         groups: further members that the caller counts as, ``group:…`` and ``principalSet:…``.
         narrowed_to: permissions beyond which the key gives none; None: the key narrows nothing.
+        actors: members who have had the caller's token given to them for the caller's account, the last one last.
         origin: where the call comes from; no part of who is calling.
     """
 
@@ -44,6 +45,7 @@ class Caller:
     charged_project: str = ""
     groups: tuple[str, ...] = ()
     narrowed_to: frozenset[str] | None = None
+    actors: tuple[str, ...] = ()
     origin: Origin = dataclasses.field(default=NOWHERE, compare=False)
 
     @property

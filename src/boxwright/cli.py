@@ -17,7 +17,7 @@ from google.rpc import error_details_pb2
 import boxwright
 from boxwright import client_env, errors
 from boxwright.administration import access_command, accounts_command, audit_command, buckets_command, iam_command
-from boxwright.commands import batch, datasets, help_text, models, operations, predict, results
+from boxwright.commands import batch, datasets, help_text, login, models, operations, predict, results
 from boxwright.convert import arguments as convert_arguments
 from boxwright.weights import arguments as weights_arguments
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 GROUPS = {  # every command, as the help shows them
     "the service": ("serve", "worker", "migrate", "doctor", "client-env"),
-    "who may call, in the service's database": ("access", "accounts", "iam", "audit"),
-    "work, by the REST API of a running service": ("datasets", "models", "batch", "predict", "operations"),
+    "who may call, in the service's database": ("access", "accounts", "iam", "buckets", "audit"),
+    "work, by the REST API of a running service": ("login", "datasets", "models", "batch", "predict", "operations"),
     "files": ("convert", "results", "verify", "weights"),
 }
 INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the signal's number, as shells have it
@@ -124,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         iam_command,
         buckets_command,
         audit_command,
+        login,
         datasets,
         models,
         batch,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from boxwright.metadata import database
 
-HOSTS = ("automl.localhost", "localhost", "127.0.0.1", "::1")
+HOSTS = ("automl.localhost", "iamcredentials.localhost", "localhost", "127.0.0.1", "::1")
 AUTHORITY_LIFE_DAYS = 3650
 SERVER_LIFE_DAYS = 825  # the most that some TLS libraries accept of a server
 RSA_BITS = 2048

@@ -6,7 +6,19 @@ import dataclasses
 import logging
 
 from boxwright import extras, objects, places, processes, states
-from boxwright.access import accounts, audit, authenticate, bucket_grants, decide, exchange, index, quotas
+from boxwright.access import (
+    accounts,
+    audit,
+    authenticate,
+    bucket_grants,
+    decide,
+    exchange,
+    federation,
+    impersonation,
+    index,
+    quotas,
+    token_status,
+)
 from boxwright.access.audit_log import AuditLog
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
@@ -22,6 +34,7 @@ from boxwright.runners import batch_predict, export, import_data, plan_folders, 
 from boxwright.services import (
     automl,
     iam,
+    iam_credentials,
     locations,
     operations,
     prediction,
@@ -31,7 +44,7 @@ from boxwright.services import (
     validation,
 )
 from boxwright.settings import QuotaSettings, Settings
-from boxwright.surface import dispatch
+from boxwright.surface import dispatch, iam_credentials_pb
 from boxwright.weights import installed
 
 DRAIN_S = 8.0
@@ -65,6 +78,15 @@ class WorkerParts:
 
 
 @dataclasses.dataclass
+class TokenParts:
+    """What gives access tokens, says what they are, and gives those of accounts to others."""
+
+    service: exchange.TokenService
+    status: token_status.TokenStatus
+    impersonation: impersonation.Impersonation
+
+
+@dataclasses.dataclass
 class ServiceParts:
     """What the API servers stand on, built and not yet started."""
 
@@ -72,7 +94,7 @@ class ServiceParts:
     online: DeployedModels
     dispatcher: dispatch.Dispatcher
     operations: operations.Operations
-    tokens: exchange.TokenService | None
+    tokens: TokenParts | None
 
 
 def token_rules(settings: Settings) -> authenticate.TokenRules:
@@ -100,6 +122,7 @@ def _quota_limits(settings: Settings) -> quotas.QuotaLimits:
         models=chosen.models_per_minute,
         predictions=chosen.predict_per_minute,
         failed_authentications=chosen.failed_authentications_per_minute,
+        tokens=chosen.tokens_per_minute,
     )
 
 
@@ -112,15 +135,17 @@ def _amount_limits(quota: QuotaSettings, folders: ModelFolders, space: amounts.D
 
 def _build_access(
     settings: Settings, db: database.Database, recorder: audit.CallRecorder, counted: quotas.Quotas
-) -> tuple[decide.OpenDecider | decide.PolicyDecider, exchange.TokenService | None]:
+) -> tuple[decide.OpenDecider | decide.PolicyDecider, TokenParts | None]:
     """Who decides on calls, and who gives tokens."""
     if not settings.server.requires_accounts:
         return decide.OpenDecider(), None
     reader, rules = index.IndexReader(db), token_rules(settings)
     authenticator = authenticate.Authenticator(db, reader, rules)
-    return decide.PolicyDecider(db, reader, authenticator), exchange.TokenService(
-        db, authenticator, rules, recorder=recorder, quotas=counted
-    )
+    federated = federation.Federation(reader, rules.skew_s)
+    service = exchange.TokenService(db, authenticator, rules, recorder=recorder, quotas=counted, federation=federated)
+    status = token_status.TokenStatus(db, authenticator, service)
+    given = impersonation.Impersonation(db, reader, rules.life_s, counted)
+    return decide.PolicyDecider(db, reader, authenticator), TokenParts(service, status, given)
 
 
 def has_accounts(db: database.Database) -> bool:
@@ -213,6 +238,9 @@ def build_service(settings: Settings) -> ServiceParts:
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),
             "google.iam.v1.IAMPolicy": iam.IamPolicy(db, decider, served),
+            "google.iam.credentials.v1.IAMCredentials": iam_credentials.IamCredentials(
+                None if tokens is None else tokens.impersonation, iam_credentials_pb.GenerateAccessTokenResponse
+            ),
         },
         decider,
         planned=(),

@@ -6,6 +6,7 @@
     …/models/{model}                                                           ModelName
     …/models/{model}/modelEvaluations/{model_evaluation}                       ModelEvaluationName
     …/operations/{operation}                                                   OperationName
+    projects/{project}/serviceAccounts/{email}                                 AccountName
 
 `parse(text, field)` raises INVALID_ARGUMENT naming the request field; whether the thing exists, or the location is
 served here, is not this module's business. `hierarchy(text)` names the resources whose policies count for a name.
@@ -133,6 +134,26 @@ class OperationName(ResourceName):
     operation: str
 
 
+@dataclasses.dataclass(frozen=True)
+class AccountName:
+    """``projects/{project}/serviceAccounts/{email}``; the project may be ``-``, as an address is enough."""
+
+    project: str
+    email: str
+
+    @classmethod
+    def parse(cls, text: str, field: str = "name") -> Self:
+        """Parses the name of a service account; raises INVALID_ARGUMENT naming `field`."""
+        match = _ACCOUNT.fullmatch(text) if len(text) <= MAX_NAME_CHARS else None
+        if match is None:
+            expected = "projects/-/serviceAccounts/{email}"
+            raise errors.invalid_argument(field, f"Malformed resource name '{text[:200]}'. Expected: {expected}")
+        return cls(**match.groupdict())
+
+
+_ACCOUNT = re.compile(
+    rf"projects/(?P<project>{_SEGMENT}|-)/serviceAccounts/(?P<email>[A-Za-z0-9._%+'-]+@[A-Za-z0-9.-]+)"
+)
 _PART = rf"(?:{_SEGMENT}|-)"
 _NAME = re.compile(
     rf"(?P<project>projects/{_SEGMENT})"
@@ -145,6 +166,11 @@ _NAME = re.compile(
 def is_name(text: str) -> bool:
     """Whether this is the name of a project or of something in one."""
     return len(text) <= MAX_NAME_CHARS and _NAME.fullmatch(text) is not None
+
+
+def is_account(text: str) -> bool:
+    """Whether this is the name of a service account."""
+    return len(text) <= MAX_NAME_CHARS and _ACCOUNT.fullmatch(text) is not None
 
 
 def project_of(text: str) -> str:

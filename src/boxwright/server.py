@@ -146,7 +146,9 @@ async def _serve(
         routing.Route("/readyz", _answer(ready.is_set)),
     ]
     if parts.tokens is not None:
-        routes.append(token_route.build_token_route(parts.tokens, executor, bounds.body_timeout_s))
+        routes += token_route.build_token_routes(
+            parts.tokens.service, parts.tokens.status, executor, bounds.body_timeout_s
+        )
     app = rest_server.build_rest_app(
         parts.dispatcher, watcher, executor, routes, request_guard=request_guard, bounds=bounds, budget=budget
     )

@@ -19,8 +19,12 @@ def env_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[environmen
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves the tests of the Go client out where a skip would be a failure and Go is not installed."""
-    if os.environ.get("BOXWRIGHT_TEST_STRICT") and not os.environ.get("BOXWRIGHT_TEST_APT") and not shutil.which("go"):
-        left_out = [item for item in items if item.get_closest_marker("go")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+    """Leaves the tests of Go and gcloud out where a skip would be a failure and they are not installed."""
+    if not os.environ.get("BOXWRIGHT_TEST_STRICT"):
+        return
+    absent = {name for name in ("go", "gcloud") if not shutil.which(name)}
+    if os.environ.get("BOXWRIGHT_TEST_APT"):
+        absent.discard("go")  # which is installed then
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)

@@ -197,39 +197,3 @@ def test_the_commands_sign_with_the_account_of_the_environment(started: EnvServi
     assert "by_command" in started.run(*command, "list", *shared).stdout
     denied = started.run("env", "-u", "GOOGLE_APPLICATION_CREDENTIALS", *command, "list", *shared)
     assert (denied.returncode, "missing required authentication credential" in denied.stderr) == (2, True)
-
-
-@pytest.fixture
-def gcloud(started: EnvService, tmp_path: pathlib.Path) -> list[str]:
-    """Gcloud with a configuration of its own, pointed at the service."""
-    path = shutil.which("gcloud") or pytest.skip("gcloud is not installed")
-    return [
-        "env",
-        f"CLOUDSDK_CONFIG={tmp_path}/gcloud",
-        "CLOUDSDK_CORE_DISABLE_PROMPTS=1",
-        f"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE={started.authority}",
-        f"CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER={started.url}/",
-        path,
-    ]
-
-
-def test_gcloud_gets_tokens_and_changes_policies(started: EnvService, gcloud: list[str]) -> None:
-    key_file = started.folder / "client" / "account-no-universe.json"
-    done = started.run(*gcloud, "auth", "activate-service-account", "--key-file", str(key_file), universe=False)
-    assert done.returncode == 0, done.stderr
-    token = started.run(*gcloud, "auth", "print-access-token", universe=False).stdout.strip()
-    assert token.startswith("bxw_")
-    curl = shutil.which("curl") or pytest.skip("curl is not installed")
-    url = f"{started.url}/v1/{LOCATION}/datasets"
-    listed = started.run(
-        curl, "-s", "--fail", "--cacert", str(started.authority), "-H", f"Authorization: Bearer {token}", url
-    )
-    assert listed.returncode == 0, listed.stderr
-    bound = started.run(
-        *gcloud, "projects", "add-iam-policy-binding", "demo", "--member=user:eve@example.org",
-        "--role=roles/automl.viewer", universe=False,
-    )  # fmt: skip
-    assert bound.returncode == 0, bound.stderr
-    assert "roles/automl.viewer  user:eve@example.org" in administer(started, "iam", "show", "projects/demo")
-    shown = started.run(*gcloud, "projects", "get-iam-policy", "demo", "--format=json", universe=False)
-    assert "user:eve@example.org" in shown.stdout, shown.stderr

@@ -35,22 +35,32 @@ METHODS = {
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The compiled program."""
+def go_client() -> None:
+    """The compiler and the client, installed where that is allowed."""
     if os.environ.get("BOXWRIGHT_TEST_APT") and os.geteuid() == 0:
         with installing.alone():
             if not (shutil.which("go") and CLIENT.is_dir()):
                 install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
                 subprocess.run(install, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, check=True, timeout=580)
-    go = shutil.which("go")
-    if go is None or not CLIENT.is_dir():
+    if shutil.which("go") is None or not CLIENT.is_dir():
         pytest.skip(
             f"the Debian packages {' and '.join(PACKAGES)} are not installed; BOXWRIGHT_TEST_APT=1 installs them"
         )
-    folder = tmp_path_factory.mktemp("go")
+
+
+@pytest.fixture(scope="module")
+def program(go_client: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The compiled program."""
+    return compiled(SOURCE, tmp_path_factory.mktemp("go"))
+
+
+def compiled(source: pathlib.Path, folder: pathlib.Path) -> str:
+    """The program of one source file."""
+    go = shutil.which("go")
+    assert go is not None
     cache = os.environ.get("BOXWRIGHT_TEST_GO", str(folder / "cache"))
     environment = clean_environment() | {"GO111MODULE": "off", "GOPATH": str(LIBRARIES), "GOCACHE": cache}
-    command = [go, "build", "-o", str(folder / "program"), str(SOURCE)]
+    command = [go, "build", "-o", str(folder / "program"), str(source)]
     built = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert built.returncode == 0, built.stderr
     return str(folder / "program")

@@ -24,6 +24,8 @@ from boxwright.surface import methods, routes, transcode
 
 DATASET, MODEL = f"{LOCATION}/datasets/IOD1", f"{LOCATION}/models/IOD2"
 OPERATION = f"{LOCATION}/operations/IOD3"
+TARGET = "projects/demo/serviceAccounts/target@demo.boxwright.localhost"
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 CSV = {"gcs_source": {"input_uris": ["gs://b/list.csv"]}}
 OUTPUT = {"gcs_destination": {"output_uri_prefix": "gs://b/out/"}}
 
@@ -69,11 +71,16 @@ GetIamPolicy:location       a O r
 GetIamPolicy:dataset        a O r d
 GetIamPolicy:model          a O r m
 GetIamPolicy:project        V E O r
-TestIamPermissions          v p e a V E O r d m q s n x o
-TestIamPermissions:project  v p e a V E O r d m q s n x o
+TestIamPermissions          v p e a V E O r d m q s n x o t T
+TestIamPermissions:project  v p e a V E O r d m q s n x o t T
+GenerateAccessToken         r t T
+GenerateAccessToken:project r t T
+GenerateAccessToken:admin   r
+GenerateAccessToken:nobody  r
 """
+# t creates tokens of one account, T of all of the project
 # x an account without any role, o the owner of another project, 0 nobody, D a disabled admin
-CALLERS = ["v", "p", "e", "a", "V", "E", "O", "r", "d", "m", "q", "s", "n", "x", "o", "0", "D"]
+CALLERS = ["v", "p", "e", "a", "V", "E", "O", "r", "d", "m", "q", "s", "n", "x", "o", "t", "T", "0", "D"]
 GRANTS = {
     "v": ("roles/automl.viewer", "projects/demo"),
     "p": ("roles/automl.predictor", "projects/demo"),
@@ -88,6 +95,8 @@ GRANTS = {
     "q": ("roles/automl.predictor", MODEL),
     "n": ("roles/automl.admin", "projects/demo"),
     "o": ("roles/owner", "projects/other"),
+    "t": ("roles/iam.serviceAccountTokenCreator", TARGET),
+    "T": ("roles/iam.serviceAccountTokenCreator", "projects/demo"),
     "D": ("roles/automl.admin", "projects/demo"),
 }
 NARROWED = ["automl.datasets.get", "automl.models.predict"]
@@ -125,6 +134,13 @@ FIELDS: dict[str, dict[str, Any]] = {
     "TestIamPermissions": {"resource": MODEL, "permissions": ["automl.models.predict"]},
     "TestIamPermissions:project": {"resource": "projects/demo", "permissions": ["automl.models.predict"]},
 }
+for _call, _name in {
+    "": TARGET.replace("demo", "-", 1),
+    ":project": TARGET,
+    ":admin": "projects/-/serviceAccounts/highest@demo.boxwright.localhost",
+    ":nobody": "projects/-/serviceAccounts/nobody@demo.boxwright.localhost",
+}.items():
+    FIELDS[f"GenerateAccessToken{_call}"] = {"name": _name, "scope": [SCOPE]}
 for _kind, _name in {"location": LOCATION, "dataset": DATASET, "model": MODEL, "project": "projects/demo"}.items():
     FIELDS[f"SetIamPolicy:{_kind}"] = {"resource": _name, "policy": {"etag": b"stale"}}
     FIELDS[f"GetIamPolicy:{_kind}"] = {"resource": _name}
@@ -152,6 +168,7 @@ class Cast:
 def cast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cast]:
     with run_guarded_service(tmp_path_factory.mktemp("matrix"), "--no-worker") as service:
         accounts: dict[str, Account] = {}
+        service.registry.account("target")
         headers: dict[str, dict[str, str]] = {"0": {}}
         for number, letter in enumerate(CALLERS):
             if letter == "0":
@@ -163,6 +180,7 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cast]:
             headers[letter] = {"authorization": f"Bearer {token}"}
         headers["n"] = {"x-goog-api-key": service.registry.api_key(accounts["n"], NARROWED)}
         service.registry.set_disabled(accounts["D"], True)
+        service.registry.grant(service.registry.account("highest").member, "roles/boxwright.admin", "installation")
         _start_operation(service, accounts["s"])
         yield Cast(service, headers)
 
@@ -288,7 +306,8 @@ def _check_refusal(
 ) -> None:
     if caller == "n":
         assert info.reason == "API_KEY_SERVICE_BLOCKED"
-        assert dict(info.metadata) == {"service": "automl.googleapis.com", "consumer": "projects/demo"}
+        project = "-" if "GenerateAccessToken" in call else "demo"
+        assert dict(info.metadata) == {"service": "automl.googleapis.com", "consumer": f"projects/{project}"}
         assert found.message == f"Requests to this API method {row.dotted_name} are blocked."
         return
     lacking = {need.permission: need.resource for need in methods.requirements(row, _request(row, FIELDS[call]))}

@@ -32,7 +32,7 @@ def names_of(kit: client_env.ClientFiles) -> list[str]:
 
 
 def test_the_certificate_names_this_machine_and_is_signed_by_the_authority(kit: client_env.ClientFiles) -> None:
-    assert names_of(kit) == ["automl.localhost", "localhost", "127.0.0.1", "::1"]
+    assert names_of(kit) == ["automl.localhost", "iamcredentials.localhost", "localhost", "127.0.0.1", "::1"]
     authority = x509.load_pem_x509_certificate(kit.authority.read_bytes())
     x509.load_pem_x509_certificate(kit.server.read_bytes()).verify_directly_issued_by(authority)
 

@@ -1,7 +1,13 @@
 """Who is calling, and what they may do; the API servers and services get it handed in.
 
 decide        lets calls pass, or not
-exchange      POST /token: an access token for what an account or a person has
+exchange      POST /token: an access token for what an account, a person or a provider's token is
+token_status  POST /introspect and /revoke: what a token is, and its end
+impersonation access tokens of an account for who may speak for it
+federation    whom the token of an identity provider speaks for
+oidc_tokens   tokens of identity providers, and the keys that are taken
+key_sets      keys of identity providers, got and kept
+providers     identity providers, in the database
 authenticate  headers to a caller
 jwt_rules     tokens that accounts sign themselves
 token_store   access tokens and refresh tokens in the database

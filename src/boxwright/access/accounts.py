@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from boxwright import errors, names
-from boxwright.access import index, members, roles, secret_texts
+from boxwright.access import index, members, policies, roles, secret_texts, token_store
 from boxwright.access.index import AccountRecord
 from boxwright.metadata import database
 from boxwright.metadata.schema import (
@@ -25,7 +25,6 @@ from boxwright.metadata.schema import (
     bucket_grants,
     group_members,
     operations,
-    tokens,
 )
 
 DAY_US = 86_400_000_000
@@ -108,7 +107,8 @@ def delete(connection: sa.Connection, account: AccountRecord) -> None:
     gone = f"deleted:{account.member}?uid={account.id}"
     for table in (account_keys, api_keys):
         connection.execute(table.delete().where(table.c.account_id == account.id))
-    connection.execute(tokens.delete().where(tokens.c.member == account.member))
+    token_store.revoke_all(connection, account.member)
+    policies.forget(connection, f"projects/{account.project}/serviceAccounts/{account.email}")
     if account.member.startswith("serviceAccount:"):
         connection.execute(bindings.update().where(bindings.c.member == account.member).values(member=gone))
     else:

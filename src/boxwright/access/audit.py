@@ -21,6 +21,9 @@ from boxwright.access import refusals
 from boxwright.access.audit_log import AuditLog
 from boxwright.metadata import database
 
+JUDGE = (
+    "boxwright.surface.JudgeRequest"  # what is refused by its host, origin or connection, before its method is known
+)
 SERVICE = "automl.googleapis.com"
 TYPE = "type.googleapis.com/google.cloud.audit.AuditLog"
 MAX_TEXT_CHARS = 400
@@ -43,7 +46,7 @@ class CallRecorder:
     def __init__(self, audit_log: AuditLog, *, reads: bool = False) -> None:
         self._log = audit_log
         self._reads = reads
-        self._flooding: dict[str, float] = {}  # addresses that failed too often, and since when that is known
+        self._flooding: dict[str, float] = {}  # addresses and accounts, and when each had its last line
 
     def check(self) -> None:
         """Lets a change begin, or not: UNAVAILABLE if it could not be recorded."""
@@ -65,15 +68,23 @@ class CallRecorder:
                 raise  # the log has said why; reads and refusals go on
 
     def _is_flood(self, call: callers.CallRecord) -> bool:
-        """Whether this is one more call of an address that failed too often, of which a minute has one line."""
-        if not _is_by(call.error, refusals.FAILURES):
+        """Whether this is one more of what strangers could send without end, of which a minute has one line.
+
+        That is a call of an address that failed too often or has sent something to be judged by host or origin, or a
+        request for a token of an account that has had too many.
+        """
+        if _is_by(call.error, refusals.TOKENS):
+            key = call.caller.member
+        elif _is_by(call.error, refusals.FAILURES) or call.method == JUDGE:
+            key = f"{call.caller.origin.address} {call.method == JUDGE}"
+        else:
             return False
-        address, now_s = call.caller.origin.address, time.monotonic()
-        if now_s - self._flooding.get(address, -WINDOW_S) < WINDOW_S:
+        now_s = time.monotonic()
+        if now_s - self._flooding.get(key, -WINDOW_S) < WINDOW_S:
             return True
         if len(self._flooding) >= MAX_FLOODING:
             self._flooding.clear()
-        self._flooding[address] = now_s
+        self._flooding[key] = now_s
         return False
 
 
@@ -189,13 +200,15 @@ def recorded_change(
         log.close()
 
 
-def _who(caller: callers.Caller) -> dict[str, str]:
-    found = {"principalEmail": caller.email}
+def _who(caller: callers.Caller) -> dict[str, Any]:
+    found: dict[str, Any] = {"principalEmail": caller.email}
     if caller.member:
         found["principalSubject"] = caller.member
     if caller.key:
         kind = "serviceAccountKeyName" if caller.key.startswith("keys/") else "credential"
         found[kind] = caller.key
+    if caller.actors:  # the nearest first, as Google's logs have it
+        found["serviceAccountDelegationInfo"] = [{"principalSubject": actor} for actor in reversed(caller.actors)]
     return found
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from boxwright import errors, names
 from boxwright.access import jwt_rules, members, refusals, secret_texts, token_store
-from boxwright.access.index import AccountRecord, IndexReader, KeyRecord, WouldWait
+from boxwright.access.index import AccessIndex, AccountRecord, IndexReader, KeyRecord, WouldWait
 from boxwright.callers import Caller
 from boxwright.metadata import database
 from boxwright.metadata.schema import account_keys
@@ -27,6 +27,8 @@ GOOGLE_TOKEN_AUDIENCE = "https://oauth2.googleapis.com/token"  # noqa: S105 — 
 SERVICES = ("google.cloud.automl.v1.AutoMl", "google.cloud.automl.v1.PredictionService")
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
+GENERATE_ACCESS_TOKEN = "google.iam.credentials.v1.IAMCredentials.GenerateAccessToken"  # noqa: S105 — a method
+IAM_SCOPES = jwt_rules.CLOUD_SCOPES | {jwt_rules.IAM_SCOPE}  # with which clients call that one
 MAX_REMEMBERED = 4096  # tokens whose signature was right
 
 log = logging.getLogger(__name__)
@@ -121,6 +123,11 @@ class Authenticator:
         self._note_use(key, may_wait)
         return claims, key.account
 
+    def has_ended(self, member: str, key: str) -> bool:
+        """Whether nobody may use a member's token any more: the account or provider behind it is disabled or gone."""
+        found = self._reader.current()
+        return found.has_ended(member) or self._is_of_ended_provider(found, key)
+
     # ---- inside -------------------------------------------------------------------------------------------------
 
     def _by_bearer(self, method: str, header: str, may_wait: bool) -> tuple[Caller, str]:
@@ -131,7 +138,8 @@ class Authenticator:
             return self._by_access_token(method, text, may_wait)
         try:
             claims, account = self.verified(text, may_wait=may_wait)
-            jwt_rules.check_self_signed(claims, self._rules.audiences)
+            scopes = IAM_SCOPES if method == GENERATE_ACCESS_TOKEN else jwt_rules.CLOUD_SCOPES
+            jwt_rules.check_self_signed(claims, self._rules.audiences, scopes)
         except jwt_rules.TokenRefused as refused:
             raise self._refused(method, f"self-signed token: {refused}") from refused
         if account.is_disabled:
@@ -148,11 +156,19 @@ class Authenticator:
         account = found.accounts.get(row.member)
         if account is not None and account.is_disabled:
             raise refusals.account_disabled(method)
-        if account is None and row.member.startswith("serviceAccount:"):
-            raise self._refused(method, "access token of an account that is gone")
+        actors = tuple(json.loads(row.actors))
+        if any(map(found.has_ended, (row.member, *actors))) or self._is_of_ended_provider(found, row.key):
+            raise self._refused(method, "access token of an account or provider that is disabled or gone")
         home = account.project if account else ""
         groups = (*found.groups.get(row.member, ()), *json.loads(row.member_groups))
-        return Caller(row.member, row.key, groups=groups), home
+        return Caller(row.member, row.key, groups=groups, actors=actors), home
+
+    def _is_of_ended_provider(self, found: AccessIndex, key: str) -> bool:
+        name = key.removeprefix("providers/")
+        if name == key:
+            return False
+        provider = found.providers.get(name)
+        return provider is None or provider.is_disabled
 
     def _by_api_key(self, text: str, may_wait: bool) -> tuple[Caller, str]:
         key = None

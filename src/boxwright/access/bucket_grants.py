@@ -35,8 +35,7 @@ class WorkGrants:
         """
         found = self._reader.current()
         email = callers.Caller(member).email
-        account = found.accounts.get(member)
-        if member.startswith("deleted:") or (account is not None and account.is_disabled):
+        if member.startswith("deleted:") or found.has_ended(member):
             raise refusals.work_denied(email)
         # groups of this installation as they are now; those that a provider has vouched for, as it has
         vouched = tuple(group for group in groups if not group.startswith("group:"))

@@ -72,14 +72,14 @@ class PolicyDecider:
         """
         who = members.counted_as(caller.member, caller.groups)
         for need in requirements:
-            resources = names.hierarchy(need.resource)
+            resources = self._reader.latest.resources_of(need.resource)
             is_narrowed = caller.narrowed_to is not None and need.permission not in caller.narrowed_to
             if not is_narrowed and self._reader.latest.allows(who, need.permission, resources):
                 continue
             if need.or_starter and self._has_started(caller, need.resource):
                 continue
             if is_narrowed:
-                raise refusals.method_blocked(method, resources[0].partition("/")[2])
+                raise refusals.method_blocked(method, names.project_of(need.resource) or "-")
             raise refusals.permission_denied(need.permission, need.resource)
 
     def held(self, caller: callers.Caller, resource: str, asked: Sequence[str]) -> list[str]:

@@ -13,8 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from boxwright import objects
-from boxwright.access import roles
+from boxwright import names, objects
+from boxwright.access import members, roles
+from boxwright.access.oidc_tokens import ProviderRecord
 from boxwright.metadata import database
 from boxwright.metadata.schema import (
     access_versions,
@@ -24,13 +25,20 @@ from boxwright.metadata.schema import (
     bindings,
     bucket_grants,
     group_members,
+    providers,
     tokens,
 )
 
 _VERSION = sa.select(sa.func.coalesce(sa.func.max(access_versions.c.version), 0)).scalar_subquery()
 _ASK = sa.select(_VERSION.label("version"))
 _ASK_TOKEN = sa.select(
-    _VERSION.label("version"), tokens.c.kind, tokens.c.member, tokens.c.key, tokens.c.member_groups, tokens.c.expires_us
+    _VERSION.label("version"),
+    tokens.c.kind,
+    tokens.c.member,
+    tokens.c.key,
+    tokens.c.member_groups,
+    tokens.c.expires_us,
+    tokens.c.actors,
 ).select_from(sa.select(sa.literal(1)).subquery().outerjoin(tokens, tokens.c.sha256 == sa.bindparam("sha256")))
 
 
@@ -68,13 +76,14 @@ class KeyRecord:
 
 @dataclasses.dataclass(frozen=True)
 class TokenRecord:
-    """A token; `member_groups` is JSON, a list of members."""
+    """A token; `member_groups` and `actors` are JSON, lists of members."""
 
     kind: str
     member: str
     key: str
     member_groups: str
     expires_us: int
+    actors: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +97,7 @@ class AccessIndex:
         granted: resource → member → roles.
         groups: member → the groups that it is in.
         bucket_grants: member → what it may read and write.
+        providers: by name.
     """
 
     version: int
@@ -97,6 +107,44 @@ class AccessIndex:
     granted: Mapping[str, Mapping[str, frozenset[str]]]
     groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     bucket_grants: Mapping[str, tuple[objects.Grant, ...]] = dataclasses.field(default_factory=dict)
+    providers: Mapping[str, ProviderRecord] = dataclasses.field(default_factory=dict)
+
+    def has_ended(self, member: str) -> bool:
+        """Whether nobody may be this member any more: its account or provider is disabled, or there is none."""
+        account = self.accounts.get(member)
+        if account is not None:
+            return account.is_disabled
+        if member.startswith("user:"):
+            domain = member.rpartition("@")[2]
+            return not any(domain in one.email_domains for one in self.providers.values() if not one.is_disabled)
+        provider = self.providers.get(members.provider_of(member))
+        return provider is None or provider.is_disabled
+
+    def resources_of(self, name: str) -> tuple[str, ...]:
+        """The resources below the installation whose policies count for a name.
+
+        For an account these are its project and itself. For one that has a role on the installation there are none: who
+        owns its project would have that role too. What is no account has none either.
+
+        Raises:
+            ApiError: INVALID_ARGUMENT for what is no name.
+        """
+        if not names.is_account(name):
+            return names.hierarchy(name)
+        account = self.account_of(name)
+        if account is None:
+            return ()
+        who = members.counted_as(account.member, self.groups.get(account.member, ()))
+        if any(self.granted.get(roles.INSTALLATION, {}).get(member) for member in who):
+            return ()
+        project = f"projects/{account.project}"
+        return project, f"{project}/serviceAccounts/{account.email}"
+
+    def account_of(self, name: str) -> AccountRecord | None:
+        """The service account of a name, with its project or with ``-`` for it; None if there is none."""
+        parsed = names.AccountName.parse(name)
+        account = self.accounts.get(f"serviceAccount:{parsed.email.lower()}")
+        return account if account is not None and parsed.project in ("-", account.project) else None
 
     def permissions(self, who: Iterable[str], resources: Iterable[str]) -> frozenset[str]:
         """What these members may do on the last of these resources: all that is granted on it or on what it lies in."""
@@ -209,7 +257,26 @@ def load(connection: sa.Connection) -> AccessIndex:
     for row in connection.execute(sa.select(bucket_grants).order_by(bucket_grants.c.id)):
         grant = objects.Grant(row.scheme, row.bucket, row.prefix, row.can_read, row.can_write)
         may[row.member] = (*may.get(row.member, ()), grant)
-    return AccessIndex(version, {record.member: record for record in by_id.values()}, keys, named, granted, groups, may)
+    vouching = {row.name: provider_record(row) for row in connection.execute(sa.select(providers))}
+    by_member = {record.member: record for record in by_id.values()}
+    return AccessIndex(version, by_member, keys, named, granted, groups, may, vouching)
+
+
+def provider_record(row: sa.Row[Any]) -> ProviderRecord:
+    """The record of a provider's row."""
+    return ProviderRecord(
+        row.name,
+        row.issuer,
+        row.audience,
+        row.jwks_uri,
+        row.jwks,
+        tuple(row.email_domains),
+        row.subject_claim,
+        row.groups_claim,
+        row.required_claims,
+        row.sign_in_s,
+        row.disabled_us is not None,
+    )
 
 
 def account_record(row: sa.Row[Any]) -> AccountRecord:

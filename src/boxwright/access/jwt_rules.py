@@ -22,6 +22,8 @@ MAX_TOKEN_BYTES = 8192
 MAX_LIFE_S = 3600
 MAX_DEPTH = 4
 CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+IAM_SCOPE = "https://www.googleapis.com/auth/iam"  # what clients ask for to speak for an account
+CLOUD_SCOPES = frozenset((CLOUD_SCOPE,))
 PublicKey = RSAKey | ECKey
 ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}  # by the key's type
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -57,18 +59,14 @@ def read(text: str) -> Claims:
     Raises:
         TokenRefused: its form, header or claims are not what an account's token has.
     """
-    if len(text) > MAX_TOKEN_BYTES or not _FORM.fullmatch(text):
-        raise TokenRefused("form")
-    first, second, third = text.split(".")
-    header, claims = _object(first), _object(second)
-    _decoded(third)
+    header, claims = parts(text)
     if header.keys() != {"alg", "typ", "kid"} or header["typ"] != "JWT":
         raise TokenRefused("header")
     if header["alg"] not in ALGORITHMS.values():
         raise TokenRefused("algorithm")
     if not isinstance(header["kid"], str) or not _KID.fullmatch(header["kid"]):
         raise TokenRefused("kid")
-    issuer, scope, audience = _text(claims, "iss"), _text(claims, "scope"), _text(claims, "aud")
+    issuer, scope, audience = text_of(claims, "iss"), text_of(claims, "scope"), text_of(claims, "aud")
     if not issuer or claims.get("sub", issuer) != issuer:
         raise TokenRefused("subject")
     scopes = None if scope is None else frozenset(scope.split())
@@ -78,9 +76,26 @@ def read(text: str) -> Claims:
         issuer,
         audience,
         scopes,
-        _whole_number(claims, "iat"),
-        _whole_number(claims, "exp"),
+        whole_number(claims, "iat"),
+        whole_number(claims, "exp"),
     )
+
+
+def parts(
+    text: str, *, max_bytes: int = MAX_TOKEN_BYTES, max_depth: int = MAX_DEPTH
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The header and the claims of any token, as they are written; nothing of them is judged yet.
+
+    Raises:
+        TokenRefused: it has not three parts of base64url, each in its one spelling; or they are no JSON objects, have a
+            name twice, or are nested too deep.
+    """
+    if len(text) > max_bytes or not _FORM.fullmatch(text):
+        raise TokenRefused("form")
+    first, second, third = text.split(".")
+    header, claims = _object(first, max_depth), _object(second, max_depth)
+    _decoded(third)
+    return header, claims
 
 
 def check_times(claims: Claims, now_s: float, skew_s: float) -> None:
@@ -93,13 +108,13 @@ def check_times(claims: Claims, now_s: float, skew_s: float) -> None:
         raise TokenRefused("expired")
 
 
-def check_self_signed(claims: Claims, audiences: frozenset[str]) -> None:
-    """Raises TokenRefused unless a token is for this API: by one of the audiences, or by the scope, and not by both."""
+def check_self_signed(claims: Claims, audiences: frozenset[str], scopes: frozenset[str] = CLOUD_SCOPES) -> None:
+    """Raises TokenRefused unless a token is for this API: by one of the audiences, or by a scope, and not by both."""
     if (claims.audience is None) == (claims.scopes is None):
         raise TokenRefused("either audience or scope")
     if claims.audience is not None and claims.audience not in audiences:
         raise TokenRefused("audience")
-    if claims.scopes is not None and CLOUD_SCOPE not in claims.scopes:
+    if claims.scopes is not None and not claims.scopes & scopes:
         raise TokenRefused("scope")
 
 
@@ -144,13 +159,13 @@ def _decoded(part: str) -> bytes:
     return content
 
 
-def _object(part: str) -> dict[str, Any]:
+def _object(part: str, max_depth: int) -> dict[str, Any]:
     content = _decoded(part)
     try:
         value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise TokenRefused("JSON") from error
-    if not isinstance(value, dict) or _depth(value) > MAX_DEPTH:
+    if not isinstance(value, dict) or _depth(value) > max_depth:
         raise TokenRefused("JSON")
     return value
 
@@ -171,14 +186,16 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, inside), default=0) if isinstance(value, dict | list) else 0
 
 
-def _text(claims: dict[str, Any], name: str) -> str | None:
+def text_of(claims: dict[str, Any], name: str) -> str | None:
+    """A claim that is a text, None if it is not there; TokenRefused if it is something else."""
     value = claims.get(name)
     if name in claims and not isinstance(value, str):
         raise TokenRefused(name)
     return value
 
 
-def _whole_number(claims: dict[str, Any], name: str) -> int:
+def whole_number(claims: dict[str, Any], name: str) -> int:
+    """A claim that is a whole number; TokenRefused if it is something else, or is not there."""
     value = claims.get(name)
     if type(value) is not int:
         raise TokenRefused(name)

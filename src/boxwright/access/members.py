@@ -28,6 +28,11 @@ _MEMBER = re.compile(
 _PROVIDER = re.compile(r"principal://boxwright/providers/([A-Za-z0-9_-]+)/subject/.*")
 
 
+def is_member(text: str) -> bool:
+    """Whether a text has the form of a member."""
+    return len(text) <= MAX_MEMBER_CHARS and _MEMBER.fullmatch(text) is not None
+
+
 def check(member: str, field: str) -> None:
     """Raises INVALID_ARGUMENT naming the request field for what is no member."""
     if member == "allUsers":
@@ -35,7 +40,7 @@ def check(member: str, field: str) -> None:
             field,
             f"allUsers is not allowed here: every call needs credentials. Use {EVERYBODY_KNOWN} for all who have some.",
         )
-    if len(member) > MAX_MEMBER_CHARS or not _MEMBER.fullmatch(member):
+    if not is_member(member):
         raise errors.invalid_argument(
             field,
             f"'{member[:100]}' is no member; expected serviceAccount:ADDRESS, user:ADDRESS, group:ADDRESS, domain:DOMAIN or "
@@ -49,6 +54,12 @@ def canonical(member: str) -> str:
     return f"{kind}{separator}{rest.lower()}" if kind in ("user", "serviceAccount", "group", "domain") else member
 
 
+def provider_of(member: str) -> str:
+    """The name of the provider whose subject a member is; empty for other members."""
+    found = _PROVIDER.fullmatch(member)
+    return found[1] if found else ""
+
+
 def counted_as(member: str, groups: tuple[str, ...]) -> tuple[str, ...]:
     """All members that a caller is when policies are read; none for nobody in particular."""
     if not member:
@@ -56,6 +67,6 @@ def counted_as(member: str, groups: tuple[str, ...]) -> tuple[str, ...]:
     found = [member, *groups, EVERYBODY_KNOWN]
     if member.startswith("user:"):
         found.append("domain:" + member.rpartition("@")[2])
-    if provider := _PROVIDER.fullmatch(member):
-        found.append(f"principalSet://boxwright/providers/{provider[1]}/*")
-    return tuple(found)
+    if provider := provider_of(member):
+        found.append(f"principalSet://boxwright/providers/{provider}/*")
+    return tuple(dict.fromkeys(found))

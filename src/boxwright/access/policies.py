@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from boxwright import errors, names
 from boxwright.access import index, members, roles
 from boxwright.metadata import database
-from boxwright.metadata.schema import bindings, group_members, policies
+from boxwright.metadata.schema import accounts, bindings, group_members, policies
 
 MAX_MEMBERS = 1500  # of one policy, Google's limit
 # Google's words
@@ -133,6 +133,7 @@ def _change(connection: sa.Connection, resource: str, role: str, member: str, *,
     check_holder(resource)
     member = members.canonical(member)
     if is_wanted:
+        check_account(connection, resource)
         check(resource, {role: [member]})
     now = {name: list(of_role) for name, of_role in read(connection, resource).bindings.items()}
     if (member in now.get(role, ())) == is_wanted:
@@ -147,11 +148,22 @@ def _change(connection: sa.Connection, resource: str, role: str, member: str, *,
 
 def check_holder(resource: str) -> None:
     """Raises INVALID_ARGUMENT unless this is a resource that holds a policy."""
-    if resource != roles.INSTALLATION and (not names.is_name(resource) or not roles.level_of(resource)):
+    is_name = names.is_name(resource) or (names.is_account(resource) and not resource.startswith("projects/-/"))
+    if resource != roles.INSTALLATION and not (is_name and roles.level_of(resource)):
         raise errors.bad_request(
-            f"'{resource[:200]}' holds no policy. Expected: installation, projects/P, projects/P/locations/L, or a dataset "
-            "or model in one."
+            f"'{resource[:200]}' holds no policy. Expected: installation, projects/P, projects/P/locations/L, a dataset or "
+            "model in one, or projects/P/serviceAccounts/ADDRESS."
         )
+
+
+def check_account(connection: sa.Connection, resource: str) -> None:
+    """Raises NOT_FOUND for the name of an account that there is not: a policy on it would have no effect."""
+    if not names.is_account(resource):
+        return
+    parsed = names.AccountName.parse(resource)
+    there = (accounts.c.member == f"serviceAccount:{parsed.email}") & (accounts.c.project == parsed.project)
+    if connection.execute(sa.select(accounts.c.id).where(there)).first() is None:
+        raise errors.not_found(f"There is no account {resource}; `boxwright accounts list` shows those that there are.")
 
 
 def forget(connection: sa.Connection, resource: str) -> None:

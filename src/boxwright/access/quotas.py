@@ -34,12 +34,14 @@ class QuotaLimits:
         models: trainings that a project starts.
         predictions: online predictions of a project.
         failed_authentications: of an address.
+        tokens: access tokens that are given for an account.
     """
 
     requests: int = 0
     models: int = 0
     predictions: int = 0
     failed_authentications: int = 0
+    tokens: int = 0
 
 
 class MinuteWindow:
@@ -87,6 +89,7 @@ class Quotas:
             PREDICTIONS: MinuteWindow(limits.predictions, clock),
         }
         self._failures = MinuteWindow(limits.failed_authentications, clock)
+        self._tokens = MinuteWindow(limits.tokens, clock)
 
     def count(self, rpc: str, project: str) -> None:
         """Counts a call that may be made, and is charged to a project.
@@ -114,6 +117,16 @@ class Quotas:
         wait_s = self._failures.take(address)
         if wait_s:
             raise refusals.failures_exceeded(self._failures.limit, wait_s)
+
+    def count_token(self, member: str) -> None:
+        """Counts an access token that is given for a member.
+
+        Raises:
+            ApiError: RESOURCE_EXHAUSTED with the time after which the next one is given.
+        """
+        wait_s = self._tokens.take(member)
+        if wait_s:
+            raise refusals.tokens_exceeded(self._tokens.limit, member, wait_s)
 
     def _take(self, metric: refusals.QuotaMetric, project: str) -> None:
         window = self._windows[metric]

@@ -95,6 +95,7 @@ class QuotaMetric:
     limit: str
 
 
+TOKENS = QuotaMetric("Access tokens", "access_tokens", "AccessTokensPerMinutePerAccount")
 FAILURES = QuotaMetric("Failed authentications", "failed_authentications", "FailedAuthenticationsPerMinutePerAddress")
 
 
@@ -115,6 +116,15 @@ def failures_exceeded(limit: int, wait_s: float) -> errors.ApiError:
         f"'{SERVICE}': more than {limit} calls from this address had no valid credentials."
     )
     return _exhausted(text, FAILURES, limit, wait_s, subject="clientip", unit="address")
+
+
+def tokens_exceeded(limit: int, member: str, wait_s: float) -> errors.ApiError:
+    """RESOURCE_EXHAUSTED: a member has asked for more than `limit` access tokens in a minute."""
+    text = (
+        f"Quota exceeded for quota metric '{TOKENS.title}' and limit '{TOKENS.title} per minute' of service '{SERVICE}': "
+        f"more than {limit} for {member}. Keep an access token until it ends, as client libraries do."
+    )
+    return _exhausted(text, TOKENS, limit, wait_s, subject=member, unit="account")
 
 
 def _exhausted(

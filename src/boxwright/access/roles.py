@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 
 INSTALLATION = "installation"  # the resource above all projects
-LEVELS = ("installation", "project", "location", "dataset", "model")
+LEVELS = ("installation", "project", "location", "dataset", "model", "serviceAccount")
 OWNER = "roles/owner"
 ADMIN = "roles/boxwright.admin"
 
@@ -73,7 +73,7 @@ ROLES = {
     "roles/editor": Role(_EDITOR | _SEE_PROJECT | _CHARGE, ("project",)),
     "roles/viewer": Role(_READ | _SEE_PROJECT, ("project",)),
     "roles/serviceusage.serviceUsageConsumer": Role(_CHARGE, ("project",)),
-    "roles/iam.serviceAccountTokenCreator": Role(_IMPERSONATE, ("project",)),
+    "roles/iam.serviceAccountTokenCreator": Role(_IMPERSONATE, ("project", "serviceAccount")),
     ADMIN: Role(_AUTOML_ADMIN | _OWN_PROJECT | _CHARGE | _IMPERSONATE, ("installation",)),
 }
 PERMISSIONS = frozenset().union(*(role.permissions for role in ROLES.values()))
@@ -84,5 +84,9 @@ def level_of(resource: str) -> str:
     if resource == INSTALLATION:
         return INSTALLATION
     steps = resource.split("/")
-    kinds = {2: "project", 4: "location", 6: {"datasets": "dataset", "models": "model"}.get(steps[-2:][0], "")}
-    return kinds.get(len(steps), "")
+    collections = {
+        2: {"projects": "project"},
+        4: {"locations": "location", "serviceAccounts": "serviceAccount"},
+        6: {"datasets": "dataset", "models": "model"},
+    }
+    return collections.get(len(steps), {}).get(steps[-2:][0], "")

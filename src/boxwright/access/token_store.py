@@ -33,12 +33,14 @@ class TokenHolder:
         key: what it was given for, as `Caller.key`.
         groups: further members that the caller counts as.
         family: of the refresh token that it comes from; empty: the token begins one.
+        actors: who has it given for the member, the last one last; none: the member itself.
     """
 
     member: str
     key: str = ""
     groups: Sequence[str] = ()
     family: str = ""
+    actors: Sequence[str] = ()
 
 
 def issue(connection: sa.Connection, kind: str, holder: TokenHolder, life_s: float, now_us: int) -> str:
@@ -55,6 +57,7 @@ def issue(connection: sa.Connection, kind: str, holder: TokenHolder, life_s: flo
             member_groups=json.dumps(list(holder.groups)),
             create_time_us=now_us,
             expires_us=now_us + round(life_s * _SECOND_US),
+            actors=json.dumps(list(holder.actors)),
         )
     )
     return text
@@ -74,5 +77,15 @@ def note_use(connection: sa.Connection, sha256: str, now_us: int) -> None:
 
 
 def revoke_all(connection: sa.Connection, member: str) -> int:
-    """Ends all tokens of a member; returns how many there were."""
-    return connection.execute(tokens.delete().where(tokens.c.member == member)).rowcount
+    """Ends all tokens of a member, and those that it has had given for accounts; returns how many there were."""
+    had_given = tokens.c.actors.contains(json.dumps(member), autoescape=True)
+    return connection.execute(tokens.delete().where((tokens.c.member == member) | had_given)).rowcount
+
+
+def revoke(connection: sa.Connection, text: str) -> sa.Row[Any] | None:
+    """Ends a token: an access token alone, a refresh token with all that come from it; returns its row, None if unknown."""
+    row = connection.execute(sa.select(tokens).where(tokens.c.sha256 == secret_texts.digest(text))).first()
+    if row is not None:
+        own = tokens.c.family == row.family if row.kind == REFRESH else tokens.c.sha256 == row.sha256
+        connection.execute(tokens.delete().where(own))
+    return row

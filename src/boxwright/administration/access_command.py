@@ -6,8 +6,8 @@ import argparse
 import datetime
 from typing import Any
 
-from boxwright import client_env, errors, names
-from boxwright.administration import buckets_command, iam_command, opening
+from boxwright import client_env, errors
+from boxwright.administration import buckets_command, iam_command, opening, providers_command
 
 
 def add_command(commands: Any) -> None:
@@ -15,7 +15,7 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "access",
         help="make the first account; say why a member may or may not",
-        description="Begin with access control.",
+        description="Begin with access control; name identity providers.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     start = actions.add_parser(
@@ -49,6 +49,7 @@ def add_command(commands: Any) -> None:
     )
     opening.add_arguments(why)
     why.set_defaults(run=_why)
+    providers_command.add_actions(actions)
 
 
 def _start(options: argparse.Namespace) -> int:
@@ -83,13 +84,11 @@ def _why(options: argparse.Namespace) -> int:
         return _why_object(options)
     if options.permission not in roles.PERMISSIONS:
         raise errors.bad_request(f"There is no permission {options.permission}; `boxwright iam roles` lists all.")
-    resources = (
-        roles.INSTALLATION,
-        *(names.hierarchy(options.resource) if options.resource != roles.INSTALLATION else ()),
-    )
     with opening.opened(options) as db, db.read() as connection:
         member = iam_command.member_of(connection, options.member)
         found = index.load(connection)
+    below = found.resources_of(options.resource) if options.resource != roles.INSTALLATION else ()
+    resources = (roles.INSTALLATION, *below)
     giving = [name for name, role in roles.ROLES.items() if options.permission in role.permissions]
     is_allowed = False
     for resource in resources:

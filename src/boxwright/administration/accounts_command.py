@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
 
-from boxwright import errors, private
-from boxwright.administration import opening
+from boxwright import errors
+from boxwright.administration import credential_files, opening
 
 TOKEN_URI = "https://localhost:8470/token"  # noqa: S105 — an address, no secret
 Run = Callable[[argparse.Namespace], int]
@@ -39,6 +38,14 @@ def add_command(commands: Any) -> None:
     person = _action(actions, "user-file", "write a credentials file for a person", _user_file, change="UserFile")
     person.add_argument("--out", type=pathlib.Path, required=True, metavar="FILE", help="the file to write")
     person.add_argument("--token-url", default=TOKEN_URI, metavar="URL", help=f"where tokens are given ({TOKEN_URI})")
+    other = _action(
+        actions, "impersonation-file", "write a file by which another's holder speaks for an account", _other
+    )
+    other.add_argument(
+        "--source", type=pathlib.Path, required=True, metavar="FILE", help="the other's credentials file"
+    )
+    other.add_argument("--out", type=pathlib.Path, required=True, metavar="FILE", help="the file to write")
+    other.add_argument("--url", default=credential_files.URL, help=credential_files.URL_HELP)
     key = _action(actions, "api-key", "make an API key", _api_key, change="CreateApiKey")
     key.add_argument("--permission", action="append", metavar="NAME", help="give no other one; may be repeated")
     key.add_argument("--days", type=int, metavar="N", help="life of the key (default: without end)")
@@ -165,21 +172,11 @@ def _create_key(options: argparse.Namespace) -> int:
             )
         else:
             content, public_jwk = key_files.new_key(account, options.token_uri)
-            _write_new(options.out, content)
+            credential_files.write_new(options.out, content)
         with db.write() as connection:
             not_after_us = accounts.add_key(connection, account, content["private_key_id"], public_jwk, options.days)
     print(f"key      {content['private_key_id']}\naccount  {account.member}\nends     {opening.day(not_after_us)}")
     return 0
-
-
-def _write_new(path: pathlib.Path, content: dict[str, Any]) -> None:
-    """Writes a credentials file that only its owner may read, and replaces none."""
-    if path.exists():
-        raise errors.failed_precondition(f"There is a file {path} already; choose another, or delete it first.")
-    try:
-        private.replace_file(path, json.dumps(content, indent=2) + "\n")
-    except OSError as error:
-        raise errors.failed_precondition(f"The file {path} cannot be written: {error.strerror}.") from error
 
 
 def _list_keys(options: argparse.Namespace) -> int:
@@ -239,10 +236,22 @@ def _user_file(options: argparse.Namespace) -> int:
             "refresh_token": token_store.issue(connection, token_store.REFRESH, holder, life_s, now_us),
             "token_url": options.token_url,
             "token_info_url": options.token_url.removesuffix("/token") + "/introspect",
+            "revoke_url": options.token_url.removesuffix("/token") + "/revoke",
             "client_id": "boxwright",
             "client_secret": "boxwright",
             "quota_project_id": account.project,
         }
-        _write_new(options.out, content)
+        credential_files.write_new(options.out, content)
     print(f"account  {account.member}\nends     {opening.day(now_us + life_s * 1_000_000)}")
+    return 0
+
+
+def _other(options: argparse.Namespace) -> int:
+    from boxwright.access import accounts
+
+    url = credential_files.checked_url(options.url)
+    with opening.opened(options) as db, db.read() as connection:
+        account = accounts.find(connection, options.account)
+    credential_files.write_new(options.out, credential_files.impersonating(options.source, url, account.email))
+    print(f"file     {options.out}")
     return 0

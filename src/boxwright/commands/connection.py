@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import pathlib
 import ssl
@@ -11,17 +10,13 @@ import urllib.parse
 from typing import Any
 
 import requests
-from google.auth import exceptions as auth_exceptions
-from google.auth import jwt
 from google.rpc import code_pb2
 
 from boxwright import errors
-from boxwright.commands import answering, help_text
+from boxwright.commands import answering, credentials, help_text
+from boxwright.commands.credentials import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 
-URL_VARIABLE, TOKEN_VARIABLE, PROJECT_VARIABLE = "BOXWRIGHT_URL", "BOXWRIGHT_TOKEN", "BOXWRIGHT_PROJECT"
-ACCOUNT_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"  # as for Google's clients
-AUDIENCE = "https://automl.googleapis.com/"
-ACCOUNT_DOMAIN = ".boxwright.localhost"
+URL_VARIABLE, PROJECT_VARIABLE = "BOXWRIGHT_URL", "BOXWRIGHT_PROJECT"
 LOCATION_VARIABLE, AUTHORITY_VARIABLE = "BOXWRIGHT_LOCATION", "BOXWRIGHT_CA"
 CERTIFICATE_VARIABLE, KEY_VARIABLE = "BOXWRIGHT_CLIENT_CERT", "BOXWRIGHT_CLIENT_KEY"
 USUAL_URL, USUAL_LOCATION = "http://127.0.0.1:8470", "us-central1"
@@ -35,22 +30,57 @@ class Unreachable(errors.ApiError):
     """UNAVAILABLE: nothing answers at the address, or not now; asking again may help."""
 
 
-class _Bearer(requests.auth.AuthBase):
-    """Sends the token, or one that the account signs itself, whatever a .netrc of this machine says about the host."""
+def no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Sends none, whatever a .netrc of this machine says about the host."""
+    return request
 
-    def __init__(self, token: str, account: jwt.Credentials | None) -> None:
-        self._token = token
-        self._account = account
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if not self._token and self._account is not None:
-            if not self._account.valid:
-                self._account.refresh(None)
-            token: Any = self._account.token
-            request.headers["Authorization"] = f"Bearer {token.decode()}"
-        elif self._token:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
+class ServiceAddress:
+    """Where a service is, and whom to trust there.
+
+    Args:
+        options: what `add_service_arguments` has added.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT if the file of the certificate authority, or the client certificate, cannot be used.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.url = (options.url or os.environ.get(URL_VARIABLE) or USUAL_URL).rstrip("/")
+        authority = options.ca or os.environ.get(AUTHORITY_VARIABLE)
+        self.trust = _checked_authority(pathlib.Path(authority)) if authority else None
+        self.certificate = _client_certificate(options)
+        self.proxies = NO_PROXY if urllib.parse.urlsplit(self.url).hostname in LOOPBACK else None
+
+    def post_form(self, path: str, form: dict[str, str]) -> dict[str, Any]:
+        """Sends a form without credentials and returns the JSON of the answer, whatever its status.
+
+        Raises:
+            ApiError: there is no answer, or none of a Boxwright.
+        """
+        try:
+            response = requests.post(
+                self.url + path,
+                data=form,
+                timeout=TIMEOUT_S,
+                verify=self.trust,
+                cert=self.certificate,
+                proxies=self.proxies,
+                auth=no_credentials,
+                allow_redirects=False,
+            )
+            answer = response.json()
+        except requests.exceptions.JSONDecodeError as error:
+            raise errors.failed_precondition(
+                f"What answers at {self.url} is no Boxwright that has accounts."
+            ) from error
+        except requests.exceptions.RequestException as error:
+            raise errors.unavailable(
+                answering.why_no_answer(self.url, error) or f"Nothing answers at {self.url}."
+            ) from error
+        if not isinstance(answer, dict):
+            raise errors.failed_precondition(f"What answers at {self.url} is no Boxwright.")
+        return answer
 
 
 class RestConnection:
@@ -65,15 +95,16 @@ class RestConnection:
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.url = (options.url or os.environ.get(URL_VARIABLE) or USUAL_URL).rstrip("/")
+        address = ServiceAddress(options)
+        self.url, self._trust, self._proxies = address.url, address.trust, address.proxies
         self._project = options.project or os.environ.get(PROJECT_VARIABLE) or ""
         self._location = options.location or os.environ.get(LOCATION_VARIABLE) or USUAL_LOCATION
         self._session = requests.Session()
-        self._session.auth = _Bearer(os.environ.get(TOKEN_VARIABLE, ""), _account())
-        authority = options.ca or os.environ.get(AUTHORITY_VARIABLE)
-        self._trust = _checked_authority(pathlib.Path(authority)) if authority else None
-        self._session.cert = _client_certificate(options)
-        self._proxies = NO_PROXY if urllib.parse.urlsplit(self.url).hostname in LOOPBACK else None
+        self._session.cert = address.certificate
+        found = credentials.from_environment(self.url)
+        self._session.auth = credentials.Bearer(
+            os.environ.get(TOKEN_VARIABLE, ""), found, self._trust, address.certificate
+        )
 
     @property
     def parent(self) -> str:
@@ -176,24 +207,6 @@ def _service_error(error: dict[str, Any]) -> errors.ApiError:
     return (Unreachable if code == code_pb2.UNAVAILABLE else errors.ApiError)(code, message)
 
 
-def _account() -> jwt.Credentials | None:
-    """The account whose file the usual variable names, if it is one of a Boxwright: no other one's tokens are sent there.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT if the file cannot be used.
-    """
-    path = os.environ.get(ACCOUNT_VARIABLE, "")
-    if not path or os.environ.get(TOKEN_VARIABLE):
-        return None
-    try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-        if not str(content.get("client_email", "")).endswith(ACCOUNT_DOMAIN):
-            return None
-        return jwt.Credentials.from_service_account_info(content, audience=AUDIENCE)
-    except (OSError, ValueError, AttributeError, auth_exceptions.GoogleAuthError) as error:
-        raise errors.bad_request(f"{ACCOUNT_VARIABLE}: {path} cannot be used: it is no file of an account.") from error
-
-
 def _checked_authority(path: pathlib.Path) -> str:
     """The file of a certificate authority, as a string; INVALID_ARGUMENT if it holds none."""
     try:
@@ -240,9 +253,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the service",
         f"The variable {TOKEN_VARIABLE} is sent as a bearer token; without it, {ACCOUNT_VARIABLE} names an account.",
     )
-    group.add_argument("--url", help=f"the service's REST address (default {URL_VARIABLE}, or {USUAL_URL})")
+    _add_address(group)
     group.add_argument("--project", help=f"for names written short (default {PROJECT_VARIABLE})")
     group.add_argument("--location", help=f"for names written short (default {LOCATION_VARIABLE}, or {USUAL_LOCATION})")
+    group.add_argument("--json", dest="as_json", action="store_true", help="print what the service answers, as JSON")
+    parser.formatter_class = help_text.Formatter
+
+
+def add_service_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what says where the service is, and nothing else."""
+    _add_address(parser.add_argument_group("the service"))
+    parser.formatter_class = help_text.Formatter
+
+
+def _add_address(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--url", help=f"the service's REST address (default {URL_VARIABLE}, or {USUAL_URL})")
     group.add_argument(
         "--ca", metavar="FILE", help=f"PEM of the authority to trust for https:// (default {AUTHORITY_VARIABLE})"
     )
@@ -256,5 +281,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"PEM of its key, unless the file of the certificate has it (default {KEY_VARIABLE})",
     )
-    group.add_argument("--json", dest="as_json", action="store_true", help="print what the service answers, as JSON")
-    parser.formatter_class = help_text.Formatter

@@ -201,6 +201,26 @@ tokens = sa.Table(
     sa.Column("create_time_us", sa.BigInteger, nullable=False),
     sa.Column("expires_us", sa.BigInteger, nullable=False, index=True),
     sa.Column("used_us", sa.BigInteger),  # a refresh token that was used is kept, to notice that it is used again
+    sa.Column(
+        "actors", sa.Text, nullable=False, server_default=sa.text("'[]'")
+    ),  # JSON: who had it given, nearest last
+)
+
+providers = sa.Table(
+    "providers",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("issuer", sa.String(500), nullable=False),
+    sa.Column("audience", sa.String(500), nullable=False),
+    sa.Column("jwks_uri", sa.String(1000)),  # where its keys are asked for; NULL: they are in `jwks`
+    sa.Column("jwks", sa.JSON(none_as_null=True)),
+    sa.Column("email_domains", sa.JSON, nullable=False),  # of the people for whom it speaks
+    sa.Column("subject_claim", sa.String(200), nullable=False),
+    sa.Column("groups_claim", sa.String(200), nullable=False),  # empty: it says nothing of groups
+    sa.Column("required_claims", sa.JSON, nullable=False),  # name → text
+    sa.Column("sign_in_s", sa.Integer, nullable=False),  # 0: nobody gets a refresh token
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("disabled_us", sa.BigInteger),
 )
 
 policies = sa.Table(

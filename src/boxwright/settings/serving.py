@@ -143,6 +143,12 @@ class QuotaSettings(Group):
         name="quota_failed_authentications_per_minute",
         check=fields.between(0, 1_000_000),
     )
+    tokens_per_minute: int = setting(
+        60,
+        "Access tokens that an account is given in a minute, by `/token` and for others; 0: without limit.",
+        name="quota_tokens_per_minute",
+        check=fields.between(0, 1_000_000),
+    )
     operations: int = setting(
         1000,
         "Unfinished operations that a project may have; 0: without limit.",

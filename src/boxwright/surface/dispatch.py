@@ -189,7 +189,7 @@ class Dispatcher:
             if self._quotas is not None and not is_again:  # after the permission: nobody uses up what others have
                 # what anybody may ask of any project is not charged to that project
                 own = names.project_of(record.resource) if record.needs else caller.email
-                self._quotas.count(row.rpc, caller.charged_project or own)
+                self._quotas.count(row.rpc, caller.charged_project or own or caller.email)
             if self._recorder is not None and not row.is_read:
                 self._recorder.check()
             answer = row.unwrap(self._bound[row](row.wrap(request), caller))

@@ -132,6 +132,9 @@ class _GuardInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         try:
             self._guard.judge_metadata(metadata)
+        except errors.ApiError as error:
+            return _refusing(error, self._reception)
+        try:
             if handler is not None and method not in _OURS and not method.startswith(PUBLIC):
                 await self._reception.admit(method.removeprefix("/").replace("/", "."), metadata)
         except errors.ApiError as error:
@@ -146,8 +149,12 @@ def _texts(metadata: Any) -> list[tuple[str, str]]:
     return [(key, value) for key, value in metadata or () if isinstance(value, str)]
 
 
-def _refusing(error: errors.ApiError) -> grpc.RpcMethodHandler:
+def _refusing(error: errors.ApiError, reception: waiting.CallExecutor | None = None) -> grpc.RpcMethodHandler:
+    """Refuses a call; with `reception`, also records that."""
+
     async def refuse(messages: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        if reception is not None:
+            await reception.refused(_texts(context.invocation_metadata()), _address(context.peer()), error)
         await _refuse(context, error)
         raise error  # not reached: abort raises
 
@@ -168,9 +175,13 @@ def _handler(
     async def handle(messages: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         body = receiver.new_body()
         try:
-            address = _address(context.peer())
-            request_guard.judge_peer(address)
-            caller = await reception.admit(row.dotted_name, _texts(context.invocation_metadata()), address)
+            address, metadata = _address(context.peer()), _texts(context.invocation_metadata())
+            try:
+                request_guard.judge_peer(address)
+            except errors.ApiError as error:
+                await reception.refused(metadata, address, error)
+                raise
+            caller = await reception.admit(row.dotted_name, metadata, address)
             await receiver.receive(row, context, body)
             return await reception.answer(
                 row,

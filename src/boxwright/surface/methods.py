@@ -1,6 +1,7 @@
 """The table of methods: one frozen row per rpc, from which both API servers are built.
 
-    TABLE            every row, AutoMl in proto order, then PredictionService, Operations, Locations, IAMPolicy
+    TABLE            every row, AutoMl in proto order, then PredictionService, Operations, Locations, IAMPolicy,
+                     IAMCredentials
     row.request_pb   the protobuf class the API servers speak
     row.wrap(pb)     what the service method receives: the proto-plus type for AutoML messages, else the message itself
     is_set(pb, path) whether a required field (dotted, may end in a oneof) has a value
@@ -24,12 +25,14 @@ from google.protobuf import empty_pb2, field_mask_pb2, message, struct_pb2
 
 from boxwright import names
 from boxwright.callers import Requirement
+from boxwright.surface import iam_credentials_pb
 
 AUTOML = "google.cloud.automl.v1.AutoMl"
 PREDICTION = "google.cloud.automl.v1.PredictionService"
 OPERATIONS = "google.longrunning.Operations"
 LOCATIONS = "google.cloud.location.Locations"
 IAM = "google.iam.v1.IAMPolicy"
+IAM_CREDENTIALS = "google.iam.credentials.v1.IAMCredentials"
 
 MAX_IMAGE_BODY_BYTES = 48 * 1024 * 1024  # a 30 MB image as base64, with room for the rest
 _MESSAGE_TYPE = 11  # FieldDescriptor.TYPE_MESSAGE
@@ -333,6 +336,16 @@ _IAM_ROWS = (
            permission=NO_PERMISSION, resource="resource"),
 )  # fmt: skip
 
-TABLE: tuple[Method, ...] = _AUTOML_ROWS + _PREDICTION_ROWS + _OPERATION_ROWS + _LOCATION_ROWS + _IAM_ROWS
+_CREDENTIAL_ROWS = (
+    Method(service=IAM_CREDENTIALS, rpc="GenerateAccessToken", verb="POST", body="*",
+           paths=("/v1/{name=projects/*/serviceAccounts/*}:generateAccessToken",),
+           request=iam_credentials_pb.GenerateAccessTokenRequest, response=iam_credentials_pb.GenerateAccessTokenResponse,
+           required=("name", "scope"),
+           permission="iam.serviceAccounts.getAccessToken", resource="name"),
+)  # fmt: skip
+
+TABLE: tuple[Method, ...] = (
+    _AUTOML_ROWS + _PREDICTION_ROWS + _OPERATION_ROWS + _LOCATION_ROWS + _IAM_ROWS + _CREDENTIAL_ROWS
+)
 # may be missing at start-up; they answer UNIMPLEMENTED then
 PLANNED = frozenset({"ListLocations", "GetLocation", *(row.rpc for row in _IAM_ROWS)})

@@ -20,7 +20,7 @@ from boxwright import errors
 from boxwright.surface import bodies, dispatch, home, limits, openapi, request_policy, routes, transcode, waiting
 
 # who may be asked by anybody: nothing behind these needs credentials, or they are what is exchanged for some
-PUBLIC_PATHS = ("/", "/healthz", "/readyz", "/token", "/v1/openapi.json")
+PUBLIC_PATHS = ("/", "/healthz", "/readyz", "/token", "/introspect", "/revoke", "/v1/openapi.json")
 _CODE_OF_STATUS = {401: errors.unauthenticated, 403: errors.permission_denied, 404: errors.not_found}
 
 
@@ -42,7 +42,8 @@ def build_rest_app(
     unguarded = [route.path for route in extra_routes if getattr(route, "path", None) not in PUBLIC_PATHS]
     if unguarded:
         raise TypeError(f"Nobody judges the callers of {', '.join(unguarded)}.")
-    api = RestServer(waiting.CallExecutor(dispatcher, watcher, executor), bounds, budget)
+    reception = waiting.CallExecutor(dispatcher, watcher, executor)
+    api = RestServer(reception, bounds, budget)
     app = applications.Starlette(
         routes=[
             routing.Route("/", home.show),
@@ -53,10 +54,12 @@ def build_rest_app(
         exception_handlers={exceptions.HTTPException: _show_http_exception},
     )
     app.router.redirect_slashes = False
-    return _guarded(app, request_guard)
+    return _guarded(app, request_guard, reception)
 
 
-def _guarded(app: types.ASGIApp, request_guard: request_policy.RequestPolicy) -> types.ASGIApp:
+def _guarded(
+    app: types.ASGIApp, request_guard: request_policy.RequestPolicy, reception: waiting.CallExecutor
+) -> types.ASGIApp:
     """Puts the guard before an application, and the headers that keep browsers away on every answer."""
 
     async def answer(scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
@@ -68,13 +71,14 @@ def _guarded(app: types.ASGIApp, request_guard: request_policy.RequestPolicy) ->
         if scope["type"] != "http":  # the server below speaks nothing else
             raise RuntimeError(f"The REST server does not serve {scope['type']}.")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        chosen = app
+        chosen, address = app, scope["client"][0] if scope["client"] else ""
         try:
             if _raw_path(scope) not in request_policy.PROBES:
-                request_guard.judge_peer(scope["client"][0] if scope["client"] else "")
+                request_guard.judge_peer(address)
             request_guard.judge(scope["method"], _raw_path(scope), headers, scope["scheme"])
         except errors.ApiError as error:
             chosen = show_error(error)
+            await reception.refused(headers, address, error)
         await chosen(scope, receive, send_with_headers)
 
     return answer

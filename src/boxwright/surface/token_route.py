@@ -1,11 +1,14 @@
-"""``POST /token`` at the REST server: a form in, JSON out, as RFC 6749 has it; who gets a token is not decided here."""
+"""``POST /token``, ``/introspect`` and ``/revoke`` at the REST server: a form in, JSON out, as RFC 6749 has it.
+
+Who gets a token, and what one is, is not decided here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent import futures
 from typing import Any, Protocol
 
@@ -14,53 +17,73 @@ from starlette import requests, responses, routing
 
 from boxwright import callers, errors
 
-PATH = "/token"
+PATH, INTROSPECT_PATH, REVOKE_PATH = "/token", "/introspect", "/revoke"
 FORM = "application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 16 * 1024
 MAX_FIELDS = 20
 
 
+Answer = tuple[bool, dict[str, Any]]  # whether it is no error, and the fields of the response
+
+
 class TokenService(Protocol):
     """Who gives tokens."""
 
-    def answer(self, form: Mapping[str, str], origin: callers.Origin) -> tuple[bool, dict[str, Any]]:
-        """Answers a form with whether a token is given, and the fields of the response; raises ApiError."""
+    def answer(self, form: Mapping[str, str], origin: callers.Origin) -> Answer:
+        """Answers a form; raises ApiError."""
 
     def refused(self, reason: str, origin: callers.Origin) -> None:
         """Hears of a request that is no form."""
+
+
+class TokenStatus(Protocol):
+    """Who says what tokens are, and ends them."""
+
+    def introspect(self, form: Mapping[str, str], origin: callers.Origin) -> Answer:
+        """Answers a form; raises ApiError."""
+
+    def revoke(self, form: Mapping[str, str], origin: callers.Origin) -> Answer:
+        """Answers a form; raises ApiError."""
 
 
 class _BadForm(Exception):
     """Why a request is no form that can be read."""
 
 
-def build_token_route(tokens: TokenService, executor: futures.Executor, silence_s: float) -> routing.Route:
-    """Builds the route.
+def build_token_routes(
+    tokens: TokenService, status: TokenStatus, executor: futures.Executor, silence_s: float
+) -> list[routing.Route]:
+    """Builds the routes.
 
     Args:
         tokens: gives tokens.
-        executor: the thread pool in which it runs.
-        silence_s: for which the form may be silent.
+        status: says what they are, and ends them.
+        executor: the thread pool in which both run.
+        silence_s: for which a form may be silent.
     """
 
-    async def respond(request: requests.Request) -> responses.Response:
-        run = asyncio.get_running_loop().run_in_executor
-        agent = request.headers.get("user-agent", "")
-        origin = callers.Origin(request.client.host if request.client else "", agent)
-        try:
-            form = await _read(request, silence_s)
-            is_given, fields = await run(executor, tokens.answer, form, origin)
-        except _BadForm as problem:
+    def build(path: str, answer: Callable[[Mapping[str, str], callers.Origin], Answer]) -> routing.Route:
+        async def respond(request: requests.Request) -> responses.Response:
+            run = asyncio.get_running_loop().run_in_executor
+            agent = request.headers.get("user-agent", "")
+            origin = callers.Origin(request.client.host if request.client else "", agent)
             try:
-                await run(executor, tokens.refused, str(problem), origin)
-            except errors.ApiError as error:
+                form = await _read(request, silence_s)
+                is_fine, fields = await run(executor, answer, form, origin)
+            except _BadForm as problem:
+                try:
+                    await run(executor, tokens.refused, str(problem), origin)
+                except errors.ApiError as error:
+                    return _unavailable(error)
+                return _json(400, {"error": "invalid_request", "error_description": str(problem)})
+            except (errors.ApiError, RuntimeError) as error:
                 return _unavailable(error)
-            return _json(400, {"error": "invalid_request", "error_description": str(problem)})
-        except (errors.ApiError, RuntimeError) as error:
-            return _unavailable(error)
-        return _json(200 if is_given else 400, fields)
+            return _json(200 if is_fine else 400, fields)
 
-    return routing.Route(PATH, respond, methods=["POST"])
+        return routing.Route(path, respond, methods=["POST"])
+
+    answers = {PATH: tokens.answer, INTROSPECT_PATH: status.introspect, REVOKE_PATH: status.revoke}
+    return [build(path, answer) for path, answer in answers.items()]
 
 
 async def _read(request: requests.Request, silence_s: float) -> dict[str, str]:
@@ -79,7 +102,7 @@ async def _read(request: requests.Request, silence_s: float) -> dict[str, str]:
             break
         content += chunk
         if len(content) > MAX_FORM_BYTES:
-            raise _BadForm(f"A request for a token has at most {MAX_FORM_BYTES} bytes.")
+            raise _BadForm(f"Such a request has at most {MAX_FORM_BYTES} bytes.")
     try:
         pairs = urllib.parse.parse_qsl(
             content.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS

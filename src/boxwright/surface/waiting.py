@@ -28,6 +28,7 @@ _WAITING_RPCS = ("GetOperation", "WaitOperation")
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
+JUDGE = "boxwright.surface.JudgeRequest"  # the name in the audit log of what is refused before its method is known
 WAIT_LIMIT_S = 300.0  # the published backend limit of WaitOperation
 ASSUMED_DEADLINE_S = 10.0  # HTTP callers do not tell theirs; a GetOperation there is held for a third of this at most
 MAX_REMEMBERED_POLLS = 4096  # names; forgetting one costs its client a single unheld poll
@@ -186,6 +187,12 @@ class CallExecutor:
         if caller is None:
             raise TypeError("Who decides on calls has not said who is calling.")
         return caller
+
+    async def refused(self, headers: dispatch.Headers, address: str, error: errors.ApiError) -> None:
+        """Records what was refused by its host, its origin or where it comes from."""
+        origin = dispatch.origin_of(headers, address)
+        with contextlib.suppress(errors.ApiError):  # the service stops: it is refused all the same
+            await self._run(lambda: self._dispatcher.refused(JUDGE, origin, error))
 
     async def answer(
         self,

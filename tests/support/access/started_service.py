@@ -30,8 +30,13 @@ def command_line(*words: str) -> str:
 
 
 @contextlib.contextmanager
-def run_started_service(folder: pathlib.Path, **settings: str) -> Iterator[EnvService]:
-    """Makes the first account, then runs the service as the command says, until the end of the block."""
+def run_started_service(folder: pathlib.Path, *, works: bool = False, **settings: str) -> Iterator[EnvService]:
+    """Makes the first account, then runs the service as the command says, until the end of the block.
+
+    Args:
+        works: whether operations are worked on.
+        settings: variables without their prefix, in small letters.
+    """
     ports = free_port(), free_port()
     (folder / "buckets").mkdir(exist_ok=True)
     flags = ["--port", str(ports[0]), "--grpc-port", str(ports[1]), "--out", str(folder / "client")]
@@ -40,7 +45,8 @@ def run_started_service(folder: pathlib.Path, **settings: str) -> Iterator[EnvSe
     without = command_line("client-env", "--account", "owner", "--no-universe", *flags, *data)
     service = EnvService(folder, *ports, exports, without)
     (advice,) = (line for line in exports.splitlines() if "boxwright serve" in line)
-    command = [*CLI, *shlex.split(advice.removeprefix("#"))[1:], "--buckets", str(folder / "buckets"), "--no-worker"]
+    command = [*CLI, *shlex.split(advice.removeprefix("#"))[1:], "--buckets", str(folder / "buckets")]
+    command += [] if works else ["--no-worker"]
     own = {**clean_environment(), NICENESS_VARIABLE: os.environ[NICENESS_VARIABLE]}
     own |= {f"BOXWRIGHT_{name.upper()}": value for name, value in settings.items()}
     with tls_process.running(command, service.url, service.authority, folder / "service.log", own):

@@ -44,6 +44,8 @@ LEVELS = {
     "projects/p/locations/l/operations/o": "",
     "projects/p/locations/l/models/m/modelEvaluations/e": "",
     "projects": "",
+    "projects/p/serviceAccounts/ci@p.boxwright.localhost": "serviceAccount",
+    "projects/p/others/x": "",
 }
 
 

@@ -21,7 +21,13 @@ def options(issuer: Issuer, tmp_path: pathlib.Path, **changes: object) -> argpar
         "client_secret_file": None,
         "scope": "openid",
     }
-    place = {"out": tmp_path / "login.json", "url": "http://127.0.0.1:1", "ca": None}
+    place = {
+        "out": tmp_path / "login.json",
+        "url": "http://127.0.0.1:1",
+        "ca": None,
+        "client_cert": None,
+        "client_key": None,
+    }
     return argparse.Namespace(**(usual | place | changes))
 
 

@@ -1,4 +1,4 @@
-"""The messages of `google.iam.credentials.v1.IAMCredentials.GenerateAccessToken`, by the names and numbers of its proto.
+"""`google.iam.credentials.v1.IAMCredentials.GenerateAccessToken` and its messages, by the names and numbers of the proto.
 
 The package that Google publishes them in is a client with much else. They are in a pool of their own, as the same file in
 the default pool would keep that client from being loaded in this process.
@@ -40,6 +40,9 @@ def _pool() -> descriptor_pool.DescriptorPool:
         for field, number, label, of_type in fields:
             kind = _Field.TYPE_MESSAGE if of_type else _Field.TYPE_STRING
             made.field.add(name=field, number=number, label=label, type=kind, type_name=of_type or None)
+    request, response = (f".{_PACKAGE}.{name}" for name in _MESSAGES)
+    method = described.service.add(name="IAMCredentials").method.add(name="GenerateAccessToken")
+    method.input_type, method.output_type = request, response
     pool.AddSerializedFile(described.SerializeToString())
     return pool
 

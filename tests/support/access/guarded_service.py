@@ -29,6 +29,7 @@ WITHOUT_LIMIT = (  # unless a test says otherwise: most call more often than peo
     "quota_requests_per_minute",
     "quota_models_per_minute",
     "quota_failed_authentications_per_minute",
+    "quota_tokens_per_minute",
 )
 
 

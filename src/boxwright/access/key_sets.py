@@ -99,6 +99,8 @@ def discover(issuer: str) -> str:
     if not isinstance(address, str):
         raise errors.invalid_argument("--issuer", f"{issuer} does not say where its keys are; see --jwks.")
     check_address(address, "--issuer")
+    if issuer.startswith("https:") and not address.startswith("https:"):
+        raise errors.invalid_argument("--issuer", f"{issuer} says that its keys are at {address}, without TLS.")
     host, own = (urllib.parse.urlsplit(url).hostname or "" for url in (address, issuer))
     if host != own and (is_loopback(host) or _is_number(host)):
         raise errors.invalid_argument(

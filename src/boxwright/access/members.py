@@ -26,6 +26,7 @@ _MEMBER = re.compile(
     rf"|{EVERYBODY_KNOWN}"
 )
 _PROVIDER = re.compile(r"principal://boxwright/providers/([A-Za-z0-9_-]+)/subject/.*")
+_OF_PROVIDER = re.compile(r"principal(?:Set)?://boxwright/providers/([A-Za-z0-9_-]+)/.*")
 
 
 def is_member(text: str) -> bool:
@@ -57,6 +58,12 @@ def canonical(member: str) -> str:
 def provider_of(member: str) -> str:
     """The name of the provider whose subject a member is; empty for other members."""
     found = _PROVIDER.fullmatch(member)
+    return found[1] if found else ""
+
+
+def vouched_by(member: str) -> str:
+    """The name of the provider whose subject, group or set a member is; empty for other members."""
+    found = _OF_PROVIDER.fullmatch(member)
     return found[1] if found else ""
 
 

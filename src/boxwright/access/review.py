@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from boxwright.access import accounts, members
+from boxwright.access import accounts, members, providers
 from boxwright.metadata import database
 from boxwright.metadata.schema import account_keys, bindings
 
@@ -39,8 +39,11 @@ def findings(connection: sa.Connection) -> list[str]:
         elif now - last_us > UNUSED_DAYS * accounts.DAY_US:
             found.append(f"the key {key.kid} of {account.member} was not used for {UNUSED_DAYS} days")
     known = {account.member for account in by_id.values()}
+    vouching = {provider.name for provider in providers.listed(connection)}
     for row in connection.execute(sa.select(bindings).order_by(bindings.c.resource, bindings.c.member)):
         is_ours = row.member.startswith("serviceAccount:") and row.member.endswith(f".{members.DOMAIN}")
         if row.member.startswith("deleted:") or (is_ours and row.member not in known):
             found.append(f"{row.member} has {row.role} on {row.resource}, and there is no such account")
+        if (name := members.vouched_by(row.member)) and name not in vouching:
+            found.append(f"{row.member} has {row.role} on {row.resource}, and there is no provider {name}")
     return found

@@ -110,8 +110,13 @@ def _why(options: argparse.Namespace) -> int:
 
 
 def _is_disabled(found: Any, member: str) -> bool:
-    """Whether a member's account is disabled, which is said."""
-    account = found.accounts.get(member)
+    """Whether a member's account or provider is disabled, or its provider is gone, which is said."""
+    from boxwright.access import members
+
+    account, name = found.accounts.get(member), members.provider_of(member)
+    if name and found.has_ended(member):
+        print(f"but the provider {name} is disabled or gone: nothing that it vouches for is taken")
+        return True
     if account is None or not account.is_disabled:
         return False
     print(f"but {member} is disabled: nothing that it sends is taken (`boxwright accounts enable`)")

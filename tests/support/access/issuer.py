@@ -6,6 +6,8 @@ import base64
 import contextlib
 import http.server
 import json
+import pathlib
+import ssl
 import threading
 import time
 import urllib.parse
@@ -132,8 +134,13 @@ class Issuer:
 
 
 @contextlib.contextmanager
-def served(issuer: Issuer) -> Iterator[Issuer]:
-    """Lets an issuer answer on plain HTTP of the loopback interface, under that address, until the end of the block."""
+def served(issuer: Issuer, certificate: tuple[pathlib.Path, pathlib.Path] | None = None) -> Iterator[Issuer]:
+    """Lets an issuer answer on the loopback interface, under that address, until the end of the block.
+
+    Args:
+        issuer: gets its address.
+        certificate: and its key, for TLS; None: plain HTTP.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
@@ -152,7 +159,11 @@ def served(issuer: Issuer) -> Iterator[Issuer]:
             """Says nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        issuer.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        issuer.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield issuer
         server.shutdown()

@@ -10,7 +10,17 @@ from tests.support.access.credentials import CLOUD_SCOPE, Registry
 from tests.support.access.issuer import AUDIENCE, Issuer
 
 from boxwright import callers, errors
-from boxwright.access import authenticate, exchange, federation, index, oidc_tokens, providers, quotas, token_status
+from boxwright.access import (
+    authenticate,
+    exchange,
+    federation,
+    index,
+    oidc_tokens,
+    providers,
+    quotas,
+    review,
+    token_status,
+)
 from boxwright.access.oidc_tokens import ProviderRecord
 
 ISSUER, OTHER = Issuer(), Issuer("https://other.example")
@@ -259,3 +269,15 @@ def test_a_revoked_token_is_refused_and_takes_its_family_along(service, registry
     for other in (account.signed(), registry.api_key(account), "x"):
         assert service.status.revoke({"token": other}, callers.NOWHERE)[1]["error"] == "unsupported_token_type"
     assert service.caller(account.signed())
+
+
+def test_who_has_a_role_and_no_provider_is_a_finding(registry) -> None:
+    add(registry)
+    for name in ("office", "gone"):
+        registry.grant(f"principalSet://boxwright/providers/{name}/*", "roles/automl.viewer", "projects/demo")
+    registry.account("owner")
+    with registry.db.read() as connection:
+        found = review.findings(connection)
+    assert found == [
+        "principalSet://boxwright/providers/gone/* has roles/automl.viewer on projects/demo, and there is no provider gone"
+    ]

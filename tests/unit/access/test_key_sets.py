@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import pathlib
 
@@ -9,7 +10,7 @@ import pytest
 from google.rpc import code_pb2
 from tests.support.access.issuer import Issuer, SigningKey, served
 
-from boxwright import errors
+from boxwright import client_env, errors
 from boxwright.access import key_sets
 from boxwright.access.oidc_tokens import ProviderRecord
 
@@ -122,6 +123,23 @@ def test_what_is_no_short_json_object_is_not_read(answer: tuple[int, dict[str, s
         with pytest.raises(errors.ApiError, match=text):
             key_sets.fetch(f"{issuer.url}/keys")
         assert issuer.asked == ["/keys"]
+
+
+def test_a_certificate_must_be_of_an_authority_that_is_trusted(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    kit = client_env.prepare(tmp_path / "issuer", client_env.HOSTS, 8471, now)
+    with served(Issuer(), (kit.server, kit.server_key)) as issuer:
+        with pytest.raises(errors.ApiError, match="SSLError"):
+            key_sets.fetch(f"{issuer.url}/keys")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(kit.authority))
+        assert key_sets.discover(issuer.url) == f"{issuer.url}/keys"
+        assert key_sets.fetch(f"{issuer.url}/keys") == issuer.jwks
+        usual = {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys".replace("https", "http")}
+        issuer.answers[key_sets.DISCOVERY] = (200, {}, json.dumps(usual).encode())
+        with pytest.raises(errors.ApiError, match="TLS"):  # keys over plain HTTP, of an issuer over TLS
+            key_sets.discover(issuer.url)
 
 
 def test_no_credentials_of_the_machine_are_sent(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

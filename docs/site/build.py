@@ -27,21 +27,21 @@ ROOT_PAGES = {  # file of the root → page
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "README.md": "README.md",  # the list of documents stands for it
-    "SECURITY.md": "security.md",
+    "SECURITY.md": "reporting-vulnerabilities.md",
 }
 NAVIGATION = {  # caption → pages; what is not named here stands under "More", and a page that is not there is left out
     "Tutorial": ["getting-started", "id/getting-started"],
     "How-to guides": [
         "import", "convert", "batch-prediction", "clients/README", "clients/python", "clients/node", "clients/go",
         "clients/java", "clients/csharp", "clients/ruby", "clients/php", "clients/curl", "clients/powershell",
-        "storage", "backup", "browsers-and-limits",
+        "access", "storage", "backup", "browsers-and-limits",
     ],
     "Reference": [
         "reference/rest", "commands", "configuration", "compatibility", "wire", "images", "operations", "models",
         "evaluation", "glossary",
     ],
-    "Explanation": ["architecture", "training", "crash-safety", "benchmarks"],
-    "Project": ["contributing", "security", "changelog"],
+    "Explanation": ["architecture", "training", "crash-safety", "security", "benchmarks"],
+    "Project": ["contributing", "reporting-vulnerabilities", "changelog"],
 }  # fmt: skip
 FENCE = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
@@ -64,7 +64,10 @@ def main() -> int:
 def put_together(source: pathlib.Path) -> None:
     """Writes every page of the site, and the pictures, into a folder."""
     pages = {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
-    pages |= {page: ROOT / name for name, page in ROOT_PAGES.items() if name != "README.md"}
+    of_root = {page: ROOT / name for name, page in ROOT_PAGES.items() if name != "README.md"}
+    if taken := pages.keys() & of_root:
+        raise SystemExit(f"Pages of docs/ and of the root have one name in the site: {', '.join(sorted(taken))}")
+    pages |= of_root
     for page, path in pages.items():
         text = led(path.read_text(encoding="utf-8"), path, page, {*pages, REFERENCE})
         _write(source / page, text + (_navigation({*pages, REFERENCE}) if page == "README.md" else ""))

@@ -98,7 +98,7 @@ def test_a_service_that_is_asked_to_end_during_training_goes_on_where_it_was(sta
     children = children_of(service.process.pid, TRAINING)
     assert service.stop() == 0
     wait_until_gone(children)
-    assert (service.data_dir / "work" / name.rpartition("/")[2] / "checkpoint.pt").exists()
+    assert list((service.data_dir / "work" / name.rpartition("/")[2]).rglob("checkpoint.pt"))
     _shorten(service, name)
     again = start(MINUTES)
     with open_api(again) as api:

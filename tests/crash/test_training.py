@@ -72,8 +72,8 @@ def test_a_service_killed_during_training_goes_on_from_the_checkpoint(start, env
     service = start(UNTIL_DISTURBED)
     with open_api(service) as api:
         _, name = _start_training(api, service)
-        checkpoint = service.data_dir / "work" / name.rpartition("/")[2] / "checkpoint.pt"
-        wait_until(checkpoint.exists, "the first checkpoint", timeout_s=90)
+        work = service.data_dir / "work" / name.rpartition("/")[2]
+        wait_until(lambda: list(work.rglob("checkpoint.pt")), "the first checkpoint", timeout_s=90)
         orphans = children_of(service.process.pid, TRAINING)
         progress = wait_until(lambda: metadata(api.get(name)).progress_percent, "the first progress", timeout_s=30)
         assert progress < 100

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from tests.compatibility.test_node_client import program as program
 from tests.support.access.started_service import administer, run_started_service
+from tests.support.clients import node_walk
 from tests.support.services.env_service import EnvService
 
 LOCATION = "projects/demo/locations/us-central1"
@@ -74,19 +75,6 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """.replace("LOCATION", LOCATION)
-NODE = """
-const {v1} = require('@google-cloud/automl');
-(async () => {
-  const client = new v1.AutoMlClient(JSON.parse(process.argv[2]));
-  const parent = 'projects/demo/locations/us-central1';
-  const dataset = {displayName: 'n', imageObjectDetectionDatasetMetadata: {}};
-  const [created] = await (await client.createDataset({parent, dataset}))[0].promise();
-  const [listed] = await client.listDatasets({parent});
-  if (!listed.some(one => one.name === created.name)) throw new Error('not listed');
-  await (await client.deleteDataset({name: created.name}))[0].promise();
-  console.log('worked');
-})().catch(error => { console.error(error.code, error.message); process.exit(1); });
-"""
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +161,7 @@ def test_a_token_that_runs_out_while_a_client_waits_is_renewed_unseen(
 def test_the_node_client(started: EnvService, program: list[str], is_rest: bool) -> None:
     node, script = program
     path = pathlib.Path(script).with_name(f"access-{is_rest}.js")
-    path.write_text(NODE)
+    path.write_text(node_walk.WITH_CREDENTIALS)
     options = {"apiEndpoint": "localhost", "port": started.port if is_rest else started.grpc_port, "fallback": is_rest}
     done = started.run(node, str(path), json.dumps(options), universe=False)
     assert (done.returncode, done.stdout.strip()) == (0, "worked"), done.stderr

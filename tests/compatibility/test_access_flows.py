@@ -15,6 +15,7 @@ from tests.compatibility.test_node_client import program as program
 from tests.support.access.credentials import Registry
 from tests.support.access.issuer import AUDIENCE, Issuer
 from tests.support.access.started_service import administer, run_started_service
+from tests.support.clients import node_walk
 from tests.support.services.env_service import EnvService
 
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -66,17 +67,6 @@ work(automl.AutoMlClient(credentials=account, client_options={"api_endpoint": GR
 """
 )
 LONGER = pytest.mark.full  # it has a sister that is run always
-NODE = """
-const {v1} = require('@google-cloud/automl');
-(async () => {
-  const client = new v1.AutoMlClient(JSON.parse(process.argv[2]));
-  const parent = 'projects/demo/locations/us-central1';
-  const dataset = {displayName: 'n', imageObjectDetectionDatasetMetadata: {}};
-  const [created] = await (await client.createDataset({parent, dataset}))[0].promise();
-  await (await client.deleteDataset({name: created.name}))[0].promise();
-  console.log('worked');
-})().catch(error => { console.error(error.code, error.message); process.exit(1); });
-"""
 
 
 @dataclasses.dataclass
@@ -243,7 +233,7 @@ except google.auth.exceptions.GoogleAuthError as error:
 def test_the_node_client(flows: Flows, program: list[str], flow: str, is_rest: bool) -> None:
     node, script = program
     path = pathlib.Path(script).with_name("flows.js")
-    path.write_text(NODE)
+    path.write_text(node_walk.WITH_CREDENTIALS)
     service = flows.service
     person = ["accounts", "user-file", "owner", "--token-url", f"{service.url}/token"]
     credentials = {
@@ -259,7 +249,7 @@ def test_the_node_client(flows: Flows, program: list[str], flow: str, is_rest: b
 def test_the_node_client_with_an_api_key(flows: Flows, program: list[str]) -> None:
     node, script = program
     path = pathlib.Path(script).with_name("flows.js")
-    path.write_text(NODE)
+    path.write_text(node_walk.WITH_CREDENTIALS)
     options = {
         "apiEndpoint": "localhost",
         "port": flows.service.port,

@@ -6,16 +6,15 @@ Every connection of the stores goes through a proxy that records where it was to
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
 import pathlib
-import threading
 from collections.abc import Iterator
 
 import pytest
 from tests.contract.test_access_grants import ask, begin, ended, lines, member, request
 from tests.support.access.guarded_service import GuardedService, run_guarded_service
 from tests.support.images import drawn_images
+from tests.support.machine import http_site
 from tests.support.predictions.tiny_model import MODEL_NAME, TinyModel
 
 ENDPOINT = "http://store.test"
@@ -53,31 +52,24 @@ HOSTILE = [
 ]
 
 
-class _Recorder(http.server.BaseHTTPRequestHandler):
+class _Recorder(http_site.QuietHandler):
     """A proxy that finds nothing."""
 
     seen: list[str]
 
-    def answer(self) -> None:
+    def do_GET(self) -> None:
         self.seen.append(self.path)
-        self.send_response(404)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self.answer(404, {}, b"")
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_CONNECT = answer
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Says nothing."""
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_CONNECT = do_GET
 
 
 @contextlib.contextmanager
 def _recording() -> Iterator[tuple[str, list[str]]]:
     seen: list[str] = []
     handler = type("Recorder", (_Recorder,), {"seen": seen})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", seen
-        server.shutdown()
+    with http_site.serving(handler) as server:
+        yield f"http://127.0.0.1:{server.server_port}", seen
 
 
 @pytest.fixture

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
 import logging
 import pathlib
-import threading
 from collections.abc import Iterator
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.support.machine import http_site
 
 from boxwright import errors, objects
 from boxwright.objects.profiles import LOOK_INTERVAL_S, CredentialProfiles
@@ -129,42 +128,30 @@ def test_the_setting_is_a_folder_and_children_find_it_wherever_they_run(tmp_path
         objects.Stores(tmp_path, tmp_path / "state", objects.StoreConfig(credentials_dir=str(tmp_path / "none")))
 
 
-class _Google(http.server.BaseHTTPRequestHandler):
-    """Gives tokens, and answers whoever brings the one that it gave."""
+class _Google(http_site.QuietHandler):
+    """Gives a token, and answers requests that bring it."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(json.dumps({"access_token": "of the tenant", "expires_in": 3600, "token_type": "Bearer"}).encode())
+        self._give(json.dumps({"access_token": "of the tenant", "expires_in": 3600, "token_type": "Bearer"}).encode())
 
     def do_GET(self) -> None:
         is_ours = self.headers["Authorization"] == "Bearer of the tenant"
-        self._answer(b"an image" if is_ours else b"", 200 if is_ours else 403)
+        self._give(b"an image" if is_ours else b"", 200 if is_ours else 403)
 
-    def _answer(self, content: bytes, status: int = 200) -> None:
-        self.send_response(status)
-        for name, value in {
+    def _give(self, content: bytes, status: int = 200) -> None:
+        headers = {
             "Content-Type": "application/json",
-            "Content-Length": str(len(content)),
             "ETag": '"1"',
             "Last-Modified": "Fri, 27 Nov 2026 00:00:00 GMT",
-        }.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None: ...
+        }
+        self.answer(status, headers, content)
 
 
 @contextlib.contextmanager
 def _google() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Google) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_site.serving(_Google) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def test_google_cloud_storage_is_asked_as_the_account_of_the_profile(

@@ -68,10 +68,10 @@ class CallRecorder:
                 raise  # the log has said why; reads and refusals go on
 
     def _is_flood(self, call: callers.CallRecord) -> bool:
-        """Whether this is one more of what strangers could send without end, of which a minute has one line.
+        """Whether this call gets no line of its own, because the minute has one for others like it.
 
-        That is a call of an address that failed too often or has sent something to be judged by host or origin, or a
-        request for a token of an account that has had too many.
+        Such calls come from an address that has failed too often or was refused for its host or origin, or ask for a
+        token of an account that has had too many.
         """
         if _is_by(call.error, refusals.TOKENS):
             key = call.caller.member

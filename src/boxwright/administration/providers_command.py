@@ -132,7 +132,7 @@ def _create(options: argparse.Namespace) -> int:
     )
     if not provider.required_claims:
         print(
-            f"note      whoever gets a token for {provider.audience} from this issuer counts as allAuthenticatedUsers; "
+            f"note      everybody with a token for {provider.audience} from this issuer counts as allAuthenticatedUsers; "
             "--require narrows that"
         )
     return 0
@@ -151,7 +151,7 @@ def _required(texts: list[str]) -> dict[str, str]:
 
 
 def _key_set(path: pathlib.Path) -> dict[str, Any]:
-    """The public keys of a file; whoever holds a private one could be anybody, so that is refused."""
+    """The public keys of a file. A private key is refused: with it, a reader of the file could sign for anybody."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         keys = found["keys"]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.server
 import json
 import pathlib
-import ssl
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -16,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from tests.support.machine import http_site
 
 AUDIENCE = "boxwright-client"
 
@@ -142,28 +140,14 @@ def served(issuer: Issuer, certificate: tuple[pathlib.Path, pathlib.Path] | None
         certificate: and its key, for TLS; None: plain HTTP.
     """
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def answer(self) -> None:
+    class Handler(http_site.QuietHandler):
+        def do_GET(self) -> None:
             length = int(self.headers.get("content-length") or 0)
             form = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode()))
-            status, headers, content = issuer.answer(self.path, form)
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(*issuer.answer(self.path, form))
 
-        do_GET = do_POST = answer
+        do_POST = do_GET
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Says nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        issuer.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with http_site.serving(Handler, certificate) as server:
+        issuer.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
         yield issuer
-        server.shutdown()

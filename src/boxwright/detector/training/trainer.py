@@ -311,7 +311,9 @@ class Trainer:
 
     def _measure_orientation(self) -> orientation.Orientation:
         """How well the moving average finds objects that it has seen upright alone, upright and not."""
-        pairs = list(zip(self.validation.coarse_images, self.validation.ground_truth, strict=True))
+        # windows show images at full size: that is how large the network has seen its objects
+        images = self.validation.images if self.plan.window_hw else self.validation.coarse_images
+        pairs = list(zip(images, self.validation.ground_truth, strict=True))
         upright, upside_down = (
             sum(self._scores(*zip(*ways, strict=True))) / 2 if ways else 0.0
             for ways in (pairs, [orientation.upside_down(*pair) for pair in pairs])

@@ -117,7 +117,7 @@ def test_what_is_small_is_learned_in_windows_of_a_larger_input() -> None:
     assert whole.window_hw is None and area(whole) < area(choice)
 
 
-def test_windows_end_at_ten_times_the_model_types_own_pixels_and_where_the_images_hold_no_more() -> None:
+def test_windows_end_at_a_limit_of_their_own_and_where_the_images_hold_no_more() -> None:
     assert area(input_size.choose(evidence(3), WINDOWED, AMPLE)) <= 1.1 * input_size.MOST_WINDOWED_PX
     choice = input_size.choose(evidence(4, (240, 320)), WINDOWED, AMPLE)
     assert choice.input_hw[1] <= 2.2 * 320

@@ -131,26 +131,6 @@ def test_passes_that_a_larger_input_takes_are_left_out_and_a_stop_changes_nothin
     assert provenances[0]["weights_sha256"] == provenances[1]["weights_sha256"]
 
 
-def test_a_training_in_windows_delivers_the_whole_input_and_a_stop_changes_nothing(
-    drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    choice = input_size.InputSize((192, 256), 0.7, "objects are small", window_hw=(96, 128))
-    monkeypatch.setattr(input_size, "choose", lambda *evidence: choice)
-    provenances = []
-    for name in ("whole", "stopped"):
-        folder = conftest.write_job(tmp_path / name, drawn.rows)
-        if name == "stopped":
-            with pytest.raises(listener.TrainingStopped):
-                session.run(TrainingJob.read(folder), drawn.read, Watcher(60.0), elapsed())
-            monkeypatch.setattr(input_size, "choose", None)  # the checkpoint knows
-        session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
-        document = json.loads((folder / "model" / "model.json").read_text())
-        assert document["input_hw"] == [192, 256]
-        assert document["provenance"]["input"]["window_hw"] == [96, 128]
-        provenances.append(document["provenance"])
-    assert provenances[0]["weights_sha256"] == provenances[1]["weights_sha256"]
-
-
 def test_several_threads_repeat_their_result_too(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     folders = [conftest.write_job(tmp_path / name, drawn.rows, threads=2) for name in ("whole", "stopped")]
     with pytest.raises(listener.TrainingStopped):

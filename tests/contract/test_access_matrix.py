@@ -206,13 +206,13 @@ def _start_operation(service: GuardedService, starter: Account) -> None:
 def _ask(cast: Cast, call: str, caller: str, door: str) -> status_pb2.Status:
     """What a call is answered with; code 0 for success."""
     row = ROWS[call.partition(":")[0]]
-    request = _request(row, FIELDS[call])
+    request = request_of(row, FIELDS[call])
     if door == "grpc":
         return _by_grpc(cast, row, request, cast.headers[caller])
     return _by_rest(cast, row, request, cast.headers[caller])
 
 
-def _request(row: methods.Method, fields: dict[str, Any]) -> Any:
+def request_of(row: methods.Method, fields: dict[str, Any]) -> Any:
     request = row.request_pb()
     wrapped = row.request(fields) if hasattr(row.request, "wrap") else row.request(**fields)
     request.CopyFrom(row.request.pb(wrapped) if hasattr(row.request, "wrap") else wrapped)
@@ -310,7 +310,7 @@ def _check_refusal(
         assert dict(info.metadata) == {"service": "automl.googleapis.com", "consumer": f"projects/{project}"}
         assert found.message == f"Requests to this API method {row.dotted_name} are blocked."
         return
-    lacking = {need.permission: need.resource for need in methods.requirements(row, _request(row, FIELDS[call]))}
+    lacking = {need.permission: need.resource for need in methods.requirements(row, request_of(row, FIELDS[call]))}
     if call == "ResumeOperation":
         lacking["automl.models.predict"] = MODEL
     permission = info.metadata["permission"]

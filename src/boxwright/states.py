@@ -60,6 +60,21 @@ class MlUse(enum.StrEnum):
     UNASSIGNED = "UNASSIGNED"
 
 
+class ExampleState(enum.StrEnum):
+    """Whether an example's labels are known: only labelled ones are learned from."""
+
+    LABELED = "LABELED"
+    UNLABELED = "UNLABELED"
+    SUGGESTED = "SUGGESTED"  # its labels are a proposal that nobody has looked at
+
+
+class ClassificationType(enum.StrEnum):
+    """How many labels an image of a classification dataset has; names of `ClassificationType`."""
+
+    MULTICLASS = "MULTICLASS"  # one at most
+    MULTILABEL = "MULTILABEL"  # any number
+
+
 class DeploymentState(enum.StrEnum):
     """Whether a model answers online predictions; names of `Model.DeploymentState`."""
 

@@ -154,7 +154,7 @@ def test_imports_into_one_dataset_at_once_merge_without_doubles(db):
                 images = [
                     {
                         "sha256": f"{number:064}", "uri": f"gs://b/{number}.jpg", "ml_use": "TRAIN", "width_px": 9,
-                        "height_px": 9, "boxes": [(f"label{number % 3}", 0.1, 0.1, 0.5, 0.5)],
+                        "height_px": 9, "state": "LABELED", "annotations": [(f"label{number % 3}", 0.1, 0.1, 0.5, 0.5)],
                     }
                     for number in range(first + 10 * batch, first + 10 * batch + 20)
                 ]  # fmt: skip

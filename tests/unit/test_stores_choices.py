@@ -8,7 +8,7 @@ import pytest
 from google.rpc import code_pb2
 
 from boxwright import errors, objects, settings
-from boxwright.runners import import_rows
+from boxwright.runners import box_rows, import_rows
 
 EVERYTHING = ("gs", "s3", "az", "file")
 
@@ -36,10 +36,10 @@ def test_a_directory_may_be_a_bucket_or_a_folder():
 
 
 def test_an_import_row_may_leave_out_its_set_whatever_the_scheme():
-    row = import_rows.parse(["s3://b/1.jpg", "car", "0.1", "0.1", "", "", "0.5", "0.5"], EVERYTHING)
+    row = box_rows.parse(["s3://b/1.jpg", "car", "0.1", "0.1", "", "", "0.5", "0.5"], EVERYTHING)
     assert row.uri == "s3://b/1.jpg"
     with pytest.raises(import_rows.BadRow):
-        import_rows.parse(["s3://b/1.jpg", "car", "0.1", "0.1", "", "", "0.5", "0.5"])
+        box_rows.parse(["s3://b/1.jpg", "car", "0.1", "0.1", "", "", "0.5", "0.5"])
 
 
 # ---- allowed folders --------------------------------------------------------------------------------------------

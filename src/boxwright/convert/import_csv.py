@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from boxwright import errors, rows, states
 from boxwright.convert import account, dataset, entries, options, output, pictures
-from boxwright.runners import import_rows
+from boxwright.runners import box_rows, import_rows
 
 PLACES = 9  # a thousandth of the published precision, so that a detour over another format changes nothing
-TOO_SMALL = f"box smaller than {import_rows.MIN_EDGE_NORM} of the image's side: written, but an import leaves it out"
+TOO_SMALL = f"box smaller than {box_rows.MIN_EDGE_NORM} of the image's side: written, but an import leaves it out"
 TWO_SETS = "image in two sets: the first counts"
 _ANY_URI = "gs://bucket/image"  # stands for the path while a row is parsed: here it may also be a local one
 
@@ -43,13 +43,16 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOpt
             cells = ["", *cells]  # as in an import, the set may be left out
         path = cells[1] if len(cells) > 1 else ""
         try:
-            row = import_rows.parse([cells[0], path and _ANY_URI, *cells[2:]], min_edge_norm=0)
+            row = box_rows.parse([cells[0], path and _ANY_URI, *cells[2:]], min_edge_norm=0)
         except import_rows.BadRow as bad:
             chosen.told.refuse(where, str(bad))
             continue
         image_id = _image(data, chosen, path, row.ml_use, where)
-        if image_id is not None and row.box is not None:
-            data.add_box(image_id, dataset.Box(row.label, row.box), where)
+        if image_id is None:
+            continue
+        for label, box in row.annotations:
+            if box is not None:
+                data.add_box(image_id, dataset.Box(label, box), where)
 
 
 def _image(
@@ -86,7 +89,7 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
             for box in picture.boxes:
                 left, top, right, bottom = (output.number(value, PLACES) for value in box.corners_norm)
                 writer.writerow([picture.split.value, path, box.label, left, top, "", "", right, bottom, "", ""])
-                if min(_edges(box)) < import_rows.MIN_EDGE_NORM - import_rows.TOLERANCE_NORM:
+                if min(_edges(box)) < box_rows.MIN_EDGE_NORM - box_rows.TOLERANCE_NORM:
                     chosen.told.note(TOO_SMALL, path)
                 for mark in sorted(box.marks):
                     chosen.told.note(f"mark '{mark}' of a box, which a CSV cannot carry", path)

@@ -1,18 +1,16 @@
 """Rows of datasets: datasets, annotation specs, examples and annotations. Statements only, no rules."""
 
 import dataclasses
-import json
-import pathlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
 
-from boxwright import private
+from boxwright import states
 from boxwright.metadata.schema import annotation_specs, annotations, datasets, examples
 
 INSERT_BATCH_ROWS = 2000
-_BOX_COLUMNS = ("example_id", "annotation_spec_id", "x_min", "y_min", "x_max", "y_max")
+_ANNOTATION_COLUMNS = ("example_id", "annotation_spec_id", "x_min", "y_min", "x_max", "y_max")
 
 
 def insert(connection: sa.Connection, values: dict[str, Any]) -> None:
@@ -65,35 +63,54 @@ def find_spec(connection: sa.Connection, dataset_id: str, spec_id: str) -> sa.Ro
     ).first()
 
 
-def examples_per_spec(connection: sa.Connection, dataset_id: str) -> dict[str, int]:
-    """Counts, per annotation spec id, the examples that carry at least one box of it."""
+def examples_per_spec(
+    connection: sa.Connection, dataset_id: str, uses: Collection[states.MlUse] = tuple(states.MlUse)
+) -> dict[str, int]:
+    """Counts, per annotation spec id, the examples of these ML uses that carry it."""
     rows = connection.execute(
         sa.select(annotations.c.annotation_spec_id, sa.func.count(sa.distinct(annotations.c.example_id)))
         .join(examples, examples.c.id == annotations.c.example_id)
-        .where(examples.c.dataset_id == dataset_id)
+        .where(examples.c.dataset_id == dataset_id, examples.c.ml_use.in_(uses))
         .group_by(annotations.c.annotation_spec_id)
     )
     return {row[0]: row[1] for row in rows}
 
 
-def examples_per_use(connection: sa.Connection, dataset_id: str) -> dict[str, int]:
-    """Counts the dataset's examples per ML use."""
+def labelled_per_use(connection: sa.Connection, dataset_id: str) -> dict[str, int]:
+    """Counts the dataset's labelled examples per ML use."""
     rows = connection.execute(
         sa.select(examples.c.ml_use, sa.func.count())
-        .where(examples.c.dataset_id == dataset_id)
+        .where(examples.c.dataset_id == dataset_id, examples.c.state == states.ExampleState.LABELED)
         .group_by(examples.c.ml_use)
     )
     return {row[0]: row[1] for row in rows}
 
 
-def uses_of(connection: sa.Connection, dataset_id: str, sha256s: Collection[str]) -> dict[str, tuple[str, str]]:
-    """Returns (ml_use, uri) of those of the dataset's examples that have one of these contents."""
+@dataclasses.dataclass(frozen=True)
+class KnownExample:
+    """What a dataset has of one content already; `labels` in the order in which they were added."""
+
+    uri: str
+    ml_use: str
+    labels: tuple[str, ...]
+
+
+def known(connection: sa.Connection, dataset_id: str, sha256s: Collection[str]) -> dict[str, KnownExample]:
+    """Returns those of the dataset's examples that have one of these contents, by content."""
     rows = connection.execute(
-        sa.select(examples.c.sha256, examples.c.ml_use, examples.c.uri).where(
-            examples.c.dataset_id == dataset_id, examples.c.sha256.in_(sha256s)
-        )
+        sa.select(examples.c.sha256, examples.c.ml_use, examples.c.uri, annotation_specs.c.display_name)
+        .outerjoin(annotations, annotations.c.example_id == examples.c.id)
+        .outerjoin(annotation_specs, annotation_specs.c.id == annotations.c.annotation_spec_id)
+        .where(examples.c.dataset_id == dataset_id, examples.c.sha256.in_(sha256s))
+        .group_by(examples.c.id, annotation_specs.c.id)  # their keys: all columns of theirs may be read
+        .order_by(sa.func.min(annotations.c.id))
     )
-    return {row.sha256: (row.ml_use, row.uri) for row in rows}
+    found: dict[str, KnownExample] = {}
+    for row in rows:
+        had = found.get(row.sha256, KnownExample(row.uri, row.ml_use, ()))
+        labels = had.labels if row.display_name is None else (*had.labels, row.display_name)
+        found[row.sha256] = dataclasses.replace(had, labels=labels)
+    return found
 
 
 def merge(
@@ -101,34 +118,40 @@ def merge(
     dataset_id: str,
     images: Iterable[dict[str, Any]],
     new_spec_id: Callable[[], str],
+    *,
+    has_one_label: bool = False,
 ) -> int:
-    """Adds imported images and their boxes to a dataset; returns how many examples are new.
+    """Adds imported images and their annotations to a dataset; returns how many examples are new.
 
-    An image whose content is already in the dataset keeps its row, and its boxes are appended; a box that is there
-    already, label and all four coordinates, is not added again.
+    An image whose content is already in the dataset keeps its row, and its annotations are appended; one that is there
+    already, label and all four coordinates, is not added again. What was unlabelled becomes labelled by a labelled image.
 
     Args:
-        images: dicts with sha256, uri, ml_use, width_px, height_px and boxes: [(label, x_min, y_min, x_max, y_max), …].
+        images: dicts with sha256, uri, ml_use, width_px, height_px, state and annotations: [(label, x_min, y_min, x_max,
+            y_max), …], the coordinates None for a label of the image as a whole.
         new_spec_id: makes ids for labels not seen before.
+        has_one_label: an example that has an annotation gets no other.
     """
     known_specs = {name: spec_id for spec_id, name in specs(connection, dataset_id)}
     added = 0
     pending: list[dict[str, Any]] = []
-    seen_in: dict[int, set[tuple[Any, ...]]] = {}  # boxes of this batch's examples, those not yet written included
+    seen_in: dict[int, set[tuple[Any, ...]]] = {}  # of this batch's examples, those not yet written included
     for image in images:
-        example_id, known_boxes = _example(connection, dataset_id, image)
-        added += known_boxes is None
-        seen = seen_in.setdefault(example_id, known_boxes or set())
-        for label, *corners in image["boxes"]:
+        example_id, had = _example(connection, dataset_id, image)
+        added += had is None
+        seen = seen_in.setdefault(example_id, had or set())
+        for label, *corners in image["annotations"]:
+            if has_one_label and seen:
+                break
             if label not in known_specs:
                 known_specs[label] = new_spec_id()
                 connection.execute(
                     annotation_specs.insert().values(id=known_specs[label], dataset_id=dataset_id, display_name=label)
                 )
-            box = (known_specs[label], *corners)
-            if box not in seen:
-                seen.add(box)
-                pending.append(dict(zip(_BOX_COLUMNS, (example_id, *box), strict=True)))
+            annotation = (known_specs[label], *corners)
+            if annotation not in seen:
+                seen.add(annotation)
+                pending.append(dict(zip(_ANNOTATION_COLUMNS, (example_id, *annotation), strict=True)))
         if len(pending) >= INSERT_BATCH_ROWS:
             connection.execute(annotations.insert(), pending)
             pending = []
@@ -143,26 +166,30 @@ def merge(
 def _example(
     connection: sa.Connection, dataset_id: str, image: dict[str, Any]
 ) -> tuple[int, set[tuple[Any, ...]] | None]:
-    """Returns the example's id, and its boxes if it was there before (None if it is new)."""
+    """Returns the example's id, and its annotations if it was there before (None if it is new)."""
     found = connection.execute(
-        sa.select(examples.c.id).where(examples.c.dataset_id == dataset_id, examples.c.sha256 == image["sha256"])
-    ).scalar()
+        sa.select(examples.c.id, examples.c.state).where(
+            examples.c.dataset_id == dataset_id, examples.c.sha256 == image["sha256"]
+        )
+    ).first()
     if found is None:
-        values = {key: image[key] for key in ("sha256", "uri", "ml_use", "width_px", "height_px")}
+        values = {key: image[key] for key in ("sha256", "uri", "ml_use", "width_px", "height_px", "state")}
         result = connection.execute(examples.insert().values(dataset_id=dataset_id, **values))
         key = result.inserted_primary_key
         assert key is not None
         return int(key[0]), None
-    boxes = connection.execute(
+    if found.state == states.ExampleState.UNLABELED != image["state"]:
+        connection.execute(examples.update().where(examples.c.id == found.id).values(state=image["state"]))
+    present = connection.execute(
         sa.select(
             annotations.c.annotation_spec_id,
             annotations.c.x_min,
             annotations.c.y_min,
             annotations.c.x_max,
             annotations.c.y_max,
-        ).where(annotations.c.example_id == found)
+        ).where(annotations.c.example_id == found.id)
     )
-    return found, {tuple(box) for box in boxes}
+    return found.id, {tuple(annotation) for annotation in present}
 
 
 def superseded(connection: sa.Connection, dataset_id: str) -> dict[int, str]:
@@ -183,58 +210,55 @@ def superseded(connection: sa.Connection, dataset_id: str) -> dict[int, str]:
     return {row.id: row.uri for row in connection.execute(query)}
 
 
-def write_examples(connection: sa.Connection, dataset_id: str, path: pathlib.Path, label_ids: Sequence[str]) -> int:
-    """Writes the dataset as JSON lines for training, ordered by content hash; returns the number of images.
-
-    Of several contents that were imported from one address, the one that was imported last is there: see `superseded`.
-    Each line: uri, sha256, ml_use, boxes [[label index, x_min, y_min, x_max, y_max], …]; label indices follow `label_ids`.
-    """
-    index_of = {spec_id: index for index, spec_id in enumerate(label_ids)}
-    count, gone = 0, set(superseded(connection, dataset_id))
-    with private.open_file(path, "w") as lines:
-        for row, boxes in _with_boxes(connection, dataset_id):
-            if row.id in gone:
-                continue
-            image = {
-                "uri": row.uri,
-                "sha256": row.sha256,
-                "ml_use": row.ml_use,
-                "boxes": [
-                    [index_of[box.annotation_spec_id], box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes
-                ],
-            }
-            lines.write(json.dumps(image) + "\n")
-            count += 1
-    return count
-
-
 @dataclasses.dataclass(frozen=True)
-class ExportRow:
-    """One row of the import CSV; an image with nothing in it has no label and no box."""
+class Annotation:
+    """A label of an image, in the order of import.
 
-    ml_use: str
-    uri: str
+    Attributes:
+        spec_id: of its annotation spec.
+        label: the spec's display name.
+        box: x_min, y_min, x_max, y_max in [0, 1]; None if it is of the image as a whole.
+    """
+
+    spec_id: str
     label: str
     box: tuple[float, float, float, float] | None
 
 
-def rows(connection: sa.Connection, dataset_id: str) -> Iterator[ExportRow]:
-    """Yields the dataset as rows of the import CSV, ordered by content hash."""
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """An image of a dataset with its annotations."""
+
+    uri: str
+    sha256: str
+    ml_use: str
+    state: str
+    annotations: tuple[Annotation, ...]
+
+
+def examples_of(connection: sa.Connection, dataset_id: str, without: Container[int] = ()) -> Iterator[Example]:
+    """Yields the dataset's examples, ordered by content hash, without those of these ids."""
     label_of = dict(specs(connection, dataset_id))
-    for example, boxes in _with_boxes(connection, dataset_id):
-        for box in boxes:
-            corners = (box.x_min, box.y_min, box.x_max, box.y_max)
-            yield ExportRow(example.ml_use, example.uri, label_of[box.annotation_spec_id], corners)
-        if not boxes:
-            yield ExportRow(example.ml_use, example.uri, "", None)
-
-
-def _with_boxes(connection: sa.Connection, dataset_id: str) -> Iterator[tuple[sa.Row[Any], Sequence[sa.Row[Any]]]]:
     rows = connection.execution_options(yield_per=INSERT_BATCH_ROWS).execute(
         sa.select(examples).where(examples.c.dataset_id == dataset_id).order_by(examples.c.sha256)
     )
     for row in rows:
-        boxes = connection.execute(
+        if row.id in without:
+            continue
+        found = connection.execute(
             sa.select(annotations).where(annotations.c.example_id == row.id).order_by(annotations.c.id)
-        ).all()
-        yield row, boxes
+        )
+        yield Example(
+            row.uri,
+            row.sha256,
+            row.ml_use,
+            row.state,
+            tuple(
+                Annotation(
+                    one.annotation_spec_id,
+                    label_of[one.annotation_spec_id],
+                    None if one.x_min is None else (one.x_min, one.y_min, one.x_max, one.y_max),
+                )
+                for one in found
+            ),
+        )

@@ -62,7 +62,7 @@ def find_evaluation(
 def evaluations_of(project: str, location: str, model_id: str | None) -> sa.Select[Any]:
     """The query for a model's evaluations, or for those of every model of the location."""
     query = (
-        sa.select(model_evaluations)
+        sa.select(model_evaluations, models.c.metadata_member)
         .join(models, models.c.id == model_evaluations.c.model_id)
         .where(models.c.project == project, models.c.location == location)
     )

@@ -7,7 +7,7 @@ import enum
 
 import sqlalchemy as sa
 
-from boxwright import states
+from boxwright import kinds, states
 
 metadata = sa.MetaData()
 
@@ -58,7 +58,9 @@ examples = sa.Table(
     sa.Column("ml_use", sa.String(16), nullable=False),
     sa.Column("width_px", sa.Integer, nullable=False),
     sa.Column("height_px", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, server_default=states.ExampleState.LABELED.value),
     _one_of("ml_use", states.MlUse),
+    _one_of("state", states.ExampleState),
     sa.UniqueConstraint("dataset_id", "sha256", name="one_example_per_content"),
 )
 
@@ -68,10 +70,10 @@ annotations = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("example_id", sa.Integer, nullable=False, index=True),
     sa.Column("annotation_spec_id", sa.String(40), nullable=False, index=True),
-    sa.Column("x_min", sa.Float, nullable=False),  # all four: fractions of the upright image's sides
-    sa.Column("y_min", sa.Float, nullable=False),
-    sa.Column("x_max", sa.Float, nullable=False),
-    sa.Column("y_max", sa.Float, nullable=False),
+    sa.Column("x_min", sa.Float),  # all four: fractions of the upright image's sides; null: of the image as a whole
+    sa.Column("y_min", sa.Float),
+    sa.Column("x_max", sa.Float),
+    sa.Column("y_max", sa.Float),
 )
 
 models = sa.Table(
@@ -93,6 +95,10 @@ models = sa.Table(
     sa.Column("train_budget_milli_node_hours", sa.BigInteger, nullable=False),
     sa.Column("train_cost_milli_node_hours", sa.BigInteger, nullable=False),
     sa.Column("folder", sa.String(200), nullable=False),  # below the models folder of the service's state
+    sa.Column(  # name of the oneof member that is set
+        "metadata_member", sa.String(80), nullable=False, server_default=kinds.OBJECT_DETECTION.model_member
+    ),
+    sa.Column("base_model_id", sa.String(40), nullable=False, server_default=sa.text("''")),  # empty: none
     _one_of("deployment_state", states.DeploymentState),
     sa.Index("models_newest_first", "project", "location", "create_time_us", "id"),
 )
@@ -106,7 +112,7 @@ model_evaluations = sa.Table(
     sa.Column("display_name", sa.String(128), nullable=False),
     sa.Column("create_time_us", sa.BigInteger, nullable=False),
     sa.Column("evaluated_example_count", sa.Integer, nullable=False),
-    sa.Column("metrics", sa.LargeBinary, nullable=False),  # ImageObjectDetectionEvaluationMetrics
+    sa.Column("metrics", sa.LargeBinary, nullable=False),  # the message of the model's kind
     sa.UniqueConstraint("model_id", "annotation_spec_id", name="one_evaluation_per_spec"),
 )
 

@@ -5,25 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator
 
 from google.cloud.automl_v1 import types
 from google.protobuf import empty_pb2
 
-from boxwright import errors, names, objects
+from boxwright import errors, kinds, names, objects
 from boxwright.batch.job import stamp
 from boxwright.inference import export_formats
 from boxwright.inference.model_folder import ModelError
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, datasets, models
 from boxwright.operations.runner import Context, Runner, Success
-from boxwright.runners import output_folders
+from boxwright.runners import data_forms, output_folders
 
 ROWS_PER_FILE = 100_000  # about 10 MB: far below the 100 MB that an import CSV may have
 
 
 class ExportData(Runner):
-    """Writes a dataset as import CSVs: original paths, the sets as imported, boxes in two-vertex form."""
+    """Writes a dataset as import CSVs: original paths, the sets as imported; an import of them makes the same dataset."""
 
     def __init__(self, db: database.Database, stores: objects.Stores) -> None:
         self._db = db
@@ -44,13 +43,15 @@ class ExportData(Runner):
             directory = context.keep_output_directory(
                 str(prefix.child(f"export_data-{row.display_name}-{stamp(context.create_time_us)}"))
             )
-            rows = datasets.rows(connection, name.dataset)
+            kind = kinds.of_member(row.metadata_member)
+            cells = data_forms.of(kind).cells
+            rows = itertools.chain.from_iterable(map(cells, datasets.examples_of(connection, name.dataset)))
             done = 0
             for number in itertools.count(1):
                 batch = list(itertools.islice(rows, ROWS_PER_FILE))
                 if not batch and number > 1:
                     break
-                uri = objects.ObjectUri.parse(directory).child(f"image_object_detection_{number}.csv")
+                uri = objects.ObjectUri.parse(directory).child(f"{kind.name}_{number}.csv")
                 stores.put(uri, _csv(batch))
                 done += len(batch)
                 context.raise_if_stopped()
@@ -66,7 +67,8 @@ class ExportData(Runner):
 class ExportModel(Runner):
     """Writes a model in an exchange format.
 
-    The folder is ``model-export/iod/<format>-<display name>-<time>`` below the prefix, as the real service's was.
+    The folder is ``model-export/iod/<format>-<display name>-<time>`` below the prefix, as the real service's was; for a
+    classifier ``icn`` instead of ``iod``.
     """
 
     def __init__(self, db: database.Database, stores: objects.Stores, folders: ModelFolders) -> None:
@@ -88,7 +90,8 @@ class ExportModel(Runner):
         if row is None:
             raise errors.not_found(errors.MODEL_UNKNOWN)
         leaf = f"{model_format}-{row.display_name}-{stamp(context.create_time_us)}"
-        directory = context.keep_output_directory(str(prefix.child(f"model-export/iod/{leaf}")))
+        prefix_of_kind = kinds.of_member(row.metadata_member).prefix.lower()
+        directory = context.keep_output_directory(str(prefix.child(f"model-export/{prefix_of_kind}/{leaf}")))
         try:
             for file_name, content in export_formats.files(self._folders.local(row.folder), model_format):
                 context.raise_if_stopped()
@@ -102,17 +105,7 @@ class ExportModel(Runner):
         return output_folders.holds_anything(self._stores.of_project(context.name.project), context.output_directory)
 
 
-def _csv(rows: list[datasets.ExportRow]) -> bytes:
+def _csv(rows: list[list[object]]) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows(_cells(rows))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
-
-
-def _cells(rows: list[datasets.ExportRow]) -> Iterator[list[object]]:
-    for row in rows:
-        if row.box is None:
-            yield [row.ml_use, row.uri, *[""] * 9]
-        else:
-            x_min, y_min, x_max, y_max = row.box
-            yield [row.ml_use, row.uri, row.label, x_min, y_min, "", "", x_max, y_max, "", ""]

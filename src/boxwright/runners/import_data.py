@@ -26,29 +26,38 @@ from google.cloud.automl_v1 import types
 from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, names, objects, private, rows
+from boxwright import errors, kinds, names, objects, private, rows, states
 from boxwright.batch.engine import convictions
 from boxwright.images import decode, size_processes
-from boxwright.metadata import database, datasets
+from boxwright.metadata import database, datasets, messages
 from boxwright.operations.runner import Context, Runner, Success
-from boxwright.runners import import_rows, import_sets
+from boxwright.runners import data_forms, import_labels, import_rows, import_sets
 
-MAX_BOXES_PER_IMAGE = 500  # io.proto
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
 ROWS_PERCENT, IMAGES_PERCENT = 10, 90  # where the phases end on the progress scale
+NO_BOX = (None,) * 4
 
 log = logging.getLogger(__name__)
 
 _STAGING = """
 CREATE TABLE images (id INTEGER PRIMARY KEY, uri TEXT UNIQUE, ml_use TEXT, rows INTEGER DEFAULT 0, place TEXT,
                      told TEXT DEFAULT '', set_place TEXT, sha256 TEXT, width_px INTEGER, height_px INTEGER);
-CREATE TABLE boxes (image_id INTEGER, label TEXT, x_min REAL, y_min REAL, x_max REAL, y_max REAL);
-CREATE INDEX boxes_of_image ON boxes (image_id);
+CREATE TABLE annotations (image_id INTEGER, label TEXT, x_min REAL, y_min REAL, x_max REAL, y_max REAL);
+CREATE INDEX annotations_of_image ON annotations (image_id);
 """
 
 
 _Seen = tuple[str, int, int] | errors.ApiError  # (sha256, width, height) in pixels, or what is wrong
+
+
+@dataclasses.dataclass(frozen=True)
+class _Target:
+    """The dataset that is imported into."""
+
+    name: names.DatasetName
+    form: data_forms.DataForm
+    has_one_label: bool
 
 
 @dataclasses.dataclass
@@ -106,7 +115,7 @@ class ImportData(Runner):
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.runner.Runner`."""
         message = types.ImportDataRequest.deserialize(request)
-        dataset = names.DatasetName.parse(message.name)
+        target = self._target(names.DatasetName.parse(message.name))
         folder = self._work_dir / context.name.operation
         private.make_folder(folder)
         # a file of its own: another process may not know yet that it has lost its lease
@@ -117,14 +126,18 @@ class ImportData(Runner):
                 staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _STAGING)
                 tally = _RowCounts()
                 stores = context.limited(self._stores).named().stoppable(context.raise_if_stopped)
-                self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, context)
+                self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, target, context)
                 with size_processes.SizeProcesses(self._image_timeout_s) as sizes:
                     look = functools.partial(self._look_at, objects.Breaker(stores), sizes, context)
                     self._look_at_images(look, staging, tally, context)
+                staging.execute("CREATE INDEX copies ON images (sha256)")
                 tally.conflicts.of_copies(staging)
+                if target.has_one_label:
+                    import_labels.of_copies(staging, tally.fail)
                 context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.listed)
                 self._judge(tally)
-                self._merge(dataset, staging, tally, context)
+                self._check_label_count(target, staging)
+                self._merge(target, staging, tally, context)
                 context.report(partial_failures=tally.listed)
         except objects.StoreLost as lost:
             raise lost.error from lost
@@ -140,10 +153,24 @@ class ImportData(Runner):
         """Deletes the folder, with the staging files of attempts that were killed."""
         shutil.rmtree(self._work_dir / operation.operation, ignore_errors=True)
 
+    def _target(self, name: names.DatasetName) -> _Target:
+        with self._db.read() as connection:
+            row = datasets.find(connection, name.project, name.location, name.dataset)
+        if row is None:
+            raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
+        form = data_forms.of(kinds.of_member(row.metadata_member))
+        return _Target(name, form, messages.classification_type(row) is states.ClassificationType.MULTICLASS)
+
     # ---- rows ---------------------------------------------------------------------------------------------------
 
     def _stage_rows(
-        self, stores: objects.Stores, uris: Any, staging: sqlite3.Connection, tally: _RowCounts, context: Context
+        self,
+        stores: objects.Stores,
+        uris: Any,
+        staging: sqlite3.Connection,
+        tally: _RowCounts,
+        target: _Target,
+        context: Context,
     ) -> None:
         lists = [objects.ObjectUri.parse(uri) for uri in uris]
         total_bytes = sum(_head(stores, uri).size_bytes for uri in lists) or 1
@@ -154,7 +181,7 @@ class ImportData(Runner):
                 tally.rows += 1
                 place = f"{row.uri}, line {row.line}"
                 try:
-                    self._stage(staging, import_rows.parse(row.cells, self._stores.schemes), place, tally)
+                    self._stage(staging, target.form.parse(row.cells, self._stores.schemes), place, tally, target)
                 except import_rows.BadRow as error:
                     tally.fail(place, import_rows.with_header_hint(str(error), row))
                 if time.monotonic() - reported_s > REPORT_INTERVAL_S:
@@ -167,18 +194,37 @@ class ImportData(Runner):
         if tally.rows == 0:
             raise rows.none_to_import(lists)
 
-    def _stage(self, staging: sqlite3.Connection, row: import_rows.ImportRow, place: str, tally: _RowCounts) -> None:
+    def _stage(
+        self,
+        staging: sqlite3.Connection,
+        row: import_rows.ImportRow,
+        place: str,
+        tally: _RowCounts,
+        target: _Target,
+    ) -> None:
         staging.execute(
             "INSERT OR IGNORE INTO images (uri, ml_use, place) VALUES (?, ?, ?)", (row.uri, row.ml_use.value, place)
         )
         (image_id,) = staging.execute("SELECT id FROM images WHERE uri = ?", (row.uri,)).fetchone()
-        if row.box is not None:
-            (count,) = staging.execute("SELECT count(*) FROM boxes WHERE image_id = ?", (image_id,)).fetchone()
-            if count >= MAX_BOXES_PER_IMAGE:
-                raise import_rows.BadRow(f"{row.uri} has more than {MAX_BOXES_PER_IMAGE} boxes")
-            staging.execute("INSERT INTO boxes VALUES (?, ?, ?, ?, ?, ?)", (image_id, row.label, *row.box))
+        if target.has_one_label:
+            import_labels.of_row(staging, image_id, row)
+        else:
+            self._stage_annotations(staging, image_id, row, target.form)
         staging.execute("UPDATE images SET rows = rows + 1 WHERE id = ?", (image_id,))
         tally.conflicts.of_row(staging, image_id, row.uri, row.ml_use.value, place)
+
+    def _stage_annotations(
+        self, staging: sqlite3.Connection, image_id: int, row: import_rows.ImportRow, form: data_forms.DataForm
+    ) -> None:
+        if form.max_annotations is not None and row.annotations:
+            most, what = form.max_annotations
+            (count,) = staging.execute("SELECT count(*) FROM annotations WHERE image_id = ?", (image_id,)).fetchone()
+            if count + len(row.annotations) > most:
+                raise import_rows.BadRow(f"{row.uri} has more than {most} {what}")
+        staging.executemany(
+            "INSERT INTO annotations VALUES (?, ?, ?, ?, ?, ?)",
+            [(image_id, label, *(box or NO_BOX)) for label, box in row.annotations],
+        )
 
     # ---- images -------------------------------------------------------------------------------------------------
 
@@ -236,21 +282,38 @@ class ImportData(Runner):
                 f"was imported. The first: {tally.failures[0].message}"
             )
 
+    def _check_label_count(self, target: _Target, staging: sqlite3.Connection) -> None:
+        """FAILED_PRECONDITION if the dataset would have more labels than one of its kind may have."""
+        most = target.form.max_labels
+        if most is None:
+            return
+        with self._db.read() as connection:
+            labels = {label for _, label in datasets.specs(connection, target.name.dataset)}
+        counted = "SELECT DISTINCT label FROM annotations JOIN images ON images.id = image_id WHERE sha256 IS NOT NULL"
+        for (label,) in staging.execute(counted):
+            labels.add(label)
+            if len(labels) > most:
+                raise errors.failed_precondition(
+                    f"The dataset would have more than {most} labels, the most that a dataset of its kind may have; "
+                    "nothing was imported. Look whether a column of the CSV holds something else than labels."
+                )
+
     # ---- merge --------------------------------------------------------------------------------------------------
 
-    def _merge(
-        self, dataset: names.DatasetName, staging: sqlite3.Connection, tally: _RowCounts, context: Context
-    ) -> None:
+    def _merge(self, target: _Target, staging: sqlite3.Connection, tally: _RowCounts, context: Context) -> None:
+        dataset = target.name
         (total,) = staging.execute("SELECT count(*) FROM images WHERE sha256 IS NOT NULL").fetchone()
         done = 0
-        images = _staged_images(staging)
+        images = _staged_images(staging, target.form.bare_state)
         while batch := list(itertools.islice(images, MERGE_IMAGES)):
             with self._db.write() as connection:
                 if datasets.find(connection, dataset.project, dataset.location, dataset.dataset) is None:
                     raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
-                uses = datasets.uses_of(connection, dataset.dataset, [image["sha256"] for image in batch])
-                datasets.merge(connection, dataset.dataset, batch, self._new_digits)
-            tally.conflicts.of_dataset(batch, uses)
+                known = datasets.known(connection, dataset.dataset, [image["sha256"] for image in batch])
+                datasets.merge(connection, dataset.dataset, batch, self._new_digits, has_one_label=target.has_one_label)
+            tally.conflicts.of_dataset(batch, known)
+            for text in import_labels.of_dataset(batch, known) if target.has_one_label else ():
+                tally.conflicts.tell_text(text)
             done += len(batch)
             context.report(progress_percent=min(99, int(IMAGES_PERCENT + done / total * (100 - IMAGES_PERCENT))))
 
@@ -262,15 +325,15 @@ def _head(stores: objects.Stores, uri: objects.ObjectUri) -> objects.ObjectInfo:
         raise objects.explained(stores, uri, error, asks_for_folder=True) from error
 
 
-def _staged_images(staging: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+def _staged_images(staging: sqlite3.Connection, bare_state: states.ExampleState) -> Iterator[dict[str, Any]]:
     staged = staging.execute(
-        "SELECT id, uri, ml_use, sha256, width_px, height_px, COALESCE(set_place, place), "
+        "SELECT id, uri, ml_use, sha256, width_px, height_px, place, COALESCE(set_place, place), "
         "EXISTS (SELECT 1 FROM images AS other WHERE other.sha256 = images.sha256 AND other.id < images.id) "
         "FROM images WHERE sha256 IS NOT NULL ORDER BY id"
     )
-    for image_id, uri, ml_use, sha256, width_px, height_px, place, is_copy in staged:
-        boxes = staging.execute(
-            "SELECT label, x_min, y_min, x_max, y_max FROM boxes WHERE image_id = ? ORDER BY rowid", (image_id,)
+    for image_id, uri, ml_use, sha256, width_px, height_px, place, set_place, is_copy in staged:
+        annotations = staging.execute(
+            "SELECT label, x_min, y_min, x_max, y_max FROM annotations WHERE image_id = ? ORDER BY rowid", (image_id,)
         ).fetchall()
         yield {
             "uri": uri,
@@ -278,7 +341,9 @@ def _staged_images(staging: sqlite3.Connection) -> Iterator[dict[str, Any]]:
             "sha256": sha256,
             "width_px": width_px,
             "height_px": height_px,
+            "state": states.ExampleState.LABELED if annotations else bare_state,
             "place": place,
+            "set_place": set_place,
             "is_copy": bool(is_copy),
-            "boxes": boxes,
+            "annotations": annotations,
         }

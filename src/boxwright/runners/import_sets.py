@@ -13,6 +13,7 @@ from typing import Any
 from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, states
+from boxwright.metadata import datasets
 
 _UNASSIGNED = states.MlUse.UNASSIGNED.value
 
@@ -26,10 +27,13 @@ class Conflicts:
 
     def tell(self, place: str, uri: str, ml_use: str, stays: str, why: str) -> None:
         """Notes one: the row at `place` asks for `ml_use`, and the image stays in `stays`."""
+        self.tell_text(f"{place}: {uri} is {ml_use} here and {why}; an image has one set, and {stays} stays.")
+
+    def tell_text(self, text: str) -> None:
+        """Notes one in words of its own."""
         self.count += 1
         if len(self.told) < errors.MAX_PARTIAL_FAILURES:
-            message = f"{place}: {uri} is {ml_use} here and {why}; an image has one set, and {stays} stays."
-            self.told.append(status_pb2.Status(code=code_pb2.ALREADY_EXISTS, message=message))
+            self.told.append(status_pb2.Status(code=code_pb2.ALREADY_EXISTS, message=text))
 
     def of_row(self, staging: sqlite3.Connection, image_id: int, uri: str, ml_use: str, place: str) -> None:
         """Compares a row with the first row of the same path, which takes its set if that has none; tells each set once."""
@@ -46,8 +50,7 @@ class Conflicts:
 
     def of_copies(self, staging: sqlite3.Connection) -> None:
         """Compares the paths that have the same content: the first, in order of the rows, takes the first set named."""
-        staging.execute("CREATE INDEX copies ON images (sha256)")
-        for sha256 in _copied(staging):
+        for sha256 in copied(staging):
             copies = staging.execute(
                 "SELECT id, uri, ml_use, COALESCE(set_place, place) FROM images WHERE sha256 = ? ORDER BY id", (sha256,)
             ).fetchall()
@@ -60,24 +63,23 @@ class Conflicts:
                     self.tell(place, uri, ml_use, stays, f"has the content of {first_uri}, {stays} in {first_place}")
             staging.execute("UPDATE images SET ml_use = ? WHERE id = ?", (stays, copies[0][0]))
 
-    def of_dataset(self, images: Sequence[Mapping[str, Any]], uses: Mapping[str, tuple[str, str]]) -> None:
+    def of_dataset(self, images: Sequence[Mapping[str, Any]], known: Mapping[str, datasets.KnownExample]) -> None:
         """Compares images that are about to be merged with those that the dataset had.
 
         Args:
-            images: dicts with sha256, uri, ml_use, place and is_copy, whether an earlier one has the same content.
-            uses: (ml_use, uri) of the dataset's images by content.
+            images: dicts with sha256, uri, ml_use, set_place and is_copy, whether an earlier one has the same content.
+            known: the dataset's images by content.
         """
         for image in images:
-            had = uses.get(image["sha256"])
-            if had is None or image["is_copy"] or image["ml_use"] in (_UNASSIGNED, had[0]):
+            had = known.get(image["sha256"])
+            if had is None or image["is_copy"] or image["ml_use"] in (_UNASSIGNED, had.ml_use):
                 continue
-            known_as = "" if had[1] == image["uri"] else f", as {had[1]}"
-            self.tell(
-                image["place"], image["uri"], image["ml_use"], had[0], f"{had[0]} in the dataset already{known_as}"
-            )
+            known_as = "" if had.uri == image["uri"] else f", as {had.uri}"
+            why = f"{had.ml_use} in the dataset already{known_as}"
+            self.tell(image["set_place"], image["uri"], image["ml_use"], had.ml_use, why)
 
 
-def _copied(staging: sqlite3.Connection) -> Iterator[str]:
+def copied(staging: sqlite3.Connection) -> Iterator[str]:
     """Yields each content that several paths have, in order, one query at a time so that rows may be changed meanwhile."""
     last = ""
     while row := staging.execute(

@@ -10,7 +10,7 @@ import pathlib
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,13 +18,13 @@ from google.cloud.automl_v1 import types
 from google.protobuf import message
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, names, objects, private, states
+from boxwright import errors, kinds, names, objects, private, states
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, datasets, messages, models
 from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import Child, ChildExitError
+from boxwright.runners import training_forms
 
-CHILD_MODULE = "boxwright.detector.train_main"
 SECONDS_PER_MILLI_NODE_HOUR = 3.6  # one node: this machine
 REPORT_INTERVAL_S = 1.0
 OUTCOME_FILE = "outcome.json"
@@ -52,6 +52,7 @@ class TrainingLimits:
     pretrained: bool = True
     weights_dir: pathlib.Path | None = None
     keep_best: bool = False
+    unlabelled_as_negative: bool = False
 
 
 class TrainModel(Runner):
@@ -90,7 +91,8 @@ class TrainModel(Runner):
         outcome_file = folder / OUTCOME_FILE
         if not outcome_file.exists():
             self._write_job(folder, name, model)
-            outcome = self._train(folder, context, keeps_best=self._keeps_best(model))
+            module = _kind(model).training_module
+            outcome = self._train(module, folder, context, keeps_best=self._keeps_best(model))
             private.replace_file(outcome_file, json.dumps(outcome), is_durable=True)
         outcome = json.loads(outcome_file.read_text())
         target = self._folders.publish(folder / "model", name.model)
@@ -120,39 +122,66 @@ class TrainModel(Runner):
             return
         private.make_folder(folder)
         with self._db.read() as connection:
-            if datasets.find(connection, name.project, name.location, model.dataset_id) is None:
+            row = datasets.find(connection, name.project, name.location, model.dataset_id)
+            if row is None:
                 raise errors.not_found(errors.DATASET_UNKNOWN_TO_TRAINING)
             counts = datasets.examples_per_spec(connection, model.dataset_id)
             labels = [entry for entry in datasets.specs(connection, model.dataset_id) if counts.get(entry[0])]
-            datasets.write_examples(
-                connection, model.dataset_id, folder / "examples.jsonl", [spec_id for spec_id, _ in labels]
+            replaced = datasets.superseded(connection, model.dataset_id)
+            self._write_examples(
+                connection, row, folder / "examples.jsonl", [spec_id for spec_id, _ in labels], without=replaced
             )
-            replaced = list(datasets.superseded(connection, model.dataset_id).values())
-        job = {
+        job: dict[str, Any] = {
             "labels": [{"display_name": label, "annotation_spec_id": spec_id} for spec_id, label in labels],
-            "model_type": model.image_object_detection_model_metadata.model_type,
+            "model_type": _metadata(model).model_type,
             "budget_s": self._budget_s(model),
             "seed": self._limits.seed,
             "threads": self._limits.threads,
             "cache_bytes": self._limits.cache_bytes,
             "stores": self._stores.of_project(name.project).to_config(),
-            "left_out": [f"{uri}: {REPLACED}" for uri in replaced[: errors.MAX_PARTIAL_FAILURES]],
+            "left_out": [f"{uri}: {REPLACED}" for uri in list(replaced.values())[: errors.MAX_PARTIAL_FAILURES]],
             "recipe": {} if self._limits.pretrained else {"pretrained": False},
         }
         if self._limits.pretrained and self._limits.weights_dir is not None:
             job["weights_dir"] = str(self._limits.weights_dir)
+        if (labels_of_image := messages.classification_type(row)) is not None:
+            job["classification_type"] = labels_of_image.value
         private.replace_file(folder / "job.json", json.dumps(job), is_durable=True)
 
+    def _write_examples(
+        self,
+        connection: sa.Connection,
+        row: sa.Row[Any],
+        path: pathlib.Path,
+        label_ids: Sequence[str],
+        *,
+        without: Container[int],
+    ) -> None:
+        """Writes what a dataset has to learn from, an example a line, ordered by content hash.
+
+        Of several contents that were imported from one address, the one that was imported last is there: see `superseded`.
+        Each line: uri, sha256, ml_use, and what the kind's form says. Label indices follow `label_ids`.
+        """
+        annotations_of = training_forms.of(kinds.of_member(row.metadata_member)).annotations
+        index_of = {spec_id: index for index, spec_id in enumerate(label_ids)}
+        labels_of_image = messages.classification_type(row)
+        with private.open_file(path, "w") as lines:
+            for example in datasets.examples_of(connection, row.id, without):
+                if training_forms.is_learned(
+                    example, labels_of_image, unlabelled_as_negative=self._limits.unlabelled_as_negative
+                ):
+                    image = {"uri": example.uri, "sha256": example.sha256, "ml_use": example.ml_use}
+                    lines.write(json.dumps(image | annotations_of(example, index_of)) + "\n")
+
     def _budget_s(self, model: types.Model) -> float:
-        metadata = model.image_object_detection_model_metadata
-        budget_s = metadata.train_budget_milli_node_hours * SECONDS_PER_MILLI_NODE_HOUR
+        budget_s = _metadata(model).train_budget_milli_node_hours * SECONDS_PER_MILLI_NODE_HOUR
         if self._limits.train_minutes_max is not None:
             budget_s = min(budget_s, self._limits.train_minutes_max * 60)
         return budget_s
 
     # ---- the child ----------------------------------------------------------------------------------------------
 
-    def _train(self, folder: pathlib.Path, context: Context, *, keeps_best: bool) -> dict[str, Any]:
+    def _train(self, module: str, folder: pathlib.Path, context: Context, *, keeps_best: bool) -> dict[str, Any]:
         """Runs the training child to its end and returns its outcome.
 
         Raises:
@@ -162,7 +191,7 @@ class TrainModel(Runner):
         """
         threads = str(self._limits.threads)
         environment = {**CHILD_ENVIRONMENT, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        child = Child(CHILD_MODULE, [str(folder)], environment, variables=self._stores.variables, umask=private.UMASK)
+        child = Child(module, [str(folder)], environment, variables=self._stores.variables, umask=private.UMASK)
         try:
             left_out = json.loads((folder / "job.json").read_text()).get("left_out", [])
             return self._follow(child, context, left_out, keeps_best=keeps_best)
@@ -225,7 +254,7 @@ class TrainModel(Runner):
         evaluation: dict[str, Any],
     ) -> message.Message:
         """Adds the model and its evaluations; returns the operation's response."""
-        metadata = model.image_object_detection_model_metadata
+        kind, metadata = _kind(model), _metadata(model)
         now = database.now_us(connection)
         budget = metadata.train_budget_milli_node_hours
         cost = min(budget, math.ceil(outcome["elapsed_s"] / SECONDS_PER_MILLI_NODE_HOUR))
@@ -245,21 +274,24 @@ class TrainModel(Runner):
             "train_budget_milli_node_hours": budget,
             "train_cost_milli_node_hours": cost,
             "folder": name.model,
+            "metadata_member": kind.model_member,
+            "base_model_id": getattr(metadata, "base_model_id", ""),
         }
-        overall = {"annotation_spec_id": "", "display_name": "", **evaluation["overall"]}
-        entries = [*evaluation["labels"], overall]
+        metrics_of = training_forms.of(kind).metrics
+        entries = [(one["annotation_spec_id"], one["display_name"], one) for one in evaluation["labels"]]
+        entries.append(("", "", evaluation["overall"]))
         rows = [
             {
                 "id": self._new_digits(),
                 "model_id": name.model,
-                "annotation_spec_id": entry["annotation_spec_id"],
-                "display_name": entry["display_name"],
+                "annotation_spec_id": spec_id,
+                "display_name": display_name,
                 # lists are newest first: the overall evaluation is the newest, as clients look for it first
                 "create_time_us": now + position,
                 "evaluated_example_count": entry["evaluated_example_count"],
-                "metrics": _metrics(entry),
+                "metrics": metrics_of(entry),
             }
-            for position, entry in enumerate(entries)
+            for position, (spec_id, display_name, entry) in enumerate(entries)
         ]
         models.insert(connection, values, rows)
         row = models.find(connection, name.project, name.location, name.model)
@@ -268,12 +300,10 @@ class TrainModel(Runner):
         return raw
 
 
-def _metrics(entry: dict[str, Any]) -> bytes:
-    """The evaluation's numbers as a serialised ImageObjectDetectionEvaluationMetrics."""
-    metrics = types.ImageObjectDetectionEvaluationMetrics(
-        evaluated_bounding_box_count=entry["evaluated_bounding_box_count"],
-        bounding_box_mean_average_precision=entry["bounding_box_mean_average_precision"],
-        bounding_box_metrics_entries=entry["bounding_box_metrics_entries"],
-    )
-    serialised: bytes = types.ImageObjectDetectionEvaluationMetrics.serialize(metrics)
-    return serialised
+def _kind(model: types.Model) -> kinds.DatasetKind:
+    return kinds.of_member(types.Model.pb(model).WhichOneof("model_metadata"))
+
+
+def _metadata(model: types.Model) -> Any:
+    """The member of its metadata that is set: of each kind it has model type and budget."""
+    return getattr(types.Model.pb(model), _kind(model).model_member)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
+import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 
-from boxwright import errors, names
+from boxwright import errors, kinds, names
 from boxwright.access import policies
 from boxwright.callers import Caller
 from boxwright.metadata import database, datasets
@@ -29,8 +31,8 @@ class DatasetMethods(Resources):
         member = types.Dataset.pb(dataset).WhichOneof("dataset_metadata")
         if member is None:
             raise errors.invalid_argument("dataset.image_object_detection_dataset_metadata", "Required field not set.")
-        prefix = messages.DATASET_PREFIXES[member]
-        dataset_id = prefix + self._new_digits()
+        _check_classification_type(dataset)
+        dataset_id = kinds.of_member(member).prefix + self._new_digits()
         with self._db.write() as connection:
             now = database.now_us(connection)
             datasets.insert(
@@ -52,7 +54,7 @@ class DatasetMethods(Resources):
             row = self._dataset(connection, parent.dataset(dataset_id), "")
             response = messages.packed(types.Dataset.pb(messages.dataset(row)))
             name = str(parent.dataset(dataset_id))
-            draft = self._draft(caller, parent, Kind.CREATE_DATASET, request, works_on=name, prefix=prefix)
+            draft = self._draft(caller, parent, Kind.CREATE_DATASET, request, works_on=name)
             operation = self._ledger.start_done(connection, draft, response)
         return messages.operation(operation)
 
@@ -66,8 +68,10 @@ class DatasetMethods(Resources):
         """Lists a location's datasets, newest first."""
         parent = self._location(request.parent, "parent")
         clauses = {
-            member: filters.existence(lambda field: datasets_table.c.metadata_member == field, member)
-            for member in messages.DATASET_PREFIXES
+            kind.dataset_member: filters.existence(
+                lambda field: datasets_table.c.metadata_member == field, kind.dataset_member
+            )
+            for kind in kinds.ALL
         }
         query = filters.apply(datasets.select_of(parent.project, parent.location), request.filter, clauses)
         rows, token = self._page(query, datasets_table, request, scope=f"datasets {parent} {request.filter}")
@@ -114,7 +118,7 @@ class DatasetMethods(Resources):
         found = self._looks.at_import_lists(caller, lists, project=name.project)
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
-            messages.check_object_detection(row, "Images with boxes can be imported only into")
+            _check_served(row, "Images can be imported only into")
             exclusivity.check(self._ledger, connection, name, Kind.IMPORT_DATA)
             draft = self._draft(caller, name.parent, Kind.IMPORT_DATA, request, works_on=str(name))
             operation = self._ledger.start(connection, draft, found)
@@ -133,7 +137,7 @@ class DatasetMethods(Resources):
         found = self._looks.at_destination(caller, prefix, project=name.project)
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
-            messages.check_object_detection(row, "Images with boxes can be exported only from")
+            _check_served(row, "Images can be exported only from")
             exclusivity.check(self._ledger, connection, name, Kind.EXPORT_DATA)
             draft = self._draft(caller, name.parent, Kind.EXPORT_DATA, request, works_on=str(name))
             operation = self._ledger.start(connection, draft, found)
@@ -150,3 +154,31 @@ class DatasetMethods(Resources):
                 raise errors.not_found(f"AnnotationSpec {name} was not found.")
             counts = datasets.examples_per_spec(connection, name.dataset)
         return types.AnnotationSpec(name=str(name), display_name=row.display_name, example_count=counts.get(row.id, 0))
+
+
+def _check_classification_type(dataset: types.Dataset) -> None:
+    """INVALID_ARGUMENT unless a dataset that has a classification type says which."""
+    raw = types.Dataset.pb(dataset)
+    if raw.WhichOneof("dataset_metadata") != kinds.IMAGE_CLASSIFICATION.dataset_member:
+        return
+    given = raw.image_classification_dataset_metadata.classification_type
+    if given in (types.ClassificationType.MULTICLASS, types.ClassificationType.MULTILABEL):
+        return
+    why = "Required field not set" if not given else f"{given} is no classification type"
+    raise errors.invalid_argument(
+        f"dataset.{kinds.IMAGE_CLASSIFICATION.dataset_member}.classification_type",
+        f"{why}. Choose MULTICLASS (one label an image) or MULTILABEL (any number of labels).",
+    )
+
+
+def _check_served(row: sa.Row[Any], what: str) -> None:
+    """FAILED_PRECONDITION unless a dataset can hold images; `what` begins the sentence."""
+    kind = kinds.of_member(row.metadata_member)
+    if not kind.is_served:
+        listed = " or ".join(one.dataset_member for one in kinds.SERVED)
+        raise errors.failed_precondition(f"{what} datasets of kind {listed}; this one is {row.metadata_member}.")
+    if kind is kinds.IMAGE_CLASSIFICATION and messages.classification_type(row) is None:
+        raise errors.failed_precondition(
+            f"{what} datasets that say how many labels an image has; this one was created without a "
+            "classification_type. Create a dataset with MULTICLASS or MULTILABEL instead."
+        )

@@ -9,20 +9,10 @@ from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import any_pb2, empty_pb2, message, struct_pb2
 
-from boxwright import boxes, errors, states
-from boxwright.metadata.messages import dataset, model, model_evaluation, timestamp
+from boxwright import boxes, states
+from boxwright.metadata.messages import classification_type, dataset, model, model_evaluation, timestamp
 from boxwright.operations import ledger
 from boxwright.services import requested
-
-DATASET_PREFIXES = {  # the first three characters of ids, by kind of dataset
-    "image_object_detection_dataset_metadata": "IOD",
-    "image_classification_dataset_metadata": "ICN",
-    "text_classification_dataset_metadata": "TCN",
-    "text_extraction_dataset_metadata": "TEN",
-    "text_sentiment_dataset_metadata": "TST",
-    "translation_dataset_metadata": "TRL",
-}
-OBJECT_DETECTION = "image_object_detection_dataset_metadata"
 
 Kind = states.OperationKind
 _DETAILS_MEMBERS = {
@@ -37,14 +27,6 @@ _DETAILS_MEMBERS = {
     Kind.EXPORT_MODEL: "export_model_details",
     Kind.BATCH_PREDICT: "batch_predict_details",
 }
-
-
-def check_object_detection(row: sa.Row[Any], what: str) -> None:
-    """FAILED_PRECONDITION unless a dataset is one for object detection; `what` begins the sentence."""
-    if row.metadata_member != OBJECT_DETECTION:
-        raise errors.failed_precondition(
-            f"{what} datasets of kind {OBJECT_DETECTION}; this one is {row.metadata_member}."
-        )
 
 
 def operation_details(kind: states.OperationKind, input_config: types.BatchPredictInputConfig | None = None) -> bytes:
@@ -137,10 +119,8 @@ def annotation_payloads(found: boxes.Detections, labels: list[tuple[str, str]]) 
 
 
 __all__ = [
-    "DATASET_PREFIXES",
-    "OBJECT_DETECTION",
     "annotation_payloads",
-    "check_object_detection",
+    "classification_type",
     "dataset",
     "model",
     "model_evaluation",

@@ -10,19 +10,22 @@ from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import struct_pb2
 
-from boxwright import errors, extras, names, states
+from boxwright import errors, extras, kinds, names, states
 from boxwright.access import policies
 from boxwright.callers import Caller
 from boxwright.metadata import database, datasets, models
 from boxwright.metadata.schema import model_evaluations
 from boxwright.metadata.schema import models as models_table
 from boxwright.operations.ledger import name_of
-from boxwright.services import exclusivity, filters, messages, updates, validation
+from boxwright.services import exclusivity, filters, messages, training_rules, updates, validation
 from boxwright.services.resources import Kind, Resources
 
 EVALUATIONS_PAGE_SIZE = 50  # an evaluation is about 15 kB; a page stays far below the 4 MiB some clients accept
-MAX_LISTED_LABELS = 20  # error texts travel in headers, which clients accept up to 8 KiB
 MAX_NODES = 100  # model deployment metadata: 1 to 100 nodes
+_KIND_CLAUSES: dict[str, filters.Clause] = {
+    kind.model_member: filters.existence(lambda field: models_table.c.metadata_member == field, kind.model_member)
+    for kind in kinds.ALL
+}
 
 
 class ModelMethods(Resources):
@@ -45,9 +48,7 @@ class ModelMethods(Resources):
             if row is None:
                 raise errors.not_found(errors.DATASET_UNKNOWN_TO_TRAINING)
             name = parent.dataset(row.id)
-            messages.check_object_detection(row, "Models can be trained only from")
-            request = self._resolved_training(parent, request)
-            self._check_trainable(connection, name)
+            request = self._resolved_training(connection, parent, row, request)
             exclusivity.check(self._ledger, connection, name, Kind.CREATE_MODEL)
             draft = self._draft(caller, parent, Kind.CREATE_MODEL, request, works_on=str(name))
             operation = self._ledger.start(connection, draft)
@@ -71,11 +72,7 @@ class ModelMethods(Resources):
     def list_models(self, request: types.ListModelsRequest, caller: Caller) -> types.ListModelsResponse:
         """Lists a location's models, newest first."""
         parent = self._location(request.parent, "parent")
-        members = [kind.replace("_dataset_", "_model_") for kind in messages.DATASET_PREFIXES]
-        clauses: dict[str, filters.Clause] = {"dataset_id": filters.equals(models_table.c.dataset_id)}
-        for member in members:
-            is_ours = sa.true() if member == "image_object_detection_model_metadata" else sa.false()
-            clauses[member] = filters.existence(lambda field, is_ours=is_ours: is_ours, member)  # type: ignore[misc]
+        clauses = {"dataset_id": filters.equals(models_table.c.dataset_id), **_KIND_CLAUSES}
         query = filters.apply(models.select_of(parent.project, parent.location), request.filter, clauses)
         rows, token = self._page(query, models_table, request, scope=f"models {parent} {request.filter}")
         return types.ListModelsResponse(model=[messages.model(row) for row in rows], next_page_token=token)
@@ -121,7 +118,7 @@ class ModelMethods(Resources):
         name = self._named(names.ModelName, request.name, "name")
         with self._db.write() as connection:
             row = self._usable_model(connection, name)
-            node_count = _node_count(request)
+            node_count = _node_count(request, kinds.of_member(row.metadata_member))
             self._set_deployment(connection, row, states.DeploymentState.DEPLOYED, node_count)
             draft = self._draft(caller, name.parent, Kind.DEPLOY_MODEL, request, works_on=str(name))
             operation = self._ledger.start_done(connection, draft, messages.packed())
@@ -187,10 +184,7 @@ class ModelMethods(Resources):
                 self._model(connection, parent)
         clauses: dict[str, filters.Clause] = {
             "annotation_spec_id": filters.equals(model_evaluations.c.annotation_spec_id),
-            # an old official sample passes this model filter here; every model of ours satisfies it
-            "image_object_detection_model_metadata": filters.existence(
-                lambda field: sa.true(), "image_object_detection_model_metadata"
-            ),
+            **_KIND_CLAUSES,  # an old official sample passes the filter of models here
         }
         query = models.evaluations_of(parent.project, parent.location, wanted)
         query = filters.apply(query, request.filter, clauses)
@@ -202,44 +196,29 @@ class ModelMethods(Resources):
     # ---- inside -------------------------------------------------------------------------------------------------
 
     def _resolved_training(
-        self, parent: names.LocationName, request: types.CreateModelRequest
+        self,
+        connection: sa.Connection,
+        parent: names.LocationName,
+        row: sa.Row[Any],
+        request: types.CreateModelRequest,
     ) -> types.CreateModelRequest:
-        """The request with model type, budget and the new model's name filled in: all that the runner needs."""
-        member = types.Model.pb(request.model).WhichOneof("model_metadata")
-        if member != "image_object_detection_model_metadata":
-            why = "Required field not set." if member is None else f"'{member}' does not match the dataset's type."
-            raise errors.invalid_argument("model.image_object_detection_model_metadata", why)
-        resolved = types.CreateModelRequest(request)
-        metadata = resolved.model.image_object_detection_model_metadata
-        field = "model.image_object_detection_model_metadata"
-        metadata.model_type = validation.model_type(metadata.model_type, f"{field}.model_type")
-        metadata.train_budget_milli_node_hours = validation.train_budget(
-            metadata.train_budget_milli_node_hours, metadata.model_type, f"{field}.train_budget_milli_node_hours"
-        )
-        resolved.model.name = str(parent.model("IOD" + self._new_digits()))
-        return resolved
+        """The request with model type, budget and the new model's name filled in: all that the runner needs.
 
-    def _check_trainable(self, connection: sa.Connection, name: names.DatasetName) -> None:
-        """FAILED_PRECONDITION unless every label has enough images and something can be trained on."""
-        counts = datasets.examples_per_spec(connection, name.dataset)
-        specs = datasets.specs(connection, name.dataset)
-        if not specs:
-            raise errors.failed_precondition(f"Dataset {name} has no labelled boxes; import images with boxes first.")
-        least = self._policy.min_images_per_label
-        lacking = [f"'{label}' has {counts.get(spec, 0)}" for spec, label in specs if counts.get(spec, 0) < least]
-        if lacking:
-            shown = lacking[:MAX_LISTED_LABELS] + [f"{len(lacking) - MAX_LISTED_LABELS} more have too few"] * (
-                len(lacking) > MAX_LISTED_LABELS
-            )
-            raise errors.failed_precondition(
-                f"Each label needs at least {least} images with a box of it; in {name} {', '.join(shown)}. "
-                "Import more images of these labels, or lower the minimum in the service's settings."
-            )
-        uses = datasets.examples_per_use(connection, name.dataset)
-        if not uses.get(states.MlUse.TRAIN) and not uses.get(states.MlUse.UNASSIGNED):
-            raise errors.failed_precondition(
-                f"Dataset {name} has no images to train on: none is assigned to TRAIN or left UNASSIGNED."
-            )
+        Args:
+            row: of the dataset.
+
+        Raises:
+            ApiError: INVALID_ARGUMENT, NOT_FOUND or FAILED_PRECONDITION if it cannot be trained like that.
+        """
+        kind = kinds.of_member(row.metadata_member)
+        if not kind.is_served:
+            training_rules.check_kind(row)
+        resolved = training_rules.resolved(request, kind)
+        training_rules.check_base_model(connection, parent, resolved.model)
+        training_rules.check_examples(connection, parent.dataset(row.id), kind, self._policy.min_images_per_label)
+        training_rules.check_kind(row)
+        resolved.model.name = str(parent.model(kind.prefix + self._new_digits()))
+        return resolved
 
     def _set_deployment(
         self, connection: sa.Connection, row: sa.Row[Any], state: states.DeploymentState, node_count: int
@@ -250,14 +229,17 @@ class ModelMethods(Resources):
             models.update(connection, row.id, {**values, "etag": secrets.token_hex(8)})
 
 
-def _node_count(request: types.DeployModelRequest) -> int:
+def _node_count(request: types.DeployModelRequest, kind: kinds.DatasetKind) -> int:
     """The nodes asked for; 1 when no metadata is given."""
-    member = types.DeployModelRequest.pb(request).WhichOneof("model_deployment_metadata")
+    raw = types.DeployModelRequest.pb(request)
+    member = raw.WhichOneof("model_deployment_metadata")
     if member is None:
         return 1
-    if member != "image_object_detection_model_deployment_metadata":
-        raise errors.invalid_argument(member, "It does not match the model's type, image object detection.")
-    node_count = request.image_object_detection_model_deployment_metadata.node_count
+    if member != kind.deployment_member:
+        raise errors.invalid_argument(
+            member, f"It does not match the model's type, {kind.words}: send {kind.deployment_member}."
+        )
+    node_count: int = getattr(raw, member).node_count
     if not 1 <= node_count <= MAX_NODES:
         raise errors.invalid_argument(f"{member}.node_count", f"{node_count} is not from 1 to {MAX_NODES}.")
     return node_count

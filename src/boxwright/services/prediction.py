@@ -7,7 +7,7 @@ import re
 from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 
-from boxwright import errors, names, states
+from boxwright import errors, kinds, names, states
 from boxwright.callers import Caller
 from boxwright.images import decode
 from boxwright.operations.ledger import Draft
@@ -66,7 +66,7 @@ class PredictionService(Resources):
             self._usable_model(connection, name)
             draft = Draft(
                 location=name.parent,
-                id="IOD" + self._new_digits(),
+                id=kinds.prefix_of(str(name)) + self._new_digits(),
                 kind=states.OperationKind.BATCH_PREDICT,
                 request=types.BatchPredictRequest.serialize(request),
                 details=messages.operation_details(states.OperationKind.BATCH_PREDICT, request.input_config),

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from google.longrunning import operations_pb2
 
-from boxwright import boxes, errors, names, objects, states
+from boxwright import boxes, errors, kinds, names, objects, states
 from boxwright.callers import Caller
 from boxwright.metadata import database, datasets, models
 from boxwright.operations.ledger import Draft, Ledger, name_of
@@ -138,11 +138,10 @@ class Resources:
         request: Any,
         *,
         works_on: str,
-        prefix: str = "IOD",
     ) -> Draft:
         return Draft(
             location=parent,
-            id=prefix + self._new_digits(),
+            id=kinds.prefix_of(works_on) + self._new_digits(),
             kind=kind,
             request=type(request).serialize(request),
             details=messages.operation_details(kind),

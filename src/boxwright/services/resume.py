@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 
-from boxwright import errors, names, objects, states
+from boxwright import errors, kinds, names, objects, states
 from boxwright.callers import Caller, Requirement
 from boxwright.metadata import database
 from boxwright.operations import resumable
@@ -52,7 +52,7 @@ class ResumeService(Resources):
             self._check_grants(caller, name.project, row.request)
             draft = Draft(
                 location=name.parent,
-                id="IOD" + self._new_digits(),
+                id=kinds.prefix_of(row.works_on) + self._new_digits(),
                 kind=states.OperationKind(row.kind),
                 request=row.request,
                 details=row.details,

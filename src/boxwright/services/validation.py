@@ -17,14 +17,6 @@ MAX_PARAM_CHARS = 25_000  # prediction_service.proto
 DEFAULT_SCORE_THRESHOLD = 0.5
 DEFAULT_MAX_BOXES = 100
 MAX_BOXES = 500  # the documented maximum of max_bounding_box_count
-MODEL_TYPES: dict[str, tuple[int, int, int]] = {  # least, most and default budget, milli node hours
-    "cloud-high-accuracy-1": (20_000, 900_000, 216_000),
-    "cloud-low-latency-1": (20_000, 900_000, 216_000),
-    "mobile-low-latency-1": (1_000, 100_000, 24_000),
-    "mobile-versatile-1": (1_000, 100_000, 24_000),
-    "mobile-high-accuracy-1": (1_000, 100_000, 24_000),
-}
-DEFAULT_MODEL_TYPE = "cloud-high-accuracy-1"
 MODEL_FORMATS = ("onnx", "openvino")
 DEFAULT_MODEL_FORMAT = "onnx"
 FOREIGN_FORMATS = ("tflite", "tf_saved_model", "tf_js", "edgetpu_tflite", "core_ml", "docker")  # io.proto names them
@@ -125,14 +117,6 @@ def output_uri_prefix(prefix: str, field: str, schemes: Sequence[str] = objects.
     return _uri(prefix, field, schemes, directory=True)
 
 
-def model_type(text: str, field: str) -> str:
-    """The model type in its dash-case spelling; either case is accepted, empty means the default."""
-    chosen = text.replace("_", "-") or DEFAULT_MODEL_TYPE
-    if chosen not in MODEL_TYPES:
-        raise errors.invalid_argument(field, f"Unknown model type '{text[:80]}'; allowed: {', '.join(MODEL_TYPES)}.")
-    return chosen
-
-
 def model_format(text: str, field: str) -> str:
     """The export format; empty means our documented default. What cannot be produced here is refused, saying so."""
     chosen = text.replace("-", "_").lower() or DEFAULT_MODEL_FORMAT
@@ -143,18 +127,6 @@ def model_format(text: str, field: str) -> str:
     else:
         why = f"Unknown model format '{text[:80]}'; formats: {', '.join(MODEL_FORMATS)}."
     raise errors.invalid_argument(field, why)
-
-
-def train_budget(requested: int, chosen_type: str, field: str) -> int:
-    """The training budget in milli node hours: the type's default when unset, else inside the type's range."""
-    least, most, default = MODEL_TYPES[chosen_type]
-    if requested and not least <= requested <= most:
-        raise errors.invalid_argument(
-            field,
-            f"{requested} is outside the range of {chosen_type}: {least} to {most} milli node hours. "
-            "The service's setting train_minutes_max makes trainings shorter than that.",
-        )
-    return requested or default
 
 
 def prediction_params(params: Mapping[str, str]) -> tuple[float, int]:

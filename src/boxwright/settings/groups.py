@@ -176,6 +176,11 @@ class TrainingSettings(Group):
     min_images_per_label: int = setting(
         10, "Images that each label needs before training starts.", check=fields.above_zero
     )
+    unlabelled_as_negative: bool = setting(
+        False,
+        "Whether images without a label in MULTILABEL datasets are learned from, as images that have none of the labels.",
+        name="train_unlabelled_as_negative",
+    )
     model_life_days: float | None = setting(
         548.0, "Days after which a model stops predicting (18 months); `none` for never.", check=fields.above_zero
     )

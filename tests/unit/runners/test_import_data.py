@@ -40,7 +40,13 @@ class Halting(Ledger):
 def ledger(tmp_path: pathlib.Path):
     opened = open_ledger(tmp_path / "metadata.sqlite")
     csv_uri = drawn_images.write_dataset(tmp_path / "buckets" / "b", IMAGES)
-    values = {"id": "IOD7", "project": "p", "location": "us-central1", "display_name": "d", "metadata_member": "m"}
+    values = {
+        "id": "IOD7",
+        "project": "p",
+        "location": "us-central1",
+        "display_name": "d",
+        "metadata_member": "image_object_detection_dataset_metadata",
+    }
     request = types.ImportDataRequest(
         name=f"{LOCATION}/datasets/IOD7", input_config={"gcs_source": {"input_uris": [csv_uri]}}
     )
@@ -91,6 +97,6 @@ def test_who_has_lost_an_import_leaves_what_the_other_has_staged(ledger, begin, 
     let_second_go_on()
     second.result(PATIENCE_S)
     with ledger._db.read() as connection:
-        rows = list(datasets.rows(connection, "IOD7"))
+        rows = list(datasets.examples_of(connection, "IOD7"))
     assert len({row.uri for row in rows}) == IMAGES
     assert list((tmp_path / "work" / "IOD1").iterdir()) == []

@@ -196,40 +196,6 @@ def test_a_page_size_has_a_default_and_a_cap():
         validation.page_size(-1)
 
 
-BUDGETS = [
-    ("cloud-high-accuracy-1", 0, 216_000),
-    ("cloud-low-latency-1", 20_000, 20_000),
-    ("cloud-high-accuracy-1", 900_000, 900_000),
-    ("mobile-low-latency-1", 0, 24_000),
-    ("mobile-versatile-1", 1_000, 1_000),
-    ("mobile-high-accuracy-1", 100_000, 100_000),
-]
-
-
-@pytest.mark.parametrize(("kind", "requested", "budget"), BUDGETS)
-def test_a_budget_inside_its_models_range_is_taken(kind, requested, budget):
-    assert validation.train_budget(requested, kind, "f") == budget
-
-
-@pytest.mark.parametrize(("kind", "requested"), [
-    ("cloud-high-accuracy-1", 19_999),
-    ("cloud-high-accuracy-1", 900_001),
-    ("mobile-versatile-1", 999),
-    ("mobile-versatile-1", 100_001),
-    ("mobile-versatile-1", -1),
-])  # fmt: skip
-def test_a_budget_outside_its_models_range_is_refused_with_the_range(kind, requested):
-    with pytest.raises(errors.ApiError, match=f"{requested} is outside the range of {kind}: "):
-        validation.train_budget(requested, kind, "f")
-
-
-def test_model_types_are_taken_in_either_spelling():
-    assert validation.model_type("", "f") == "cloud-high-accuracy-1"
-    assert validation.model_type("mobile_versatile_1", "f") == validation.model_type("mobile-versatile-1", "f")
-    with pytest.raises(errors.ApiError, match="Unknown model type 'huge'; allowed: cloud-high-accuracy-1"):
-        validation.model_type("huge", "f")
-
-
 def test_a_location_that_is_not_served_is_refused_with_those_that_are():
     validation.location(names.LocationName("p", "us-central1"), ["us-central1"], "parent")
     with pytest.raises(

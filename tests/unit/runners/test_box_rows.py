@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boxwright import states
-from boxwright.runners import import_rows
+from boxwright.runners import box_rows, import_rows
 
 Use = states.MlUse
 URI = "gs://b/i.jpg"
@@ -55,8 +55,8 @@ ACCEPTED = [
 
 @pytest.mark.parametrize(("line", "ml_use", "label", "box"), ACCEPTED)
 def test_a_row_is_accepted_in_every_spelling(line, ml_use, label, box):
-    row = import_rows.parse(_cells(line))
-    assert (row.ml_use, row.label, row.box) == (ml_use, label, box)
+    row = box_rows.parse(_cells(line))
+    assert (row.ml_use, row.annotations) == (ml_use, ((label, box),) if label else ())
     assert row.uri in line
 
 
@@ -68,7 +68,7 @@ CORNERS = [(0.1, 0.2), (0.3, 0.2), (0.3, 0.4), (0.1, 0.4)]
 def test_four_vertices_may_start_anywhere_and_go_either_way(first, direction):
     order = [CORNERS[(first + direction * step) % 4] for step in range(4)]
     coordinates = [str(value) for vertex in order for value in vertex]
-    assert import_rows.parse(["TRAIN", URI, "car", *coordinates]).box == (0.1, 0.2, 0.3, 0.4)
+    assert box_rows.parse(["TRAIN", URI, "car", *coordinates]).annotations == (("car", (0.1, 0.2, 0.3, 0.4)),)
 
 
 REFUSED = [
@@ -116,7 +116,7 @@ REFUSED = [
 @pytest.mark.parametrize(("line", "reason"), REFUSED)
 def test_a_bad_row_says_which_column_is_wrong_and_why(line, reason):
     with pytest.raises(import_rows.BadRow) as raised:
-        import_rows.parse(_cells(line.replace("{}", URI)))
+        box_rows.parse(_cells(line.replace("{}", URI)))
     assert reason in str(raised.value)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 600
@@ -127,13 +127,13 @@ def test_a_bad_row_says_which_column_is_wrong_and_why(line, reason):
 )
 def test_no_cells_do_more_than_raise_a_bad_row(cells):
     try:
-        row = import_rows.parse(cells)
+        row = box_rows.parse(cells)
     except import_rows.BadRow as error:
         assert str(error)
     else:
         assert row.uri.startswith("gs://")
-        if row.box is not None:
-            x_min, y_min, x_max, y_max = row.box
+        for label, box in row.annotations:
+            assert label and box is not None
+            x_min, y_min, x_max, y_max = box
             assert 0 <= x_min < x_max <= 1
             assert 0 <= y_min < y_max <= 1
-            assert row.label

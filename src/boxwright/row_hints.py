@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 SETS = ("TRAIN", "TRAINING", "VALIDATE", "VALIDATION", "TEST", "UNASSIGNED", "")
 _HEADER_WORDS = re.compile(
-    "(set|mluse|use|split|subset|partition|(gs|gcs|s3)?(image|file|img)*(path|uri|url|name)?|id|labels?|class(name)?|score"
+    "(set|mluse|use|split|subset|partition|(gs|gcs|s3)?(image|file|img)*(path|uri|url|name)?|id|(labels?|class(name)?)[0-9]*|score"
     "|[xy](min|max|[1-4])?)"
 )
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}

@@ -66,9 +66,15 @@ class World:
 
     # ---- datasets -----------------------------------------------------------------------------------------------
 
-    def _create(self, parent: str, display_name: str, member: str = "image_object_detection_dataset_metadata") -> Any:
+    def _create(
+        self,
+        parent: str,
+        display_name: str,
+        member: str = "image_object_detection_dataset_metadata",
+        metadata: Any = None,
+    ) -> Any:
         with open_api(self.service) as api:
-            dataset: Any = {"display_name": display_name, "description": "for the cases", member: {}}
+            dataset: Any = {"display_name": display_name, "description": "for the cases", member: metadata or {}}
             return api.automl.create_dataset(parent=parent, dataset=dataset).result(timeout=30)
 
     def _d(self, values: dict[str, str]) -> None:
@@ -76,6 +82,34 @@ class World:
 
     def _d_text(self, values: dict[str, str]) -> None:
         values["D_text"] = self._create(PARENT, "texts", "text_extraction_dataset_metadata").name
+
+    def _classification(self, display_name: str, of_type: str, count: int, *, bare: int = 0, wanted: int = 2) -> str:
+        """A dataset of images with one label each, red and blue in turn, or the first so many labels' images only."""
+        member: Any = {"classification_type": of_type}
+        name: str = self._create(PARENT, display_name, "image_classification_dataset_metadata", member).name
+        bucket = self.service.bucket(f"cases-{display_name}")
+        drawn_images.write_label_dataset(bucket, count, bare=bare)
+        rows = (bucket / "labels.csv").read_text(encoding="utf-8").splitlines()
+        kept = [row for row in rows if not row.endswith(drawn_images.LABELS[wanted:])]
+        if kept:
+            with open_api(self.service) as api:
+                operation = api.finished(api.start_import(name, drawn_images.write_csv(bucket, "kept.csv", kept)))
+            assert not operation.HasField("error"), operation
+        return name
+
+    def _d_multilabel(self, values: dict[str, str]) -> None:
+        values["D_multilabel"] = self._classification("bare", "MULTILABEL", 0)
+
+    def _d_one_label(self, values: dict[str, str]) -> None:
+        values["D_one_label"] = self._classification("one", "MULTICLASS", 4, wanted=1)
+
+    def _d_labels(self, values: dict[str, str]) -> None:
+        values["D_labels"] = name = self._classification("labels", "MULTICLASS", 20, bare=2)
+        with self._database().read() as connection:
+            spec_id, _ = datasets.specs(connection, name.rpartition("/")[2])[0]
+        values["D_labels_spec"] = f"{name}/annotationSpecs/{spec_id}"
+
+    _d_labels_spec = _d_labels
 
     def _new_d(self, values: dict[str, str]) -> None:
         dataset = self._create(PARENT, "fresh")

@@ -68,6 +68,24 @@ def write_dataset(bucket: pathlib.Path, count: int, *, size_hw: tuple[int, int] 
     return write_csv(bucket, "import.csv", rows)
 
 
+def write_label_dataset(bucket: pathlib.Path, count: int, *, labels: int = 1, bare: int = 0) -> str:
+    """Writes images with labels of their own and ``labels.csv`` into a bucket; returns the CSV's URI.
+
+    Args:
+        bucket: the bucket's folder.
+        count: images with labels, red and blue in turn; eight of ten for training.
+        labels: how many each has, one or two.
+        bare: images without a label, at the end of the list.
+    """
+    uris = [f"gs://{bucket.name}/labelled/{name}" for name in write_images(bucket / "labelled", count + bare)]
+    rows = []
+    for number, uri in enumerate(uris):
+        ml_use = {8: "VALIDATION", 9: "TEST"}.get(number // len(LABELS) % 10, "TRAIN")
+        own = [LABELS[(number + position) % len(LABELS)] for position in range(labels)] if number < count else []
+        rows.append(",".join([ml_use, uri, *own]))
+    return write_csv(bucket, "labels.csv", rows)
+
+
 def write_csv(bucket: pathlib.Path, name: str, rows: list[str]) -> str:
     """Writes a CSV into a bucket; returns its URI."""
     path = bucket / name

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
 import json
 import pathlib
+import sqlite3
 from typing import Any
 
 import pytest
@@ -79,6 +82,44 @@ def test_a_database_is_migrated_from_its_release_to_the_present(unpacked: Unpack
         assert db.migrate() == (migrations.HEAD, migrations.HEAD)
     finally:
         db.close()
+
+
+def _rows(unpacked: Unpacked) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table, as SQLite itself reads it."""
+    with contextlib.closing(sqlite3.connect(unpacked.data_dir / "metadata.sqlite")) as connection:
+        connection.row_factory = sqlite3.Row
+        tables = [row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {
+            table: [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid")]
+            for table in tables
+            if table not in ("alembic_version", "schema_version")
+        }
+
+
+def test_no_row_and_no_value_is_lost(unpacked: Unpacked) -> None:
+    before = _rows(unpacked)
+    assert all(before[table] for table in ("datasets", "annotation_specs", "examples", "annotations", "models"))
+    CommandLine("").done("migrate", "--data-dir", unpacked.data_dir)
+    after = _rows(unpacked)
+    for table, rows in before.items():
+        kept = [{key: row[key] for key in had} for row, had in zip(after[table], rows, strict=True)]
+        assert kept == rows, table
+    assert {row["state"] for row in after["examples"]} == {"LABELED"}
+    assert {row["metadata_member"] for row in after["models"]} == {"image_object_detection_model_metadata"}
+
+
+def test_its_dataset_takes_more_images_and_is_exported_whole(service_factory: Any, migrated: Unpacked) -> None:
+    with open_api(_start(service_factory, migrated)) as api:
+        uri = drawn_images.write_csv(migrated.bucket, "bare.csv", [f"TEST,gs://{BUCKET}/more/0000.jpg"])
+        drawn_images.write_images(migrated.bucket / "more", 1, first_seed=1000)
+        _finished(api, api.start_import(migrated.facts.dataset, uri))
+        assert api.automl.get_dataset(name=migrated.facts.dataset).example_count == 7
+        target: Any = {"gcs_destination": {"output_uri_prefix": f"gs://{BUCKET}/exported/"}}
+        _finished(api, api.automl.export_data(name=migrated.facts.dataset, output_config=target).operation.name)
+    (file,) = (migrated.bucket / "exported").glob("*/image_object_detection_1.csv")
+    rows = list(csv.reader(file.read_text(encoding="utf-8").splitlines()))
+    assert len({row[1] for row in rows}) == 7
+    assert len([row for row in rows if row[2]]) == len(_rows(migrated)["annotations"])
 
 
 def test_everything_is_listed(service_factory: Any, migrated: Unpacked) -> None:

@@ -112,6 +112,40 @@ def test_an_older_database_is_refused_until_it_is_migrated_and_keeps_what_is_in_
     assert rows == [("IOD1", 1, 1000, ""), ("IOD2", 2, 2000, ""), ("IOD3", 3, 3000, "")]
 
 
+def test_examples_with_boxes_and_models_become_those_of_detection(opened, database_place):
+    db = opened(database_place, prepare=False)
+    _make_first(db)
+    boxes = [(1, 1, "s1", 0.1, 0.2, 0.3, 0.4), (2, 1, "s1", 0.25, 0.5, 0.75, 1.0), (3, 2, "s2", 0.0, 0.0, 1.0, 1.0)]
+    with db.write() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO examples (id, dataset_id, sha256, uri, ml_use, width_px, height_px) VALUES "
+                "(1, 'IOD1', 'a', 'gs://b/a', 'TRAIN', 9, 9), (2, 'IOD1', 'b', 'gs://b/b', 'TEST', 9, 9), "
+                "(3, 'IOD1', 'c', 'gs://b/empty', 'TEST', 9, 9)"
+            )
+        )
+        for box in boxes:
+            connection.execute(sa.text(f"INSERT INTO annotations VALUES {box}"))
+        connection.execute(
+            sa.text(
+                "INSERT INTO models (id, project, location, display_name, dataset_id, model_type, labels, etag, "
+                "create_time_us, update_time_us, deployment_state, node_count, stop_reason, "
+                "train_budget_milli_node_hours, train_cost_milli_node_hours, folder) VALUES "
+                "('IOD5', 'p', 'l', 'm', 'IOD1', 'mobile-versatile-1', '{}', 'e', 1, 1, 'UNDEPLOYED', 0, '', 1, 1, 'f')"
+            )
+        )
+    db.migrate()
+    with db.write() as connection:
+        assert connection.execute(sa.select(schema.annotations).order_by(schema.annotations.c.id)).all() == boxes
+        found = connection.execute(sa.select(schema.examples.c.id, schema.examples.c.state)).all()
+        assert sorted(found) == [(1, "LABELED"), (2, "LABELED"), (3, "LABELED")], "the empty one, too"
+        columns = (schema.models.c.metadata_member, schema.models.c.base_model_id)
+        assert connection.execute(sa.select(*columns)).all() == [("image_object_detection_model_metadata", "")]
+        connection.execute(schema.annotations.insert().values(id=4, example_id=2, annotation_spec_id="s2"))
+    with pytest.raises(sa.exc.SQLAlchemyError), db.write() as connection:
+        connection.execute(schema.examples.update().values(state="ODD"))
+
+
 def test_an_older_database_that_was_migrated_is_like_a_new_one(opened, two_places):
     older = opened(two_places[1], prepare=False)
     _make_first(older)

@@ -74,6 +74,7 @@ PLAIN = {
     "job": "what one child process is given to do",
     "journal": "notes that outlive a crash",
     "key": "names a value",
+    "kind": "one of a few types of a thing",
     "layout": "how files are arranged in folders",
     "limit": "the most that is allowed",
     "line": "of a text file",

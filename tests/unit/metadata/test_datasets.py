@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from boxwright import states
 from boxwright.metadata import database, datasets
 
 
@@ -120,3 +121,58 @@ def test_of_images_that_were_imported_from_one_address_the_last_one_is_there(db)
         assert list(gone.values()) == [uri, uri]
         assert [one.sha256 for one in datasets.examples_of(connection, "IOD1", without=gone)] == ["b", "m"]
         assert datasets.superseded(connection, "IOD2") == {}
+
+
+# ---- labels without boxes ------------------------------------------------------------------------------------------------
+
+
+def _label(name: str) -> tuple:
+    return (name, None, None, None, None)
+
+
+DAISY, TULIP = _label("daisy"), _label("tulip")
+
+
+def test_a_label_of_a_whole_image_has_no_box_and_is_there_once(db):
+    _merge(db, _image("a", DAISY, TULIP, DAISY))
+    _merge(db, _image("a", TULIP))
+    (example,) = _examples(db)
+    assert [(one.label, one.box) for one in example.annotations] == [("daisy", None), ("tulip", None)]
+    with db.read() as connection:
+        assert sorted(datasets.examples_per_spec(connection, "IOD1").values()) == [1, 1]
+
+
+def test_one_label_an_image_stays_where_there_is_only_one(db):
+    _merge(db, _image("a", DAISY), _image("a", TULIP), has_one_label=True)
+    _merge(db, _image("a", TULIP), has_one_label=True)
+    (example,) = _examples(db)
+    assert [one.label for one in example.annotations] == ["daisy"]
+    with db.read() as connection:
+        assert [label for _, label in datasets.specs(connection, "IOD1")] == ["daisy"], "no label that nobody carries"
+
+
+def test_what_is_unlabelled_becomes_labelled_and_not_the_other_way(db):
+    _merge(db, _image("a", state="UNLABELED"), _image("b", DAISY), _image("c", state="UNLABELED"))
+    _merge(db, _image("a", DAISY), _image("b", state="UNLABELED"), _image("c", state="UNLABELED"))
+    assert [one.state for one in _examples(db)] == ["LABELED", "LABELED", "UNLABELED"]
+    with db.read() as connection:
+        assert datasets.labelled_per_use(connection, "IOD1") == {"TRAIN": 2}
+
+
+def test_examples_of_a_label_are_counted_by_their_use(db):
+    _merge(db, _image("a", DAISY), _image("b", DAISY, ml_use="TEST"), _image("c", TULIP, ml_use="UNASSIGNED"))
+    with db.read() as connection:
+        specs = {label: spec_id for spec_id, label in datasets.specs(connection, "IOD1")}
+        uses = (states.MlUse.TRAIN, states.MlUse.UNASSIGNED)
+        assert datasets.examples_per_spec(connection, "IOD1", uses) == {specs["daisy"]: 1, specs["tulip"]: 1}
+
+
+def test_what_is_known_of_contents_is_asked_at_once(db):
+    _merge(db, _image("a", TULIP, DAISY, ml_use="TEST"), _image("b", state="UNLABELED"), _image("c", CAR, CAR, BIKE))
+    with db.read() as connection:
+        found = datasets.known(connection, "IOD1", ["a", "b", "c", "d"])
+    assert found == {
+        "a": datasets.KnownExample("gs://b/a.jpg", "TEST", ("tulip", "daisy")),
+        "b": datasets.KnownExample("gs://b/b.jpg", "TRAIN", ()),
+        "c": datasets.KnownExample("gs://b/c.jpg", "TRAIN", ("car", "bike")),
+    }

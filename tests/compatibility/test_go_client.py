@@ -30,7 +30,7 @@ METHODS = {
     "CreateDataset", "GetDataset", "ListDatasets", "UpdateDataset", "DeleteDataset", "ImportData", "ExportData",
     "GetAnnotationSpec", "CreateModel", "GetModel", "ListModels", "DeleteModel", "UpdateModel", "DeployModel",
     "UndeployModel", "ExportModel", "GetModelEvaluation", "ListModelEvaluations", "Predict", "BatchPredict",
-    "GetOperation",
+    "GetOperation", "classification",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ METHODS = {
     "createDataset", "getDataset", "listDatasets", "updateDataset", "deleteDataset", "importData", "exportData",
     "getAnnotationSpec", "createModel", "getModel", "listModels", "deleteModel", "updateModel", "deployModel",
     "undeployModel", "exportModel", "getModelEvaluation", "listModelEvaluations", "predict", "batchPredict",
-    "getOperation", "listOperations", "cancelOperation", "deleteOperation",
+    "getOperation", "listOperations", "cancelOperation", "deleteOperation", "classification",
 }  # fmt: skip
 
 

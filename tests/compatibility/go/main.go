@@ -25,6 +25,7 @@ import (
 
 type scene struct {
 	Parent, Csv, Images_csv, Image, Output, Dataset, Spec, Model string
+	Labels_csv, Labels_dataset, Labels_spec                      string
 }
 
 type how struct {
@@ -109,6 +110,56 @@ func datasets(ctx context.Context, client *automl.Client, s scene) {
 	must("DeleteDataset.Wait", deleted.Wait(ctx))
 	_, err = client.GetDataset(ctx, &automlpb.GetDatasetRequest{Name: dataset.Name})
 	refused("GetDataset", err, codes.NotFound, "not found")
+}
+
+// The same methods on a dataset with labels and no boxes.
+func classification(ctx context.Context, client *automl.Client, s scene) {
+	parent := strings.Replace(s.Parent, "demo", "go-labels", 1)
+	created, err := client.CreateDataset(ctx, &automlpb.CreateDatasetRequest{Parent: parent, Dataset: &automlpb.Dataset{
+		DisplayName: "from_go",
+		DatasetMetadata: &automlpb.Dataset_ImageClassificationDatasetMetadata{
+			ImageClassificationDatasetMetadata: &automlpb.ImageClassificationDatasetMetadata{
+				ClassificationType: automlpb.ClassificationType_MULTICLASS,
+			},
+		},
+	}})
+	must("CreateDataset of labels", err)
+	dataset, err := created.Wait(ctx)
+	must("CreateDataset.Wait of labels", err)
+	check("its id", strings.Contains(dataset.Name, "/datasets/ICN"))
+	imported, err := client.ImportData(ctx, &automlpb.ImportDataRequest{
+		Name:        dataset.Name,
+		InputConfig: &automlpb.InputConfig{Source: &automlpb.InputConfig_GcsSource{GcsSource: gcs(s.Labels_csv)}},
+	})
+	must("ImportData of labels", err)
+	must("ImportData.Wait of labels", imported.Wait(ctx))
+	got, err := client.GetDataset(ctx, &automlpb.GetDatasetRequest{Name: dataset.Name})
+	must("GetDataset of labels", err)
+	metadata := got.GetImageClassificationDatasetMetadata()
+	check("GetDataset of labels", got.ExampleCount == 5 && metadata.ClassificationType == automlpb.ClassificationType_MULTICLASS)
+	spec, err := client.GetAnnotationSpec(ctx, &automlpb.GetAnnotationSpecRequest{Name: s.Labels_spec})
+	must("GetAnnotationSpec of labels", err)
+	check("GetAnnotationSpec of labels", spec.ExampleCount == 2)
+	exported, err := client.ExportData(ctx, &automlpb.ExportDataRequest{
+		Name: s.Labels_dataset,
+		OutputConfig: &automlpb.OutputConfig{Destination: &automlpb.OutputConfig_GcsDestination{
+			GcsDestination: &automlpb.GcsDestination{OutputUriPrefix: s.Output},
+		}},
+	})
+	must("ExportData of labels", err)
+	must("ExportData.Wait of labels", exported.Wait(ctx))
+	_, err = client.CreateModel(ctx, &automlpb.CreateModelRequest{Parent: parent, Model: &automlpb.Model{
+		DisplayName: "from_go",
+		DatasetId:   dataset.Name[strings.LastIndex(dataset.Name, "/")+1:],
+		ModelMetadata: &automlpb.Model_ImageClassificationModelMetadata{
+			ImageClassificationModelMetadata: &automlpb.ImageClassificationModelMetadata{TrainBudgetMilliNodeHours: 1000},
+		},
+	}})
+	refused("CreateModel of labels", err, codes.FailedPrecondition, "at least 10 images that carry it")
+	deleted, err := client.DeleteDataset(ctx, &automlpb.DeleteDatasetRequest{Name: dataset.Name})
+	must("DeleteDataset of labels", err)
+	must("DeleteDataset.Wait of labels", deleted.Wait(ctx))
+	passed = append(passed, "classification")
 }
 
 func training(ctx context.Context, client *automl.Client, s scene) {
@@ -220,6 +271,7 @@ func main() {
 	prediction, err := automl.NewPredictionClient(ctx, options...)
 	must("NewPredictionClient", err)
 	datasets(ctx, client, given.Scene)
+	classification(ctx, client, given.Scene)
 	training(ctx, client, given.Scene)
 	models(ctx, client, given.Scene)
 	predictions(ctx, client, prediction, given.Scene)

@@ -93,6 +93,36 @@ async function datasets() {
   passed('deleteDataset');
 }
 
+// The same methods on a dataset with labels and no boxes.
+async function classification() {
+  const parent = scene.parent.replace('demo', `node-${transport}`);
+  const dataset = {displayName: 'labels', imageClassificationDatasetMetadata: {classificationType: 'MULTILABEL'}};
+  const {response: created, operation} = await finished(automl.createDataset({parent, dataset}));
+  assert.match(created.name, /datasets\/ICN\d+$/);
+  assert.match(operation.name, /operations\/ICN\d+$/);
+  const inputConfig = {gcsSource: {inputUris: [scene.labels_csv]}};
+  await finished(automl.importData({name: created.name, inputConfig}));
+  const [got] = await automl.getDataset({name: created.name});
+  assert.equal(got.exampleCount, 5);
+  assert.equal(got.imageClassificationDatasetMetadata.classificationType, 'MULTILABEL');
+  const [listed] = await automl.listDatasets({parent, filter: 'imageClassificationDatasetMetadata:*'});
+  assert.deepEqual(listed.map(one => one.name), [created.name]);
+  assert.equal((await automl.getAnnotationSpec({name: scene.labels_spec}))[0].exampleCount, 2);
+  const outputConfig = {gcsDestination: {outputUriPrefix: scene.output}};
+  const exported = await finished(automl.exportData({name: scene.labels_dataset, outputConfig}));
+  assert.match(exported.metadata.exportDataDetails.outputInfo.gcsOutputDirectory, /^gs:.*export_data-scene-/);
+  const model = {
+    displayName: 'from_node',
+    datasetId: scene.labels_dataset.split('/').pop(),
+    imageClassificationModelMetadata: {trainBudgetMilliNodeHours: 24000},
+  };
+  const precondition = transport.startsWith('rest') ? 400 : 9;
+  const trained = automl.createModel({parent: scene.parent, model});
+  await refused('createModel', precondition, /at least 10 images that carry it/, trained);
+  await finished(automl.deleteDataset({name: created.name}));
+  passed('classification');
+}
+
 async function training() {
   const model = {
     displayName: 'from_node',
@@ -197,6 +227,7 @@ async function operations(name) {
 
 async function main() {
   await datasets();
+  await classification();
   await training();
   await models();
   await predictions();

@@ -19,6 +19,7 @@ from tests.support.machine.waiting import PATIENCE_S
 
 PARENT = "projects/demo/locations/us-central1"
 OBJECT_DETECTION: dict[str, Any] = {"image_object_detection_dataset_metadata": {}}
+MULTILABEL: dict[str, Any] = {"image_classification_dataset_metadata": {"classification_type": "MULTILABEL"}}
 WAIT_STEP_S = 20  # one WaitOperation; the service may be killed and started meanwhile
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 from google.cloud import automl_v1
-from tests.support.clients.api import OBJECT_DETECTION
+from tests.support.clients.api import MULTILABEL, OBJECT_DETECTION
 from tests.support.clients.scene import Scene
 
 TIMEOUT_S = 60
@@ -98,6 +98,42 @@ class Walk:
         await self.finished("delete_dataset", "delete_details", name=got.name)
         await self.refused(exceptions.NotFound, "not found", "get_dataset", name=got.name)
 
+    async def classification(self) -> None:
+        """The same methods on a data set with labels and no boxes."""
+        created, _ = await self.finished(
+            "create_dataset",
+            "create_dataset_details",
+            parent=self.parent,
+            dataset={"display_name": "labels", **MULTILABEL},
+        )
+        assert "/datasets/ICN" in created.name
+        source = {"gcs_source": {"input_uris": [self.scene.labels_csv]}}
+        await self.finished("import_data", "import_data_details", name=created.name, input_config=source)
+        got = await self.call("get_dataset", name=created.name)
+        assert got.example_count == 5
+        assert got.image_classification_dataset_metadata.classification_type.name == "MULTILABEL"
+        request = {"parent": self.parent, "filter": "image_classification_dataset_metadata:*"}
+        assert [one.name for one in await listed(self.call("list_datasets", request=request))] == [created.name]
+        assert (await self.call("get_annotation_spec", name=self.scene.labels_spec)).example_count == 2
+        output = {"gcs_destination": {"output_uri_prefix": self.scene.output}}
+        _, metadata = await self.finished(
+            "export_data", "export_data_details", name=self.scene.labels_dataset, output_config=output
+        )
+        assert "/export_data-scene-" in metadata.export_data_details.output_info.gcs_output_directory
+        model = {
+            "display_name": "m",
+            "dataset_id": self.scene.labels_dataset.rpartition("/")[2],
+            "image_classification_model_metadata": {"train_budget_milli_node_hours": 1000},
+        }
+        await self.refused(
+            exceptions.BadRequest,
+            "at least 10 images that carry it",
+            "create_model",
+            parent=self.scene.parent,
+            model=model,
+        )
+        await self.finished("delete_dataset", "delete_details", name=created.name)
+
     async def training(self) -> None:
         metadata = {"model_type": "mobile-low-latency-1", "train_budget_milli_node_hours": 1000}
         model: dict[str, Any] = {"display_name": "m", "dataset_id": self.scene.dataset.rpartition("/")[2]}
@@ -169,6 +205,7 @@ class Walk:
 async def walk_everywhere(walk: Walk) -> None:
     """Walks through every method, and fails if one was left out."""
     await walk.datasets()
+    await walk.classification()
     await walk.training()
     await walk.models()
     await walk.predictions()

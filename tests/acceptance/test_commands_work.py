@@ -57,8 +57,8 @@ def test_datasets_are_created_filled_listed_exported_and_deleted(boxwright, serv
     assert (imported.returncode, imported.stdout) == (0, "SUCCEEDED  100%\n")
     assert re.search(r"^Started projects/demo/locations/us-central1/operations/IOD\d+$", imported.stderr, re.MULTILINE)
     listed = boxwright.done("datasets", "list")
-    assert listed.split()[:4] == ["DATASET", "NAME", "IMAGES", "CREATED"]
-    assert _row(listed, dataset_id).split()[1:3] == ["cmd_things", "20"]
+    assert listed.split()[:5] == ["DATASET", "NAME", "TYPE", "IMAGES", "CREATED"]
+    assert _row(listed, dataset_id).split()[1:4] == ["cmd_things", "detection", "20"]
     described = boxwright.done("datasets", "describe", "cmd_things")
     facts = {"name": name, "description": "two colours", "images": "20", "labels": "team=a"}
     assert {key: fields(described).get(key) for key in facts} == facts, described
@@ -74,6 +74,25 @@ def test_datasets_are_created_filled_listed_exported_and_deleted(boxwright, serv
         == f"Deleted the dataset cmd_things ({dataset_id}).\n"
     )
     assert boxwright("datasets", "describe", dataset_id).returncode == 2
+
+
+@pytest.mark.parametrize("of_type", ["multiclass", "multilabel"])
+def test_datasets_with_labels_and_no_boxes_are_filled_and_exported(boxwright, service, of_type):
+    bucket = service.bucket(f"commands-{of_type}")
+    csv_uri = drawn_images.write_label_dataset(bucket, 4, labels=1 if of_type == "multiclass" else 2, bare=1)
+    name = boxwright.done("datasets", "create", f"cmd_{of_type}", "--type", of_type).strip()
+    dataset_id = name.rpartition("/")[2]
+    assert dataset_id.startswith("ICN")
+    assert boxwright.done("datasets", "import", f"cmd_{of_type}", csv_uri, "--wait") == "SUCCEEDED  100%\n"
+    assert _row(boxwright.done("datasets", "list"), dataset_id).split()[1:4] == [f"cmd_{of_type}", of_type, "5"]
+    described = fields(boxwright.done("datasets", "describe", dataset_id))
+    assert (described["type"], described["images"]) == (of_type, "5")
+    exported = boxwright.done("datasets", "export", dataset_id, f"gs://commands-{of_type}/out/", "--wait")
+    (file,) = (service.buckets / exported.split()[-1].removeprefix("gs://")).rglob("image_classification_1.csv")
+    assert sorted(file.read_text().splitlines()) == sorted((bucket / "labels.csv").read_text().splitlines())
+    refused = boxwright("models", "train", dataset_id)
+    assert refused.returncode == 2
+    assert "Each label needs at least 10 images that carry it" in refused.stderr
 
 
 def test_an_import_with_bad_rows_ends_with_3_and_one_of_bad_rows_alone_with_1(boxwright, service):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from boxwright.commands import asking, finding, output, waiting
+from boxwright.commands import asking, finding, metadata_members, output, waiting
 from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
 A dataset is named by its id, its display name or its full name.
 
   boxwright datasets create cars
+  boxwright datasets create flowers --type multiclass
   boxwright datasets import cars gs://photos/labels.csv --wait
   boxwright datasets list
 """
-METADATA = "imageObjectDetectionDatasetMetadata"
+DEFAULT_TYPE = "detection"
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,6 +26,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     create = asking.add_action(actions, "create", _create, "create an empty dataset", "boxwright datasets create cars")
     create.add_argument("name", metavar="NAME", help="its display name: letters, digits and _, at most 32")
+    create.add_argument(
+        "--type",
+        choices=tuple(metadata_members.TYPES),
+        default=DEFAULT_TYPE,
+        help="what its images have: boxes (detection, the default), one label (multiclass) or any number (multilabel)",
+    )
     create.add_argument("--description", default="", metavar="TEXT", help="free text")
     create.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="may be given several times")
     listing = asking.add_action(actions, "list", _list, "list the datasets, newest first", "boxwright datasets list")
@@ -68,7 +75,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _create(options: argparse.Namespace) -> int:
     connection = RestConnection(options)
-    dataset = {"displayName": options.name, METADATA: {}}
+    dataset = {"displayName": options.name, **metadata_members.dataset_metadata(options.type)}
     if options.description:
         dataset["description"] = options.description
     if options.label:
@@ -90,12 +97,13 @@ def _list(options: argparse.Namespace) -> int:
             (
                 finding.last_segment(dataset["name"]),
                 dataset["displayName"],
+                metadata_members.type_of(dataset),
                 output.number(dataset.get("exampleCount", 0)),
                 output.moment(dataset["createTime"]),
             )
             for dataset in found
         ]
-        output.print_table(("DATASET", "NAME", "IMAGES", "CREATED"), rows)
+        output.print_table(("DATASET", "NAME", "TYPE", "IMAGES", "CREATED"), rows)
     asking.nothing(found, connection, "datasets")
     return 0
 
@@ -113,6 +121,7 @@ def _describe(options: argparse.Namespace) -> int:
         "name": dataset["name"],
         "display name": dataset["displayName"],
         "description": dataset.get("description", ""),
+        "type": metadata_members.type_of(dataset),
         "images": output.number(dataset.get("exampleCount", 0)),
         "created": dataset["createTime"],
         "labels": ", ".join(f"{key}={value}" for key, value in sorted(dataset.get("labels", {}).items())),

@@ -6,32 +6,36 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from boxwright.commands import output
+from boxwright.commands import metadata_members, output
 from boxwright.commands.connection import RestConnection
 
-METADATA = "imageObjectDetectionModelMetadata"
 METRICS = "imageObjectDetectionEvaluationMetrics"
+LABEL_METRICS = "classificationEvaluationMetrics"
 SHOWN_IOU = 0.5
 ALL_LABELS = "all labels"
 LABEL_COLUMNS = 17
 TOLD_BEFORE = ("model_type",)  # of :describe: what the model's own message says too
 HEADINGS = ("LABEL", "IMAGES", "BOXES", "AP@0.5", "AP@GRID", "PRECISION", "RECALL", "F1")
+LABEL_HEADINGS = ("LABEL", "IMAGES", "AU_PRC", "AU_ROC", "PRECISION", "RECALL", "F1")
 
 
-def precision_by_model(connection: RestConnection) -> dict[str, float]:
-    """The mean average precision at an IoU of 0.5 of every model of the project, by name."""
+def quality_by_model(connection: RestConnection) -> dict[str, str]:
+    """The measure of every model of the project, by name: mean average precision at an IoU of 0.5, or the area AU_PRC."""
     evaluations = connection.pages(
         f"{connection.parent}/models/-/modelEvaluations", "modelEvaluation", filter='annotation_spec_id=""'
     )
-    return {
-        one["name"].rpartition("/modelEvaluations/")[0]: _at_iou(one).get("meanAveragePrecision", 0)
-        for one in evaluations
-    }
+    return {one["name"].rpartition("/modelEvaluations/")[0]: _quality(one) for one in evaluations}
+
+
+def _quality(evaluation: dict[str, Any]) -> str:
+    if LABEL_METRICS in evaluation:
+        return f"{evaluation[LABEL_METRICS].get('auPrc', 0):.3f} AU_PRC"
+    return f"{_at_iou(evaluation).get('meanAveragePrecision', 0):.3f} mAP@0.5"
 
 
 def print_model(model: dict[str, Any], details: dict[str, Any]) -> None:
     """Prints what a model is: its message, then its own document, in alphabetical order."""
-    metadata = model[METADATA]
+    metadata = metadata_members.model_metadata(model)
     reason = metadata.get("stopReason", "").replace("_", " ").lower()
     fields = {
         "name": model["name"],
@@ -50,8 +54,12 @@ def print_model(model: dict[str, Any], details: dict[str, Any]) -> None:
 def evaluation_lines(evaluations: list[dict[str, Any]]) -> Iterator[str]:
     """A line for all labels and one for each, in alphabetical order."""
     for evaluation in sorted(evaluations, key=lambda one: one.get("displayName", "")):
-        metrics = evaluation[METRICS]
         label = output.safe(evaluation.get("displayName") or ALL_LABELS)
+        if LABEL_METRICS in evaluation:
+            area = evaluation[LABEL_METRICS].get("auPrc", 0)
+            yield f"{label:30} area under precision-recall {area:.4f}   {evaluation.get('evaluatedExampleCount', 0)} images"
+            continue
+        metrics = evaluation[METRICS]
         yield (
             f"{label:30} mean average precision {metrics.get('boundingBoxMeanAveragePrecision', 0):.4f}   "
             f"{metrics.get('evaluatedBoundingBoxCount', 0)} boxes in {evaluation.get('evaluatedExampleCount', 0)} images"
@@ -65,13 +73,13 @@ def print_evaluations(evaluations: list[dict[str, Any]], threshold: float) -> No
         threshold: score in [0, 1] from which boxes count for precision, recall and F1; the nearest measured one is used.
     """
     ordered = sorted(evaluations, key=lambda one: (not one.get("displayName"), one.get("displayName", "")))
+    if any(LABEL_METRICS in one for one in ordered):
+        _print_label_evaluations(ordered, threshold)
+        return
     rows, used = [], threshold
     for evaluation in ordered:
         metrics, at_iou = evaluation[METRICS], _at_iou(evaluation)
-        steps = at_iou.get("confidenceMetricsEntries", [])
-        at: dict[str, Any] = min(
-            steps, key=lambda step: abs(step.get("confidenceThreshold", 0) - threshold), default={}
-        )
+        at = _at_threshold(at_iou.get("confidenceMetricsEntries", []), threshold)
         used = at.get("confidenceThreshold", 0) if at else used
         shares = [at_iou.get("meanAveragePrecision", 0), metrics.get("boundingBoxMeanAveragePrecision", 0)]
         shares += [at.get(key, 0) for key in ("precision", "recall", "f1Score")]
@@ -88,6 +96,31 @@ def print_evaluations(evaluations: list[dict[str, Any]], threshold: float) -> No
         f"AP@0.5: average precision at an IoU of {SHOWN_IOU}; AP@GRID: averaged over IoU 0.05 to 0.99. Precision, recall "
         f"and F1: at an IoU of {SHOWN_IOU}, boxes with a score of at least {used:.2f}."
     )
+
+
+def _print_label_evaluations(evaluations: list[dict[str, Any]], threshold: float) -> None:
+    """The table of a classification model."""
+    rows, used = [], threshold
+    for evaluation in evaluations:
+        metrics = evaluation[LABEL_METRICS]
+        at = _at_threshold(metrics.get("confidenceMetricsEntry", []), threshold)
+        used = at.get("confidenceThreshold", 0) if at else used
+        shares = [metrics.get("auPrc", 0), metrics.get("auRoc", 0)]
+        shares += [at.get(key, 0) for key in ("precision", "recall", "f1Score")]
+        label = evaluation.get("displayName") or ALL_LABELS
+        rows.append(
+            (label, output.number(evaluation.get("evaluatedExampleCount", 0)), *(f"{one:.3f}" for one in shares))
+        )
+    output.print_table(LABEL_HEADINGS, rows)
+    output.say(
+        f"AU_PRC, AU_ROC: areas under the curves of precision-recall and of ROC. Precision, recall and F1: labels with a "
+        f"score of at least {used:.2f}."
+    )
+
+
+def _at_threshold(steps: list[dict[str, Any]], threshold: float) -> dict[str, Any]:
+    """The measured step that is nearest to a threshold."""
+    return min(steps, key=lambda step: abs(step.get("confidenceThreshold", 0) - threshold), default={})
 
 
 def _at_iou(evaluation: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import argparse
 import datetime
 
 from boxwright import errors
-from boxwright.commands import asking, finding, model_facts, output, waiting
+from boxwright.commands import asking, finding, metadata_members, model_facts, output, waiting
 from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
@@ -18,7 +18,6 @@ A model is named by its id, its display name or its full name.
 """
 MAX_NAME_CHARS = 32  # of a display name
 DEFAULT_THRESHOLD = 0.5
-METADATA = model_facts.METADATA
 KEEP_BEST_LABEL = "boxwright-keep-best"
 
 
@@ -110,7 +109,7 @@ def _train(options: argparse.Namespace) -> int:
     model = {
         "displayName": options.display_name or _default_name(dataset["displayName"]),
         "datasetId": finding.last_segment(dataset["name"]),
-        METADATA: metadata,
+        f"{metadata_members.kind_of(dataset, 'Dataset')}ModelMetadata": metadata,
     }
     if options.keep_best:
         model["labels"] = {KEEP_BEST_LABEL: "true"}
@@ -136,20 +135,20 @@ def _list(options: argparse.Namespace) -> int:
             finding.last_segment(dataset["name"]): dataset["displayName"]
             for dataset in connection.pages(f"{connection.parent}/datasets", "datasets")
         }
-        quality = model_facts.precision_by_model(connection)
+        quality = model_facts.quality_by_model(connection)
         rows = [
             (
                 finding.last_segment(model["name"]),
                 model["displayName"],
-                model[METADATA]["modelType"],
+                metadata_members.model_metadata(model)["modelType"],
                 model["deploymentState"].lower(),
-                f"{quality[model['name']]:.3f}" if model["name"] in quality else "",
+                quality.get(model["name"], ""),
                 datasets.get(model["datasetId"], model["datasetId"]),
                 output.moment(model["createTime"]),
             )
             for model in found
         ]
-        output.print_table(("MODEL", "NAME", "TYPE", "DEPLOYED", "MAP@0.5", "DATASET", "CREATED"), rows)
+        output.print_table(("MODEL", "NAME", "TYPE", "DEPLOYED", "QUALITY", "DATASET", "CREATED"), rows)
     asking.nothing(found, connection, "models")
     return 0
 
@@ -184,9 +183,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _deploy(options: argparse.Namespace) -> int:
     connection = RestConnection(options)
-    name = finding.find(connection, options.name, "models")["name"]
+    model = finding.find(connection, options.name, "models")
+    name, kind = model["name"], metadata_members.kind_of(model, "Model")
     nodes = {} if options.nodes is None else {"nodeCount": str(options.nodes)}
-    body = {"imageObjectDetectionModelDeploymentMetadata": nodes} if nodes else {}
+    body = {f"{kind}ModelDeploymentMetadata": nodes} if nodes else {}
     return _switched(connection, connection.call("POST", f"{name}:deploy", body=body), f"Deployed {name}.", options)
 
 

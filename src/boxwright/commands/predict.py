@@ -165,8 +165,9 @@ def _rows(one: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     for annotation in one.get("payload", []):
         prediction = results.annotation(annotation)
         box = prediction.box
-        corners = (box.x_min, box.y_min, box.x_max, box.y_max)
-        yield one["image"], box.label, f"{prediction.score:.3f}", *(f"{corner:.4f}" for corner in corners)
+        corners = () if box is None else (box.x_min, box.y_min, box.x_max, box.y_max)
+        shown = [f"{corner:.4f}" for corner in corners] or [""] * 4
+        yield one["image"], prediction.label, f"{prediction.score:.3f}", *shown
 
 
 def _make_folder(folder: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""``boxwright results``: a page that shows the images of a batch prediction's folder with their boxes."""
+"""``boxwright results``: a page that shows the images of a batch prediction's folder with what was found."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Example:
 DEFAULT_THRESHOLD = 0.5
 MAX_FAILURES = 1000
 ALL_LABELS = "all labels"
-NOTE = "Boxes are shown from a score of {:.2f} on at first; the counts below the images are taken there too."
+NOTE = "{} are shown from a score of {:.2f} on at first; the counts below the images are taken there too."
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,12 +31,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     text = "look at the results of a batch prediction"
     description = "Look at files of a batch prediction on this machine; needs no running service."
     actions = asking.add_group(commands, "results", text, description, EXAMPLES)
-    show = asking.add_action(actions, "show", _show, "write a page with the images and their boxes", "")
+    show = asking.add_action(actions, "show", _show, "write a page with the images and what was found in them", "")
     show.epilog, show.formatter_class = EXAMPLES, help_text.Formatter
     show.add_argument(
         "folder",
         metavar="FOLDER",
-        help="a folder with image_object_detection_N.jsonl files, or its gs:// address with --buckets",
+        help="a folder with the files of a batch prediction, or its gs:// address with --buckets",
     )
     show.add_argument(
         "--buckets",
@@ -58,7 +58,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--threshold",
         type=float,
         metavar="SCORE",
-        help="score from which boxes are shown at first (default the job's own)",
+        help="score from which boxes or labels are shown at first (default the job's own)",
     )
     show.add_argument(
         "--limit",
@@ -71,8 +71,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 @dataclasses.dataclass
 class _Counts:
-    """What the whole folder holds, counted from the threshold on."""
+    """What the whole folder holds, counted from the threshold on.
 
+    Attributes:
+        has_boxes: whether what was found are boxes, and not labels of whole images.
+    """
+
+    has_boxes: bool
     images: int = 0
     failed: int = 0
     boxes: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
@@ -80,15 +85,30 @@ class _Counts:
     scores: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     labels: set[str] = dataclasses.field(default_factory=set)
 
+    @property
+    def noun(self) -> str:
+        """What was found, in the plural."""
+        return "boxes" if self.has_boxes else "labels"
+
+    @property
+    def one(self) -> str:
+        """What was found, in the singular."""
+        return "box" if self.has_boxes else "label"
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """Of the page's table."""
+        return ("label", "images", "boxes", "mean score") if self.has_boxes else ("label", "images", "mean score")
+
     def add(self, image: results.Predicted, threshold: float) -> None:
         """Counts one image."""
         self.images += 1
         kept = [one for one in image.predictions if one.score >= threshold]
-        self.labels |= {one.box.label for one in image.predictions}
+        self.labels |= {one.label for one in image.predictions}
         for one in kept:
-            self.boxes[one.box.label] += 1
-            self.scores[one.box.label] += one.score  # type: ignore[assignment]
-        self.images_with.update({one.box.label for one in kept})
+            self.boxes[one.label] += 1
+            self.scores[one.label] += one.score  # type: ignore[assignment]
+        self.images_with.update({one.label for one in kept})
         self.images_with[ALL_LABELS] += bool(kept)
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -98,7 +118,7 @@ class _Counts:
         ]
         found.append((ALL_LABELS, self.images_with[ALL_LABELS], self.boxes.total(), sum(self.scores.values())))
         return [
-            (label, f"{images:,}", f"{boxes:,}", f"{score / boxes:.3f}" if boxes else "")
+            (label, f"{images:,}", *([f"{boxes:,}"] * self.has_boxes), f"{score / boxes:.3f}" if boxes else "")
             for label, images, boxes, score in found
         ]
 
@@ -121,7 +141,7 @@ def _show(options: argparse.Namespace) -> int:
         blank = page.write(
             options.out,
             _sheet(folder, counts, failures, threshold, len(shown)),
-            _figures(folder, shown, threshold, options.buckets),
+            _figures(folder, shown, threshold, options.buckets, counts),
         )
     except results.ResultsError as error:
         raise errors.failed_precondition(str(error)) from error
@@ -133,7 +153,7 @@ def _show(options: argparse.Namespace) -> int:
             "gs://NAME/… is read from DIR/NAME."
         )
     print(
-        f"{options.out}: {counts.images:,} images, {counts.failed:,} failed, {counts.boxes.total():,} boxes; "
+        f"{options.out}: {counts.images:,} images, {counts.failed:,} failed, {counts.boxes.total():,} {counts.noun}; "
         f"{len(shown):,} shown"
     )
     return 0
@@ -158,12 +178,15 @@ def _folder(text: str, buckets: pathlib.Path | None) -> pathlib.Path:
     if not folder.is_dir():
         raise errors.not_found(f"There is no folder {folder} on this machine.")
     if not results.files(folder, results.RESULTS) and not results.files(folder, results.ERRORS):
-        raise errors.not_found(f"{folder} has no results: no file image_object_detection_1.jsonl or errors_1.jsonl.")
+        raise errors.not_found(
+            f"{folder} has no results: no file image_object_detection_1.jsonl, image_classification_1.jsonl or "
+            "errors_1.jsonl."
+        )
     return folder
 
 
 def _read(folder: pathlib.Path, threshold: float, limit: int) -> tuple[_Counts, list[results.Predicted]]:
-    counts = _Counts()
+    counts = _Counts(has_boxes=not results.files(folder, (results.CLASSIFICATION,)))
     shown: list[results.Predicted] = []
     for image in results.predicted(folder):
         counts.add(image, threshold)
@@ -178,17 +201,17 @@ def _sheet(
     summary = [
         ("images predicted", f"{counts.images:,}"),
         ("images failed", f"{counts.failed:,}"),
-        ("boxes", f"{counts.boxes.total():,}"),
+        ("boxes" if counts.has_boxes else "labels of images", f"{counts.boxes.total():,}"),
         ("labels", f"{len(counts.labels):,}"),
     ]
-    note = f"Boxes with a score of at least {threshold:.2f}, over all images of the folder."
+    note = f"{counts.noun.capitalize()} with a score of at least {threshold:.2f}, over all images of the folder."
     return page.PageInfo(
         title=folder.resolve().name,
         summary=summary,
-        table=page.Table("What was found", ("label", "images", "boxes", "mean score"), counts.rows(), note, ALL_LABELS),
+        table=page.Table("What was found", counts.headings, counts.rows(), note, ALL_LABELS),
         labels=counts.labels,
         threshold=threshold,
-        note=NOTE.format(threshold),
+        note=NOTE.format(counts.noun.capitalize(), threshold),
         has_truth=False,
         failures=failures,
         hidden=page.shown_first(counts.images - shown, "images"),
@@ -197,7 +220,11 @@ def _sheet(
 
 
 def _figures(
-    folder: pathlib.Path, shown: list[results.Predicted], threshold: float, buckets: pathlib.Path | None
+    folder: pathlib.Path,
+    shown: list[results.Predicted],
+    threshold: float,
+    buckets: pathlib.Path | None,
+    counts: _Counts,
 ) -> Iterator[page.Figure]:
     root = buckets
     for image in shown:
@@ -209,7 +236,7 @@ def _figures(
             title=image.uri,
             path=_located(image.uri, root),
             predictions=image.predictions,
-            verdict=f"{kept} box{'' if kept == 1 else 'es'}",
+            verdict=f"{kept} {counts.one if kept == 1 else counts.noun}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Boxes with their labels, as fractions of the displayed image."""
+"""Labels of images, with or without boxes; boxes are fractions of the displayed image."""
 
 from __future__ import annotations
 
@@ -23,10 +23,20 @@ class Box:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """One predicted box with its score, from 0 to 1."""
+    """One predicted label with its score, from 0 to 1.
 
-    box: Box
+    Attributes:
+        box: what the label belongs to; None for the image as a whole.
+    """
+
+    label: str
     score: float
+    box: Box | None = None
+
+    @classmethod
+    def of_box(cls, box: Box, score: float) -> Prediction:
+        """A predicted box."""
+        return cls(box.label, score, box)
 
 
 def colours(labels: Iterable[str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The page: every image with its labels and its boxes, in one file that needs nothing else.
 
-The images are embedded as small JPEGs, the boxes are SVG over them. A slider chooses the score from which a box is
-shown; without scripts the page stays at its first value.
+The images are embedded as small JPEGs, the boxes are SVG over them; labels of whole images stand in their corner. A slider
+chooses the score from which they are shown; without scripts the page stays at its first value.
 """
 
 from __future__ import annotations
@@ -152,7 +152,12 @@ def _figure(figure: Figure, colour_of: dict[str, str], threshold: float) -> tupl
     # Frames first, tags on top of them; the best score is drawn last.
     drawn = sorted(figure.predictions, key=lambda prediction: prediction.score)
     layers = [_truth(box, width, height) for box in figure.truth]
-    layers += [_predicted(prediction, width, height, colour_of, prediction.score >= threshold) for prediction in drawn]
+    line = {id(one): row for row, one in enumerate(one for one in reversed(drawn) if one.box is None)}
+    layers += [
+        _predicted(one, width, height, colour_of, row=line.get(id(one)), is_shown=one.score >= threshold)
+        for one in drawn
+        if line.get(id(one), 0) < height // TAG_HEIGHT_PX
+    ]
     verdict = {True: "good", False: "off", None: ""}[figure.is_good]
     text = (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(figure.title)}">'
@@ -174,18 +179,37 @@ def _truth(box: Box, width: int, height: int) -> str:
     return f'<g class="truth"><title>label: {html.escape(box.label)}</title>{_frame(box, width, height) * 2}</g>'
 
 
-def _predicted(prediction: Prediction, width: int, height: int, colour_of: dict[str, str], is_shown: bool) -> str:
-    """A predicted box: a solid frame in its label's colour and a tag with the score."""
-    box, colour = prediction.box, colour_of.get(prediction.box.label, OTHER_COLOUR)
-    text = f"{box.label} {prediction.score:.2f}"
+def _predicted(
+    prediction: Prediction,
+    width: int,
+    height: int,
+    colour_of: dict[str, str],
+    *,
+    row: int | None,
+    is_shown: bool,
+) -> str:
+    """A predicted box: a solid frame in its label's colour and a tag with the score; of a whole image the tag alone.
+
+    Args:
+        prediction: what was found.
+        width, height: of the drawing, in its units.
+        colour_of: the labels' colours.
+        row: the tag's place from the top, where there is no box.
+        is_shown: whether it reaches the threshold.
+    """
+    text = f"{prediction.label} {prediction.score:.2f}"
     tag_width = CHARACTER_PX * len(text) + 6
-    x = max(0.0, min(box.x_min * width, width - tag_width))
-    above = box.y_min * height - TAG_HEIGHT_PX
-    y = above if above >= 0 else box.y_min * height
+    box = prediction.box
+    if box is None:
+        frame, x, y = "", 0.0, (row or 0) * TAG_HEIGHT_PX
+    else:
+        frame, x = _frame(box, width, height), max(0.0, min(box.x_min * width, width - tag_width))
+        above = box.y_min * height - TAG_HEIGHT_PX
+        y = above if above >= 0 else box.y_min * height
     hidden = "" if is_shown else " hidden"
     return (
-        f'<g class="hit{hidden}" data-score="{prediction.score:.4f}" style="--c:{colour}">'
-        f"<title>{html.escape(text)}</title>{_frame(box, width, height)}"
+        f'<g class="hit{hidden}" data-score="{prediction.score:.4f}" '
+        f'style="--c:{colour_of.get(prediction.label, OTHER_COLOUR)}"><title>{html.escape(text)}</title>{frame}'
         f'<rect class="tag" x="{x:.1f}" y="{y:.1f}" width="{tag_width:.1f}" height="{TAG_HEIGHT_PX:.0f}"/>'
         f'<text x="{x + 3:.1f}" y="{y + FONT_PX:.1f}">{html.escape(text)}</text></g>'
     )

@@ -13,12 +13,15 @@ from typing import cast
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from boxwright.contact_sheet.boxes import COLOURS, Prediction
+from boxwright.contact_sheet.boxes import COLOURS, Box, Prediction
 
 THUMBNAIL_PX = 480
 JPEG_QUALITY, SAVED_QUALITY = 82, 92
 FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf")
 WIDE_MODES = ("I", "F")  # Pillow's for more than 8 bits, which it would cut off instead of scaling
+
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class PictureError(Exception):
@@ -76,7 +79,7 @@ def thumbnail(source: pathlib.Path | bytes) -> tuple[str, tuple[int, int]]:
 
 
 def draw(image: Image.Image, predictions: Iterable[Prediction], colour_of: dict[str, str]) -> None:
-    """Draws boxes with label and score into an image, the best one last.
+    """Draws what was found into an image, with score: boxes, the best one last; labels of the image in its corner.
 
     Args:
         image: RGB, upright; it is changed.
@@ -86,22 +89,55 @@ def draw(image: Image.Image, predictions: Iterable[Prediction], colour_of: dict[
     pen = ImageDraw.Draw(image)
     line_px = max(2, round(min(image.size) / 250))
     font = _font(max(11, round(min(image.size) / 40)))
+    next_top: float = line_px
+    for prediction in reversed(drawn):
+        if prediction.box is None:  # the best at the top, as far as there is room
+            text = f"{prediction.label} {prediction.score:.2f}"
+            bottom = _write(pen, text, (line_px, next_top), line_px, font, _colour(prediction.label, colour_of))
+            next_top = bottom + line_px
+            if next_top >= image.height:
+                break
     for prediction in drawn:
-        box = prediction.box
-        colour = colour_of.setdefault(box.label, COLOURS[len(colour_of) % len(COLOURS)])
-        left, right = sorted((box.x_min * image.width, box.x_max * image.width))
-        top, bottom = sorted((box.y_min * image.height, box.y_max * image.height))
-        pen.rectangle((left, top, right, bottom), outline=colour, width=line_px)
-        text = f"{box.label} {prediction.score:.2f}"
-        _, _, text_width, text_height = pen.textbbox((0, 0), text, font=font)
-        x = max(0, min(left, image.width - text_width - 2 * line_px))
-        y = top - text_height - line_px if top >= text_height + line_px else top
-        pen.rectangle((x, y, x + text_width + 2 * line_px, y + text_height + line_px), fill=colour)
-        pen.text((x + line_px, y), text, fill="#111111", font=font)
+        if prediction.box is not None:
+            _draw_box(image, pen, prediction, prediction.box, line_px, font, _colour(prediction.label, colour_of))
+
+
+def _colour(label: str, colour_of: dict[str, str]) -> str:
+    return colour_of.setdefault(label, COLOURS[len(colour_of) % len(COLOURS)])
+
+
+def _draw_box(
+    image: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    prediction: Prediction,
+    box: Box,
+    line_px: int,
+    font: _Font,
+    colour: str,
+) -> None:
+    left, right = sorted((box.x_min * image.width, box.x_max * image.width))
+    top, bottom = sorted((box.y_min * image.height, box.y_max * image.height))
+    pen.rectangle((left, top, right, bottom), outline=colour, width=line_px)
+    text = f"{box.label} {prediction.score:.2f}"
+    _, _, text_width, text_height = pen.textbbox((0, 0), text, font=font)
+    x = max(0, min(left, image.width - text_width - 2 * line_px))
+    y = top - text_height - line_px if top >= text_height + line_px else top
+    _write(pen, text, (x, y), line_px, font, colour)
+
+
+def _write(
+    pen: ImageDraw.ImageDraw, text: str, place: tuple[float, float], line_px: int, font: _Font, colour: str
+) -> float:
+    """Writes a text on its colour; returns where it ends at the bottom."""
+    x, y = place
+    _, _, text_width, text_height = pen.textbbox((0, 0), text, font=font)
+    pen.rectangle((x, y, x + text_width + 2 * line_px, y + text_height + line_px), fill=colour)
+    pen.text((x + line_px, y), text, fill="#111111", font=font)
+    return y + text_height + line_px
 
 
 @functools.cache
-def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size_px: int) -> _Font:
     """A font of this machine with many scripts, or else Pillow's own, which has little more than ASCII."""
     for name in FONTS:
         with contextlib.suppress(OSError):

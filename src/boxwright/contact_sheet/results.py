@@ -1,4 +1,4 @@
-"""What a batch prediction wrote, read back: `image_object_detection_N.jsonl` and `errors_N.jsonl`."""
+"""What a batch prediction wrote, read back: `image_object_detection_N.jsonl`, `image_classification_N.jsonl`, errors."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from boxwright.contact_sheet.boxes import Box, Prediction
 
-RESULTS, ERRORS = "image_object_detection", "errors"
+DETECTION, CLASSIFICATION = "image_object_detection", "image_classification"
+RESULTS, ERRORS = (DETECTION, CLASSIFICATION), ("errors",)
 MANIFEST_FILE = "manifest.json"
 
 
@@ -70,9 +71,9 @@ def failed(folder: pathlib.Path) -> Iterator[FailedImage]:
             raise ResultsError(f"{place} does not say why an image failed.") from error
 
 
-def files(folder: pathlib.Path, stem: str) -> list[pathlib.Path]:
-    """The files `stem`_1.jsonl, `stem`_2.jsonl and so on of a folder, in the order of their numbers."""
-    numbered = re.compile(rf"{stem}_(\d+)\.jsonl")
+def files(folder: pathlib.Path, stems: Sequence[str]) -> list[pathlib.Path]:
+    """The files STEM_1.jsonl, STEM_2.jsonl and so on of a folder, in the order of their numbers."""
+    numbered = re.compile(rf"(?:{'|'.join(stems)})_(\d+)\.jsonl")
     found = [(int(match[1]), path) for path in folder.iterdir() if (match := numbered.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
 
@@ -91,22 +92,23 @@ def annotation(value: dict[str, Any]) -> Prediction:
     Raises:
         KeyError, TypeError, ValueError: it has another form.
     """
-    detection = _either(value, "image_object_detection", "imageObjectDetection")
+    label = str(_either(value, "display_name", "displayName"))
+    if "classification" in value:
+        return Prediction(label, float(value["classification"].get("score", 0)))
+    detection = _either(value, DETECTION, "imageObjectDetection")
     box = _either(detection, "bounding_box", "boundingBox")
     top_left, bottom_right = _either(box, "normalized_vertices", "normalizedVertices")
     corners = (float(vertex.get(axis, 0)) for vertex in (top_left, bottom_right) for axis in ("x", "y"))
-    return Prediction(
-        Box(str(_either(value, "display_name", "displayName")), *corners), float(detection.get("score", 0))
-    )
+    return Prediction.of_box(Box(label, *corners), float(detection.get("score", 0)))
 
 
 def _either(value: dict[str, Any], snake: str, camel: str) -> Any:
     return value[snake] if snake in value else value[camel]
 
 
-def _lines(folder: pathlib.Path, stem: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects in `stem`_N.jsonl, each with its place; there may be no such file."""
-    for path in files(folder, stem):
+def _lines(folder: pathlib.Path, stems: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects in the files of these stems, each with its place; there may be no such file."""
+    for path in files(folder, stems):
         with path.open(encoding="utf-8") as file:
             try:
                 for number, text in enumerate(file, 1):

@@ -45,9 +45,11 @@ def compare(labels: tuple[dataset.Box, ...], predictions: tuple[Prediction, ...]
     kept = sorted((p for p in predictions if p.score >= threshold), key=lambda prediction: -prediction.score)
     open_labels = list(labels)
     for prediction in kept:
-        candidates = [label for label in open_labels if label.label == prediction.box.label]
-        best = max(candidates, key=lambda label: iou(label, prediction.box), default=None)
-        if best is not None and iou(best, prediction.box) >= MATCH_IOU:
+        if (box := prediction.box) is None:
+            continue
+        candidates = [(iou(label, box), label) for label in open_labels if label.label == prediction.label]
+        overlap, best = max(candidates, key=lambda candidate: candidate[0], default=(0.0, None))
+        if best is not None and overlap >= MATCH_IOU:
             open_labels.remove(best)
     found = len(labels) - len(open_labels)
     return Comparison(found, len(open_labels), len(kept) - found)

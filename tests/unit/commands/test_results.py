@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 
 import pytest
 from tests.support.images import drawn_images
@@ -118,3 +119,32 @@ def test_what_cannot_be_done_is_said(folder, capsys, arguments, told):
     status, out, err = _show(capsys, *(one.format(folder=folder) for one in arguments))
     assert (status, out) == (2, "")
     assert told in err
+
+
+def test_labels_of_whole_images_are_shown_without_a_frame(folder, tmp_path, capsys):
+    names = drawn_images.write_images(tmp_path / "buckets/photos/labelled", 2)
+    labels = tmp_path / "buckets/photos/out/prediction-flowers-2026"
+    scores = [("daisy", 0.9), ("<rose>", 0.3)]
+    lines = [
+        {
+            "ID": f"gs://photos/labelled/{name}",
+            "annotations": [
+                {"display_name": label, "annotation_spec_id": "1", "classification": {"score": score}}
+                for label, score in scores[:count]
+            ],
+        }
+        for name, count in zip(names, (2, 0), strict=True)
+    ]
+    _write(labels, "image_classification_1.jsonl", lines[0])
+    _write(labels, "image_classification_2.jsonl", lines[1])
+    page = tmp_path / "page.html"
+    status, out, err = _show(capsys, labels, "--out", page)
+    assert (status, out, err) == (0, f"{page}: 2 images, 0 failed, 1 labels; 2 shown\n", "")
+    text = page.read_text()
+    assert (text.count("<figure>"), text.count('class="hit"'), text.count('class="hit hidden"')) == (2, 1, 1)
+    (shown,) = re.findall(r'<g class="hit" data-score="0.9000".*?</g>', text)
+    assert shown.count("<rect") == 1, "a tag, and no frame"
+    assert "daisy 0.90" in shown
+    assert "&lt;rose&gt; 0.30" in text
+    assert ">1 label<" in text and ">0 labels<" in text
+    assert "Labels with a score of at least 0.50" in text

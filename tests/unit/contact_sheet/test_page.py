@@ -12,7 +12,7 @@ from boxwright.contact_sheet import page
 from boxwright.contact_sheet.boxes import Box, Prediction
 
 TABLE = page.Table("Found", ("label", "images"), [("cat", "1"), ("all", "1")], "a note", "all")
-HIT = (Prediction(Box("<cat>", 0.25, 0.5, 0.75, 1.0), 0.9),)
+HIT = (Prediction.of_box(Box("<cat>", 0.25, 0.5, 0.75, 1.0), 0.9),)
 
 
 def _write(path: pathlib.Path, *figures: page.Figure) -> tuple[int, str]:
@@ -63,3 +63,13 @@ def test_a_page_that_cannot_be_finished_leaves_the_former_one(tmp_path):
         page.write(path, sheet, figures())
     assert path.read_text() == "former"
     assert [one.name for one in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_labels_of_whole_images_stand_below_one_another_the_best_first_as_far_as_there_is_room(tmp_path):
+    Image.new("RGB", (48, 24)).save(tmp_path / "a.png")
+    found = tuple(Prediction(f"l{number}", 1 - number / 100) for number in range(100))
+    _, text = _write(tmp_path / "page.html", page.Figure("a.png", "gs://b/a.png", tmp_path / "a.png", found))
+    tags = re.findall(r'data-score="([\d.]+)".*?<rect class="tag" x="0.0" y="([\d.]+)"', text)
+    assert len(tags) == 240 // page.TAG_HEIGHT_PX
+    assert sorted(tags, key=lambda tag: float(tag[1])) == sorted(tags, key=lambda tag: -float(tag[0]))
+    assert [float(y) for _, y in tags[-2:]] == [page.TAG_HEIGHT_PX, 0]

@@ -74,7 +74,7 @@ def test_boxes_are_drawn_where_they_are_the_best_on_top():
     image = Image.new("RGB", (400, 200), "black")
     boxes = (Box("cat", 0.25, 0.5, 0.75, 1.0), Box("dog", 0.25, 0.5, 0.75, 1.0))
     colour_of = {"bird": "#000001"}
-    pictures.draw(image, [Prediction(boxes[0], 0.9), Prediction(boxes[1], 0.5)], colour_of)
+    pictures.draw(image, [Prediction.of_box(boxes[0], 0.9), Prediction.of_box(boxes[1], 0.5)], colour_of)
     assert len(set(colour_of.values())) == 3
     cat = tuple(int(colour_of["cat"][start : start + 2], 16) for start in (1, 3, 5))
     assert image.getpixel((100, 150)) == cat
@@ -86,5 +86,20 @@ def test_boxes_are_drawn_where_they_are_the_best_on_top():
 @pytest.mark.parametrize("corners", [(0, 0, 0, 0), (1, 1, 0, 0), (0, 0, 1, 1)])
 def test_odd_boxes_and_tiny_images_can_be_drawn(corners):
     image = Image.new("RGB", (3, 2), "black")
-    pictures.draw(image, [Prediction(Box("a label that is wider than the image", *corners), 1.0)], {})
+    pictures.draw(image, [Prediction.of_box(Box("a label that is wider than the image", *corners), 1.0)], {})
     assert image.size == (3, 2)
+
+
+def test_labels_of_the_whole_image_are_written_in_its_corner_the_best_at_the_top():
+    image = Image.new("RGB", (200, 400), "black")
+    colour_of = {"cat": "#ff0000", "dog": "#00ff00"}
+    pictures.draw(image, [Prediction("dog", 0.4), Prediction("cat", 0.9)], colour_of)
+    column = [image.getpixel((3, y)) for y in range(400)]
+    assert column.index((255, 0, 0)) < column.index((0, 255, 0)) < 60
+    assert column[100:] == [(0, 0, 0)] * 300, "no frame"
+
+
+def test_as_many_labels_as_there_is_room_for_are_written():
+    image = Image.new("RGB", (30, 20), "black")
+    pictures.draw(image, [Prediction(f"label {number}", number / 5000) for number in range(5000)], {})
+    assert image.size == (30, 20)

@@ -33,7 +33,7 @@ def test_results_are_read_in_the_order_of_the_shards(tmp_path: pathlib.Path) -> 
     write("errors_1.jsonl", {"ID": "gs://demo/c.jpg", "status": {"code": 5, "message": "not there"}})
     found = results.read_results(tmp_path)
     assert list(found.predictions) == ["gs://demo/b.jpg", "gs://demo/a.jpg"]
-    assert found.predictions["gs://demo/b.jpg"] == (results.Prediction(CAT, 0.9),)
+    assert found.predictions["gs://demo/b.jpg"] == (results.Prediction.of_box(CAT, 0.9),)
     assert found.errors == {"gs://demo/c.jpg": "not there"}
 
 
@@ -42,7 +42,7 @@ def test_a_coordinate_or_score_of_zero_may_be_left_out(tmp_path: pathlib.Path) -
     line = {"ID": "i", "annotations": [{"display_name": "cat", "image_object_detection": detection}]}
     (tmp_path / "image_object_detection_1.jsonl").write_text(json.dumps(line))
     assert results.read_results(tmp_path).predictions["i"] == (
-        results.Prediction(dataset.Box("cat", 0, 0, 0.5, 1), 0.0),
+        results.Prediction.of_box(dataset.Box("cat", 0, 0, 0.5, 1), 0.0),
     )
 
 
@@ -64,7 +64,7 @@ def test_predictions_are_compared_with_labels(
     predictions: tuple[tuple[dataset.Box, float], ...],
     expected: tuple[int, int, int],
 ) -> None:
-    made = tuple(results.Prediction(box, score) for box, score in predictions)
+    made = tuple(results.Prediction.of_box(box, score) for box, score in predictions)
     assert results.compare(labels, made, 0.5) == results.Comparison(*expected)
 
 
@@ -134,7 +134,10 @@ def test_the_page_shows_every_image_and_needs_nothing_else(tmp_path: pathlib.Pat
         Image.new("RGB", (80, 60), (120, 90, 60)).save(tmp_path / name)
     pictures = [dataset.DemoImage("TEST", "a.png", (CAT, DOG)), dataset.DemoImage("TEST", "b.png", ())]
     found = results.Results(
-        {"gs://demo/a.png": (results.Prediction(CAT, 0.9), results.Prediction(DOG, 0.2)), "gs://demo/b.png": ()},
+        {
+            "gs://demo/a.png": (results.Prediction.of_box(CAT, 0.9), results.Prediction.of_box(DOG, 0.2)),
+            "gs://demo/b.png": (),
+        },
         {"gs://demo/<c>.jpg": "no & such file"},
     )
     facts = contact_sheet.PageFacts(

@@ -1,4 +1,4 @@
-"""Labelled images from one file format into another: COCO JSON, Pascal VOC, YOLO folders and the import CSV.
+"""Labelled images from one file format into another: COCO JSON, Pascal VOC, YOLO folders, folders of labels, the import CSV.
 
     arguments    the command line's flags
     command      what they start: which formats, in what order
@@ -11,7 +11,7 @@
     choices      what the flags said
     output       files and folders that appear whole or not at all
     foreign      other tools' files, which are refused by name
-    import_csv, coco, voc, yolo    one format each: `recognise`, `read`, `write`
+    import_csv, coco, voc, yolo, class_folders    one format each: `recognise`, `read`, `write`
     set_lists                      VOC's lists of images
     yolo_layout, yolo_labels       what a YOLO folder says about itself, and its label files
 

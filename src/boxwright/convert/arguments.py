@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-FORMATS = ("csv", "coco", "voc", "yolo")
+FORMATS = ("csv", "coco", "voc", "yolo", "classes")
 SPLITS = ("train", "val", "test", "unassigned")
 
 

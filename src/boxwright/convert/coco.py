@@ -264,6 +264,7 @@ def _read_annotations(
     file: pathlib.Path, names: dict[str, str], data: dataset.Dataset, chosen: options.ConvertOptions
 ) -> None:
     read = boxes = tiny = 0  # tiny: boxes that may be in fractions
+    of_labels = _is_of_labels(file)
     for where, entry in _items(file, "annotations", chosen.told):
         read += 1
         key, own_id = _key(entry.get("image_id")), _key(entry.get("id"))
@@ -279,7 +280,10 @@ def _read_annotations(
         bbox = entries.finite(entry.get("bbox"), 4)
         label = names.get(_key(entry.get("category_id")) or "")
         problem = None
-        if bbox is None:
+        if of_labels and label is not None:
+            data.add_image_label(image_id, label, where)
+            continue
+        if bbox is None and not of_labels:
             problem = "bbox is not a list of four numbers: x, y, width, height"
         elif label is None:
             problem = f"there is no category with the id {entry.get('category_id')!r}"
@@ -302,6 +306,21 @@ def _read_annotations(
         raise errors.bad_request(f"{file}: all its boxes lie within the first pixel; bbox is in pixels, not fractions.")
     if not read and not _has_list(file, "annotations"):
         raise errors.bad_request(f"{file}: it has no list 'annotations'; a COCO detection file is expected.")
+
+
+def _is_of_labels(file: pathlib.Path) -> bool:
+    """Whether annotations name categories of whole images: none has a box, nor what a box could be drawn around."""
+    shapes = {f"annotations.item.{name}" for name in ("bbox", "segmentation", "keypoints")}
+    found = False
+    try:
+        with _opened(file) as handle:
+            for prefix, _, _ in ijson.parse(handle):
+                if prefix in shapes:
+                    return False
+                found = found or prefix == "annotations.item.category_id"
+    except (ijson.JSONError, ValueError, OverflowError, OSError):
+        return False  # who reads it says what is wrong
+    return found
 
 
 def _tell_dropped(entry: dict[str, Any], where: str, chosen: options.ConvertOptions) -> None:
@@ -341,6 +360,9 @@ def _annotations(
     number = 0
     for picture in data.pictures(split):
         height_px, width_px = picture.size_hw or (0, 0)
+        for label in picture.labels:
+            number += 1
+            yield {"id": number, "image_id": picture.image_id, "category_id": ids[label]}
         for box in picture.boxes:
             number += 1
             left, top, right, bottom = box.corners_norm

@@ -13,6 +13,7 @@ from boxwright import errors
 from boxwright.convert import (
     account,
     arguments,
+    class_folders,
     coco,
     dataset,
     foreign,
@@ -25,10 +26,12 @@ from boxwright.convert import (
 )
 from boxwright.convert.options import SPLIT_NAMES, SPLITS, ConvertOptions
 
-FORMATS: dict[str, ModuleType] = dict(zip(arguments.FORMATS, (import_csv, coco, voc, yolo), strict=True))
+FORMATS: dict[str, ModuleType] = dict(zip(arguments.FORMATS, (import_csv, coco, voc, yolo, class_folders), strict=True))
 _IMAGE_FOLDERS = ("images", "JPEGImages")
-_READ_SUFFIXES = {"csv": (".csv",), "coco": (".json",), "voc": (".xml",), "yolo": ()}
+_READ_SUFFIXES = {"csv": (".csv",), "coco": (".json",), "voc": (".xml",), "yolo": (), "classes": ()}
 _PIXELS = ("coco", "voc")  # formats that need the size of every image
+_BOXES_ONLY, _LABELS_ONLY = ("voc", "yolo"), ("classes",)
+_IN_FOLDERS = ("voc", "yolo", "classes")
 _BY_SUFFIX = {".csv": "csv", ".json": "coco"}
 
 
@@ -84,7 +87,7 @@ def _convert(options: argparse.Namespace, told: account.Account) -> list[str]:
     _refuse_foreign(source, _READ_SUFFIXES[from_name])
     output.check_free(
         target,
-        is_folder=to_name in ("voc", "yolo") or (to_name == "coco" and target.suffix.lower() != ".json"),
+        is_folder=to_name in _IN_FOLDERS or (to_name == "coco" and target.suffix.lower() != ".json"),
         overwrite=options.overwrite,
         read=_read_paths(source, target, options.images, _READ_SUFFIXES[from_name]),
     )
@@ -102,9 +105,9 @@ def _convert(options: argparse.Namespace, told: account.Account) -> list[str]:
     with contextlib.closing(finder), dataset.Dataset(told) as data:
         _read(from_name, source, data, chosen, keep_crowd=options.keep_crowd or to_name == "coco")
         sizes_wanted = to_name in _PIXELS
-        pictures.settle(
-            data, told, turn=options.orientation, sizes_wanted=sizes_wanted, files_wanted=options.copy_images
-        )
+        copied = options.copy_images or to_name in _LABELS_ONLY
+        _check_content(data, source, to_name)
+        pictures.settle(data, told, turn=options.orientation, sizes_wanted=sizes_wanted, files_wanted=copied)
         if not data.count()[0]:
             raise errors.bad_request(f"{source}: there is no usable image in it.")
         FORMATS[to_name].write(data, target, chosen)
@@ -136,12 +139,31 @@ def detect(source: pathlib.Path) -> str:
     Raises:
         ApiError: INVALID_ARGUMENT if it is none or could be several.
     """
-    found = [name for name, module in FORMATS.items() if module.recognise(source)]
+    found = [name for name, module in FORMATS.items() if module is not class_folders and module.recognise(source)]
+    if not found and foreign.name_of(source, None) is None and class_folders.recognise(source):
+        return "classes"  # any folder of folders with images looks like that, also around other formats
     if len(found) != 1:
         _refuse_foreign(source, None)
         seen = f"could be {' or '.join(found)}" if found else "is none of them, as far as can be seen"
         raise errors.bad_request(f"{source} {seen}; name its format with --from ({', '.join(FORMATS)}).")
     return found[0]
+
+
+def _check_content(data: dataset.Dataset, source: pathlib.Path, to_name: str) -> None:
+    """Refuses what the target cannot hold.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT saying what to write instead.
+    """
+    has_boxes, has_labels = data.holds()
+    if has_boxes and has_labels:
+        raise errors.bad_request(f"{source} holds boxes and labels of whole images; convert its files one by one.")
+    if has_labels and to_name in _BOXES_ONLY:
+        raise errors.bad_request(
+            f"{source} holds labels of whole images, and {to_name} boxes; write csv, coco or classes."
+        )
+    if has_boxes and to_name in _LABELS_ONLY:
+        raise errors.bad_request(f"{source} holds boxes, and {to_name} has none; write csv, coco, voc or yolo.")
 
 
 def _refuse_foreign(source: pathlib.Path, suffixes: tuple[str, ...] | None) -> None:
@@ -170,7 +192,8 @@ def _roots(source: pathlib.Path, images: pathlib.Path | None) -> tuple[list[path
 def _summary(data: dataset.Dataset, told: account.Account, title: str) -> list[str]:
     """What was converted, and the account."""
     images, boxes, empty = data.count()
+    noun = "labels of images" if data.holds()[1] else "boxes"
     sets = ", ".join(SPLIT_NAMES[split] for split in data.splits())
-    without = f" ({empty} without a box)" if empty else ""
-    counted = f"{title}: {images} images ({sets}){without}, {boxes} boxes, {len(data.labels())} labels."
+    without = f" ({empty} without {'a label' if data.holds()[1] else 'a box'})" if empty else ""
+    counted = f"{title}: {images} images ({sets}){without}, {boxes} {noun}, {len(data.labels())} labels."
     return [counted, *(f"  {line}" for line in told.lines())]

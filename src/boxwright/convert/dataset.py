@@ -1,7 +1,8 @@
 """Labelled images between two formats: kept in a temporary SQLite file, so that memory does not grow with them.
 
 All boxes are xyxy, as fractions of the image's width and height in [0, 1], in the frame that `pictures` settles: the
-image as it is displayed. Images keep the order in which they were read, boxes that within their image.
+image as it is displayed. Images keep the order in which they were read, boxes that within their image. A label
+of an image as a whole is kept as one without corners.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Picture:
         split: the set that it belongs to.
         size_hw: height and width in pixels of the displayed image, if known.
         boxes: in the source's order.
+        labels: of the image as a whole, in the source's order.
         file: where the image lies, if it was found.
         place: where the source names it.
     """
@@ -79,6 +81,7 @@ class Picture:
     boxes: tuple[Box, ...] = ()
     file: pathlib.Path | None = None
     place: str = ""
+    labels: tuple[str, ...] = ()
 
 
 class Dataset:
@@ -217,6 +220,16 @@ class Dataset:
             (image_id, self.add_label(box.label), *inside, " ".join(sorted(box.marks))),
         )
 
+    def add_image_label(self, image_id: int, label: str, where: str) -> None:
+        """Adds a label of an image as a whole, once."""
+        if problem := entries.label_problem(label):
+            self._told.refuse(where, problem.replace("box", "image"))
+            self._lose(image_id)
+            return
+        label_id = self.add_label(label)
+        if self.is_new("label of an image", f"{image_id} {label_id}"):
+            self._db.execute("INSERT INTO boxes (image_id, label_id, marks) VALUES (?, ?, '')", (image_id, label_id))
+
     def lost_box(self, image_id: int) -> None:
         """The image had a box that could not be used: without it, it may not count as empty."""
         self._lose(image_id)
@@ -234,6 +247,12 @@ class Dataset:
             self._db.execute("DELETE FROM boxes WHERE id = ?", (box_id,))
             self._lose(image_id)
             self._told.note(what, path)
+
+    def holds(self) -> tuple[bool, bool]:
+        """Whether there are (boxes, labels of images as a whole)."""
+        statement = "SELECT EXISTS (SELECT 1 FROM boxes WHERE x_min IS {} NULL)"
+        boxes, labels = (self._db.execute(statement.format(word)).fetchone()[0] for word in ("NOT", ""))
+        return bool(boxes), bool(labels)
 
     def seal(self) -> None:
         """After reading: leaves out the images that lost all their boxes, tells repeated boxes; speeds up what follows."""
@@ -298,9 +317,11 @@ class Dataset:
         for _, of_one in itertools.groupby(rows, key=lambda row: row[0]):
             group = list(of_one)
             image_id, path, split_text, height, width = group[0][:5]
-            boxes = tuple(Box(row[5], row[6:10], frozenset(row[10].split())) for row in group if row[5] is not None)
+            boxes = tuple(Box(row[5], row[6:10], frozenset(row[10].split())) for row in group if row[6] is not None)
+            labels = tuple(row[5] for row in group if row[5] is not None and row[6] is None)
             file, place = group[0][11:]
-            yield Picture(image_id, path, states.MlUse(split_text), _size(height, width), boxes, _path(file), place)
+            size_hw = _size(height, width)
+            yield Picture(image_id, path, states.MlUse(split_text), size_hw, boxes, _path(file), place, labels)
 
     def pages(self, size: int = 1000) -> Iterator[list[Picture]]:
         """Yields the images without their boxes, in order, so that they may be changed meanwhile."""
@@ -324,7 +345,7 @@ class Dataset:
 
     def boxes_of(self, image_id: int) -> list[tuple[int, Corners]]:
         """(number, corners) of an image's boxes."""
-        statement = "SELECT id, x_min, y_min, x_max, y_max FROM boxes WHERE image_id = ? ORDER BY id"
+        statement = "SELECT id, x_min, y_min, x_max, y_max FROM boxes WHERE image_id = ? AND x_min NOT NULL ORDER BY id"
         return [(row[0], row[1:5]) for row in self._db.execute(statement, (image_id,))]
 
     def move_box(self, box_id: int, corners_norm: Corners) -> None:

@@ -1,14 +1,15 @@
-"""The import CSV (docs/import.md): eleven columns, one box a row, corners as fractions of the displayed image."""
+"""The import CSVs (docs/import.md): a box a row, corners as fractions of the displayed image; or labels after the image."""
 
 from __future__ import annotations
 
 import csv
+import functools
 import pathlib
 from collections.abc import Iterator
 
 from boxwright import errors, rows, states
 from boxwright.convert import account, dataset, entries, options, output, pictures
-from boxwright.runners import box_rows, import_rows
+from boxwright.runners import box_rows, import_rows, label_rows
 
 PLACES = 9  # a thousandth of the published precision, so that a detour over another format changes nothing
 TOO_SMALL = f"box smaller than {box_rows.MIN_EDGE_NORM} of the image's side: written, but an import leaves it out"
@@ -30,20 +31,11 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOpt
     file = _file(source)
     if file is None:
         raise errors.bad_request(f"{source}: there is no CSV, or more than one; name the file.")
-    for number, line in _lines(file):
-        where = f"{file}, line {number}"
-        try:
-            cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True, strict=True), [])]
-        except csv.Error as error:
-            chosen.told.refuse(where, f"this is no row of a CSV ({error})")
-            continue
-        if not any(cells):
-            continue
-        if entries.is_uri(cells[0]):
-            cells = ["", *cells]  # as in an import, the set may be left out
+    parse = label_rows.parse if _is_of_labels(file) else functools.partial(box_rows.parse, min_edge_norm=0)
+    for where, cells in _cells(file, chosen.told):
         path = cells[1] if len(cells) > 1 else ""
         try:
-            row = box_rows.parse([cells[0], path and _ANY_URI, *cells[2:]], min_edge_norm=0)
+            row = parse([cells[0], path and _ANY_URI, *cells[2:]])
         except import_rows.BadRow as bad:
             chosen.told.refuse(where, str(bad))
             continue
@@ -51,8 +43,44 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOpt
         if image_id is None:
             continue
         for label, box in row.annotations:
-            if box is not None:
+            if box is None:
+                data.add_image_label(image_id, label, where)
+            else:
                 data.add_box(image_id, dataset.Box(label, box), where)
+
+
+def _cells(file: pathlib.Path, told: account.Account | None) -> Iterator[tuple[str, list[str]]]:
+    """Yields (place, cells) of the rows, with a cell for the set."""
+    for number, line in _lines(file):
+        where = f"{file}, line {number}"
+        try:
+            cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True, strict=True), [])]
+        except csv.Error as error:
+            if told is not None:
+                told.refuse(where, f"this is no row of a CSV ({error})")
+            continue
+        if any(cells):
+            yield where, ["", *cells] if entries.is_uri(cells[0]) else cells  # as in an import, the set may be left out
+
+
+def _is_of_labels(file: pathlib.Path) -> bool:
+    """Whether rows have labels and no row has a box: then they are labels of whole images."""
+    has_labels = False
+    for _, cells in _cells(file, None):
+        has_numbers = any(map(_is_number, cells[3:11])) and not _is_number(cells[2])  # a broken box is one, too
+        if has_numbers or box_rows.is_box(cells[3:]):
+            return False
+        labels = [cell for cell in cells[2:] if cell]
+        has_labels = has_labels or (bool(labels) and [label.upper() for label in labels] != [box_rows.NEGATIVE_IMAGE])
+    return has_labels
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _image(
@@ -72,12 +100,12 @@ def _image(
 
 
 def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOptions) -> None:
-    """Writes one row a box, in the two-vertex form; an image without boxes has one row without label.
+    """Writes one row a box, in the two-vertex form, or one an image with its labels; an image may have none.
 
     Raises:
         ApiError: FAILED_PRECONDITION if the file cannot be written.
     """
-    common = data.common_folder()
+    common, of_labels = data.common_folder(), data.holds()[1]
     _tell_losses(data, chosen.told)
     with output.new_file(target) as handle:
         writer = csv.writer(handle, lineterminator="\n")
@@ -85,6 +113,9 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
             path = _path(picture.path, common, chosen.image_prefix)
             if path != path.strip():
                 chosen.told.refuse(path, "its name begins or ends with a space, which a CSV cannot carry: rename it")
+                continue
+            if of_labels:
+                writer.writerow([picture.split.value, path, *picture.labels])
                 continue
             for box in picture.boxes:
                 left, top, right, bottom = (output.number(value, PLACES) for value in box.corners_norm)

@@ -56,7 +56,7 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
                 listed = ", ".join(f"'{label}'" for label in picture.labels[:3])
                 chosen.told.refuse(picture.path, SEVERAL.format(listed))
                 continue
-            name = _name(picture, options.image_name(picture.path, common))
+            name = _name(picture, picture.path.removeprefix(common))
             parts = [options.SPLIT_NAMES[picture.split]] * has_sets + list(picture.labels)
             problem = output.name_problem(name) or _label_problem(picture.labels, has_sets=has_sets)
             path = folder.joinpath(*parts, name)

@@ -152,3 +152,11 @@ def test_coco_with_segmentation_and_no_box_is_not_taken_for_labels(tmp_path, cap
     (tmp_path / "in.json").write_text(json.dumps(document))
     assert _convert(tmp_path / "in.json", tmp_path / "out.csv") == 2
     assert "bbox is not a list of four numbers" in capsys.readouterr().err
+
+
+def test_the_folder_that_all_images_lie_in_is_none_of_the_labels(tmp_path):
+    for seed in range(2):
+        _image(tmp_path / "photos" / f"{seed}.jpg", seed)
+    (tmp_path / "in.csv").write_text("TRAIN,photos/0.jpg,cat\nTEST,photos/1.jpg,dog\n")
+    assert _convert(tmp_path / "in.csv", tmp_path / "out", "--to", "classes") == 0
+    assert sorted(_files(tmp_path / "out")) == ["test/dog/1.jpg", "train/cat/0.jpg"]

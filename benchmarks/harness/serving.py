@@ -44,8 +44,9 @@ def make_model(folder: pathlib.Path, model_type: str = "cloud-high-accuracy-1", 
     import torch  # seconds to import: only where it is needed
 
     from benchmarks.harness import pictures
-    from boxwright.detector.delivery import export, quantise_main
+    from boxwright.detector.delivery import export
     from boxwright.detector.network import dense
+    from boxwright.learning import model_draft, quantise_main
 
     torch.manual_seed(1)
     kind = dense.MODEL_TYPES[model_type]
@@ -84,7 +85,7 @@ def make_model(folder: pathlib.Path, model_type: str = "cloud-high-accuracy-1", 
         if child.returncode:
             raise RuntimeError(f"no int8 network could be built: {said.decode()[-2000:]}")
         (folder / quantise_main.FRAMES_FILE).unlink()
-        export.write_choice(folder, {"chosen": "int8", "reason": "A benchmark's choice."}, quantise_main.INT8_FILE)
+        model_draft.write_choice(folder, {"chosen": "int8", "reason": "A benchmark's choice."}, quantise_main.INT8_FILE)
 
 
 def install(data_dir: pathlib.Path, model_folder: pathlib.Path) -> None:

@@ -27,10 +27,11 @@ import torch
 from torch import nn
 
 from benchmarks.harness import arguments, results
-from boxwright.detector.delivery import export, quantise_main
+from boxwright.detector.delivery import export
 from boxwright.detector.network import dense
 from boxwright.images import letterbox
 from boxwright.inference import predictor
+from boxwright.learning import model_draft, quantise_main
 
 LABELS = [{"display_name": str(index), "annotation_spec_id": str(index)} for index in range(3)]
 SIZE_HW = (480, 640)  # of the images: decides the input's aspect
@@ -119,7 +120,7 @@ def build(candidate: Candidate, folder: pathlib.Path, streams: list[int]) -> Row
     command = [
         sys.executable,
         "-m",
-        "boxwright.detector.delivery.quantise_main",
+        "boxwright.learning.quantise_main",
         str(folder),
         str(max(streams)),
         quantise_main.KEPT[0],
@@ -129,7 +130,7 @@ def build(candidate: Candidate, folder: pathlib.Path, streams: list[int]) -> Row
         event = json.loads(child.stdout.read().splitlines()[-1])
     if event["event"] != "done":
         raise SystemExit(f"{candidate.name}: {event}")
-    export.write_choice(folder, {"chosen": "int8"}, quantise_main.INT8_FILE)
+    model_draft.write_choice(folder, {"chosen": "int8"}, quantise_main.INT8_FILE)
     opened = {
         (precision, number): predictor.Predictor.open(folder, streams=number, precision=precision)
         for precision in PRECISIONS

@@ -1,4 +1,4 @@
-"""Training: from labelled images to a model folder. The only room with torch.
+"""Training of detectors: from labelled images to a model folder.
 
     train_main  the training process
     session     one job, from examples to the model folder
@@ -7,9 +7,8 @@
     planning    which networks, what input, how long
     evaluation  how good detections are, and the report
     data        labelled images, and batches of views of them
-    network     the networks, their loss, the device
-    job         job.json and examples.jsonl
-    listener    what a training reports to, and how it is stopped
+    network     the networks and their loss
 
+Job, checkpoints, device and what else every training needs are in `boxwright.learning`.
 Imports go down this list: see the contract in pyproject.toml.
 """

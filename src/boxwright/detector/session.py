@@ -17,15 +17,17 @@ import torch
 from torch import Tensor
 
 from boxwright import errors
-from boxwright.detector import listener
 from boxwright.detector.data import dataset, sampling
 from boxwright.detector.delivery import finish
 from boxwright.detector.evaluation import intervals
-from boxwright.detector.job import EXAMPLES_FILE, JobError, TrainingJob
-from boxwright.detector.network import dense, device
+from boxwright.detector.network import dense
 from boxwright.detector.planning import candidates, hold_out, input_size, schedule, time_budget, trained
-from boxwright.detector.training import checkpoint, fit, parallel_step, trainer
+from boxwright.detector.training import fit, trainer
 from boxwright.images import decode
+from boxwright.learning import checkpoint, device, listener, parallel_step
+from boxwright.learning import sampling as learning_sampling
+from boxwright.learning import trainer as learning_trainer
+from boxwright.learning.job import EXAMPLES_FILE, JobError, Outcome, TrainingJob
 
 FINAL_LOSS = 0.02  # of the score, on images that it had not seen before: what has learned from them should find them
 SIZE_SAMPLE = 200  # images that decide the input's size and aspect
@@ -33,7 +35,7 @@ SIZE_SAMPLE = 200  # images that decide the input's size and aspect
 
 def run(
     job: TrainingJob, read_bytes: fit.ReadBytes, watcher: listener.ProgressListener, elapsed: listener.ElapsedTime
-) -> trained.Outcome:
+) -> Outcome:
     """Does the job, or what is left of it.
 
     Raises:
@@ -52,7 +54,7 @@ def run(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # all is written anyway
     notebook = listener.ProgressRelay(watcher)
     splits = _splits(job, notebook)
-    images_a_pass = sampling.pass_length(sampling.weights(splits.train))
+    images_a_pass = learning_sampling.pass_length(sampling.weights(splits.train))
     recipe = _recipe(job, where, images_a_pass)
     work = fit.TrainingContext(job, recipe, where, splits, read_bytes, notebook, elapsed, images_a_pass)
     return finish.ModelBuilder(job, read_bytes, notebook, elapsed).deliver(_best(work))
@@ -127,7 +129,7 @@ def _final(
     state = _own(states[candidate.folder], candidate, work.notebook)
     learner.turn_to(held.final)
     after = _attempt(work, learner, candidate, state, chosen, weights=chosen.network.state_dict())
-    if after is None or after.steps == 0 or after.stop_reason == trainer.EARLY_STOPPED:
+    if after is None or after.steps == 0 or after.stop_reason == learning_trainer.EARLY_STOPPED:
         return None
     learner.turn_to(held.trial)
     if learner.score(after.network) < chosen.score - FINAL_LOSS:  # of images that it has learned by now

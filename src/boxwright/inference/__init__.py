@@ -8,7 +8,8 @@
     runtime_selection  chooses one of the two
     compiled_cache     compiled networks, kept beside the model
     suppression        from the network's output to detections
-    predictor          a loaded model: prepare, infer, postprocess
+    loaded_model       a network in its runtime: prepare, infer
+    predictor          a loaded detector: postprocess
     export_formats     the files of a model that other runtimes read
 
 Training evaluates with the code that predicts, so `batch`, `online` and `detector` stand on this room.

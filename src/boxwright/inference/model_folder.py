@@ -21,6 +21,10 @@ NETWORK_FILE = "model.onnx"
 NOTICE_FILE = "NOTICE"  # of weights that the network started from: it must be passed on with the model
 REPORT_FILE = "report.html"  # of the training; a model may have none
 DEFAULT_PRECISION = "fp32"
+OBJECT_DETECTION = "image_object_detection"  # kinds of models; a model.json that names none is a detector's
+IMAGE_CLASSIFICATION = "image_classification"
+KINDS = (OBJECT_DETECTION, IMAGE_CLASSIFICATION)
+MULTICLASS, MULTILABEL = "MULTICLASS", "MULTILABEL"  # classification types: the API's names
 
 
 class ModelError(Exception):
@@ -53,12 +57,14 @@ class ModelInfo:
     """What model.json says.
 
     Attributes:
+        kind: one of `KINDS`.
+        classification_type: `MULTICLASS` or `MULTILABEL`; empty for a detector.
         labels: in the order of the network's classes.
         input_hw: network input in pixels.
-        score_floor: lower scores are never reported, in [0, 1].
-        suppression_iou: of two boxes of one label that overlap more, the better one stays.
-        voting: None for models from before there was one.
-        max_detections: per image.
+        score_floor: lower scores are never reported, in [0, 1]; 0 for classification.
+        suppression_iou: of two boxes of one label that overlap more, the better one stays; 1 for classification.
+        voting: None for models from before there was one, and for classification.
+        max_detections: per image; of classification the number of labels.
         image_policy: how the bytes of an image become pixels, see `decode.decode`; 1 for models that do not say it.
         networks: the network's file by precision, "fp32" among them.
         precision: the one that predicts.
@@ -66,6 +72,8 @@ class ModelInfo:
         document: the whole file.
     """
 
+    kind: str
+    classification_type: str
     labels: tuple[Label, ...]
     input_hw: tuple[int, int]
     score_floor: float
@@ -101,14 +109,27 @@ class ModelInfo:
                 raise ModelError(
                     f"{folder.name}: {MODEL_FILE} names no network for {precision} or {DEFAULT_PRECISION}."
                 )
-            voting = document.get("box_voting")
+            kind = document.get("kind", OBJECT_DETECTION)
+            if kind not in KINDS:
+                raise ModelError(
+                    f"{folder.name}: models of the kind {kind} are not supported, only {' and '.join(KINDS)}."
+                )
+            classification_type = document["classification_type"] if kind == IMAGE_CLASSIFICATION else ""
+            if classification_type not in ("", MULTICLASS, MULTILABEL):
+                raise ModelError(f"{folder.name}: {MODEL_FILE} names no classification type: {classification_type}.")
+            rules = document
+            if kind == IMAGE_CLASSIFICATION:
+                rules = {"score_floor": 0.0, "nms_iou": 1.0, "max_detections": len(document["labels"])}
+            voting = rules.get("box_voting")
             return cls(
+                kind=kind,
+                classification_type=classification_type,
                 labels=tuple(Label(one["display_name"], one["annotation_spec_id"]) for one in document["labels"]),
                 input_hw=(int(document["input_hw"][0]), int(document["input_hw"][1])),
-                score_floor=float(document["score_floor"]),
-                suppression_iou=float(document["nms_iou"]),
+                score_floor=float(rules["score_floor"]),
+                suppression_iou=float(rules["nms_iou"]),
                 voting=voting and Voting(float(voting["iou"]), float(voting["score_share"])),
-                max_detections=int(document["max_detections"]),
+                max_detections=int(rules["max_detections"]),
                 image_policy=int(document.get("image_policy", 1)),
                 networks=networks,
                 precision=precision,

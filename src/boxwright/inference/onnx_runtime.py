@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from boxwright.inference.model_folder import ModelError, StoredNetwork
-from boxwright.inference.runtime import RawOutput
+from boxwright.inference.runtime import NO_BOXES, RawOutput
 
 
 def _load_cuda(onnxruntime: Any) -> None:
@@ -66,6 +66,7 @@ class OnnxRuntime:
         self.label = f"ONNX Runtime {onnxruntime.__version__}, {provider}, {network.precision}"
         entry = self._session.get_inputs()[0]
         self._name = entry.name
+        self._outputs = sorted(one.name for one in self._session.get_outputs())  # boxes, if there are any, and scores
         batch = batch if isinstance(entry.shape[0], str) else 1
         self.waiting_threads = 2 * batch  # one pass under way, the next one gathering
         self._frame = np.zeros((batch, *input_hw, 3), np.uint8)  # filled by the caller that runs a pass
@@ -102,8 +103,11 @@ class OnnxRuntime:
         try:
             for row, place in enumerate(places):
                 self._frame[row] = place.pixels[0]
-            boxes_px, scores = self._session.run(["boxes", "scores"], {self._name: self._frame})
-            answers = [RawOutput(boxes_px[row].copy(), scores[row].copy()) for row in range(len(places))]
+            *rest, scores = self._session.run(self._outputs, {self._name: self._frame})
+            if rest:
+                answers = [RawOutput(rest[0][row].copy(), scores[row].copy()) for row in range(len(places))]
+            else:
+                answers = [RawOutput(NO_BOXES, scores[row : row + 1].copy()) for row in range(len(places))]
         except Exception as error:  # whatever the runtime raises belongs to everybody in this pass
             answers = [error] * len(places)
         finally:  # nobody waits for ever, whatever happens

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from boxwright.inference.compiled_cache import Compiled
 from boxwright.inference.model_folder import ModelError, StoredNetwork
-from boxwright.inference.runtime import RawOutput
+from boxwright.inference.runtime import NO_BOXES, RawOutput
 
 log = logging.getLogger(__name__)
 
@@ -114,4 +114,6 @@ def _restored(core: Any, kept: Compiled | None, options: dict[str, str]) -> Any:
 
 def _copied(request: Any) -> RawOutput:
     """What a request has inferred; the request is reused."""
+    if len(request.model_outputs) == 1:
+        return RawOutput(NO_BOXES, np.array(request.get_output_tensor(0).data))
     return RawOutput(np.array(request.get_output_tensor(0).data[0]), np.array(request.get_output_tensor(1).data[0]))

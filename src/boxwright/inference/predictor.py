@@ -1,109 +1,21 @@
-"""The exported network in its runtime, with its pre- and post-processing: the single home of both.
+"""A loaded detector: suppression, voting, and back to the upright original.
 
-    Predictor.open(folder) -> Predictor                     loads the network that model.json chooses into a runtime
-    prepare(bytes) -> Prepared                              decode and letterbox
-    infer(prepared) -> RawOutput                            the network, one image at a time
-    postprocess(raw, prepared) -> Detections                suppression, voting, back to the upright original
-
-Training's evaluation, online and batch prediction all come through here, so they agree. One image is one request on one
-thread: what is found in an image depends on nothing but the image and the model.
+Predictor.open(folder).predict(bytes) -> Detections         see `loaded_model`
 """
 
 from __future__ import annotations
 
-import pathlib
-
-from boxwright import boxes, machine
-from boxwright.images import decode
-from boxwright.images.letterbox import Prepared, letterbox
-from boxwright.inference import runtime_selection
-from boxwright.inference.model_folder import (
-    MODEL_FILE,
-    Label,
-    ModelError,
-    ModelInfo,
-    read_network,
-)
-from boxwright.inference.runtime import RawOutput, Runtime
+from boxwright import boxes
+from boxwright.images.letterbox import Prepared
+from boxwright.inference import loaded_model, model_folder
+from boxwright.inference.runtime import RawOutput
 from boxwright.inference.suppression import detections_from
 
 
-class Predictor:
-    """A loaded model. Safe for any number of threads; its runtime decides how many images run at once."""
+class Predictor(loaded_model.LoadedModel):
+    """A loaded detector."""
 
-    def __init__(self, info: ModelInfo, runtime: Runtime, limits: decode.ImageLimits, network_bytes: int = 0) -> None:
-        self.info = info
-        self.network_bytes = network_bytes
-        self.limits = limits
-        self.runtime = runtime
-
-    @classmethod
-    def open(
-        cls,
-        folder: pathlib.Path,
-        *,
-        streams: int | None = None,
-        precision: str | None = None,
-        runtime: str = "cpu",
-        limits: decode.ImageLimits = decode.DEFAULT_LIMITS,
-        keep_compiled: bool = False,
-    ) -> Predictor:
-        """Loads a model folder.
-
-        Args:
-            folder: holds model.json and the network's files.
-            streams: images in flight on the CPU, one thread each; this machine's usable cores when None.
-            precision: of the network; the one that model.json chooses when None.
-            runtime: "cpu", "gpu" or "auto"; see `runtime_selection.open_runtime`.
-            limits: per image.
-            keep_compiled: keep the compiled network in the folder, for the next process that opens it on this machine.
-
-        Raises:
-            ModelError: the folder is incomplete or damaged, or the network does not run here.
-            ValueError: the model has no network of that precision.
-        """
-        info = ModelInfo.read(folder)
-        if not decode.FIRST_POLICY <= info.image_policy <= decode.POLICY:
-            raise ModelError(
-                f"{folder}: {MODEL_FILE} names image policy {info.image_policy}; this Boxwright knows "
-                f"{decode.FIRST_POLICY} to {decode.POLICY}."
-            )
-        network = read_network(folder, info, precision or info.precision)
-        count = streams or machine.affinity_cores()
-        try:
-            opened = runtime_selection.open_runtime(
-                network, info.input_hw, count, runtime, folder if keep_compiled else None
-            )
-        except ModelError as error:
-            raise ModelError(f"{folder.name}: {error}") from error
-        return cls(info, opened, limits, len(network.graph) + len(network.weights or b""))
-
-    @property
-    def labels(self) -> tuple[Label, ...]:
-        """In the order of `Detections.label_indices`."""
-        return self.info.labels
-
-    @property
-    def input_hw(self) -> tuple[int, int]:
-        """Network input in pixels."""
-        return self.info.input_hw
-
-    @property
-    def digest(self) -> str:
-        """Names the model: equal digests, equal answers."""
-        return self.info.digest
-
-    def prepare(self, data: bytes) -> Prepared:
-        """Decodes and letterboxes one image.
-
-        Raises:
-            DecodeError: the bytes are no usable image.
-        """
-        return letterbox(decode.decode(data, self.input_hw, self.limits, self.info.image_policy), self.input_hw)
-
-    def infer(self, prepared: Prepared) -> RawOutput:
-        """Runs the network on one image; waits while the runtime is busy."""
-        return self.runtime.infer(prepared.pixels)
+    KIND = model_folder.OBJECT_DETECTION
 
     def postprocess(self, raw: RawOutput, prepared: Prepared, min_score: float = 0.0) -> boxes.Detections:
         """Suppression, voting and the way back to the upright original.

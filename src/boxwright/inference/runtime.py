@@ -1,4 +1,4 @@
-"""The seam between the predictor and what runs a network: one image's pixels in, boxes and scores out."""
+"""The seam between a loaded model and what runs a network: one image's pixels in, boxes and scores out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ class RawOutput:
     """The network's answer for one image.
 
     Attributes:
-        boxes_px: (A, 4) float32, xyxy in input pixels.
-        scores: (A, C) float32 in [0, 1].
+        boxes_px: (A, 4) float32, xyxy in input pixels; (0, 4) for a network that has no boxes.
+        scores: (A, C) float32 in [0, 1]; (1, C) for a network that has no boxes.
     """
 
     boxes_px: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
+
+
+NO_BOXES = np.zeros((0, 4), np.float32)
 
 
 class Runtime(Protocol):

@@ -22,6 +22,7 @@ from google.cloud.automl_v1 import types
 from tests.support.images import drawn_images
 
 from boxwright import boxes
+from boxwright.learning import model_draft
 from boxwright.metadata import database, models
 
 MODEL_ID = "IOD4412217016962778756"
@@ -125,7 +126,7 @@ def _exported() -> pathlib.Path:
         ground_truth.append(evaluate.GroundTruth(corners, indices))
         found.append(opened.predict(drawing.content))
     assert any(isinstance(one, boxes.Detections) and len(one) for one in found), "the tiny model finds nothing"
-    export.publish(draft, root / "model", evaluate.evaluate(labels, ground_truth, found, split="TEST"))
+    model_draft.publish(draft, root / "model", evaluate.evaluate(labels, ground_truth, found, split="TEST"))
     return root / "model"
 
 

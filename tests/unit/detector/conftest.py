@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from boxwright.detector import listener
+from boxwright.learning import listener
 
 LABELS = [
     {"display_name": "square", "annotation_spec_id": "11"},

@@ -1,6 +1,6 @@
 """Labelled images and what a step gets of them.
 
-    dataset   images, splits, pixels in memory
+    dataset   images and splits
     sampling  how often an image is shown
     augment   batches of random views
 

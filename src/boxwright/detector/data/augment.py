@@ -1,7 +1,6 @@
 """Training batches: random views of cached images, a pure function of (seed, step).
 
     BatchSource.batch(step, view) -> Batch      the same arguments give the same batch, in any thread, in any order
-    Prefetcher                                  the next batches, made in the background
 
 A view is a crop at random scale and place, a horizontal flip, a colour gain, sometimes a mosaic of four images. Images are
 flipped top to bottom only where the objects were seen to have no "up": it would teach that a 6 is a 9.
@@ -10,28 +9,21 @@ flipped top to bottom only where the objects were seen to have no "up": it would
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable, Sequence
-from concurrent import futures
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from boxwright.detector.data import dataset, sampling
+from boxwright.learning import pixel_cache, views
 
-FILL = (127, 127, 127)  # the letterbox's grey
 SCALE_RANGE = (0.7, 1.35)  # relative to the size at which the image just fits
 MOSAIC_SCALE_RANGE = (0.6, 1.2)
 MOSAIC_CENTRE_RANGE = (0.3, 0.7)
-GAIN_RANGE = (0.75, 1.25)  # brightness, all channels
-CHANNEL_GAIN_RANGE = (0.9, 1.1)  # white balance
-OFFSET_RANGE = (-15.0, 15.0)  # grey levels
 ON_OBJECT = 0.7  # of the windows show an object that was drawn by chance; the others lie anywhere
 MIN_SIDE_PX = 2.0  # boxes cut to less than this are dropped
 MIN_VISIBLE = 0.25  # boxes that keep less of their area are dropped
-MAX_ATTEMPTS = 20  # unreadable images in a row before training gives up
-AHEAD = 4  # batches made in advance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,21 +84,16 @@ class BatchSource:
     def __init__(
         self,
         examples: Sequence[dataset.Example],
-        cache: dataset.PixelCache,
+        cache: pixel_cache.PixelCache,
         *,
         seed: int,
         batch_size: int,
         warn: Callable[[str], None],
     ) -> None:
-        self._weights = sampling.weights(examples)
-        self.epoch_length = sampling.pass_length(self._weights)
-        self._examples = examples
-        self._cache = cache
+        self._images = views.ImageSequence(examples, sampling.weights(examples), cache, seed=seed, warn=warn)
+        self.epoch_length = self._images.epoch_length
         self._seed = seed
         self._batch_size = batch_size
-        self._warn = warn
-        self._warned: set[str] = set()
-        self._orders: dict[int, npt.NDArray[np.int64]] = {}
 
     def batch(self, step: int, view: View) -> Batch:
         """Makes the batch of a step.
@@ -132,29 +119,6 @@ class BatchSource:
             present[row, :count] = True
         return Batch(pixels, boxes_px, label_indices, present)
 
-    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
-        order = self._orders.get(epoch)
-        if order is None:
-            order = sampling.one_pass(self._weights, np.random.default_rng((self._seed, epoch, 1 << 32)))
-            near = {number: kept for number, kept in self._orders.items() if abs(number - epoch) == 1}
-            self._orders = {**near, epoch: order}  # a mosaic reaches into the next one
-        return order
-
-    def _image(self, position: int) -> tuple[Image.Image, dataset.Example]:
-        """The readable example at or after a position in the endless shuffled sequence."""
-        reason = ""
-        for attempt in range(MAX_ATTEMPTS):
-            epoch, index = divmod(position + attempt, self.epoch_length)
-            example = self._examples[self._order(epoch)[index]]
-            try:
-                return Image.fromarray(self._cache.get(example.uri)), example
-            except dataset.UnreadableImage as error:
-                reason = str(error)
-                if example.uri not in self._warned:
-                    self._warned.add(example.uri)
-                    self._warn(f"An image is left out of training. {reason}")
-        raise dataset.UnreadableImage(f"{MAX_ATTEMPTS} training images in a row cannot be read; the last: {reason}")
-
     def _sample(self, position: int, view: View, rng: np.random.Generator) -> _Sample:
         if rng.random() < view.mosaic:
             others = position + 1 + rng.choice(max(3, self.epoch_length - 1), 3, replace=False)
@@ -168,10 +132,7 @@ class BatchSource:
             boxes_px = np.stack(
                 [width - boxes_px[:, 2], boxes_px[:, 1], width - boxes_px[:, 0], boxes_px[:, 3]], axis=1
             )
-        gains = rng.uniform(*CHANNEL_GAIN_RANGE, 3) * rng.uniform(*GAIN_RANGE)
-        gains = 1.0 + view.colour_jitter * (gains - 1.0)
-        levels = np.arange(256)[None] * gains[:, None] + view.colour_jitter * rng.uniform(*OFFSET_RANGE)  # (3, 256)
-        table = np.clip(levels, 0, 255).astype(np.uint8).reshape(-1).tolist()
+        table = views.colour_table(rng, view.colour_jitter)
         if view.flips and rng.random() < 0.5:
             pixels = pixels.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
             height = float(view.view_hw[0])
@@ -181,7 +142,7 @@ class BatchSource:
         return _Sample(pixels.point(table), boxes_px, sample.label_indices)
 
     def _crop(self, position: int, view: View, rng: np.random.Generator) -> _Sample:
-        image, example = self._image(position)
+        image, example = self._images.image(position)
         size_hw = height, width = view.view_hw
         jitter = 1.0 + view.scale_jitter * (rng.uniform(*SCALE_RANGE) - 1.0)
         if view.framed and rng.random() < view.framed:
@@ -191,26 +152,26 @@ class BatchSource:
         top = (height - image.height * scale) * rng.random()
         if view.input_hw and len(example.boxes_norm) and rng.random() < ON_OBJECT:
             left, top = _onto(example, image, scale, size_hw, rng)
-        pixels = place(image, size_hw, scale, left, top)
+        pixels = views.place(image, size_hw, scale, left, top)
         return _Sample(pixels, *_boxes_in(example, image, scale, left, top, size_hw))
 
     def _mosaic(self, positions: list[int], view: View, rng: np.random.Generator) -> _Sample:
         height, width = view.view_hw
         centre_x = int(width * rng.uniform(*MOSAIC_CENTRE_RANGE))
         centre_y = int(height * rng.uniform(*MOSAIC_CENTRE_RANGE))
-        canvas = Image.new("RGB", (width, height), FILL)
+        canvas = Image.new("RGB", (width, height), views.FILL)
         boxes, labels = [], []
         for index, position in enumerate(positions):
             x, y = (centre_x if index % 2 else 0), (centre_y if index >= 2 else 0)
             tile_width = (width - centre_x) if index % 2 else centre_x
             tile_height = (height - centre_y) if index >= 2 else centre_y
-            image, example = self._image(position)
+            image, example = self._images.image(position)
             jitter = 1.0 + view.scale_jitter * (rng.uniform(*MOSAIC_SCALE_RANGE) - 1.0)
             scale = _fitting(image, view.scaled_to_hw) * jitter
             scale = max(scale, tile_width / image.width, tile_height / image.height)  # fill the tile
             left = -rng.uniform(0, max(0.0, image.width * scale - tile_width))
             top = -rng.uniform(0, max(0.0, image.height * scale - tile_height))
-            canvas.paste(place(image, (tile_height, tile_width), scale, left, top), (x, y))
+            canvas.paste(views.place(image, (tile_height, tile_width), scale, left, top), (x, y))
             tile_boxes, tile_labels = _boxes_in(example, image, scale, left, top, (tile_height, tile_width))
             boxes.append(tile_boxes + np.asarray([x, y, x, y], np.float32))
             labels.append(tile_labels)
@@ -236,31 +197,10 @@ def _fitting(image: Image.Image, size_hw: tuple[int, int]) -> float:
     return min(size_hw[0] / image.height, size_hw[1] / image.width)
 
 
-def place(image: Image.Image, size_hw: tuple[int, int], scale: float, left: float, top: float) -> Image.Image:
-    """The part of an image that a frame shows when the image is scaled and its corner put at (left, top), in pixels."""
-    height, width = size_hw
-    x_first, x_last = max(0, round(left)), min(width, round(left + image.width * scale))
-    y_first, y_last = max(0, round(top)), min(height, round(top + image.height * scale))
-    if x_last <= x_first or y_last <= y_first:
-        return Image.new("RGB", (width, height), FILL)
-    box = (
-        max(0.0, (x_first - left) / scale),
-        max(0.0, (y_first - top) / scale),
-        min(float(image.width), (x_last - left) / scale),
-        min(float(image.height), (y_last - top) / scale),
-    )
-    part = image.resize((x_last - x_first, y_last - y_first), Image.Resampling.BILINEAR, box=box)
-    if part.size == (width, height):
-        return part
-    canvas = Image.new("RGB", (width, height), FILL)
-    canvas.paste(part, (x_first, y_first))
-    return canvas
-
-
 def _boxes_in(
     example: dataset.Example, image: Image.Image, scale: float, left: float, top: float, size_hw: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """The example's boxes in the frame of `place`, clipped; those that are barely visible are dropped."""
+    """The example's boxes in the frame of `views.place`, clipped; those that are barely visible are dropped."""
     size = np.asarray([image.width, image.height] * 2, np.float32) * np.float32(scale)
     boxes_px = example.boxes_norm * size + np.asarray([left, top, left, top], np.float32)  # (N, 4)
     limits = np.asarray([size_hw[1], size_hw[0]] * 2, np.float32)
@@ -269,29 +209,3 @@ def _boxes_in(
     full_area = (boxes_px[:, 2:] - boxes_px[:, :2]).prod(axis=1)
     keep = (sides >= MIN_SIDE_PX).all(axis=1) & (sides.prod(axis=1) > MIN_VISIBLE * full_area)
     return clipped[keep], example.label_indices[keep]
-
-
-class Prefetcher:
-    """Makes the batches of the next steps in background threads; `view_of` must be stable for the steps ahead."""
-
-    def __init__(self, source: BatchSource, view_of: Callable[[int], View], first_step: int, threads: int = 1) -> None:
-        self._source = source
-        self._view_of = view_of
-        self._next = first_step
-        self._pool = futures.ThreadPoolExecutor(threads, thread_name_prefix="batches")
-        self._pending: list[futures.Future[Batch]] = []
-        self._lock = threading.Lock()
-
-    def take(self) -> Batch:
-        """The next step's batch, in order."""
-        with self._lock:
-            while len(self._pending) < AHEAD:
-                step = self._next
-                self._pending.append(self._pool.submit(self._source.batch, step, self._view_of(step)))
-                self._next += 1
-            future = self._pending.pop(0)
-        return future.result()
-
-    def close(self) -> None:
-        """Drops what was made ahead."""
-        self._pool.shutdown(wait=True, cancel_futures=True)

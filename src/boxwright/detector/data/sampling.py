@@ -1,57 +1,27 @@
 """How often an image is shown: once a pass, rare labels more often, images without objects no more than is useful.
 
-    weights(examples) -> (N,)                    mean number of times a pass shows each image
-    one_pass(weights, rng) -> (M,)               indices in the order of one pass, M = pass_length(weights)
-
-The factor of rare labels is the repeat factor of LVIS (Gupta et al., 2019): the root of what is common over what is there.
+weights(examples) -> (N,)                    mean number of times a pass shows each image
 """
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from boxwright.detector.data import dataset
+from boxwright.learning import sampling
 
-COMMON_SHARE = 0.1  # of the images with objects: a label that is in fewer of them is rare
-MOST_REPEATS = 3.0
 EMPTY_SHARE = 1 / 3  # of a pass, at most, is images without objects; each pass takes others of them
 
 
 def weights(examples: Sequence[dataset.Example]) -> npt.NDArray[np.float64]:
     """Mean number of times that one pass shows each image, (N,)."""
-    holding: collections.Counter[int] = collections.Counter()
-    for one in examples:
-        holding.update(set(one.label_indices.tolist()))
-    full = sum(len(one.label_indices) > 0 for one in examples)
-    factors = {
-        label: min(MOST_REPEATS, max(1.0, (COMMON_SHARE * full / images) ** 0.5)) for label, images in holding.items()
-    }
-    result = np.asarray(
-        [max((factors[label] for label in one.label_indices.tolist()), default=0.0) for one in examples], np.float64
-    )
-    if full:
-        result /= result[result > 0].min()  # twenty labels of a twentieth each are not rare: nothing is commoner
+    full = any(len(one.label_indices) for one in examples)
+    result = sampling.repeats([one.label_indices.tolist() for one in examples])
     empty = np.asarray([len(one.label_indices) == 0 for one in examples], bool)
     if empty.any():
         allowed = result.sum() * EMPTY_SHARE / (1.0 - EMPTY_SHARE)
         result[empty] = min(1.0, allowed / empty.sum()) if full else 1.0
     return result
-
-
-def pass_length(weights: npt.NDArray[np.float64]) -> int:
-    """Images that one pass shows, repeats counted; at least 1."""
-    return max(1, round(float(weights.sum())))
-
-
-def one_pass(weights: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Indices of one pass, shuffled: each image as often as its weight, rounded down or up (systematic sampling)."""
-    order = rng.permutation(len(weights))
-    count = pass_length(weights)
-    edges = np.cumsum(weights[order])
-    edges *= count / edges[-1]
-    drawn = np.searchsorted(edges, np.arange(count) + rng.random(), side="right")
-    return rng.permutation(order[np.minimum(drawn, len(weights) - 1)])

@@ -17,12 +17,9 @@ import torch
 
 import boxwright
 from boxwright import boxes, errors
-from boxwright.detector import listener
 from boxwright.detector.data import dataset
 from boxwright.detector.delivery import export, precision
 from boxwright.detector.evaluation import evaluate, orientation, report
-from boxwright.detector.job import JobError, TrainingJob
-from boxwright.detector.listener import ElapsedTime, ProgressRelay
 from boxwright.detector.network import dense
 from boxwright.detector.planning import input_size
 from boxwright.detector.planning.time_budget import DECODE_IMAGE_S, LAST_SECONDS_S, expected_s
@@ -31,16 +28,16 @@ from boxwright.detector.planning.trained import (
     COCO_FOLDER,
     FINAL_FOLDER,
     PRETRAINED_FOLDER,
-    Outcome,
     Trained,
 )
-from boxwright.detector.training import checkpoint
 from boxwright.images import decode, letterbox
 from boxwright.inference import model_folder, predictor
+from boxwright.learning import checkpoint, listener, model_draft
+from boxwright.learning.job import JobError, Outcome, TrainingJob
+from boxwright.learning.listener import ElapsedTime, ProgressRelay
 
 LEFT_AT_QUANTISING = 0.9  # of the time that delivery takes
 LEFT_AT_EVALUATING = 0.3
-DRAFT_FOLDER = "model.draft"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +71,7 @@ class ModelBuilder:
 
     def deliver(self, trained: Trained) -> Outcome:
         """Exports, checks, evaluates and reports on the network, then gives the model folder its name."""
-        job, draft = self._job, self._job.folder / DRAFT_FOLDER
+        job, draft = self._job, self._job.folder / model_draft.DRAFT_FOLDER
         self._expected_s = expected_s(trained.splits, job.budget_s, job.threads, trained.input.input_hw)
         self._show("exporting", 1.0)
         weights_sha256 = checkpoint.weights_sha256(trained.network.state_dict())
@@ -96,7 +93,7 @@ class ModelBuilder:
         self._report(trained, evaluated, evaluation)
         if self._notebook.stop_requested():
             raise listener.TrainingStopped
-        export.publish(draft, job.folder / export.MODEL_FOLDER, evaluation)
+        model_draft.publish(draft, job.folder / model_draft.MODEL_FOLDER, evaluation)
         for name in (checkpoint.CHECKPOINT_FILE, ATTEMPTS_FILE):
             (job.folder / name).unlink(missing_ok=True)
         for name in (PRETRAINED_FOLDER, COCO_FOLDER, FINAL_FOLDER):
@@ -140,7 +137,7 @@ class ModelBuilder:
         image_s = (input_size.prediction_s(trained.input.input_hw) + DECODE_IMAGE_S) / job.threads
         until_s = job.budget_s - LAST_SECONDS_S - len(splits.test or splits.validation) * image_s
         chooser = precision.PrecisionSelector(
-            job.folder / DRAFT_FOLDER,
+            job.folder / model_draft.DRAFT_FOLDER,
             threads=job.threads,
             read_bytes=self._read_bytes,
             watcher=self._notebook,
@@ -218,7 +215,7 @@ class ModelBuilder:
         def has_time() -> bool:
             return self._elapsed() < job.budget_s - LAST_SECONDS_S / 2 and not self._notebook.stop_requested()
 
-        path = job.folder / DRAFT_FOLDER / model_folder.REPORT_FILE
+        path = job.folder / model_draft.DRAFT_FOLDER / model_folder.REPORT_FILE
         told = report.write(path, facts, self._read_bytes, has_time)
         evaluation["extras"] |= {
             "concerns": told.concerns,
@@ -240,7 +237,7 @@ def _orientation(known: orientation.Orientation | None) -> dict[str, Any] | None
 
 def finished(job: TrainingJob) -> Outcome | None:
     """What an earlier attempt has delivered; None if nothing is there."""
-    target = job.folder / export.MODEL_FOLDER
+    target = job.folder / model_draft.MODEL_FOLDER
     if not target.exists():
         return None
     provenance = model_folder.ModelInfo.read(target).document["provenance"]

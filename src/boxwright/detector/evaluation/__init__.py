@@ -5,7 +5,6 @@
     comparison   found, missed, confused, image by image
     orientation  whether the objects have an "up"
     data_checks  what is in the data, and what is wrong with it
-    charts       line charts as SVG
     report       report.html
 
 NumPy, not PyTorch: it judges detections, whatever found them.

@@ -21,9 +21,10 @@ from PIL import Image
 
 from boxwright import boxes, errors, objects
 from boxwright.detector.data import dataset
-from boxwright.detector.evaluation import charts, comparison, data_checks, evaluate, intervals
+from boxwright.detector.evaluation import comparison, data_checks, evaluate, intervals
 from boxwright.images import decode
 from boxwright.inference.model_folder import REPORT_FILE
+from boxwright.learning import charts
 
 WORST_IMAGES = 20
 THUMBNAIL_HW = (360, 480)

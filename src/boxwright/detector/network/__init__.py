@@ -4,9 +4,7 @@
     pretrained   the same detector on a pretrained backbone
     coco         the same task in NanoDet-g's design, with COCO's weights
     coco_labels  COCO's labels, and which one a name means
-    origin       where weights of others come from, and their terms
     loss         assignment and loss
-    device       the cores or a GPU
 
 PyTorch modules and functions, which know neither the data set nor the schedule.
 """

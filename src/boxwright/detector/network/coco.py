@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from boxwright.detector.network import coco_labels, dense, origin
+from boxwright.detector.network import coco_labels, dense
+from boxwright.learning import origin
 from boxwright.weights.installed import InstalledWeights
 
 SOURCE = "COCO, NanoDet-g"

@@ -133,7 +133,7 @@ def rounded_like_int8(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Inputs of a convolution, at least 0, and its weights, as int8 will know them.
 
     Eight bits for all values of a layer; seven bits and a sign of every output channel for
-    the weights (`delivery.quantise_main` says why).
+    the weights (`learning.quantise_main` says why).
     """
     x_step = (x.detach().amax() / INPUT_LEVELS).clamp(min=LEAST_STEP)
     weight_step = (weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) / WEIGHT_LEVELS).clamp(min=LEAST_STEP)

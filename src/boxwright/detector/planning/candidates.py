@@ -17,9 +17,10 @@ import functools
 import pathlib
 from collections.abc import Callable
 
-from boxwright.detector.job import JobError, TrainingJob
-from boxwright.detector.network import coco, coco_labels, dense, origin, pretrained
+from boxwright.detector.network import coco, coco_labels, dense, pretrained
 from boxwright.detector.planning import input_size, schedule, trained
+from boxwright.learning import efficientnet, origin
+from boxwright.learning.job import JobError, TrainingJob
 from boxwright.weights import catalogue, installed
 
 GOOD_SCORE = 0.7  # mean of mAP at 0.5 and at 0.50 … 0.95 on validation, say 0.83 and 0.57: no other network is tried
@@ -206,7 +207,7 @@ def _without_inputs(job: TrainingJob, recipe: schedule.Recipe, kind: dense.Model
         note = "" if job.weights_dir is None else str(missing)
         try:
             other = _on_imagenet(job, recipe)
-        except pretrained.WeightsMissing as error:
+        except efficientnet.WeightsMissing as error:
             return TrainingPlan((plain,), f"from random weights: {error}", note)
     if other.start == coco.SOURCE and (images < FEW_IMAGES or other.knows_labels):
         return TrainingPlan((other, plain), note=note)
@@ -219,12 +220,12 @@ def _asked_for(job: TrainingJob, recipe: schedule.Recipe, images: int) -> Traini
         if recipe.network == COCO:
             return TrainingPlan((_on_coco(job, recipe, images),), f"{WORDS[coco.SOURCE]}, as the recipe asks")
         return TrainingPlan((_on_imagenet(job, recipe),), f"{WORDS[pretrained.SOURCE]}, as the recipe asks")
-    except (pretrained.WeightsMissing, installed.WeightsMissing) as error:
+    except (efficientnet.WeightsMissing, installed.WeightsMissing) as error:
         raise JobError(f"The recipe asks for the {recipe.network} network: {error}.") from error
 
 
 def _on_imagenet(job: TrainingJob, recipe: schedule.Recipe) -> Candidate:
-    weights = pretrained.load()
+    weights = efficientnet.load(pretrained.PUBLISHED)
 
     def build(label_count: int, score_prior: float) -> dense.Network:
         return pretrained.PretrainedNetwork(label_count, score_prior).fill(weights)
@@ -237,7 +238,7 @@ def _on_imagenet(job: TrainingJob, recipe: schedule.Recipe) -> Candidate:
         recipe,
         step_share=pretrained.STEP_SHARE,
         step_cost=pretrained.STEP_COST,
-        origin=pretrained.ORIGIN,
+        origin=pretrained.PUBLISHED.origin,
     )
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from boxwright.detector.data import dataset, sampling
 from boxwright.detector.network import coco
 from boxwright.detector.planning import candidates, input_size, schedule, trained
+from boxwright.learning import sampling as learning_sampling
 
 MOST_SHARE = 1 / 3  # of the images of each label is held out, at most
 TRIAL_SHARE = 0.5  # of a training's steps, for a network that starts from COCO's weights; others forecast badly
@@ -101,7 +102,7 @@ def choose(
         tuple(sorted(learned, key=lambda one: (one.sha256, one.uri))), (), splits.test or splits.validation, ()
     )
     finals = {one.start: _final(one) for one in plan.candidates}
-    final_pass = sampling.pass_length(sampling.weights(final.train))
+    final_pass = learning_sampling.pass_length(sampling.weights(final.train))
     needed_s = [one.needed_s(time, images_a_pass) for one in map(_trial, plan.candidates)]
     final_s = max(one.needed_s(time, final_pass) for one in finals.values())
     least_s = needed_s[0] + candidates.LEAST_SHARE * sum(needed_s[1:]) + final_s

@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from boxwright.detector.data import dataset
 from boxwright.detector.planning import input_size
+from boxwright.learning import precision
 
-CALIBRATION_IMAGES = 128
-COMPARED_FROM = 100  # images that a comparison should have: training images fill up a smaller validation set
-COMPARED_LEAST = 32  # with fewer, a loss of half a point could not be told from chance
-COMPARED_MOST = 500
-TIMING_S = 3.0  # for these pairs, at most
-CHILD_S = 9.0  # start and correction of biases on a busy machine; the statistics come on top
 BUDGET_SHARE = 0.15  # of a training's budget, at most, is set aside for the choice
 
 
-@dataclasses.dataclass(frozen=True)
-class Images:
-    """What a choice looks at.
-
-    Attributes:
-        calibration: training images, from which int8's ranges are learned.
-        compared: (split, image), validation first.
-    """
-
-    calibration: tuple[dataset.Example, ...]
-    compared: tuple[tuple[str, dataset.Example], ...]
-
-
-def images_for(splits: dataset.Splits) -> Images:
-    """Chooses the images: calibration spread over TRAIN; VALIDATION to compare, filled up from TRAIN if it is small."""
-    stride = max(1, len(splits.train) // CALIBRATION_IMAGES)
-    calibration = splits.train[::stride][:CALIBRATION_IMAGES]
-    chosen = {id(one) for one in calibration}
-    rest = [one for one in splits.train if id(one) not in chosen]
-    compared = [("VALIDATION", one) for one in splits.validation[:COMPARED_MOST]]
-    missing = max(0, COMPARED_FROM - len(compared))
-    compared += [("TRAIN", one) for one in [*rest, *calibration][:missing]]
-    return Images(calibration, tuple(compared))
+def images_for(splits: dataset.Splits) -> precision.Images:
+    """The images that the choice for a detector looks at."""
+    return precision.images_for(splits.train, splits.validation)
 
 
 def child_s(images: int, input_hw: tuple[int, int]) -> float:
     """Seconds that building int8 from this many images takes on a busy machine."""
-    return CHILD_S + images * input_size.prediction_s(input_hw)
+    return precision.child_s(images, input_size.prediction_s(input_hw))
 
 
 def reserve_s(
@@ -59,9 +32,9 @@ def reserve_s(
         input_hw: of the network.
     """
     images = images_for(splits)
-    if len(images.compared) < COMPARED_LEAST:
+    if len(images.compared) < precision.COMPARED_LEAST:
         return 0.0
     read_s = (len(images.calibration) + len(images.compared)) * image_s
     compared_s = 2 * len(images.compared) * input_size.prediction_s(input_hw) / threads
-    needed_s = child_s(len(images.calibration), input_hw) + TIMING_S + read_s + compared_s
+    needed_s = child_s(len(images.calibration), input_hw) + precision.TIMING_S + read_s + compared_s
     return needed_s if needed_s <= BUDGET_SHARE * budget_s else 0.0

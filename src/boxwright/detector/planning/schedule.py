@@ -1,10 +1,7 @@
 """How long to train and what each step looks like: numbers, no tensors.
 
-    planned_steps(images)          from the data, so that equal jobs end with equal weights
-    Schedule.progress(step, now)   0 to 1; learning rate, input size and mosaic follow it
-
-When the budget is too short for the planned steps, the schedule is bound to the clock: progress then follows time, so
-that the learning rate always comes down in time. Binding happens at most once and is kept in the checkpoint.
+planned_steps(images)          from the data, so that equal jobs end with equal weights
+Schedule.view(progress, step)  input size and mosaic follow the progress
 """
 
 from __future__ import annotations
@@ -16,29 +13,21 @@ from typing import Any
 from boxwright.detector.data import augment
 from boxwright.detector.evaluation import orientation
 from boxwright.detector.network import dense
+from boxwright.learning import schedule
 
 EPOCHS = 200  # up to `FULL_EPOCHS_IMAGES`; more images need fewer passes
 FULL_EPOCHS_IMAGES = 360
 MIN_STEPS = 1500  # twenty images still need this many to learn boxes at all
-CALIBRATION_STEPS = 60  # the first steps are slow, the later ones tell the speed
-PACE_MEMORY = 0.95  # of the running mean of a step's time
-STALL = 4.0  # ordinary steps that the longest one counts as
-WARM_UP_STEPS = 60
-FINAL_RATE = 0.02  # of the peak learning rate
 MOSAIC_UNTIL = 0.7
 ORIENTATION_AT = 1 / 3  # what the objects look like is known by then, and there is time to use it
 ORIENTATION_OF_TRIAL_AT = 0.95  # a trial follows nothing that is learned in it
 COARSE_SCALE = 2 / 3
-CHECKPOINTS = 20  # of a training, at least, as long as they come no closer than
-LEAST_CHECKPOINT_S = 5.0
-MOST_CHECKPOINT_S = 25.0
 CHECK_EVERY = 0.05  # validation, from `CHECK_FROM` on
 CHECK_EVERY_WINDOWS = 0.15
 CHECK_FROM = 0.5
 ENOUGH_IMAGES = 20  # with objects: fewer say little about a network, and end no training early
 PATIENCE_CHECKS = 4
 PATIENCE_FROM = MOSAIC_UNTIL  # nothing but the learning rate changes after that, so the rest may be shortened
-COOL_DOWN = 0.1  # of the planned steps: in these the rate comes down when validation has stopped improving
 MIN_GAIN = 0.002  # of mean average precision
 LARGE_BATCHES = 4  # batches of the default recipe in one, where a step costs more than its pixels (ADR 0018)
 LARGE_RATE = 2.0  # the square root of that, the rule for Adam's learning rate (Malladi et al., 2022)
@@ -106,53 +95,23 @@ def coarse_hw(input_hw: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-@dataclasses.dataclass
-class Schedule:
-    """Progress of one training.
+@dataclasses.dataclass(kw_only=True)
+class Schedule(schedule.StepSchedule):
+    """Progress of one detector's training.
 
     Attributes:
-        steps: planned.
         input_hw: full network input in pixels.
-        bound_at: (progress, elapsed_s) where the clock took over, None while the steps decide.
-        train_until_s: elapsed time at which training ends at the latest.
         recipe: what the views follow.
         ways_up: which ways up the objects may be, None until it is measured.
-        cooling_from: (progress, step) where validation had stopped improving and the rest was shortened, None before.
         even_steps: whether a step takes as long at any size of input: a GPU waits for its orders, not for pixels.
         window_hw: of the input that a step sees; None if it sees all of it. There is no coarse phase then.
     """
 
-    steps: int
     input_hw: tuple[int, int]
-    train_until_s: float
     recipe: Recipe = dataclasses.field(default_factory=Recipe)
-    bound_at: tuple[float, float] | None = None
     ways_up: orientation.Orientation | None = None
-    cooling_from: tuple[float, int] | None = None
     even_steps: bool = False
     window_hw: tuple[int, int] | None = None
-
-    def progress(self, step: int, elapsed_s: float) -> float:
-        """Fraction done before this step, in [0, 1]."""
-        by_steps = step / self.steps
-        if self.cooling_from is not None and step > self.cooling_from[1]:
-            start, first = self.cooling_from
-            by_steps = start + (1.0 - start) * min(1.0, (step - first) / (self.last_step - first))
-        if self.bound_at is None:
-            return min(1.0, by_steps)
-        start, start_s = self.bound_at
-        if elapsed_s <= start_s:
-            return min(1.0, max(start, by_steps))
-        left_s = self.train_until_s - start_s
-        by_time = start + (1.0 - start) * (elapsed_s - start_s) / left_s if left_s > 0 else 1.0
-        return min(1.0, max(by_time, by_steps))
-
-    @property
-    def last_step(self) -> int:
-        """Steps that a training does when no clock cuts it short."""
-        if self.cooling_from is None:
-            return self.steps
-        return min(self.steps, self.cooling_from[1] + max(1, round(COOL_DOWN * self.steps)))
 
     @property
     def coarse_until(self) -> float:
@@ -167,35 +126,29 @@ class Schedule:
     @property
     def checkpoint_every_s(self) -> float:
         """Seconds from one checkpoint to the next."""
-        by_time_s = min(MOST_CHECKPOINT_S, max(LEAST_CHECKPOINT_S, self.train_until_s / CHECKPOINTS))
-        return self.recipe.checkpoint_every_s or by_time_s
+        return self.recipe.checkpoint_every_s or super().checkpoint_every_s
 
-    def cool_down(self, step: int, elapsed_s: float) -> None:
-        """From here on the learning rate comes down in few steps: more of them would bring nothing."""
-        self.cooling_from = (self.progress(step, elapsed_s), step)
-
-    def bind_to_clock(self, step: int, elapsed_s: float) -> None:
-        """From here on progress follows time."""
-        self.bound_at = (self.progress(step, elapsed_s), elapsed_s)
-
-    def remaining_s(self, step: int, coarse_step_s: float) -> float:
+    def remaining_s(self, step: int, unit_s: float) -> float:
         """Time that the planned rest takes, given what a low-resolution step takes."""
-        fine_step_s = coarse_step_s * self.cost(self.window_hw or self.input_hw)
+        fine_step_s = unit_s * self.cost(self.window_hw or self.input_hw)
         left = max(0, self.last_step - step)
         coarse_left = min(left, max(0.0, self.steps * self.coarse_until - step))
-        return coarse_left * coarse_step_s + (left - coarse_left) * fine_step_s
+        return coarse_left * unit_s + (left - coarse_left) * fine_step_s
 
     def cost(self, view_hw: tuple[int, int]) -> float:
         """Time that a step at this size of input takes, relative to one of the coarse phase."""
         height, width = self.window_hw or coarse_hw(self.input_hw)
         return 1.0 if self.even_steps else view_hw[0] * view_hw[1] / (height * width)
 
+    def view_hw(self, progress: float) -> tuple[int, int]:
+        """The size of input at this progress, in pixels."""
+        return self.window_hw or (coarse_hw(self.input_hw) if progress < self.coarse_until else self.input_hw)
+
     def view(self, progress: float, step: int) -> augment.View:
         """What this step, at this progress, looks at."""
-        size_hw = self.window_hw or (coarse_hw(self.input_hw) if progress < self.coarse_until else self.input_hw)
         known = self.ways_up if self.ways_up and step >= self.ways_up.from_step else None
         return augment.View(
-            size_hw,
+            self.view_hw(progress),
             self.recipe.mosaic if progress < MOSAIC_UNTIL else 0.0,
             framed=self.recipe.framed if progress >= MOSAIC_UNTIL else 0.0,
             flips=self.recipe.upside_down and known is not None and known.flips,
@@ -203,37 +156,6 @@ class Schedule:
             colour_jitter=self.recipe.colour_jitter,
             input_hw=self.input_hw if self.window_hw else None,
         )
-
-
-class StepTime:
-    """Running mean of what recent steps took, in seconds of a coarse one (`Schedule.cost`).
-
-    A step that waited for the processor, the disk or a suspended machine counts as at most `STALL` ordinary ones: a short
-    pause must not bind a training to the clock, which would make it another one.
-    """
-
-    def __init__(self) -> None:
-        self.coarse_step_s = 0.0
-        self._steps = 0
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether enough steps were seen to plan by; the first ones of every attempt are slow."""
-        return self._steps >= CALIBRATION_STEPS // 2
-
-    def note(self, coarse_step_s: float) -> None:
-        """Takes in what one step took, over its cost."""
-        if self.is_settled:
-            coarse_step_s = min(coarse_step_s, STALL * self.coarse_step_s)
-        memory = PACE_MEMORY if self.is_settled else 0.0
-        self._steps += 1
-        self.coarse_step_s = memory * self.coarse_step_s + (1 - memory) * coarse_step_s
-
-
-def rate(progress: float, step: int) -> float:
-    """Learning rate relative to its peak: linear warm-up, then half a cosine."""
-    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
-    return warm_up * (FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * progress)))
 
 
 def brings_nothing(checks: list[tuple[float, float]], untrained: float) -> bool:

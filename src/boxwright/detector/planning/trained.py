@@ -1,4 +1,4 @@
-"""What a training leaves, and how a job ends."""
+"""What the training of one network leaves."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 
 from boxwright.detector.data import dataset
 from boxwright.detector.evaluation import intervals, orientation
-from boxwright.detector.network import dense, origin
+from boxwright.detector.network import dense
 from boxwright.detector.planning import input_size
+from boxwright.learning import origin
 
 PRETRAINED_FOLDER = "pretrained"  # of the checkpoint of the network that starts from ImageNet
 COCO_FOLDER = "coco"  # likewise, from COCO
@@ -15,15 +16,6 @@ FINAL_FOLDER = "final"  # likewise, of the training on all images
 ATTEMPTS_FILE = (
     "attempts.txt"  # beside a second network's checkpoint: the step at which each of its trainings has begun
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How a job ended."""
-
-    stop_reason: str
-    elapsed_s: float
-    weights_sha256: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """One network's training.
 
     fit             from the first step or the checkpoint to the end
-    trainer         steps, moving average, validation
+    trainer         what its steps look at, and its validation
+    detection_step  the losses of a part of a batch
     validation_set  the images that validate
-    parallel_step   a step's gradient on several threads
-    checkpoint      the state on disk
 
 A resumed training ends with the same weights as one that was never stopped.
 """

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from boxwright import boxes
-from boxwright.detector import listener
 from boxwright.detector.data import augment, dataset, sampling
 from boxwright.detector.evaluation import evaluate, intervals, orientation
-from boxwright.detector.job import TrainingJob
-from boxwright.detector.network import dense, device
+from boxwright.detector.network import dense
 from boxwright.detector.planning import candidates, int8_budget, schedule, time_budget, trained
-from boxwright.detector.training import checkpoint, trainer, validation_set
+from boxwright.detector.training import trainer, validation_set
+from boxwright.learning import checkpoint, device, listener, pixel_cache
+from boxwright.learning import sampling as learning_sampling
+from boxwright.learning.job import TrainingJob
 
 ReadBytes = Callable[[str], bytes]
 
@@ -61,7 +62,7 @@ class _Images:
 
     def __init__(self, work: TrainingContext, input_hw: tuple[int, int]) -> None:
         self.input_hw = input_hw
-        self.cache = dataset.PixelCache(work.read_bytes, input_hw, work.job.cache_bytes)
+        self.cache = pixel_cache.PixelCache(work.read_bytes, input_hw, work.job.cache_bytes)
         self.image_s: float | None = None
         self.validation: validation_set.ValidationSet | None = None
 
@@ -76,7 +77,7 @@ class CandidateTrainer:
 
     def turn_to(self, splits: dataset.Splits) -> None:
         """From here on the networks learn from other images, and other ones validate; what was decoded stays."""
-        images_a_pass = sampling.pass_length(sampling.weights(splits.train))
+        images_a_pass = learning_sampling.pass_length(sampling.weights(splits.train))
         self._work = dataclasses.replace(self._work, splits=splits, images_a_pass=images_a_pass)
         self._images.validation = None
 
@@ -205,7 +206,7 @@ class CandidateTrainer:
         network: dense.Network,
         second_s: float,
         untrained: tuple[float, float] | None,
-    ) -> trainer.Trainer:
+    ) -> trainer.DetectionTrainer:
         work, job, recipe, splits = self._work, self._work.job, candidate.recipe, self._work.splits
         input_hw, images = candidate.input.input_hw, self._images
         if images.image_s is None:
@@ -231,7 +232,7 @@ class CandidateTrainer:
                 delivery_s + candidate.later_s + (follows_s if follows_s >= candidates.LEAST_SHARE * second_s else 0.0)
             )
 
-        setting = trainer.TrainerOptions(
+        setting = trainer.DetectionOptions(
             folder=candidate.folder,
             fingerprint=candidate.fingerprint,
             image_count=source.epoch_length,
@@ -245,7 +246,7 @@ class CandidateTrainer:
             is_trial=candidate.is_trial,
         )
         candidate.folder.mkdir(exist_ok=True)
-        return trainer.Trainer(network, source, plan, recipe, setting, self._validation_set(), work.notebook)
+        return trainer.DetectionTrainer(network, source, plan, recipe, setting, self._validation_set(), work.notebook)
 
     def _tell_of_one_colour(self) -> None:
         """Warns of images in which nothing can be seen, once per job: they teach that objects are not there."""

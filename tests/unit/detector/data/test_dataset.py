@@ -13,6 +13,7 @@ from tests.support.images import drawn_images
 from tests.unit.detector import conftest
 
 from boxwright.detector.data import augment, dataset
+from boxwright.learning import pixel_cache, views
 
 FRAME_HW = (96, 96)
 
@@ -82,27 +83,27 @@ def test_the_cache_keeps_its_limit_and_its_answers(drawn: conftest.Drawn) -> Non
         return drawn.read(uri)
 
     uris = list(drawn.images)[:4]
-    size_bytes = dataset.PixelCache(drawn.read, FRAME_HW, 1 << 30).get(uris[0]).nbytes
-    cache = dataset.PixelCache(read, FRAME_HW, 2 * size_bytes)
+    size_bytes = pixel_cache.PixelCache(drawn.read, FRAME_HW, 1 << 30).get(uris[0]).nbytes
+    cache = pixel_cache.PixelCache(read, FRAME_HW, 2 * size_bytes)
     first = [cache.get(uri).copy() for uri in uris]
     assert cache.is_full
     second = [cache.get(uri) for uri in uris]
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
     assert reads == uris + uris[2:]  # two were kept
-    assert max(first[0].shape) <= round(96 * dataset.CACHE_SCALE)
+    assert max(first[0].shape) <= round(96 * pixel_cache.CACHE_SCALE)
 
 
 def test_what_cannot_be_read_is_named() -> None:
-    cache = dataset.PixelCache({"gs://b/text.jpg": b"text"}.__getitem__, FRAME_HW, 1 << 20)
-    with pytest.raises(dataset.UnreadableImage, match=r"gs://b/text\.jpg: Not an image"):
+    cache = pixel_cache.PixelCache({"gs://b/text.jpg": b"text"}.__getitem__, FRAME_HW, 1 << 20)
+    with pytest.raises(pixel_cache.UnreadableImage, match=r"gs://b/text\.jpg: Not an image"):
         cache.get("gs://b/text.jpg")
-    with pytest.raises(dataset.UnreadableImage, match=r"gs://b/gone\.jpg: the image cannot be read"):
+    with pytest.raises(pixel_cache.UnreadableImage, match=r"gs://b/gone\.jpg: the image cannot be read"):
         cache.get("gs://b/gone.jpg")
     assert cache.warm("gs://b/gone.jpg") == 0
 
 
 def source_of(drawn: conftest.Drawn, tmp_path: pathlib.Path, warnings: list[str], seed: int = 0) -> augment.BatchSource:
-    cache = dataset.PixelCache(drawn.read, FRAME_HW, 1 << 28)
+    cache = pixel_cache.PixelCache(drawn.read, FRAME_HW, 1 << 28)
     return augment.BatchSource(examples_of(drawn.rows, tmp_path), cache, seed=seed, batch_size=4, warn=warnings.append)
 
 
@@ -198,7 +199,7 @@ def test_an_edge_of_a_view_is_where_the_boxes_say(tmp_path: pathlib.Path) -> Non
     image = Image.new("RGB", (100, 80), (0, 0, 0))
     image.paste((255, 255, 255), (20, 30, 60, 70))
     for scale, left, top in [(1.0, 0.0, 0.0), (1.37, -20.4, -11.7), (0.71, 12.3, 20.9), (2.5, -60.0, -90.0)]:
-        pixels = np.asarray(augment.place(image, (96, 120), scale, left, top))[..., 0]
+        pixels = np.asarray(views.place(image, (96, 120), scale, left, top))[..., 0]
         inside = np.argwhere(pixels > 200)
         expected = np.asarray([20, 30, 60, 70]) * scale + [left, top, left, top]
         expected = np.clip(expected, 0, [120, 96, 120, 96])
@@ -209,7 +210,7 @@ def test_an_edge_of_a_view_is_where_the_boxes_say(tmp_path: pathlib.Path) -> Non
 def test_every_image_comes_once_an_epoch(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     seen: list[str] = []
 
-    class Recording(dataset.PixelCache):
+    class Recording(pixel_cache.PixelCache):
         def get(self, uri: str) -> np.ndarray:
             seen.append(uri)
             return super().get(uri)
@@ -230,14 +231,14 @@ def test_an_unreadable_image_is_replaced_and_reported_once(drawn: conftest.Drawn
         assert source.batch(step, augment.View(FRAME_HW, 0.5)).pixels.shape == (4, 96, 96, 3)
     assert len(warnings) == 1 and drawn.rows[3]["uri"] in warnings[0]
     nothing = conftest.Drawn(dict.fromkeys(drawn.images, b""), drawn.rows)
-    with pytest.raises(dataset.UnreadableImage, match="in a row"):
+    with pytest.raises(pixel_cache.UnreadableImage, match="in a row"):
         source_of(nothing, tmp_path, []).batch(0, augment.View(FRAME_HW, 0.0))
 
 
 def test_prefetched_batches_come_in_order(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     source = source_of(drawn, tmp_path, [])
     view = augment.View(FRAME_HW, 0.3)
-    prefetcher = augment.Prefetcher(source, lambda step: view, 7)
+    prefetcher = views.Prefetcher(source, lambda step: view, 7)
     try:
         for step in range(7, 15):
             assert np.array_equal(prefetcher.take().pixels, source.batch(step, view).pixels)
@@ -249,7 +250,7 @@ def test_images_of_one_colour_are_remembered() -> None:
     blank = io.BytesIO()
     Image.new("RGB", (64, 48), (30, 60, 90)).save(blank, "JPEG")
     contents = {"gs://b/blank.jpg": blank.getvalue(), "gs://b/other.jpg": drawn_images.draw(0).content}
-    cache = dataset.PixelCache(contents.__getitem__, FRAME_HW, 1 << 20)
+    cache = pixel_cache.PixelCache(contents.__getitem__, FRAME_HW, 1 << 20)
     for uri in contents:
         cache.get(uri)
     assert cache.one_colour == {"gs://b/blank.jpg"}

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boxwright.detector.data import dataset, sampling
+from boxwright.learning import sampling as learning_sampling
 
 
 def example(*labels: int) -> dataset.Example:
@@ -20,7 +21,7 @@ def example(*labels: int) -> dataset.Example:
 def test_ordinary_data_is_shown_once_a_pass() -> None:
     examples = [example(0), example(1, 1), example(0, 1), example()]
     assert sampling.weights(examples).tolist() == [1.0] * 4
-    drawn = sampling.one_pass(sampling.weights(examples), np.random.default_rng(0))
+    drawn = learning_sampling.one_pass(sampling.weights(examples), np.random.default_rng(0))
     assert sorted(drawn.tolist()) == [0, 1, 2, 3]
 
 
@@ -29,7 +30,7 @@ def test_a_rare_label_comes_more_often_and_never_more_than_three_times() -> None
     weights = sampling.weights(examples)
     assert set(weights[:990].tolist()) == {1.0}
     assert weights[1000] == pytest.approx((0.1 * 1016 / 25) ** 0.5)
-    assert weights[-1] == sampling.MOST_REPEATS
+    assert weights[-1] == learning_sampling.MOST_REPEATS
 
 
 def test_labels_that_are_all_as_rare_are_not_rare() -> None:
@@ -39,9 +40,9 @@ def test_labels_that_are_all_as_rare_are_not_rare() -> None:
 def test_empty_images_are_a_third_of_a_pass_and_take_turns() -> None:
     examples = [example(0) for _ in range(100)] + [example() for _ in range(900)]
     weights = sampling.weights(examples)
-    assert sampling.pass_length(weights) == 150
+    assert learning_sampling.pass_length(weights) == 150
     rng = np.random.default_rng(3)
-    passes = [sampling.one_pass(weights, rng) for _ in range(60)]
+    passes = [learning_sampling.one_pass(weights, rng) for _ in range(60)]
     for drawn in passes:
         assert sum(index < 100 for index in drawn) == pytest.approx(100, abs=2)
     assert len(set(np.concatenate(passes).tolist())) > 950  # in sixty passes nearly every empty one had its turn
@@ -57,9 +58,9 @@ def test_images_without_any_object_at_all_are_shown_once() -> None:
 )
 def test_a_pass_is_what_the_weights_say(labels: list[list[int]], seed: int) -> None:
     weights = sampling.weights([example(*one) for one in labels])
-    drawn = sampling.one_pass(weights, np.random.default_rng(seed))
-    again = sampling.one_pass(weights, np.random.default_rng(seed))
-    assert drawn.tolist() == again.tolist() and len(drawn) == sampling.pass_length(weights)
+    drawn = learning_sampling.one_pass(weights, np.random.default_rng(seed))
+    again = learning_sampling.one_pass(weights, np.random.default_rng(seed))
+    assert drawn.tolist() == again.tolist() and len(drawn) == learning_sampling.pass_length(weights)
     scale = len(drawn) / weights.sum()  # a whole number of images stands for the sum of the weights
     counts = Counter(drawn.tolist())
     for index, weight in enumerate(weights * scale):

@@ -18,12 +18,13 @@ from tests.support.machine.waiting import wait_until
 from tests.support.processes.crashes import children_of, wait_until_gone
 from tests.unit.detector import conftest
 
-from boxwright.detector import listener
 from boxwright.detector.data import dataset
-from boxwright.detector.delivery import export, precision, quantise_main
+from boxwright.detector.delivery import export, precision
 from boxwright.detector.network import dense
 from boxwright.detector.planning import int8_budget
 from boxwright.inference import export_formats, openvino_runtime, predictor
+from boxwright.learning import listener, quantise_main
+from boxwright.learning import precision as learning_precision
 
 INPUT_HW = (64, 96)
 BUDGET_S = 600.0
@@ -103,7 +104,9 @@ def document(draft: pathlib.Path) -> dict[str, Any]:
 def test_int8_has_to_be_as_good_and_faster(
     fp32: tuple[float, float], int8: tuple[float, float], chosen: str, reason: str
 ) -> None:
-    found, why = precision.verdict(precision.Measured(*fp32), precision.Measured(*int8))
+    found, why = learning_precision.verdict(
+        learning_precision.Measured(*fp32), learning_precision.Measured(*int8), "average precision"
+    )
     assert found == chosen and reason in why
 
 
@@ -132,7 +135,7 @@ def test_a_small_validation_set_is_filled_up_from_the_training_images(
 
 def test_a_short_budget_sets_no_time_aside(splits: dataset.Splits) -> None:
     assert int8_budget.reserve_s(splits, 60.0, 2, 0.01, BASE_HW) == 0
-    assert int8_budget.CHILD_S < int8_budget.reserve_s(splits, 600.0, 2, 0.01, BASE_HW) < 60
+    assert learning_precision.CHILD_S < int8_budget.reserve_s(splits, 600.0, 2, 0.01, BASE_HW) < 60
     assert int8_budget.reserve_s(dataset.Splits(splits.train, (), (), ()), 600.0, 2, 0.01, BASE_HW) == 0
 
 
@@ -143,8 +146,8 @@ def test_int8_is_built_chosen_and_predicts_unless_fp32_is_forced(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: pathlib.Path,
 ) -> None:
-    monkeypatch.setattr(precision, "MAX_LOSS", 1.0)  # random features lose much
-    monkeypatch.setattr(precision, "LEAST_GAIN", 0.0)  # a network this small may be no faster
+    monkeypatch.setattr(learning_precision, "MAX_LOSS", 1.0)  # random features lose much
+    monkeypatch.setattr(learning_precision, "LEAST_GAIN", 0.0)  # a network this small may be no faster
     before = predictor.Predictor.open(draft, streams=1).predict(images.read(images.rows[0]["uri"]))
     section = choose(draft, splits, images)
     assert section["chosen"] == "int8" and document(draft)["quantisation"] == section
@@ -225,7 +228,7 @@ def test_a_stop_ends_the_child_and_leaves_nothing_behind(
     frames = draft / quantise_main.FRAMES_FILE
     with pytest.raises(listener.TrainingStopped):
         choose(draft, splits, images, watcher=Watcher(frames.exists))
-    assert not children_of(os.getpid(), "boxwright.detector.delivery.quantise_main") and not frames.exists()
+    assert not children_of(os.getpid(), "boxwright.learning.quantise_main") and not frames.exists()
 
 
 ANSWERS = """
@@ -264,7 +267,7 @@ def test_the_child_reports_to_nobody_and_keeps_its_channel_clean(draft: pathlib.
     np.save(draft / quantise_main.FRAMES_FILE, np.zeros((2, *INPUT_HW, 3), np.uint8))
     path = os.pathsep.join([str(spy.parents[1]), *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, "-m", "boxwright.detector.delivery.quantise_main", str(draft), "1", "outputs"],
+        [sys.executable, "-m", "boxwright.learning.quantise_main", str(draft), "1", "outputs"],
         stdin=subprocess.PIPE,
         capture_output=True,
         text=True,
@@ -274,7 +277,7 @@ def test_the_child_reports_to_nobody_and_keeps_its_channel_clean(draft: pathlib.
     )
     assert done.returncode == 4, "without a parent the child ends at once"
     with subprocess.Popen(
-        [sys.executable, "-m", "boxwright.detector.delivery.quantise_main", str(draft), "1", "outputs"],
+        [sys.executable, "-m", "boxwright.learning.quantise_main", str(draft), "1", "outputs"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -300,7 +303,7 @@ def test_a_training_killed_while_quantising_goes_on_there(images: conftest.Drawn
     command = [sys.executable, "-m", "boxwright.detector.train_main", str(folder)]
     faulty = {**os.environ, "BOXWRIGHT_FAULTS": "quantise.before_save:hang"}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=faulty) as killed:
-        module = "boxwright.detector.delivery.quantise_main"
+        module = "boxwright.learning.quantise_main"
         children = wait_until(lambda: children_of(killed.pid, module), "the quantising child", timeout_s=120)
         os.kill(killed.pid, signal.SIGKILL)
     wait_until_gone(children)
@@ -320,7 +323,7 @@ def test_a_more_careful_network_is_built_where_the_fastest_loses_too_much(
     draft: pathlib.Path, splits: dataset.Splits, images: conftest.Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdicts = iter([("fp32", "loses too much"), ("int8", "as good")])
-    monkeypatch.setattr(precision, "verdict", lambda *measured: next(verdicts))
+    monkeypatch.setattr(learning_precision, "verdict", lambda *measured: next(verdicts))
     section = choose(draft, splits, images)
     assert (section["chosen"], section["kept_in_fp32"]) == ("int8", "outputs and first")
     network = openvino_runtime.read_model(openvino_runtime.load_openvino().Core(), (draft / "model.onnx").read_bytes())
@@ -337,11 +340,11 @@ def test_without_time_for_a_second_network_the_first_decides(
 ) -> None:
     left_s = [BUDGET_S]
 
-    def refuse(*measured: precision.Measured) -> tuple[str, str]:
+    def refuse(*measured: object) -> tuple[str, str]:
         left_s[0] = 5.0
         return "fp32", "loses too much"
 
-    monkeypatch.setattr(precision, "verdict", refuse)
+    monkeypatch.setattr(learning_precision, "verdict", refuse)
     section = choose(draft, splits, images, left_s=lambda: left_s[0])
     assert (section["chosen"], section["reason"], section["kept_in_fp32"]) == ("fp32", "loses too much", "outputs")
     assert not (draft / quantise_main.INT8_FILE).exists() and not (draft / quantise_main.FRAMES_FILE).exists()
@@ -350,11 +353,11 @@ def test_without_time_for_a_second_network_the_first_decides(
 def test_a_second_network_that_cannot_be_built_leaves_the_first_verdict(
     draft: pathlib.Path, splits: dataset.Splits, images: conftest.Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*measured: precision.Measured) -> tuple[str, str]:
+    def refuse(*measured: object) -> tuple[str, str]:
         monkeypatch.setenv("BOXWRIGHT_FAULTS", "quantise.before_save:raise")  # from here on no network is built
         return "fp32", "loses too much"
 
-    monkeypatch.setattr(precision, "verdict", refuse)
+    monkeypatch.setattr(learning_precision, "verdict", refuse)
     section = choose(draft, splits, images)
     assert (section["chosen"], section["reason"], section["kept_in_fp32"]) == ("fp32", "loses too much", "outputs")
     assert document(draft)["quantisation"] == section and "int8" not in document(draft)["networks"]

@@ -10,12 +10,12 @@ import pytest
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import listener, session
-from boxwright.detector.data import augment
+from boxwright.detector import session
 from boxwright.detector.evaluation import evaluate, orientation
-from boxwright.detector.job import TrainingJob
-from boxwright.detector.training import checkpoint, trainer
 from boxwright.images import decode, letterbox
+from boxwright.learning import checkpoint, listener, views
+from boxwright.learning import trainer as learning_trainer
+from boxwright.learning.job import TrainingJob
 
 
 def one_bright_object() -> tuple[letterbox.Prepared, evaluate.GroundTruth]:
@@ -74,7 +74,7 @@ def test_objects_without_an_up_are_flipped_and_a_resumed_training_remembers_it(
         folder = tmp_path / name
         return session.run(TrainingJob.read(folder), drawn.read, Watcher(stop_at), elapsed()).weights_sha256
 
-    monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(learning_trainer, "PROGRESS_EVERY_S", 0.0)
     folders = [conftest.write_job(tmp_path / name, drawn.rows) for name in ("upright", "whole", "before", "after")]
     upright = train("upright")
     for limit in ("AGREEMENT", "LEAST_SCORE", "LEAST_BOXES"):  # forty steps of a tiny network would say nothing
@@ -84,11 +84,11 @@ def test_objects_without_an_up_are_flipped_and_a_resumed_training_remembers_it(
             train(name, point)
     stopped = [checkpoint.load(folder) for folder in folders[2:]]
     assert stopped[0].schedule["orientation"] is None
-    assert stopped[1].schedule["orientation"]["from_step"] == 14 + augment.AHEAD
-    assert stopped[1].step < 14 + augment.AHEAD  # known, and not yet followed: both must survive the stop
+    assert stopped[1].schedule["orientation"]["from_step"] == 14 + views.AHEAD
+    assert stopped[1].step < 14 + views.AHEAD  # known, and not yet followed: both must survive the stop
     digests = {train(name) for name in ("whole", "before", "after")}
     assert len(digests) == 1 and upright not in digests
     for folder in folders[1:]:
         said = json.loads((folder / "model" / "model.json").read_text())["provenance"]["orientation"]
-        assert said["flips"] and said["from_step"] == 14 + augment.AHEAD
+        assert said["flips"] and said["from_step"] == 14 + views.AHEAD
         assert "either way up" in (folder / "model" / "report.html").read_text()

@@ -14,7 +14,8 @@ from tests.unit.detector import conftest
 
 from boxwright import boxes
 from boxwright.detector.data import dataset
-from boxwright.detector.evaluation import charts, comparison, data_checks, evaluate, intervals, report
+from boxwright.detector.evaluation import comparison, data_checks, evaluate, intervals, report
+from boxwright.learning import charts
 
 LABELS = conftest.LABELS
 

@@ -10,11 +10,12 @@ import torch
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import listener, session
-from boxwright.detector.job import TrainingJob
-from boxwright.detector.network import dense, device
+from boxwright.detector import session
+from boxwright.detector.network import dense
 from boxwright.detector.planning import schedule
-from boxwright.detector.training import checkpoint, parallel_step, trainer
+from boxwright.learning import checkpoint, device, listener, parallel_step
+from boxwright.learning import trainer as learning_trainer
+from boxwright.learning.job import TrainingJob
 
 PLACES = [device.Device("cpu", torch.bfloat16)]
 if torch.cuda.is_available():  # nothing is skipped: without a GPU there is no such case
@@ -95,7 +96,7 @@ def test_steps_of_another_number_of_images_are_not_gone_on_with(
     monkeypatch.setattr(device, "choose", lambda: device.CPU)
     monkeypatch.setattr(schedule, "LARGE_FROM_IMAGES", 2)
     recipe = {name: value for name, value in conftest.RECIPE.items() if name != "batch_size"}
-    monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(learning_trainer, "PROGRESS_EVERY_S", 0.0)
     folder = conftest.write_job(tmp_path, drawn.rows, recipe=recipe, threads=schedule.MANY_CORES)
     with pytest.raises(listener.TrainingStopped):
         session.run(TrainingJob.read(folder), drawn.read, Watcher(60.0), elapsed())
@@ -112,7 +113,7 @@ def test_steps_of_another_number_of_images_are_not_gone_on_with(
 
 def test_a_checkpoint_of_mixed_precision_goes_on(drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch):
     monkeypatch.setattr(device, "choose", lambda: PLACES[-1])
-    monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(learning_trainer, "PROGRESS_EVERY_S", 0.0)
     folder = conftest.write_job(tmp_path, drawn.rows)
     with pytest.raises(listener.TrainingStopped):
         session.run(TrainingJob.read(folder), drawn.read, Watcher(60.0), elapsed())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from boxwright.detector.data import augment
 from boxwright.detector.network import dense, loss
-from boxwright.detector.training import parallel_step
+from boxwright.detector.training import detection_step
 
 HW = (64, 96)
 
@@ -65,7 +65,7 @@ def test_the_threads_know_the_mean_of_their_parts(monkeypatch: pytest.MonkeyPatc
         return real(*rest, lambda own: means.append((own, together(own))) or means[-1][1])
 
     monkeypatch.setattr(loss, "detection_loss", spy)
-    split = parallel_step.ParallelStep(dense.Network(dense.TINY, 3), 2, 4)
+    split = detection_step.DetectionStep(dense.Network(dense.TINY, 3), 2, 4)
     split.gradients(batch([60, 50, 0, 0]))
     split.close()
     owns, told = zip(*sorted(means), strict=True)
@@ -94,7 +94,7 @@ def test_an_error_in_one_thread_ends_the_step_with_that_error(monkeypatch: pytes
 
     real = loss.detection_loss
     monkeypatch.setattr(loss, "detection_loss", fail_once)
-    split = parallel_step.ParallelStep(dense.Network(dense.TINY, 3), 2, 4)
+    split = detection_step.DetectionStep(dense.Network(dense.TINY, 3), 2, 4)
     try:
         with pytest.raises(MemoryError, match="no room"):
             split.gradients(batch([1, 2, 3, 4]))

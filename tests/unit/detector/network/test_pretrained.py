@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.resources
 import pathlib
 
@@ -13,16 +14,19 @@ from torch.nn import functional
 
 from boxwright.detector import session
 from boxwright.detector.delivery import export, finish
-from boxwright.detector.job import JobError, TrainingJob
 from boxwright.detector.network import dense, pretrained
 from boxwright.detector.planning import schedule, trained
-from boxwright.detector.training import trainer
 from boxwright.inference import predictor
+from boxwright.learning import efficientnet, trainer
+from boxwright.learning.job import JobError, TrainingJob
+
+NOBODYS = dataclasses.replace(pretrained.PUBLISHED, name="a-network-of-nobody")
 
 
 def _reference(pixels: torch.Tensor) -> list[torch.Tensor]:
     """The published network, layer by layer from its own tensors by name: (B, 3, H, W) to the three levels."""
-    path = importlib.resources.files(pretrained.PACKAGE).joinpath(pretrained.WEIGHTS_FILE)
+    variant = pretrained.PUBLISHED
+    path = importlib.resources.files(variant.package.replace("-", "_")).joinpath(variant.weights_file)
     with path.open("rb") as file:
         given = torch.load(file, weights_only=True)
 
@@ -36,7 +40,7 @@ def _reference(pixels: torch.Tensor) -> list[torch.Tensor]:
 
     x = layer(pixels, "_conv_stem", "_bn0", 2, True)
     number, levels = 0, []
-    for group, (expansion, _, _, repeats, first_stride) in enumerate(pretrained.BLOCKS):
+    for group, (expansion, _, _, repeats, first_stride) in enumerate(efficientnet.BLOCKS):
         for repeat in range(repeats):
             name, y = f"_blocks.{number}", x
             if expansion > 1:
@@ -53,13 +57,16 @@ def _reference(pixels: torch.Tensor) -> list[torch.Tensor]:
 @pytest.fixture(scope="module")
 def network() -> pretrained.PretrainedNetwork:
     torch.manual_seed(0)
-    return pretrained.PretrainedNetwork(len(conftest.LABELS), 0.01).fill(pretrained.load()).eval()
+    return pretrained.PretrainedNetwork(len(conftest.LABELS), 0.01).fill(efficientnet.load(pretrained.PUBLISHED)).eval()
 
 
 def test_a_backbone_without_normalisations_shrinks_less(network: pretrained.PretrainedNetwork) -> None:
     plain = dense.Network(dense.TINY, len(conftest.LABELS))
     decays = [
-        {group["weight_decay"] for group in trainer._optimizer(one, schedule.Recipe()).param_groups}
+        {
+            group["weight_decay"]
+            for group in trainer.optimizer_of(one.learned(), schedule.Recipe(), one.decay_share).param_groups
+        }
         for one in (plain, network)
     ]
     assert decays == [{0.0, 0.2}, {0.0, 0.05}]
@@ -133,21 +140,20 @@ def test_training_changes_what_learns_and_nothing_else(
     assert not any(changed[name] for name in fixed) and all(changed[name] for name in backbone - fixed)
 
 
-def test_weights_that_are_absent_or_others_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "WEIGHTS_SHA256", "0" * 64)
-    with pytest.raises(pretrained.WeightsMissing, match="not the file that belongs here"):
-        pretrained.load()
-    monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
-    with pytest.raises(pretrained.WeightsMissing, match="a-package-of-nobody is not installed"):
-        pretrained.load()
+def test_weights_that_are_absent_or_others_are_refused() -> None:
+    with pytest.raises(efficientnet.WeightsMissing, match="not the file that belongs here"):
+        efficientnet.load(dataclasses.replace(pretrained.PUBLISHED, sha256="0" * 64))
+    with pytest.raises(efficientnet.WeightsMissing, match="a-network-of-nobody-pytorch-model is not installed"):
+        efficientnet.load(NOBODYS)
 
 
 def test_a_recipe_that_asks_for_absent_weights_says_so(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
+    monkeypatch.setattr(pretrained, "PUBLISHED", NOBODYS)
     folder = conftest.write_job(tmp_path, drawn.rows, recipe={**conftest.RECIPE, "network": "pretrained"})
     with pytest.raises(
-        JobError, match="asks for the pretrained network: the package a-package-of-nobody is not installed"
+        JobError,
+        match="asks for the pretrained network: the package a-network-of-nobody-pytorch-model is not installed",
     ):
         session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())

@@ -12,14 +12,15 @@ import torch
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import listener, session
+from boxwright.detector import session
 from boxwright.detector.data import dataset
-from boxwright.detector.delivery import export
 from boxwright.detector.evaluation import orientation
-from boxwright.detector.job import TrainingJob
 from boxwright.detector.network import coco, dense, pretrained
 from boxwright.detector.planning import candidates, input_size, schedule, trained
-from boxwright.detector.training import checkpoint, trainer
+from boxwright.detector.training import trainer
+from boxwright.learning import checkpoint, listener, model_draft
+from boxwright.learning import trainer as learning_trainer
+from boxwright.learning.job import TrainingJob
 from boxwright.operations import ledger
 
 FAILED = "from random weights: the training on pretrained weights failed"
@@ -96,7 +97,8 @@ def test_what_is_trained_follows_from_type_data_and_budget(
 def test_without_the_package_there_is_one_network_and_a_reason(
     tmp_path: pathlib.Path, drawn: conftest.Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
+    nobodys = dataclasses.replace(pretrained.PUBLISHED, name="a-network-of-nobody")
+    monkeypatch.setattr(pretrained, "PUBLISHED", nobodys)
     job = TrainingJob.read(conftest.write_job(tmp_path, drawn.rows))
     found = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e5, 100.0), lambda *evidence: CHOSEN, 50, 40)
     assert [one.start for one in found.candidates] == ["random"] and "not installed" in found.reason
@@ -104,7 +106,7 @@ def test_without_the_package_there_is_one_network_and_a_reason(
 
 @pytest.fixture(autouse=True)
 def every_step_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(learning_trainer, "PROGRESS_EVERY_S", 0.0)
 
 
 class Killed(BaseException):
@@ -177,7 +179,8 @@ def test_a_package_that_is_gone_when_a_training_goes_on_costs_no_budget_twice(
     with pytest.raises(listener.TrainingStopped):
         session.run(TrainingJob.read(folder), drawn.read, Stopping(6), elapsed())
     spent_s = [checkpoint.load(one).elapsed_s for one in (folder, folder / "pretrained")]  # type: ignore[union-attr]
-    monkeypatch.setattr(pretrained, "PACKAGE", "a_package_of_nobody")
+    nobodys = dataclasses.replace(pretrained.PUBLISHED, name="a-network-of-nobody")
+    monkeypatch.setattr(pretrained, "PUBLISHED", nobodys)
     clock = elapsed()
     session.run(TrainingJob.read(folder), drawn.read, Watcher(), clock)
     assert clock.before_s == max(spent_s) == spent_s[1] > spent_s[0]
@@ -191,11 +194,11 @@ def test_the_second_network_knows_which_way_is_up_if_the_first_one_does(
 ) -> None:
     asked: list[int] = []
 
-    def measured(self: trainer.Trainer) -> orientation.Orientation:
+    def measured(self: trainer.DetectionTrainer) -> orientation.Orientation:
         asked.append(self.step)
         return orientation.Orientation(self.step, found, found, 100)
 
-    monkeypatch.setattr(trainer.Trainer, "_measure_orientation", measured)
+    monkeypatch.setattr(trainer.DetectionTrainer, "_measure_orientation", measured)
     monkeypatch.setattr(candidates, "GAIN", -1.0)
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     known = _run(folder, drawn)["orientation"]
@@ -279,7 +282,7 @@ def test_a_second_training_that_diverges_leaves_the_first_model(
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     watcher = Watcher()
     with monkeypatch.context() as in_delivery, pytest.raises(Killed):
-        in_delivery.setattr(export, "publish", _killed)
+        in_delivery.setattr(model_draft, "publish", _killed)
         _run(folder, drawn, watcher)
     assert any("not finite at step" in warning for warning in watcher.warnings)
     again = Watcher()
@@ -308,7 +311,7 @@ def test_what_kills_the_process_after_the_second_training_is_not_its_fault(
     monkeypatch.setattr(candidates, "GAIN", -1.0)
     folder = conftest.write_job(tmp_path, drawn.rows, model_type="mobile-high-accuracy-1", recipe=RECIPE)
     with monkeypatch.context() as in_delivery:
-        in_delivery.setattr(export, "publish", _killed)
+        in_delivery.setattr(model_draft, "publish", _killed)
         for _ in range(candidates.MOST_ATTEMPTS + 1):
             with pytest.raises(Killed):
                 _run(folder, drawn)

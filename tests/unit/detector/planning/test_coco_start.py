@@ -11,13 +11,15 @@ import pytest
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import listener, session
+from boxwright.detector import session
 from boxwright.detector.data import dataset
-from boxwright.detector.job import JobError, TrainingJob
 from boxwright.detector.network import coco, dense, pretrained
 from boxwright.detector.planning import candidates, input_size, schedule, trained
-from boxwright.detector.training import fit, trainer
+from boxwright.detector.training import fit
 from boxwright.inference import export_formats
+from boxwright.learning import listener
+from boxwright.learning import trainer as learning_trainer
+from boxwright.learning.job import JobError, TrainingJob
 
 INPUT_HW = (96, 96)
 CHOSEN = input_size.InputSize(INPUT_HW, 1.0, "large enough")
@@ -197,7 +199,7 @@ class Stopping(Watcher):
 
 @pytest.fixture(autouse=True)
 def every_step_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(learning_trainer, "PROGRESS_EVERY_S", 0.0)
 
 
 def _job(folder: pathlib.Path, drawn: conftest.Drawn, weights: pathlib.Path, **fields: Any) -> pathlib.Path:

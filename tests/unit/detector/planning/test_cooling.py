@@ -9,14 +9,16 @@ import pytest
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import listener, session
-from boxwright.detector.job import TrainingJob
+from boxwright.detector import session
 from boxwright.detector.planning import schedule
-from boxwright.detector.training import checkpoint, trainer
+from boxwright.learning import checkpoint, listener
+from boxwright.learning import schedule as learning_schedule
+from boxwright.learning import trainer as learning_trainer
+from boxwright.learning.job import TrainingJob
 
 
 def test_the_rest_is_shortened_and_progress_goes_on_from_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "COOL_DOWN", 0.05)
+    monkeypatch.setattr(learning_schedule, "COOL_DOWN", 0.05)
     plan = schedule.Schedule(steps=1000, input_hw=(288, 384), train_until_s=1e9)
     plan.cool_down(800, 10.0)
     assert plan.last_step == 850
@@ -42,11 +44,11 @@ def test_a_clock_that_is_bound_still_ends_it() -> None:
 def test_a_plateau_ends_a_training_early_and_a_resumed_one_the_same(
     drawn: conftest.Drawn, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(learning_trainer, "PROGRESS_EVERY_S", 0.0)
     monkeypatch.setattr(schedule, "MIN_GAIN", 2.0)  # no gain is ever enough
     monkeypatch.setattr(schedule, "ENOUGH_IMAGES", 1)
     monkeypatch.setattr(schedule, "LEAST_SCORE", -1.0)
-    monkeypatch.setattr(schedule, "COOL_DOWN", 0.1)
+    monkeypatch.setattr(learning_schedule, "COOL_DOWN", 0.1)
     recipe = {**conftest.RECIPE, "steps": 60}
     folders = [conftest.write_job(tmp_path / name, drawn.rows, recipe=recipe) for name in ("whole", "stopped")]
     whole = session.run(TrainingJob.read(folders[0]), drawn.read, Watcher(), elapsed())

@@ -15,12 +15,13 @@ import torch
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import listener, session
+from boxwright.detector import session
 from boxwright.detector.data import augment, dataset
-from boxwright.detector.job import TrainingJob
 from boxwright.detector.network import coco, dense
 from boxwright.detector.planning import candidates, hold_out, input_size, schedule, trained
 from boxwright.detector.training import fit, trainer, validation_set
+from boxwright.learning import listener
+from boxwright.learning.job import TrainingJob
 
 INPUT_HW = (96, 96)
 CHOSEN = input_size.InputSize(INPUT_HW, 1.0, "large enough")
@@ -186,16 +187,16 @@ class Killed(BaseException):
 
 def _kill(step: int, folder: pathlib.Path, drawn: conftest.Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs a job whose process dies instead of this step, counted from the trial's first one to the last of all."""
-    original = trainer.Trainer._optimise
+    original = trainer.DetectionTrainer._optimise
 
-    def optimise(self: trainer.Trainer, *arguments: Any) -> dict[str, float]:
+    def optimise(self: trainer.DetectionTrainer, *arguments: Any) -> dict[str, float]:
         before = RECIPE["steps"] if self.setting.folder.name == trained.FINAL_FOLDER else 0
         if before + self.step == step:
             raise Killed
         return original(self, *arguments)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(trainer.Trainer, "_optimise", optimise)
+        patch.setattr(trainer.DetectionTrainer, "_optimise", optimise)
         session.run(TrainingJob.read(folder), drawn.read, Watcher(), elapsed())
 
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 from tests.unit.detector import conftest
 
-from boxwright.detector import listener, session
+from boxwright.detector import session
 from boxwright.detector.delivery import export
-from boxwright.detector.job import JobError, TrainingJob
 from boxwright.detector.network import dense
 from boxwright.inference import model_folder
+from boxwright.learning import listener
+from boxwright.learning.job import JobError, TrainingJob
 
 
 class Watcher:

@@ -9,6 +9,7 @@ import pytest
 from boxwright.detector.evaluation import orientation
 from boxwright.detector.network import dense
 from boxwright.detector.planning import schedule
+from boxwright.learning import schedule as learning_schedule
 
 
 def plan(steps: int = 1000, until_s: float = 100.0) -> schedule.Schedule:
@@ -74,23 +75,23 @@ def test_views_are_upright_until_the_objects_are_known_to_have_no_up() -> None:
 
 
 def test_a_stall_hardly_changes_the_pace_and_a_slower_machine_does() -> None:
-    pace = schedule.StepTime()
+    pace = learning_schedule.StepTime()
     pace.note(30.0)
     assert not pace.is_settled
     for _ in range(100):
         pace.note(1.0)
-    assert pace.is_settled and pace.coarse_step_s == pytest.approx(1.0)
+    assert pace.is_settled and pace.unit_s == pytest.approx(1.0)
     pace.note(500.0)
-    assert 1.0 < pace.coarse_step_s < 1.2
+    assert 1.0 < pace.unit_s < 1.2
     for _ in range(60):
         pace.note(3.0)
-    assert pace.coarse_step_s > 2.8
+    assert pace.unit_s > 2.8
 
 
 def test_the_rate_warms_up_and_comes_down() -> None:
-    assert schedule.rate(0.0, 0) < 0.02
-    assert schedule.rate(0.02, 60) > 0.99
-    assert schedule.rate(1.0, 5000) == pytest.approx(schedule.FINAL_RATE)
+    assert learning_schedule.rate(0.0, 0) < 0.02
+    assert learning_schedule.rate(0.02, 60) > 0.99
+    assert learning_schedule.rate(1.0, 5000) == pytest.approx(learning_schedule.FINAL_RATE)
 
 
 def test_convergence_needs_several_late_checks_without_gain() -> None:

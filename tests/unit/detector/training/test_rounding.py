@@ -11,9 +11,9 @@ from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
 from boxwright.detector import session
-from boxwright.detector.job import TrainingJob
 from boxwright.detector.network import dense
-from boxwright.detector.training import parallel_step
+from boxwright.detector.training import detection_step
+from boxwright.learning.job import TrainingJob
 
 
 def test_inputs_have_eight_bits_and_weights_seven_of_each_channel() -> None:
@@ -33,10 +33,10 @@ def test_inputs_have_eight_bits_and_weights_seven_of_each_channel() -> None:
 
 def test_rounding_is_switched_for_all_blocks_but_the_stem_and_never_for_the_exported_network() -> None:
     network = dense.Network(dense.TINY, 2)
-    split = parallel_step.ParallelStep(network, 2, 4)
+    split = detection_step.DetectionStep(network, 2, 4)
     for rounds in (True, False):
         split.round_like_int8(rounds)
-        for view in split._views:
+        for view in split.views:
             blocks = [one for one in view.modules() if isinstance(one, dense.ConvBlock)]
             assert all(one.rounds == (rounds and one is not view.stem) for one in blocks)
         assert not any(one.rounds for one in network.modules() if isinstance(one, dense.ConvBlock))

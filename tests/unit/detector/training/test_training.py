@@ -18,13 +18,13 @@ from tests.support.machine.waiting import promptly
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import listener, session
-from boxwright.detector.data import dataset
-from boxwright.detector.job import JobError, TrainingJob
+from boxwright.detector import session
 from boxwright.detector.network import loss
-from boxwright.detector.planning import input_size, schedule, trained
-from boxwright.detector.training import checkpoint, trainer
+from boxwright.detector.planning import input_size, schedule
 from boxwright.inference import predictor
+from boxwright.learning import checkpoint, listener, pixel_cache
+from boxwright.learning import trainer as learning_trainer
+from boxwright.learning.job import JobError, Outcome, TrainingJob
 
 PATIENCE_S = 60.0  # for a child on a loaded machine; the promises below are much shorter
 
@@ -32,21 +32,21 @@ PATIENCE_S = 60.0  # for a child on a loaded machine; the promises below are muc
 @pytest.fixture(autouse=True, scope="module")
 def every_step_is_reported() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+        patch.setattr(learning_trainer, "PROGRESS_EVERY_S", 0.0)
         yield
 
 
 @pytest.fixture(scope="module")
 def undisturbed(
     drawn: conftest.Drawn, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[pathlib.Path, trained.Outcome, Watcher]:
+) -> tuple[pathlib.Path, Outcome, Watcher]:
     folder = conftest.write_job(tmp_path_factory.mktemp("job"), drawn.rows)
     watcher = Watcher()
     return folder, session.run(TrainingJob.read(folder), drawn.read, watcher, elapsed()), watcher
 
 
 def test_a_training_leaves_a_model_that_predicts(
-    undisturbed: tuple[pathlib.Path, trained.Outcome, Watcher], drawn: conftest.Drawn
+    undisturbed: tuple[pathlib.Path, Outcome, Watcher], drawn: conftest.Drawn
 ) -> None:
     folder, outcome, watcher = undisturbed
     assert outcome.stop_reason == "MODEL_CONVERGED"
@@ -78,7 +78,7 @@ def test_a_training_leaves_a_model_that_predicts(
 
 
 def test_a_finished_job_is_found_not_repeated(
-    undisturbed: tuple[pathlib.Path, trained.Outcome, Watcher],
+    undisturbed: tuple[pathlib.Path, Outcome, Watcher],
 ) -> None:
     folder, outcome, _ = undisturbed
 
@@ -91,7 +91,7 @@ def test_a_finished_job_is_found_not_repeated(
 
 @pytest.mark.parametrize("stop_at", [2.5, 40.0, 75.0, 90.0, 92.0])
 def test_a_resumed_training_ends_with_the_same_weights(
-    undisturbed: tuple[pathlib.Path, trained.Outcome, Watcher],
+    undisturbed: tuple[pathlib.Path, Outcome, Watcher],
     drawn: conftest.Drawn,
     tmp_path: pathlib.Path,
     stop_at: float,
@@ -140,7 +140,7 @@ def test_several_threads_repeat_their_result_too(drawn: conftest.Drawn, tmp_path
 
 
 def test_another_seed_gives_other_weights_and_an_old_checkpoint_is_not_used(
-    undisturbed: tuple[pathlib.Path, trained.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
+    undisturbed: tuple[pathlib.Path, Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows, seed=1)
     with pytest.raises(listener.TrainingStopped):
@@ -153,7 +153,7 @@ def test_another_seed_gives_other_weights_and_an_old_checkpoint_is_not_used(
 
 
 def test_a_damaged_checkpoint_is_reported_and_training_starts_anew(
-    undisturbed: tuple[pathlib.Path, trained.Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
+    undisturbed: tuple[pathlib.Path, Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:
     folder = conftest.write_job(tmp_path, drawn.rows)
     (folder / checkpoint.CHECKPOINT_FILE).write_bytes(b"PK not really")
@@ -366,7 +366,7 @@ def test_the_stores_error_is_an_unreadable_image(long_job: pathlib.Path, drawn: 
     from boxwright import objects
 
     stores = objects.Stores.from_config(json.loads((long_job / "job.json").read_text())["stores"])
-    cache = dataset.PixelCache(lambda uri: stores.get(objects.ObjectUri.parse(uri)), (96, 96), 1 << 20)
+    cache = pixel_cache.PixelCache(lambda uri: stores.get(objects.ObjectUri.parse(uri)), (96, 96), 1 << 20)
     assert cache.get(drawn.rows[0]["uri"]).shape[2] == 3
-    with pytest.raises(dataset.UnreadableImage, match="gone"):
+    with pytest.raises(pixel_cache.UnreadableImage, match="gone"):
         cache.get("gs://shapes/gone.jpg")

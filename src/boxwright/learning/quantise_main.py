@@ -1,4 +1,4 @@
-"""The quantising process: `python -m boxwright.detector.delivery.quantise_main FOLDER THREADS KEPT`.
+"""The quantising process: `python -m boxwright.learning.quantise_main FOLDER THREADS KEPT`.
 
 Reads the fp32 network and the calibration frames that lie in the folder, writes the int8 network beside them. A process of
 its own: it can be given up at any moment, and torch stays out of it, which halves its memory.

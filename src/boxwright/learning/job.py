@@ -19,6 +19,15 @@ JOB_FILE = "job.json"
 EXAMPLES_FILE = "examples.jsonl"
 
 
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a job ended."""
+
+    stop_reason: str
+    elapsed_s: float
+    weights_sha256: str
+
+
 class JobError(Exception):
     """The job cannot be done as it stands; the text is for the user."""
 

@@ -61,9 +61,9 @@ def write_job(job_dir: pathlib.Path, data_dir: pathlib.Path, options: argparse.N
     (job_dir / "examples.jsonl").write_text(lines, encoding="utf-8")
 
 
-def train(job_dir: pathlib.Path) -> dict[str, Any]:
+def train(job_dir: pathlib.Path, module: str = "boxwright.detector.train_main") -> dict[str, Any]:
     """Runs the trainer, shows its progress, returns its last event."""
-    command = [sys.executable, "-m", "boxwright.detector.train_main", str(job_dir)]
+    command = [sys.executable, "-m", module, str(job_dir)]
     event: dict[str, Any] = {}
     shown_s = 0.0
     environment = {**os.environ, **train_model.CHILD_ENVIRONMENT}

@@ -15,6 +15,7 @@
     checkpoint      the state of a training on disk
     pixel_cache     decoded images in memory
     device          the cores or a GPU
+    page            parts of the page that is kept with a model
     charts          line charts as SVG
     job             job.json and examples.jsonl
     listener        what a training reports to, and how it is stopped

@@ -2,7 +2,7 @@
 
 {"labels": [{"display_name", "annotation_spec_id"}], "model_type": str, "budget_s": float, "seed": int,
  "threads": int, "cache_bytes": int, "stores": {…}, "score_floor": float?, "recipe": {…}?,
- "weights_dir": str?}
+ "weights_dir": str?, "classification_type": "MULTICLASS" | "MULTILABEL"?}
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TrainingJob:
 
     Attributes:
         folder: holds the job's files, its checkpoint and, at the end, `model/`.
-        labels: display_name and annotation_spec_id each; boxes refer to them by index.
+        labels: display_name and annotation_spec_id each; examples refer to them by index.
         model_type: one of the API's model types.
         budget_s: wall time for everything, over all attempts.
         seed: of weights and data order.
@@ -47,6 +47,7 @@ class TrainingJob:
         stores: configuration of the object stores, opaque here.
         score_floor: lowest score that the model reports, None for the default.
         recipe: overrides of hyper-parameters by name.
+        classification_type: of an image classification; empty for other kinds.
         weights_dir: where installed weights are; None: none are used.
         fingerprint: of everything that determines the weights except the budget and what is installed.
     """
@@ -63,6 +64,7 @@ class TrainingJob:
     recipe: dict[str, Any]
     weights_dir: pathlib.Path | None
     fingerprint: str
+    classification_type: str = ""
 
     @classmethod
     def read(cls, folder: pathlib.Path) -> TrainingJob:
@@ -80,6 +82,9 @@ class TrainingJob:
             ]
             numbers = [int(fields["seed"]), int(fields["threads"]), decode.POLICY]
             decisive = [labels, fields["model_type"], *numbers, fields.get("recipe")]
+            classification_type = str(fields.get("classification_type") or "")
+            if classification_type:
+                decisive.append(classification_type)
             job = cls(
                 folder=folder,
                 labels=labels,
@@ -92,6 +97,7 @@ class TrainingJob:
                 score_floor=None if fields.get("score_floor") is None else float(fields["score_floor"]),
                 recipe=dict(fields.get("recipe") or {}),
                 weights_dir=pathlib.Path(fields["weights_dir"]) if fields.get("weights_dir") else None,
+                classification_type=classification_type,
                 fingerprint=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode() + examples).hexdigest(),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

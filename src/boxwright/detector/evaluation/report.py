@@ -7,28 +7,21 @@ The page needs nothing else: charts are SVG, the images are embedded as small JP
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import html
-import io
 import math
 import pathlib
 import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from PIL import Image
-
-from boxwright import boxes, errors, objects
+from boxwright import boxes
 from boxwright.detector.data import dataset
 from boxwright.detector.evaluation import comparison, data_checks, evaluate, intervals
-from boxwright.images import decode
 from boxwright.inference.model_folder import REPORT_FILE
-from boxwright.learning import charts
+from boxwright.learning import charts, page
 
 WORST_IMAGES = 20
-THUMBNAIL_HW = (360, 480)
-JPEG_QUALITY = 80
 MOST_LABELS_IN_TABLES = 40  # a confusion table of hundreds of labels is no table
 MOST_CURVES = len(charts.COLOURS)
 
@@ -108,10 +101,11 @@ def write(
     ranges = intervals.average_precision_intervals(curves, len(pairs))
     said = intervals.in_words(facts.evaluation["extras"]["split"], len(pairs), curves, ranges["map50"])
     certainty = " ".join(part for part in (said, facts.choice) if part)
-    page = _PAGE.substitute(
+    made = _PAGE.substitute(
         title=html.escape(facts.title),
-        summary="".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in facts.summary),
-        warnings=_list(warnings),
+        style=page.STYLE,
+        summary=page.summary(facts.summary),
+        warnings=page.warnings(warnings),
         split=html.escape(facts.evaluation["extras"]["split"]),
         replicates=ranges["replicates"],
         certainty=html.escape(certainty),
@@ -126,39 +120,29 @@ def write(
         statistics="".join(_statistics_row(one) for one in statistics),
         worst=_worst(facts, compared, threshold, read_bytes, has_time),
     )
-    path.write_text(page, encoding="utf-8")
+    path.write_text(made, encoding="utf-8")
     return ReportOutcome(warnings, certainty, ranges["map50"])
-
-
-def _list(warnings: Sequence[str]) -> str:
-    if not warnings:
-        return "<p>Nothing in the data or in the training looks wrong.</p>"
-    return f'<ul class="warnings">{"".join(f"<li>{html.escape(one)}</li>" for one in warnings)}</ul>'
-
-
-def _row(name: str, cells: Sequence[str], kind: str = "") -> str:
-    opening = f'<tr class="{kind}">' if kind else "<tr>"
-    return f'{opening}<th scope="row">{html.escape(name)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 
 def _quality(extras: dict[str, Any], ranges: dict[str, Any]) -> str:
     rows = [
-        _row(
+        page.row(
             one["display_name"],
             [
                 str(one["boxes"]),
-                *([f"{one['ap50']:.3f}", _range(interval)] if one["boxes"] else ["no boxes", ""]),
+                *([f"{one['ap50']:.3f}", page.between(interval)] if one["boxes"] else ["no boxes", ""]),
                 *([f"{one['ap75']:.3f}", f"{one['ap50_95']:.3f}"] if one["boxes"] else ["", ""]),
             ],
         )
         for one, interval in zip(extras["labels"], ranges["labels"], strict=True)
     ]
-    mean = [f"{extras['map50']:.3f}", _range(ranges["map50"]), f"{extras['map75']:.3f}", f"{extras['map50_95']:.3f}"]
-    return "".join([*rows, _row("mean", [str(sum(one["boxes"] for one in extras["labels"])), *mean], "all")])
-
-
-def _range(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+    mean = [
+        f"{extras['map50']:.3f}",
+        page.between(ranges["map50"]),
+        f"{extras['map75']:.3f}",
+        f"{extras['map50_95']:.3f}",
+    ]
+    return "".join([*rows, page.row("mean", [str(sum(one["boxes"] for one in extras["labels"])), *mean], "all")])
 
 
 def _losses(history: Mapping[str, Sequence[Sequence[float]]]) -> str:
@@ -221,13 +205,13 @@ def _confusion(labels: Sequence[dict[str, str]], compared: Sequence[comparison.C
             else "·"
             for column in shown
         ]
-        rows.append(_row(names[row] or "nothing there", cells))
+        rows.append(page.row(names[row] or "nothing there", cells))
     return f'<tr><th scope="col">is</th>{head}</tr>', "".join(rows)
 
 
 def _statistics_row(one: data_checks.LabelStatistics) -> str:
     counts = [f"{one.boxes[name]} ({one.images[name]})" for name in dataset.SPLITS]
-    return _row(one.display_name, [*counts, f"{one.median_side_px:.0f}", f"{one.tiny_share:.0%}"])
+    return page.row(one.display_name, [*counts, f"{one.median_side_px:.0f}", f"{one.tiny_share:.0%}"])
 
 
 def _worst(
@@ -245,23 +229,17 @@ def _worst(
         if not has_time():
             figures.append('<p class="none">The budget ended before the other images could be drawn.</p>')
             break
-        try:
-            image = decode.decode(read_bytes(facts.evaluated[index].uri), THUMBNAIL_HW)
-        except (OSError, LookupError, errors.ApiError, objects.StoreLost, decode.DecodeError):
-            continue  # it could be read for the evaluation; the page is not worth waiting for it
-        figures.append(_figure(facts, index, compared[index], threshold, image))
+        shown = page.picture(facts.evaluated[index].uri, read_bytes)
+        if shown is None:
+            continue
+        figures.append(_figure(facts, index, compared[index], threshold, shown))
     return "".join(figures) or '<p class="none">No evaluated image has a mistake.</p>'
 
 
 def _figure(
-    facts: ReportFacts, index: int, compared: comparison.Comparison, threshold: float, decoded: decode.DecodedImage
+    facts: ReportFacts, index: int, compared: comparison.Comparison, threshold: float, shown: tuple[str, int, int]
 ) -> str:
-    image = Image.fromarray(decoded.pixels)
-    image.thumbnail((THUMBNAIL_HW[1], THUMBNAIL_HW[0]))
-    width, height = image.size
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+    _, width, height = shown
     layers = []
     for box in facts.ground_truth[index].boxes_norm:
         layers.append(_frame(box.tolist(), width, height, 'class="truth"') * 2)
@@ -281,11 +259,7 @@ def _figure(
         )
         if count
     ]
-    return (
-        f'<figure><svg viewBox="0 0 {width} {height}" role="img"><image href="data:image/jpeg;base64,{encoded}" '
-        f'width="{width}" height="{height}"/>{"".join(layers)}</svg>'
-        f"<figcaption><b>{', '.join(words)}</b><br>{html.escape(facts.evaluated[index].uri)}</figcaption></figure>"
-    )
+    return page.figure(shown, "".join(layers), ", ".join(words), facts.evaluated[index].uri)
 
 
 def _frame(box: Sequence[float], width: int, height: int, attributes: str) -> str:

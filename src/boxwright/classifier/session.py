@@ -13,14 +13,14 @@ import torch
 from boxwright.classifier.data import dataset
 from boxwright.classifier.delivery import finish, time_budget
 from boxwright.classifier.network import network
-from boxwright.classifier.training import fit, recipe
+from boxwright.classifier.training import fit, recipe, trained
 from boxwright.inference import model_folder
 from boxwright.learning import device, efficientnet, listener
 from boxwright.learning.job import EXAMPLES_FILE, JobError, Outcome, TrainingJob
 
 
 def run(
-    job: TrainingJob, read_bytes: fit.ReadBytes, watcher: listener.ProgressListener, elapsed: listener.ElapsedTime
+    job: TrainingJob, read_bytes: trained.ReadBytes, watcher: listener.ProgressListener, elapsed: listener.ElapsedTime
 ) -> Outcome:
     """Does the job, or what is left of it.
 
@@ -45,7 +45,7 @@ def run(
     except efficientnet.WeightsMissing as error:
         raise JobError(f"Image classification starts from published weights: {error}.") from error
     reserve_s = time_budget.reserve_s(splits, kind, job.budget_s, job.threads)
-    work = fit.TrainingContext(job, own, kind, where, splits, read_bytes, notebook, elapsed, reserve_s)
+    work = trained.TrainingContext(job, own, kind, where, splits, read_bytes, notebook, elapsed, reserve_s)
     return finish.ModelBuilder(work).deliver(fit.train(work, weights))
 
 

@@ -10,6 +10,7 @@
     suppression        from the network's output to detections
     loaded_model       a network in its runtime: prepare, infer
     predictor          a loaded detector: postprocess
+    classification     a loaded classifier: a score for every label
     export_formats     the files of a model that other runtimes read
 
 Training evaluates with the code that predicts, so `batch`, `online` and `detector` stand on this room.

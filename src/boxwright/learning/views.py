@@ -115,7 +115,7 @@ def colour_table(rng: np.random.Generator, strength: float) -> list[int]:
     return np.clip(levels, 0, 255).astype(np.uint8).reshape(-1).tolist()
 
 
-class ViewedBatches(Protocol):
+class BatchBuilder(Protocol):
     """Makes the batch of a step with a view; safe for several threads."""
 
     def batch(self, step: int, view: Any, /) -> Any: ...
@@ -124,7 +124,7 @@ class ViewedBatches(Protocol):
 class Prefetcher:
     """Makes the batches of the next steps in background threads; `view_of` must be stable for the steps ahead."""
 
-    def __init__(self, source: ViewedBatches, view_of: Callable[[int], Any], first_step: int, threads: int = 1) -> None:
+    def __init__(self, source: BatchBuilder, view_of: Callable[[int], Any], first_step: int, threads: int = 1) -> None:
         self._source = source
         self._view_of = view_of
         self._next = first_step

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from boxwright.classifier.data import dataset
-from boxwright.learning import pixel_cache, sampling, views
+from boxwright.learning import pixel_cache, views
 
 CROP_AREA = (0.6, 1.0)  # of the image
 CROP_ASPECT = (3 / 4, 4 / 3)  # relative to the image's
@@ -66,14 +66,13 @@ class BatchSource:
         self,
         examples: Sequence[dataset.Example],
         cache: pixel_cache.PixelCache,
+        weights: npt.NDArray[np.float64],
         *,
         label_count: int,
         seed: int,
         batch_size: int,
         warn: Callable[[str], None],
     ) -> None:
-        weights = sampling.repeats([one.label_indices.tolist() for one in examples])
-        weights[weights == 0.0] = 1.0  # an image that is known to have no label
         self._images = views.ImageSequence(examples, weights, cache, seed=seed, warn=warn)
         self.epoch_length = self._images.epoch_length
         self._label_count = label_count

@@ -21,7 +21,8 @@ from boxwright.classifier.data import dataset
 from boxwright.classifier.delivery import export, time_budget
 from boxwright.classifier.evaluation import evaluate, mistakes, report
 from boxwright.classifier.network import loss, network
-from boxwright.classifier.training import features, fit
+from boxwright.classifier.training import features
+from boxwright.classifier.training.trained import EXPECTED_SHARE, Trained, TrainingContext
 from boxwright.images import decode, letterbox
 from boxwright.inference import classification, model_folder
 from boxwright.learning import checkpoint, listener, model_draft, precision
@@ -37,7 +38,7 @@ class _Evaluated:
 
     split: str
     examples: list[dataset.Example]
-    judged: evaluate.Evaluated
+    judged: evaluate.ScoredImages
 
 
 class ModelBuilder:
@@ -47,12 +48,12 @@ class ModelBuilder:
         work: the job, as it was trained.
     """
 
-    def __init__(self, work: fit.TrainingContext) -> None:
+    def __init__(self, work: TrainingContext) -> None:
         self._work = work
         self._job = work.job
         self._draft = work.job.folder / model_draft.DRAFT_FOLDER
 
-    def deliver(self, trained: fit.Trained) -> Outcome:
+    def deliver(self, trained: Trained) -> Outcome:
         """Exports, checks, evaluates and reports on the network, then gives the model folder its name."""
         job, work = self._job, self._work
         self._show("exporting", 1.0)
@@ -94,11 +95,11 @@ class ModelBuilder:
 
     def _show(self, stage: str, left: float) -> None:
         """Reports a stage at whose beginning this share of the delivery's time is left."""
-        left_s, elapsed_s = left * fit.EXPECTED_SHARE * self._work.reserve_s, self._work.elapsed()
+        left_s, elapsed_s = left * EXPECTED_SHARE * self._work.reserve_s, self._work.elapsed()
         share = elapsed_s / max(1e-9, elapsed_s + left_s)
         self._work.notebook.progress(100.0 * share, stage, eta_s=round(left_s, 1))
 
-    def _provenance(self, trained: fit.Trained, weights_sha256: str) -> dict[str, Any]:
+    def _provenance(self, trained: Trained, weights_sha256: str) -> dict[str, Any]:
         splits, job = trained.splits, self._job
         known = trained.origin
         return {
@@ -186,10 +187,10 @@ class ModelBuilder:
                     rows.append(answer)
         count = len(job.labels)
         scores = np.stack(rows) if rows else np.zeros((0, count))
-        judged = evaluate.Evaluated(dataset.targets(kept, count) > 0.5, scores, job.classification_type)
+        judged = evaluate.ScoredImages(dataset.targets(kept, count) > 0.5, scores, job.classification_type)
         return _Evaluated("TEST" if splits.test else "VALIDATION", kept, judged)
 
-    def _report(self, trained: fit.Trained, evaluated: _Evaluated, evaluation: dict[str, Any]) -> None:
+    def _report(self, trained: Trained, evaluated: _Evaluated, evaluation: dict[str, Any]) -> None:
         """Writes the page, and what it warns of into the evaluation's extras."""
         job, work, extras = self._job, self._work, evaluation["extras"]
         splits = [evaluated.split] * len(evaluated.examples)

@@ -31,7 +31,7 @@ _THRESHOLDS = np.asarray(THRESHOLDS)
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluated:
+class ScoredImages:
     """Images with what is known of them and what was said.
 
     Attributes:
@@ -82,7 +82,7 @@ def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.flo
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def _entry(one: Evaluated, columns: slice, example_count: int, log_loss: float) -> dict[str, Any]:
+def _entry(one: ScoredImages, columns: slice, example_count: int, log_loss: float) -> dict[str, Any]:
     """One evaluation in the API's shape, over some of the labels."""
     targets, scores = one.targets[:, columns], one.scores[:, columns]
     alone = np.full(one.scores.shape, -1.0)  # below every threshold
@@ -115,7 +115,7 @@ def _entry(one: Evaluated, columns: slice, example_count: int, log_loss: float) 
     }
 
 
-def log_loss(one: Evaluated) -> float:
+def log_loss(one: ScoredImages) -> float:
     """Mean over images of −ln of the true label's score; of MULTILABEL the binary cross entropy, mean over pairs."""
     if not len(one.targets):
         return 0.0
@@ -125,7 +125,7 @@ def log_loss(one: Evaluated) -> float:
     return float(-np.where(one.targets, np.log(scores), np.log(1.0 - scores)).mean())
 
 
-def confusion(one: Evaluated) -> npt.NDArray[np.int64]:
+def confusion(one: ScoredImages) -> npt.NDArray[np.int64]:
     """(C, C) of MULTICLASS: row the true label, column the best-scored one."""
     size = one.targets.shape[1]
     table = np.zeros((size, size), np.int64)
@@ -154,7 +154,7 @@ def evaluate(
     Returns:
         `overall`, `labels` (one entry each, `None_of_the_above` last), `extras`; plain JSON data.
     """
-    one = Evaluated(targets, scores, classification_type)
+    one = ScoredImages(targets, scores, classification_type)
     overall = _entry(one, slice(None), len(targets), log_loss(one))
     ids = [label["annotation_spec_id"] for label in labels]
     overall["annotation_spec_ids"] = ids
@@ -168,7 +168,7 @@ def evaluate(
         }
     entries = []
     for index in shown_order(labels):
-        column = Evaluated(targets[:, [index]], scores[:, [index]], model_folder.MULTILABEL)
+        column = ScoredImages(targets[:, [index]], scores[:, [index]], model_folder.MULTILABEL)
         support = int(targets[:, index].sum())
         entries.append(
             {
@@ -185,7 +185,7 @@ def shown_order(labels: Sequence[dict[str, str]]) -> list[int]:
     return sorted(range(len(labels)), key=lambda index: labels[index]["display_name"] == LAST_LABEL)
 
 
-def _extras(one: Evaluated, labels: Sequence[dict[str, str]], table: npt.NDArray[np.int64] | None) -> dict[str, Any]:
+def _extras(one: ScoredImages, labels: Sequence[dict[str, str]], table: npt.NDArray[np.int64] | None) -> dict[str, Any]:
     precisions = [curves.average_precision(one.targets[:, index], one.scores[:, index]) for index in range(len(labels))]
     support = one.targets.sum(axis=0)
     bins = calibration(one)
@@ -242,7 +242,7 @@ def _mean_where(values: Sequence[float], support: npt.NDArray[np.int64]) -> floa
     return float(np.mean(counted)) if counted else 0.0
 
 
-def calibration(one: Evaluated) -> list[dict[str, float]]:
+def calibration(one: ScoredImages) -> list[dict[str, float]]:
     """How often scores are right, in `CALIBRATION_BINS` equal parts of [0, 1].
 
     Of MULTICLASS the best label's score of each image; of MULTILABEL the scores of all pairs of image and label.

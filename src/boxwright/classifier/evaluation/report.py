@@ -58,7 +58,7 @@ class ReportFacts:
     candidates: Sequence[tuple[str, float, float, float, bool]]
     evaluation: dict[str, Any]
     examples: Sequence[dataset.Example]
-    judged: evaluate.Evaluated
+    judged: evaluate.ScoredImages
     doubtful: Sequence[mistakes.DoubtfulLabel]
 
 

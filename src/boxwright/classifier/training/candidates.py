@@ -1,6 +1,6 @@
 """Probe, fine-tuned network and the network between them: which becomes the model, and its temperature.
 
-    better(candidates, targets, type) -> Chosen
+    better(candidates, targets, type) -> CandidateChoice
 
 The network between the two has the mean of their weights (Wortsman et al., Robust fine-tuning of zero-shot models, 2022):
 it costs no time in prediction, as the mean of two networks' answers would. VALIDATION decides by the loss, each candidate at
@@ -23,7 +23,7 @@ FEW_IMAGES = 20  # of VALIDATION: with fewer the choice is uncertain
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
+class CandidateResult:
     """A candidate on VALIDATION.
 
     Attributes:
@@ -38,7 +38,7 @@ class Judged:
 
 
 @dataclasses.dataclass(frozen=True)
-class Chosen:
+class CandidateChoice:
     """The candidate that becomes the model.
 
     Attributes:
@@ -48,7 +48,7 @@ class Chosen:
     """
 
     name: str
-    judged: dict[str, Judged]
+    judged: dict[str, CandidateResult]
     reason: str
 
     @property
@@ -59,24 +59,26 @@ class Chosen:
 
 def better(
     logits: Mapping[str, npt.NDArray[np.float64]], targets: npt.NDArray[np.float32], classification_type: str
-) -> Chosen:
+) -> CandidateChoice:
     """Judges candidates by their logits (N, C) on VALIDATION; of equals the first."""
     judged = {name: _judged(found, targets, classification_type) for name, found in logits.items()}
     if not len(targets):
         name = next(iter(judged))
-        return Chosen(name, judged, f"{name}: there was no validation to choose by")
+        return CandidateChoice(name, judged, f"{name}: there was no validation to choose by")
     name = min(judged, key=lambda one: judged[one].loss)
     words = ", ".join(f"{one} {judged[one].loss:.3f} ({judged[one].right:.1%} right)" for one in judged)
     reason = f"{name}: loss on validation {words}" if len(judged) > 1 else f"{name} alone"
-    return Chosen(name, judged, reason)
+    return CandidateChoice(name, judged, reason)
 
 
-def _judged(found: npt.NDArray[np.float64], targets: npt.NDArray[np.float32], classification_type: str) -> Judged:
+def _judged(
+    found: npt.NDArray[np.float64], targets: npt.NDArray[np.float32], classification_type: str
+) -> CandidateResult:
     if not len(targets):
-        return Judged(0.0, 0.0, 1.0)
+        return CandidateResult(0.0, 0.0, 1.0)
     temperature = calibration.temperature(found, targets, classification_type)
     if classification_type == model_folder.MULTICLASS:
         right = float((found.argmax(axis=1) == targets.argmax(axis=1)).mean())
     else:
         right = float(((found > 0.0) == (targets > 0.5)).mean())
-    return Judged(probe.loss_of(found / temperature, targets, classification_type), right, temperature)
+    return CandidateResult(probe.loss_of(found / temperature, targets, classification_type), right, temperature)

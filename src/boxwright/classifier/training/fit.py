@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -21,24 +20,24 @@ import torch
 from boxwright.classifier.data import augment, dataset
 from boxwright.classifier.evaluation import mistakes, orientation
 from boxwright.classifier.network import network
-from boxwright.classifier.training import candidates, doubts, features, finetuning, probe, recipe
+from boxwright.classifier.training import (
+    candidates,
+    doubts,
+    features,
+    finetuning,
+    label_weighting,
+    probe,
+    recipe,
+    trained,
+)
 from boxwright.images import decode, letterbox
-from boxwright.inference import model_folder
 from boxwright.learning import (
     checkpoint,
-    device,
     efficientnet,
-    listener,
-    origin,
     pixel_cache,
-    sampling,
     trainer,
 )
-from boxwright.learning.job import TrainingJob
 
-ReadBytes = Callable[[str], bytes]
-
-MOST_LABEL_WEIGHT = 10.0  # of the positive terms of a rare label, MULTILABEL
 ORIENTATION_IMAGES = 300  # of VALIDATION, at most
 CHECK_IMAGES = 96  # of VALIDATION, during fine-tuning
 DOUBTS_SHARE = 0.05  # of the budget, at most, for the search of wrong labels
@@ -46,71 +45,6 @@ PROBE_SHARE = 0.3  # of the budget, at most, for the search of the penalty
 LEAST_SHARE = 0.15  # of the planned steps: with time for fewer, fine-tuning is not begun
 STEP_COST = 2.5  # of a step for one image, to one prediction of the same size
 CALIBRATION_STEPS = 20
-EXPECTED_SHARE = 0.3  # of what is set aside for a busy machine: what delivery usually takes
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingContext:
-    """What every part of a job needs.
-
-    Attributes:
-        reserve_s: seconds to leave for the delivery.
-    """
-
-    job: TrainingJob
-    recipe: recipe.Recipe
-    kind: network.ModelType
-    where: device.Device
-    splits: dataset.Splits
-    read_bytes: ReadBytes
-    notebook: listener.ProgressRelay
-    elapsed: listener.ElapsedTime
-    reserve_s: float
-
-    @property
-    def input_hw(self) -> tuple[int, int]:
-        """The network's input in pixels."""
-        return (self.recipe.side_px, self.recipe.side_px) if self.recipe.side_px else self.kind.input_hw
-
-    @property
-    def is_multiclass(self) -> bool:
-        """Whether an image has one label."""
-        return self.job.classification_type == model_folder.MULTICLASS
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """What the training leaves.
-
-    Attributes:
-        network: in eval mode, its temperature in its last layer.
-        input_hw: its input in pixels.
-        splits: the images.
-        steps: of fine-tuning.
-        stop_reason: why the training ended.
-        training_s: seconds that it took.
-        history: of the fine-tuning, for the report.
-        ways: which flips leave the labels as they are.
-        chosen: which candidate it is, and the others.
-        probe_ready_s: seconds after which the first usable model was there, in the first attempt that knows.
-        l2: the probe's penalty.
-        doubtful: likely wrong labels of training images, the most doubtful first.
-        origin: of the weights it started from.
-    """
-
-    network: network.ClassificationNetwork
-    input_hw: tuple[int, int]
-    splits: dataset.Splits
-    steps: int
-    stop_reason: str
-    training_s: float
-    history: dict[str, list[list[float]]]
-    ways: orientation.Orientation
-    chosen: candidates.Chosen
-    probe_ready_s: float
-    l2: float
-    doubtful: tuple[mistakes.DoubtfulLabel, ...]
-    origin: origin.Origin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +59,7 @@ class _Set:
 class _Learner:
     """One job's training."""
 
-    def __init__(self, work: TrainingContext, weights: list[torch.Tensor]) -> None:
+    def __init__(self, work: trained.TrainingContext, weights: list[torch.Tensor]) -> None:
         self._work = work
         self._label_count = len(work.job.labels)
         self._pretrained = network.ClassificationNetwork(work.kind.published, self._label_count).fill(weights).eval()
@@ -161,7 +95,7 @@ class _Learner:
 
     def _probe(self, train: list[_Set], validation: _Set, label_weights: npt.NDArray[np.float64]) -> probe.Probe:
         until_s = self._work.elapsed() + PROBE_SHARE * self._work.job.budget_s
-        weights = _weights(train[0].examples)
+        weights = label_weighting.of_images(train[0].examples)
         return probe.fit(
             probe.LabelledFeatures(
                 np.concatenate([one.features for one in train]),
@@ -174,13 +108,13 @@ class _Learner:
             lambda: self._work.elapsed() < until_s,
         )
 
-    def train(self) -> Trained:
+    def train(self) -> trained.Trained:
         work, splits = self._work, self._work.splits
         state = _checkpoint(work)
         work.elapsed.before_s = state.elapsed_s if state is not None else 0.0
         train = self._set(splits.train, "train")
         validation = self._set(splits.validation, "validation")
-        label_weights = _label_weights(train.targets, is_multiclass=work.is_multiclass)
+        label_weights = label_weighting.of_labels(train.targets, is_multiclass=work.is_multiclass)
         first = self._probe([train], validation, label_weights)
         probe_ready_s = work.elapsed()
         ways = self._ways(first, validation)
@@ -206,7 +140,7 @@ class _Learner:
         chosen = candidates.better(logits, validation.targets, work.job.classification_type)
         result = networks[chosen.name]
         calibrate(result, chosen.temperature, label_weights)
-        return Trained(
+        return trained.Trained(
             result, work.input_hw, splits, steps, stop_reason, work.elapsed(), history, ways, chosen,
             probe_ready_s, found.l2, self._doubtful(train, found.l2), work.kind.published.origin,
         )  # fmt: skip
@@ -234,7 +168,7 @@ class _Learner:
         """Labels of training images that models contradict which have not learned from those images."""
         work = self._work
         until_s = min(work.elapsed() + DOUBTS_SHARE * work.job.budget_s, work.job.budget_s - work.reserve_s / 2)
-        features_of = probe.LabelledFeatures(train.features, train.targets, _weights(train.examples))
+        features_of = probe.LabelledFeatures(train.features, train.targets, label_weighting.of_images(train.examples))
         scores = doubts.out_of_fold(features_of, l2, work.job.classification_type, lambda: work.elapsed() < until_s)
         if scores is None:
             return ()
@@ -252,22 +186,52 @@ class _Learner:
         label_weights: npt.NDArray[np.float64],
     ) -> finetuning.FineTuning | None:
         """The fine-tuning, done; None if there is no time for it, or if it failed."""
-        work, job, own = self._work, self._work.job, self._work.recipe
+        work, own = self._work, self._work.recipe
         if not own.finetune or work.notebook.finish_requested():
             return None
-        cache = pixel_cache.PixelCache(work.read_bytes, work.input_hw, job.cache_bytes)
-        source = augment.BatchSource(
+        source = self._source(train)
+        plan = self._plan(source.epoch_length, ways)
+        unit_s = STEP_COST * own.batch_size * work.kind.image_s / work.job.threads * (recipe.COARSE_SCALE**2)
+        if state is None and plan.train_until_s - work.elapsed() < LEAST_SHARE * plan.remaining_s(0, unit_s):
+            work.notebook.warn("The budget is too short for fine-tuning: the model is the probe on frozen features.")
+            return None
+        tuning = finetuning.FineTuning(
+            self._copy(),
+            source,
+            plan,
+            own,
+            self._options(source.epoch_length),
+            self._checked(validation),
+            work.notebook,
+            classification_type=work.job.classification_type,
+            label_weights=label_weights,
+        )
+        if state is not None:
+            tuning.restore(state)
+        try:
+            tuning.run()
+        except FloatingPointError as error:
+            work.notebook.warn(f"Fine-tuning is given up: {error}")
+            return None
+        return tuning
+
+    def _source(self, train: _Set) -> augment.BatchSource:
+        work = self._work
+        return augment.BatchSource(
             train.examples,
-            cache,
+            pixel_cache.PixelCache(work.read_bytes, work.input_hw, work.job.cache_bytes),
+            label_weighting.of_images(train.examples),
             label_count=self._label_count,
-            seed=job.seed,
-            batch_size=own.batch_size,
+            seed=work.job.seed,
+            batch_size=work.recipe.batch_size,
             warn=work.notebook.warn,
         )
-        until_s = max(job.budget_s / 2, job.budget_s - work.reserve_s)
-        plan = recipe.FineTuningSchedule(
-            steps=own.steps_for(source.epoch_length),
-            train_until_s=until_s,
+
+    def _plan(self, images_a_pass: int, ways: orientation.Orientation) -> recipe.FineTuningSchedule:
+        work, own, budget_s = self._work, self._work.recipe, self._work.job.budget_s
+        return recipe.FineTuningSchedule(
+            steps=own.steps_for(images_a_pass),
+            train_until_s=max(budget_s / 2, budget_s - work.reserve_s),
             input_hw=work.input_hw,
             recipe=own,
             mirrored=own.flips and ways.mirrored,
@@ -275,44 +239,25 @@ class _Learner:
             mixes=work.is_multiclass,
             calibration_steps=CALIBRATION_STEPS,
         )
-        unit_s = STEP_COST * own.batch_size * work.kind.image_s / job.threads * (recipe.COARSE_SCALE**2)
-        if state is None and until_s - work.elapsed() < LEAST_SHARE * plan.remaining_s(0, unit_s):
-            work.notebook.warn("The budget is too short for fine-tuning: the model is the probe on frozen features.")
-            return None
-        torch.manual_seed(job.seed)
-        learner = network.ClassificationNetwork(work.kind.published, self._label_count)
-        learner.load_state_dict(self._pretrained.state_dict())
-        setting = trainer.TrainerOptions(
-            folder=job.folder,
-            fingerprint=job.fingerprint,
-            image_count=source.epoch_length,
-            threads=job.threads,
+
+    def _options(self, images_a_pass: int) -> trainer.TrainerOptions:
+        work = self._work
+        return trainer.TrainerOptions(
+            folder=work.job.folder,
+            fingerprint=work.job.fingerprint,
+            image_count=images_a_pass,
+            threads=work.job.threads,
             elapsed_s=work.elapsed,
             where=work.where,
-            after_s=lambda checks, left_s: EXPECTED_SHARE * work.reserve_s,
+            after_s=lambda checks, left_s: trained.EXPECTED_SHARE * work.reserve_s,
             start=work.kind.published.source,
         )
-        tuning = finetuning.FineTuning(
-            learner,
-            source,
-            plan,
-            own,
-            setting,
-            self._checked(validation),
-            work.notebook,
-            classification_type=job.classification_type,
-            label_weights=label_weights,
-        )
-        if state is not None:
-            tuning.restore(state)
-        if state is not None and state.trained:
-            return tuning
-        try:
-            tuning.run()
-        except FloatingPointError as error:
-            work.notebook.warn(f"Fine-tuning is given up: {error}")
-            return None
-        return tuning
+
+    def _copy(self) -> network.ClassificationNetwork:
+        """The probe as a network that learns."""
+        learner = network.ClassificationNetwork(self._work.kind.published, self._label_count)
+        learner.load_state_dict(self._pretrained.state_dict())
+        return learner
 
     def _checked(self, validation: _Set) -> finetuning.ValidationSet:
         stride = max(1, math.ceil(len(validation.examples) / CHECK_IMAGES))
@@ -337,7 +282,7 @@ class _Learner:
         return probe.logits(head, rows)
 
 
-def train(work: TrainingContext, weights: list[torch.Tensor]) -> Trained:
+def train(work: trained.TrainingContext, weights: list[torch.Tensor]) -> trained.Trained:
     """Trains what the job asks for, or what is left of it.
 
     Args:
@@ -361,22 +306,7 @@ def calibrate(
         trained.labels.bias.div_(temperature)
 
 
-def _weights(examples: tuple[dataset.Example, ...]) -> npt.NDArray[np.float64]:
-    """How often each image counts: rare labels more often."""
-    weights = sampling.repeats([one.label_indices.tolist() for one in examples])
-    weights[weights == 0.0] = 1.0
-    return weights
-
-
-def _label_weights(targets: npt.NDArray[np.float32], *, is_multiclass: bool) -> npt.NDArray[np.float64]:
-    """(C,) of the positive terms of MULTILABEL: the root of how many images lack a label for each that has it."""
-    if is_multiclass or not len(targets):
-        return np.ones(targets.shape[1])
-    positive = targets.sum(axis=0, dtype=np.float64)
-    return np.clip(np.sqrt((len(targets) - positive) / np.maximum(positive, 1.0)), 1.0, MOST_LABEL_WEIGHT)
-
-
-def _checkpoint(work: TrainingContext) -> checkpoint.State | None:
+def _checkpoint(work: trained.TrainingContext) -> checkpoint.State | None:
     try:
         state = checkpoint.load(work.job.folder)
     except checkpoint.CheckpointError as error:

@@ -81,7 +81,9 @@ def source(drawn: conftest.Drawn, batch_size: int = 4) -> augment.BatchSource:
         dataset.Example(row["uri"], row["sha256"], "TRAIN", np.asarray(row["labels"], np.int64)) for row in drawn.rows
     ]
     cache = pixel_cache.PixelCache(drawn.read, (64, 64), 1 << 28)
-    return augment.BatchSource(examples, cache, label_count=3, seed=5, batch_size=batch_size, warn=pytest.fail)
+    return augment.BatchSource(
+        examples, cache, np.ones(len(examples)), label_count=3, seed=5, batch_size=batch_size, warn=pytest.fail
+    )
 
 
 def test_a_batch_is_a_function_of_seed_and_step(drawn: conftest.Drawn) -> None:

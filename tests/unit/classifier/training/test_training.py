@@ -17,7 +17,7 @@ from tests.unit.classifier import conftest
 from tests.unit.classifier.conftest import Watcher, elapsed
 
 from boxwright.classifier import session
-from boxwright.classifier.training import features, fit
+from boxwright.classifier.training import features, label_weighting
 from boxwright.inference import classification
 from boxwright.learning import checkpoint, listener, trainer
 from boxwright.learning.job import JobError, Outcome, TrainingJob
@@ -201,8 +201,8 @@ def test_images_without_a_label_teach_nothing_where_one_is_needed(
 
 def test_rare_labels_count_more() -> None:
     targets = np.array([[1, 0, 1]] * 2 + [[0, 1, 1]] * 18, np.float32)
-    assert fit._label_weights(targets, is_multiclass=False).tolist() == pytest.approx([3.0, 1.0, 1.0])
-    assert fit._label_weights(targets, is_multiclass=True).tolist() == [1.0, 1.0, 1.0]
+    assert label_weighting.of_labels(targets, is_multiclass=False).tolist() == pytest.approx([3.0, 1.0, 1.0])
+    assert label_weighting.of_labels(targets, is_multiclass=True).tolist() == [1.0, 1.0, 1.0]
 
 
 # The child process: what the parent sees.

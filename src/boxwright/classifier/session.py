@@ -13,9 +13,9 @@ import torch
 from boxwright.classifier.data import dataset
 from boxwright.classifier.delivery import finish, time_budget
 from boxwright.classifier.network import network
-from boxwright.classifier.training import fit, recipe, trained
+from boxwright.classifier.training import fit, recipe, start, trained
 from boxwright.inference import model_folder
-from boxwright.learning import device, efficientnet, listener
+from boxwright.learning import device, listener
 from boxwright.learning.job import EXAMPLES_FILE, JobError, Outcome, TrainingJob
 
 
@@ -40,13 +40,10 @@ def run(
     notebook = listener.ProgressRelay(watcher)
     kind, own = _kind(job), _recipe(job)
     splits = _splits(job, notebook)
-    try:
-        weights = efficientnet.load(kind.published)
-    except efficientnet.WeightsMissing as error:
-        raise JobError(f"Image classification starts from published weights: {error}.") from error
+    begun = start.load(kind, job.base_model_dir, [label["display_name"] for label in job.labels])
     reserve_s = time_budget.reserve_s(splits, kind, job.budget_s, job.threads)
     work = trained.TrainingContext(job, own, kind, where, splits, read_bytes, notebook, elapsed, reserve_s)
-    return finish.ModelBuilder(work).deliver(fit.train(work, weights))
+    return finish.ModelBuilder(work).deliver(fit.train(work, begun))
 
 
 def _kind(job: TrainingJob) -> network.ModelType:

@@ -2,7 +2,8 @@
 
 {"labels": [{"display_name", "annotation_spec_id"}], "model_type": str, "budget_s": float, "seed": int,
  "threads": int, "cache_bytes": int, "stores": {…}, "score_floor": float?, "recipe": {…}?,
- "weights_dir": str?, "classification_type": "MULTICLASS" | "MULTILABEL"?}
+ "weights_dir": str?, "classification_type": "MULTICLASS" | "MULTILABEL"?,
+ "base_model_dir": str?}
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class TrainingJob:
         recipe: overrides of hyper-parameters by name.
         classification_type: of an image classification; empty for other kinds.
         weights_dir: where installed weights are; None: none are used.
+        base_model_dir: folder of the model that a training of a classifier starts from; None: from published weights.
         fingerprint: of everything that determines the weights except the budget and what is installed.
     """
 
@@ -65,6 +67,7 @@ class TrainingJob:
     weights_dir: pathlib.Path | None
     fingerprint: str
     classification_type: str = ""
+    base_model_dir: pathlib.Path | None = None
 
     @classmethod
     def read(cls, folder: pathlib.Path) -> TrainingJob:
@@ -85,6 +88,9 @@ class TrainingJob:
             classification_type = str(fields.get("classification_type") or "")
             if classification_type:
                 decisive.append(classification_type)
+            base_model_dir = pathlib.Path(fields["base_model_dir"]) if fields.get("base_model_dir") else None
+            if base_model_dir is not None:
+                decisive.append(base_model_dir.name)
             job = cls(
                 folder=folder,
                 labels=labels,
@@ -98,6 +104,7 @@ class TrainingJob:
                 recipe=dict(fields.get("recipe") or {}),
                 weights_dir=pathlib.Path(fields["weights_dir"]) if fields.get("weights_dir") else None,
                 classification_type=classification_type,
+                base_model_dir=base_model_dir,
                 fingerprint=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode() + examples).hexdigest(),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

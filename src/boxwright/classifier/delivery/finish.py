@@ -113,7 +113,7 @@ class ModelBuilder:
             "probe_ready_s": round(trained.probe_ready_s, 1),
             "elapsed_s": round(self._work.elapsed(), 1),
             "weights_sha256": weights_sha256,
-            "initial_weights": self._work.kind.published.source,
+            "initial_weights": trained.start,
             "initial_weights_origin": {
                 name: value for name, value in dataclasses.asdict(known).items() if name != "notice"
             },
@@ -208,7 +208,7 @@ class ModelBuilder:
                 ("first model after", f"{trained.probe_ready_s:.0f} s"),
                 ("steps of fine-tuning", str(trained.steps)),
                 ("input", f"{trained.input_hw[1]} x {trained.input_hw[0]}"),
-                ("network", f"{work.kind.published.source}; {trained.chosen.name}"),
+                ("network", f"{trained.start}; {trained.chosen.name}"),
                 ("images are shown", trained.ways.in_words),
                 ("predicts in", "{chosen}: {reason}".format(**extras["quantisation"])),
             ],

@@ -9,6 +9,7 @@
     features         what the pretrained network sees in every image, once
     label_weighting  how much images and labels count
     trained          what a job needs, and what its training leaves
+    start            published weights, or those of another classifier
     recipe           hyper-parameters, steps, phases
 
 A resumed training ends with the same weights as one that was never stopped.

@@ -66,6 +66,7 @@ class FineTuning(trainer.Trainer):
         self.source = source
         self.validation = validation
         self._type = classification_type
+        self._correction = np.log(label_weights)  # what counting the positive terms more has added
         self._label_weights = torch.from_numpy(label_weights).float().to(setting.where.name)
 
     def _open_step(self) -> parallel_step.ParallelStep:
@@ -108,6 +109,7 @@ class FineTuning(trainer.Trainer):
         frames, targets = self.validation.frames, self.validation.targets
         chunks = [frames[first : first + CHECK_BATCH] for first in range(0, len(frames), CHECK_BATCH)]
         found = np.concatenate([np.zeros((0, targets.shape[1])), *self.shards.map(self._logits, chunks)])
+        found -= self._correction
         lost = probe.loss_of(found, targets, self._type)
         right = float((found.argmax(axis=1) == targets.argmax(axis=1)).mean()) if len(found) else 0.0
         if self._type == model_folder.MULTILABEL and len(found):

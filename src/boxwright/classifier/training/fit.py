@@ -28,6 +28,7 @@ from boxwright.classifier.training import (
     label_weighting,
     probe,
     recipe,
+    start,
     trained,
 )
 from boxwright.images import decode, letterbox
@@ -59,10 +60,11 @@ class _Set:
 class _Learner:
     """One job's training."""
 
-    def __init__(self, work: trained.TrainingContext, weights: list[torch.Tensor]) -> None:
+    def __init__(self, work: trained.TrainingContext, begun: start.Start) -> None:
         self._work = work
         self._label_count = len(work.job.labels)
-        self._pretrained = network.ClassificationNetwork(work.kind.published, self._label_count).fill(weights).eval()
+        self._start = begun
+        self._pretrained = begun.network
         self._reader = self._reader_of(self._pretrained, work.job.folder / features.FOLDER)
 
     def _reader_of(self, read: network.ClassificationNetwork, keep_in: pathlib.Path | None) -> features.FeatureReader:
@@ -106,6 +108,7 @@ class _Learner:
             self._work.job.classification_type,
             label_weights,
             lambda: self._work.elapsed() < until_s,
+            self._start.rows,
         )
 
     def train(self) -> trained.Trained:
@@ -142,7 +145,7 @@ class _Learner:
         calibrate(result, chosen.temperature, label_weights)
         return trained.Trained(
             result, work.input_hw, splits, steps, stop_reason, work.elapsed(), history, ways, chosen,
-            probe_ready_s, found.l2, self._doubtful(train, found.l2), work.kind.published.origin,
+            self._start.words, probe_ready_s, found.l2, self._doubtful(train, found.l2), work.kind.published.origin,
         )  # fmt: skip
 
     def _reason_without_tuning(self) -> str:
@@ -250,7 +253,7 @@ class _Learner:
             elapsed_s=work.elapsed,
             where=work.where,
             after_s=lambda checks, left_s: trained.EXPECTED_SHARE * work.reserve_s,
-            start=work.kind.published.source,
+            start=self._start.words,
         )
 
     def _copy(self) -> network.ClassificationNetwork:
@@ -282,18 +285,18 @@ class _Learner:
         return probe.logits(head, rows)
 
 
-def train(work: trained.TrainingContext, weights: list[torch.Tensor]) -> trained.Trained:
+def train(work: trained.TrainingContext, begun: start.Start) -> trained.Trained:
     """Trains what the job asks for, or what is left of it.
 
     Args:
         work: the job.
-        weights: published ones.
+        begun: the weights that it starts from.
 
     Raises:
         TrainingStopped: the listener asked for it.
         UnreadableImage: too many training images cannot be read.
     """
-    return _Learner(work, weights).train()
+    return _Learner(work, begun).train()
 
 
 def calibrate(

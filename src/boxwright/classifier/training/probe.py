@@ -86,6 +86,7 @@ def fit(
     classification_type: str,
     label_weights: npt.NDArray[np.float64],
     has_time: Callable[[], bool] = lambda: True,
+    drawn_to: network.Head | None = None,
 ) -> Probe:
     """Fits the probe.
 
@@ -95,19 +96,21 @@ def fit(
         classification_type: MULTICLASS or MULTILABEL.
         label_weights: (C,) of the positive terms of MULTILABEL.
         has_time: asked between two penalties; once it says no, the best so far is taken.
+        drawn_to: the last layer whose weights cost nothing; None for zeros.
     """
     if len(validation.targets) >= FEW_VALIDATION_IMAGES or len(train.targets) < FOLDS:
         pairs = [(train, validation)]
     else:
         fold = np.arange(len(train.targets)) % FOLDS
         pairs = [(train.some(fold != number), train.some(fold == number)) for number in range(FOLDS)]
-    solvers = [_Solver(own, classification_type, label_weights) for own, _ in pairs]
+    solvers = [_Solver(own, classification_type, label_weights, drawn_to) for own, _ in pairs]
+    correction = np.log(label_weights)  # what counting the positive terms more has added
     losses: list[tuple[float, float]] = []
     best: tuple[float, network.Head] = (math.inf, solvers[0].head())
     for l2 in L2_PATH:
         heads = [solver.solve(l2) for solver in solvers]
         judged = [
-            loss_of(logits(head, other.features), other.targets, classification_type)
+            loss_of(logits(head, other.features) - correction, other.targets, classification_type)
             for head, (_, other) in zip(heads, pairs, strict=True)
         ]
         losses.append((l2, float(np.mean(judged)) if not math.isnan(judged[0]) else math.inf))
@@ -117,15 +120,19 @@ def fit(
         if len(losses) - 1 - position >= PATIENCE or not has_time():
             break
     chosen = min(losses, key=lambda one: one[1])[0]
-    head = best[1] if len(pairs) == 1 else solve(train, classification_type, label_weights, chosen)
+    head = best[1] if len(pairs) == 1 else solve(train, classification_type, label_weights, chosen, drawn_to)
     return Probe(head, chosen, tuple(losses))
 
 
 def solve(
-    train: LabelledFeatures, classification_type: str, label_weights: npt.NDArray[np.float64], l2: float
+    train: LabelledFeatures,
+    classification_type: str,
+    label_weights: npt.NDArray[np.float64],
+    l2: float,
+    drawn_to: network.Head | None = None,
 ) -> network.Head:
-    """The last layer for one penalty."""
-    return _Solver(train, classification_type, label_weights).solve(l2)
+    """The last layer for one penalty; see `fit`."""
+    return _Solver(train, classification_type, label_weights, drawn_to).solve(l2)
 
 
 def loss_of(found: npt.NDArray[np.float64], targets: npt.NDArray[np.float32], classification_type: str) -> float:
@@ -142,7 +149,13 @@ def loss_of(found: npt.NDArray[np.float64], targets: npt.NDArray[np.float32], cl
 class _Solver:
     """One set's regression along a path of penalties; each solution is the next one's start."""
 
-    def __init__(self, own: LabelledFeatures, classification_type: str, label_weights: npt.NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        own: LabelledFeatures,
+        classification_type: str,
+        label_weights: npt.NDArray[np.float64],
+        drawn_to: network.Head | None,
+    ) -> None:
         x = torch.from_numpy(own.features.astype(np.float32)).double()
         self._weights = torch.from_numpy(own.weights / own.weights.sum())
         self._mean = (self._weights[:, None] * x).sum(dim=0)
@@ -153,9 +166,13 @@ class _Solver:
         self._is_multiclass = classification_type == model_folder.MULTICLASS
         self._label_weights = torch.from_numpy(label_weights)
         columns = own.features.shape[1]
-        self._parameters = torch.zeros(
-            columns + 1, own.targets.shape[1], dtype=torch.float64
-        )  # the bias is the last row
+        shape = (columns + 1, own.targets.shape[1])  # the bias is the last row
+        self._parameters = torch.zeros(shape, dtype=torch.float64)
+        if drawn_to is not None:
+            weight = torch.from_numpy(drawn_to.weight).T  # (1280, C)
+            self._parameters[:-1] = weight * self._deviation[:, None]
+            self._parameters[-1] = torch.from_numpy(drawn_to.bias) + self._mean @ weight
+        self._origin = self._parameters.clone()
 
     def head(self) -> network.Head:
         """The present solution, for features as they are."""
@@ -195,6 +212,8 @@ class _Solver:
             scores = torch.sigmoid(found)
             slopes = (1.0 - self._y) * scores - positive * (1.0 - scores)
         slopes = slopes * self._weights[:, None]
-        gradient = torch.cat([self._x.T @ slopes + l2 * parameters[:-1], slopes.sum(dim=0, keepdim=True)])
-        value = (self._weights * losses).sum() + 0.5 * l2 * (parameters[:-1] ** 2).sum()
+        gradient = torch.cat(
+            [self._x.T @ slopes + l2 * (parameters - self._origin)[:-1], slopes.sum(dim=0, keepdim=True)]
+        )
+        value = (self._weights * losses).sum() + 0.5 * l2 * ((parameters - self._origin)[:-1] ** 2).sum()
         return value, gradient

@@ -62,6 +62,7 @@ class Trained:
         history: of the fine-tuning, for the report.
         ways: which flips leave the labels as they are.
         chosen: which candidate it is, and the others.
+        start: the weights it started from, in words.
         probe_ready_s: seconds after which the first usable model was there, in the first attempt that knows.
         l2: the probe's penalty.
         doubtful: likely wrong labels of training images, the most doubtful first.
@@ -77,6 +78,7 @@ class Trained:
     history: dict[str, list[list[float]]]
     ways: orientation.Orientation
     chosen: candidates.CandidateChoice
+    start: str
     probe_ready_s: float
     l2: float
     doubtful: tuple[mistakes.DoubtfulLabel, ...]

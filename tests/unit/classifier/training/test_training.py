@@ -17,9 +17,10 @@ from tests.unit.classifier import conftest
 from tests.unit.classifier.conftest import Watcher, elapsed
 
 from boxwright.classifier import session
-from boxwright.classifier.training import features, label_weighting
+from boxwright.classifier.network import network
+from boxwright.classifier.training import features, label_weighting, start
 from boxwright.inference import classification
-from boxwright.learning import checkpoint, listener, trainer
+from boxwright.learning import checkpoint, device, listener, trainer
 from boxwright.learning.job import JobError, Outcome, TrainingJob
 
 PATIENCE_S = 120.0  # for a child on a loaded machine
@@ -234,3 +235,28 @@ def test_a_child_that_was_killed_goes_on_and_ends_with_the_same_weights(
         assert child.wait(PATIENCE_S) == 0
     assert events[-1]["event"] == "done"
     assert events[-1]["weights_sha256"] == undisturbed[1].weights_sha256
+
+
+def test_a_training_may_start_from_another_model(
+    undisturbed: tuple[pathlib.Path, Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
+) -> None:
+    base = undisturbed[0] / "model"
+    labels = [{**conftest.LABELS[2]}, {"display_name": "other", "annotation_spec_id": "7"}, {**conftest.LABELS[0]}]
+    begun = start.load(network.FAST, base, [label["display_name"] for label in labels])
+    assert begun.rows is not None and begun.rows.weight[1].any() == 0
+    opened = classification.Classifier.open(base, streams=1, precision="fp32")
+    prepared = opened.prepare(drawn.read(drawn.rows[0]["uri"]))
+    begun.network.put_head(begun.rows)
+    found = begun.network.logits(prepared.pixels, device.CPU)[0]
+    expected = opened.infer(prepared).scores[0].astype(np.float64)  # of square, disc, cross
+    assert found[2] - found[0] == pytest.approx(np.log(expected[0] / expected[2]), abs=1e-3)
+    rows = [{**row, "labels": [2 - row["labels"][0]]} for row in drawn.rows]
+    folder = conftest.write_job(
+        tmp_path, rows, labels=labels, base_model_dir=str(base), recipe={**conftest.RECIPE, "finetune": False}
+    )
+    trained(folder, drawn)
+    assert model_json(folder)["provenance"]["initial_weights"] == "model model"
+    with pytest.raises(JobError, match="not of the model type"):
+        trained(conftest.write_job(tmp_path / "b", rows, model_type="cloud", base_model_dir=str(base)), drawn)
+    with pytest.raises(JobError, match="cannot be read"):
+        trained(conftest.write_job(tmp_path / "c", rows, base_model_dir=str(tmp_path / "none")), drawn)

@@ -60,7 +60,7 @@ class _Set:
 class _Learner:
     """One job's training."""
 
-    def __init__(self, work: trained.TrainingContext, begun: start.Start) -> None:
+    def __init__(self, work: trained.TrainingContext, begun: start.StartingWeights) -> None:
         self._work = work
         self._label_count = len(work.job.labels)
         self._start = begun
@@ -285,7 +285,7 @@ class _Learner:
         return probe.logits(head, rows)
 
 
-def train(work: trained.TrainingContext, begun: start.Start) -> trained.Trained:
+def train(work: trained.TrainingContext, begun: start.StartingWeights) -> trained.Trained:
     """Trains what the job asks for, or what is left of it.
 
     Args:

@@ -1,6 +1,6 @@
 """The weights that a training starts from: published ones, or those of another classifier.
 
-load(kind, base_model_dir, labels) -> Start
+load(kind, base_model_dir, labels) -> StartingWeights
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from boxwright.learning.job import JobError
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
+class StartingWeights:
     """Where a training starts.
 
     Attributes:
@@ -37,7 +37,7 @@ class Start:
     words: str
 
 
-def load(kind: ModelType, base_model_dir: pathlib.Path | None, labels: Sequence[str]) -> Start:
+def load(kind: ModelType, base_model_dir: pathlib.Path | None, labels: Sequence[str]) -> StartingWeights:
     """Loads the weights.
 
     Args:
@@ -54,7 +54,7 @@ def load(kind: ModelType, base_model_dir: pathlib.Path | None, labels: Sequence[
     except efficientnet.WeightsMissing as error:
         raise JobError(f"Image classification starts from published weights: {error}.") from error
     if base_model_dir is None:
-        return Start(made, None, kind.published.source)
+        return StartingWeights(made, None, kind.published.source)
     try:
         info = model_folder.ModelInfo.read(base_model_dir)
         graph = onnx.load_from_string(model_folder.read_network(base_model_dir, info, "fp32").graph)
@@ -77,7 +77,7 @@ def load(kind: ModelType, base_model_dir: pathlib.Path | None, labels: Sequence[
         if label in row_of:
             rows.weight[number] = weight[row_of[label], :, 0, 0]
             rows.bias[number] = bias[row_of[label]]
-    return Start(made, rows, f"model {base_model_dir.name}")
+    return StartingWeights(made, rows, f"model {base_model_dir.name}")
 
 
 def _convolutions(graph: onnx.ModelProto) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:

@@ -157,7 +157,7 @@ def evaluate(
     one = ScoredImages(targets, scores, classification_type)
     overall = _entry(one, slice(None), len(targets), log_loss(one))
     ids = [label["annotation_spec_id"] for label in labels]
-    overall["annotation_spec_ids"] = ids
+    overall["annotation_spec_id"] = ids
     table = confusion(one) if one.is_multiclass else None
     if table is not None and len(labels) <= MOST_IN_CONFUSION_MATRIX:
         order = shown_order(labels)

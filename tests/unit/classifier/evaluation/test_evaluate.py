@@ -154,7 +154,7 @@ def test_calibration_sorts_answers_by_their_scores() -> None:
 def test_the_entries_are_fields_of_the_api(multiclass: bool) -> None:
     found = evaluated(*drawn(7, 40, 3, multiclass=multiclass), multiclass=multiclass)
     overall = {name: value for name, value in found["overall"].items() if name != "evaluated_example_count"}
-    ids = overall.pop("annotation_spec_ids")
+    ids = overall.pop("annotation_spec_id")
     message = types.ClassificationEvaluationMetrics(annotation_spec_id=ids, **overall)
     assert len(message.confidence_metrics_entry) == 24 and list(message.annotation_spec_id) == ["1", "2", "3"]
     assert message.confidence_metrics_entry[0].position_threshold == 2**31 - 1

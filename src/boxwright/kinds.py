@@ -54,7 +54,9 @@ class DatasetKind:
 OBJECT_DETECTION = DatasetKind(
     "image_object_detection", "IOD", "image_object_detection_evaluation_metrics", "boxwright.detector.train_main"
 )
-IMAGE_CLASSIFICATION = DatasetKind("image_classification", "ICN", "classification_evaluation_metrics")
+IMAGE_CLASSIFICATION = DatasetKind(
+    "image_classification", "ICN", "classification_evaluation_metrics", "boxwright.classifier.train_main"
+)
 ALL = (
     OBJECT_DETECTION,
     IMAGE_CLASSIFICATION,

@@ -39,6 +39,11 @@ def run(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # all is written anyway
     notebook = listener.ProgressRelay(watcher)
     kind, own = _kind(job), _recipe(job)
+    if not own.pretrained:
+        raise JobError(
+            "Image classification starts from published weights, and the setting train_pretrained allows none: set it to "
+            "true, or train a dataset for object detection."
+        )
     splits = _splits(job, notebook)
     begun = start.load(kind, job.base_model_dir, [label["display_name"] for label in job.labels])
     reserve_s = time_budget.reserve_s(splits, kind, job.budget_s, job.threads)

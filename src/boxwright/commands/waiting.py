@@ -128,6 +128,8 @@ def in_words(numbers: dict[str, Any]) -> str:
             parts.append(f"{numbers['images_of_one_colour']:,.0f} of one colour")
     if numbers.get("stage"):
         parts.append(numbers["stage"])
+    if numbers.get("images_read"):
+        parts.append(f"read {numbers['images_read']}")
     if numbers.get("epoch") is not None and numbers.get("steps"):
         parts.append(f"epoch {numbers['epoch']:,.1f}, step {numbers.get('step', 0):,.0f} of {numbers['steps']:,.0f}")
     parts.append(f"{numbers['progress_percent']:.0f}%")
@@ -135,6 +137,8 @@ def in_words(numbers: dict[str, Any]) -> str:
         parts.append(f"{numbers['images_per_s']:,.1f} images/s")
     if numbers.get("validation_map50") is not None:
         parts.append(f"validation AP@0.5 {numbers['validation_map50']:.3f}")
+    if numbers.get("validation_accuracy") is not None:
+        parts.append(f"right on validation {numbers['validation_accuracy']:.1%}")
     if numbers.get("eta_s") is not None and numbers["state"] == "RUNNING":
         parts.append(f"{output.duration(numbers['eta_s'])} left")
     if numbers.get("bottleneck") and numbers["state"] == "RUNNING":

@@ -19,6 +19,7 @@ from google.protobuf import message
 from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, kinds, names, objects, private, states
+from boxwright.inference.model_folder import ModelError
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, datasets, messages, models
 from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
@@ -146,7 +147,20 @@ class TrainModel(Runner):
             job["weights_dir"] = str(self._limits.weights_dir)
         if (labels_of_image := messages.classification_type(row)) is not None:
             job["classification_type"] = labels_of_image.value
+        if base_model_id := getattr(_metadata(model), "base_model_id", ""):
+            job["base_model_dir"] = str(self._base_model(name, base_model_id))
         private.replace_file(folder / "job.json", json.dumps(job), is_durable=True)
+
+    def _base_model(self, name: names.ModelName, base_model_id: str) -> pathlib.Path:
+        """The folder of the model that a training starts from, on this machine."""
+        with self._db.read() as connection:
+            base = models.find(connection, name.project, name.location, base_model_id)
+        if base is None:
+            raise errors.not_found(errors.MODEL_UNKNOWN)
+        try:
+            return self._folders.local(base.folder)
+        except ModelError as error:
+            raise errors.failed_precondition(f"The base model {base_model_id} cannot be read: {error}") from error
 
     def _write_examples(
         self,

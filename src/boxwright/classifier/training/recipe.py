@@ -36,6 +36,7 @@ class Recipe:
     flips: bool = True  # whether images may be flipped where the labels allow it
     steps: int = 0  # 0: planned from the data
     side_px: int = 0  # of the input; 0: by model type
+    pretrained: bool = True  # whether published weights may be used, without which nothing can be trained
     finetune: bool = True  # whether more than the probe is tried
     quantise: bool = True  # whether int8 is built and compared
     checkpoint_every_s: float = 0.0  # 0: by the time there is

@@ -174,6 +174,7 @@ def test_damaged_images_are_left_out_and_named(drawn: conftest.Drawn, tmp_path: 
         ({"model_type": "cloud-high-accuracy-1"}, "Unknown model type 'cloud-high-accuracy-1'"),
         ({"classification_type": "SOME"}, "Unknown classification type 'SOME'"),
         ({"recipe": {"speed": 3}}, "Unknown recipe field"),
+        ({"recipe": {"pretrained": False}}, "the setting train_pretrained allows none"),
         ({"labels": conftest.LABELS[:2]}, "refers to label 2, but there are only 2 labels"),
     ],
 )

@@ -116,6 +116,7 @@ PLAIN = {
     "prefetcher": "reads ahead",
     "prepared": "an image at the size of the network's input",
     "profile": "named credentials, as in the clouds' own tools",
+    "probe": "a classifier of one layer on what a pretrained network sees, the literature's term",
     "progress": "how far an operation is",
     "protocol": "of HTTP, asyncio's term",
     "quality": "how good a model is, and how that is measured",

@@ -49,7 +49,9 @@ def evaluation(folder: pathlib.Path) -> dict[str, Any]:
 def undisturbed(
     drawn: conftest.Drawn, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[pathlib.Path, Outcome, Watcher]:
-    folder = conftest.write_job(tmp_path_factory.mktemp("job"), drawn.rows)
+    folder = conftest.write_job(
+        tmp_path_factory.mktemp("job"), drawn.rows, recipe={**conftest.RECIPE, "quantise": True}
+    )
     watcher = Watcher()
     return folder, trained(folder, drawn, watcher), watcher
 
@@ -82,6 +84,9 @@ def test_its_evaluation_and_report_are_kept_with_it(undisturbed: tuple[pathlib.P
     assert len(found["labels"]) == 3 and len(found["overall"]["confidence_metrics_entry"]) == 24
     assert found["extras"]["split"] == "TEST" and found["overall"]["evaluated_example_count"] == 6
     assert set(found["extras"]["candidates"]) == {"probe", "fine-tuned", "mean of both"}
+    quantisation = found["extras"]["quantisation"]
+    assert quantisation["compared_images"] == {"VALIDATION": 6, "TRAIN": 48} and quantisation["reason"]
+    assert {"top1_accuracy", "ms_per_image"} == set(quantisation["fp32"]) == set(quantisation["int8"])
     page = (undisturbed[0] / "model" / "report.html").read_text()
     assert all(one["display_name"] in page for one in conftest.LABELS) and "What was taken for what" in page
     assert "$" not in page.partition("</style>")[2].replace("$5", "")  # every place of the template is filled
@@ -159,6 +164,7 @@ def test_a_training_that_is_to_finish_delivers_what_it_has(drawn: conftest.Drawn
     assert 4 <= model_json(folder)["provenance"]["steps"] < 12
 
 
+@pytest.mark.full
 def test_damaged_images_are_left_out_and_named(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     images = {**drawn.images, "gs://shapes/000.jpg": b"not an image", "gs://shapes/001.jpg": b""}
     rows = [{**row, "ml_use": "TRAIN"} if row["uri"].endswith("/000.jpg") else row for row in drawn.rows]

@@ -70,6 +70,9 @@ class Orientation:
         )
 
 
+UNKNOWN = Orientation(0.0, 0.0, 0.0, 0)
+
+
 def measure(
     upright: npt.NDArray[np.float64],
     mirror_image: npt.NDArray[np.float64],

@@ -44,6 +44,10 @@ CHECK_IMAGES = 96  # of VALIDATION, during fine-tuning
 DOUBTS_SHARE = 0.05  # of the budget, at most, for the search of wrong labels
 PROBE_SHARE = 0.3  # of the budget, at most, for the search of the penalty
 LEAST_SHARE = 0.15  # of the planned steps: with time for fewer, fine-tuning is not begun
+MOST_PROBE_IMAGES = 40_000  # of TRAIN, evenly spread: more of them change a single layer no more
+MOST_CHOICE_IMAGES = 5_000  # of VALIDATION
+FEATURES_SHARE = 0.3  # of the budget, at most, for the features of TRAIN; a third of that for VALIDATION
+LEAST_PROBE_IMAGES = 64  # however short the budget is
 STEP_COST = 2.5  # of a step for one image, to one prediction of the same size
 CALIBRATION_STEPS = 20
 
@@ -81,17 +85,46 @@ class _Learner:
         )
 
     def _set(self, examples: tuple[dataset.Example, ...], name: str, view: str = features.WHOLE) -> _Set:
-        found = self._reader.read(examples, name, view, functools.partial(self._tell, name, len(examples)))
+        found = self._reader.read(examples, name, view, functools.partial(self._tell, name, view, len(examples)))
         usable = found.usable()
         kept = tuple(one for one, good in zip(examples, usable, strict=True) if good)
         width = efficientnet.HEAD_WIDTH
         rows = np.concatenate([np.zeros((0, width), np.float16), *found.parts])[usable]
         return _Set(kept, rows, dataset.targets(kept, self._label_count))
 
-    def _tell(self, name: str, count: int, done: int) -> None:
-        details: dict[str, object] = {"step": 0, "steps": 0, "epoch": 0.0, "losses": {}}
-        words = {"train": "TRAIN", "validation": "VALIDATION"}
-        self._work.notebook.progress(0.0, "training", **details, images_read=f"{done} of {count} {words[name]}")
+    def _tell(self, name: str, view: str, count: int, done: int) -> None:
+        """Reports how far a set is, as a share of the time that all features, the planned steps and the delivery take."""
+        work = self._work
+        passes = 1.0 + work.recipe.finetune  # whole, then mirrored
+        ahead = {("train", features.WHOLE): passes, ("validation", features.WHOLE): passes}.get((name, view), 1.0)
+        seconds = work.kind.image_s / work.job.threads
+        left_s = seconds * (ahead * count - done) + self._tuning_s() + trained.EXPECTED_SHARE * work.reserve_s
+        left_s = min(left_s, max(1.0, work.job.budget_s - work.elapsed()))
+        details: dict[str, object] = {"step": 0, "steps": 0, "epoch": 0.0, "losses": {}, "eta_s": round(left_s, 1)}
+        said = f"{done} of {count} {name.upper()}{'' if view == features.WHOLE else ', ' + view}"
+        share = work.elapsed() / (work.elapsed() + left_s)
+        work.notebook.progress(100.0 * share, "training", **details, images_read=said)
+
+    def _tuning_s(self) -> float:
+        """Seconds that the planned fine-tuning takes, by nominal speeds."""
+        work, own = self._work, self._work.recipe
+        if not own.finetune:
+            return 0.0
+        plan = self._plan(len(work.splits.train), orientation.UNKNOWN)
+        return plan.remaining_s(0, self._unit_s())
+
+    def _unit_s(self) -> float:
+        """Seconds that a step of low resolution takes, by nominal speeds."""
+        work, own = self._work, self._work.recipe
+        return STEP_COST * own.batch_size * work.kind.image_s / work.job.threads * recipe.COARSE_SCALE**2
+
+    def _some(self, examples: tuple[dataset.Example, ...], most: int, share: float) -> tuple[dataset.Example, ...]:
+        """As many of the images, evenly spread, as there may be and as a share of the budget allows to look at."""
+        job, kind = self._work.job, self._work.kind
+        most = min(most, max(LEAST_PROBE_IMAGES, int(share * job.budget_s * job.threads / kind.image_s)))
+        if len(examples) <= most:
+            return examples
+        return tuple(examples[number * len(examples) // most] for number in range(most))
 
     # ---- the probe ----------------------------------------------------------------------------------------------------
 
@@ -103,6 +136,7 @@ class _Learner:
                 np.concatenate([one.features for one in train]),
                 np.concatenate([one.targets for one in train]),
                 np.concatenate([weights for _ in train]),
+                views=len(train),
             ),
             probe.LabelledFeatures(validation.features, validation.targets, np.ones(len(validation.targets))),
             self._work.job.classification_type,
@@ -115,21 +149,22 @@ class _Learner:
         work, splits = self._work, self._work.splits
         state = _checkpoint(work)
         work.elapsed.before_s = state.elapsed_s if state is not None else 0.0
-        train = self._set(splits.train, "train")
-        validation = self._set(splits.validation, "validation")
+        learned = self._some(splits.train, MOST_PROBE_IMAGES, FEATURES_SHARE)
+        train = self._set(learned, "train")
+        validation = self._set(self._some(splits.validation, MOST_CHOICE_IMAGES, FEATURES_SHARE / 3), "validation")
         label_weights = label_weighting.of_labels(train.targets, is_multiclass=work.is_multiclass)
         first = self._probe([train], validation, label_weights)
         probe_ready_s = work.elapsed()
         ways = self._ways(first, validation)
         train_ways = [train]
         if work.recipe.flips and ways.mirrored:
-            train_ways.append(self._set(splits.train, "train", features.MIRRORED))
+            train_ways.append(self._set(learned, "train", features.MIRRORED))
         if work.recipe.flips and ways.flips:
-            train_ways.append(self._set(splits.train, "train", features.UPSIDE_DOWN))
+            train_ways.append(self._set(learned, "train", features.UPSIDE_DOWN))
         found = self._probe(train_ways, validation, label_weights) if len(train_ways) > 1 else first
         self._pretrained.put_head(found.head)
         logits = {candidates.PROBE: found.logits(validation.features)}
-        tuned = self._fine_tuned(state, train, validation, ways, label_weights)
+        tuned = self._fine_tuned(state, validation, ways, label_weights)
         networks = {candidates.PROBE: self._pretrained}
         steps, stop_reason, history = 0, self._reason_without_tuning(), {}
         if tuned is not None:
@@ -183,7 +218,6 @@ class _Learner:
     def _fine_tuned(
         self,
         state: checkpoint.State | None,
-        train: _Set,
         validation: _Set,
         ways: orientation.Orientation,
         label_weights: npt.NDArray[np.float64],
@@ -192,10 +226,10 @@ class _Learner:
         work, own = self._work, self._work.recipe
         if not own.finetune or work.notebook.finish_requested():
             return None
-        source = self._source(train)
+        source = self._source()
         plan = self._plan(source.epoch_length, ways)
-        unit_s = STEP_COST * own.batch_size * work.kind.image_s / work.job.threads * (recipe.COARSE_SCALE**2)
-        if state is None and plan.train_until_s - work.elapsed() < LEAST_SHARE * plan.remaining_s(0, unit_s):
+        needed_s = LEAST_SHARE * plan.remaining_s(0, self._unit_s())
+        if state is None and plan.train_until_s - work.elapsed() < needed_s:
             work.notebook.warn("The budget is too short for fine-tuning: the model is the probe on frozen features.")
             return None
         tuning = finetuning.FineTuning(
@@ -218,12 +252,12 @@ class _Learner:
             return None
         return tuning
 
-    def _source(self, train: _Set) -> augment.BatchSource:
-        work = self._work
+    def _source(self) -> augment.BatchSource:
+        work, examples = self._work, self._work.splits.train
         return augment.BatchSource(
-            train.examples,
+            examples,
             pixel_cache.PixelCache(work.read_bytes, work.input_hw, work.job.cache_bytes),
-            label_weighting.of_images(train.examples),
+            label_weighting.of_images(examples),
             label_count=self._label_count,
             seed=work.job.seed,
             batch_size=work.recipe.batch_size,

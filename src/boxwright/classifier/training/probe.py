@@ -4,11 +4,12 @@
 
 Features are standardised; the penalty is half the squared norm of the weights times `l2`, the loss a weighted mean over
 images: cross entropy for MULTICLASS, the sum of the labels' binary ones for MULTILABEL. The optimum is found by L-BFGS with
-exact gradients in float64, so that equal features give equal weights.
+exact gradients, so that equal features give equal weights.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from boxwright.inference import model_folder
 L2_PATH = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)  # from strong to weak; each starts from the one before
 PATIENCE = 2  # values of the path that may be worse than the best before the rest is left out
 ITERATIONS = 100
+MOST_DOUBLE = 4_000_000  # images times labels: beyond that, in single precision, with
+LARGE_ITERATIONS = 40
 HISTORY = 10  # pairs that L-BFGS remembers
 GRADIENT_TOLERANCE = 1e-5
 FEW_VALIDATION_IMAGES = 30  # with fewer, the penalty is chosen by cross-validation on TRAIN
@@ -42,11 +45,13 @@ class LabelledFeatures:
         features: (N, 1280) float16.
         targets: (N, C) float32.
         weights: (N,) float64, how much each image counts.
+        views: of each image; all images' first views come first.
     """
 
     features: Array16
     targets: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float64]
+    views: int = 1
 
     def some(self, rows: npt.NDArray[np.bool_]) -> LabelledFeatures:
         """Those of some rows."""
@@ -95,15 +100,17 @@ def fit(
         validation: what chooses the penalty.
         classification_type: MULTICLASS or MULTILABEL.
         label_weights: (C,) of the positive terms of MULTILABEL.
-        has_time: asked between two penalties; once it says no, the best so far is taken.
+        has_time: asked again and again; once it says no, the best so far is taken.
         drawn_to: the last layer whose weights cost nothing; None for zeros.
     """
     if len(validation.targets) >= FEW_VALIDATION_IMAGES or len(train.targets) < FOLDS:
         pairs = [(train, validation)]
     else:
-        fold = np.arange(len(train.targets)) % FOLDS
+        fold = (
+            np.arange(len(train.targets)) % (len(train.targets) // train.views) % FOLDS
+        )  # all views of an image in one
         pairs = [(train.some(fold != number), train.some(fold == number)) for number in range(FOLDS)]
-    solvers = [_Solver(own, classification_type, label_weights, drawn_to) for own, _ in pairs]
+    solvers = [_Solver(own, classification_type, label_weights, drawn_to, has_time) for own, _ in pairs]
     correction = np.log(label_weights)  # what counting the positive terms more has added
     losses: list[tuple[float, float]] = []
     best: tuple[float, network.Head] = (math.inf, solvers[0].head())
@@ -146,6 +153,10 @@ def loss_of(found: npt.NDArray[np.float64], targets: npt.NDArray[np.float32], cl
     return float((np.logaddexp(0.0, found) - targets * found).mean())
 
 
+class _OutOfTime(Exception):
+    """The search has to end."""
+
+
 class _Solver:
     """One set's regression along a path of penalties; each solution is the next one's start."""
 
@@ -155,21 +166,29 @@ class _Solver:
         classification_type: str,
         label_weights: npt.NDArray[np.float64],
         drawn_to: network.Head | None,
+        has_time: Callable[[], bool] = lambda: True,
     ) -> None:
-        x = torch.from_numpy(own.features.astype(np.float32)).double()
-        self._weights = torch.from_numpy(own.weights / own.weights.sum())
-        self._mean = (self._weights[:, None] * x).sum(dim=0)
-        variance = (self._weights[:, None] * (x - self._mean) ** 2).sum(dim=0)
-        self._deviation = variance.sqrt().clamp(min=LEAST_DEVIATION)
-        self._x = (x - self._mean) / self._deviation
-        self._y = torch.from_numpy(own.targets).double()
+        self._has_time = has_time
+        is_large = own.targets.size > MOST_DOUBLE
+        self._iterations = LARGE_ITERATIONS if is_large else ITERATIONS
+        self._kind = torch.float32 if is_large else torch.float64
+        x = torch.from_numpy(own.features).to(self._kind)
+        self._weights = torch.from_numpy(own.weights / own.weights.sum()).to(self._kind)
+        self._mean = self._weights @ x
+        x -= self._mean
+        self._deviation = (
+            torch.stack([(self._weights * part**2).sum() for part in x.T]).sqrt().clamp(min=LEAST_DEVIATION)
+        )
+        x /= self._deviation
+        self._x = x
+        self._y = torch.from_numpy(own.targets).to(self._kind)
         self._is_multiclass = classification_type == model_folder.MULTICLASS
-        self._label_weights = torch.from_numpy(label_weights)
+        self._label_weights = torch.from_numpy(label_weights).to(self._kind)
         columns = own.features.shape[1]
         shape = (columns + 1, own.targets.shape[1])  # the bias is the last row
-        self._parameters = torch.zeros(shape, dtype=torch.float64)
+        self._parameters = torch.zeros(shape, dtype=self._kind)
         if drawn_to is not None:
-            weight = torch.from_numpy(drawn_to.weight).T  # (1280, C)
+            weight = torch.from_numpy(drawn_to.weight).T.to(self._kind)  # (1280, C)
             self._parameters[:-1] = weight * self._deviation[:, None]
             self._parameters[-1] = torch.from_numpy(drawn_to.bias) + self._mean @ weight
         self._origin = self._parameters.clone()
@@ -178,25 +197,30 @@ class _Solver:
         """The present solution, for features as they are."""
         weight = self._parameters[:-1] / self._deviation[:, None]
         bias = self._parameters[-1] - self._mean @ weight
-        return network.Head(weight.T.contiguous().numpy(), bias.numpy())
+        return network.Head(weight.T.contiguous().double().numpy(), bias.double().numpy())
 
     def solve(self, l2: float) -> network.Head:
         """Goes on from the present solution."""
         parameters = self._parameters.clone()
         optimizer = torch.optim.LBFGS(
             [parameters],
-            max_iter=ITERATIONS,
+            max_iter=self._iterations,
             history_size=HISTORY,
             tolerance_grad=GRADIENT_TOLERANCE,
             line_search_fn="strong_wolfe",
         )
 
         def closure() -> Tensor:
+            if evaluated and not self._has_time():
+                raise _OutOfTime
             value, gradient = self._value(parameters, l2)
             parameters.grad = gradient
+            evaluated.append(float(value))
             return value
 
-        optimizer.step(closure)
+        evaluated: list[float] = []
+        with contextlib.suppress(_OutOfTime):  # what there is, is a solution of a stronger penalty, or near it
+            optimizer.step(closure)
         self._parameters = parameters
         return self.head()
 

@@ -11,7 +11,7 @@ from boxwright.learning import schedule
 
 PASSES = 20  # up to `FULL_PASSES_IMAGES`; more images need fewer passes
 FULL_PASSES_IMAGES = 2000
-MIN_STEPS = 200
+MIN_STEPS = 700  # with few images, fine details need many views of each
 COARSE_SCALE = 2 / 3
 SIDE_MULTIPLE_PX = 4
 CHECK_EVERY = 0.2
@@ -23,7 +23,7 @@ class Recipe:
     """Hyper-parameters. The defaults are what users get; jobs may override them for tests and experiments."""
 
     batch_size: int = 16
-    peak_rate: float = 1e-3
+    peak_rate: float = 2e-3
     weight_decay: float = 0.05
     ema_decay: float = 0.99
     clip_norm: float = 5.0

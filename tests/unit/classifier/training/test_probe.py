@@ -122,3 +122,32 @@ def test_scores_of_training_images_come_from_models_that_have_not_seen_them() ->
     assert again is not None and again[7].argmax() == scores[7].argmax()  # its own label has no say in it
     assert doubts.out_of_fold(features_of(12, 9), 0.1, "MULTICLASS") is None
     assert doubts.out_of_fold(own, 0.1, "MULTICLASS", lambda: False) is None
+
+
+def test_an_image_and_its_mirror_image_are_never_on_both_sides_of_a_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = features_of(13, 21)
+    both = probe.LabelledFeatures(
+        np.concatenate([one.features] * 2),
+        np.concatenate([one.targets] * 2),
+        np.concatenate([one.weights] * 2),
+        views=2,
+    )
+    sides: list[tuple[set[bytes], set[bytes]]] = []
+    some = probe.LabelledFeatures.some
+
+    def recorded(self: probe.LabelledFeatures, rows: np.ndarray) -> probe.LabelledFeatures:
+        sides.append(tuple({row.tobytes() for row in self.features[mask]} for mask in (rows, ~rows)))  # type: ignore[arg-type]
+        return some(self, rows)
+
+    monkeypatch.setattr(probe.LabelledFeatures, "some", recorded)
+    probe.fit(both, features_of(14, 3), "MULTICLASS", np.ones(3), lambda: False)
+    assert len(sides) == 2 * probe.FOLDS and not any(inside & outside for inside, outside in sides)
+
+
+def test_many_targets_are_fitted_in_single_precision_to_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = features_of(15, 200)
+    exact = probe.solve(own, "MULTICLASS", np.ones(3), 0.05)
+    monkeypatch.setattr(probe, "MOST_DOUBLE", 100)
+    single = probe.solve(own, "MULTICLASS", np.ones(3), 0.05)
+    found, expected = (probe.logits(head, own.features) for head in (single, exact))
+    assert found == pytest.approx(expected, abs=0.05) and not np.array_equal(found, expected)

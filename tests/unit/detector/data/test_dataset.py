@@ -169,7 +169,7 @@ def test_windows_show_objects_of_the_input_at_their_size(drawn: conftest.Drawn, 
     for step in range(12):
         whole.append(source.batch(step, augment.View((384, 480), 0.0, scale_jitter=0.0)))
         windows.append(source.batch(step, augment.View((192, 256), 0.0, input_hw=(384, 480), scale_jitter=0.0)))
-        corners += int((windows[-1].pixels[:, 0, 0] == augment.FILL).all(axis=-1).sum())
+        corners += int((windows[-1].pixels[:, 0, 0] == views.FILL).all(axis=-1).sum())
 
     def longest(batches: list[augment.Batch]) -> float:
         boxes_px = np.concatenate([one.boxes_px[one.present] for one in batches])

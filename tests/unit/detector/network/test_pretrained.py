@@ -18,7 +18,7 @@ from boxwright.detector.network import dense, pretrained
 from boxwright.detector.planning import schedule, trained
 from boxwright.inference import predictor
 from boxwright.learning import efficientnet, trainer
-from boxwright.learning.job import JobError, TrainingJob
+from boxwright.learning.job import JobError, Outcome, TrainingJob
 
 NOBODYS = dataclasses.replace(pretrained.PUBLISHED, name="a-network-of-nobody")
 
@@ -124,7 +124,7 @@ def test_training_changes_what_learns_and_nothing_else(
     kept: list[dense.Network] = []
 
     class Keeping(finish.ModelBuilder):
-        def deliver(self, trained: trained.Trained) -> trained.Outcome:
+        def deliver(self, trained: trained.Trained) -> Outcome:
             kept.append(trained.network)
             return super().deliver(trained)
 

@@ -21,6 +21,7 @@ from boxwright.detector.network import coco, dense
 from boxwright.detector.planning import candidates, hold_out, input_size, schedule, trained
 from boxwright.detector.training import fit, trainer, validation_set
 from boxwright.learning import listener
+from boxwright.learning import trainer as learning_trainer
 from boxwright.learning.job import TrainingJob
 
 INPUT_HW = (96, 96)
@@ -149,7 +150,7 @@ RECIPE |= {"steps": 6, "quantise": False, "network": "coco", "checkpoint_every_s
 
 @pytest.fixture(autouse=True)
 def _every_step_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(learning_trainer, "PROGRESS_EVERY_S", 0.0)
 
 
 class InFinal(Watcher):

@@ -3,7 +3,9 @@
     BatchSource.batch(step, view) -> Batch      the same arguments give the same batch, in any thread, in any order
 
 A view is a crop of random size, place and aspect, fitted into the network's frame like an image in prediction, flipped where
-the labels allow it, with a colour gain; in the first part of a training two views are mixed (Zhang et al., mixup, 2018).
+the labels allow it, with a colour gain. Where images have several labels, they are shown nearly whole, smaller or at another
+place of the frame instead: a crop would lose what a label stands for. In the first part of a training with one label an
+image, two views are mixed (Zhang et al., mixup, 2018).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from boxwright.learning import pixel_cache, views
 
 CROP_AREA = (0.6, 1.0)  # of the image
 CROP_ASPECT = (3 / 4, 4 / 3)  # relative to the image's
+WHOLE_SCALE = (0.7, 1.08)  # relative to the size at which the image just fits, where it is shown nearly whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,7 @@ class View:
         mirrored: half of the images are flipped left to right.
         flips: half of the images are flipped top to bottom.
         mixup: parameter of the beta distribution that the shares of two mixed images are drawn from, 0 for none.
+        keeps_whole: images are shown nearly whole: each of their labels has to be there.
         crop_jitter: strength of the changes of size, place and aspect, 0 for none.
         colour_jitter: strength of the changes of colour and brightness, 0 for none.
     """
@@ -42,6 +46,7 @@ class View:
     mirrored: bool = True
     flips: bool = False
     mixup: float = 0.0
+    keeps_whole: bool = False
     crop_jitter: float = 1.0
     colour_jitter: float = 0.5
 
@@ -104,6 +109,29 @@ class BatchSource:
 
 
 def _shown(image: Image.Image, view: View, rng: np.random.Generator) -> Image.Image:
+    shown = _moved(image, view, rng) if view.keeps_whole else _cropped(image, view, rng)
+    mirrors, turns = rng.random(2) < 0.5
+    if view.mirrored and mirrors:
+        shown = shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if view.flips and turns:
+        shown = shown.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    return shown.point(views.colour_table(rng, view.colour_jitter))
+
+
+def _moved(image: Image.Image, view: View, rng: np.random.Generator) -> Image.Image:
+    """The image at another size and place; a few hundredths of it may be cut off."""
+    height, width = view.input_hw
+    jitter = 1.0 + view.crop_jitter * (rng.uniform(*WHOLE_SCALE) - 1.0)
+    across, down = rng.random(2)
+    if rng.random() < view.framed or not view.crop_jitter:
+        jitter, across, down = 1.0, 0.5, 0.5
+    scale = jitter * min(height / image.height, width / image.width)
+    left, top = (width - image.width * scale) * across, (height - image.height * scale) * down
+    return views.place(image, view.input_hw, scale, left, top)
+
+
+def _cropped(image: Image.Image, view: View, rng: np.random.Generator) -> Image.Image:
+    """A part of the image, fitted into the frame."""
     area = 1.0 - view.crop_jitter * (1.0 - rng.uniform(*CROP_AREA))
     aspect = math.exp(view.crop_jitter * rng.uniform(math.log(CROP_ASPECT[0]), math.log(CROP_ASPECT[1])))
     across, down, left, top = min(1.0, math.sqrt(area * aspect)), min(1.0, math.sqrt(area / aspect)), *rng.random(2)
@@ -112,13 +140,7 @@ def _shown(image: Image.Image, view: View, rng: np.random.Generator) -> Image.Im
     width, height = image.width * across, image.height * down
     x, y = left * (image.width - width), top * (image.height - height)
     box = (x, y, x + width, y + height)
-    shown = _fitted(image, box, view.input_hw)
-    mirrors, turns = rng.random(2) < 0.5
-    if view.mirrored and mirrors:
-        shown = shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if view.flips and turns:
-        shown = shown.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-    return shown.point(views.colour_table(rng, view.colour_jitter))
+    return _fitted(image, box, view.input_hw)
 
 
 def _fitted(image: Image.Image, box: tuple[float, float, float, float], input_hw: tuple[int, int]) -> Image.Image:

@@ -273,7 +273,7 @@ class _Learner:
             recipe=own,
             mirrored=own.flips and ways.mirrored,
             flips=own.flips and ways.flips,
-            mixes=work.is_multiclass,
+            has_one_label=work.is_multiclass,
             calibration_steps=CALIBRATION_STEPS,
         )
 

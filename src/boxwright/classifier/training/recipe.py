@@ -77,14 +77,14 @@ class FineTuningSchedule(schedule.StepSchedule):
         recipe: what the views follow.
         mirrored: whether images may be flipped left to right.
         flips: whether they may be flipped top to bottom.
-        mixes: whether two images may be mixed.
+        has_one_label: whether an image has one label: it may be cropped then, and mixed with another.
     """
 
     input_hw: tuple[int, int]
     recipe: Recipe
     mirrored: bool
     flips: bool
-    mixes: bool
+    has_one_label: bool
 
     @property
     def checkpoint_every_s(self) -> float:
@@ -114,7 +114,8 @@ class FineTuningSchedule(schedule.StepSchedule):
             framed=0.0 if is_early else self.recipe.framed,
             mirrored=self.mirrored,
             flips=self.flips,
-            mixup=self.recipe.mixup if is_early and self.mixes else 0.0,
+            mixup=self.recipe.mixup if is_early and self.has_one_label else 0.0,
+            keeps_whole=not self.has_one_label,
             crop_jitter=self.recipe.crop_jitter,
             colour_jitter=self.recipe.colour_jitter,
         )

@@ -119,3 +119,18 @@ def test_flips_happen_only_where_they_may(drawn: conftest.Drawn) -> None:
         same = (flipped == plain).all(axis=(1, 2, 3))
         turned = (flipped == np.flip(plain, axis)).all(axis=(1, 2, 3))
         assert same.any() and turned.any() and (same | turned).all()
+
+
+def test_an_image_with_several_labels_is_never_cut_where_they_may_be(drawn: conftest.Drawn) -> None:
+    view = augment.View((64, 64), keeps_whole=True, mirrored=False, colour_jitter=0.0)
+    shown = [source(drawn).batch(step, view).pixels for step in range(15)]
+    part = augment.View((64, 64), mirrored=False, colour_jitter=0.0)
+    cut = [source(drawn).batch(step, part).pixels for step in range(15)]
+
+    def coloured(batches: list[np.ndarray]) -> np.ndarray:
+        """Pixels of each image that belong to the thing that is drawn."""
+        return np.concatenate([(np.ptp(one.astype(np.int64), axis=-1) > 90).sum(axis=(1, 2)) for one in batches])
+
+    sizes = (np.concatenate(shown) != 127).any(axis=-1).sum(axis=(1, 2))
+    assert sizes.min() < 0.6 * sizes.max() and coloured(shown).min() > 20
+    assert coloured(shown).min() > coloured(cut).min()

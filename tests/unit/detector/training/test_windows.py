@@ -9,12 +9,12 @@ import pytest
 from tests.unit.detector import conftest
 from tests.unit.detector.conftest import Watcher, elapsed
 
-from boxwright.detector import listener, session
+from boxwright.detector import session
 from boxwright.detector.evaluation import evaluate, orientation
-from boxwright.detector.job import TrainingJob
 from boxwright.detector.planning import input_size
-from boxwright.detector.training import trainer
 from boxwright.images import letterbox
+from boxwright.learning import listener, trainer
+from boxwright.learning.job import TrainingJob
 
 
 @pytest.fixture(autouse=True)

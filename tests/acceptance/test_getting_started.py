@@ -65,7 +65,7 @@ def _put_images(folder: pathlib.Path) -> None:
     """A small labelled set in the bucket, some images at its top, and one on this machine."""
     bucket = folder / "buckets" / "photos"
     made = drawn.draw_dataset(bucket, 5, drawn.Sizes(train=40, validation=8, test=PREDICTED))
-    dataset.write_import_csv(made)
+    dataset.write_import_csv(made, dataset.box_rows)
     labels = bucket / dataset.IMPORT_CSV
     labels.write_text(labels.read_text(encoding="utf-8").replace("gs://demo/", "gs://photos/"), encoding="utf-8")
     images = sorted(bucket.rglob("*.jpg"))

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from boxwright.demo import contact_sheet, dataset, drawn, folder, progress, results, service, steps, table
+from boxwright.demo import contact_sheet, dataset, drawn, folder, kinds, progress, results, service, steps, table
 
 DRAWN_MINUTES = 3.5  # the drawn set is learnt by then, and the whole tour stays below five minutes on two cores
 FOLDER_MINUTES = 10.0
@@ -41,13 +41,20 @@ class OutError(Exception):
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m boxwright.demo",
-        description="From labelled images to boxes through the AutoML v1 API, on this machine.",
+        description="From labelled images to predictions through the AutoML v1 API, on this machine.",
     )
     parser.add_argument(
         "--data",
         type=pathlib.Path,
         metavar="DIR",
-        help="a folder with labels.csv and its images; without it, a set is drawn",
+        help="a folder with labels.csv and its images, or, with --kind classification, a folder for each label; "
+        "without it, a set is drawn",
+    )
+    parser.add_argument(
+        "--kind",
+        choices=tuple(kinds.KINDS),
+        default="detection",
+        help="whether objects are found or whole images are labelled (default %(default)s)",
     )
     parser.add_argument("--keep", action="store_true", help="leave the service running at the end")
     parser.add_argument(
@@ -72,12 +79,12 @@ def run(options: argparse.Namespace, reporter: progress.Reporter) -> None:
     """The tour, step by step."""
     started_s = time.monotonic()
     out: pathlib.Path = options.out.resolve()
-    if options.data:
-        _check_data(options.data, out)  # before anything is removed
+    kind = kinds.KINDS[options.kind]
+    pictures = _read_data(kind, options.data, out) if options.data else None  # before anything is removed
     _prepare_out(out)
     buckets = out / "buckets"
-    data = _make_dataset(options, buckets / dataset.BUCKET, reporter)
-    import_uri, batch_uri = dataset.write_import_csv(data), dataset.write_batch_csv(data)
+    data = _make_dataset(options, kind, pictures, buckets / dataset.BUCKET, reporter)
+    import_uri, batch_uri = dataset.write_import_csv(data, kind.rows_of), dataset.write_batch_csv(data)
     reporter.say(
         f"Data set: {data.count('TRAIN')} training, {data.count('VALIDATION')} validation, {data.count('TEST')} test,"
         f" {data.count('UNASSIGNED')} unassigned images in {data.folder}"
@@ -86,10 +93,10 @@ def run(options: argparse.Namespace, reporter: progress.Reporter) -> None:
         reporter.say(f"Service:  gRPC on {running.grpc_target}, REST on {running.url}")
         tour = steps.DemoSteps(running.grpc_target, reporter, running.check_alive)
         try:
-            outcome = _walk(tour, import_uri, batch_uri, reporter)
+            outcome = _walk(tour, kind, data, (import_uri, batch_uri), reporter)
         finally:
             tour.close()
-        _report(data, outcome, out, started_s, reporter)
+        _report(kind, data, outcome, out, started_s, reporter)
         if options.keep:
             _say_how_to_call(running, outcome.model_name, reporter)
 
@@ -99,47 +106,63 @@ class _Outcome:
     """What the API's own steps gave.
 
     Attributes:
+        quality: name and value of the model's one figure.
         best: the confidence with the best overall F1, and that F1.
     """
 
     model_name: str
     rows: list[table.EvaluationRow]
+    quality: tuple[str, float]
     best: tuple[float, float]
     batch: steps.BatchOutcome
 
 
-def _walk(tour: steps.DemoSteps, import_uri: str, batch_uri: str, reporter: progress.Reporter) -> _Outcome:
-    """The API's own steps."""
-    created = tour.create_dataset("demo")
-    failures = tour.import_data(created.name, import_uri)
+def _walk(
+    tour: steps.DemoSteps,
+    kind: kinds.DemoKind,
+    data: dataset.DataSet,
+    lists: tuple[str, str],
+    reporter: progress.Reporter,
+) -> _Outcome:
+    """The API's own steps; `lists` are the addresses of the import list and the batch list."""
+    created = tour.create_dataset(kind.new_dataset("demo", data))
+    failures = tour.import_data(created.name, lists[0])
     for failure in failures:
         reporter.say(f"    {failure}")
-    model = tour.train(created.name, "demo_model")
+    model = tour.train(kind.new_model("demo_model", created.name.rpartition("/")[2]))
     reporter.say(f"  model: {model.name}")
     evaluations = tour.evaluations(model.name)
-    rows = table.rows(evaluations)
+    rows = table.in_order(kind.row(evaluation) for evaluation in evaluations)
+    overall = next(evaluation for evaluation in evaluations if not evaluation.display_name)
     reporter.say()
-    reporter.console.print(table.render(rows))
+    reporter.console.print(table.render(kind.headings, rows))
     reporter.say()
-    batch = tour.batch_predict(model.name, batch_uri, dataset.uri("predictions/"))
-    return _Outcome(model.name, rows, table.best_confidence(evaluations), batch)
+    batch = tour.batch_predict(model.name, lists[1], dataset.uri("predictions/"))
+    return _Outcome(model.name, rows, kind.quality(data, overall), kind.best_confidence(overall), batch)
 
 
-def _make_dataset(options: argparse.Namespace, bucket: pathlib.Path, reporter: progress.Reporter) -> dataset.DataSet:
+def _make_dataset(
+    options: argparse.Namespace,
+    kind: kinds.DemoKind,
+    pictures: list[dataset.DemoImage] | None,
+    bucket: pathlib.Path,
+    reporter: progress.Reporter,
+) -> dataset.DataSet:
     bucket.mkdir(parents=True)
-    if options.data:
-        total = len(folder.read_labels(options.data))
+    if pictures is not None:
+        total = len(pictures)
         with reporter.step("link images") as show:
-            return folder.link_dataset(options.data, bucket, lambda count: show(100 * count / total))
-    sizes = TINY if options.tiny else drawn.Sizes()
+            return folder.link_dataset(options.data, bucket, pictures, lambda count: show(100 * count / total))
+    sizes = TINY if options.tiny else kind.sizes
     with reporter.step("draw images") as show:
-        return drawn.draw_dataset(bucket, SEED, sizes, lambda count: show(100 * count / sizes.total))
+        return kind.draw(bucket, SEED, sizes, lambda count: show(100 * count / sizes.total))
 
 
-def _check_data(source: pathlib.Path, out: pathlib.Path) -> None:
+def _read_data(kind: kinds.DemoKind, source: pathlib.Path, out: pathlib.Path) -> list[dataset.DemoImage]:
+    """The images of the user's folder."""
     if source.resolve().is_relative_to(out):
         raise OutError(f"{source} lies inside {out}, which the demo empties; name another folder with --out.")
-    folder.read_labels(source)
+    return kind.read(source)
 
 
 def _prepare_out(out: pathlib.Path) -> None:
@@ -159,17 +182,21 @@ def _prepare_out(out: pathlib.Path) -> None:
 
 
 def _report(
-    data: dataset.DataSet, outcome: _Outcome, out: pathlib.Path, started_s: float, reporter: progress.Reporter
+    kind: kinds.DemoKind,
+    data: dataset.DataSet,
+    outcome: _Outcome,
+    out: pathlib.Path,
+    started_s: float,
+    reporter: progress.Reporter,
 ) -> None:
     """Reads the files back, writes the page and prints the outcome."""
     batch, (confidence, f1) = outcome.batch, outcome.best
     files = steps.local_path(batch.directory, out / "buckets")
     found = results.read_results(files)
-    ap50 = next(row.ap50 for row in outcome.rows if row.label == table.ALL_LABELS)
     images = len(found.predictions)
     rate = f"{images / batch.elapsed_s:.1f} images/s" if batch.elapsed_s > 0 else "too quick to measure"
     summary = [
-        ("mAP@0.5", f"{ap50:.3f}"),
+        (outcome.quality[0], f"{outcome.quality[1]:.3f}"),
         ("best F1", f"{f1:.3f} at a score of {confidence:.2f}"),
         ("images predicted", str(images)),
         ("images failed", str(len(found.errors))),
@@ -177,7 +204,7 @@ def _report(
     ]
     page = out / "index.html"
     facts = contact_sheet.PageFacts("Boxwright: what the demo found", summary, outcome.rows, confidence)
-    contact_sheet.write_contact_sheet(page, data.to_predict(), data.folder, found, facts)
+    contact_sheet.write_contact_sheet(page, kind, data, found, facts)
     reporter.say()
     for name, value in summary:
         reporter.say(f"{name + ':':<18} {value}")

@@ -1,11 +1,11 @@
-"""Pictures with boxes in a bucket folder, and the two CSV files that the API reads: import list and batch list."""
+"""Pictures with boxes or labels in a bucket folder, and the two CSV files that the API reads: import list, batch list."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from boxwright.contact_sheet.boxes import Box as Box
 
@@ -26,11 +26,13 @@ class DemoImage:
         ml_use: TRAIN, VALIDATION, TEST or UNASSIGNED.
         key: its path inside the bucket.
         boxes: what is to be found in it; none means that nothing is.
+        labels: of the whole image, where there are no boxes.
     """
 
     ml_use: str
     key: str
-    boxes: tuple[Box, ...]
+    boxes: tuple[Box, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @property
     def uri(self) -> str:
@@ -52,6 +54,11 @@ class DataSet:
     pictures: tuple[DemoImage, ...]
     bad_keys: tuple[str, ...] = ()
 
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether an image has several labels of its own."""
+        return any(len(picture.labels) > 1 for picture in self.pictures)
+
     def count(self, ml_use: str) -> int:
         """How many pictures are in one of the sets."""
         return sum(picture.ml_use == ml_use for picture in self.pictures)
@@ -70,15 +77,28 @@ def uri(key: str) -> str:
     return f"gs://{BUCKET}/{key}"
 
 
-def write_import_csv(data: DataSet) -> str:
-    """Writes the 11-column import list into the bucket and returns its URI; an empty image gets one row."""
-    rows: list[Sequence[object]] = []
-    for picture in data.pictures:
-        rows += [
-            (picture.ml_use, picture.uri, box.label, *_corner(box.x_min, box.y_min), *_corner(box.x_max, box.y_max))
-            for box in picture.boxes
-        ] or [(picture.ml_use, picture.uri, *[""] * 9)]
+def write_import_csv(data: DataSet, rows_of: Callable[[DemoImage], list[Sequence[object]]]) -> str:
+    """Writes the import list into the bucket and returns its URI.
+
+    Args:
+        rows_of: the rows of an image, one at least.
+    """
+    rows = [row for picture in data.pictures for row in rows_of(picture)]
     return _write_rows(data.folder, IMPORT_CSV, rows)
+
+
+def box_rows(picture: DemoImage) -> list[Sequence[object]]:
+    """A row of 11 columns for each box; an empty image gets one row."""
+    rows: list[Sequence[object]] = [
+        (picture.ml_use, picture.uri, box.label, *_corner(box.x_min, box.y_min), *_corner(box.x_max, box.y_max))
+        for box in picture.boxes
+    ]
+    return rows or [(picture.ml_use, picture.uri, *[""] * 9)]
+
+
+def label_rows(picture: DemoImage) -> list[Sequence[object]]:
+    """One row with all labels of the image."""
+    return [(picture.ml_use, picture.uri, *picture.labels)]
 
 
 def write_batch_csv(data: DataSet) -> str:

@@ -1,4 +1,4 @@
-"""A small, varied data set, drawn: the same seed gives the same images.
+"""A small, varied data set, drawn, of boxes or of labels: the same seed gives the same images.
 
 Varied means: five kinds of object, many sizes, any rotation, overlaps and cut-off edges, five kinds of background,
 slanted light, colour casts, noise, blur, clutter that is no object, empty images, JPEG of several qualities, PNG, and
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ SIZES_WH = ((480, 360), (360, 480), (420, 420), (640, 480))
 EMPTY_EVERY = 16  # one image in so many shows nothing
 MAX_OBJECTS = 5
 SMALLEST, LARGEST = 0.2, 0.6  # an object's longer side, as a share of the image's shorter side
+LABELLED_SMALLEST, LABELLED_LARGEST = 0.4, 0.9  # of the one object that gives an image its label
 MAX_HIDDEN = 0.3  # share of an object's box that another may cover
 MIN_SHOWN = 0.75  # share of an object's box that must lie inside the image
 PNG_SHARE, TURNED_SHARE = 0.12, 0.08
@@ -52,6 +54,9 @@ class Sizes:
         return self.train + self.validation + self.test
 
 
+LABELLED_SIZES = Sizes(train=150, validation=30, test=60)
+
+
 def draw_dataset(
     folder: pathlib.Path, seed: int = 1, sizes: Sizes | None = None, drew: Callable[[int], None] = lambda count: None
 ) -> dataset.DataSet:
@@ -60,25 +65,68 @@ def draw_dataset(
     Args:
         drew: told after each image how many are done.
     """
-    sizes = sizes or Sizes()
+
+    def draw(rng: np.random.Generator, index: int) -> tuple[Image.Image, dict[str, Any]]:
+        image, boxes = compose(rng, is_empty=index % EMPTY_EVERY == EMPTY_EVERY // 2)
+        return image, {"boxes": boxes}
+
+    return _draw(folder, seed, sizes or Sizes(), drew, draw)
+
+
+def draw_labelled_dataset(
+    folder: pathlib.Path, seed: int = 1, sizes: Sizes | None = None, drew: Callable[[int], None] = lambda count: None
+) -> dataset.DataSet:
+    """The same with one object an image, which gives the image its label.
+
+    Args:
+        drew: told after each image how many are done.
+    """
+
+    def draw(rng: np.random.Generator, index: int) -> tuple[Image.Image, dict[str, Any]]:
+        kind = shapes.KINDS[index % len(shapes.KINDS)]
+        return compose_labelled(rng, kind), {"labels": (kind,)}
+
+    return _draw(folder, seed, sizes or LABELLED_SIZES, drew, draw)
+
+
+def _draw(
+    folder: pathlib.Path,
+    seed: int,
+    sizes: Sizes,
+    drew: Callable[[int], None],
+    draw: Callable[[np.random.Generator, int], tuple[Image.Image, dict[str, Any]]],
+) -> dataset.DataSet:
+    """Draws a data set; `draw` makes the image of a number, and says what is in it."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     uses = ["TRAIN"] * sizes.train + ["VALIDATION"] * sizes.validation + ["TEST"] * sizes.test
     pictures: list[dataset.DemoImage] = []
     for index, ml_use in enumerate(uses):
         # A generator per image: an image depends on the seed and its place, not on its neighbours.
         rng = np.random.default_rng((seed, index))
-        image, boxes = compose(rng, is_empty=index % EMPTY_EVERY == EMPTY_EVERY // 2)
+        image, content = draw(rng, index)
         key = _store(image, folder, f"images/{ml_use.lower()}_{index:04d}", rng)
-        pictures.append(dataset.DemoImage(ml_use, key, boxes))
+        pictures.append(dataset.DemoImage(ml_use, key, **content))
         drew(index + 1)
     return dataset.DataSet(folder, tuple(pictures), _bad_entries(folder, pictures))
 
 
+def compose_labelled(rng: np.random.Generator, kind: str) -> Image.Image:
+    """One image with one large object of a kind, anywhere in it."""
+    canvas = _canvas(rng)
+    share = float(np.exp(rng.uniform(np.log(LABELLED_SMALLEST), np.log(LABELLED_LARGEST))))
+    specimen = shapes.draw(kind, rng, round(share * min(canvas.size)))
+    corner = (
+        int(rng.integers(max(1, canvas.width - specimen.width))),
+        int(rng.integers(max(1, canvas.height - specimen.height))),
+    )
+    _paste(canvas, specimen, corner, rng)
+    return _photograph(canvas, rng)
+
+
 def compose(rng: np.random.Generator, is_empty: bool = False) -> tuple[Image.Image, tuple[dataset.Box, ...]]:
     """One image and the boxes of the objects in it."""
-    width, height = SIZES_WH[int(rng.choice(len(SIZES_WH), p=(0.6, 0.1, 0.1, 0.2)))]
-    canvas = Image.fromarray(_background(rng, height, width).astype(np.uint8))
-    _clutter(canvas, rng)
+    canvas = _canvas(rng)
+    width, height = canvas.size
     count = 0 if is_empty else int(rng.integers(1, MAX_OBJECTS + 1))
     placed: list[tuple[str, PixelBox]] = []
     for _ in range(count):
@@ -94,6 +142,14 @@ def compose(rng: np.random.Generator, is_empty: bool = False) -> tuple[Image.Ima
         dataset.Box(kind, left / width, top / height, right / width, bottom / height)
         for kind, (left, top, right, bottom) in placed
     )
+
+
+def _canvas(rng: np.random.Generator) -> Image.Image:
+    """A surface with clutter on it."""
+    width, height = SIZES_WH[int(rng.choice(len(SIZES_WH), p=(0.6, 0.1, 0.1, 0.2)))]
+    canvas = Image.fromarray(_background(rng, height, width).astype(np.uint8))
+    _clutter(canvas, rng)
+    return canvas
 
 
 def _find_place(

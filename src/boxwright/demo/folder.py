@@ -37,17 +37,19 @@ ML_USES = {
 
 
 def link_dataset(
-    source: pathlib.Path, folder: pathlib.Path, linked: Callable[[int], None] = lambda count: None
+    source: pathlib.Path,
+    folder: pathlib.Path,
+    pictures: Sequence[dataset.DemoImage],
+    linked: Callable[[int], None] = lambda count: None,
 ) -> dataset.DataSet:
-    """Reads `source`/labels.csv and brings its images into `folder`, the demo's bucket.
+    """Brings the images of a folder into `folder`, the demo's bucket.
 
     Args:
+        source: where they are.
+        folder: where they shall be.
+        pictures: the images, by paths below `source`.
         linked: told after each image how many are done.
-
-    Raises:
-        DataError: naming the file, the line and what is wrong with it.
     """
-    pictures = read_labels(source)
     for count, picture in enumerate(pictures, 1):
         _link_or_copy(source / picture.key, folder / picture.key)
         linked(count)
@@ -65,16 +67,42 @@ def read_labels(source: pathlib.Path) -> list[dataset.DemoImage]:
         raise dataset.DataError(f"{source} has no {LABELS_CSV}; see docs/import.md for what it holds.")
     ml_uses: dict[str, str] = {}
     boxes: dict[str, list[dataset.Box]] = {}
+    for where, row in read_rows(path):
+        _read_row(source, row, where, ml_uses, boxes)
+    return [dataset.DemoImage(ml_use, key, tuple(boxes[key])) for key, ml_use in ml_uses.items()]
+
+
+def read_rows(path: pathlib.Path) -> list[tuple[str, list[str]]]:
+    """The rows of a CSV file that are not empty, each with its place.
+
+    Raises:
+        DataError: the file has none, or is none.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            for line, row in enumerate(csv.reader(file), 1):
-                if any(cell.strip() for cell in row):
-                    _read_row(source, [cell.strip() for cell in row], f"{path}, row {line}", ml_uses, boxes)
+            rows = [
+                (f"{path}, row {line}", [cell.strip() for cell in row]) for line, row in enumerate(csv.reader(file), 1)
+            ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise dataset.DataError(f"{path} is not CSV in UTF-8: {error}.") from error
-    if not ml_uses:
+    found = [(where, row) for where, row in rows if any(row)]
+    if not found:
         raise dataset.DataError(f"{path} has no rows.")
-    return [dataset.DemoImage(ml_use, key, tuple(boxes[key])) for key, ml_use in ml_uses.items()]
+    return found
+
+
+def read_image(source: pathlib.Path, row: Sequence[str], where: str) -> tuple[str, str]:
+    """The set of a row's image, and its path inside the folder.
+
+    Raises:
+        DataError: the row has not both.
+    """
+    if len(row) < 2:
+        raise dataset.DataError(f"{where} has one column; a row begins with the set and the path: SET,path.")
+    ml_use = ML_USES.get(row[0].upper())
+    if ml_use is None:
+        raise dataset.DataError(f"{where}: the set '{row[0]}' is none of TRAIN, VALIDATION, TEST, UNASSIGNED.")
+    return ml_use, _inner_path(source, row[1], where)
 
 
 def _read_row(
@@ -84,17 +112,17 @@ def _read_row(
     if len(row) < 2 or any(row[COLUMNS:]):
         raise dataset.DataError(f"{where} has {len(row)} columns; {COLUMNS} are needed: SET,path,label,8 coordinates.")
     row = [*row, *[""] * COLUMNS][:COLUMNS]  # what is left out at the end is empty
-    ml_use = ML_USES.get(row[0].upper())
-    if ml_use is None:
-        raise dataset.DataError(f"{where}: the set '{row[0]}' is none of TRAIN, VALIDATION, TEST, UNASSIGNED.")
-    key = _inner_path(source, row[1], where)
+    ml_use, key = read_image(source, row, where)
     ml_uses.setdefault(key, ml_use)
     found = boxes.setdefault(key, [])
     label, has_box = row[2], any(row[3:])
     if has_box and label:
         found.append(_read_box(row, where))
     elif has_box or label not in ("", NEGATIVE_IMAGE):
-        raise dataset.DataError(f"{where}: a box needs a label, and a label a box.")
+        raise dataset.DataError(
+            f"{where}: a box needs a label, and a label a box. For labels of whole images, add --kind classification "
+            "(KIND=classification with make)."
+        )
 
 
 def _inner_path(source: pathlib.Path, text: str, where: str) -> str:

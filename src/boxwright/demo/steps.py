@@ -56,15 +56,9 @@ class DemoSteps:
         """Closes the channel."""
         self._channel.close()
 
-    def create_dataset(self, display_name: str) -> automl_v1.Dataset:
+    def create_dataset(self, wanted: automl_v1.Dataset) -> automl_v1.Dataset:
         """Creates an empty dataset and returns it."""
-        started = self._automl.create_dataset(
-            parent=PARENT,
-            dataset=automl_v1.Dataset(
-                display_name=display_name,
-                image_object_detection_dataset_metadata=automl_v1.ImageObjectDetectionDatasetMetadata(),
-            ),
-        )
+        started = self._automl.create_dataset(parent=PARENT, dataset=wanted)
         dataset: automl_v1.Dataset = self._finish("create dataset", started)
         return dataset
 
@@ -75,17 +69,9 @@ class DemoSteps:
         self._finish("import labels", started)
         return _partial_failures(started)
 
-    def train(self, dataset_name: str, display_name: str) -> automl_v1.Model:
-        """Trains a model on the dataset and returns it."""
-        started = self._automl.create_model(
-            parent=PARENT,
-            model=automl_v1.Model(
-                display_name=display_name,
-                dataset_id=dataset_name.rsplit("/", 1)[-1],
-                # The default type and budget; the limit that the service was started with ends the training earlier.
-                image_object_detection_model_metadata=automl_v1.ImageObjectDetectionModelMetadata(),
-            ),
-        )
+    def train(self, wanted: automl_v1.Model) -> automl_v1.Model:
+        """Trains a model and returns it."""
+        started = self._automl.create_model(parent=PARENT, model=wanted)
         model: automl_v1.Model = self._finish("train", started)
         return model
 

@@ -94,8 +94,20 @@ def test_the_batch_list_holds_the_test_images_and_two_broken_entries(data: datas
 
 
 def test_the_import_list_has_eleven_columns_and_a_row_for_every_empty_image(data: dataset.DataSet) -> None:
-    dataset.write_import_csv(data)
+    dataset.write_import_csv(data, dataset.box_rows)
     rows = [line.split(",") for line in (data.folder / dataset.IMPORT_CSV).read_text().splitlines()]
     assert {len(row) for row in rows} == {11}
     assert [row[1] for row in rows if not any(row[2:])] == [p.uri for p in data.pictures if not p.boxes]
     assert sum(bool(row[2]) for row in rows) == sum(len(picture.boxes) for picture in data.pictures)
+
+
+def test_a_labelled_set_has_one_object_an_image_and_its_kind_is_the_label(tmp_path: pathlib.Path) -> None:
+    data = drawn.draw_labelled_dataset(tmp_path, 7, drawn.Sizes(train=10, validation=5, test=5))
+    assert [picture.labels for picture in data.pictures] == [(shapes.KINDS[i % len(shapes.KINDS)],) for i in range(20)]
+    assert not any(picture.boxes for picture in data.pictures) and not data.is_multilabel
+    for picture in data.pictures:
+        with Image.open(data.folder / picture.key) as stored:
+            stored.load()
+    dataset.write_import_csv(data, dataset.label_rows)
+    rows = (data.folder / dataset.IMPORT_CSV).read_text().splitlines()
+    assert rows == [f"{picture.ml_use},{picture.uri},{picture.labels[0]}" for picture in data.pictures]

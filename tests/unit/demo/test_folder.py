@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from boxwright.demo import __main__ as command
-from boxwright.demo import dataset, folder
+from boxwright.demo import dataset, folder, kinds
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_folder_is_brought_into_the_bucket(source: pathlib.Path, tmp_path: pat
         "",
         "Validate,images/b b.jpg",
     )
-    data = folder.link_dataset(source, tmp_path / "bucket")
+    data = folder.link_dataset(source, tmp_path / "bucket", folder.read_labels(source))
     assert data.pictures == (
         dataset.DemoImage(
             "TRAIN", "images/a.jpg", (dataset.Box("cat", 0.1, 0.2, 0.3, 0.4), dataset.Box("dog", 0.5, 0.6, 0.7, 0.9))
@@ -39,7 +39,7 @@ def test_a_folder_is_brought_into_the_bucket(source: pathlib.Path, tmp_path: pat
         dataset.DemoImage("VALIDATION", "images/b b.jpg", ()),
     )
     assert (tmp_path / "bucket/images/b b.jpg").read_bytes() == b"b"
-    dataset.write_import_csv(data)
+    dataset.write_import_csv(data, dataset.box_rows)
     assert (tmp_path / "bucket/labels.csv").read_text().splitlines() == [
         "TRAIN,gs://demo/images/a.jpg,cat,0.100000,0.200000,,,0.300000,0.400000,,",
         "TRAIN,gs://demo/images/a.jpg,dog,0.500000,0.600000,,,0.700000,0.900000,,",
@@ -63,7 +63,7 @@ def test_a_folder_is_brought_into_the_bucket(source: pathlib.Path, tmp_path: pat
         (("TRAIN,images/a.jpg,cat,0.1,0.1,,,2,0.2,,",), "from 0 to 1"),  # pixels, not fractions
         (("TRAIN,images/a.jpg,cat,0.1,0.1,,,,,,",), "two opposite corners"),  # one corner
         (("TRAIN,images/a.jpg,cat,0.1,0.1,0.2,0.2,,,,",), "two opposite corners"),  # in the wrong columns
-        (("TRAIN,images/a.jpg,cat",), "a label a box"),  # label alone
+        (("TRAIN,images/a.jpg,cat",), "a label a box. For labels of whole images, add --kind classification"),
         (("TRAIN,images/a.jpg,,0.1,0.1,,,0.2,0.2,,",), "a box needs a label"),  # box alone
     ],
 )
@@ -112,7 +112,7 @@ def test_only_a_folder_of_the_demo_is_emptied(tmp_path: pathlib.Path) -> None:
 def test_data_inside_the_output_folder_is_never_removed(source: pathlib.Path) -> None:
     _write(source, "TRAIN,images/a.jpg,,,,,,,,,")
     with pytest.raises(command.OutError, match="lies inside"):
-        command._check_data(source, source.parent)
+        command._read_data(kinds.KINDS["detection"], source, source.parent)
 
 
 def test_a_bad_folder_ends_the_command_with_a_sentence(

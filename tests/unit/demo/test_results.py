@@ -12,10 +12,11 @@ from google.cloud import automl_v1
 from PIL import Image
 from rich import console as rich_console
 
-from boxwright.demo import contact_sheet, dataset, progress, results, table
+from boxwright.demo import contact_sheet, dataset, kinds, progress, results, table
 
 CAT = dataset.Box("cat", 0.1, 0.1, 0.5, 0.5)
 DOG = dataset.Box("dog", 0.5, 0.5, 0.9, 0.9)
+DETECTION, CLASSIFICATION = kinds.KINDS["detection"], kinds.KINDS["classification"]
 
 
 def _annotation(box: dataset.Box, score: float) -> dict[str, object]:
@@ -93,21 +94,22 @@ def _evaluation(label: str, ap50: float, boxes: int) -> automl_v1.ModelEvaluatio
 
 
 def test_the_table_shows_the_labels_and_then_all_of_them() -> None:
-    rows = table.rows([_evaluation("", 0.85, 12), _evaluation("dog", 0.8, 5), _evaluation("cat", 0.9, 7)])
+    evaluations = [_evaluation("", 0.85, 12), _evaluation("dog", 0.8, 5), _evaluation("cat", 0.9, 7)]
+    rows = table.in_order(map(DETECTION.row, evaluations))
     assert [row.label for row in rows] == ["cat", "dog", "all labels"]
-    assert table.cells(rows[2]) == ("all labels", "7", "12", "0.850", "0.300", "0.750", "0.250")
+    assert rows[2].cells == ("all labels", "7", "12", "0.850", "0.300", "0.750", "0.250")
     text = io.StringIO()
-    rich_console.Console(file=text, width=100).print(table.render(rows))
+    rich_console.Console(file=text, width=100).print(table.render(DETECTION.headings, rows))
     assert "AP@0.5" in text.getvalue()
 
 
 def test_the_page_starts_where_f1_is_best() -> None:
     overall = _evaluation("", 0.85, 12)
     at = overall.image_object_detection_evaluation_metrics.bounding_box_metrics_entries[1].confidence_metrics_entries
-    assert table.best_confidence([_evaluation("cat", 0.9, 7), overall]) == (0.5, 0.0)  # nothing was found at all
+    assert DETECTION.best_confidence(overall) == (0.5, 0.0)  # nothing was found at all
     at.append({"confidence_threshold": 0.35, "f1_score": 0.75})
     at.append({"confidence_threshold": 0.96, "f1_score": 0.25})
-    assert table.best_confidence([_evaluation("cat", 0.9, 7), overall]) == (0.35, 0.75)
+    assert DETECTION.best_confidence(overall) == (0.35, 0.75)
 
 
 class _Page(html.parser.HTMLParser):
@@ -132,7 +134,7 @@ class _Page(html.parser.HTMLParser):
 def test_the_page_shows_every_image_and_needs_nothing_else(tmp_path: pathlib.Path) -> None:
     for name in ("a.png", "b.png"):
         Image.new("RGB", (80, 60), (120, 90, 60)).save(tmp_path / name)
-    pictures = [dataset.DemoImage("TEST", "a.png", (CAT, DOG)), dataset.DemoImage("TEST", "b.png", ())]
+    pictures = (dataset.DemoImage("TEST", "a.png", (CAT, DOG)), dataset.DemoImage("TEST", "b.png", ()))
     found = results.Results(
         {
             "gs://demo/a.png": (results.Prediction.of_box(CAT, 0.9), results.Prediction.of_box(DOG, 0.2)),
@@ -141,9 +143,10 @@ def test_the_page_shows_every_image_and_needs_nothing_else(tmp_path: pathlib.Pat
         {"gs://demo/<c>.jpg": "no & such file"},
     )
     facts = contact_sheet.PageFacts(
-        "What was found", [("mAP@0.5", "0.9")], table.rows([_evaluation("cat", 0.9, 1)]), 0.5
+        "What was found", [("mAP@0.5", "0.9")], [DETECTION.row(_evaluation("cat", 0.9, 1))], 0.5
     )
-    contact_sheet.write_contact_sheet(tmp_path / "index.html", pictures, tmp_path, found, facts)
+    data = dataset.DataSet(tmp_path, pictures)
+    contact_sheet.write_contact_sheet(tmp_path / "index.html", DETECTION, data, found, facts)
     text = (tmp_path / "index.html").read_text()
     page = _Page()
     page.feed(text)
@@ -154,6 +157,62 @@ def test_the_page_shows_every_image_and_needs_nothing_else(tmp_path: pathlib.Pat
     assert "nothing to find" in text
     assert "gs://demo/&lt;c&gt;.jpg" in text
     assert "no &amp; such file" in text
+
+
+def _classified(label: str, *entries: tuple[float, float, float]) -> automl_v1.ModelEvaluation:
+    """An evaluation with entries of (threshold, recall at 1, F1)."""
+    metrics = automl_v1.ClassificationEvaluationMetrics(
+        au_prc=0.9,
+        au_roc=0.95,
+        confidence_metrics_entry=[
+            {"confidence_threshold": t, "recall_at1": r, "f1_score": f, "precision": 0.75, "recall": 0.25}
+            for t, r, f in entries
+        ],
+    )
+    return automl_v1.ModelEvaluation(
+        display_name=label, evaluated_example_count=7, classification_evaluation_metrics=metrics
+    )
+
+
+def test_a_classifiers_evaluations_are_a_table_and_a_figure(tmp_path: pathlib.Path) -> None:
+    overall = _classified("", (0.0, 0.8, 0.3), (0.5, 0.6, 0.7), (0.9, 0.2, 0.1))
+    rows = table.in_order(map(CLASSIFICATION.row, [overall, _classified("cat", (0.5, 0.6, 0.7))]))
+    assert rows[1].cells == ("all labels", "7", "0.900", "0.950", "0.750", "0.250")
+    assert len(CLASSIFICATION.headings) == len(rows[0].cells)
+    assert CLASSIFICATION.best_confidence(overall) == (0.5, pytest.approx(0.7))
+    single = dataset.DataSet(tmp_path, (dataset.DemoImage("TEST", "a", labels=("cat",)),))
+    several = dataset.DataSet(tmp_path, (dataset.DemoImage("TEST", "a", labels=("cat", "dog")),))
+    assert CLASSIFICATION.quality(single, overall) == ("accuracy", pytest.approx(0.8))
+    assert CLASSIFICATION.quality(several, overall) == ("AU-PRC", pytest.approx(0.9))
+    kinds_of = [
+        CLASSIFICATION.new_dataset("d", data).image_classification_dataset_metadata for data in (single, several)
+    ]
+    assert [one.classification_type.name for one in kinds_of] == ["MULTICLASS", "MULTILABEL"]
+
+
+@pytest.mark.parametrize(
+    ("own", "is_multilabel", "predictions", "expected"),
+    [
+        (("cat",), False, (("cat", 0.4), ("dog", 0.3)), ("cat", True)),  # the best one, whatever its score
+        (("cat",), False, (("dog", 0.6), ("cat", 0.5)), ("cat", False)),
+        (("cat",), False, (), ("cat", False)),
+        (("cat", "dog"), True, (("dog", 0.6), ("cat", 0.5)), ("cat, dog", True)),
+        (("cat", "dog"), True, (("dog", 0.6), ("cat", 0.4)), ("cat, dog", False)),  # below the threshold
+        (("cat",), True, (("dog", 0.6), ("cat", 0.5)), ("cat", False)),  # one too many
+        ((), True, (("dog", 0.4),), ("no label", True)),
+    ],
+)
+def test_labels_of_whole_images_are_compared(
+    own: tuple[str, ...],
+    is_multilabel: bool,
+    predictions: tuple[tuple[str, float], ...],
+    expected: tuple[str, bool],
+    tmp_path: pathlib.Path,
+) -> None:
+    picture = dataset.DemoImage("TEST", "a.png", labels=own)
+    other = dataset.DemoImage("TEST", "b.png", labels=("cat", "dog") if is_multilabel else ("dog",))
+    made = tuple(results.Prediction(label, score) for label, score in predictions)
+    assert CLASSIFICATION.verdict(dataset.DataSet(tmp_path, (picture, other)), picture, made, 0.5) == expected
 
 
 def test_progress_without_a_terminal_is_one_line_a_tenth() -> None:

@@ -63,7 +63,7 @@ def seen_by_python(place: Place) -> dict[str, object]:
     return seen
 
 
-def test_python(seen_by_python: dict[str, object]) -> None:
+def test_code_in_python_that_names_no_endpoint(seen_by_python: dict[str, object]) -> None:
     seen = dict(seen_by_python)
     operation, again = seen.pop("operation")  # type: ignore[misc]
     assert operation == again and re.fullmatch(r"projects/demo/locations/us-central1/operations/ICN\d+", operation)
@@ -75,7 +75,7 @@ def test_python(seen_by_python: dict[str, object]) -> None:
 
 @pytest.mark.go
 @pytest.mark.parametrize("model_type, end", [("", "wait"), ("cloud", "leave")])
-def test_go(
+def test_code_in_go_that_names_no_endpoint(
     place: Place,
     seen_by_python: dict[str, object],
     go_client: None,
@@ -90,7 +90,9 @@ def test_go(
         assert rest == ["budget: 1000 cloud", *["thresholds: 24"] * 3, "nodes: 2 DEPLOYED", "deleted"]
 
 
-def test_node(place: Place, seen_by_python: dict[str, object], program: list[str]) -> None:
+def test_code_in_node_that_names_no_endpoint(
+    place: Place, seen_by_python: dict[str, object], program: list[str]
+) -> None:
     node, installed = program[0], pathlib.Path(program[1]).parent
     sample = installed / "classification.js"  # beside the packages that it requires
     sample.write_bytes((SAMPLES / "classification.js").read_bytes())

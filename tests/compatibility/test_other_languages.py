@@ -2,7 +2,7 @@
 
 Google's clients for these languages cannot be installed from PyPI, npm or Debian; these programs stand in their place. They
 make the same calls, with messages and stubs from Google's own `.proto` files where Debian has protobuf and gRPC for the
-language. BOXWRIGHT_TEST_APT=1 lets the tests install the packages (as root, some 300 MB); without them they are skipped, and
+language. BOXWRIGHT_TEST_APT=1 lets the tests install the packages (as root, some 200 MB); without them they are skipped, and
 left out where a skip is a failure.
 """
 

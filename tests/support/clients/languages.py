@@ -24,7 +24,10 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "ruby": ("ruby", "ruby-grpc", "ruby-googleauth", "protobuf-compiler", "protobuf-compiler-grpc"),
     "php": ("php-cli", "php-curl", "php-bcmath", "php-google-protobuf", "protobuf-compiler"),
-    "csharp": ("mono-mcs", "libmono-system-net-http4.0-cil", "libmono-system-runtime-serialization4.0-cil", "openssl"),
+    "csharp": (
+        "mono-mcs", "libmono-system-net-http4.0-cil", "libmono-system-runtime-serialization4.0-cil",
+        "libmono-system-xml-linq4.0-cil", "openssl",
+    ),
 }  # fmt: skip
 CLASSPATH = (
     "grpc-api", "grpc-context", "grpc-core", "grpc-netty", "grpc-protobuf", "grpc-protobuf-lite", "grpc-stub",

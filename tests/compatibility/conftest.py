@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from tests.support.machine import apt
 from tests.support.predictions.tiny_model import tiny_model as tiny_model
 from tests.support.services import env_service as environment
 
@@ -19,12 +20,18 @@ def env_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[environmen
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves the tests of Go and gcloud out where a skip would be a failure and they are not installed."""
+    """Leaves tests out where a skip would be a failure and the Go, gcloud or Debian packages of them are not installed."""
     if not os.environ.get("BOXWRIGHT_TEST_STRICT"):
         return
     absent = {name for name in ("go", "gcloud") if not shutil.which(name)}
     if os.environ.get("BOXWRIGHT_TEST_APT"):
         absent.discard("go")  # which is installed then
-    left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent) or _lacks(item)]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
+
+
+def _lacks(item: pytest.Item) -> bool:
+    """Whether a test needs Debian packages that are not there and that it may not install."""
+    needed = item.get_closest_marker("debian")
+    return needed is not None and not apt.may_install() and bool(apt.missing(*needed.args))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.support.machine import ports, waiting
+from tests.support.machine import apt, connect_proxy, ports, waiting
 
 ROOT = pathlib.Path(__file__).parents[2]
 SUPPORT = ROOT / "tests" / "support"
@@ -82,3 +82,27 @@ def test_a_packages_docstring_lists_its_modules(folder: pathlib.Path) -> None:
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     modules |= {path.parent.name for path in folder.glob("*/__init__.py")}
     assert set(re.findall(r"^ *(\w+)  ", docstring, re.MULTILINE)) == modules
+
+
+def test_a_package_that_is_not_installed_is_missing() -> None:
+    assert apt.missing("no-such-package-of-debian", "dpkg")[:1] == ["no-such-package-of-debian"]
+
+
+def test_the_proxy_connects_what_it_was_told_and_refuses_all_else() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        connect_proxy.running({"named.example:443": listening.getsockname()[1]}) as url,
+    ):
+        place = ("127.0.0.1", int(url.rpartition(":")[2]))
+        with socket.create_connection(place, timeout=30) as client:
+            client.sendall(b"CONNECT named.example:443 HTTP/1.1\r\nHost: named.example:443\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+            served, _ = listening.accept()
+            with served:
+                client.sendall(b"there")
+                assert served.recv(100) == b"there"
+                served.sendall(b"and back")
+                assert client.recv(100) == b"and back"
+        with socket.create_connection(place, timeout=30) as client:
+            client.sendall(b"CONNECT localhost:443 HTTP/1.1\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 403 ")

@@ -30,18 +30,22 @@ def command_line(*words: str) -> str:
 
 
 @contextlib.contextmanager
-def run_started_service(folder: pathlib.Path, *, works: bool = False, **settings: str) -> Iterator[EnvService]:
+def run_started_service(
+    folder: pathlib.Path, *, works: bool = False, host: str = "", **settings: str
+) -> Iterator[EnvService]:
     """Makes the first account, then runs the service as the command says, until the end of the block.
 
     Args:
         works: whether operations are worked on.
+        host: one more name for the certificate.
         settings: variables without their prefix, in small letters.
     """
     ports = free_port(), free_port()
     (folder / "buckets").mkdir(exist_ok=True)
     flags = ["--port", str(ports[0]), "--grpc-port", str(ports[1]), "--out", str(folder / "client")]
     data = ["--data-dir", str(folder / "data")]
-    exports = command_line("access", "start", "--project", "demo", "--bucket", "b", *flags, *data)
+    named = ["--host", host] if host else []
+    exports = command_line("access", "start", "--project", "demo", "--bucket", "b", *named, *flags, *data)
     without = command_line("client-env", "--account", "owner", "--no-universe", *flags, *data)
     service = EnvService(folder, *ports, exports, without)
     (advice,) = (line for line in exports.splitlines() if "boxwright serve" in line)

@@ -7,6 +7,7 @@ cases         compliance cases: requests and the answers they must get, read fro
 foreign_site  a site of somebody else, for browsers
 fuzzing       random requests, and the one rule for every answer
 half_http2    a gRPC caller that never ends its message
+languages     programs in Java, Ruby, PHP and C#: what they need, and how they are made ready to run
 node_walk     a short walk of Google's Node client, for tests of credentials
 python_walk   one walk through every method, for each of Google's Python clients
 scene         what a client of any language needs to call every method: a bucket, a data set, a trained model, names

@@ -44,6 +44,15 @@ class Forger:
         for account, column in ((self.disabled_key, "disabled_us"), (self.old_key, "not_after_us")):
             _set_key(service, account, column)
 
+        self.first, self.second = service.registry.keys("two-keys", 2)
+        self.third = service.registry.keys("three-keys", 3)[2]
+        for account in (self.first, self.third):
+            service.registry.grant(account.member, "roles/owner", "projects/demo")
+
+    def unnamed(self, signer: Account) -> str:
+        """A right token that does not name its key."""
+        return self.signed(part({"alg": "RS256"}), part(signer.claims()), signer)
+
     def signature(self, text: str, account: Account | None = None) -> bytes:
         signer = account or self.account
         key: Any = serialization.load_pem_private_key(str(signer.key_file["private_key"]).encode(), None)
@@ -128,7 +137,16 @@ FORGED: dict[str, Make] = {
     "HS256 with the DER": lambda f: f.by_hmac(f.public_pem(serialization.Encoding.DER)),
     "HS256 with the key's id": lambda f: f.by_hmac(f.account.kid.encode()),
     "HMAC called RS256": lambda f: f.by_hmac(f.public_pem(serialization.Encoding.PEM), "RS256"),
-    "kid missing": lambda f: f.token(f.header(kid=_MISSING)),
+    "kid missing, by another account": lambda f: f.token(f.header(kid=_MISSING), f.other),
+    "kid missing, of no account": lambda f: f.token(f.header(kid=_MISSING), iss="nobody@demo", sub="nobody@demo"),
+    "kid missing, by a disabled key": lambda f: f.unnamed(f.disabled_key),
+    "kid missing, by a key too old": lambda f: f.unnamed(f.old_key),
+    "kid missing, of an account with three keys": lambda f: f.unnamed(f.third),
+    "kid missing, HS256": lambda f: _spoilt(
+        f.by_hmac(f.public_pem(serialization.Encoding.PEM)), lambda p: [part({"alg": "HS256"}), *p[1:]]
+    ),
+    "kid missing, ES256": lambda f: f.token({"alg": "ES256"}),
+    "nothing but a type": lambda f: f.token({"typ": "JWT"}),
     "kid unknown": lambda f: f.token(f.header(kid="f" * 40)),
     "kid empty": lambda f: f.token(f.header(kid="")),
     "kid a path": lambda f: f.token(f.header(kid="../../data/metadata.sqlite")),
@@ -141,7 +159,6 @@ FORGED: dict[str, Make] = {
         part(f.header(kid=f.disabled_key.kid)), part(f.disabled_key.claims()), f.disabled_key
     ),
     "kid of a key too old": lambda f: f.signed(part(f.header(kid=f.old_key.kid)), part(f.old_key.claims()), f.old_key),
-    "typ missing": lambda f: f.token(f.header(typ=_MISSING)),
     "typ another": lambda f: f.token(f.header(typ="at+jwt")),
     "header jwk": lambda f: f.token(f.header(jwk={"kty": "RSA", "n": "AQAB", "e": "AQAB"})),
     "header jku": lambda f: f.token(f.header(jku="https://localhost/keys")),
@@ -264,6 +281,10 @@ ACCEPTED: dict[str, Make] = {
     "without a subject": lambda f: f.token(sub=None),
     "expired by 55 s": lambda f: f.token(iat=_now() - 600, exp=_now() - 55),
     "of the other account": lambda f: f.other.signed(),
+    "without a type": lambda f: f.token(f.header(typ=_MISSING)),
+    "without a key's id, of an account with one key": lambda f: f.unnamed(f.account),
+    "without a key's id, by the older of two": lambda f: f.unnamed(f.first),
+    "without a key's id, by the newer of two": lambda f: f.unnamed(f.second),
     "an access token": lambda f: f.service.registry.token(f.account),
 }
 

@@ -6,6 +6,7 @@ an API key. Two of them, or one twice, is a refusal. Why a credential was refuse
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -30,6 +31,7 @@ HOUR_US = 3600 * SECOND_US
 GENERATE_ACCESS_TOKEN = "google.iam.credentials.v1.IAMCredentials.GenerateAccessToken"  # noqa: S105 — a method
 IAM_SCOPES = jwt_rules.CLOUD_SCOPES | {jwt_rules.IAM_SCOPE}  # with which clients call that one
 MAX_REMEMBERED = 4096  # tokens whose signature was right
+UNNAMED_KEYS = 2  # an account may have so many, one to be replaced by the other, if its tokens do not name their key
 
 log = logging.getLogger(__name__)
 Headers = Sequence[tuple[str, str]]
@@ -99,27 +101,26 @@ class Authenticator:
         """The claims of a token that an account has signed, and the account; times and signature are in order.
 
         Raises:
-            TokenRefused: they are not; after one verification of a signature, whatever the reason.
+            TokenRefused: they are not; after one verification of a signature, whatever the reason, or `UNNAMED_KEYS` of
+                them for a token that names no key.
         """
         digest = hashlib.sha256(text.encode()).digest()
         known = self._verified.get(digest)
         try:
             claims = known[0] if known else jwt_rules.read(text)
             jwt_rules.check_times(claims, self._clock(), self._rules.skew_s)
-            key = self._reader.current(may_wait=may_wait).keys.get(claims.kid)
-            if key is None or not key.is_usable(self._now_us()):
-                raise jwt_rules.TokenRefused("key unknown, disabled or too old")
-            if key.account.email != claims.issuer:
-                raise jwt_rules.TokenRefused("issuer is not the key's account")
-            imported = self._imported_key(key)
-            if claims.algorithm != jwt_rules.ALGORITHMS[imported.key_type]:
-                raise jwt_rules.TokenRefused("algorithm is not the key's")
+            index = self._reader.current(may_wait=may_wait)
+            key = None if claims.kid is None else self._named_key(index, claims)
         except jwt_rules.TokenRefused:
             self._fail_slowly()
             raise
-        if known is None or known[1] is not imported:
-            jwt_rules.verify(text, imported)
-            self._remember(digest, claims, imported)
+        if key is None:
+            key = self._signing_key(text, index, claims)
+            claims = dataclasses.replace(claims, kid=key.id)
+            self._remember(digest, claims, self._imported_key(key))
+        elif known is None or known[1] is not self._imported_key(key):
+            jwt_rules.verify(text, self._imported_key(key))
+            self._remember(digest, claims, self._imported_key(key))
         self._note_use(key, may_wait)
         return claims, key.account
 
@@ -129,6 +130,37 @@ class Authenticator:
         return found.has_ended(member) or self._is_of_ended_provider(found, key)
 
     # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _named_key(self, index: AccessIndex, claims: jwt_rules.Claims) -> KeyRecord:
+        key = index.keys.get(claims.kid or "")
+        if key is None or not key.is_usable(self._now_us()):
+            raise jwt_rules.TokenRefused("key unknown, disabled or too old")
+        if key.account.email != claims.issuer:
+            raise jwt_rules.TokenRefused("issuer is not the key's account")
+        if claims.algorithm != jwt_rules.ALGORITHMS[self._imported_key(key).key_type]:
+            raise jwt_rules.TokenRefused("algorithm is not the key's")
+        return key
+
+    def _signing_key(self, text: str, index: AccessIndex, claims: jwt_rules.Claims) -> KeyRecord:
+        """The key of the issuer's that has signed a token which names none; always as many verifications."""
+        usable = [
+            key
+            for key in index.keys_of.get(claims.issuer, ())
+            if key.is_usable(self._now_us())
+            and jwt_rules.ALGORITHMS[self._imported_key(key).key_type] == claims.algorithm
+        ]
+        tried: list[KeyRecord | None] = [*usable] if len(usable) <= UNNAMED_KEYS else []
+        found = None
+        for key in (*tried, *[None] * UNNAMED_KEYS)[:UNNAMED_KEYS]:
+            if key is None:
+                self._fail_slowly()
+                continue
+            with contextlib.suppress(jwt_rules.TokenRefused):
+                jwt_rules.verify(text, self._imported_key(key))
+                found = key
+        if found is None:
+            raise jwt_rules.TokenRefused(f"it names no key, and none of its account's {len(usable)} keys is the one")
+        return found
 
     def _by_bearer(self, method: str, header: str, may_wait: bool) -> tuple[Caller, str]:
         scheme, _, text = header.partition(" ")

@@ -7,6 +7,7 @@ committed counts at the next call, in every process.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -108,6 +109,14 @@ class AccessIndex:
     groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     bucket_grants: Mapping[str, tuple[objects.Grant, ...]] = dataclasses.field(default_factory=dict)
     providers: Mapping[str, ProviderRecord] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def keys_of(self) -> Mapping[str, tuple[KeyRecord, ...]]:
+        """Public keys by the address of their account."""
+        found: dict[str, tuple[KeyRecord, ...]] = {}
+        for key in self.keys.values():
+            found[key.account.email] = (*found.get(key.account.email, ()), key)
+        return found
 
     def has_ended(self, member: str) -> bool:
         """Whether nobody may be this member any more: its account or provider is disabled, or there is none."""

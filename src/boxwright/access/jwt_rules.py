@@ -40,11 +40,12 @@ class Claims:
 
     Attributes:
         audience: None: the token has none.
+        kid: id of the key; None: the token names none, as those of Google's library for Ruby.
         scopes: None: the token has no claim `scope`.
         issued_s, expires_s: seconds since 1970 UTC.
     """
 
-    kid: str
+    kid: str | None
     algorithm: str
     issuer: str
     audience: str | None
@@ -60,18 +61,18 @@ def read(text: str) -> Claims:
         TokenRefused: its form, header or claims are not what an account's token has.
     """
     header, claims = parts(text)
-    if header.keys() != {"alg", "typ", "kid"} or header["typ"] != "JWT":
+    if not {"alg"} <= header.keys() <= {"alg", "typ", "kid"} or header.get("typ", "JWT") != "JWT":
         raise TokenRefused("header")
     if header["alg"] not in ALGORITHMS.values():
         raise TokenRefused("algorithm")
-    if not isinstance(header["kid"], str) or not _KID.fullmatch(header["kid"]):
+    if "kid" in header and (not isinstance(header["kid"], str) or not _KID.fullmatch(header["kid"])):
         raise TokenRefused("kid")
     issuer, scope, audience = text_of(claims, "iss"), text_of(claims, "scope"), text_of(claims, "aud")
     if not issuer or claims.get("sub", issuer) != issuer:
         raise TokenRefused("subject")
     scopes = None if scope is None else frozenset(scope.split())
     return Claims(
-        header["kid"],
+        header.get("kid"),
         header["alg"],
         issuer,
         audience,

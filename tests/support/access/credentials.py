@@ -65,6 +65,14 @@ class Registry:
         """Makes an account with a key."""
         with self.db.write() as connection:
             record = accounts.create(connection, name, project, email=email)
+        return self._with_key(record)
+
+    def keys(self, name: str, count: int) -> list[Account]:
+        """Makes an account with several keys; one item for each."""
+        made = self.account(name)
+        return [made, *(self._with_key(made.record) for _ in range(count - 1))]
+
+    def _with_key(self, record: AccountRecord) -> Account:
         content, public_jwk = key_files.new_key(record, "https://localhost:8470/token")
         with self.db.write() as connection:
             accounts.add_key(connection, record, content["private_key_id"], public_jwk)

@@ -2,7 +2,8 @@
 
 Into one folder, keeping what is there already: a private certificate authority, a certificate for the service, and a
 service account for Google's client libraries, which sign their own tokens with it and ask nobody else. Printed: shell
-lines that set the environment of such code, fit for ``eval``.
+lines that set the environment of such code, fit for ``eval``. A folder for another account has no keys of the service: only
+the account, and the certificate of the authority that is there already.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from boxwright.metadata import database
 
+FOLDER = pathlib.Path("boxwright-client")
 HOSTS = ("automl.localhost", "iamcredentials.localhost", "localhost", "127.0.0.1", "::1")
 AUTHORITY_LIFE_DAYS = 3650
 SERVER_LIFE_DAYS = 825  # the most that some TLS libraries accept of a server
@@ -77,6 +79,13 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--account", metavar="NAME", help="an account of the service, which gets a key; for --access required"
     )
+    parser.add_argument(
+        "--ca",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="with --account: the certificate of the service's authority, for a folder that is handed over to the account's "
+        f"user (default: {FOLDER / 'ca.pem'} if --out is another folder)",
+    )
     parser.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="the service's, where the account is")
     parser.add_argument("--config", type=pathlib.Path, metavar="FILE", help="the service's settings, TOML")
     parser.set_defaults(run=run)
@@ -84,8 +93,7 @@ def add_command(commands: Any) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what says where client code finds the service, and where its files are written."""
-    default = pathlib.Path("boxwright-client")
-    parser.add_argument("--out", type=pathlib.Path, metavar="DIR", default=default, help=f"folder (default {default})")
+    parser.add_argument("--out", type=pathlib.Path, metavar="DIR", default=FOLDER, help=f"folder (default {FOLDER})")
     parser.add_argument("--port", type=int, default=8470, help="REST port of the service (default 8470)")
     parser.add_argument("--grpc-port", type=int, default=8471, help="gRPC port of the service (default 8471)")
     parser.add_argument(
@@ -103,7 +111,9 @@ def run(options: argparse.Namespace) -> int:
     """Runs the command; returns the exit status."""
     now, hosts = datetime.datetime.now(datetime.UTC), [*HOSTS, *options.host]
     if options.account is None:
-        kit = prepare(options.out, hosts, options.grpc_port, now)
+        if options.ca is not None:
+            raise errors.bad_request("--ca is for the files of an account; name it with --account.")
+        kit, authority = prepare(options.out, hosts, options.grpc_port, now), None
     else:
         from boxwright import places, settings
         from boxwright.access import audit
@@ -117,9 +127,23 @@ def run(options: argparse.Namespace) -> int:
             ),
         ):
             keys = AccountKeys(db, options.account, options.port)
-            kit = prepare(options.out, hosts, options.grpc_port, now, keys)
-    print(exports(kit, options, is_required=options.account is not None))
+            keys.check()
+            authority = _authority_elsewhere(options)
+            if authority is None:
+                kit = prepare(options.out, hosts, options.grpc_port, now, keys)
+            else:
+                kit = prepare_account(options.out, authority, options.grpc_port, keys)
+    print(exports(kit, options, is_required=options.account is not None, is_handed_over=authority is not None))
     return 0
+
+
+def _authority_elsewhere(options: argparse.Namespace) -> pathlib.Path | None:
+    """The certificate of the service's authority if the folder is to have no keys of the service; None if it may."""
+    if options.ca is not None:
+        return pathlib.Path(options.ca)
+    usual = ClientFiles(FOLDER.absolute())
+    own = ClientFiles(options.out.absolute())
+    return None if own == usual or own.authority_key.exists() or not usual.authority.exists() else usual.authority
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +159,18 @@ class AccountKeys:
     db: database.Database
     name: str
     port: int
+
+    def check(self) -> None:
+        """Raises ApiError if there is no such account, or if it is disabled."""
+        from boxwright.access import accounts
+
+        with self.db.read() as connection:
+            account = accounts.find(connection, self.name)
+        if account.is_disabled:
+            raise errors.failed_precondition(
+                f"{account.member} is disabled, so nothing that it sends is taken. Enable it first: `boxwright accounts "
+                f"enable {self.name}`."
+            )
 
     def content(self, known: dict[str, Any]) -> dict[str, Any]:
         """The content of a credentials file: the one that is known, if its key is a usable one of the account's."""
@@ -184,12 +220,46 @@ def prepare(
     return kit
 
 
-def exports(kit: ClientFiles, options: argparse.Namespace, *, is_required: bool = False) -> str:
+def prepare_account(folder: pathlib.Path, authority: pathlib.Path, grpc_port: int, keys: AccountKeys) -> ClientFiles:
+    """Writes what the user of an account gets: the account, and the certificate by which the service is known.
+
+    Args:
+        authority: the certificate's file.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION if the folder or the certificate cannot be used.
+    """
+    from cryptography import x509
+
+    kit = ClientFiles(folder.absolute())
+    try:
+        content = authority.read_bytes()
+        x509.load_pem_x509_certificates(content)
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or "it holds no certificate in PEM"
+        raise errors.failed_precondition(f"{authority} cannot be used: {why}.") from error
+    try:
+        kit.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        kit.authority.write_bytes(content)
+        _write_accounts(kit, f"localhost:{grpc_port}", keys)
+    except OSError as error:
+        raise errors.failed_precondition(f"Cannot write {error.filename or folder}: {error.strerror}.") from error
+    except ValueError as error:
+        raise errors.failed_precondition(
+            f"A file in {kit.folder} cannot be read: {error}. Remove the folder to have its files made anew."
+        ) from error
+    return kit
+
+
+def exports(
+    kit: ClientFiles, options: argparse.Namespace, *, is_required: bool = False, is_handed_over: bool = False
+) -> str:
     """The shell lines: variables to export, and as comments what else to know.
 
     Args:
         options: what `add_arguments` has added.
         is_required: whether the service is to ask for accounts.
+        is_handed_over: whether the folder is for a user who does not run the service.
     """
     port, grpc_port, with_universe = options.port, options.grpc_port, options.universe
     serve = [
@@ -203,14 +273,21 @@ def exports(kit: ClientFiles, options: argparse.Namespace, *, is_required: bool 
         "REQUESTS_CA_BUNDLE": str(kit.authority),
         "NODE_EXTRA_CA_CERTS": str(kit.authority),
         "GOOGLE_APPLICATION_CREDENTIALS": str(kit.account(with_universe=with_universe)),
+        "BOXWRIGHT_URL": f"https://localhost:{port}",
+        "BOXWRIGHT_CA": str(kit.authority),
     }
+    head = ["# Start the service with:", f"#   {shlex.join(serve)}"]
+    if is_handed_over:
+        head = [
+            f"# Hand over account.json (for Node account-no-universe.json) and ca.pem of {kit.folder}, over a channel that",
+            "# nobody else reads. The user sets this environment, with the places where the two files are then:",
+        ]
     if with_universe:
         universe = f"export GOOGLE_CLOUD_UNIVERSE_DOMAIN=localhost:{grpc_port}"
     else:
         universe = "unset GOOGLE_CLOUD_UNIVERSE_DOMAIN"
     lines = [
-        "# Start the service with:",
-        f"#   {shlex.join(serve)}",
+        *head,
         "# Client code needs this environment; it applies to every Google client of that process, storage included:",
         universe,
         *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),

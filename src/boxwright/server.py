@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import logging
+import shlex
 import signal
 import socket
 import sys
@@ -161,7 +162,9 @@ async def _serve(
         await asyncio.sleep(0.01)
     ready.set()
     await grpc_api.announce(True)
-    _welcome(settings, http_socket.getsockname()[1], grpc_port, out)
+    _welcome(
+        settings, http_socket.getsockname()[1], grpc_port, out, has_accounts=composition.has_accounts(parts.worker.db)
+    )
     async with _following(certificate, request_guard):
         await asyncio.wait([asyncio.create_task(stopping.wait()), http_task], return_when=asyncio.FIRST_COMPLETED)
     log.info("event=stopping")
@@ -248,7 +251,7 @@ def _stores_line(storage: StorageSettings) -> str:
     return "".join(f"  {line}\n" for line in lines)
 
 
-def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO) -> None:
+def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO, *, has_accounts: bool) -> None:
     """Says where the API servers listen and how to point a client at them."""
     scheme = "https" if settings.server.tls_cert else "http"
     host = _bracketed(settings.server.host)
@@ -258,6 +261,13 @@ def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO) -> None
         note = "  accounts are required: boxwright accounts, boxwright iam; see docs/access.md\n"
     else:
         token, credentials, note = "", "credentials=AnonymousCredentials(),", ""
+        if has_accounts:
+            note = "  access is OPEN although there are accounts: everybody who gets here may do everything\n"
+            note += "         (boxwright serve --access required asks for accounts)\n"
+    authority = settings.server.tls_cert and settings.server.tls_cert.with_name("ca.pem")
+    if authority and authority.exists():
+        token = f" --cacert {shlex.quote(str(authority))}{token}"
+        note += f"  TLS    clients trust {authority}; boxwright client-env prints their environment\n"
     print(
         f"Boxwright is ready.\n"
         f"  REST   {scheme}://{host}:{port}/v1/projects/PROJECT/locations/{location}/…\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shlex
 import stat
 import subprocess
 import sys
@@ -42,6 +43,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     flags = ["--data-dir", str(folder / "data")]
     done = run("access", "start", "--project", "demo", "--out", str(folder / "client"), *flags)
     assert done.returncode == 0, done.stderr
+    run("accounts", "create", "gone", "--project", "demo", *flags)
+    run("accounts", "disable", "gone", *flags)
     return flags
 
 
@@ -53,7 +56,8 @@ def test_a_second_user_in_a_few_commands(tmp_path: pathlib.Path) -> None:
         administer(service, "iam", "grant", "second", "roles/automl.viewer", "--on", "projects/demo")
         out = tmp_path / "second"
         ports = ["--port", str(service.port), "--grpc-port", str(service.grpc_port)]
-        administer(service, "client-env", "--account", "second", "--out", str(out), *ports)
+        authority = ["--ca", str(tmp_path / "client" / "ca.pem")]
+        printed = administer(service, "client-env", "--account", "second", "--out", str(out), *authority, *ports)
         account = json.loads((out / "account.json").read_text())
         assert account["client_email"] == "second@demo.boxwright.localhost"
         own = ["env", f"GOOGLE_APPLICATION_CREDENTIALS={out}/account.json", sys.executable, "-c", LIST]
@@ -62,9 +66,16 @@ def test_a_second_user_in_a_few_commands(tmp_path: pathlib.Path) -> None:
         assert "Permission 'automl.datasets.create' denied on resource" in done.stderr
         administer(service, "iam", "grant", "second", "roles/automl.editor", "--on", "projects/demo")
         assert service.run(*own).stderr == ""
-        again = administer(service, "client-env", "--account", "second", "--out", str(out), *ports)
+        own_environment = dict(
+            shlex.split(line)[1].split("=", 1) for line in printed.splitlines() if line.startswith("export")
+        )
+        listed = run("models", "list", "--project", "demo", "--json", **own_environment)
+        assert (listed.returncode, listed.stdout) == (0, "[]\n"), "the commands find the service too"
+        again = administer(service, "client-env", "--account", "second", "--out", str(out), *authority, *ports)
         assert json.loads((out / "account.json").read_text()) == account, "a key that is there is kept"
-        assert "--access required" in again
+        assert "--access required" not in again, "its user does not run the service"
+        assert sorted(path.name for path in out.iterdir()) == ["account-no-universe.json", "account.json", "ca.pem"]
+        assert (out / "ca.pem").read_bytes() == (tmp_path / "client" / "ca.pem").read_bytes()
         assert "last used 20" in administer(service, "accounts", "keys", "list", "second")
 
 
@@ -99,7 +110,7 @@ def test_why_says_which_binding_allows_and_which_would(data: list[str]) -> None:
     assert (yes.returncode, yes.stdout) == (0, said)
     owner = run("access", "why", "owner", "automl.models.predict", model, *data)
     assert "has roles/owner on projects/demo" in owner.stdout
-    run("accounts", "disable", "ci", *data)
+    assert run("accounts", "disable", "ci", *data).stdout.endswith(" is disabled\n")
     disabled = run("access", "why", "ci", "automl.models.predict", model, *data)
     assert (disabled.returncode, "is disabled" in disabled.stdout) == (1, True)
 
@@ -119,7 +130,14 @@ REFUSED = [
     (["iam", "grant", "allUsers", "roles/viewer", "--on", "projects/demo"], "There is no account allUsers"),
     (["iam", "revoke", "owner", "roles/viewer", "--on", "projects/demo"], "does not have roles/viewer"),
     (["access", "why", "owner", "automl.models.fly", "projects/demo"], "There is no permission automl.models.fly"),
-    (["access", "start", "--project", "demo"], "There is an account serviceAccount:owner@demo"),
+    (["access", "start", "--project", "demo"], "For its files again: `boxwright client-env --account owner`"),
+    (["client-env", "--account", "nobody", "--out", "nothing"], "There is no account nobody"),
+    (
+        ["client-env", "--account", "owner", "--out", "nothing", "--ca", "/no.pem"],
+        "/no.pem cannot be used: No such",
+    ),
+    (["client-env", "--account", "gone", "--out", "nothing"], "is disabled"),
+    (["accounts", "token", "gone"], "is disabled, so no token of it would be taken"),
 ]
 
 
@@ -128,6 +146,40 @@ def test_a_mistake_is_named(data: list[str], words: list[str], text: str) -> Non
     done = run(*words, *data)
     assert (done.returncode, text in done.stderr) == (2, True), done.stderr
     assert "Traceback" not in done.stderr
+    assert not pathlib.Path("nothing").exists()
+
+
+def test_the_last_owner_may_be_removed_and_that_is_said(data: list[str]) -> None:
+    project = ["--on", "projects/left", *data]
+    run("accounts", "create", "leaver", "--project", "left", *data)
+    run("accounts", "create", "stayer", "--project", "left", *data)
+    for name in ("leaver", "stayer"):
+        run("iam", "grant", name, "roles/owner", *project)
+    assert "note" not in run("iam", "revoke", "leaver", "roles/owner", *project).stdout
+    assert (
+        "note: nobody has roles/owner on projects/left now"
+        in run("iam", "revoke", "stayer", "roles/owner", *project).stdout
+    )
+
+
+def test_a_folder_for_another_account_has_no_keys_of_the_service(tmp_path: pathlib.Path, data: list[str]) -> None:
+    def made(*words: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+        done = subprocess.run(
+            [*CLI, "client-env", "--account", "owner", *words, "--data-dir", str(pathlib.Path(data[1]).absolute())],
+            cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done, {path.name for path in (tmp_path / (words[1] if words else "boxwright-client")).iterdir()}
+
+    accounts = {"account.json", "account-no-universe.json"}
+    keys = {"ca.pem", "ca-key.pem", "server.pem", "server-key.pem"}
+    alone, files = made("--out", "alone")  # no authority is there: the folder is the service's
+    assert files == accounts | keys and "boxwright serve" in alone.stdout
+    assert made()[1] == accounts | keys
+    other, files = made("--out", "other")
+    assert files == accounts | {"ca.pem"} and "Hand over" in other.stdout and "boxwright serve" not in other.stdout
+    assert (tmp_path / "other/ca.pem").read_bytes() == (tmp_path / "boxwright-client/ca.pem").read_bytes()
+    assert made("--out", "alone")[1] == accounts | keys, "what is there stays as it is"
 
 
 def test_a_command_on_a_folder_that_is_not_there_says_so(tmp_path: pathlib.Path) -> None:

@@ -48,6 +48,13 @@ def test_tls_to_a_plain_port_is_told(service):
     )
 
 
+def test_the_port_of_grpc_is_told(service, tls_service):
+    for url, port in ((service.url, service.grpc_port), (tls_service.url, tls_service.grpc_port)):
+        there = f"{url.rpartition(':')[0]}:{port}"
+        told = _told(CommandLine(there)("models", "list", BOXWRIGHT_CA=str(tls_service.folder / "cert.pem")))
+        assert told.startswith(f"boxwright: What answers at {there} is the gRPC port. The commands use the REST port")
+
+
 def test_a_certificate_is_trusted_by_its_authority_alone(tls_service, tmp_path: pathlib.Path):
     boxwright = CommandLine(tls_service.url)
     told = _told(boxwright("models", "list"))

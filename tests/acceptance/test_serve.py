@@ -14,6 +14,7 @@ import sys
 import pytest
 import requests
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.support.access.credentials import Registry
 from tests.support.clients.api import PARENT
 from tests.support.machine.waiting import PATIENCE_S
 from tests.support.services.env_service import run_env_service
@@ -42,6 +43,17 @@ def test_the_service_says_how_to_point_a_client_at_it(service):
     assert service.url in text
     assert service.grpc_target in text
     assert str(service.buckets) in text
+    assert "OPEN" not in text
+
+
+def test_open_access_is_said_where_there_are_accounts(service_factory):
+    service = service_factory()
+    registry = Registry(service.data_dir / "metadata.sqlite")
+    registry.account("owner")
+    registry.close()
+    service.stop()
+    again = service_factory()
+    assert "access is OPEN although there are accounts" in again.log.read_text()
 
 
 def test_serving_needs_no_tensor_library(tmp_path):

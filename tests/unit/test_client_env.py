@@ -96,4 +96,5 @@ def test_the_command_prints_exports(
         else "unset GOOGLE_CLOUD_UNIVERSE_DOMAIN"
     )
     assert f"export GOOGLE_APPLICATION_CREDENTIALS='{folder / account}'" in code
-    assert len(code) == 5
+    assert {"export BOXWRIGHT_URL=https://localhost:8470", f"export BOXWRIGHT_CA='{folder}/ca.pem'"} <= set(code)
+    assert len(code) == 7

@@ -6,6 +6,8 @@ import argparse
 import datetime
 from typing import Any
 
+from google.rpc import code_pb2
+
 from boxwright import client_env, errors
 from boxwright.administration import buckets_command, iam_command, opening, providers_command
 
@@ -60,7 +62,15 @@ def _start(options: argparse.Namespace) -> int:
     grants = [buckets_command.parse(folder, settings, can_read=True, can_write=True) for folder in folders]
     with opening.opened(options, makes=True) as db:
         with db.write() as connection:
-            account = accounts.create(connection, options.account, options.project)
+            try:
+                account = accounts.create(connection, options.account, options.project)
+            except errors.ApiError as error:
+                if error.code != code_pb2.FAILED_PRECONDITION:
+                    raise
+                raise errors.failed_precondition(
+                    f"{error.message} For its files again: `boxwright client-env --account {options.account}`; for another "
+                    f"account: `boxwright accounts create NAME --project {options.project}`."
+                ) from error
             policies.grant(connection, resource, roles.OWNER, account.member)
             for grant in grants:
                 bucket_grants.grant(connection, account.member, grant)

@@ -104,40 +104,46 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _changed(options: argparse.Namespace, change: Callable[[Any, Any], object]) -> int:
-    """Changes the account that the options name."""
+def _changed(options: argparse.Namespace, change: Callable[[Any, Any], object], what: str) -> int:
+    """Changes the account that the options name, and says what has changed."""
     from boxwright.access import accounts
 
     with opening.opened(options) as db, db.write() as connection:
         account = accounts.find(connection, options.account)
         change(connection, account)
-    print(account.member)
+    print(f"{account.member} {what}")
     return 0
 
 
 def _disable(options: argparse.Namespace) -> int:
     from boxwright.access import accounts
 
-    return _changed(options, lambda connection, account: accounts.set_disabled(connection, account, True))
+    return _changed(
+        options, lambda connection, account: accounts.set_disabled(connection, account, True), "is disabled"
+    )
 
 
 def _enable(options: argparse.Namespace) -> int:
     from boxwright.access import accounts
 
-    return _changed(options, lambda connection, account: accounts.set_disabled(connection, account, False))
+    return _changed(
+        options, lambda connection, account: accounts.set_disabled(connection, account, False), "is enabled"
+    )
 
 
 def _delete(options: argparse.Namespace) -> int:
     from boxwright.access import accounts
 
-    return _changed(options, accounts.delete)
+    return _changed(options, accounts.delete, "is deleted")
 
 
 def _disable_key(options: argparse.Namespace) -> int:
     from boxwright.access import accounts
 
     return _changed(
-        options, lambda connection, account: accounts.set_key_disabled(connection, account, options.key, True)
+        options,
+        lambda connection, account: accounts.set_key_disabled(connection, account, options.key, True),
+        f"can no longer use the key {options.key}",
     )
 
 
@@ -145,14 +151,20 @@ def _enable_key(options: argparse.Namespace) -> int:
     from boxwright.access import accounts
 
     return _changed(
-        options, lambda connection, account: accounts.set_key_disabled(connection, account, options.key, False)
+        options,
+        lambda connection, account: accounts.set_key_disabled(connection, account, options.key, False),
+        f"can use the key {options.key} again",
     )
 
 
 def _delete_key(options: argparse.Namespace) -> int:
     from boxwright.access import accounts
 
-    return _changed(options, lambda connection, account: accounts.delete_key(connection, account, options.key))
+    return _changed(
+        options,
+        lambda connection, account: accounts.delete_key(connection, account, options.key),
+        f"has no key {options.key} any more",
+    )
 
 
 def _create_key(options: argparse.Namespace) -> int:
@@ -217,6 +229,8 @@ def _token(options: argparse.Namespace) -> int:
             count = token_store.revoke_all(connection, account.member)
             print(f"{count} token{'' if count == 1 else 's'} of {account.member} ended")
             return 0
+        if account.is_disabled:
+            raise errors.failed_precondition(f"{account.member} is disabled, so no token of it would be taken.")
         holder = token_store.TokenHolder(account.member, "tokens/command")
         print(token_store.issue(connection, token_store.ACCESS, holder, life_s, round(time.time() * 1e6)))
     return 0

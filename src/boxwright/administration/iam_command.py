@@ -70,14 +70,22 @@ def _grant(options: argparse.Namespace) -> int:
 
 
 def _revoke(options: argparse.Namespace) -> int:
-    from boxwright.access import policies
+    from boxwright.access import policies, roles
 
     with opening.opened(options) as db, db.write() as connection:
         # what was granted to somebody who is gone can be taken away too
         member = options.member if options.member.startswith("deleted:") else member_of(connection, options.member)
         if not policies.revoke(connection, options.on, options.role, member):
             raise errors.not_found(f"{member} does not have {options.role} on {options.on}.")
+        is_without = options.role == roles.OWNER and not policies.read(connection, options.on).bindings.get(
+            options.role
+        )
     print(f"{member} no longer has {options.role} on {options.on}")
+    if is_without:
+        print(
+            f"note: nobody has {roles.OWNER} on {options.on} now. Its policy can be changed by administrators of the "
+            "installation and by this command."
+        )
     return 0
 
 

@@ -13,6 +13,12 @@ import requests
 _E = TypeVar("_E", bound=BaseException)
 
 PROBE_S = 3.0
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(
+    (0, 0, 0, 4, 0, 0, 0, 0, 0)
+)  # and empty settings (RFC 9113)
+_GRPC = (
+    "What answers at {url} is the gRPC port. The commands use the REST port: 8470, or what `boxwright serve` prints."
+)
 PLAIN_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -36,6 +42,8 @@ def why_no_answer(
     if parts.scheme == "https":
         if _speaks_plain_http(host, parts.port or 443):
             return f"What answers at {url} speaks no TLS. Try http:// instead of https://."
+        if _speaks_grpc(host, parts.port or 443):
+            return _GRPC.format(url=url)
         if _refuses_without_certificate(host, parts.port or 443):
             if shows_certificate:
                 return f"The service at {url} does not take the client certificate: it is of another authority, or too old."
@@ -47,6 +55,8 @@ def why_no_answer(
             return f"The TLS connection to {url} failed: {_find(error, ssl.SSLError)}."
     elif parts.scheme == "http" and _speaks_tls(host, parts.port or 80):
         return f"What answers at {url} speaks TLS. Try https:// instead of http://."
+    elif parts.scheme == "http" and _speaks_plain_http2(host, parts.port or 80):
+        return _GRPC.format(url=url)
     return None
 
 
@@ -66,6 +76,27 @@ def _speaks_tls(host: str, port: int) -> bool:
         context.wrap_socket(plain, server_hostname=host),
     ):
         return True
+    return False
+
+
+def _speaks_grpc(host: str, port: int) -> bool:
+    """Whether a connection with TLS is for HTTP/2, which this kind of service has for gRPC alone."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent: only what is spoken
+    context.set_alpn_protocols(["http/1.1", "h2"])
+    with (
+        contextlib.suppress(OSError, ValueError),
+        socket.create_connection((host, port), PROBE_S) as plain,
+        context.wrap_socket(plain, server_hostname=host) as encrypted,
+    ):
+        return encrypted.selected_alpn_protocol() == "h2"
+    return False
+
+
+def _speaks_plain_http2(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), PROBE_S) as plain:
+        plain.sendall(HTTP2_PREFACE)
+        return plain.recv(9)[3:4] == b"\4"  # a frame of settings is what such a server says first
     return False
 
 

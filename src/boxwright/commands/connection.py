@@ -13,7 +13,7 @@ import requests
 from google.rpc import code_pb2
 
 from boxwright import errors
-from boxwright.commands import answering, credentials, help_text
+from boxwright.commands import answering, credentials, help_text, hints
 from boxwright.commands.credentials import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 
 URL_VARIABLE, PROJECT_VARIABLE = "BOXWRIGHT_URL", "BOXWRIGHT_PROJECT"
@@ -204,6 +204,7 @@ def _service_error(error: dict[str, Any]) -> errors.ApiError:
         code = code_pb2.Code.Value(name)
     except ValueError:
         code = code_pb2.UNKNOWN
+    message = f"{message} {hints.of(code, error.get('details', []))}".rstrip()
     return (Unreachable if code == code_pb2.UNAVAILABLE else errors.ApiError)(code, message)
 
 

@@ -84,13 +84,19 @@ def from_environment(url: str) -> Any:
     if not path or os.environ.get(TOKEN_VARIABLE):
         return None
     try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise errors.bad_request(f"{ACCOUNT_VARIABLE}: {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise errors.bad_request(f"{ACCOUNT_VARIABLE}: {path} cannot be used: it is no text.") from error
+    try:
+        content = json.loads(text)
         if str(content.get("client_email", "")).endswith(ACCOUNT_DOMAIN):
             return jwt.Credentials.from_service_account_info(content, audience=AUDIENCE)
         if _origin(str(content.get("token_url", ""))) != _origin(url):
             return None
         return _exchanged(content)
-    except (OSError, ValueError, AttributeError, auth_exceptions.GoogleAuthError) as error:
+    except (ValueError, AttributeError, auth_exceptions.GoogleAuthError) as error:
         raise errors.bad_request(f"{ACCOUNT_VARIABLE}: {path} cannot be used: it is no file of an account.") from error
 
 

@@ -15,6 +15,7 @@ from boxwright.demo import contact_sheet, dataset, drawn, folder, kinds, progres
 DRAWN_MINUTES = 3.5  # the drawn set is learnt by then, and the whole tour stays below five minutes on two cores
 FOLDER_MINUTES = 10.0
 MARKER = ".boxwright-demo"  # a folder that holds it was made by the demo and may be emptied by it
+BUDGET_REACHED = "BUDGET_REACHED"  # of the API
 SEED = 1
 TINY = drawn.Sizes(train=40, validation=10, test=12)
 
@@ -131,6 +132,10 @@ def _walk(
         reporter.say(f"    {failure}")
     model = tour.train(kind.new_model("demo_model", created.name.rpartition("/")[2]))
     reporter.say(f"  model: {model.name}")
+    if kind.stop_reason(model) == BUDGET_REACHED:
+        reporter.say(
+            "  The time limit has ended the training, so the model may find little. MINUTES=10 (--minutes) allows more."
+        )
     evaluations = tour.evaluations(model.name)
     rows = table.in_order(kind.row(evaluation) for evaluation in evaluations)
     overall = next(evaluation for evaluation in evaluations if not evaluation.display_name)

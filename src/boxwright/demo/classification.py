@@ -42,6 +42,11 @@ def new_model(display_name: str, dataset_id: str) -> automl_v1.Model:
     )
 
 
+def stop_reason(model: automl_v1.Model) -> str:
+    """Why the training has ended."""
+    return str(model.image_classification_model_metadata.stop_reason)
+
+
 def row(evaluation: automl_v1.ModelEvaluation) -> table.EvaluationRow:
     """One evaluation; precision and recall are those at confidence 0.5."""
     metrics = evaluation.classification_evaluation_metrics

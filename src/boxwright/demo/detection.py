@@ -39,6 +39,11 @@ def new_model(display_name: str, dataset_id: str) -> automl_v1.Model:
     )
 
 
+def stop_reason(model: automl_v1.Model) -> str:
+    """Why the training has ended."""
+    return str(model.image_object_detection_model_metadata.stop_reason)
+
+
 def row(evaluation: automl_v1.ModelEvaluation) -> table.EvaluationRow:
     """One evaluation; precision and recall are those at IoU 0.5 and confidence 0.5."""
     metrics, entry = evaluation.image_object_detection_evaluation_metrics, _entry(evaluation)

@@ -31,6 +31,7 @@ class DemoKind:
         rows_of: the rows of the import list for an image.
         new_dataset: of a display name and the data.
         new_model: of a display name and a dataset id.
+        stop_reason: why the training of a model has ended, in the API's words.
         row: the table's row for an evaluation.
         confidences: (threshold, F1) of the evaluation of all labels.
         quality: name and value of the summary's figure.
@@ -48,6 +49,7 @@ class DemoKind:
     rows_of: Callable[[dataset.DemoImage], list[Sequence[object]]]
     new_dataset: Callable[[str, dataset.DataSet], automl_v1.Dataset]
     new_model: Callable[[str, str], automl_v1.Model]
+    stop_reason: Callable[[automl_v1.Model], str]
     row: Callable[[automl_v1.ModelEvaluation], table.EvaluationRow]
     confidences: Callable[[automl_v1.ModelEvaluation], list[tuple[float, float]]]
     quality: Callable[[dataset.DataSet, automl_v1.ModelEvaluation], tuple[str, float]]
@@ -72,6 +74,7 @@ KINDS = {
         rows_of=dataset.box_rows,
         new_dataset=detection.new_dataset,
         new_model=detection.new_model,
+        stop_reason=detection.stop_reason,
         row=detection.row,
         confidences=detection.confidences,
         quality=detection.quality,
@@ -89,6 +92,7 @@ KINDS = {
         rows_of=dataset.label_rows,
         new_dataset=classification.new_dataset,
         new_model=classification.new_model,
+        stop_reason=classification.stop_reason,
         row=classification.row,
         confidences=classification.confidences,
         quality=classification.quality,

@@ -50,7 +50,7 @@ class Grant:
         if uri.scheme == STATE:
             raise bad_uri(text, "it is the service's own state")
         if uri.names_object:
-            raise bad_uri(text, f"a bucket or a folder is granted; for the folder write {text}/")
+            raise bad_uri(text, f"a bucket or a folder is granted, not a single object; for a folder write {text}/")
         return cls(uri.scheme, uri.bucket, uri.key, can_read, can_write)
 
     def __str__(self) -> str:

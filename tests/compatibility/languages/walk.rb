@@ -17,9 +17,11 @@ def check(step, is)
   abort "#{step} is not as it should be" unless is
 end
 
-# As Google's client does with credentials of this class.
+# As Google's client does with a key file, which signs its own tokens, or with credentials that hold a token.
 def authorization
-  Signet::OAuth2::Client.new(access_token: GIVEN["token"]).apply({})[:authorization]
+  return Signet::OAuth2::Client.new(access_token: GIVEN["token"]).apply({})[:authorization] unless GIVEN["key"]
+  signer = Google::Auth::ServiceAccountJwtHeaderCredentials.make_creds(json_key_io: File.open(GIVEN["key"]))
+  signer.apply(jwt_aud_uri: "https://automl.googleapis.com/")[:authorization]
 end
 
 class OverGrpc

@@ -10,10 +10,10 @@ import stat
 import pytest
 from cryptography import x509
 
-from boxwright import cli, client_env, errors
+from boxwright import cli, client_files, errors
 
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
-HOSTS = list(client_env.HOSTS)
+HOSTS = list(client_files.HOSTS)
 
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:
@@ -21,37 +21,37 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def kit(tmp_path: pathlib.Path) -> client_env.ClientFiles:
-    return client_env.prepare(tmp_path / "client", HOSTS, 8471, NOW)
+def kit(tmp_path: pathlib.Path) -> client_files.ClientFiles:
+    return client_files.prepare(tmp_path / "client", HOSTS, 8471, NOW)
 
 
-def names_of(kit: client_env.ClientFiles) -> list[str]:
+def names_of(kit: client_files.ClientFiles) -> list[str]:
     certificate = x509.load_pem_x509_certificate(kit.server.read_bytes())
     named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return [str(name.value) for name in named]
 
 
-def test_the_certificate_names_this_machine_and_is_signed_by_the_authority(kit: client_env.ClientFiles) -> None:
+def test_the_certificate_names_this_machine_and_is_signed_by_the_authority(kit: client_files.ClientFiles) -> None:
     assert names_of(kit) == ["automl.localhost", "iamcredentials.localhost", "localhost", "127.0.0.1", "::1"]
     authority = x509.load_pem_x509_certificate(kit.authority.read_bytes())
     x509.load_pem_x509_certificate(kit.server.read_bytes()).verify_directly_issued_by(authority)
 
 
-def test_what_is_private_is_readable_by_its_owner_only(kit: client_env.ClientFiles) -> None:
+def test_what_is_private_is_readable_by_its_owner_only(kit: client_files.ClientFiles) -> None:
     assert stat.S_IMODE(kit.folder.stat().st_mode) == 0o700
     public = {path.name for path in kit.folder.iterdir() if stat.S_IMODE(path.stat().st_mode) & 0o077}
     assert public <= {"ca.pem", "server.pem"}
 
 
-def test_a_second_run_keeps_every_file(kit: client_env.ClientFiles) -> None:
+def test_a_second_run_keeps_every_file(kit: client_files.ClientFiles) -> None:
     before = contents(kit.folder)
-    client_env.prepare(kit.folder, HOSTS, 8471, NOW + datetime.timedelta(days=10))
+    client_files.prepare(kit.folder, HOSTS, 8471, NOW + datetime.timedelta(days=10))
     assert contents(kit.folder) == before
 
 
-def test_another_port_changes_the_universe_and_no_key(kit: client_env.ClientFiles) -> None:
+def test_another_port_changes_the_universe_and_no_key(kit: client_files.ClientFiles) -> None:
     before = contents(kit.folder)
-    client_env.prepare(kit.folder, HOSTS, 50443, NOW)
+    client_files.prepare(kit.folder, HOSTS, 50443, NOW)
     after = contents(kit.folder)
     assert {name for name in after if after[name] != before[name]} == {"account.json"}
     account = json.loads(after["account.json"])
@@ -61,9 +61,11 @@ def test_another_port_changes_the_universe_and_no_key(kit: client_env.ClientFile
 
 
 @pytest.mark.parametrize("days, hosts", [(0, [*HOSTS, "boxes.example"]), (900, HOSTS)], ids=["another host", "expired"])
-def test_a_certificate_that_will_not_do_is_made_anew(kit: client_env.ClientFiles, days: int, hosts: list[str]) -> None:
+def test_a_certificate_that_will_not_do_is_made_anew(
+    kit: client_files.ClientFiles, days: int, hosts: list[str]
+) -> None:
     before = contents(kit.folder)
-    client_env.prepare(kit.folder, hosts, 8471, NOW + datetime.timedelta(days=days))
+    client_files.prepare(kit.folder, hosts, 8471, NOW + datetime.timedelta(days=days))
     after = contents(kit.folder)
     assert {name for name in after if after[name] != before[name]} == {"server.pem", "server-key.pem"}
     assert set(hosts) <= set(names_of(kit))
@@ -71,13 +73,13 @@ def test_a_certificate_that_will_not_do_is_made_anew(kit: client_env.ClientFiles
 
 def test_a_name_that_is_none_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.ApiError, match="'a b' is neither a host name nor an address"):
-        client_env.prepare(tmp_path, ["a b"], 8471, NOW)
+        client_files.prepare(tmp_path, ["a b"], 8471, NOW)
 
 
-def test_a_broken_file_is_named_with_what_to_do(kit: client_env.ClientFiles) -> None:
+def test_a_broken_file_is_named_with_what_to_do(kit: client_files.ClientFiles) -> None:
     kit.server.write_text("nonsense")
     with pytest.raises(errors.ApiError, match="Remove the folder"):
-        client_env.prepare(kit.folder, HOSTS, 8471, NOW)
+        client_files.prepare(kit.folder, HOSTS, 8471, NOW)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.rpc import code_pb2
 
-from boxwright import client_env, errors
+from boxwright import client_env, client_files, errors
 from boxwright.administration import buckets_command, iam_command, opening, providers_command
 
 
@@ -74,12 +74,12 @@ def _start(options: argparse.Namespace) -> int:
             policies.grant(connection, resource, roles.OWNER, account.member)
             for grant in grants:
                 bucket_grants.grant(connection, account.member, grant)
-        files = client_env.prepare(
+        files = client_files.prepare(
             options.out,
-            [*client_env.HOSTS, *options.host],
+            [*client_files.HOSTS, *options.host],
             options.grpc_port,
             datetime.datetime.now(datetime.UTC),
-            client_env.AccountKeys(db, account.member, options.port),
+            client_files.AccountKeys(db, account.member, options.port),
         )
     print(f"# {account.member} has {roles.OWNER} on {resource}, and may read and write {', '.join(map(str, grants))}.")
     print(client_env.exports(files, options, is_required=True))

@@ -10,7 +10,7 @@ import pytest
 from google.rpc import code_pb2
 from tests.support.access.issuer import Issuer, SigningKey, served
 
-from boxwright import client_env, errors
+from boxwright import client_files, errors
 from boxwright.access import key_sets
 from boxwright.access.oidc_tokens import ProviderRecord
 
@@ -129,7 +129,7 @@ def test_a_certificate_must_be_of_an_authority_that_is_trusted(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime.datetime.now(datetime.UTC)
-    kit = client_env.prepare(tmp_path / "issuer", client_env.HOSTS, 8471, now)
+    kit = client_files.prepare(tmp_path / "issuer", client_files.HOSTS, 8471, now)
     with served(Issuer(), (kit.server, kit.server_key)) as issuer:
         with pytest.raises(errors.ApiError, match="SSLError"):
             key_sets.fetch(f"{issuer.url}/keys")

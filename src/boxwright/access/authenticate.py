@@ -165,7 +165,7 @@ class Authenticator:
     def _by_bearer(self, method: str, header: str, may_wait: bool) -> tuple[Caller, str]:
         scheme, _, text = header.partition(" ")
         if scheme.lower() != "bearer" or not text or len(text) > jwt_rules.MAX_TOKEN_BYTES:
-            raise self._refused(method, "no bearer token, or too long")
+            raise self._refused(method, "another scheme than Bearer, nothing behind it, or too long")
         if secret_texts.is_well_formed(text, secret_texts.ACCESS_PREFIX):
             return self._by_access_token(method, text, may_wait)
         try:

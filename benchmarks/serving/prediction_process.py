@@ -85,7 +85,9 @@ def measure(folder: pathlib.Path, options: argparse.Namespace) -> dict[str, dict
         process.load(1, model, streams=cores, precision=None, runtime="cpu")
 
         def there(image: bytes) -> boxes.Detections:
-            return process.predict(1, image, labels)
+            answer = process.predict(1, image, predictor.KIND, labels)
+            assert isinstance(answer, boxes.Detections)
+            return answer
 
         for kind, paths in files.items():
             images = [path.read_bytes() for path in paths]

@@ -40,14 +40,14 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def keep(self, score_threshold: float, max_count: int) -> Detections:
-        """Returns the first `max_count` detections whose score is at least `score_threshold`.
+    def keep(self, score_threshold: float, max_count: int | None) -> Detections:
+        """Returns the first `max_count` detections, None for all, whose score is at least `score_threshold`.
 
         The comparison is made on the rounded score, the one a caller reads, so that a shown score never lies below the
         threshold that was asked for.
         """
         count = int(np.count_nonzero(rounded_scores(self.scores) >= score_threshold))
-        count = min(count, max_count)
+        count = count if max_count is None else min(count, max_count)
         return Detections(self.boxes_norm[:count], self.scores[:count], self.label_indices[:count])
 
     @staticmethod

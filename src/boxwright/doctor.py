@@ -31,7 +31,7 @@ from boxwright.batch.tuning import scheduler, tuning_file
 from boxwright.batch.tuning.command import TuningCommand
 from boxwright.inference import openvino_runtime, runtime_selection
 from boxwright.inference.model_folder import MODEL_FILE, ModelError
-from boxwright.inference.predictor import Predictor
+from boxwright.inference.model_opening import open_model
 from boxwright.metadata import migrations
 from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.weights import catalogue, installed
@@ -266,7 +266,7 @@ def _models(settings: Settings) -> Iterator[Fact]:
     opened, problems = 0, []
     for path in folders[:MODELS_OPENED]:
         try:
-            Predictor.open(path, streams=1, precision=settings.inference.precision, runtime=settings.inference.runtime)
+            open_model(path, streams=1, precision=settings.inference.precision, runtime=settings.inference.runtime)
             opened += 1
         except ModelError as error:
             problems.append(str(error))

@@ -80,6 +80,12 @@ def of_member(member: str) -> DatasetKind:
     return _BY_MEMBER[member]
 
 
+def of_name(name: str) -> DatasetKind:
+    """The kind of a dataset or model, by its resource name or id; detection if the id has no kind's prefix."""
+    prefix = prefix_of(name)
+    return next(kind for kind in ALL if kind.prefix == prefix)
+
+
 def prefix_of(name: str) -> str:
     """The prefix of ids of what belongs to a dataset or model, by its resource name or id; detection's if it has none."""
     prefix = name.rpartition("/")[2][:3]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.machine import apt
+from tests.support.predictions.tiny_classifier import tiny_classifier as tiny_classifier
 from tests.support.predictions.tiny_model import tiny_model as tiny_model
 from tests.support.services import env_service as environment
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import grpc
 import httpx
 import pytest
+from tests.support.predictions.tiny_classifier import tiny_classifier as tiny_classifier
 from tests.support.predictions.tiny_model import tiny_model as tiny_model
 from tests.unit.surface import tiny_service
 

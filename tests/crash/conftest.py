@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.support.predictions.tiny_classifier import tiny_classifier as tiny_classifier
 from tests.support.predictions.tiny_model import tiny_model as tiny_model
 from tests.support.processes.crashes import ENVIRONMENT
 from tests.support.services import worker_process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 
 import pytest
+from tests.support.predictions.tiny_classifier import tiny_classifier as tiny_classifier
 from tests.support.predictions.tiny_model import tiny_model as tiny_model
 
 from boxwright import objects

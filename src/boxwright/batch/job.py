@@ -14,6 +14,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from boxwright import kinds
+
 DEFAULT_SHARD_IMAGES = 500  # a few seconds of work: what a crash may cost
 
 
@@ -26,7 +28,7 @@ class BatchSpec:
         output_directory: ``gs://…/prediction-…``, without a slash at its end.
         scratch: state URI below which the plan, the shard reports and this spec live.
         score_threshold: results with at least this score are kept, [0, 1].
-        max_boxes: at most so many results per image.
+        max_boxes: at most so many results per image; None for all.
         shard_images: images per output file.
         row_failure_limit: share of unusable rows above which the job fails as a whole, [0, 1].
         image_failure_limit: share of failed images above which the job fails at its end, [0, 1]; it always does if no
@@ -38,13 +40,14 @@ class BatchSpec:
         ignored_params: the request's keys that mean nothing: ``{"key", "nearest"}`` each, for the manifest.
         pass_number: how many runs before this one have tried every image and failed by `image_failure_limit`; from the
             second pass on, failed images are tried again.
+        kind: of the model, as `kinds` names it; the result files have this name.
     """
 
     input_uris: list[str]
     output_directory: str
     scratch: str
     score_threshold: float
-    max_boxes: int
+    max_boxes: int | None
     shard_images: int
     row_failure_limit: float
     image_failure_limit: float = 1.0
@@ -54,6 +57,12 @@ class BatchSpec:
     model: str = ""
     ignored_params: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
     pass_number: int = 0
+    kind: str = kinds.OBJECT_DETECTION.name
+
+    @property
+    def shard_pattern(self) -> str:
+        """Makes the name of a result file of its number."""
+        return f"{self.kind}_{{}}.jsonl"
 
 
 @dataclasses.dataclass(frozen=True)

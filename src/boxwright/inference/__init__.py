@@ -11,7 +11,8 @@
     loaded_model       a network in its runtime: prepare, infer
     predictor          a loaded detector: postprocess
     classification     a loaded classifier: a score for every label
+    model_opening      a model folder of either kind, loaded
     export_formats     the files of a model that other runtimes read
 
-Training evaluates with the code that predicts, so `batch`, `online` and `detector` stand on this room.
+Training evaluates with the code that predicts, so `batch`, `online`, `detector` and `classifier` stand on this room.
 """

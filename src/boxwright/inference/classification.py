@@ -5,42 +5,13 @@ Classifier.open(folder).predict(bytes) -> LabelScores         see `loaded_model`
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
-import numpy.typing as npt
 
 from boxwright import boxes
 from boxwright.images.letterbox import Prepared
 from boxwright.inference import loaded_model, model_folder
 from boxwright.inference.runtime import RawOutput
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelScores:
-    """What a classifier says of one image, best score first.
-
-    Attributes:
-        scores: (N,) float32 in [0, 1], descending.
-        label_indices: (N,) int64, indices into the model's label list; of equal scores the earlier label comes first.
-    """
-
-    scores: npt.NDArray[np.float32]
-    label_indices: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def keep(self, score_threshold: float) -> LabelScores:
-        """Returns those whose score, rounded as it is published, is at least `score_threshold`."""
-        count = int(np.count_nonzero(boxes.rounded_scores(self.scores) >= score_threshold))
-        return LabelScores(self.scores[:count], self.label_indices[:count])
-
-    def by_label(self, label_count: int) -> npt.NDArray[np.float64]:
-        """(C,) scores as they are published, in the order of the labels; 0 for those that are not there."""
-        table = np.zeros(label_count)
-        table[self.label_indices] = boxes.rounded_scores(self.scores)
-        return table
+from boxwright.predictions import LabelScores
 
 
 class Classifier(loaded_model.LoadedModel):

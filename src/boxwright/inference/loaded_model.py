@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import abc
 import pathlib
-from typing import Any, Self
+from typing import Self
 
 from boxwright import machine
 from boxwright.images import decode
@@ -27,6 +27,7 @@ from boxwright.inference.model_folder import (
     read_network,
 )
 from boxwright.inference.runtime import RawOutput, Runtime
+from boxwright.predictions import ImagePrediction
 
 
 class LoadedModel(abc.ABC):
@@ -115,7 +116,7 @@ class LoadedModel(abc.ABC):
         return self.runtime.infer(prepared.pixels)
 
     @abc.abstractmethod
-    def postprocess(self, raw: RawOutput, prepared: Prepared, min_score: float = 0.0) -> Any:
+    def postprocess(self, raw: RawOutput, prepared: Prepared, min_score: float = 0.0) -> ImagePrediction:
         """The answer for an image, from the network's output.
 
         Args:

@@ -30,12 +30,14 @@ import threading
 import time
 from typing import Any, NoReturn
 
-from boxwright import boxes, faults, processes
+from boxwright import faults, processes
 from boxwright.images.decode import DecodeError
+from boxwright.inference.loaded_model import LoadedModel
 from boxwright.inference.model_folder import ModelError
-from boxwright.inference.predictor import Predictor
+from boxwright.inference.model_opening import open_model
 from boxwright.online import frames
 from boxwright.online.frames import AnswerKind
+from boxwright.predictions import ImagePrediction
 
 OVERDUE_STATUS = 3  # exit status of a process that ends because an image takes too long
 WATCH_INTERVAL_S = 0.25
@@ -48,9 +50,9 @@ class LoadedPredictors:
     """The loaded models by number; commands come on standard input."""
 
     def __init__(self) -> None:
-        self._predictors: dict[int, Predictor] = {}
+        self._predictors: dict[int, LoadedModel] = {}
 
-    def get(self, model: int) -> Predictor | None:
+    def get(self, model: int) -> LoadedModel | None:
         """The model of that number, if it is loaded."""
         return self._predictors.get(model)
 
@@ -66,7 +68,7 @@ class LoadedPredictors:
     def _load(self, command: dict[str, Any]) -> None:
         model = command["model"]
         try:
-            predictor = Predictor.open(
+            predictor = open_model(
                 pathlib.Path(command["folder"]),
                 streams=command["streams"],
                 precision=command["precision"],
@@ -125,14 +127,14 @@ class ImageServer:
         if predictor is None:
             return AnswerKind.UNKNOWN_MODEL, b""
         try:
-            return AnswerKind.FOUND, frames.pack_detections(self._predict(connection, predictor, image))
+            return AnswerKind.FOUND, frames.pack_prediction(self._predict(connection, predictor, image))
         except DecodeError as error:
             return AnswerKind.UNUSABLE, str(error).encode("utf-8", "replace")
         except Exception:
             log.exception("event=prediction_failed model=%d", model)
             return AnswerKind.FAILED, b""
 
-    def _predict(self, connection: socket.socket, predictor: Predictor, image: bytes) -> boxes.Detections:
+    def _predict(self, connection: socket.socket, predictor: LoadedModel, image: bytes) -> ImagePrediction:
         with self._room:
             self._begun_s[connection] = time.monotonic()
             try:

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any
 
-from boxwright import boxes, errors
+from boxwright import errors
 from boxwright.images.decode import DecodeError
 from boxwright.inference.model_folder import Label, ModelError, ModelInfo
 from boxwright.inference.model_store import ModelFolders
@@ -21,6 +21,7 @@ from boxwright.online.prediction_process import (
     ProcessEndedError,
     UnknownModelError,
 )
+from boxwright.predictions import ImagePrediction
 
 ATTEMPTS = 5  # to hand an image over to a process that ends, or unloads the model, before it has the image
 LOAD_ATTEMPTS = 2  # of one model: a process that ends twice while it loads the same one ends because of it
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 class _LoadedModel:
     process: PredictionProcess
     number: int
+    kind: str
     labels: tuple[Label, ...]
 
 
@@ -120,8 +122,8 @@ class DeployedModels:
         self._folders.delete_here(folder)
         self._loader.submit(self._delete, folder)
 
-    def predict(self, folder: str, image_bytes: bytes) -> tuple[boxes.Detections, list[tuple[str, str]]]:
-        """Returns the detections and the model's (annotation spec id, display name) by label index.
+    def predict(self, folder: str, image_bytes: bytes) -> tuple[ImagePrediction, list[tuple[str, str]]]:
+        """Returns what was found and the model's (annotation spec id, display name) by label index.
 
         Raises:
             ApiError: INVALID_ARGUMENT if the bytes are no usable image, FAILED_PRECONDITION if the model cannot be loaded,
@@ -131,7 +133,7 @@ class DeployedModels:
         for _ in range(ATTEMPTS):
             model = self._loaded(folder)
             try:
-                found = model.process.predict(model.number, image_bytes, len(model.labels))
+                found = model.process.predict(model.number, image_bytes, model.kind, len(model.labels))
             except UnknownModelError:
                 continue  # it was loaded again for another node count, or undeployed
             except ProcessEndedError as error:
@@ -206,7 +208,7 @@ class DeployedModels:
                 "event=model_loaded folder=%s node_count=%d streams=%d pid=%d by=%s",
                 folder, node_count, streams, process.pid, label,
             )  # fmt: skip
-            return _LoadedModel(process, number, info.labels)
+            return _LoadedModel(process, number, info.kind, info.labels)
         raise ModelError(f"{folder}: the process that predicts ends when it loads the network; see the service's log.")
 
     def _running_process(self) -> PredictionProcess:

@@ -2,7 +2,8 @@
 
     request   model number (4 bytes), length (8 bytes), the image as it came
     answer    kind (1 byte), length (4 bytes), then by kind:
-                FOUND          boxes (N, 4) float32, then scores (N,) float32, then label indices (N,) int64
+                FOUND          of a detector boxes (N, 4) float32; of any model scores (N,) float32, then label indices
+                               (N,) int64
                 UNUSABLE       why the image cannot be used, UTF-8
                 UNKNOWN_MODEL  nothing: the model is not loaded, or not any more
                 OVERDUE        nothing: decoding took too long, and the process ends
@@ -17,17 +18,21 @@ from __future__ import annotations
 import enum
 import socket
 import struct
+from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
-from boxwright import boxes
+from boxwright import boxes, kinds
+from boxwright.predictions import ImagePrediction, LabelScores
 
 REQUEST = struct.Struct("<IQ")
 ANSWER = struct.Struct("<BI")
 MAX_ANSWER_BYTES = 1 << 20  # 37,000 detections
 SEND_BUFFER_BYTES = 1 << 20  # the kernel may give less; more makes large images no faster
 _BOX, _SCORE, _LABEL = np.dtype("<f4"), np.dtype("<f4"), np.dtype("<i8")
-_DETECTION_BYTES = 4 * _BOX.itemsize + _SCORE.itemsize + _LABEL.itemsize
+_LABEL_BYTES = _SCORE.itemsize + _LABEL.itemsize
+_DETECTION_BYTES = 4 * _BOX.itemsize + _LABEL_BYTES
 
 
 class AnswerKind(enum.IntEnum):
@@ -89,35 +94,61 @@ def receive_answer(connection: socket.socket) -> tuple[AnswerKind, bytes]:
     return AnswerKind(number), content
 
 
-def pack_detections(found: boxes.Detections) -> bytes:
+def pack_prediction(found: ImagePrediction) -> bytes:
     """The content of an answer of the kind FOUND."""
-    columns = ((found.boxes_norm, _BOX), (found.scores, _SCORE), (found.label_indices, _LABEL))
-    return b"".join(np.ascontiguousarray(column, kind).tobytes() for column, kind in columns)
+    corners = found.boxes_norm.astype(_BOX).tobytes() if isinstance(found, boxes.Detections) else b""
+    return b"".join((corners, found.scores.astype(_SCORE).tobytes(), found.label_indices.astype(_LABEL).tobytes()))
 
 
-def unpack_detections(content: bytes, label_count: int) -> boxes.Detections:
-    """Reads what `pack_detections` wrote, to the last bit.
+def unpack_prediction(content: bytes, kind: str, label_count: int) -> ImagePrediction:
+    """Reads what `pack_prediction` wrote, to the last bit.
 
     Args:
         content: of an answer.
+        kind: of the model.
         label_count: of the model; every label index is below.
 
     Raises:
-        BrokenAnswerError: these are no detections of such a model.
+        BrokenAnswerError: this is no prediction of such a model.
     """
-    count, rest = divmod(len(content), _DETECTION_BYTES)
+    return _READERS[kind](content, label_count)
+
+
+def _read_detections(content: bytes, label_count: int) -> boxes.Detections:
+    corners = np.frombuffer(content, _BOX, 4 * _count(content, _DETECTION_BYTES)).reshape(-1, 4)
+    if not np.isfinite(corners).all():
+        raise BrokenAnswerError("a box is no number")
+    return boxes.Detections(corners, *_labels(content, corners.nbytes, len(corners), label_count))
+
+
+def _read_label_scores(content: bytes, label_count: int) -> LabelScores:
+    return LabelScores(*_labels(content, 0, _count(content, _LABEL_BYTES), label_count))
+
+
+_READERS: dict[str, Callable[[bytes, int], ImagePrediction]] = {
+    kinds.OBJECT_DETECTION.name: _read_detections,
+    kinds.IMAGE_CLASSIFICATION.name: _read_label_scores,
+}
+
+
+def _count(content: bytes, size_bytes: int) -> int:
+    count, rest = divmod(len(content), size_bytes)
     if rest:
-        raise BrokenAnswerError(f"{len(content)} bytes are no detections")
-    if not count:
-        return boxes.Detections.none()
-    corners = np.frombuffer(content, _BOX, 4 * count).reshape(count, 4)
-    scores = np.frombuffer(content, _SCORE, count, corners.nbytes)
-    labels = np.frombuffer(content, _LABEL, count, corners.nbytes + scores.nbytes)
-    if not np.isfinite(corners).all() or not np.isfinite(scores).all():
-        raise BrokenAnswerError("a box or a score is no number")
-    if not 0 <= int(labels.min()) <= int(labels.max()) < label_count:
+        raise BrokenAnswerError(f"{len(content)} bytes are no prediction")
+    return count
+
+
+def _labels(
+    content: bytes, start: int, count: int, label_count: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """So many scores from byte `start` on, (N,) float32, and the label indices behind them, (N,) int64."""
+    scores = np.frombuffer(content, _SCORE, count, start)
+    labels = np.frombuffer(content, _LABEL, count, start + scores.nbytes)
+    if not np.isfinite(scores).all():
+        raise BrokenAnswerError("a score is no number")
+    if count and not 0 <= int(labels.min()) <= int(labels.max()) < label_count:
         raise BrokenAnswerError(f"a label index is not below {label_count}")
-    return boxes.Detections(corners, scores, labels)
+    return scores, labels
 
 
 def _receive(connection: socket.socket, length: int) -> bytes:

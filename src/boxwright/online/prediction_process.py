@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from boxwright import boxes, processes
+from boxwright import processes
 from boxwright.images.decode import DecodeError
 from boxwright.inference.model_folder import ModelError
 from boxwright.online import frames
 from boxwright.online.frames import AnswerKind
+from boxwright.predictions import ImagePrediction
 
 CHILD_MODULE = "boxwright.online.child_main"
 LOAD_TIMEOUT_S = 600.0  # a large network is compiled in seconds
@@ -89,7 +90,7 @@ class PredictionProcess:
 
         Args:
             model: the number by which it is asked for.
-            folder: the model's; see `Predictor.open` for the rest.
+            folder: the model's; see `LoadedModel.open` for the rest.
             streams: images predicted at once on the CPU.
             precision: of the network.
             runtime: "cpu", "gpu" or "auto".
@@ -128,12 +129,13 @@ class PredictionProcess:
         with contextlib.suppress(processes.ChildExitError):
             self._command({"do": "unload", "model": model})
 
-    def predict(self, model: int, image: bytes, label_count: int) -> boxes.Detections:
+    def predict(self, model: int, image: bytes, kind: str, label_count: int) -> ImagePrediction:
         """Asks about one image; for any number of threads.
 
         Args:
             model: its number.
             image: the file's bytes.
+            kind: of the model, as model.json names it.
             label_count: of the model.
 
         Raises:
@@ -144,8 +146,8 @@ class PredictionProcess:
         """
         connection = self._borrow()
         try:
-            kind, content = self._ask(connection, model, image)
-            found = frames.unpack_detections(content, label_count) if kind is AnswerKind.FOUND else None
+            answer, content = self._ask(connection, model, image)
+            found = frames.unpack_prediction(content, kind, label_count) if answer is AnswerKind.FOUND else None
         except (OSError, frames.BrokenAnswerError) as error:
             connection.close()
             self.kill()  # if it has not ended already, it is of no use any more
@@ -156,11 +158,11 @@ class PredictionProcess:
         self._give_back(connection)
         if found is not None:
             return found
-        if kind is AnswerKind.UNUSABLE:
+        if answer is AnswerKind.UNUSABLE:
             raise DecodeError(content.decode("utf-8", "replace"))
-        if kind is AnswerKind.UNKNOWN_MODEL:
+        if answer is AnswerKind.UNKNOWN_MODEL:
             raise UnknownModelError
-        if kind is AnswerKind.OVERDUE:
+        if answer is AnswerKind.OVERDUE:
             raise OverdueImageError
         raise RuntimeError("the prediction process has failed; the log has its traceback")
 

@@ -14,7 +14,7 @@ from typing import Any
 from google.cloud.automl_v1 import types
 from google.rpc import status_pb2
 
-from boxwright import errors, names, objects
+from boxwright import errors, kinds, names, objects
 from boxwright.batch import spec_file
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, stamp
@@ -76,7 +76,7 @@ class BatchPredict(Runner):
         tuner: knows how many processes suit a model.
         output: the settings that reach the output.
         share: what this machine gives for a job.
-        validated_params: parses the request's params into the fields of a `BatchSpec` that they choose.
+        validated_params: parses a request's params, by the model's kind, into the fields of a `BatchSpec` that they choose.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class BatchPredict(Runner):
         tuner: Tuner,
         output: OutputSettings,
         share: MachineShare,
-        validated_params: Callable[[Mapping[str, str]], dict[str, Any]],
+        validated_params: Callable[[kinds.DatasetKind, Mapping[str, str]], dict[str, Any]],
     ) -> None:
         self._db = db
         self._stores = stores
@@ -159,7 +159,7 @@ class BatchPredict(Runner):
             model_folder = self._folders.local(model.folder)
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
-        spec = self._spec(request, context, model.display_name)
+        spec = self._spec(request, context, model.display_name, kinds.of_member(model.metadata_member))
         context.keep_output_directory(spec.output_directory)
         notes = self._plans.notes(context.plan_id)
         stores = self._limited(context, spec.output_directory)
@@ -169,20 +169,23 @@ class BatchPredict(Runner):
         """The stores for what the caller may: they go to the inference child, which judges every image by them."""
         return context.limited(self._stores, objects.ObjectUri.parse(output_directory))
 
-    def _spec(self, request: types.BatchPredictRequest, context: Context, display_name: str) -> BatchSpec:
+    def _spec(
+        self, request: types.BatchPredictRequest, context: Context, display_name: str, kind: kinds.DatasetKind
+    ) -> BatchSpec:
         """What decides the output: as the first attempt had it, whatever the settings are by now."""
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
         lists = list(map(objects.ObjectUri.parse, request.input_config.gcs_source.input_uris))
         context.limited(self._stores).check_request(lists, prefix)
         if not context.output_directory:  # before anything is done, and before a folder is named
             context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).check_destination(prefix)
-        params = self._validated_params(request.params)
+        params = self._validated_params(kind, request.params)
         directory = str(prefix.child(f"prediction-{display_name}-{stamp(context.create_time_us)}"))
         spec = BatchSpec(
             input_uris=list(request.input_config.gcs_source.input_uris),
             output_directory=context.output_directory or directory,
             scratch=str(self._plans.scratch(context.plan_id)),
             model=request.name,
+            kind=kind.name,
             pass_number=len(self._earlier_passes(context)),
             **(dataclasses.asdict(self._output) | params),
         )

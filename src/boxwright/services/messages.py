@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from google.protobuf import any_pb2, empty_pb2, message, struct_pb2
 from boxwright import boxes, states
 from boxwright.metadata.messages import classification_type, dataset, model, model_evaluation, timestamp
 from boxwright.operations import ledger
+from boxwright.predictions import ImagePrediction, LabelScores
 from boxwright.services import requested
 
 Kind = states.OperationKind
@@ -93,29 +95,36 @@ def packed(response: message.Message | None = None) -> any_pb2.Any:
     return result
 
 
-def annotation_payloads(found: boxes.Detections, labels: list[tuple[str, str]]) -> list[types.AnnotationPayload]:
-    """Detections as the payload of an online prediction, rounded as the batch files are.
+def annotation_payloads(found: ImagePrediction, labels: list[tuple[str, str]]) -> list[types.AnnotationPayload]:
+    """What was found in an image as the payload of an online prediction, rounded as the batch files are.
 
     Args:
         labels: (annotation spec id, display name) by label index.
     """
-    payloads = []
-    corners = boxes.rounded_boxes(found.boxes_norm)
-    for (x_min, y_min, x_max, y_max), score, index in zip(
-        corners.tolist(), boxes.rounded_scores(found.scores).tolist(), found.label_indices.tolist(), strict=True
-    ):
+    details = _ANNOTATIONS[type(found)](found)
+    return [
+        types.AnnotationPayload(annotation_spec_id=labels[index][0], display_name=labels[index][1], **detail)
+        for index, detail in zip(found.label_indices.tolist(), details, strict=True)
+    ]
+
+
+def _detections(found: boxes.Detections) -> Iterator[dict[str, Any]]:
+    corners = boxes.rounded_boxes(found.boxes_norm).tolist()
+    for (x_min, y_min, x_max, y_max), score in zip(corners, boxes.rounded_scores(found.scores).tolist(), strict=True):
         vertices = [types.NormalizedVertex(x=x_min, y=y_min), types.NormalizedVertex(x=x_max, y=y_max)]
-        spec_id, display_name = labels[index]
-        payloads.append(
-            types.AnnotationPayload(
-                annotation_spec_id=spec_id,
-                display_name=display_name,
-                image_object_detection=types.ImageObjectDetectionAnnotation(
-                    bounding_box=types.BoundingPoly(normalized_vertices=vertices), score=score
-                ),
-            )
-        )
-    return payloads
+        box = types.BoundingPoly(normalized_vertices=vertices)
+        yield {"image_object_detection": types.ImageObjectDetectionAnnotation(bounding_box=box, score=score)}
+
+
+def _classifications(found: LabelScores) -> Iterator[dict[str, Any]]:
+    for score in boxes.rounded_scores(found.scores).tolist():
+        yield {"classification": types.ClassificationAnnotation(score=score)}
+
+
+_ANNOTATIONS: dict[type, Callable[[Any], Iterator[dict[str, Any]]]] = {
+    boxes.Detections: _detections,
+    LabelScores: _classifications,
+}
 
 
 __all__ = [

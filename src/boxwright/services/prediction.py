@@ -19,7 +19,7 @@ class PredictionService(Resources):
     """`google.cloud.automl.v1.PredictionService`."""
 
     def predict(self, request: types.PredictRequest, caller: Caller) -> types.PredictResponse:
-        """Detects objects in one image that came with the request."""
+        """Predicts one image that came with the request."""
         name = self._named(names.ModelName, request.name, "name")
         if not re.match(r"[A-Za-z]{3}", name.model):
             raise errors.bad_request(errors.MODEL_ID_INVALID)
@@ -39,9 +39,10 @@ class PredictionService(Resources):
         if len(image_bytes) > decode.MAX_IMAGE_BYTES:
             why = f"The image has {len(image_bytes)} bytes; the limit is {decode.MAX_IMAGE_BYTES}."
             raise errors.invalid_argument("payload.image.image_bytes", why)
-        score_threshold, max_boxes = validation.prediction_params(request.params)
+        kind = kinds.of_member(row.metadata_member)
+        score_threshold, max_boxes = validation.prediction_params(kind, request.params)
         found, labels = self._online.predict(row.folder, image_bytes)
-        ignored = ", ".join(map(str, validation.ignored_params(request.params, validation.PREDICT_PARAMS)))
+        ignored = ", ".join(map(str, validation.ignored_params(request.params, validation.PREDICT_PARAMS[kind])))
         return types.PredictResponse(
             payload=messages.annotation_payloads(found.keep(score_threshold, max_boxes), labels),
             metadata={"ignored_params": ignored} if ignored else {},
@@ -51,7 +52,7 @@ class PredictionService(Resources):
         """Starts a batch prediction; the operation has failed already if a look at the stores says that it must."""
         name = self._named(names.ModelName, request.name, "name")
         with self._db.read() as connection:
-            self._usable_model(connection, name)
+            model = self._usable_model(connection, name)
         lists = validation.input_uris(
             request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
         )
@@ -60,7 +61,7 @@ class PredictionService(Resources):
             "output_config.gcs_destination.output_uri_prefix",
             self._policy.schemes,
         )
-        validation.batch_params(request.params)
+        validation.batch_params(kinds.of_member(model.metadata_member), request.params)
         found = self._looks.at_batch(caller, lists, prefix, project=name.project)
         with self._db.write() as connection:
             self._usable_model(connection, name)

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 
-from boxwright import errors, states
+from boxwright import errors, kinds, states
 from boxwright.services import validation
 
 MAX_SHOWN_LISTS = 20
@@ -20,8 +20,8 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
     """The request of an operation in a few entries, for readers of its progress.
 
     A batch prediction has ``model``, ``input_uris`` (the first twenty) and their number, ``output_uri_prefix``,
-    ``score_threshold``, ``max_bounding_box_count`` and, if the request has it, ``image_failure_limit``. Every kind with
-    params has ``ignored_params`` if there are any: ``{"key", "nearest"}`` each.
+    ``score_threshold``, ``max_bounding_box_count`` if the model is a detector, and ``image_failure_limit`` if the request
+    has it. Every kind with params has ``ignored_params`` if there are any: ``{"key", "nearest"}`` each.
     """
     match row.kind:
         case Kind.BATCH_PREDICT:
@@ -35,6 +35,7 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
 
 def _batch(request: types.BatchPredictRequest) -> dict[str, Any]:
     lists = list(request.input_config.gcs_source.input_uris)
+    kind = kinds.of_name(request.name)
     found: dict[str, Any] = {
         "model": request.name,
         "input_uris": lists[:MAX_SHOWN_LISTS],
@@ -42,13 +43,15 @@ def _batch(request: types.BatchPredictRequest) -> dict[str, Any]:
         "output_uri_prefix": request.output_config.gcs_destination.output_uri_prefix,
     }
     try:
-        chosen = validation.batch_params(request.params)
+        chosen = validation.batch_params(kind, request.params)
     except errors.ApiError:  # an older version took them
         return found
-    found |= {"score_threshold": chosen["score_threshold"], "max_bounding_box_count": chosen["max_boxes"]}
+    found["score_threshold"] = chosen["score_threshold"]
+    if chosen["max_boxes"] is not None:
+        found["max_bounding_box_count"] = chosen["max_boxes"]
     if "image_failure_limit" in chosen:
         found["image_failure_limit"] = chosen["image_failure_limit"]
-    return found | _ignored(request.params, validation.BATCH_PARAMS)
+    return found | _ignored(request.params, validation.BATCH_PARAMS[kind])
 
 
 def _ignored(params: Mapping[str, str], known: tuple[str, ...]) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from google.longrunning import operations_pb2
 
-from boxwright import boxes, errors, kinds, names, objects, states
+from boxwright import errors, kinds, names, objects, states
 from boxwright.callers import Caller
 from boxwright.metadata import database, datasets, models
 from boxwright.operations.ledger import Draft, Ledger, name_of
+from boxwright.predictions import ImagePrediction
 from boxwright.services import messages, requested, store_checks, validation
 
 MIN_IMAGES_PER_LABEL = 10  # the documented requirement for training
@@ -55,8 +56,8 @@ def random_digits() -> str:
 class OnlineModels(Protocol):
     """The models in memory, as the services see them."""
 
-    def predict(self, folder: str, image_bytes: bytes) -> tuple[boxes.Detections, list[tuple[str, str]]]:
-        """Returns the detections and the model's (annotation spec id, display name) by label index."""
+    def predict(self, folder: str, image_bytes: bytes) -> tuple[ImagePrediction, list[tuple[str, str]]]:
+        """Returns what was found and the model's (annotation spec id, display name) by label index."""
 
     def describe(self, folder: str) -> dict[str, Any]:
         """Returns what the model's own document says beyond its labels: input, precision, provenance, digests."""

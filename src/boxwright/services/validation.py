@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from boxwright import errors, names, objects
+from boxwright import errors, kinds, names, objects
 
 MAX_DESCRIPTION_CHARS = 25_000
 MAX_LABELS = 64
@@ -20,8 +20,11 @@ MAX_BOXES = 500  # the documented maximum of max_bounding_box_count
 MODEL_FORMATS = ("onnx", "openvino")
 DEFAULT_MODEL_FORMAT = "onnx"
 FOREIGN_FORMATS = ("tflite", "tf_saved_model", "tf_js", "edgetpu_tflite", "core_ml", "docker")  # io.proto names them
-PREDICT_PARAMS = ("score_threshold", "max_bounding_box_count")
-BATCH_PARAMS = (*PREDICT_PARAMS, "image_failure_limit")
+PREDICT_PARAMS = {
+    kinds.OBJECT_DETECTION: ("score_threshold", "max_bounding_box_count"),
+    kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
+}
+BATCH_PARAMS = {kind: (*known, "image_failure_limit") for kind, known in PREDICT_PARAMS.items()}
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
 _N = TypeVar("_N", int, float)
 _HUMP = re.compile(r"([a-z])([A-Z])")
@@ -129,27 +132,32 @@ def model_format(text: str, field: str) -> str:
     raise errors.invalid_argument(field, why)
 
 
-def prediction_params(params: Mapping[str, str]) -> tuple[float, int]:
-    """Returns (score_threshold in [0, 1], max_bounding_box_count in [1, 500]); unknown keys are ignored."""
-    score_threshold, max_boxes = DEFAULT_SCORE_THRESHOLD, DEFAULT_MAX_BOXES
+def prediction_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> tuple[float, int | None]:
+    """Returns (score_threshold in [0, 1], max_bounding_box_count in [1, 500]); unknown keys are ignored.
+
+    The second is None for a kind of models to which it means nothing.
+    """
+    known = PREDICT_PARAMS[kind]
+    score_threshold = DEFAULT_SCORE_THRESHOLD
+    max_boxes = DEFAULT_MAX_BOXES if "max_bounding_box_count" in known else None
     for key, value in params.items():
         if len(value) > MAX_PARAM_CHARS:
             raise errors.invalid_argument(f"params.{key[:80]}", f"It is longer than {MAX_PARAM_CHARS} characters.")
         match _spelled(key):
             case "score_threshold":
                 score_threshold = _number(value, f"params.{key}", float, 0.0, 1.0)
-            case "max_bounding_box_count":
+            case "max_bounding_box_count" if max_boxes is not None:
                 max_boxes = _number(value, f"params.{key}", int, 1, MAX_BOXES)
     return score_threshold, max_boxes
 
 
-def batch_params(params: Mapping[str, str]) -> dict[str, Any]:
+def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str, Any]:
     """What the params of a batch prediction choose, by the names of `BatchSpec`'s fields.
 
     ``image_failure_limit``, [0, 1], is there only if the params say it.
     """
-    score_threshold, max_boxes = prediction_params(params)
-    ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS)]
+    score_threshold, max_boxes = prediction_params(kind, params)
+    ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS[kind])]
     chosen = {"score_threshold": score_threshold, "max_boxes": max_boxes, "ignored_params": ignored}
     for key, value in params.items():
         if _spelled(key) == "image_failure_limit":

@@ -225,7 +225,8 @@ class BatchSettings(Group):
     )
     shard_images: int = setting(
         500,
-        "Images per `image_object_detection_N.jsonl`; the first five files of a long list have 100.",
+        "Images per result file (`image_object_detection_N.jsonl`, `image_classification_N.jsonl`); the first five files of "
+        "a long list have 100.",
         check=fields.between(1, 1_000_000),
     )
     row_failure_limit: float = setting(

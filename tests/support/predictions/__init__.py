@@ -1,6 +1,7 @@
 """Models, batch jobs and engines without a service.
 
-batch_jobs   batch jobs over real folders
-engines      every engine as a maker, for the contract suite
-tiny_model   a whole model folder with its rows, made in seconds
+batch_jobs       batch jobs over real folders
+engines          every engine as a maker, for the contract suite
+tiny_model       a whole model folder of a detector with its rows, made in seconds
+tiny_classifier  the same of a classifier
 """

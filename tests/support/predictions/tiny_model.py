@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from google.cloud.automl_v1 import types
 from tests.support.images import drawn_images
 
-from boxwright import boxes
+from boxwright import boxes, kinds
 from boxwright.learning import model_draft
 from boxwright.metadata import database, models
+from boxwright.runners import training_forms
 
 MODEL_ID = "IOD4412217016962778756"
 PARENT = "projects/demo/locations/us-central1"
@@ -40,24 +40,32 @@ class TinyModel:
 
     Attributes:
         folder: model.json, model.onnx and evaluation.json.
+        kind: what it predicts.
     """
 
     folder: pathlib.Path
+    kind: kinds.DatasetKind = kinds.OBJECT_DETECTION
 
-    def copy_to(self, models_dir: pathlib.Path, model_id: str = MODEL_ID) -> pathlib.Path:
+    @property
+    def model_id(self) -> str:
+        """The id that it has unless a test chooses another."""
+        return self.kind.prefix + MODEL_ID[3:]
+
+    def copy_to(self, models_dir: pathlib.Path, model_id: str = "") -> pathlib.Path:
         """Copies the folder to where a service keeps its models."""
-        return pathlib.Path(shutil.copytree(self.folder, models_dir / model_id))
+        return pathlib.Path(shutil.copytree(self.folder, models_dir / (model_id or self.model_id)))
 
     def install(
         self,
         data_dir: pathlib.Path,
-        model_id: str = MODEL_ID,
+        model_id: str = "",
         *,
         display_name: str = "tiny",
         age_days: float = 0,
         database_url: str | None = None,
     ) -> str:
         """Adds the model to a service's data directory, its evaluations too; returns its resource name."""
+        model_id = model_id or self.model_id
         self.copy_to(data_dir / "models", model_id)
         db = database.Database(database_url or data_dir / "metadata.sqlite")
         evaluation = json.loads((self.folder / "evaluation.json").read_text())
@@ -65,8 +73,8 @@ class TinyModel:
             created_us = database.now_us(connection) - round(age_days * 86_400_000_000)
             models.insert(
                 connection,
-                _model_row(model_id, display_name, created_us),
-                _evaluation_rows(model_id, created_us, evaluation),
+                _model_row(model_id, self.kind, display_name, created_us),
+                _evaluation_rows(model_id, self.kind, created_us, evaluation),
             )
         db.close()
         return f"{PARENT}/models/{model_id}"
@@ -130,13 +138,14 @@ def _exported() -> pathlib.Path:
     return root / "model"
 
 
-def _model_row(model_id: str, display_name: str, created_us: int) -> dict[str, object]:
+def _model_row(model_id: str, kind: kinds.DatasetKind, display_name: str, created_us: int) -> dict[str, object]:
     return {
         "id": model_id,
         "project": "demo",
         "location": "us-central1",
         "display_name": display_name,
-        "dataset_id": DATASET_ID,
+        "dataset_id": kind.prefix + DATASET_ID[3:],
+        "metadata_member": kind.model_member,
         "model_type": "mobile-low-latency-1",
         "labels": {},
         "etag": "tiny",
@@ -150,23 +159,20 @@ def _model_row(model_id: str, display_name: str, created_us: int) -> dict[str, o
     }
 
 
-def _evaluation_rows(model_id: str, created_us: int, evaluation: dict[str, Any]) -> list[dict[str, object]]:
-    entries = [*evaluation["labels"], {"annotation_spec_id": "", "display_name": "", **evaluation["overall"]}]
+def _evaluation_rows(
+    model_id: str, kind: kinds.DatasetKind, created_us: int, evaluation: dict[str, Any]
+) -> list[dict[str, object]]:
+    overall = {**evaluation["overall"], "annotation_spec_id": "", "display_name": ""}
+    rows = [*zip(evaluation["labels"], evaluation["labels"], strict=True), (overall, evaluation["overall"])]
     return [
         {
             "id": str(int(hashlib.sha256(f"{model_id}/{position}".encode()).hexdigest()[:15], 16)),
             "model_id": model_id,
-            "annotation_spec_id": entry["annotation_spec_id"],
-            "display_name": entry["display_name"],
+            "annotation_spec_id": named["annotation_spec_id"],
+            "display_name": named["display_name"],
             "create_time_us": created_us + position,
             "evaluated_example_count": entry["evaluated_example_count"],
-            "metrics": types.ImageObjectDetectionEvaluationMetrics.serialize(
-                types.ImageObjectDetectionEvaluationMetrics(
-                    evaluated_bounding_box_count=entry["evaluated_bounding_box_count"],
-                    bounding_box_mean_average_precision=entry["bounding_box_mean_average_precision"],
-                    bounding_box_metrics_entries=entry["bounding_box_metrics_entries"],
-                )
-            ),
+            "metrics": training_forms.of(kind).metrics(entry),
         }
-        for position, entry in enumerate(entries)
+        for position, (named, entry) in enumerate(rows)
     ]

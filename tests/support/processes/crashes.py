@@ -90,7 +90,9 @@ def whole_shards(folder: pathlib.Path) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(
-        path.name for path in folder.iterdir() if re.fullmatch(r"image_object_detection_\d+\.jsonl", path.name)
+        path.name
+        for path in folder.iterdir()
+        if re.fullmatch(r"image_(object_detection|classification)_\d+\.jsonl", path.name)
     )
 
 

@@ -125,7 +125,7 @@ def test_a_redeployed_model_answers_all_the_while_and_the_former_one_is_unloaded
     deployed.deploy("two", 1)
     _ask(deployed, "two")  # commands are obeyed in order
     with pytest.raises(deployed_models.UnknownModelError):
-        first.process.predict(first.number, drawn_images.draw(0).content, len(first.labels))
+        first.process.predict(first.number, drawn_images.draw(0).content, first.kind, len(first.labels))
 
 
 def test_an_undeployed_model_is_unavailable_and_can_be_deployed_again(deployed):

@@ -57,7 +57,7 @@ def _loaded(process: PredictionProcess, tiny_model: TinyModel, model: int = 1) -
 
 
 def _ask(process: PredictionProcess, seed: int = 0, model: int = 1) -> tuple[bytes, ...]:
-    return _bits(process.predict(model, drawn_images.draw(seed).content, LABELS))
+    return _bits(process.predict(model, drawn_images.draw(seed).content, Predictor.KIND, LABELS))
 
 
 def _bits(found) -> tuple[bytes, ...]:
@@ -83,7 +83,7 @@ def test_answers_are_those_of_the_predictor_to_the_last_bit_whoever_asks_meanwhi
 
 def test_an_image_that_cannot_be_used_is_refused_in_the_decoders_words(process):
     with pytest.raises(DecodeError, match="Not an image: the content is HTML"):
-        process.predict(1, b"<!doctype html>", LABELS)
+        process.predict(1, b"<!doctype html>", Predictor.KIND, LABELS)
     assert _ask(process)
 
 
@@ -173,7 +173,7 @@ def test_a_process_that_takes_no_more_bytes_is_killed(start, tiny_model: TinyMod
     child = psutil.Process(process.pid)
     child.suspend()
     with pytest.raises(ProcessEndedError):
-        process.predict(1, bytes(20_000_000), LABELS)
+        process.predict(1, bytes(20_000_000), Predictor.KIND, LABELS)
     wait_until(lambda: not child.is_running(), "the end of the process")
 
 

@@ -7,7 +7,7 @@ from google.rpc import code_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxwright import errors, names
+from boxwright import errors, kinds, names
 from boxwright.services import validation
 
 PARAMS = [
@@ -30,7 +30,7 @@ PARAMS = [
 
 @pytest.mark.parametrize(("params", "expected"), PARAMS)
 def test_prediction_params_are_read_in_every_spelling(params, expected):
-    assert validation.prediction_params(params) == expected
+    assert validation.prediction_params(kinds.OBJECT_DETECTION, params) == expected
 
 
 BAD_PARAMS = [
@@ -60,7 +60,7 @@ BAD_PARAMS = [
 @pytest.mark.parametrize(("key", "value"), BAD_PARAMS)
 def test_a_bad_param_is_refused_with_its_key_and_its_range(key, value):
     with pytest.raises(errors.ApiError) as raised:
-        validation.prediction_params({key: value})
+        validation.prediction_params(kinds.OBJECT_DETECTION, {key: value})
     assert raised.value.code == code_pb2.INVALID_ARGUMENT
     assert f"Field: params.{key};" in raised.value.message
     assert len(raised.value.message) < 400
@@ -92,21 +92,28 @@ def test_a_bad_param_is_refused_with_its_key_and_its_range(key, value):
     ],
 )
 def test_batch_params_and_the_keys_that_mean_nothing(params, expected):
-    chosen = validation.batch_params(params)
+    chosen = validation.batch_params(kinds.OBJECT_DETECTION, params)
     assert {key: chosen.get(key) for key in expected} == expected
     assert ("image_failure_limit" in chosen) == ("image_failure_limit" in expected)
+
+
+def test_a_number_of_boxes_means_nothing_to_a_classifier():
+    params = {"score_threshold": "0.2", "max_bounding_box_count": "many"}
+    chosen = validation.batch_params(kinds.IMAGE_CLASSIFICATION, params)
+    ignored = [{"key": "max_bounding_box_count", "nearest": None}]
+    assert chosen == {"score_threshold": 0.2, "max_boxes": None, "ignored_params": ignored}
 
 
 @pytest.mark.parametrize("value", ["1.01", "-0.1", "nan", "half", "50%", ""])
 def test_a_bad_image_failure_limit_is_refused(value):
     with pytest.raises(errors.ApiError, match=r"Field: params\.image_failure_limit;"):
-        validation.batch_params({"image_failure_limit": value})
+        validation.batch_params(kinds.OBJECT_DETECTION, {"image_failure_limit": value})
 
 
 @given(st.dictionaries(st.sampled_from(["score_threshold", "max_bounding_box_count"]), st.text(max_size=12)))
 def test_no_param_does_more_than_raise_an_api_error(params):
     try:
-        threshold, count = validation.prediction_params(params)
+        threshold, count = validation.prediction_params(kinds.OBJECT_DETECTION, params)
     except errors.ApiError as error:
         assert error.code == code_pb2.INVALID_ARGUMENT
     else:

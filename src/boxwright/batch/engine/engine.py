@@ -24,7 +24,7 @@ from boxwright.batch.engine.pipeline import ImagePipeline
 from boxwright.batch.engine.shard_assembler import Counts, Segments, ShardAssembler, ShardSink
 from boxwright.batch.job import BatchJob, MachineShare
 from boxwright.batch.output.shard_reports import ShardReport
-from boxwright.inference.predictor import Predictor
+from boxwright.inference.loaded_model import LoadedModel
 
 FIRST_CHUNK_IMAGES = 4  # until it is known how long images take
 CHUNK_S = 0.02  # of one process's work: a message costs little beside it, and no core waits long at a job's end
@@ -67,7 +67,7 @@ class MachineEngine:
         self,
         job: BatchJob,
         stores: objects.Stores,
-        predictor: Predictor,
+        predictor: LoadedModel,
         sink: ShardSink,
         *,
         journal: Journal | None = None,
@@ -135,6 +135,6 @@ class MachineEngine:
         return max(1, min(wanted, most))
 
 
-def image_threads(share: MachineShare, predictor: Predictor) -> int:
+def image_threads(share: MachineShare, predictor: LoadedModel) -> int:
     """How many images are worked on at once: one a core, one more to fill the gaps, and those that wait for a GPU."""
     return share.cores + 1 + predictor.runtime.waiting_threads

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from boxwright import errors
 from boxwright.batch.job import BatchJob
+from boxwright.inference.loaded_model import LoadedModel
 from boxwright.inference.model_folder import ModelError
-from boxwright.inference.predictor import Predictor
+from boxwright.inference.model_opening import open_model
 
 STATM = pathlib.Path("/proc/self/statm")
 PAGE_BYTES = 4096
@@ -18,7 +19,7 @@ PAGE_BYTES = 4096
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    predictor: Predictor
+    predictor: LoadedModel
     size_bytes: int
 
 
@@ -37,8 +38,8 @@ class LoadedModels:
 
     def get(
         self, folder: pathlib.Path, *, streams: int, precision: str | None, runtime: str, keep_bytes: int
-    ) -> Predictor:
-        """Returns a predictor, opening it if it is not in memory; see `Predictor.open`.
+    ) -> LoadedModel:
+        """Returns a predictor, opening it if it is not in memory; see `LoadedModel.open`.
 
         Args:
             keep_bytes: how much memory the models may take together; the one that is returned stays whatever it takes.
@@ -46,7 +47,7 @@ class LoadedModels:
         key = (folder, streams, precision, runtime)
         if key not in self._entries:
             before = self._resident_bytes()
-            opened = Predictor.open(folder, streams=streams, precision=precision, runtime=runtime, keep_compiled=True)
+            opened = open_model(folder, streams=streams, precision=precision, runtime=runtime, keep_compiled=True)
             # memory that an earlier model has left behind may be used again without growth: at least what the files have
             size_bytes = max(self._resident_bytes() - before, opened.network_bytes)
             self._entries[key] = _Entry(opened, size_bytes)
@@ -55,7 +56,7 @@ class LoadedModels:
             self._entries.popitem(last=False)
         return self._entries[key].predictor
 
-    def for_job(self, job: BatchJob) -> Predictor:
+    def for_job(self, job: BatchJob) -> LoadedModel:
         """Returns the predictor of a job, with a stream for each core of its share.
 
         Raises:

@@ -14,14 +14,15 @@ from typing import NamedTuple, TypeAlias
 
 from google.rpc import status_pb2
 
-from boxwright import boxes, errors, faults, objects
+from boxwright import errors, faults, objects
 from boxwright.batch.engine import stages
 from boxwright.batch.engine.in_flight import Journal
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import json_lines
 from boxwright.batch.plan import Item
 from boxwright.images import decode
-from boxwright.inference.predictor import Predictor
+from boxwright.inference.loaded_model import LoadedModel
+from boxwright.predictions import ImagePrediction
 
 Content: TypeAlias = bytes | errors.ApiError | None  # an image's bytes, why there are none, None: it need not be read
 
@@ -46,14 +47,14 @@ class ImagePipeline:
     """What happens to one image of a job. Safe for any number of threads.
 
     Args:
-        spec: the job's threshold, number of boxes and spelling.
+        spec: the job's threshold, number of results and spelling.
         stores: where images come from.
         predictor: the opened model.
         journal: records the images in flight and knows those that must not be touched; None: neither.
     """
 
     def __init__(
-        self, spec: BatchSpec, stores: objects.Stores, predictor: Predictor, journal: Journal | None = None
+        self, spec: BatchSpec, stores: objects.Stores, predictor: LoadedModel, journal: Journal | None = None
     ) -> None:
         self._spec = spec
         self._images = objects.Breaker(stores)
@@ -82,7 +83,7 @@ class ImagePipeline:
     def line(self, item: Item, content: Content, laps: stages.Stopwatch) -> ResultLine:
         """Predicts one image that was read. Whatever goes wrong becomes the image's own error line."""
         try:
-            found, is_one_colour = self._detect(item, content, laps)
+            found, is_one_colour = self._predict(item, content, laps)
             return ResultLine(json_lines.success_line(item.id, found, self._labels, self._keys), None, is_one_colour)
         except errors.ApiError as error:
             status = error.status
@@ -102,8 +103,8 @@ class ImagePipeline:
         item = Item(image_id)
         self.line(item, self.read(item), stages.Stopwatch())
 
-    def _detect(self, item: Item, content: Content, laps: stages.Stopwatch) -> tuple[boxes.Detections, bool]:
-        """(boxes, whether the image has a single colour)."""
+    def _predict(self, item: Item, content: Content, laps: stages.Stopwatch) -> tuple[ImagePrediction, bool]:
+        """(what was found, whether the image has a single colour)."""
         if item.failure is not None:
             raise errors.bad_request(item.failure)
         if self._journal is not None and item.id in self._journal.convicted:
@@ -119,7 +120,7 @@ class ImagePipeline:
             raw = self._predictor.infer(prepared)
             laps.end(stages.NETWORK)
             found = self._predictor.postprocess(raw, prepared, threshold)
-            laps.end(stages.FINDING)
+            laps.end(stages.POSTPROCESSING)
         return found.keep(threshold, self._spec.max_boxes), prepared.is_one_colour
 
 

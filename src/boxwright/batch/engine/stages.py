@@ -6,15 +6,15 @@ import threading
 import time
 from collections.abc import Mapping
 
-READING, DECODING, NETWORK, FINDING, WRITING, WAITING = (
+READING, DECODING, NETWORK, POSTPROCESSING, WRITING, WAITING = (
     "reading images",
     "decoding",
     "network",
-    "finding boxes",
+    "postprocessing",  # from the network's output to boxes or labels
     "writing results",
     "waiting",  # for images to be read: threads that could have worked
 )
-STAGES = (READING, DECODING, NETWORK, FINDING, WRITING, WAITING)
+STAGES = (READING, DECODING, NETWORK, POSTPROCESSING, WRITING, WAITING)
 
 
 class Stopwatch:

@@ -14,10 +14,8 @@ from boxwright.batch.job import BatchSpec
 from boxwright.batch.output.manifest import MANIFEST_FILE, Manifest
 from boxwright.batch.output.shard_index import OutputFile, ShardIndex
 from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
-from boxwright.batch.output.shard_writer import SHARD_NAME
 
 ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
-_SHARD_NAMED = re.compile(r"image_object_detection_([1-9]\d*)\.jsonl")
 
 
 class OutputAccount:
@@ -76,12 +74,12 @@ class OutputAccount:
             duplicates_removed=duplicates,
             images_predicted=self._index.predicted,
             errors_by_code=dict(self._index.errors_by_code),
-            shards=self._index.files(SHARD_NAME),
+            shards=self._index.files(self._spec.shard_pattern),
             errors_files=self._gather_errors(self._notes.error_lines(self._index)),
             model={"name": self._spec.model, "digest": model_digest},
             settings={
                 "score_threshold": self._spec.score_threshold,
-                "max_bounding_box_count": self._spec.max_boxes,
+                **_most(self._spec.max_boxes),
                 "row_failure_limit": self._spec.row_failure_limit,
                 "image_failure_limit": self._spec.image_failure_limit,
                 "camel_case": self._spec.camel_case,
@@ -128,8 +126,9 @@ class OutputAccount:
 
     def _present(self) -> Iterable[int]:
         """Yields the shards that are in the output folder."""
+        named = re.compile(re.escape(self._spec.shard_pattern).replace(r"\{\}", r"([1-9]\d*)"))
         for info in self._stores.list(self._output):
-            if found := _SHARD_NAMED.fullmatch(info.uri.key.rpartition("/")[2]):
+            if found := named.fullmatch(info.uri.key.rpartition("/")[2]):
                 yield int(found[1])
 
     def _gather_errors(self, lines: Iterable[bytes]) -> list[OutputFile]:
@@ -152,4 +151,9 @@ class OutputAccount:
         return OutputFile(name, content.count(b"\n"), hashlib.sha256(content).hexdigest())
 
     def _shard_uri(self, shard: int) -> objects.ObjectUri:
-        return self._output.child(SHARD_NAME.format(shard))
+        return self._output.child(self._spec.shard_pattern.format(shard))
+
+
+def _most(max_boxes: int | None) -> dict[str, int]:
+    """What the manifest says of the number of results per image; nothing where all are written."""
+    return {} if max_boxes is None else {"max_bounding_box_count": max_boxes}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from google.rpc import status_pb2
 
 from boxwright import boxes
+from boxwright.predictions import ImagePrediction, LabelScores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,10 +19,11 @@ class Keys:
     """The spelling of the keys inside ``annotations``; JSON parsers of protobuf accept either."""
 
     spec_id: str = "annotation_spec_id"
-    detail: str = "image_object_detection"
+    detection: str = "image_object_detection"
     box: str = "bounding_box"
     vertices: str = "normalized_vertices"
     display_name: str = "display_name"
+    classification: str = "classification"
 
 
 SNAKE_CASE = Keys()
@@ -28,7 +31,7 @@ CAMEL_CASE = Keys("annotationSpecId", "imageObjectDetection", "boundingBox", "no
 
 
 def success_line(
-    image_id: str, found: boxes.Detections, labels: Sequence[tuple[str, str]], keys: Keys = SNAKE_CASE
+    image_id: str, found: ImagePrediction, labels: Sequence[tuple[str, str]], keys: Keys = SNAKE_CASE
 ) -> bytes:
     """Returns ``{"ID":…,"annotations":[…]}`` and a line break.
 
@@ -38,26 +41,51 @@ def success_line(
         labels: (annotation spec id, display name) by label index.
         keys: how the keys are spelt.
     """
-    corners = boxes.rounded_boxes(found.boxes_norm).tolist()
-    scores = boxes.rounded_scores(found.scores).tolist()
-    annotations = []
     # Written out instead of built as dictionaries and dumped, at a third of the time: floats are written by repr, as
     # the json module does, and nothing else varies.
-    for (x_min, y_min, x_max, y_max), score, index in zip(corners, scores, found.label_indices.tolist(), strict=True):
-        head, middle, tail = _frame(keys, *labels[index])
-        annotations.append(
-            f'{head}{{"x":{x_min!r},"y":{y_min!r}}},{{"x":{x_max!r},"y":{y_max!r}}}{middle}{score!r}{tail}'
-        )
-    line = f'{{"ID":{_quoted(image_id)},"annotations":[{",".join(annotations)}]}}\n'
+    line = f'{{"ID":{_quoted(image_id)},"annotations":[{",".join(_ANNOTATIONS[type(found)](found, labels, keys))}]}}\n'
     return line.encode("utf-8", "replace")
 
 
+def _detections(found: boxes.Detections, labels: Sequence[tuple[str, str]], keys: Keys) -> Iterator[str]:
+    corners = boxes.rounded_boxes(found.boxes_norm).tolist()
+    scores = boxes.rounded_scores(found.scores).tolist()
+    for (x_min, y_min, x_max, y_max), score, index in zip(corners, scores, found.label_indices.tolist(), strict=True):
+        head, middle, tail = _detection_frame(keys, *labels[index])
+        yield f'{head}{{"x":{x_min!r},"y":{y_min!r}}},{{"x":{x_max!r},"y":{y_max!r}}}{middle}{score!r}{tail}'
+
+
+def _classifications(found: LabelScores, labels: Sequence[tuple[str, str]], keys: Keys) -> Iterator[str]:
+    scores = boxes.rounded_scores(found.scores).tolist()
+    for score, index in zip(scores, found.label_indices.tolist(), strict=True):
+        head, tail = _classification_frame(keys, *labels[index])
+        yield f"{head}{score!r}{tail}"
+
+
+_ANNOTATIONS: dict[type, Callable[[Any, Sequence[tuple[str, str]], Keys], Iterator[str]]] = {
+    boxes.Detections: _detections,
+    LabelScores: _classifications,
+}
+
+
 @functools.lru_cache(maxsize=1024)
-def _frame(keys: Keys, spec_id: str, display_name: str) -> tuple[str, str, str]:
+def _detection_frame(keys: Keys, spec_id: str, display_name: str) -> tuple[str, str, str]:
     """What stands before the vertices, between them and the score, and behind the score."""
-    names = {field.name: _quoted(getattr(keys, field.name)) for field in dataclasses.fields(keys)}
-    head = f"{{{names['spec_id']}:{_quoted(spec_id)},{names['detail']}:{{{names['box']}:{{{names['vertices']}:["
+    names = _quoted_keys(keys)
+    head = f"{{{names['spec_id']}:{_quoted(spec_id)},{names['detection']}:{{{names['box']}:{{{names['vertices']}:["
     return head, ']},"score":', f"}},{names['display_name']}:{_quoted(display_name)}}}"
+
+
+@functools.lru_cache(maxsize=10_000)  # more than the labels of any one model: each image may name them all
+def _classification_frame(keys: Keys, spec_id: str, display_name: str) -> tuple[str, str]:
+    """What stands before the score and behind it."""
+    names = _quoted_keys(keys)
+    head = f"{{{names['spec_id']}:{_quoted(spec_id)},{names['display_name']}:{_quoted(display_name)}"
+    return f'{head},{names["classification"]}:{{"score":', "}}"
+
+
+def _quoted_keys(keys: Keys) -> dict[str, str]:
+    return {field.name: _quoted(getattr(keys, field.name)) for field in dataclasses.fields(keys)}
 
 
 def _quoted(text: str) -> str:

@@ -17,12 +17,12 @@ from typing import Any
 from google.rpc import code_pb2
 
 import boxwright
-from boxwright import errors, objects
+from boxwright import errors, kinds, objects
 from boxwright.batch.output.shard_index import OutputFile
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = 1
-OUTPUT_PATTERNS = ("image_object_detection_*.jsonl", "errors_*.jsonl")  # what readers of a folder look for
+OUTPUT_PATTERNS = (*(f"{kind.name}_*.jsonl" for kind in kinds.SERVED), "errors_*.jsonl")  # what readers look for
 RETRYABLE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})  # another job may succeed with these
 
 

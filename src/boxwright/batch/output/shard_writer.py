@@ -16,8 +16,6 @@ from boxwright.batch.job import BatchSpec
 from boxwright.batch.output.manifest import code_name
 from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
 
-SHARD_NAME = "image_object_detection_{}.jsonl"
-
 
 class ShardWriter:
     """Puts the shards of one job. Safe to use from several threads, for different shards."""
@@ -25,6 +23,7 @@ class ShardWriter:
     def __init__(self, spec: BatchSpec, stores: objects.Stores) -> None:
         self._pass_number = spec.pass_number
         self._stores = stores
+        self._shard_pattern = spec.shard_pattern
         self._output = objects.ObjectUri.parse(spec.output_directory)
         self._notes = ShardReportStore(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
 
@@ -54,7 +53,7 @@ class ShardWriter:
         )
         self._notes.keep(report, b"".join(error_lines))
         faults.point("sink.before_put")
-        uri = self._output.child(SHARD_NAME.format(shard))
+        uri = self._output.child(self._shard_pattern.format(shard))
         if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
             if not self._notes.failed_before(shard):
                 raise errors.aborted(f"{uri} is there already with other results than were found now; start a new job.")

@@ -1,8 +1,9 @@
 """The sink: shards committed once, errors gathered at the end.
 
-Shard *k* is ``image_object_detection_k.jsonl`` in the output folder. Before it is put, its report and its error lines are
-put in the scratch prefix (see `shard_reports`), so that the shard's existence alone says that all three are there. All are
-functions of the plan and the images: a second attempt finds them or writes the same bytes again. The manifest comes last.
+Shard *k* is ``KIND_k.jsonl`` in the output folder, ``image_object_detection_k.jsonl`` for instance. Before it is put, its
+report and its error lines are put in the scratch prefix (see `shard_reports`), so that the shard's existence alone says that
+all three are there. All are functions of the plan and the images: a second attempt finds them or writes the same bytes
+again. The manifest comes last.
 
 It has two halves, which an engine on several machines would hold apart: `ShardWriter` puts a shard, `OutputAccount` knows of
 all of them.

@@ -40,6 +40,7 @@ from boxwright.batch.plan import Item, Segment
 from boxwright.batch.tuning import tuning_file
 from boxwright.batch.tuning.command import TuningCommand
 from boxwright.batch.tuning.tuning_file import MeasurementLimits
+from boxwright.inference.model_folder import ModelInfo
 
 LEAST_WINDOW_S = 0.5  # of a candidate that was late to be warm; shorter ones say nothing
 WARM_UP_S = 0.3  # from the moment when every process has predicted something
@@ -129,6 +130,7 @@ def job_in(folder: pathlib.Path, command: TuningCommand, processes: int) -> Batc
         shard_images=SHARD_IMAGES,
         row_failure_limit=0.0,
         precision=command.precision,
+        kind=ModelInfo.read(pathlib.Path(command.model_folder)).kind,
     )
     # of memory for models, what the present candidate's takes
     share = dataclasses.replace(command.share, processes=processes, models_bytes=1)

@@ -64,7 +64,7 @@ class Key:
         processor: its name.
         cores: how many a batch may use.
         runtime: what runs the network, with its version.
-        network: model type, input size in pixels and precision.
+        network: the model's kind and type, input size in pixels and precision.
     """
 
     processor: str
@@ -102,12 +102,12 @@ def key_of(command: TuningCommand) -> Key:
     """
     info = ModelInfo.read(pathlib.Path(command.model_folder))
     height, width = info.input_hw
-    kind = info.document.get("model_type", "a network")
+    model_type = info.document.get("model_type", "a network")  # kinds have types of the same names
     return Key(
         processor=machine.processor_name(),
         cores=command.share.cores,
         runtime=f"OpenVINO {importlib.metadata.version('openvino')}",
-        network=f"{kind} {width}×{height} {command.precision or info.precision}",
+        network=f"{info.kind.replace('_', ' ')} {model_type} {width}×{height} {command.precision or info.precision}",
     )
 
 

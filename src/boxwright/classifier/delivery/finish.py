@@ -27,6 +27,7 @@ from boxwright.images import decode, letterbox
 from boxwright.inference import classification, model_folder
 from boxwright.learning import checkpoint, listener, model_draft, precision
 from boxwright.learning.job import JobError, Outcome, TrainingJob
+from boxwright.predictions import LabelScores
 
 LEFT_AT_QUANTISING = 0.9  # of the time that delivery takes
 LEFT_AT_EVALUATING = 0.3
@@ -132,7 +133,7 @@ class ModelBuilder:
         evaluated = len(splits.test or splits.validation)
         until_s = job.budget_s - time_budget.LAST_SECONDS_S - evaluated * work.kind.image_s / job.threads
 
-        def measure(examples: Sequence[dataset.Example], found: Sequence[classification.LabelScores]) -> float:
+        def measure(examples: Sequence[dataset.Example], found: Sequence[LabelScores]) -> float:
             targets = dataset.targets(examples, len(job.labels)) > 0.5
             scores = np.stack([one.by_label(len(job.labels)) for one in found])
             return evaluate.quick_score(targets, scores, job.classification_type)

@@ -17,7 +17,7 @@ NOTHING = dict.fromkeys(stages.STAGES, 0.0)
         ({stages.DECODING: 2.0, stages.NETWORK: 1.0}, "decoding"),
         ({stages.DECODING: 1.0, stages.NETWORK: 2.0, stages.READING: 9.0}, "network"),  # reading goes on beside
         ({stages.NETWORK: 2.0, stages.WAITING: 2.5}, "reading images"),
-        ({stages.FINDING: 2.0, stages.NETWORK: 1.0}, "finding boxes"),
+        ({stages.POSTPROCESSING: 2.0, stages.NETWORK: 1.0}, "postprocessing"),
         ({stages.WRITING: 2.0, stages.NETWORK: 1.0, stages.WAITING: 1.0}, "writing results"),
     ],
 )

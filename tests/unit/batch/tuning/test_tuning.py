@@ -59,7 +59,7 @@ def test_the_fastest_wins_and_fewer_processes_where_nearly_as_fast():
 def test_a_measurement_holds_for_its_network_and_machine_alone(tiny_model, monkeypatch):
     command = _command(tiny_model.folder)
     key = tuning_file.key_of(command)
-    assert key.network == "mobile-low-latency-1 96×64 fp32"
+    assert key.network == "image object detection mobile-low-latency-1 96×64 fp32"
     assert key.cores == 4
     assert key == tuning_file.key_of(_command(tiny_model.folder, in_flight_bytes=7, processes=3))
     assert key != tuning_file.key_of(_command(tiny_model.folder, 2))
@@ -117,7 +117,7 @@ def test_a_measurement_measures_every_candidate_and_leaves_nothing_behind(tiny_m
     monkeypatch.setattr(scheduler, "LIMITS", PATIENT)
     found = scheduler.measured(_command(tiny_model.folder, 2), threading.Event())
     assert found is not None
-    assert found.key.network == "mobile-low-latency-1 96×64 fp32"
+    assert found.key.network == "image object detection mobile-low-latency-1 96×64 fp32"
     assert set(found.images_per_s) == {2, 1}
     assert all(rate > 0 for rate in found.images_per_s.values())
     assert (found.processes, found.threads) in ((2, 1), (1, 2))

@@ -17,6 +17,7 @@ from boxwright.inference import classification, model_folder, predictor
 from boxwright.inference.onnx_runtime import OnnxRuntime
 from boxwright.inference.openvino_runtime import OpenVinoRuntime
 from boxwright.learning import efficientnet
+from boxwright.predictions import LabelScores
 
 PUBLISHED = [efficientnet.LITE0, efficientnet.LITE1, efficientnet.LITE2]
 HW = (64, 64)
@@ -156,7 +157,7 @@ def test_losses_are_means_over_images() -> None:
 
 
 def test_scores_are_ordered_and_kept_as_they_are_published() -> None:
-    scores = classification.LabelScores(np.array([0.5, 0.3, 0.2], np.float32), np.array([2, 0, 1]))
+    scores = LabelScores(np.array([0.5, 0.3, 0.2], np.float32), np.array([2, 0, 1]))
     assert len(scores) == 3 and scores.keep(0.3).label_indices.tolist() == [2, 0]
     assert scores.by_label(4).tolist() == pytest.approx([0.3, 0.2, 0.5, 0.0])
     assert len(scores.keep(0.0)) == 3 and len(scores.keep(1.0)) == 0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.support.images import drawn_images
 from tests.support.predictions import engines
-from tests.support.predictions.batch_jobs import Bench, in_order
+from tests.support.predictions.batch_jobs import Bench, in_order, scores
 from tests.support.predictions.engines import EngineMaker
 from tests.support.predictions.tiny_model import TinyModel
 
@@ -27,10 +27,9 @@ from boxwright.batch.job import BatchJob
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
-from boxwright.inference.predictor import Predictor
+from boxwright.inference.model_opening import open_model
 
 IMAGES = 34
-RESULTS = "image_object_detection"
 
 
 def _cmyk_jpeg() -> bytes:
@@ -59,16 +58,23 @@ ODD_BUT_FINE = {
 }
 
 
+@pytest.fixture(scope="module", params=["tiny_model", "tiny_classifier"])
+def model(request: pytest.FixtureRequest) -> TinyModel:
+    """A model of each kind."""
+    found: TinyModel = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture(scope="module", params=engines.MAKERS)
-def maker(request: pytest.FixtureRequest, tiny_model: TinyModel) -> Iterator[EngineMaker]:
-    with engines.opened(request.param, tiny_model) as maker:
+def maker(request: pytest.FixtureRequest, model: TinyModel) -> Iterator[EngineMaker]:
+    with engines.opened(request.param, model) as maker:
         yield maker
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory, maker: EngineMaker) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory, model: TinyModel, maker: EngineMaker) -> Bench:
     """A bucket with good, odd and spoilt images, and a list of them all; jobs differ by name."""
-    bench = Bench(tmp_path_factory.mktemp("engine"))
+    bench = Bench(tmp_path_factory.mktemp("engine"), model.kind)
     names = drawn_images.write_images(bench.bucket, IMAGES)
     for name, content in {**ODD_BUT_FINE, **SPOILT}.items():
         if content is not None:
@@ -88,11 +94,11 @@ def _run(bench: Bench, job: BatchJob, maker: EngineMaker, *, stop_after: int | N
 
 
 @pytest.fixture(scope="module")
-def reference(bench: Bench, tiny_model: TinyModel) -> dict[str, bytes]:
+def reference(bench: Bench, model: TinyModel) -> dict[str, bytes]:
     """What one thread of one process gives: the bytes of every engine."""
     if not bench.output("reference"):
         job = bench.job("reference", threads=1, shard_images=10)
-        engines.finish(bench, job, engines.ThreadsMaker(tiny_model.folder))
+        engines.finish(bench, job, engines.ThreadsMaker(model.folder))
     return bench.output("reference")
 
 
@@ -106,7 +112,7 @@ def test_any_number_of_threads_gives_the_same_bytes(bench, maker, reference, thr
 def test_any_shard_size_gives_the_same_lines_in_the_same_order(bench, maker, reference, shard_images):
     _run(bench, bench.job(f"size-{shard_images}", shard_images=shard_images), maker)
     output = bench.output(f"size-{shard_images}")
-    assert in_order(output, RESULTS) == in_order(reference, RESULTS)
+    assert in_order(output, bench.kind.name) == in_order(reference, bench.kind.name)
     assert in_order(output, "errors") == in_order(reference, "errors")
 
 
@@ -138,7 +144,7 @@ def test_running_again_gives_the_same_bytes(bench, maker, reference):
 
 def test_lines_keep_the_lists_order_and_every_image_is_in_one_family(bench, reference):
     listed = [line.strip('"') for line in (bench.bucket / "list.csv").read_text().splitlines()]
-    good = [json.loads(line)["ID"] for line in in_order(reference, RESULTS).splitlines()]
+    good = [json.loads(line)["ID"] for line in in_order(reference, bench.kind.name).splitlines()]
     bad = [json.loads(line)["ID"] for line in in_order(reference, "errors").splitlines()]
     assert sorted(good + bad) == sorted(listed)
     assert good == [name for name in listed if name in set(good)]
@@ -159,28 +165,30 @@ def test_one_spoilt_image_of_each_kind_costs_one_error_line_that_names_it(refere
         assert status["code"] == expected.get(name, code_pb2.INVALID_ARGUMENT), name
 
 
-def test_what_is_found_is_what_the_predictor_finds(bench, tiny_model, reference):
-    predictor = Predictor.open(tiny_model.folder, streams=1)
-    for line in in_order(reference, RESULTS).splitlines():
+def test_what_is_found_is_what_the_model_finds(bench, model, reference):
+    here = open_model(model.folder, streams=1)
+    for line in in_order(reference, bench.kind.name).splitlines():
         value = json.loads(line)
         data = (bench.bucket / value["ID"].removeprefix("gs://b/")).read_bytes()
-        found = predictor.predict(data).keep(0.5, 100)
-        scores = [annotation["image_object_detection"]["score"] for annotation in value["annotations"]]
-        assert scores == [round(float(score), 6) for score in found.scores]
+        prepared = here.prepare(data)
+        found = here.postprocess(here.infer(prepared), prepared).keep(0.5, 100)
+        assert scores(line) == [round(float(score), 6) for score in found.scores]
+        names = [here.labels[index].display_name for index in found.label_indices]
+        assert [one["display_name"] for one in value["annotations"]] == names
 
 
-@pytest.mark.parametrize(("threshold", "most"), [(0.0, 3), (0.7, 100), (1.0, 100)])
+@pytest.mark.parametrize(("threshold", "most"), [(0.0, 1), (0.6, 100), (1.0, 100)])
 def test_threshold_and_count_are_kept_to(bench, maker, threshold, most):
     job = bench.job(f"kept-{threshold}", score_threshold=threshold, max_boxes=most)
     _run(bench, job, maker)
     counts = []
-    for line in in_order(bench.output(job.spec.output_directory[7:]), RESULTS).splitlines():
-        scores = [one["image_object_detection"]["score"] for one in json.loads(line)["annotations"]]
-        assert scores == sorted(scores, reverse=True)
-        assert all(score >= threshold for score in scores)
-        counts.append(len(scores))
+    for line in in_order(bench.output(job.spec.output_directory[7:]), bench.kind.name).splitlines():
+        found = scores(line)
+        assert found == sorted(found, reverse=True)
+        assert all(score >= threshold for score in found)
+        counts.append(len(found))
     assert max(counts) <= most
-    assert {0.0: max(counts) == 3, 0.7: 0 < max(counts) < 100, 1.0: max(counts) == 0}[threshold]
+    assert {0.0: max(counts) == 1, 0.6: 0 < max(counts) < 100, 1.0: max(counts) == 0}[threshold]
 
 
 def _stats(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
@@ -192,7 +200,7 @@ def test_after_a_stop_in_the_middle_no_finished_shard_is_done_again(bench, maker
     _run(bench, job, maker, stop_after=2)
     folder = bench.bucket / "stopped"
     before, half = _stats(folder), bench.output("stopped")
-    assert 2 <= len(before) < len([name for name in reference if name.startswith(RESULTS)])
+    assert 2 <= len(before) < len([name for name in reference if name.startswith(bench.kind.name)])
     assert all(content == reference[name] for name, content in half.items()), "a shard is whole or absent"
     reports = _run(bench, job, maker)
     after = _stats(folder)
@@ -217,8 +225,8 @@ def test_a_finished_job_that_runs_again_reads_no_image(bench, maker, reference):
     counts = engine.counts
     assert counts.images_found == counts.images_done == sum(report.predicted + report.failed for report in first)
     assert counts.shards_committed == 0
-    shards = {name: stat for name, stat in _stats(bench.bucket / "twice").items() if name.startswith(RESULTS)}
-    assert shards == {name: stat for name, stat in before.items() if name.startswith(RESULTS)}
+    shards = {name: stat for name, stat in _stats(bench.bucket / "twice").items() if name.startswith(bench.kind.name)}
+    assert shards == {name: stat for name, stat in before.items() if name.startswith(bench.kind.name)}
     assert bench.output("twice") == reference
 
 
@@ -233,13 +241,13 @@ def test_counts_and_stage_times_are_those_of_the_whole_job(bench, maker):
     assert spent_s[stages.DECODING] > 0 and spent_s[stages.NETWORK] > 0
 
 
-def test_a_surprise_costs_its_image_and_shows_only_an_incident(bench, tiny_model, maker, monkeypatch, capfd, caplog):
+def test_a_surprise_costs_its_image_and_shows_only_an_incident(bench, model, maker, monkeypatch, capfd, caplog):
     fault = "image gs://b/0001.jpg:raise@*"
     monkeypatch.setenv(faults.VARIABLE, fault)  # for processes that are started now
     monkeypatch.setattr(faults, "point", faults.Faults({faults.VARIABLE: fault}).point)
     bench.write_list([f"gs://b/{number:04d}.jpg" for number in range(3)], "three.csv")
     job = bench.job("surprise", lists=["gs://b/three.csv"], threads=1)
-    with contextlib.closing(type(maker)(tiny_model.folder)) as fresh:
+    with contextlib.closing(type(maker)(model.folder)) as fresh:
         (report,) = _run(bench, job, fresh)
     assert (report.predicted, report.failed) == (2, 1)
     error = bench.output("surprise")["errors_1.jsonl"]
@@ -264,7 +272,7 @@ def test_a_sink_that_cannot_write_ends_the_run_with_its_error(bench, maker):
     bench.write_list([f"gs://b/{number:04d}.jpg" for number in range(3)], "three.csv")
     (bench.bucket / "blocked").write_bytes(b"a file where a folder is wanted")
     job = bench.job("blocked", lists=["gs://b/three.csv"])
-    with pytest.raises(errors.ApiError, match="gs://b/blocked/image_object_detection_1"):
+    with pytest.raises(errors.ApiError, match=f"gs://b/blocked/{bench.kind.name}_1"):
         _run(bench, job, maker)
 
 
@@ -298,7 +306,7 @@ def test_every_row_is_exactly_one_record(bench, maker, tmp_path_factory, kinds, 
         return
     reports = _run(bench, job, maker)
     output = bench.output(name)
-    good = [json.loads(line)["ID"] for line in in_order(output, RESULTS).splitlines()]
+    good = [json.loads(line)["ID"] for line in in_order(output, bench.kind.name).splitlines()]
     bad = [json.loads(line)["ID"] for line in in_order(output, "errors").splitlines()]
     assert sorted(good + bad) == sorted(expected)
     assert all(item.startswith("gs://b/0") for item in good)

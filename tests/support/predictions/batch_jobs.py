@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from boxwright import objects
+from boxwright import kinds, objects
 from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare
 
 LIST_URI = "gs://b/list.csv"
@@ -15,9 +16,10 @@ LIST_URI = "gs://b/list.csv"
 
 @dataclasses.dataclass
 class Bench:
-    """A bucket ``b``, a state folder, and jobs on them."""
+    """A bucket ``b``, a state folder, and jobs on them, with models of one kind."""
 
     root: pathlib.Path
+    kind: kinds.DatasetKind = kinds.OBJECT_DETECTION
 
     def __post_init__(self) -> None:
         self.bucket.mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,7 @@ class Bench:
             max_boxes=max_boxes,
             shard_images=shard_images,
             row_failure_limit=row_failure_limit,
-            **values,
+            **({"kind": self.kind.name} | values),
         )
 
     def directory(self, name: str = "job") -> objects.ObjectUri:
@@ -78,6 +80,12 @@ class Bench:
         """The files of a job's output folder, by name."""
         folder = self.bucket / name
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder.exists() else {}
+
+
+def scores(line: bytes) -> list[float]:
+    """The scores of a result line, in its order, whatever was found."""
+    details = (list(one.values()) for one in json.loads(line)["annotations"])
+    return [detail["score"] for values in details for detail in values if isinstance(detail, dict)]
 
 
 def in_order(output: dict[str, bytes], prefix: str) -> bytes:

@@ -20,7 +20,8 @@ from boxwright.batch.job import BatchJob
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
-from boxwright.inference.predictor import Predictor
+from boxwright.inference.loaded_model import LoadedModel
+from boxwright.inference.model_opening import open_model
 
 
 class EngineMaker(Protocol):
@@ -36,17 +37,21 @@ class EngineMaker(Protocol):
 
 
 @dataclasses.dataclass
-class ThreadsMaker:
-    """Threads of one process."""
+class _Maker:
+    """Opens a model once for each number of streams."""
 
     folder: pathlib.Path
-    _opened: dict[int, Predictor] = dataclasses.field(default_factory=dict)
+    _opened: dict[int, LoadedModel] = dataclasses.field(default_factory=dict)
 
-    def predictor(self, threads: int) -> Predictor:
+    def predictor(self, threads: int) -> LoadedModel:
         """The model, with a stream for each of so many threads."""
         if threads not in self._opened:
-            self._opened[threads] = Predictor.open(self.folder, streams=threads)
+            self._opened[threads] = open_model(self.folder, streams=threads)
         return self._opened[threads]
+
+
+class ThreadsMaker(_Maker):
+    """Threads of one process."""
 
     def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
         """See `EngineMaker`."""
@@ -57,10 +62,9 @@ class ThreadsMaker:
 
 
 @dataclasses.dataclass
-class PeersMaker:
+class PeersMaker(_Maker):
     """One process a thread of the job, two at least: this one and its peers."""
 
-    folder: pathlib.Path
     pool: PeerPool = dataclasses.field(default_factory=PeerPool)
 
     def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
@@ -68,7 +72,7 @@ class PeersMaker:
         share = dataclasses.replace(job.share, cores=max(2, job.share.cores))
         job = dataclasses.replace(job, folders=dataclasses.replace(job.folders, model=str(self.folder)), share=share)
         self.pool.gather(share.process_count - 1)
-        predictor = Predictor.open(self.folder, streams=share.of_one_process().cores)
+        predictor = self.predictor(share.of_one_process().cores)
         notes, threads = job.folders.notes, image_threads(share.of_one_process(), predictor)
         journal = Journal(pathlib.Path(notes), threads) if notes else None
         return MachineEngine(job, stores, predictor, sink, journal=journal, peers=self.pool)

@@ -10,15 +10,16 @@ import threading
 import pytest
 from tests.support.images import drawn_images
 from tests.support.machine.waiting import PATIENCE_S
-from tests.support.predictions.batch_jobs import Bench, in_order
+from tests.support.predictions.batch_jobs import Bench, in_order, scores
 from tests.support.predictions.tiny_model import TinyModel
 
-from boxwright import objects
+from boxwright import kinds, objects
 from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.job import BatchJob, MachineShare
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
-from boxwright.inference.predictor import Predictor
+from boxwright.inference.loaded_model import LoadedModel
+from boxwright.inference.model_opening import open_model
 
 IMAGES = 45
 THREADS = (1, 2, 3, 4)
@@ -27,15 +28,22 @@ SCORE_THRESHOLD = 0.3
 SIZES_HW = ((48, 64), (96, 128), (200, 90))  # smaller and larger than the model's input, wide and high
 
 
-@pytest.fixture(scope="module")
-def predictors(tiny_model: TinyModel) -> dict[int, Predictor]:
-    return {threads: Predictor.open(tiny_model.folder, streams=threads) for threads in THREADS}
+@pytest.fixture(scope="module", params=["tiny_model", "tiny_classifier"])
+def model(request: pytest.FixtureRequest) -> TinyModel:
+    """A model of each kind."""
+    found: TinyModel = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def predictors(model: TinyModel) -> dict[int, LoadedModel]:
+    return {threads: open_model(model.folder, streams=threads) for threads in THREADS}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, model: TinyModel) -> Bench:
     """A bucket with images of several sizes and formats, one that is spoilt, and a list of them."""
-    bench = Bench(tmp_path_factory.mktemp("invariance"))
+    bench = Bench(tmp_path_factory.mktemp("invariance"), model.kind)
     for number in range(IMAGES):
         options = {"size_hw": SIZES_HW[number % 3], "file_format": ("JPEG", "PNG")[number % 2], "boxes": 1 + number % 4}
         content = drawn_images.draw(number, **options).content
@@ -48,7 +56,7 @@ def _listed(bench: Bench) -> list[str]:
     return [f"gs://b/{number:02d}" for number in range(IMAGES)]
 
 
-def _run(bench: Bench, job: BatchJob, predictor: Predictor, stores: objects.Stores | None = None) -> dict[str, bytes]:
+def _run(bench: Bench, job: BatchJob, predictor: LoadedModel, stores: objects.Stores | None = None) -> dict[str, bytes]:
     sink = Sink(job.spec, bench.stores)
     sink.prepare()
     engine = MachineEngine(job, stores or bench.stores, predictor, sink)
@@ -59,9 +67,9 @@ def _run(bench: Bench, job: BatchJob, predictor: Predictor, stores: objects.Stor
     return bench.output(job.spec.output_directory.removeprefix("gs://b/"))
 
 
-def _lines(output: dict[str, bytes]) -> list[bytes]:
+def _lines(bench: Bench, output: dict[str, bytes]) -> list[bytes]:
     """Results in their order, then errors."""
-    found = in_order(output, "image_object_detection") + in_order(output, "errors")
+    found = in_order(output, bench.kind.name) + in_order(output, "errors")
     return found.splitlines(keepends=True)
 
 
@@ -70,12 +78,15 @@ def _by_image(lines: list[bytes]) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def reference(bench: Bench, predictors: dict[int, Predictor]) -> list[bytes]:
+def reference(bench: Bench, predictors: dict[int, LoadedModel]) -> list[bytes]:
     job = bench.job("reference", threads=1, shard_images=10, score_threshold=SCORE_THRESHOLD)
-    lines = _lines(_run(bench, job, predictors[1]))
-    boxes = [len(json.loads(line)["annotations"]) for line in lines if b'"annotations"' in line]
-    assert len(boxes) == IMAGES - 1
-    assert min(boxes) >= 2 and len(set(boxes)) >= 5, f"too few boxes to show anything: {boxes}"
+    lines = _lines(bench, _run(bench, job, predictors[1]))
+    found = [len(scores(line)) for line in lines if b'"annotations"' in line]
+    assert len(found) == IMAGES - 1
+    if bench.kind == kinds.OBJECT_DETECTION:
+        assert min(found) >= 2 and len(set(found)) >= 5, f"too few boxes to show anything: {found}"
+    else:
+        assert set(found) == {1, 2}, f"too few labels to show anything: {found}"
     assert len({line.partition(b",")[2] for line in lines}) == IMAGES, "two images have the same line"
     return lines
 
@@ -85,7 +96,7 @@ def reference(bench: Bench, predictors: dict[int, Predictor]) -> list[bytes]:
 def test_shards_and_threads_change_no_byte(bench, predictors, reference, shard_images, threads):
     name = f"size-{shard_images}-{threads}"
     job = bench.job(name, threads=threads, shard_images=shard_images, score_threshold=SCORE_THRESHOLD)
-    assert _lines(_run(bench, job, predictors[threads])) == reference
+    assert _lines(bench, _run(bench, job, predictors[threads])) == reference
 
 
 @pytest.mark.parametrize(
@@ -102,7 +113,7 @@ def test_nothing_that_a_machine_gives_reaches_the_output(bench, predictors, refe
     job = bench.job(name, shard_images=10, score_threshold=SCORE_THRESHOLD)
     folders = dataclasses.replace(job.folders, model="/elsewhere", notes=str(bench.root / "notes"))
     given = dataclasses.replace(job, folders=folders, share=share)
-    assert _lines(_run(bench, given, predictors[share.cores])) == reference
+    assert _lines(bench, _run(bench, given, predictors[share.cores])) == reference
     manifest = json.loads(bench.output(name)["manifest.json"])
     assert manifest == json.loads(bench.output("reference")["manifest.json"])
 
@@ -114,7 +125,7 @@ def test_a_shuffled_list_gives_the_same_line_for_each_image(bench, predictors, r
     assert shuffled != _listed(bench)
     uri = bench.write_list(shuffled, f"shuffled-{seed}.csv")
     job = bench.job(f"shuffled-{seed}", lists=[uri], threads=3, shard_images=8, score_threshold=SCORE_THRESHOLD)
-    lines = _lines(_run(bench, job, predictors[3]))
+    lines = _lines(bench, _run(bench, job, predictors[3]))
     assert _by_image(lines) == _by_image(reference)
     assert len(lines) == IMAGES
 
@@ -151,6 +162,6 @@ def test_images_that_arrive_in_another_order_change_no_byte(bench, predictors, r
     stores = _Shuffling(bench, threads, seed)
     name = f"arrival-{threads}-{seed}"
     job = bench.job(name, threads=threads, shard_images=5, score_threshold=SCORE_THRESHOLD)
-    assert _lines(_run(bench, job, predictors[threads], stores)) == reference
+    assert _lines(bench, _run(bench, job, predictors[threads], stores)) == reference
     assert sorted(stores.arrived) == _listed(bench)
     assert stores.arrived != _listed(bench)

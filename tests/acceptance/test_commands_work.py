@@ -144,6 +144,43 @@ def test_a_batch_is_predicted_and_its_failed_images_are_tried_again(boxwright, s
     assert "stands for 3 operations" in several.stderr
 
 
+def test_a_classifier_is_deployed_asked_and_predicts_a_list(
+    boxwright, service, tiny_classifier: TinyModel, tmp_path: pathlib.Path
+):
+    model = tiny_classifier.install(service.data_dir, "ICN7600000000000000001", display_name="cmd_labels")
+    drawn_images.write_images(tmp_path / "photos", 2)
+    assert boxwright.done("models", "deploy", "cmd_labels", "--nodes", "2").startswith("Deployed ")
+    photos = tmp_path / "photos"
+    printed = boxwright.done("predict", "cmd_labels", photos, "--threshold", "0", "--out", tmp_path / "drawn")
+    lines = [line.split() for line in printed.splitlines()]
+    assert lines[0] == ["IMAGE", "LABEL", "SCORE"] and len(lines) == 1 + 2 * len(drawn_images.LABELS)
+    with open_api(service) as api:
+        payload = {"image": {"image_bytes": (photos / "0001.jpg").read_bytes()}}
+        answer = api.prediction.predict(name=model, payload=payload, params={"score_threshold": "0"})
+    expected = [[one.display_name, f"{one.classification.score:.3f}"] for one in answer.payload]
+    assert [line[1:] for line in lines if line[0].endswith("0001.jpg")] == expected
+    assert (tmp_path / "drawn" / "0000.jpg").read_bytes() != (photos / "0000.jpg").read_bytes()
+    csv_uri = _write_list(service, "commands-labels", ["gs://commands-labels/late.jpg"])
+    options = ("--threshold", "0.55", "--max-boxes", "1", "--wait")
+    first = boxwright("batch", "predict", "cmd_labels", csv_uri, "gs://commands-labels/out/", *options)
+    assert first.returncode == 3, first.stderr
+    operation = re.search(r"boxwright batch retry (ICN\d+)\n", first.stderr)[1]
+    described = boxwright.done("operations", "describe", operation)
+    assert "max_bounding_box_count" in described and "0.55" in described
+    (service.bucket("commands-labels") / "late.jpg").write_bytes(drawn_images.draw(99).content)
+    second = boxwright("batch", "retry", operation, "--wait")
+    assert (second.returncode, second.stdout.split()[0]) == (0, "SUCCEEDED"), second.stderr
+    folder = service.buckets / first.stdout.split()[-1].removeprefix("gs://")
+    found = [json.loads(line) for line in (folder / "image_classification_1.jsonl").read_text().splitlines()]
+    assert len(found) == IMAGES
+    assert all(one["classification"]["score"] >= 0.55 for line in found for one in line["annotations"])
+    shown = boxwright.done("results", "show", folder, "--buckets", service.buckets, "--out", tmp_path / "page.html")
+    labels = sum(len(line["annotations"]) for line in found)
+    assert f"{IMAGES} images, 1 failed, {labels} labels; {IMAGES} shown" in shown
+    verified = boxwright.done("verify", folder)
+    assert "every row and every byte is accounted for" in verified
+
+
 def test_what_cannot_be_tried_again_is_told(boxwright, service, model):
     name = "what_cannot_be_tried_again_is_told"[:32]
     csv_uri = _write_list(service, "commands-clean", [], count=2)

@@ -20,7 +20,7 @@ from boxwright.batch.engine import opening
 from boxwright.batch.job import MachineShare
 from boxwright.images import decode
 from boxwright.inference import model_folder, onnx_runtime, openvino_runtime, runtime_selection
-from boxwright.inference.predictor import Predictor
+from boxwright.inference.model_opening import open_model
 from boxwright.inference.runtime import Runtime
 
 STREAMS = 2
@@ -195,15 +195,15 @@ def test_a_gpu_whose_runtime_does_not_start_is_not_used_unless_asked_for(
 
 
 @pytest.fixture
-def two_precisions(tiny_model: TinyModel, tmp_path: pathlib.Path) -> pathlib.Path:
-    """The tiny model with a second network, which halves every score, chosen as its int8 one."""
-    folder = tiny_model.copy_to(tmp_path)
+def two_precisions(model: TinyModel, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A model with a second network, which halves every score, chosen as its int8 one."""
+    folder = model.copy_to(tmp_path)
     openvino = openvino_runtime.load_openvino()
-    model = openvino_runtime.read_model(openvino.Core(), (folder / "model.onnx").read_bytes())
-    scores = model.outputs[1].node.input_value(0)
+    graph = openvino_runtime.read_model(openvino.Core(), (folder / "model.onnx").read_bytes())
+    scores = graph.outputs[-1].node.input_value(0)
     half = openvino.opset13.multiply(scores, openvino.opset13.constant(np.float32(0.5)))
-    model.outputs[1].node.input(0).replace_source_output(half.output(0))
-    openvino.save_model(model, folder / "model.int8.xml", compress_to_fp16=False)
+    graph.outputs[-1].node.input(0).replace_source_output(half.output(0))
+    openvino.save_model(graph, folder / "model.int8.xml", compress_to_fp16=False)
     document = json.loads((folder / "model.json").read_text())
     document["networks"] = {"fp32": "model.onnx", "int8": "model.int8.xml"}
     document["precision"] = "int8"
@@ -215,8 +215,8 @@ def two_precisions(tiny_model: TinyModel, tmp_path: pathlib.Path) -> pathlib.Pat
 
 def test_the_network_that_the_model_has_chosen_predicts_unless_another_is_forced(two_precisions) -> None:
     image = drawn_images.draw(0).content
-    chosen = Predictor.open(two_precisions, streams=1)
-    forced = Predictor.open(two_precisions, streams=1, precision="fp32")
+    chosen = open_model(two_precisions, streams=1)
+    forced = open_model(two_precisions, streams=1, precision="fp32")
     assert chosen.info.precision == "int8" and "int8" in chosen.runtime.label and "fp32" in forced.runtime.label
     prepared = chosen.prepare(image)
     assert np.array_equal(chosen.infer(prepared).scores, forced.infer(prepared).scores * np.float32(0.5))
@@ -228,15 +228,15 @@ def test_every_file_of_the_chosen_network_must_be_the_one_that_was_chosen(two_pr
     content[-1] ^= 1
     (two_precisions / name).write_bytes(content)
     with pytest.raises(model_folder.ModelError, match=rf"{name} is not the file that model\.json describes"):
-        Predictor.open(two_precisions, streams=1)
-    Predictor.open(two_precisions, streams=1, precision="fp32", limits=decode.DEFAULT_LIMITS)
+        open_model(two_precisions, streams=1)
+    open_model(two_precisions, streams=1, precision="fp32", limits=decode.DEFAULT_LIMITS)
 
 
 def test_a_precision_without_a_network_is_a_damaged_model(two_precisions) -> None:
     document = json.loads((two_precisions / "model.json").read_text())
     (two_precisions / "model.json").write_text(json.dumps({**document, "precision": "int4"}))
     with pytest.raises(model_folder.ModelError, match="names no network for int4"):
-        Predictor.open(two_precisions, streams=1)
+        open_model(two_precisions, streams=1)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from tests.support.processes.crashes import (
     whole_shards,
 )
 
+from boxwright import kinds
 from boxwright.batch import spec_file
 from boxwright.batch.output.json_lines import error_line
 from boxwright.batch.output.manifest import Manifest
@@ -35,11 +36,17 @@ SHARDS = 33  # 1,600 images and a few that fail, fifty each
 
 @dataclasses.dataclass
 class Batch:
-    """A service with the tiny model and a list of many small images, a few of them spoilt."""
+    """A service with a tiny model and a list of many small images, a few of them spoilt.
+
+    Attributes:
+        kind: of the model.
+        calm: the files of an undisturbed run, once there was one.
+    """
 
     start: object
     service: object
     model: str
+    kind: kinds.DatasetKind
     calm: dict[str, bytes]
 
     @property
@@ -74,13 +81,15 @@ class Batch:
 
 
 @pytest.fixture(scope="module")
-def calm() -> dict[str, bytes]:
-    """The files of an undisturbed run, once there was one."""
-    return {}
+def calm() -> dict[kinds.DatasetKind, dict[str, bytes]]:
+    """The files of an undisturbed run with a model of each kind, once there was one."""
+    return {kinds.OBJECT_DETECTION: {}, kinds.IMAGE_CLASSIFICATION: {}}
 
 
 @pytest.fixture
-def batch(service_factory, tiny_model: TinyModel, calm: dict[str, bytes]) -> Batch:
+def batch(request, service_factory, calm: dict[kinds.DatasetKind, dict[str, bytes]]) -> Batch:
+    """With the model that the test asks for, a detector if it asks for none."""
+    model: TinyModel = request.getfixturevalue(getattr(request, "param", "tiny_model"))
     service = service_factory(environment=ENVIRONMENT)
     bucket = service.bucket("b")
     names = drawn_images.write_images(bucket / "images", IMAGES)
@@ -89,7 +98,7 @@ def batch(service_factory, tiny_model: TinyModel, calm: dict[str, bytes]) -> Bat
     for position, row in ((1500, "gs://b/images/text.jpg"), (700, "gs://b/none.jpg"), (20, "gs://b/gone.jpg")):
         rows.insert(position, row)
     drawn_images.write_csv(bucket, "list.csv", rows)
-    return Batch(service_factory, service, tiny_model.install(service.data_dir), calm)
+    return Batch(service_factory, service, model.install(service.data_dir), model.kind, calm[model.kind])
 
 
 def _start(api: Api, batch: Batch) -> str:
@@ -123,6 +132,12 @@ def _shard_stats(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
     return {name: seen[name] for name in whole_shards(folder)}
 
 
+BOTH_KINDS = pytest.mark.parametrize(
+    "batch", ["tiny_model", pytest.param("tiny_classifier", marks=pytest.mark.full)], indirect=True
+)
+
+
+@BOTH_KINDS
 def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_restart(batch):
     with open_api(batch.service) as api:
         name = _start(api, batch)
@@ -132,11 +147,37 @@ def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_
     wait_until_gone(orphans)
     before = _shard_stats(folder)
     assert 4 <= len(before) < SHARDS
-    (folder / "image_object_detection_33.jsonl#1").write_bytes(
-        b'{"ID":"half a li'
-    )  # as a writer killed in a put leaves it
+    (folder / f"{batch.kind.name}_33.jsonl#1").write_bytes(b'{"ID":"half a li')  # as a writer killed in a put leaves it
     batch.restart()
     _finish_and_compare(batch, name, before)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "sink.after_put",
+        *(
+            pytest.param(one, marks=pytest.mark.full)
+            for one in ("image gs://b/images/0057.jpg", "sink.before_put", "sink.before_manifest")
+        ),
+    ],
+)
+def test_a_classifiers_process_that_dies_costs_no_byte(service_factory, tiny_classifier: TinyModel, tmp_path, point):
+    (tmp_path / "marks").mkdir()
+    faults = {"BOXWRIGHT_FAULTS": f"{point}:kill", "BOXWRIGHT_FAULTS_ONCE": str(tmp_path / "marks")}
+    service = service_factory(environment={**ENVIRONMENT, **faults, "BOXWRIGHT_SHARD_IMAGES": "15"})
+    bucket = service.bucket("b")
+    names = drawn_images.write_images(bucket / "images", 60)
+    drawn_images.write_csv(bucket, "list.csv", [*(f"gs://b/images/{name}" for name in names), "gs://b/none.jpg"])
+    model = tiny_classifier.install(service.data_dir)
+    with open_api(service) as api:
+        for prefix in ("killed", "undisturbed"):
+            name = api.start_batch(model, "gs://b/list.csv", f"gs://b/{prefix}/", score_threshold="0.3")
+            assert not api.finished(name, timeout_s=120).HasField("error")
+    assert service.tail().count("event=inference_child_died") == 1 and list((tmp_path / "marks").iterdir())
+    output = contents(crashes.result_folder(bucket, "killed"))
+    assert output == contents(crashes.result_folder(bucket, "undisturbed"))
+    assert len(whole_shards(crashes.result_folder(bucket, "killed"))) == 5
 
 
 def test_a_batch_that_version_0_1_0_has_begun_is_finished_by_what_it_kept(batch):
@@ -174,6 +215,7 @@ def test_an_errors_file_as_list_is_gone_on_with_after_a_kill(batch):
 
 
 @pytest.mark.full
+@BOTH_KINDS
 def test_a_service_killed_again_and_again_still_finishes(batch):
     with open_api(batch.service) as api:
         name = _start(api, batch)
@@ -207,6 +249,7 @@ def test_a_killed_inference_process_costs_nothing_but_unfinished_shards(batch, m
 
 
 @pytest.mark.full
+@BOTH_KINDS
 def test_a_service_that_is_asked_to_end_stops_between_shards_and_a_restart_goes_on(batch):
     with open_api(batch.service) as api:
         name = _start(api, batch)
@@ -221,6 +264,7 @@ def test_a_service_that_is_asked_to_end_stops_between_shards_and_a_restart_goes_
     _finish_and_compare(batch, name, before)
 
 
+@BOTH_KINDS
 def test_a_cancelled_batch_ends_within_five_seconds_with_whole_shards_only(batch):
     with open_api(batch.service) as api:
         name = _start(api, batch)

@@ -37,8 +37,15 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     predict.add_argument(
         "output", metavar="OUTPUT", help="gs://BUCKET/FOLDER/, below which the results' folder is made"
     )
-    predict.add_argument("--threshold", type=float, metavar="SCORE", help="least score of a box, 0 to 1 (default 0.5)")
-    predict.add_argument("--max-boxes", type=int, metavar="N", help="most boxes of an image, 1 to 500 (default 100)")
+    predict.add_argument(
+        "--threshold", type=float, metavar="SCORE", help="least score of a box or label, 0 to 1 (default 0.5)"
+    )
+    predict.add_argument(
+        "--max-boxes",
+        type=int,
+        metavar="N",
+        help="most boxes of an image, 1 to 500 (default 100); not with a classifier",
+    )
     predict.add_argument(
         "--image-failure-limit", type=float, metavar="SHARE", help="share of failed images above which the job fails"
     )

@@ -12,7 +12,7 @@ from typing import Any
 from google.rpc import code_pb2
 
 from boxwright import errors
-from boxwright.commands import finding, output, waiting
+from boxwright.commands import finding, metadata_members, output, waiting
 from boxwright.commands.connection import RestConnection, Unreachable, add_arguments
 
 SUFFIXES = (".bmp", ".gif", ".ico", ".jpe", ".jpeg", ".jfif", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -26,7 +26,8 @@ Examples:
 The model must be deployed: boxwright models deploy MODEL. Many images are predicted faster by boxwright batch predict.
 Exit status: 0 all images were predicted; 1 none was; 2 the service could not be asked; 3 some were not.
 """
-HEADINGS = ("IMAGE", "LABEL", "SCORE", "X_MIN", "Y_MIN", "X_MAX", "Y_MAX")
+HEADINGS = ("IMAGE", "LABEL", "SCORE")
+MORE_HEADINGS = {metadata_members.DETECTION: ("X_MIN", "Y_MIN", "X_MAX", "Y_MAX")}  # by the model's kind
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,8 +47,15 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         type=pathlib.Path,
         help="a file, or a folder: the images in it, at any depth",
     )
-    parser.add_argument("--threshold", type=float, metavar="SCORE", help="least score of a box, 0 to 1 (default 0.5)")
-    parser.add_argument("--max-boxes", type=int, metavar="N", help="most boxes of an image, 1 to 500 (default 100)")
+    parser.add_argument(
+        "--threshold", type=float, metavar="SCORE", help="least score of a box or label, 0 to 1 (default 0.5)"
+    )
+    parser.add_argument(
+        "--max-boxes",
+        type=int,
+        metavar="N",
+        help="most boxes of an image, 1 to 500 (default 100); not with a classifier",
+    )
     parser.add_argument(
         "--out", type=pathlib.Path, metavar="DIR", help="also write the images there, as JPEG with the boxes drawn"
     )
@@ -86,7 +94,8 @@ def _predict(options: argparse.Namespace) -> int:
     if options.as_json:
         output.print_json(found)
     else:
-        output.print_table(HEADINGS, [row for one in found for row in _rows(one)])
+        headings = (*HEADINGS, *MORE_HEADINGS.get(metadata_members.kind_of(model, "Model"), ()))
+        output.print_table(headings, [row[: len(headings)] for one in found for row in _rows(one)])
     return waiting.SUCCEEDED if not failed else waiting.FAILED if failed == len(images) else waiting.PARTLY
 
 
@@ -157,7 +166,7 @@ def _is_about_params(error: errors.ApiError) -> bool:
 
 
 def _rows(one: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """An image's lines of the table; one with a dash if nothing was found, none if it failed."""
+    """An image's lines of the table, corners for boxes; one with a dash if nothing was found, none if it failed."""
     from boxwright.contact_sheet import results
 
     if "payload" in one and not one["payload"]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from boxwright import boxes
 from boxwright.batch.output import json_lines
+from boxwright.predictions import LabelScores
 
 LABELS = [("3869458495073943552", "Salad"), ("6345783431651917824", 'Käse "extra"')]
 
@@ -47,6 +48,34 @@ def test_an_annotation_is_read_by_the_official_message_class():
     assert payload.display_name == 'Käse "extra"'
     vertices = payload.image_object_detection.bounding_box.normalized_vertices
     assert [(round(v.x, 6), round(v.y, 6)) for v in vertices] == [(0.1, 0.2), (0.3, 0.4)]
+
+
+def _scored(*rows: tuple[float, int]) -> LabelScores:
+    return LabelScores(np.array([row[0] for row in rows], np.float32), np.array([row[1] for row in rows], np.int64))
+
+
+def test_a_line_of_labels_has_the_published_keys():
+    line = json_lines.success_line("gs://b/1.jpg", _scored((0.98, 1), (0.0, 0)), LABELS)
+    assert line == (
+        b'{"ID":"gs://b/1.jpg","annotations":[{"annotation_spec_id":"6345783431651917824",'
+        b'"display_name":"K\xc3\xa4se \\"extra\\"","classification":{"score":0.98}},'
+        b'{"annotation_spec_id":"3869458495073943552","display_name":"Salad","classification":{"score":0.0}}]}\n'
+    )
+    camel = json.loads(json_lines.success_line("i", _scored((0.5, 0)), LABELS, json_lines.CAMEL_CASE))
+    for annotation in [*json.loads(line)["annotations"], *camel["annotations"]]:
+        payload = types.AnnotationPayload.pb(types.AnnotationPayload())
+        json_format.ParseDict(annotation, payload)
+        assert (payload.annotation_spec_id, payload.display_name) in LABELS
+        assert payload.WhichOneof("detail") == "classification"
+    assert list(camel["annotations"][0]) == ["annotationSpecId", "displayName", "classification"]
+    assert json_lines.success_line("i", _scored(), LABELS) == b'{"ID":"i","annotations":[]}\n'
+
+
+@given(st.lists(st.tuples(st.floats(0, 1, width=32), st.integers(0, 1)), max_size=5), st.text(max_size=10))
+def test_a_line_of_labels_has_the_bytes_that_a_json_library_writes(rows, display_name: str):
+    line = json_lines.success_line("i", _scored(*rows), [("1", display_name), ("2", "b")])
+    again = json.dumps(json.loads(line), ensure_ascii=False, separators=(",", ":"))
+    assert line == again.encode("utf-8", "replace") + b"\n"
 
 
 def test_an_error_line_has_the_code_and_the_message_and_no_more():

@@ -57,7 +57,7 @@ class Bench:
         shard_images: int = 10,
         row_failure_limit: float = 0.5,
         score_threshold: float = 0.5,
-        max_boxes: int = 100,
+        max_boxes: int | None = 100,
         **values: Any,
     ) -> BatchSpec:
         """A job whose results go to ``gs://b/NAME`` and whose plan lies below ``operations/NAME``."""

@@ -9,7 +9,7 @@ import pytest
 from google.rpc import status_pb2
 from tests.support.predictions.batch_jobs import Bench, in_order
 
-from boxwright import errors
+from boxwright import errors, kinds
 from boxwright.batch.output import account, manifest
 from boxwright.batch.output.account import OutputAccount
 from boxwright.batch.output.shard_writer import ShardWriter
@@ -236,6 +236,25 @@ def test_verifying_names_the_file_that_is_not_what_the_job_wrote(bench, sink, sp
     _close(sink, rows_read=6)
     spoil(bench.bucket / "job")
     assert any(problem in line for line in manifest.examine(bench.stores, bench.directory()).problems)
+
+
+@pytest.mark.parametrize("kind", kinds.SERVED, ids=lambda kind: kind.name)
+def test_results_are_named_by_the_models_kind_whoever_finds_them_again(tmp_path, kind):
+    bench = Bench(tmp_path, kind)
+    most = 7 if kind == kinds.OBJECT_DETECTION else None
+    spec = bench.spec(max_boxes=most)
+    for shard in (1, 2):
+        _commit(Sink(spec, bench.stores), shard, 2, 0)
+    written = Sink(spec, bench.stores).close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
+    names = [f"{kind.name}_1.jsonl", f"{kind.name}_2.jsonl"]
+    assert list(bench.output()) == [*names, "manifest.json"] and [file.name for file in written.shards] == names
+    assert written.settings.get("max_bounding_box_count") == most
+    assert ("max_bounding_box_count" in written.settings) == (most is not None)
+    assert manifest.examine(bench.stores, bench.directory()).problems == []
+    for other in kinds.SERVED:
+        (bench.bucket / "job" / f"{other.name}_9.jsonl").write_bytes(b"")
+        problems = manifest.examine(bench.stores, bench.directory()).problems
+        assert f"{other.name}_9.jsonl is not of this job: the manifest does not name it" in problems
 
 
 def test_images_of_one_colour_are_counted_whoever_closes_the_job(bench, sink):

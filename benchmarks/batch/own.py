@@ -33,7 +33,7 @@ from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
-from boxwright.inference.predictor import Predictor
+from boxwright.inference.model_opening import open_model
 
 SCORE_THRESHOLD = 0.5  # what the API assumes when a call says nothing
 MAX_BOXES = 100
@@ -45,7 +45,7 @@ AT_ONCE = 64  # prepared images that are held in memory
 def bare(model_folder: pathlib.Path, core: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Stages on one core; the images' bytes are in memory before the clock starts."""
     os.sched_setaffinity(0, {core})  # before the runtime starts threads
-    predictor = Predictor.open(model_folder, streams=1)
+    predictor = open_model(model_folder, streams=1)
 
     def apart(paths: list[str]) -> dict[str, Any]:
         sums_s = [0.0, 0.0, 0.0]
@@ -68,7 +68,9 @@ def bare(model_folder: pathlib.Path, core: int) -> Callable[[dict[str, Any]], di
         contents = [pathlib.Path(path).read_bytes() for path in paths]
         started_s = time.perf_counter()
         for content in contents:
-            predictor.predict(content, SCORE_THRESHOLD).keep(SCORE_THRESHOLD, MAX_BOXES)
+            prepared = predictor.prepare(content)
+            found = predictor.postprocess(predictor.infer(prepared), prepared, SCORE_THRESHOLD)
+            found.keep(SCORE_THRESHOLD, MAX_BOXES)
         return {"images": len(paths), "seconds": time.perf_counter() - started_s}
 
     return lambda task: together(task["paths"]) if task.get("together") else apart(task["paths"])
@@ -77,7 +79,7 @@ def bare(model_folder: pathlib.Path, core: int) -> Callable[[dict[str, Any]], di
 def engine(model_folder: pathlib.Path, service_folder: pathlib.Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Whole jobs over the bucket of a service, with all cores: what the inference child does, without the service."""
     cores = len(os.sched_getaffinity(0))
-    predictor = Predictor.open(model_folder, streams=1)
+    predictor = open_model(model_folder, streams=1)
     clock = stage_clock.StageClock()
     clock.attach()
     figures = pathlib.Path(tempfile.mkdtemp(prefix="figures-"))
@@ -95,6 +97,7 @@ def engine(model_folder: pathlib.Path, service_folder: pathlib.Path) -> Callable
             max_boxes=MAX_BOXES,
             shard_images=task.get("shard_images", SHARD_IMAGES),
             row_failure_limit=0.0,
+            kind=predictor.info.kind,
         )
         job = BatchJob(spec, JobFolders(str(model_folder), stores.to_config()), MachineShare(cores))
         sink = Sink(spec, stores)

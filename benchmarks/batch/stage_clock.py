@@ -60,14 +60,15 @@ class StageClock:
         from boxwright import objects
         from boxwright.batch.output import json_lines, sink
         from boxwright.images import decode
-        from boxwright.inference import predictor
+        from boxwright.inference import classification, loaded_model, predictor
 
         places: tuple[tuple[Any, str, str], ...] = (
             (objects.Stores, "get", "fetch"),
             (decode, "decode", "decode"),
-            (predictor, "letterbox", "letterbox"),
-            (predictor.Predictor, "infer", "infer"),
+            (loaded_model, "letterbox", "letterbox"),
+            (loaded_model.LoadedModel, "infer", "infer"),
             (predictor.Predictor, "postprocess", "postprocess"),
+            (classification.Classifier, "postprocess", "postprocess"),
             (json_lines, "success_line", "encode"),
             (sink.Sink, "commit", "sink"),
         )

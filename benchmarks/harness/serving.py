@@ -90,6 +90,7 @@ def make_model(folder: pathlib.Path, model_type: str = "cloud-high-accuracy-1", 
 
 def install(data_dir: pathlib.Path, model_folder: pathlib.Path) -> None:
     """Copies a model folder into a data directory, with the row that names it; the model is deployed."""
+    from boxwright.inference.model_folder import ModelInfo
     from boxwright.metadata import database, models
 
     shutil.copytree(model_folder, data_dir / "models" / MODEL_ID)
@@ -101,6 +102,7 @@ def install(data_dir: pathlib.Path, model_folder: pathlib.Path) -> None:
             "model_type": "cloud-high-accuracy-1", "labels": {}, "etag": "1", "create_time_us": now, "update_time_us": now,
             "deployment_state": "DEPLOYED", "node_count": NODES, "stop_reason": "MODEL_CONVERGED",
             "train_budget_milli_node_hours": 1, "train_cost_milli_node_hours": 1, "folder": MODEL_ID,
+            "metadata_member": f"{ModelInfo.read(model_folder).kind}_model_metadata",
         }  # fmt: skip
         models.insert(connection, row, [])
     db.close()

@@ -15,9 +15,9 @@ CASES = list(cases.read_cases())
 
 
 @pytest.fixture(scope="module")
-def world(service: Any, tiny_model: Any) -> Iterator[case_world.World]:
+def world(service: Any, tiny_model: Any, tiny_classifier: Any) -> Iterator[case_world.World]:
     with grpc.insecure_channel(service.grpc_target) as channel:
-        yield case_world.World(service, tiny_model, channel)
+        yield case_world.World(service, tiny_model, channel, tiny_classifier)
 
 
 @pytest.fixture

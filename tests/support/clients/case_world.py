@@ -37,12 +37,14 @@ class World:
         service: the service, with its data directory and buckets.
         tiny_model: a trained model to install.
         channel: plaintext gRPC to the service.
+        tiny_classifier: a trained classifier to install.
     """
 
-    def __init__(self, service: Any, tiny_model: Any, channel: grpc.Channel) -> None:
+    def __init__(self, service: Any, tiny_model: Any, channel: grpc.Channel, tiny_classifier: Any = None) -> None:
         self.service = service
         self.channel = channel
         self._tiny_model = tiny_model
+        self._tiny_classifier = tiny_classifier
         self._elsewhere: set[str] = set()
         self._values: dict[str, str] = {"P": PARENT, "spec": SPEC_IDS[0], "other_spec": SPEC_IDS[1]}
 
@@ -192,6 +194,12 @@ class World:
         values["M_deployed"] = self._install("deployed")
         with open_api(self.service) as api:
             api.deploy(values["M_deployed"])
+
+    def _m_labels(self, values: dict[str, str]) -> None:
+        model_id = f"ICN{next(_model_numbers)}"
+        values["M_labels"] = self._tiny_classifier.install(self.service.data_dir, model_id, display_name="labels")
+        with open_api(self.service) as api:
+            api.deploy(values["M_labels"])
 
     def _m_cloud(self, values: dict[str, str]) -> None:
         values["M_cloud"] = self._install("cloud", model_type="cloud-high-accuracy-1")

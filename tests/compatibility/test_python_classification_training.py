@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from typing import Any
 
@@ -53,6 +54,28 @@ def trained(api: Api, dataset: str, **metadata: Any) -> automl_v1.Model:
     return automl_v1.Model.deserialize(operation.response.value)
 
 
+def predicts_what_it_has_learned(api: Api, model: str, bucket: pathlib.Path) -> None:
+    """New images get their label, online and in a batch."""
+    drawings = [drawn_images.draw(100 + number, boxes=1) for number in range(6)]
+    for number, drawing in enumerate(drawings):
+        (bucket / f"new-{number}.jpg").write_bytes(drawing.content)
+    csv_uri = drawn_images.write_csv(bucket, "new.csv", [f"gs://{bucket.name}/new-{number}.jpg" for number in range(6)])
+    operation = api.finished(api.start_batch(model, csv_uri, f"gs://{bucket.name}/predicted/"))
+    assert not operation.HasField("error"), operation.error
+    (results,) = (bucket / "predicted").glob("prediction-*/image_classification_1.jsonl")
+    lines = [json.loads(line)["annotations"] for line in results.read_text().splitlines()]
+    assert [line[0]["display_name"] for line in lines] == [drawing.boxes[0][0] for drawing in drawings]
+    api.deploy(model)
+    for drawing, line in zip(drawings, lines, strict=True):
+        payload: Any = {"image": {"image_bytes": drawing.content}}
+        (found,) = api.prediction.predict(name=model, payload=payload).payload
+        assert (found.display_name, found.annotation_spec_id) == (
+            line[0]["display_name"],
+            line[0]["annotation_spec_id"],
+        )
+        assert found.classification.score == pytest.approx(line[0]["classification"]["score"])
+
+
 @pytest.mark.slow
 def test_a_classifier_is_trained_evaluated_and_exported(service):
     bucket = service.bucket("colours")
@@ -77,6 +100,7 @@ def test_a_classifier_is_trained_evaluated_and_exported(service):
         config: Any = {"model_format": "onnx", "gcs_destination": {"output_uri_prefix": "gs://colours/out/"}}
         operation = api.automl.export_model(name=model.name, output_config=config).operation.name
         assert not api.finished(operation).HasField("error")
+        predicts_what_it_has_learned(api, model.name, bucket)
     (folder,) = (bucket / "out" / "model-export" / "icn").iterdir()
     opened = classification.Classifier.open(folder, streams=1)
     assert [one.display_name for one in opened.labels] == (folder / "dict.txt").read_text().split()

@@ -62,6 +62,30 @@ def test_the_drawn_tour_ends_with_files_and_a_page(tmp_path: pathlib.Path) -> No
     assert not _answers(json.loads((out / "service.json").read_text())["url"] + "/healthz"), "the service still runs"
 
 
+@pytest.mark.parametrize("is_drawn", [pytest.param(True, marks=pytest.mark.full), False], ids=["drawn", "folders"])
+def test_the_tour_labels_whole_images(tmp_path: pathlib.Path, is_drawn: bool) -> None:
+    out, source = tmp_path / "out", tmp_path / "source"
+    words = ["--kind", "classification", "--tiny"]
+    if not is_drawn:  # a folder for each label, and no list
+        made = drawn.draw_labelled_dataset(tmp_path / "made", 3, drawn.Sizes(train=50, validation=0, test=0))
+        for picture in made.pictures:
+            target = source / picture.labels[0] / pathlib.PurePosixPath(picture.key).name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (made.folder / picture.key).rename(target)
+        words = ["--kind", "classification", "--data", str(source)]
+    printed = _run_demo(out, *words)
+    for label in ("coin", "gear", "key", "leaf", "star", "all labels"):
+        assert f"\n{label}" in printed, printed
+    predicted = 12 if is_drawn else 50  # without sets of its own, all images of a folder are predicted
+    assert fields(printed)["images predicted"] == str(predicted), printed
+    assert 0 <= float(fields(printed)["accuracy"]) <= 1
+    (folder,) = (out / "buckets/demo/predictions").iterdir()
+    lines = [json.loads(line) for line in (folder / "image_classification_1.jsonl").read_text().splitlines()]
+    assert [line["ID"] for line in lines] == (out / "buckets/demo/batch.csv").read_text().splitlines()[:predicted]
+    page = (out / "index.html").read_text()
+    assert page.count("<figure>") == predicted and "label: " not in page, "no boxes of labels"
+
+
 def test_the_tour_through_a_folder_can_leave_the_service_running(tmp_path: pathlib.Path) -> None:
     source, out = tmp_path / "source", tmp_path / "out"
     made = drawn.draw_dataset(source, 3, drawn.Sizes(train=40, validation=8, test=6))

@@ -134,7 +134,7 @@ def _walk(
     reporter.say(f"  model: {model.name}")
     if kind.stop_reason(model) == BUDGET_REACHED:
         reporter.say(
-            "  The time limit has ended the training, so the model may find little. MINUTES=10 (--minutes) allows more."
+            "  The time limit has ended the training. MINUTES=10 (--minutes) gives it more, and the model may become better."
         )
     evaluations = tour.evaluations(model.name)
     rows = table.in_order(kind.row(evaluation) for evaluation in evaluations)

@@ -57,9 +57,14 @@ class DemoKind:
     labels: Callable[[Iterable[dataset.DemoImage]], set[str]]
 
     def best_confidence(self, overall: automl_v1.ModelEvaluation) -> tuple[float, float]:
-        """The confidence at which the F1 of all labels is highest, and that F1; 0.5 when nothing was found at all."""
-        threshold, f1 = max(self.confidences(overall), key=lambda pair: pair[1])
-        return (round(threshold, 2), f1) if f1 > 0 else (table.SHOWN_CONFIDENCE, 0.0)
+        """The confidence at which the F1 of all labels is highest, and that F1; 0.5 when nothing was found at all.
+
+        Of several, it is the one in the middle.
+        """
+        found = self.confidences(overall)
+        f1 = max(pair[1] for pair in found)
+        best = sorted(threshold for threshold, value in found if value == f1)
+        return (round(best[len(best) // 2], 2), f1) if f1 > 0 else (table.SHOWN_CONFIDENCE, 0.0)
 
 
 KINDS = {

@@ -114,8 +114,9 @@ def verdict(fp32: Measured, int8: Measured, words: str) -> tuple[str, str]:
     if fp32.ms_per_image < LEAST_GAIN * int8.ms_per_image:
         return "fp32", "int8 is not faster on the machine that trained the model."
     gain = fp32.ms_per_image / int8.ms_per_image
-    change = f"loses {100 * loss:.2f}" if loss > 0 else f"gains {-100 * loss:.2f}"
-    return "int8", f"int8 {change} points of {words} and is {gain:.1f} times as fast."
+    points = f"{abs(100 * loss):.2f}"
+    change = "keeps the" if float(points) == 0 else f"{'loses' if loss > 0 else 'gains'} {points} points of"
+    return "int8", f"int8 {change} {words} and is {gain:.1f} times as fast."
 
 
 class Refused(Exception):

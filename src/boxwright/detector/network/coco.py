@@ -39,7 +39,6 @@ RATE = 0.07  # of the recipe's learning rate, for everything that is taken over
 STEP_SHARE = 0.25  # of the steps that are planned for random weights
 LEAST_STEPS = 240
 STEP_COST = 1.5  # of a step, to one of the plain network
-INPUT_AREA_PX = 169_000  # at least: 480 x 352 for 4:3 images; photographs gain from pixels (docs/training.md)
 MOST_KNOWN_AREA_PX = 275_000  # what it knows of a label it has learned at 416 x 416 pixels, and loses far from there
 WINDOWS_BELOW = 0.9  # of the objects can be told apart: a larger input is learned in windows; and
 KNOWN_WINDOWS_BELOW = 0.7  # where it knows a label

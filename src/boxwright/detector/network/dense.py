@@ -64,7 +64,10 @@ class ModelType:
         input_area_px: pixels that it looks at.
         most_area_px: where objects are small.
         windows_below: share of objects that can be told apart below which a larger input is learned in windows; 0 for never.
-        tries_pretrained: whether a slower, pretrained network may take its place where it finds too little.
+        tries_pretrained: whether a slower network on ImageNet's weights may take its place where it finds too little.
+        coco_area_px: pixels that a network on COCO's weights looks at, at least.
+        most_coco_area_px: the same where objects are small.
+        has_windows: whether such a network may learn in windows of an input that is larger still.
     """
 
     network: NetworkConfig
@@ -72,10 +75,21 @@ class ModelType:
     most_area_px: int
     tries_pretrained: bool = False
     windows_below: float = 0.0
+    coco_area_px: int = 49_152  # 256 x 192: as fast as the narrow network (docs/models.md)
+    most_coco_area_px: int = 128_000
+    has_windows: bool = False
 
 
 SLIM = NetworkConfig(stem_width=16, stage_widths=(32, 64, 112, 192), neck_width=48)
-ACCURATE = ModelType(NetworkConfig(), 118_000, 600_000, tries_pretrained=True)  # 384 x 288 for 4:3 images
+ACCURATE = ModelType(  # 384 x 288 for 4:3 images, on COCO's weights 480 x 352: photographs gain from pixels
+    NetworkConfig(),
+    118_000,
+    600_000,
+    tries_pretrained=True,
+    coco_area_px=169_000,
+    most_coco_area_px=600_000,
+    has_windows=True,
+)
 FAST = ModelType(SLIM, 118_000, 400_000)  # narrower, not coarser: docs/models.md has the measurements
 DEFAULT_MODEL_TYPE = "cloud-high-accuracy-1"
 MODEL_TYPES = {

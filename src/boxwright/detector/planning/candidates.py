@@ -178,13 +178,13 @@ def _sizes(kind: dense.ModelType, candidate: Candidate) -> dense.ModelType:
     """The kind of model, with the inputs that suit the candidate's weights."""
     if candidate.start != coco.SOURCE:
         return kind
-    least_px = max(kind.input_area_px, coco.INPUT_AREA_PX)
-    most_px = coco.MOST_KNOWN_AREA_PX if candidate.knows_labels else kind.most_area_px
+    most_px = coco.MOST_KNOWN_AREA_PX if candidate.knows_labels else kind.most_coco_area_px
+    windows_below = coco.KNOWN_WINDOWS_BELOW if candidate.knows_labels else coco.WINDOWS_BELOW
     return dataclasses.replace(
         kind,
-        input_area_px=least_px,
-        most_area_px=max(least_px, min(kind.most_area_px, most_px)),
-        windows_below=coco.KNOWN_WINDOWS_BELOW if candidate.knows_labels else coco.WINDOWS_BELOW,
+        input_area_px=kind.coco_area_px,
+        most_area_px=max(kind.coco_area_px, min(kind.most_coco_area_px, most_px)),
+        windows_below=windows_below if kind.has_windows else 0.0,
     )
 
 
@@ -196,8 +196,6 @@ def _without_inputs(job: TrainingJob, recipe: schedule.Recipe, kind: dense.Model
     if recipe.network:
         own = dataclasses.replace(plain, build=functools.partial(dense.Network, _own(recipe.network)))
         return TrainingPlan((own,), "from random weights, of the recipe")
-    if not kind.tries_pretrained:
-        return TrainingPlan((plain,), "from random weights, as always for this model type")
     if not recipe.pretrained:
         return TrainingPlan((plain,), "from random weights: the settings allow no others")
     note = ""
@@ -205,6 +203,10 @@ def _without_inputs(job: TrainingJob, recipe: schedule.Recipe, kind: dense.Model
         other = _on_coco(job, recipe, images)
     except installed.WeightsMissing as missing:
         note = "" if job.weights_dir is None else str(missing)
+        if not kind.tries_pretrained:
+            return TrainingPlan(
+                (plain,), "from random weights, as always for this model type without COCO's weights", note
+            )
         try:
             other = _on_imagenet(job, recipe)
         except efficientnet.WeightsMissing as error:

@@ -168,9 +168,31 @@ def test_each_network_has_an_input_of_its_own(
         return dataclasses.replace(CHOSEN, reason=folder.name)
 
     plan = candidates.plan(job, schedule.Recipe(), dense.ACCURATE, _time(1e6), choose, 50, 50)
-    assert seen["coco"][0] == coco.INPUT_AREA_PX > seen[job.folder.name][0] == dense.ACCURATE.input_area_px
+    assert seen["coco"][0] == dense.ACCURATE.coco_area_px > seen[job.folder.name][0] == dense.ACCURATE.input_area_px
     assert seen["coco"][1] < seen[job.folder.name][1] / 2
     assert [one.input.reason for one in plan.candidates] == ["coco", job.folder.name]
+
+
+def test_a_fast_type_starts_from_coco_with_an_input_that_is_as_fast(
+    coco_weights: pathlib.Path, drawn: conftest.Drawn, tmp_path: pathlib.Path
+) -> None:
+    """Fewer pixels, no windows of more, and ImageNet's slow network never."""
+    folder = conftest.write_job(tmp_path, drawn.rows, weights_dir=str(coco_weights), model_type="mobile-low-latency-1")
+    job, seen = TrainingJob.read(folder), dict[str, dense.ModelType]()
+
+    def choose(of: pathlib.Path, kind: dense.ModelType, time: input_size.TimeBudget) -> input_size.InputSize:
+        seen[of.name] = kind
+        return CHOSEN
+
+    for images, starts in ((50, [coco.SOURCE, "random"]), (500, ["random", coco.SOURCE])):
+        plan = candidates.plan(job, schedule.Recipe(), dense.FAST, _time(1e6), choose, images, images)
+        assert [one.start for one in plan.candidates] == starts
+    fast, plain = seen["coco"], seen[job.folder.name]
+    assert fast.input_area_px < plain.input_area_px / 2 and fast.most_area_px < plain.most_area_px / 2
+    assert (fast.windows_below, plain.windows_below) == (0.0, 0.0)
+    without = dataclasses.replace(job, weights_dir=None)
+    (alone,) = candidates.plan(without, schedule.Recipe(), dense.FAST, _time(1e6), choose, 50, 50).candidates
+    assert alone.start == "random"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from typing import Any
 
 from tests.support.databases import postgres
 from tests.support.images import drawn_images
-from tests.support.predictions import tiny_model
+from tests.support.predictions import tiny_classifier, tiny_model
 from tests.support.processes import crashes
 
 from benchmarks.harness import arguments, results
@@ -38,6 +38,7 @@ SPOILT_EVERY = 130  # rows: several shards have errors, most have none
 FIRST = ("plan.before_header", "plan.after_segment")
 LAST = ("sink.after_errors_file", "sink.before_manifest", "sink.after_manifest")
 MIDDLE = ("sink.after_errors", "sink.before_put", "sink.after_put")
+MODELS = {"detection": tiny_model.make, "classification": lambda: tiny_classifier.make("MULTICLASS")}
 PATIENCE_S = 20.0  # for an armed fault to happen before something else is tried
 TAKEOVER_TIMEOUT_S = 60.0
 SECOND_US = 1_000_000
@@ -234,6 +235,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--kind", choices=tuple(MODELS), default="detection", help="of the model")
     parser.add_argument("--apart", action="store_true", help="workers and object store as processes of their own")
     options = parser.parse_args()
     if options.quick:
@@ -242,7 +244,7 @@ def main() -> None:
         points = (*FIRST, *MIDDLE, *LAST)
         with contextlib.closing(World(pathlib.Path(folder), url, options.apart, SHARD_IMAGES)) as world:
             harness = Harness(world, options.images, options.seed)
-            world.start((*points, harness.image_point), tiny_model.make())
+            world.start((*points, harness.image_point), MODELS[options.kind]())
             harness.prepare()
             while sum(harness.kills.values()) < options.kills:
                 harness.batch(f"run{harness.batches + 1}", options.kills)
@@ -250,9 +252,10 @@ def main() -> None:
     results.close(
         __file__,
         options,
-        {"apart": options.apart, "database": options.database, **result},
+        {"kind": options.kind, "apart": options.apart, "database": options.database, **result},
         source="docs/crash-safety.md",
-        conditions=f"{options.images} tiny images a batch; leases of {LEASE_TTL_S} seconds; {options.database}"
+        conditions=f"{options.images} tiny images a batch, {options.kind}; leases of {LEASE_TTL_S} seconds; "
+        + options.database
         + (", workers and object store apart" if options.apart else ""),
         figures={name: result[name] for name in ("kills", "batches", "lost", "doubled", "shards_redone")},
     )

@@ -101,7 +101,7 @@ def test_what_cannot_be_granted_says_why(administrator: Administrator) -> None:
     def grant(folder: str, **variables: str) -> str:
         return administrator.refused("buckets", "grant", folder, "ci", "--read", **variables)
 
-    assert "for the folder write gs://photos/in/" in grant("gs://photos/in")
+    assert "for a folder write gs://photos/in/" in grant("gs://photos/in")
     assert "only gs://" in grant("s3://photos/")
     assert "'..'" in grant("gs://photos/../data/")
     assert "own state" in grant("state://boxwright/")

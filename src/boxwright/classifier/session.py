@@ -8,8 +8,6 @@ complete, and a job whose model folder exists is done.
 
 from __future__ import annotations
 
-import torch
-
 from boxwright.classifier.data import dataset
 from boxwright.classifier.delivery import finish, time_budget
 from boxwright.classifier.network import network
@@ -32,11 +30,7 @@ def run(
     done = finish.finished(job)
     if done is not None:
         return done
-    where = device.choose()
-    torch.set_num_threads(job.threads)
-    torch.set_flush_denormal(True)  # values near zero are slow otherwise
-    torch.use_deterministic_algorithms(not where.is_gpu)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # all is written anyway
+    where = device.prepared(job.threads)
     notebook = listener.ProgressRelay(watcher)
     kind, own = _kind(job), _recipe(job)
     if not own.pretrained:

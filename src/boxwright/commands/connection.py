@@ -204,7 +204,8 @@ def _service_error(error: dict[str, Any]) -> errors.ApiError:
         code = code_pb2.Code.Value(name)
     except ValueError:
         code = code_pb2.UNKNOWN
-    message = f"{message} {hints.of(code, error.get('details', []))}".rstrip()
+    if hint := hints.of(code, error.get("details", [])):
+        message = f"{message.removesuffix('.')}. {hint}"
     return (Unreachable if code == code_pb2.UNAVAILABLE else errors.ApiError)(code, message)
 
 

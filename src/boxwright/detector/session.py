@@ -47,11 +47,7 @@ def run(
     done = finish.finished(job)
     if done is not None:
         return done
-    where = device.choose()
-    torch.set_num_threads(job.threads)
-    torch.set_flush_denormal(True)  # values near zero are slow otherwise
-    torch.use_deterministic_algorithms(not where.is_gpu)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # all is written anyway
+    where = device.prepared(job.threads)
     notebook = listener.ProgressRelay(watcher)
     splits = _splits(job, notebook)
     images_a_pass = learning_sampling.pass_length(sampling.weights(splits.train))

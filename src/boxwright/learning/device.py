@@ -1,6 +1,7 @@
 """What the training computes on: this machine's cores, or a GPU when there is one.
 
     choose() -> Device
+    prepared(threads) -> Device     for a process that trains
 
 On a GPU the same network, loss and schedule run in mixed precision (bfloat16 where the GPU has it) on larger batches. Its
 weights are not promised to repeat bit for bit; those of the cores are. Cores that multiply bfloat16 natively (Intel AMX,
@@ -54,3 +55,13 @@ def choose() -> Device:
         return Device("cuda", torch.bfloat16)
     has = torch.cpu.get_capabilities()
     return Device("cpu", torch.bfloat16) if any(has.get(name) for name in NATIVE_BFLOAT16) else CPU
+
+
+def prepared(threads: int) -> Device:
+    """What a process trains on, set up so that equal jobs train equal networks on the cores."""
+    where = choose()
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # values near zero are slow otherwise
+    torch.use_deterministic_algorithms(not where.is_gpu)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # all is written anyway
+    return where

@@ -12,14 +12,16 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
-import json
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-SPLITS = ("TRAIN", "VALIDATION", "TEST")
+from boxwright.learning import example_sets
+
+SPLITS = example_sets.SPLITS
 TENTHS = 10  # of a label's images: one is for VALIDATION, one for TEST
 LEAST_DEALT = 3  # images of a label: with fewer, all are for TRAIN
 
@@ -41,14 +43,7 @@ class Example:
     label_indices: npt.NDArray[np.int64]
 
 
-@dataclasses.dataclass(frozen=True)
-class Splits:
-    """The three sets and what had to be decided to get them (`notes`, sentences for the user)."""
-
-    train: tuple[Example, ...]
-    validation: tuple[Example, ...]
-    test: tuple[Example, ...]
-    notes: tuple[str, ...]
+Splits = example_sets.Splits[Example]
 
 
 def read_examples(path: pathlib.Path) -> list[Example]:
@@ -57,18 +52,14 @@ def read_examples(path: pathlib.Path) -> list[Example]:
     Raises:
         ValueError: a line is not what it should be; the message has its number.
     """
-    examples = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                indices = np.unique(np.asarray(row["labels"], np.int64))
-                if len(indices) and indices[0] < 0:
-                    raise ValueError(f"label {indices[0]} is negative")
-                examples.append(Example(row["uri"], row["sha256"], row["ml_use"], indices))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path.name} line {number} is unreadable: {error}") from error
-    return examples
+    return example_sets.read(path, _of_row)
+
+
+def _of_row(row: dict[str, Any]) -> Example:
+    indices = np.unique(np.asarray(row["labels"], np.int64))
+    if len(indices) and indices[0] < 0:
+        raise ValueError(f"label {indices[0]} is negative")
+    return Example(row["uri"], row["sha256"], row["ml_use"], indices)
 
 
 def resolve_splits(examples: Sequence[Example]) -> Splits:
@@ -85,17 +76,11 @@ def resolve_splits(examples: Sequence[Example]) -> Splits:
     chosen["VALIDATION"] += validation
     chosen["TEST"] += test
     chosen["TRAIN"] += [one for one in open_ones if id(one) not in taken]
-    notes = []
-    for name in ("VALIDATION", "TEST"):
-        if chosen[name] or len(chosen["TRAIN"]) < 2:
-            continue
-        moved = _dealt(chosen["TRAIN"], examples)[0] or [min(chosen["TRAIN"], key=_order)]
-        gone = {id(one) for one in moved}
-        chosen["TRAIN"] = [one for one in chosen["TRAIN"] if id(one) not in gone]
-        chosen[name] = moved
-        notes.append(f"No image was assigned to {name}: {len(moved)} of the TRAIN images were moved there.")
-    ordered = {name: tuple(sorted(chosen[name], key=lambda one: (one.sha256, one.uri))) for name in SPLITS}
-    return Splits(ordered["TRAIN"], ordered["VALIDATION"], ordered["TEST"], tuple(notes))
+
+    def take(name: str, train: list[Example]) -> list[Example]:
+        return _dealt(train, examples)[0] or [min(train, key=_order)]
+
+    return example_sets.filled(chosen, take)
 
 
 def _order(example: Example) -> tuple[str, str]:

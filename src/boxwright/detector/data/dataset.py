@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-SPLITS = ("TRAIN", "VALIDATION", "TEST")
+from boxwright.learning import example_sets
+
+SPLITS = example_sets.SPLITS
+SETS = {8: "VALIDATION", 9: "TEST"}  # by `split_bucket`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +42,7 @@ class Example:
     label_indices: npt.NDArray[np.int64]
 
 
-@dataclasses.dataclass(frozen=True)
-class Splits:
-    """The three sets and what had to be decided to get them (`notes`, sentences for the user)."""
-
-    train: tuple[Example, ...]
-    validation: tuple[Example, ...]
-    test: tuple[Example, ...]
-    notes: tuple[str, ...]
+Splits = example_sets.Splits[Example]
 
 
 def read_examples(path: pathlib.Path) -> list[Example]:
@@ -55,26 +51,14 @@ def read_examples(path: pathlib.Path) -> list[Example]:
     Raises:
         ValueError: a line is not what it should be; the message has its number.
     """
-    examples = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                table = np.asarray(row["boxes"], np.float64).reshape(-1, 5)
-                boxes_norm = np.clip(table[:, 1:], 0.0, 1.0).astype(np.float32)
-                usable = (boxes_norm[:, 2:] > boxes_norm[:, :2]).all(axis=1)  # a box without area teaches nothing
-                examples.append(
-                    Example(
-                        row["uri"],
-                        row["sha256"],
-                        row["ml_use"],
-                        boxes_norm[usable],
-                        table[usable, 0].astype(np.int64),
-                    )
-                )
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path.name} line {number} is unreadable: {error}") from error
-    return examples
+    return example_sets.read(path, _of_row)
+
+
+def _of_row(row: dict[str, Any]) -> Example:
+    table = np.asarray(row["boxes"], np.float64).reshape(-1, 5)
+    boxes_norm = np.clip(table[:, 1:], 0.0, 1.0).astype(np.float32)
+    usable = (boxes_norm[:, 2:] > boxes_norm[:, :2]).all(axis=1)  # a box without area teaches nothing
+    return Example(row["uri"], row["sha256"], row["ml_use"], boxes_norm[usable], table[usable, 0].astype(np.int64))
 
 
 def split_bucket(example: Example) -> int:
@@ -91,17 +75,11 @@ def resolve_splits(examples: Sequence[Example]) -> Splits:
     chosen = {name: [one for one in examples if one.ml_use == name] for name in SPLITS}
     for one in examples:
         if one.ml_use not in SPLITS:
-            chosen[{8: "VALIDATION", 9: "TEST"}.get(split_bucket(one), "TRAIN")].append(one)
-    notes = []
-    for name, bucket in (("VALIDATION", 8), ("TEST", 9)):
-        if chosen[name] or len(chosen["TRAIN"]) < 2:
-            continue
-        taken = [one for one in chosen["TRAIN"] if split_bucket(one) == bucket]
-        if not taken or len(taken) == len(chosen["TRAIN"]):
-            taken = [min(chosen["TRAIN"], key=lambda one: (one.sha256, one.uri))]
-        moved = {id(one) for one in taken}
-        chosen["TRAIN"] = [one for one in chosen["TRAIN"] if id(one) not in moved]
-        chosen[name] = taken
-        notes.append(f"No image was assigned to {name}: {len(taken)} of the TRAIN images were moved there.")
-    ordered = {name: tuple(sorted(chosen[name], key=lambda one: (one.sha256, one.uri))) for name in SPLITS}
-    return Splits(ordered["TRAIN"], ordered["VALIDATION"], ordered["TEST"], tuple(notes))
+            chosen[SETS.get(split_bucket(one), "TRAIN")].append(one)
+    return example_sets.filled(chosen, _taken)
+
+
+def _taken(name: str, train: list[Example]) -> list[Example]:
+    """What an empty set gets of TRAIN: what its content would have put there, or else one image."""
+    taken = [one for one in train if SETS.get(split_bucket(one)) == name]
+    return taken if 0 < len(taken) < len(train) else [min(train, key=lambda one: (one.sha256, one.uri))]

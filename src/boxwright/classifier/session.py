@@ -11,7 +11,7 @@ from __future__ import annotations
 from boxwright.classifier.data import dataset
 from boxwright.classifier.delivery import finish, time_budget
 from boxwright.classifier.network import network
-from boxwright.classifier.training import fit, recipe, start, trained
+from boxwright.classifier.training import fit, input_size, recipe, start, trained
 from boxwright.inference import model_folder
 from boxwright.learning import device, listener
 from boxwright.learning.job import EXAMPLES_FILE, JobError, Outcome, TrainingJob
@@ -40,8 +40,12 @@ def run(
         )
     splits = _splits(job, notebook)
     begun = start.load(kind, job.base_model_dir, [label["display_name"] for label in job.labels])
+    chosen = _input(job, own, kind, where, splits, read_bytes)
+    kind = kind.with_input(chosen.input_hw)
     reserve_s = time_budget.reserve_s(splits, kind, job.budget_s, job.threads)
-    work = trained.TrainingContext(job, own, kind, where, splits, read_bytes, notebook, elapsed, reserve_s)
+    work = trained.TrainingContext(
+        job, own, kind, where, splits, read_bytes, notebook, elapsed, chosen.reason, reserve_s
+    )
     return finish.ModelBuilder(work).deliver(fit.train(work, begun))
 
 
@@ -58,6 +62,35 @@ def _recipe(job: TrainingJob) -> recipe.Recipe:
         return recipe.Recipe.from_job(job.recipe)
     except TypeError as error:
         raise JobError(f"Unknown recipe field: {error}.") from error
+
+
+def _input(
+    job: TrainingJob,
+    own: recipe.Recipe,
+    kind: network.ModelType,
+    where: device.Device,
+    splits: dataset.Splits,
+    read_bytes: trained.ReadBytes,
+) -> input_size.InputSize:
+    if own.input_hw:
+        return input_size.InputSize((own.input_hw[0], own.input_hw[1]), "the job's own")
+
+    def steps_share(larger: network.ModelType) -> float:
+        if where.is_gpu:
+            return 1.0
+        budget_s = job.budget_s - time_budget.reserve_s(splits, larger, job.budget_s, job.threads)
+        return own.share_for(len(splits.train), budget_s, larger.image_s, job.threads)
+
+    is_multiclass = job.classification_type == model_folder.MULTICLASS
+    return input_size.choose(
+        kind,
+        splits,
+        read_bytes,
+        job.folder,
+        threads=job.threads,
+        is_multiclass=is_multiclass,
+        steps_share=steps_share,
+    )
 
 
 def _splits(job: TrainingJob, watcher: listener.ProgressListener) -> dataset.Splits:

@@ -11,20 +11,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from concurrent import futures
 
 import torch
 from torch import Tensor
 
-from boxwright import errors
 from boxwright.detector.data import dataset, sampling
 from boxwright.detector.delivery import finish
 from boxwright.detector.evaluation import intervals
 from boxwright.detector.network import dense
 from boxwright.detector.planning import candidates, hold_out, input_size, schedule, time_budget, trained
 from boxwright.detector.training import fit, trainer
-from boxwright.images import decode
-from boxwright.learning import checkpoint, device, listener, parallel_step
+from boxwright.learning import checkpoint, device, input_frame, listener, parallel_step
 from boxwright.learning import sampling as learning_sampling
 from boxwright.learning import trainer as learning_trainer
 from boxwright.learning.job import EXAMPLES_FILE, JobError, Outcome, TrainingJob
@@ -267,15 +264,7 @@ def _evidence(work: fit.TrainingContext) -> input_size.ObjectSizes:
     """Looks at some of the training images."""
     holding = [one for one in work.splits.train if len(one.label_indices)]
     sample = holding[:: max(1, len(holding) // SIZE_SAMPLE)][:SIZE_SAMPLE]
-
-    def size_hw(example: dataset.Example) -> tuple[int, int] | None:
-        try:
-            return decode.upright_size(work.read_bytes(example.uri))
-        except (OSError, LookupError, errors.ApiError, decode.DecodeError):
-            return None  # reported when it is needed for training
-
-    with futures.ThreadPoolExecutor(work.job.threads) as pool:
-        sizes = list(pool.map(size_hw, sample))
+    sizes = input_frame.upright_sizes(sample, work.read_bytes, work.job.threads)
     seen = [(size, one) for size, one in zip(sizes, sample, strict=True) if size is not None]
     return input_size.ObjectSizes(
         [size for size, _ in seen], [one.boxes_norm for _, one in seen], [one.label_indices for _, one in seen]

@@ -11,6 +11,7 @@
     views           images in the order of the passes, batches made ahead
     parallel_step   a step's gradient on several threads
     sampling        how often an image is shown
+    input_frame     the shape of a network's input
     example_sets    the images in three sets
     schedule        progress, the clock and the learning rate
     checkpoint      the state of a training on disk

@@ -23,7 +23,7 @@ LABELS = [
     {"display_name": "cross", "annotation_spec_id": "33"},
 ]
 # 12 steps of the smallest network at a size where a step takes a tenth of a second.
-RECIPE = {"side_px": 64, "steps": 12, "batch_size": 4, "checkpoint_every_s": 1e9, "quantise": False}
+RECIPE = {"input_hw": [64, 64], "steps": 12, "batch_size": 4, "checkpoint_every_s": 1e9, "quantise": False}
 
 
 @dataclasses.dataclass(frozen=True)

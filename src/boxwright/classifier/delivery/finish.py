@@ -21,7 +21,7 @@ from boxwright.classifier.data import dataset
 from boxwright.classifier.delivery import export, time_budget
 from boxwright.classifier.evaluation import evaluate, mistakes, report
 from boxwright.classifier.network import loss, network
-from boxwright.classifier.training import features
+from boxwright.classifier.training import features, input_size
 from boxwright.classifier.training.trained import EXPECTED_SHARE, Trained, TrainingContext
 from boxwright.images import decode, letterbox
 from boxwright.inference import classification, model_folder
@@ -88,6 +88,7 @@ class ModelBuilder:
             raise listener.TrainingStopped
         model_draft.publish(self._draft, job.folder / model_draft.MODEL_FOLDER, evaluation)
         (job.folder / checkpoint.CHECKPOINT_FILE).unlink(missing_ok=True)
+        (job.folder / input_size.INPUT_FILE).unlink(missing_ok=True)
         shutil.rmtree(job.folder / features.FOLDER, ignore_errors=True)
         return Outcome(trained.stop_reason, work.elapsed(), weights_sha256)
 
@@ -118,6 +119,7 @@ class ModelBuilder:
             "initial_weights_origin": {
                 name: value for name, value in dataclasses.asdict(known).items() if name != "notice"
             },
+            "input": self._work.input_reason,
             "network": trained.chosen.reason,
             "temperature": round(trained.chosen.temperature, 4),
             "penalty": trained.l2,
@@ -208,7 +210,7 @@ class ModelBuilder:
                 ("minutes", f"{work.elapsed() / 60:.1f}"),
                 ("first model after", f"{trained.probe_ready_s:.0f} s"),
                 ("steps of fine-tuning", str(trained.steps)),
-                ("input", f"{trained.input_hw[1]} x {trained.input_hw[0]}"),
+                ("input", f"{trained.input_hw[1]} x {trained.input_hw[0]}: {work.input_reason}"),
                 ("network", f"{trained.start}; {trained.chosen.name}"),
                 ("images are shown", trained.ways.in_words),
                 ("predicts in", "{chosen}: {reason}".format(**extras["quantisation"])),

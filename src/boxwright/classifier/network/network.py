@@ -32,15 +32,22 @@ class ModelType:
     Attributes:
         published: the network and its weights.
         image_s: seconds to set aside for reading and predicting one image on one busy core.
+        own_input_hw: input in pixels; None for that of its first training.
     """
 
     published: efficientnet.PublishedNetwork
     image_s: float
+    own_input_hw: tuple[int, int] | None = None
 
     @property
     def input_hw(self) -> tuple[int, int]:
-        """The network's input in pixels: that of its first training."""
-        return self.published.side_px, self.published.side_px
+        """The network's input in pixels."""
+        return self.own_input_hw or (self.published.side_px, self.published.side_px)
+
+    def with_input(self, input_hw: tuple[int, int]) -> ModelType:
+        """The same with another input, and the seconds that an image takes with it."""
+        area = (input_hw[0] * input_hw[1]) / (self.input_hw[0] * self.input_hw[1])
+        return dataclasses.replace(self, image_s=self.image_s * area, own_input_hw=input_hw)
 
 
 ACCURATE = ModelType(efficientnet.LITE2, 0.06)

@@ -8,6 +8,7 @@
     calibration      the temperature that makes scores mean what they say
     features         what the pretrained network sees in every image, once
     label_weighting  how much images and labels count
+    input_size       how large the input is
     trained          what a job needs, and what its training leaves
     start            published weights, or those of another classifier
     recipe           hyper-parameters, steps, phases

@@ -48,7 +48,6 @@ MOST_PROBE_IMAGES = 40_000  # of TRAIN, evenly spread: more of them change a sin
 MOST_CHOICE_IMAGES = 5_000  # of VALIDATION
 FEATURES_SHARE = 0.3  # of the budget, at most, for the features of TRAIN; a third of that for VALIDATION
 LEAST_PROBE_IMAGES = 64  # however short the budget is
-STEP_COST = 2.5  # of a step for one image, to one prediction of the same size
 CALIBRATION_STEPS = 20
 
 
@@ -81,7 +80,7 @@ class _Learner:
             where=work.where,
             watcher=work.notebook,
             keep_in=keep_in,
-            key=work.job.fingerprint[:16],
+            key="{}-{}x{}".format(work.job.fingerprint[:16], *work.input_hw),
         )
 
     def _set(self, examples: tuple[dataset.Example, ...], name: str, view: str = features.WHOLE) -> _Set:
@@ -116,7 +115,7 @@ class _Learner:
     def _unit_s(self) -> float:
         """Seconds that a step of low resolution takes, by nominal speeds."""
         work, own = self._work, self._work.recipe
-        return STEP_COST * own.batch_size * work.kind.image_s / work.job.threads * recipe.COARSE_SCALE**2
+        return recipe.STEP_COST * own.batch_size * work.kind.image_s / work.job.threads * recipe.COARSE_SCALE**2
 
     def _some(self, examples: tuple[dataset.Example, ...], most: int, share: float) -> tuple[dataset.Example, ...]:
         """As many of the images, evenly spread, as there may be and as a share of the budget allows to look at."""

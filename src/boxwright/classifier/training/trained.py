@@ -24,6 +24,8 @@ class TrainingContext:
     """What every part of a job needs.
 
     Attributes:
+        kind: of model, with its input.
+        input_reason: why the input is what it is, in words.
         reserve_s: seconds to leave for the delivery.
     """
 
@@ -35,12 +37,13 @@ class TrainingContext:
     read_bytes: ReadBytes
     notebook: listener.ProgressRelay
     elapsed: listener.ElapsedTime
+    input_reason: str
     reserve_s: float
 
     @property
     def input_hw(self) -> tuple[int, int]:
         """The network's input in pixels."""
-        return (self.recipe.side_px, self.recipe.side_px) if self.recipe.side_px else self.kind.input_hw
+        return self.kind.input_hw
 
     @property
     def is_multiclass(self) -> bool:

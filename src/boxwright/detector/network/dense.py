@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from boxwright.learning import input_frame
+
 STRIDES = (8, 16, 32)
 SIDE_MULTIPLE_PX = 32  # the coarsest stride: every level's grid divides the input
 INPUT_MEAN = 127.0  # also the letterbox's fill, so that padding is zero
@@ -30,7 +32,6 @@ INPUT_LEVELS = 255.0
 WEIGHT_LEVELS = 63.0
 LEAST_STEP = 1e-8
 QUALITY_OF_A_BOX = 5.0  # what the scores at the points of one box add up to, about, once it is learned
-MAX_ASPECT = 2.0  # longer frames waste pixels on images of the other orientation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,15 +121,7 @@ def network_config(choice: str | Mapping[str, Any]) -> NetworkConfig:
 
 def choose_input_hw(area_px: int, sizes_hw: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """Frame with about `area_px` pixels whose aspect is the median aspect of the images; sides are multiples of 32."""
-    aspects = sorted(width / height for height, width in sizes_hw) or [1.0]
-    aspect = min(MAX_ASPECT, max(1 / MAX_ASPECT, aspects[len(aspects) // 2]))
-    sides = range(SIDE_MULTIPLE_PX, 2 * math.isqrt(area_px) + SIDE_MULTIPLE_PX, SIDE_MULTIPLE_PX)
-
-    def misfit(frame_hw: tuple[int, int]) -> float:
-        height, width = frame_hw
-        return abs(math.log(height * width / area_px)) + abs(math.log(width / height / aspect))
-
-    return min(((height, width) for height in sides for width in sides), key=misfit)
+    return input_frame.closest_hw(area_px, sizes_hw, SIDE_MULTIPLE_PX)
 
 
 class _Rounded(torch.autograd.Function):

@@ -118,7 +118,7 @@ def test_features_are_computed_once(
     folder = conftest.write_job(tmp_path, drawn.rows)
     with pytest.raises(listener.TrainingStopped):
         trained(folder, drawn, Watcher(stop_at=1))
-    views = {path.name.split("-", 1)[1] for path in (folder / "features").iterdir()}
+    views = {path.name.split("-", 2)[2] for path in (folder / "features").iterdir()}
     assert views == {
         "train-whole-000000.npy", "train-mirrored-000000.npy", "validation-whole-000000.npy",
         "validation-mirrored-000000.npy", "validation-upside-down-000000.npy",

@@ -5,6 +5,12 @@ from __future__ import annotations
 import math
 import unicodedata
 
+from boxwright.convert import account
+
+CROWD = "crowd"  # COCO: the box holds a group of things
+DIFFICULT = "difficult"  # VOC: not counted in evaluations
+TRUNCATED = "truncated"  # VOC: the thing goes on outside the box
+NO_SCORE = "score that is no number from 0 to 1: dropped"
 MAX_SIDE_PX = 1_000_000
 
 
@@ -58,3 +64,14 @@ def pixel_size(height: object, width: object) -> tuple[int, int] | None:
     """(height, width) in pixels, None if they are no sizes of an image."""
     sides = finite([height, width], 2)
     return (int(sides[0]), int(sides[1])) if sides and min(sides) >= 1 and max(sides) <= MAX_SIDE_PX else None
+
+
+def told_score(value: object, where: str, told: account.Account) -> float | None:
+    """A score in [0, 1]; None if there is none, or none that is one, which is told."""
+    if value is None:
+        return None
+    found = finite([value], 1)
+    if found is None or not 0 <= found[0] <= 1:
+        told.note(NO_SCORE, where)
+        return None
+    return found[0]

@@ -66,7 +66,7 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOpt
         for index, item in document.entries("items"):
             where = f"{file}, items[{index}]"
             if isinstance(item, dict):
-                _read_item(item, names, file, source, where, data, chosen)
+                _read_item(item, names, file, where, data, chosen)
             else:
                 chosen.told.refuse(where, "an object is expected")
 
@@ -116,14 +116,13 @@ def _read_item(
     item: dict[str, Any],
     names: dict[int, str],
     file: pathlib.Path,
-    source: pathlib.Path,
     where: str,
     data: dataset.Dataset,
     chosen: options.ConvertOptions,
 ) -> None:
     image = _object(item.get("image")) or _object(item.get("media"))
     path, identity = image.get("path"), item.get("id")
-    found = _locate(path, identity, file, source, where, chosen)
+    found = _locate(path, identity, file, where, chosen)
     if found is None:
         chosen.told.refuse(where, "it has no id and no path of an image")
         return
@@ -139,22 +138,22 @@ def _read_item(
 
 
 def _locate(
-    path: Any, identity: Any, file: pathlib.Path, source: pathlib.Path, where: str, chosen: options.ConvertOptions
+    path: Any, identity: Any, file: pathlib.Path, where: str, chosen: options.ConvertOptions
 ) -> tuple[str, image_files.Located | None] | None:
-    """(path, file) of an item's image, which lies in images/SET, in images or beside."""
-    root = file.parent.parent if file.parent.name == "annotations" else file.parent
-    first = [root / "images" / file.stem] if folders.is_folder(root / "images" / file.stem) else []
+    """(path, file) of an item's image, which lies in images/SET, in images or beside; names may repeat in other sets."""
     if isinstance(path, str) and path:
         if entries.is_uri(path) or entries.path_problem(entries.tidy(path)):
             return path, None
-        return path, chosen.finder.locate(entries.tidy(path), first=first)
+        located = chosen.finder.locate(f"{file.stem}/{entries.tidy(path)}", moved=False)
+        return (path, None) if located is None else (located.name, located)
     if not isinstance(identity, str) or not identity:
         return None
     if folders.is_image_name(identity):
         return identity, None
-    located = chosen.finder.locate(f"{identity}.jpg", moved=False, first=first)
-    if located is not None:
-        return located.name, image_files.Located(located.file, located.name)
+    for name in (f"{file.stem}/{identity}.jpg", f"{identity}.jpg"):
+        located = chosen.finder.locate(name, moved=False)
+        if located is not None:
+            return located.name, image_files.Located(located.file, located.name)
     chosen.told.note(ASSUMED_JPG, where)
     return f"{identity}.jpg", None
 

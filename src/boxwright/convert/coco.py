@@ -29,6 +29,7 @@ from boxwright.convert import (
 PLACES_PX = 9
 NO_ID = "it has no id; a number or a text is expected"
 MAX_ID_BITS = 256
+_SMALL = 2**63
 NOT_READ = "JSON file beside those that were read: left out (name it as SOURCE)"
 SAME_NAME = "COCO category with the name of another: both are one label"
 SAME_ID = "COCO annotation with the id of another: both are kept"
@@ -151,8 +152,9 @@ class _Detections:
 
     def items(self, name: str, told: account.Account) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yields (place, entry) of one of the document's lists."""
+        prefix = f"{self.file}, {name}"
         for index, item in self._document.entries(name):
-            where = f"{self.file}, {name}[{index}]"
+            where = f"{prefix}[{index}]"
             if isinstance(item, dict):
                 yield where, item
             else:
@@ -234,11 +236,12 @@ def _read_images(
             chosen.told.refuse(where, f"the image id {key} is used twice")
             continue
         path, located = _locate(path, set_folders, source, chosen)
-        image_id = pictures.add(data, chosen, path, split, size_hw, where, key=key, located=located)
+        image_id = pictures.add_located(data, chosen, path, split, size_hw, where, key=key, located=located)
         if image_id is not None and size_hw is None:
             pictures.find_size(data, image_id, chosen)
-        for field in sorted(entry.keys() - _IMAGE_FIELDS):
-            chosen.told.note(f"COCO image field '{field}', which is dropped", where)
+        for field in entry:
+            if field not in _IMAGE_FIELDS:
+                chosen.told.note(f"COCO image field '{field}', which is dropped", where)
     if not count:
         raise errors.bad_request(f"{file}: it has no list 'images'; a COCO detection file is expected.")
 
@@ -248,11 +251,12 @@ def _read_annotations(
 ) -> None:
     read = boxes = tiny = 0  # tiny: boxes that may be in fractions
     file, of_labels = opened.file, opened.is_of_labels
+    kind, crowd, no_marks = f"annotation {file}", frozenset({dataset.CROWD}), frozenset[str]()
     for where, entry in opened.items("annotations", chosen.told):
         read += 1
         key, own_id = _key(entry.get("image_id")), _key(entry.get("id"))
-        if own_id is not None and not data.is_new(f"annotation {file}", own_id):
-            chosen.told.note(SAME_ID, where)
+        if own_id is not None:
+            data.note_repeated(kind, own_id, SAME_ID, where)
         found = None if key is None else data.by_key(key)
         if found is None:
             is_left_out = key is not None and data.has_key(key)
@@ -282,7 +286,7 @@ def _read_annotations(
             tiny += 1
             chosen.told.note(dataset.WITHIN_A_PIXEL, where)
         corners = (x / image_width, y / image_height, (x + width) / image_width, (y + height) / image_height)
-        marks = frozenset({dataset.CROWD} if entry.get("iscrowd") else ())
+        marks = crowd if entry.get("iscrowd") else no_marks
         score = entries.told_score(entry.get("score"), where, chosen.told)
         data.add_box(image_id, dataset.Box(label, corners, marks, score), where)
         _tell_dropped(entry, where, chosen)
@@ -293,8 +297,8 @@ def _read_annotations(
 
 
 def _tell_dropped(entry: dict[str, Any], where: str, chosen: options.ConvertOptions) -> None:
-    for field in sorted(entry.keys() - _ANNOTATION_FIELDS):
-        if entry[field] not in (None, [], {}):
+    for field in entry:
+        if field not in _ANNOTATION_FIELDS and entry[field] not in (None, [], {}):
             chosen.told.note(f"COCO annotation field '{field}', which is dropped", where)
 
 
@@ -350,6 +354,8 @@ def _scored(score: float | None) -> dict[str, float]:
 
 def _key(value: Any) -> str | None:
     """An id as text, so that 1, 1.0 and "1" are one; None if it is none."""
+    if type(value) is int and abs(value) < _SMALL:
+        return str(value)
     if isinstance(value, int) and value.bit_length() > MAX_ID_BITS:
         return None
     if isinstance(value, float) and value.is_integer():

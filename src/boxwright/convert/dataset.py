@@ -7,7 +7,6 @@ of an image as a whole is kept as one without corners.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import os
 import pathlib
@@ -15,7 +14,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from boxwright import states
 from boxwright.convert import account, entries, inventory
@@ -44,8 +43,7 @@ _SCHEMA = """
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """One labelled box.
 
     Attributes:
@@ -61,8 +59,7 @@ class Box:
     score: float | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """One image and all its boxes.
 
     Attributes:
@@ -99,6 +96,7 @@ class Dataset(inventory.Inventory):
         self._db.execute("BEGIN")
         self._label_ids: dict[str, int] = {}
         self._pending: list[tuple[object, ...]] = []  # rows of boxes that are not written yet
+        self._asked: dict[tuple[str, str], tuple[str, str]] = {}  # what `note_repeated` has not looked for yet
         self._last_key: tuple[str, tuple[int, tuple[int, int] | None] | None] | None = None
 
     def __enter__(self) -> Self:
@@ -185,6 +183,28 @@ class Dataset(inventory.Inventory):
         """Whether this name of that kind is seen for the first time."""
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (_text(kind), _text(name))).rowcount == 1
 
+    def note_repeated(self, kind: str, name: str, what: str, where: str) -> None:
+        """Tells `what` if `is_new` or this was asked for the name before; names are looked for many at a time."""
+        if (kind, name) in self._asked:
+            self._told.note(what, where)
+            return
+        self._asked[kind, name] = (what, where)
+        if len(self._asked) >= _BATCH:
+            self._write_asked()
+
+    def _write_asked(self) -> None:
+        rows = [(_text(kind), _text(name)) for kind, name in self._asked]
+        before = self._db.total_changes
+        self._db.execute("SAVEPOINT asked")
+        self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", rows)
+        if self._db.total_changes - before < len(rows):  # some are there already: which, is found out one by one
+            self._db.execute("ROLLBACK TO asked")
+            for (kind, name), (what, where) in self._asked.items():
+                if not self.is_new(kind, name):
+                    self._told.note(what, where)
+        self._db.execute("RELEASE asked")
+        self._asked.clear()
+
     def has_seen(self, kind: str, name: str) -> bool:
         """Whether `is_new` was asked for this name before."""
         found = self._db.execute(
@@ -215,7 +235,7 @@ class Dataset(inventory.Inventory):
 
     def add_box(self, image_id: int, box: Box, where: str) -> None:
         """Adds a box, cut at the image's edges; one without area is left out and told."""
-        if problem := entries.label_problem(box.label):
+        if box.label not in self._label_ids and (problem := entries.label_problem(box.label)):
             self._told.refuse(where, problem)
             self._lose(image_id)
             return
@@ -291,6 +311,7 @@ class Dataset(inventory.Inventory):
     def seal(self) -> None:
         """After reading: leaves out the images that lost all their boxes, tells repeated boxes; speeds up what follows."""
         self._write_pending()
+        self._write_asked()
         self._db.execute("CREATE INDEX IF NOT EXISTS box_images ON boxes (image_id)")
         repeated = (
             "SELECT path, count(*) - 1 FROM boxes JOIN images ON images.id = image_id "

@@ -11,6 +11,7 @@ CROWD = "crowd"  # COCO: the box holds a group of things
 DIFFICULT = "difficult"  # VOC: not counted in evaluations
 TRUNCATED = "truncated"  # VOC: the thing goes on outside the box
 NO_SCORE = "score that is no number from 0 to 1: dropped"
+_NUMBERS = frozenset({int, float})
 MAX_SIDE_PX = 1_000_000
 
 
@@ -23,7 +24,9 @@ def path_problem(path: str) -> str | None:
     """Why a path cannot name an image, or None."""
     if not path or path.endswith("/"):
         return "the image's path is missing"
-    if not all(character.isprintable() or unicodedata.category(character) == "Zs" for character in path):
+    if not path.isprintable() and not all(
+        character.isprintable() or unicodedata.category(character) == "Zs" for character in path
+    ):
         return "the image's path has characters that cannot be printed"
     return f"the image's path '{path}' leaves its folder" if ".." in path.split("/") else None
 
@@ -51,7 +54,7 @@ def finite(values: object, count: int) -> tuple[float, ...] | None:
     """The list as that many finite numbers, or None if it is not that."""
     if not isinstance(values, list | tuple) or len(values) != count:
         return None
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+    if not {*map(type, values)} <= _NUMBERS:
         return None
     try:
         found = tuple(float(value) for value in values)

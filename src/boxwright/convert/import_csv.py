@@ -117,7 +117,7 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
                 writer.writerow([picture.split.value, path, *picture.labels])
                 continue
             for box in picture.boxes:
-                left, top, right, bottom = (output.number(value, PLACES) for value in box.corners_norm)
+                left, top, right, bottom = map(_number, box.corners_norm)
                 writer.writerow([picture.split.value, path, box.label, left, top, "", "", right, bottom, "", ""])
                 if min(_edges(box)) < box_rows.MIN_EDGE_NORM - box_rows.TOLERANCE_NORM:
                     chosen.told.note(TOO_SMALL, path)
@@ -146,6 +146,10 @@ def _lines(file: pathlib.Path) -> Iterator[tuple[int, str]]:
         raise errors.bad_request(f"{file}: this is not a UTF-8 text file ({error.reason}).") from error
     except OSError as error:
         raise errors.bad_request(f"{file}: {error.strerror}.") from error
+
+
+def _number(value: float) -> str:
+    return f"{value:.9f}".rstrip("0").rstrip(".")  # PLACES, written out: this is asked four times a box
 
 
 def _edges(box: dataset.Box) -> tuple[float, float]:

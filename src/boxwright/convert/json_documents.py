@@ -129,6 +129,7 @@ class _Text:
         self._base = start  # of the buffer
         self._rest = b""  # the bytes of a character that is not complete
         self._is_ended = False
+        self._is_tried = True  # whether the buffer was parsed as a batch
         self.buffer, self.at = "", 0
         handle.seek(start.offset_bytes)
         if start.offset_bytes == 0:
@@ -150,6 +151,8 @@ class _Text:
 
     def next(self) -> str:
         """The next character that is no blank; empty at the end of the file."""
+        if self.at < len(self.buffer) and (character := self.buffer[self.at]) not in " \t\n\r":
+            return character
         while True:
             found = _BLANKS.match(self.buffer, self.at)
             self.at = found.end() if found else self.at
@@ -181,6 +184,23 @@ class _Text:
                 self.fail(f"an entry has more than {MAX_ENTRY_CHARS} characters, or does not end")
             self._is_ended = not self._read_more()
 
+    def batch(self) -> list[Any]:
+        """Objects of a list that stand whole in the buffer, at once; goes behind the comma after them.
+
+        What parses as a list up to a comma is one. Nothing, if the buffer has no such part or was tried already: entries
+        are parsed one by one then, which finds mistakes too.
+        """
+        if self._is_tried:
+            return []
+        self._is_tried = True
+        end = self.buffer.rfind("},", self.at) + 1
+        try:
+            found = _DECODER.decode(f"[{self.buffer[self.at : end]}]") if end else []
+        except (_NoNumber, RecursionError, ValueError):
+            return []
+        self.at = end + 1 if found else self.at
+        return found
+
     def after_entry(self, closing: str) -> bool:
         """Whether the list or object ends here; goes behind the bracket or the comma."""
         found = self.next()
@@ -198,6 +218,7 @@ class _Text:
         except UnicodeDecodeError as error:
             self.fail(f"it is not UTF-8 text ({error.reason}); save it as UTF-8", len(self.buffer))
         self._rest = (self._rest + block)[used:]
+        self._is_tried = False
         self.buffer += text
         return bool(block)
 
@@ -210,6 +231,7 @@ def _entries(text: _Text) -> Iterator[Any]:
         text.at += 1
         return
     while True:
+        yield from text.batch()
         text.next()
         yield text.value()
         if text.after_entry("]"):

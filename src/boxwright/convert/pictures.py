@@ -47,6 +47,22 @@ def add(
     path = entries.tidy(path)
     if located is None and entries.path_problem(path) is None:
         located = chosen.finder.locate(path)
+    return add_located(data, chosen, path, split, size_hw, where, key=key, located=located)
+
+
+def add_located(
+    data: dataset.Dataset,
+    chosen: options.ConvertOptions,
+    path: str,
+    split: states.MlUse,
+    size_hw: tuple[int, int] | None,
+    where: str,
+    *,
+    key: str | None,
+    located: image_files.Located | None,
+) -> int | None:
+    """As `add`, of an image whose file was looked for already: None if it was not found."""
+    path = entries.tidy(path)
     if located is not None and (located.how or entries.is_uri(path)) and data.has_file(located.file):
         located = None  # it is another image's; a name that is only alike, or the end of one, does not claim it
     if located is None:

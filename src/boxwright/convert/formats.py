@@ -155,7 +155,8 @@ FORMATS = {
     "labelstudio": Format(
         "labelstudio",
         "Label Studio",
-        "Label Studio's JSON export: annotations, or the predictions of a task without annotations",
+        "Label Studio's JSON export, a file or a folder with one: annotations, or the predictions of a task without "
+        "annotations",
         "a JSON file of tasks with annotations, or with predictions if there are scores",
         suffixes=(".json",),
         target_suffixes=(".json",),

@@ -85,7 +85,7 @@ class Finder:
             moved: also look for the last parts of the path alone, as if folders had been merged.
             first: folders that come before the roots.
         """
-        parts = [part for part in pathlib.PurePosixPath(path.split("://", 1)[-1]).parts if part != "/"]
+        parts = [part for part in path.split("://", 1)[-1].split("/") if part not in ("", ".")]
         if path.startswith("/") and folders.is_file(pathlib.Path(path)):
             return Located(pathlib.Path(path), path)
         is_uri = entries.is_uri(path)
@@ -154,7 +154,7 @@ class Listings:
         differences: list[str] = []
         for index, part in enumerate(parts):
             is_last = index == len(parts) - 1
-            match = self._entry(root.joinpath(*found), part, suffixes if is_last else None)
+            match = self._entry(os.path.join(root, *found), part, suffixes if is_last else None)  # noqa: PTH118
             if match is None:
                 return None
             found.append(match[0])
@@ -162,13 +162,13 @@ class Listings:
                 differences.append(match[1])
         return found, ", ".join(dict.fromkeys(differences))
 
-    def _entry(self, folder: pathlib.Path, name: str, suffixes: frozenset[str] | None) -> tuple[str, str] | None:
+    def _entry(self, folder: str, name: str, suffixes: frozenset[str] | None) -> tuple[str, str] | None:
         """(name, difference) of the entry that is meant: a folder if no suffixes are given."""
-        database = self._listed(str(folder))
-        if (alike := self._small.get(str(folder))) is not None and not self._may_be(name, alike, suffixes):
+        if (alike := self._small.get(folder)) is not None and not self._may_be(name, alike, suffixes):
             return None
+        database = self._listed(folder)
         statement = "SELECT name FROM entries WHERE folder = ? AND is_folder = ? AND {} = ?"
-        same = (str(folder), int(suffixes is None), fold(name))
+        same = (folder, int(suffixes is None), fold(name))
         names = [found for (found,) in database.execute(statement.format("folded"), same)]
         if name in names:
             return name, ""
@@ -180,13 +180,13 @@ class Listings:
             return None
         known = pathlib.PurePosixPath(name)
         stem = fold(known.stem if known.suffix.lower() in suffixes else name)
-        names = [found for (found,) in database.execute(statement.format("stem"), (str(folder), 0, stem))]
+        names = [found for (found,) in database.execute(statement.format("stem"), (folder, 0, stem))]
         names = [found for found in names if pathlib.PurePosixPath(found).suffix.lower() in suffixes]
         return (names[0], "another extension") if len(names) == 1 else None
 
     def _may_be(self, name: str, alike: frozenset[str], suffixes: frozenset[str] | None) -> bool:
         """Whether a folder with such names, or names without their extension, may have the entry."""
-        return fold(name) in alike or (suffixes is not None and fold(pathlib.PurePosixPath(name).stem) in alike)
+        return fold(name) in alike or (suffixes is not None and fold(os.path.splitext(name)[0]) in alike)  # noqa: PTH122
 
     def _listed(self, folder: str) -> sqlite3.Connection:
         if self._database is None:

@@ -116,9 +116,10 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
             if of_labels:
                 writer.writerow([picture.split.value, path, *picture.labels])
                 continue
+            split = picture.split.value
             for box in picture.boxes:
                 left, top, right, bottom = map(_number, box.corners_norm)
-                writer.writerow([picture.split.value, path, box.label, left, top, "", "", right, bottom, "", ""])
+                writer.writerow([split, path, box.label, left, top, "", "", right, bottom, "", ""])
                 if min(_edges(box)) < box_rows.MIN_EDGE_NORM - box_rows.TOLERANCE_NORM:
                     chosen.told.note(TOO_SMALL, path)
             if not picture.boxes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import re
 from typing import Any
 
-LOOKED_AT_CHARS = 200_000  # of a file's beginning
+LOOKED_AT_BYTES = 1_000_000  # of a file's beginning
 _KEY = re.compile(r'"([^"\\]{1,40})"\s*:')
 
 
@@ -15,14 +16,15 @@ def beginning(file: pathlib.Path) -> str:
     """The first characters of a file; empty if it cannot be read."""
     try:
         with file.open("rb") as handle:
-            return handle.read(LOOKED_AT_CHARS).decode("utf-8-sig", "replace")
+            return handle.read(LOOKED_AT_BYTES).decode("utf-8-sig", "replace")
     except OSError:
         return ""
 
 
-def keys(text: str) -> set[str]:
+@functools.lru_cache(maxsize=4)  # several formats look at one file
+def keys(text: str) -> frozenset[str]:
     """The names of members, at any depth."""
-    return set(_KEY.findall(text))
+    return frozenset(_KEY.findall(text))
 
 
 def first_entry(text: str) -> dict[str, Any]:
@@ -49,9 +51,9 @@ def format_name(text: str) -> str | None:
 
 def lines_format_name(text: str) -> str | None:
     """The format of a file with an object a line that begins so; None if it is none that is read."""
-    first = first_entry(text)
-    if "source-ref" in first or "source" in first:
+    first = first_entry(text).keys() or keys(text.lstrip().partition("\n")[0])  # a line may go on behind what was read
+    if "source-ref" in first:
         return "sagemaker"
-    if "imageGcsUri" in first or "instance" in first or {"content", "mimeType"} <= first.keys():
+    if "imageGcsUri" in first or "instance" in first or {"content", "mimeType"} <= first:
         return "vertex"
     return "results" if "ID" in first else None

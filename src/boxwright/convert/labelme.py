@@ -6,6 +6,7 @@ Fields: https://github.com/wkentaro/labelme (label_file.py). Labels of a whole i
 
 from __future__ import annotations
 
+import itertools
 import json
 import pathlib
 import posixpath
@@ -30,6 +31,7 @@ MAX_FILE_BYTES = 128 * 1024 * 1024  # a file may hold its image
 OTHER = "JSON file beside LabelMe's that is none of them: left out"
 GROUP = "LabelMe group of a shape, which is dropped"
 FLAGS = "LabelMe flag of a shape, which is dropped"
+_LOOKED_AT_FILES = 10  # other tools' JSON may come first
 _OUTLINES = ("polygon", "mask", "rotation", "oriented_rectangle")
 _MARKS = {"is_crowd": dataset.CROWD, "difficult": dataset.DIFFICULT, "truncated": dataset.TRUNCATED}
 
@@ -38,7 +40,7 @@ def recognise(source: pathlib.Path) -> bool:
     """Whether this is such a file, or a folder with one."""
     if source.is_file() and source.suffix.lower() != ".json":
         return False
-    return any(json_kinds.format_name(json_kinds.beginning(file)) == "labelme" for file in _files(source)[:1])
+    return any(json_kinds.format_name(json_kinds.beginning(file)) == "labelme" for file in _files(source))
 
 
 def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions) -> None:
@@ -86,8 +88,7 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
 def _files(source: pathlib.Path) -> list[pathlib.Path]:
     if not source.is_dir():
         return [source]
-    first = next(folders.files(source, {".json"}), None)
-    return [] if first is None else [first]
+    return list(itertools.islice(folders.files(source, {".json"}), _LOOKED_AT_FILES))
 
 
 def _read_document(

@@ -16,6 +16,7 @@ from boxwright import errors
 from boxwright.convert import (
     dataset,
     entries,
+    folders,
     json_documents,
     json_kinds,
     options,
@@ -36,10 +37,8 @@ _PLACES = 9
 
 
 def recognise(source: pathlib.Path) -> bool:
-    """Whether this is a JSON file with tasks."""
-    if not source.is_file() or source.suffix.lower() != ".json":
-        return False
-    return json_kinds.format_name(json_kinds.beginning(source)) == "labelstudio"
+    """Whether this is a JSON file with tasks, or a folder with one such file."""
+    return _file(source) is not None
 
 
 def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions) -> None:
@@ -48,6 +47,7 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOpt
     Raises:
         ApiError: INVALID_ARGUMENT naming the file and the task.
     """
+    source = source if source.is_file() else _file(source) or source
     if not source.is_file():
         raise errors.bad_request(f"{source}: name the JSON file that Label Studio exported.")
     try:
@@ -79,6 +79,14 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
             task = _task(picture, address, chosen.control, is_model=is_model)
             handle.write((",\n" if index else "[\n") + json.dumps(task, ensure_ascii=False))
         handle.write("\n]\n")
+
+
+def _file(source: pathlib.Path) -> pathlib.Path | None:
+    """The file with tasks: SOURCE itself, or the only one in it."""
+    files = sorted(source.iterdir()) if source.is_dir() else [source]
+    jsons = [file for file in files if file.suffix.lower() == ".json" and folders.is_file(file)]
+    found = [file for file in jsons if json_kinds.format_name(json_kinds.beginning(file)) == "labelstudio"]
+    return found[0] if len(found) == 1 else None
 
 
 def _read_task(task: dict[str, Any], where: str, data: dataset.Dataset, chosen: options.ConvertOptions) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import pathlib
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
+from arro3 import io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,3 +187,80 @@ def test_three_hundred_sets_of_boxes_come_back(name: str, images: list, scored: 
 @given(images=LABELLED, scored=st.booleans(), as_file=st.booleans())
 def test_three_hundred_sets_of_labels_come_back(name: str, images: list, scored: bool, as_file: bool) -> None:
     _check_labels(name, images, scored, as_file)
+
+
+def _fill(data: dataset.Dataset, images: int) -> None:
+    for number in range(images):
+        image_id = data.add_image(f"{number}.jpg", states.MlUse.TRAIN, (480, 640), "here")
+        for place in range(3):
+            corners = (0.1 * place, 0.2, 0.5 + 0.1 * place, 0.9)
+            data.add_box(image_id, dataset.Box(LABELS[place], corners, score=0.5 + place / 7), "here")
+
+
+@pytest.mark.parametrize("name", [name for name in formats.WRITTEN if name != "classes"])
+def test_the_same_boxes_are_the_same_bytes(name: str, tmp_path: pathlib.Path) -> None:
+    found = []
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        with _open(tmp_path) as (data, chosen):
+            _fill(data, 50)
+            target = _written(name, data, chosen, tmp_path / run, as_file=False)
+        files = [target] if target.is_file() else sorted(file for file in target.rglob("*") if file.is_file())
+        found.append([(file.relative_to(tmp_path / run), file.read_bytes()) for file in files])
+    assert found[0]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", ["csv", "coco", "vertex", "cvat"])
+def test_memory_does_not_grow_with_the_images(name: str, tmp_path: pathlib.Path) -> None:
+    _check_memory(name, tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", OF_BOXES)
+def test_memory_grows_in_no_format(name: str, tmp_path: pathlib.Path) -> None:
+    _check_memory(name, tmp_path)
+
+
+def _check_memory(name: str, tmp_path: pathlib.Path) -> None:
+    """A tenth of the images is converted first; what ten times as many take more is less than their boxes would be."""
+    most_bytes = []
+    for images in (600, 200, 2000):  # the first run loads modules
+        with _open(tmp_path / "nowhere") as (data, chosen):
+            _fill(data, images)
+            (tmp_path / str(images)).mkdir()
+            tracemalloc.start()
+            target = _written(name, data, chosen, tmp_path / str(images), as_file=True)
+            written_bytes = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        with _open(tmp_path / "nowhere") as (data, chosen):
+            tracemalloc.start()
+            formats.FORMATS[name].load().read(target, data, chosen)
+            data.seal()
+            read_bytes = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert data.count()[:2] == (images, 3 * images)
+        most_bytes.append(max(written_bytes, read_bytes))
+    assert most_bytes[2] - most_bytes[1] < 2_500_000, most_bytes  # a block of a file, and a batch of boxes
+
+
+def test_a_flat_table_has_a_row_for_every_box(tmp_path: pathlib.Path) -> None:
+    with _open(tmp_path) as (data, chosen):
+        _fill(data, 2)
+        data.add_image("empty.jpg", states.MlUse.TEST, None, "here")
+        data.add_image_label(data.add_image("label.jpg", states.MlUse.TEST, None, "here"), "ace", "here", 0.25)
+        data.seal()
+        for suffix in (".csv", ".parquet"):
+            formats.FORMATS["table"].load().write(data, tmp_path / f"x{suffix}", chosen)
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    table = io.read_parquet(tmp_path / "x.parquet").read_all()
+    columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    assert list(columns) == list(rows[0])
+    assert columns["image"] == ["0.jpg"] * 3 + ["1.jpg"] * 3 + ["empty.jpg", "label.jpg"]
+    assert columns["label"] == LABELS[:3] * 2 + [None, "ace"]
+    assert columns["x_max"][:4] == [0.5, 0.6, 0.7, 0.5] and columns["x_max"][6:] == [None, None]
+    assert columns["score"][6:] == [None, 0.25]
+    assert columns["width_px"] == [640] * 6 + [None, None]
+    for name, values in columns.items():
+        assert [row[name] for row in rows] == ["" if value is None else str(value) for value in values]

@@ -239,7 +239,7 @@ def _read_images(
         image_id = pictures.add_located(data, chosen, path, split, size_hw, where, key=key, located=located)
         if image_id is not None and size_hw is None:
             pictures.find_size(data, image_id, chosen)
-        for field in entry:
+        for field in () if entry.keys() <= _IMAGE_FIELDS else entry:
             if field not in _IMAGE_FIELDS:
                 chosen.told.note(f"COCO image field '{field}', which is dropped", where)
     if not count:
@@ -287,9 +287,10 @@ def _read_annotations(
             chosen.told.note(dataset.WITHIN_A_PIXEL, where)
         corners = (x / image_width, y / image_height, (x + width) / image_width, (y + height) / image_height)
         marks = crowd if entry.get("iscrowd") else no_marks
-        score = entries.told_score(entry.get("score"), where, chosen.told)
+        score = entries.told_score(entry["score"], where, chosen.told) if "score" in entry else None
         data.add_box(image_id, dataset.Box(label, corners, marks, score), where)
-        _tell_dropped(entry, where, chosen)
+        if not entry.keys() <= _ANNOTATION_FIELDS:
+            _tell_dropped(entry, where, chosen)
     if boxes and boxes == tiny:
         raise errors.bad_request(f"{file}: all its boxes lie within the first pixel; bbox is in pixels, not fractions.")
     if not read and not opened.has("annotations"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     """
     told = account.Account(skip_bad=options.skip_bad)
     try:
-        with _named():
+        with _named(), _seldom_collected():
             lines = _convert(options, told)
     except errors.ApiError:
         for line in told.lines():
@@ -50,6 +51,17 @@ def _named() -> Iterator[None]:
         raise errors.bad_request(
             f"{error.object!a}: no file can have this name in this locale; set LC_ALL to one of UTF-8, as C.UTF-8."
         ) from error
+
+
+@contextlib.contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Lets Python look for cycles seldom: millions of entries have none, and looking takes a tenth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _convert(options: argparse.Namespace, told: account.Account) -> list[str]:

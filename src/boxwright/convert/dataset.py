@@ -8,6 +8,7 @@ of an image as a whole is kept as one without corners.
 from __future__ import annotations
 
 import itertools
+import operator
 import os
 import pathlib
 import sqlite3
@@ -333,11 +334,13 @@ class Dataset(inventory.Inventory):
             "WHERE ? IS NULL OR split = ? ORDER BY images.id, boxes.id",
             (split and split.value, split and split.value),
         )
-        for _, of_one in itertools.groupby(rows, key=lambda row: row[0]):
+        for _, of_one in itertools.groupby(rows, key=operator.itemgetter(0)):
             group = list(of_one)
             image_id, path, split_text, height, width = group[0][:5]
-            boxes = tuple(Box(row[5], row[6:10], _marks(row[10]), row[11]) for row in group if row[6] is not None)
-            of_image = [row for row in group if row[5] is not None and row[6] is None]
+            boxes = tuple([Box(row[5], row[6:10], _marks(row[10]), row[11]) for row in group if row[6] is not None])
+            of_image = (
+                [row for row in group if row[5] is not None and row[6] is None] if len(boxes) < len(group) else []
+            )
             labels, scores = tuple(row[5] for row in of_image), tuple(row[11] for row in of_image)
             file, place = group[0][12:]
             size_hw = _size(height, width)

@@ -51,7 +51,7 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOpt
     data.labels_are_ordered = True
     for file in files:
         try:
-            document = json_documents.Document(file)
+            document = json_documents.Document(file, kept={"categories"})
         except json_documents.JsonError as problem:
             raise errors.bad_request(f"{file}, line {problem.line}: {problem}.") from problem
         if not document.has("items"):

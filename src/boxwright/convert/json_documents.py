@@ -10,13 +10,14 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import IO, Any, Never
 
 from boxwright import errors
 from boxwright.convert import account
 
 MAX_ENTRY_CHARS = 16 * 1024 * 1024
+MAX_MEMBERS = 10_000  # of the outermost object
 ROOT = ""  # the name of a list that is the whole document
 _CHUNK_BYTES = 256 * 1024
 _BLANKS = re.compile(r"[ \t\n\r]*")
@@ -58,18 +59,23 @@ class Document:
     Args:
         file: of UTF-8 text, with or without a byte order mark.
         look: hears (name of the list, entry) of every list meanwhile.
+        kept: names of the members that are to be in `values`.
 
     Attributes:
-        values: the members that are no lists.
+        values: those of the kept members that are no lists.
 
     Raises:
         JsonError: it is no JSON, or beyond the limits.
         OSError: it cannot be read.
     """
 
-    def __init__(self, file: pathlib.Path, look: Callable[[str, Any], None] | None = None) -> None:
+    def __init__(
+        self, file: pathlib.Path, look: Callable[[str, Any], None] | None = None, *, kept: Collection[str] = ()
+    ) -> None:
         self._file = file
         self._starts: dict[str, _Start] = {}
+        self._names: set[str] = set()
+        self._kept = kept
         self.values: dict[str, Any] = {}
         with file.open("rb") as handle:
             text = _Text(handle, _Start(0, 1))
@@ -102,15 +108,20 @@ class Document:
             if text.next() != '"':
                 text.fail("a name in quotes is expected")
             name = text.value()
-            if name in self._starts or name in self.values:
+            if name in self._names:
                 text.fail(f"{name!r} stands twice")
+            self._names.add(name)
+            if len(self._names) > MAX_MEMBERS:
+                text.fail(f"an object with more than {MAX_MEMBERS} members")
             if text.next() != ":":
                 text.fail("':' is expected")
             text.at += 1
             if text.next() == "[":
                 self._look_through(name, text, look)
             else:
-                self.values[name] = text.value()
+                value = text.value()
+                if name in self._kept:
+                    self.values[name] = value
             if text.after_entry("}"):
                 return
 

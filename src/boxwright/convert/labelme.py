@@ -27,7 +27,7 @@ from boxwright.convert import (
 )
 
 VERSION = "5.5.0"  # whose fields are written
-MAX_FILE_BYTES = 128 * 1024 * 1024  # a file may hold its image
+MAX_FILE_BYTES = 64 * 1024 * 1024  # a file may hold its image
 OTHER = "JSON file beside LabelMe's that is none of them: left out"
 GROUP = "LabelMe group of a shape, which is dropped"
 FLAGS = "LabelMe flag of a shape, which is dropped"

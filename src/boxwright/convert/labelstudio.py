@@ -154,8 +154,10 @@ def _read_result(
     value = value if isinstance(value, dict) else {}
     score = entries.told_score(one.get("score"), where, chosen.told) if "score" in one else whole_score
     if kind == "choices":
-        for label in value.get("choices") or []:
-            data.add_image_label(image_id, str(label), where, score)
+        choices = value.get("choices")
+        labels = [str(label).strip() for label in choices] if isinstance(choices, list) else []
+        for label, own in zip(labels, _scores(one, len(labels), score), strict=True):
+            data.add_image_label(image_id, label, where, entries.told_score(own, where, chosen.told))
         return
     if kind not in (*_BOXES, *_POLYGONS, *_ELLIPSES):
         chosen.told.note(outlines.NO_BOX.format(kind), where)
@@ -169,6 +171,13 @@ def _read_result(
     if kind not in _BOXES or float(value.get("rotation") or 0) % 360:
         chosen.told.note(outlines.OUTLINE, where)
     data.add_box(image_id, dataset.Box(str(labels[0]).strip(), corners, score=score), where)
+
+
+def _scores(one: dict[str, Any], count: int, score: float | None) -> list[Any]:
+    """The scores of several choices: Label Studio has a place for one, and we write all beside."""
+    meta = one.get("meta")
+    found = meta.get("scores") if isinstance(meta, dict) else None
+    return found if isinstance(found, list) and len(found) == count else [score] * count
 
 
 def _corners(kind: str, value: dict[str, Any], one: dict[str, Any]) -> dataset.Corners | None:
@@ -204,14 +213,28 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 def _task(picture: dataset.Picture, address: str, control: str, *, is_model: bool) -> dict[str, Any]:
     results = [_result(picture, number, box, control) for number, box in enumerate(picture.boxes, 1)]
-    for label, score in zip(picture.labels, picture.label_scores, strict=True):
-        found = {"id": str(len(results) + 1), "from_name": control, "to_name": _TO_NAME, "type": "choices"}
-        results.append({**found, "value": {"choices": [label]}, **({} if score is None else {"score": score})})
+    if picture.labels:
+        results.append(_choices(picture, control))
     if not is_model:
         return {"data": {_TO_NAME: address}, "annotations": [{"result": results}]}
     scores = [one["score"] for one in results if "score" in one]
     whole = {"score": sum(scores) / len(scores)} if scores and len(scores) == len(results) else {}
     return {"data": {_TO_NAME: address}, "predictions": [{"model_version": "boxwright", **whole, "result": results}]}
+
+
+def _choices(picture: dataset.Picture, control: str) -> dict[str, Any]:
+    """The labels of an image: one result, as Label Studio has it, with the highest score."""
+    scored = [score for score in picture.label_scores if score is not None]
+    several = {"meta": {"scores": list(picture.label_scores)}} if scored and len(picture.labels) > 1 else {}
+    return {
+        "id": "1",
+        "from_name": control,
+        "to_name": _TO_NAME,
+        "type": "choices",
+        "value": {"choices": list(picture.labels)},
+        **({"score": max(scored)} if scored else {}),
+        **several,
+    }
 
 
 def _result(picture: dataset.Picture, number: int, box: dataset.Box, control: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 MAX_DEPTH = 64
 MAX_TOKEN_BYTES = 4 * 1024 * 1024  # of a tag or a text
-MAX_ELEMENTS = 1_000_000  # within one that is yielded
+MAX_ELEMENTS = 200_000  # within one that is yielded
 _CHUNK_BYTES = 256 * 1024
 _ROOT = re.compile(r"<([A-Za-z_][\w.-]*)")
 _PROLOGUE = re.compile(r"<\?.*?\?>|<!--.*?-->", re.DOTALL)

@@ -121,7 +121,7 @@ def test_entries_across_the_blocks_of_a_file_are_read_whole(tmp_path: pathlib.Pa
         file = tmp_path / "x.json"
         text = json.dumps({"before": [1, "]", {}], "listed": listed, "after": {"a": [True, None]}}, ensure_ascii=False)
         file.write_text(" " * padding + text, encoding="utf-8-sig" if padding % 2 else "utf-8")
-        document = json_documents.Document(file)
+        document = json_documents.Document(file, kept={"after"})
         assert [entry for _, entry in document.entries("listed")] == listed
         assert [entry for _, entry in document.entries("before")] == [1, "]", {}]
         assert document.values == {"after": {"a": [True, None]}}
@@ -139,6 +139,7 @@ def test_entries_across_the_blocks_of_a_file_are_read_whole(tmp_path: pathlib.Pa
         ('{"a": 1,\n}', 2, "a name in quotes"),
         ('{"a"\n 1}', 2, "':' is expected"),
         ('{"a": 1,\n"a": 2}', 2, "stands twice"),
+        ("{" + ",".join(f'"{number}": 1' for number in range(10_001)) + "}", 1, "more than 10000 members"),
         ('{"a": [1]}\n]', 2, "there is more after its end"),
         ('{"a": [1,\nInfinity]}', 2, "Infinity is no number"),
         ('{"a": [' + "9" * 5000 + "]}", 1, "out of range"),

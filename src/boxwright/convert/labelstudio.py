@@ -155,8 +155,8 @@ def _read_result(
     score = entries.told_score(one.get("score"), where, chosen.told) if "score" in one else whole_score
     if kind == "choices":
         choices = value.get("choices")
-        labels = [str(label).strip() for label in choices] if isinstance(choices, list) else []
-        for label, own in zip(labels, _scores(one, len(labels), score), strict=True):
+        named = [str(label).strip() for label in choices] if isinstance(choices, list) else []
+        for label, own in zip(named, _scores(one, len(named), score), strict=True):
             data.add_image_label(image_id, label, where, entries.told_score(own, where, chosen.told))
         return
     if kind not in (*_BOXES, *_POLYGONS, *_ELLIPSES):

@@ -132,9 +132,8 @@ def _read_item(
     added = pictures.add_sized(data, chosen, found[0], split, size_hw, where, located=found[1])
     if added is None:
         return
-    listed = item.get("annotations")
-    for index, annotation in enumerate(listed if isinstance(listed, list) else []):
-        _read_annotation(_object(annotation), names, *added, f"{where}, annotation {index}", data, chosen)
+    for index, annotation in enumerate(entries.objects(item.get("annotations"))):
+        _read_annotation(annotation, names, *added, f"{where}, annotation {index}", data, chosen)
 
 
 def _locate(

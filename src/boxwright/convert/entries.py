@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from typing import Any
 
 from boxwright.convert import account
 
@@ -61,6 +62,12 @@ def finite(values: object, count: int) -> tuple[float, ...] | None:
     except OverflowError:
         return None
     return found if all(map(math.isfinite, found)) else None
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """The entries of a list as objects. What is no object is an empty one, which lacks what its reader asks for."""
+    found = value if isinstance(value, list) else [] if value is None else [value]
+    return [one if isinstance(one, dict) else {} for one in found]
 
 
 def pixel_size(height: object, width: object) -> tuple[int, int] | None:

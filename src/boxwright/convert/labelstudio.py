@@ -90,9 +90,9 @@ def _file(source: pathlib.Path) -> pathlib.Path | None:
 
 
 def _read_task(task: dict[str, Any], where: str, data: dataset.Dataset, chosen: options.ConvertOptions) -> None:
-    given = _objects(task.get("annotations") or task.get("completions"))
+    given = entries.objects(task.get("annotations") or task.get("completions"))
     annotations = [one for one in given if not one.get("was_cancelled")]
-    predictions = _objects(task.get("predictions"))
+    predictions = entries.objects(task.get("predictions"))
     if len(annotations) > 1:
         chosen.told.note(SEVERAL, where)
     truths = [one for one in annotations if one.get("ground_truth")]
@@ -102,7 +102,7 @@ def _read_task(task: dict[str, Any], where: str, data: dataset.Dataset, chosen: 
     if not found:
         chosen.told.note(SKIPPED, where)
         return
-    results = _objects(found[0].get("result"))
+    results = entries.objects(found[0].get("result"))
     path = _image(task, results)
     if path is None:
         chosen.told.refuse(where, "its data name no image")
@@ -112,9 +112,9 @@ def _read_task(task: dict[str, Any], where: str, data: dataset.Dataset, chosen: 
         return
     whole = None if annotations or any("score" in one for one in results) else found[0].get("score")
     whole_score = entries.told_score(whole, where, chosen.told)
-    labelled = {one.get("id") for one in results if one.get("type") != "rectangle"}
+    labelled = {str(one.get("id")) for one in results if one.get("type") != "rectangle"}
     for number, one in enumerate(results, 1):
-        if one.get("type") != "rectangle" or one.get("id") not in labelled:  # or else its label stands apart
+        if one.get("type") != "rectangle" or str(one.get("id")) not in labelled:  # or else its label stands apart
             _read_result(one, whole_score, image_id, f"{where}, result {number}", data, chosen)
 
 
@@ -205,10 +205,6 @@ def _corners(kind: str, value: dict[str, Any], one: dict[str, Any]) -> dataset.C
         return outlines.in_fractions(outlines.around_ellipse((x, y), (a, b), degrees[0]), (height, width))
     turned = outlines.around_turned(outlines.corners_of((x, y, x + a, y + b)), degrees[0], (x, y))
     return outlines.in_fractions(turned, (height, width))
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _task(picture: dataset.Picture, address: str, control: str, *, is_model: bool) -> dict[str, Any]:

@@ -133,9 +133,8 @@ def _read_boxes(
     chosen: options.ConvertOptions,
 ) -> None:
     names, objects = _object(metadata.get("class-map")), metadata.get("objects")
-    listed = content.get("annotations")
-    for index, one in enumerate(listed if isinstance(listed, list) else []):
-        annotation, place = _object(one), f"{where}, annotation {index}"
+    for index, annotation in enumerate(entries.objects(content.get("annotations"))):
+        place = f"{where}, annotation {index}"
         sides = entries.finite([annotation.get(side) for side in ("left", "top", "width", "height")], 4)
         label = names.get(str(annotation.get("class_id")))
         problem = None

@@ -92,8 +92,11 @@ def _read_line(entry: dict[str, Any], where: str, data: dataset.Dataset, chosen:
     if "instance" in entry:
         _read_prediction(entry["prediction"], image_id, where, data, chosen)
         return
-    listed = _objects(entry.get("boundingBoxAnnotations"))
-    labelled = _objects(entry.get("classificationAnnotations"), entry.get("classificationAnnotation"))
+    listed = entries.objects(entry.get("boundingBoxAnnotations"))
+    labelled = [
+        *entries.objects(entry.get("classificationAnnotations")),
+        *entries.objects(entry.get("classificationAnnotation")),
+    ]
     for annotation in listed:
         _read_box(annotation, image_id, where, data, chosen)
     for annotation in labelled:
@@ -151,11 +154,6 @@ def _read_prediction(
             continue
         corners = (sides[0], sides[2], sides[1], sides[3])
         data.add_box(image_id, dataset.Box(_text(name), corners, score=score), where)
-
-
-def _objects(*values: Any) -> list[dict[str, Any]]:
-    found = [one for value in values for one in (value if isinstance(value, list) else [value])]
-    return [one for one in found if isinstance(one, dict)]
 
 
 def _text(value: Any) -> str:

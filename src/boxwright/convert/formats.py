@@ -237,6 +237,7 @@ FORMATS = {
         "the folder of a [batch prediction](batch-prediction.md), or one of its result files",
         "",
         suffixes=(".jsonl",),
+        splits=NEVER,
         carries_scores=True,
     ),
 }

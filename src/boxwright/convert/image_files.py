@@ -117,12 +117,13 @@ class Finder:
     def _moved(self, ends: Sequence[Sequence[str]]) -> Located | None:
         for end in ends:
             for root in self._near:
-                file = root.joinpath(*end)
-                if not (self._is_folder(str(file.parent)) and folders.is_file(file)):
+                name = os.path.join(root, *end)  # noqa: PTH118
+                if not (self._is_folder(os.path.dirname(name)) and _is_file(name)):  # noqa: PTH120
                     found = self._listings.alike(root, end)
                     if found is None:
                         continue
-                    file = root.joinpath(*found[0])
+                    name = os.path.join(root, *found[0])  # noqa: PTH118
+                file = pathlib.Path(name)
                 return Located(file, self._name(file), "another folder")
         return None
 

@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_database_commands(commands)
     convert = commands.add_parser(
         "convert",
-        help="turn COCO, Pascal VOC, YOLO and the import CSV into each other",
+        help="turn COCO, Pascal VOC, YOLO, labelling tools' files and the import CSV into each other",
         description="Turn labelled images from one format into another, and tell what could not be carried over; see "
         "docs/convert.md. Local files only. Nothing is written unless all of it is.",
     )

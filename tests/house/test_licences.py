@@ -26,6 +26,7 @@ REVIEWED = {
     "docutils": "public domain and BSD: its one file under the GPL, a mode of Emacs, is not in the wheel. Documents only",
     "hypothesis": "MPL-2.0: runs tests only, unchanged",
     "pathspec": "MPL-2.0: used by mypy only, unchanged",
+    "pycocotools": "FreeBSD, the licence with two clauses; its metadata spells it so. Tests only",
     "faster-coco-eval": "Apache-2.0 in the LICENSE file of its wheel; its metadata names none. Tests only",
 }
 

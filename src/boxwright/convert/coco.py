@@ -6,29 +6,35 @@ Convention and field names: https://cocodataset.org/#format-data. One file holds
 
 from __future__ import annotations
 
-import codecs
 import json
 import pathlib
 import re
 from collections.abc import Iterator
-from typing import IO, Any
-
-import ijson
+from typing import Any
 
 from boxwright import errors, states
-from boxwright.convert import account, dataset, entries, folders, image_files, options, output, pictures
+from boxwright.convert import (
+    account,
+    dataset,
+    entries,
+    folders,
+    image_files,
+    json_documents,
+    json_kinds,
+    options,
+    output,
+    pictures,
+)
 
 PLACES_PX = 9
-MAX_EXPLAINED_BYTES = 64 * 1024 * 1024  # up to here a broken file is read once more, for the line of the mistake
 NO_ID = "it has no id; a number or a text is expected"
-LOOKED_AT_BYTES = 1024 * 1024
 MAX_ID_BITS = 256
+_SMALL = 2**63
 NOT_READ = "JSON file beside those that were read: left out (name it as SOURCE)"
 SAME_NAME = "COCO category with the name of another: both are one label"
 SAME_ID = "COCO annotation with the id of another: both are kept"
 _IMAGE_FIELDS = {"id", "file_name", "width", "height"}
-_ANNOTATION_FIELDS = {"id", "image_id", "category_id", "bbox", "iscrowd", "area"}
-_NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)\b', re.DOTALL)  # skips strings
+_ANNOTATION_FIELDS = {"id", "image_id", "category_id", "bbox", "iscrowd", "area", "score"}
 _PATTERNS = ("annotations/instances_*.json", "annotations/*.json", "*/_annotations.coco.json", "*.json")
 _SPLIT_IN_NAME = re.compile(r"(?<![a-z])(train|training|val|valid|validation|test|unassigned)(?![a-z])")
 
@@ -53,13 +59,12 @@ def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOpt
         if not any(map(folders.is_passed_over, other.parts[-2:])):
             chosen.told.note(NOT_READ, str(other))
     for file in files:
-        if chosen.told.skip_bad and len(files) > 1 and (problem := _syntax_problem(file)):
-            chosen.told.refuse(str(file), problem)
-            continue
-        data.forget_keys()
-        names = _read_categories(file, data, chosen)
-        _read_images(file, source, data, chosen)
-        _read_annotations(file, names, data, chosen)
+        opened = _opened(file, chosen, is_alone=len(files) == 1)
+        if opened is not None:
+            data.forget_keys()
+            names = _read_categories(opened, data, chosen)
+            _read_images(opened, source, data, chosen)
+            _read_annotations(opened, names, data, chosen)
 
 
 def _set_folders(file: pathlib.Path, source: pathlib.Path) -> list[pathlib.Path]:
@@ -95,19 +100,15 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
     ids = {label: number for number, label in enumerate(data.labels(), 1)}
     common = data.common_folder()
     if target.suffix.lower() == ".json":
-        splits = data.splits()
-        if len(splits) > 1:
-            names = ", ".join(splits)
-            chosen.told.note("file that holds several sets: COCO cannot say which image is in which", f"{names}")
         with output.new_file(target) as handle:
-            handle.writelines(_document(data, None, ids, common, chosen))
+            handle.writelines(_document(data, None, ids, common))
         return
     with output.new_folder(target) as folder:
         (folder / "annotations").mkdir()
         for split in data.splits():
             path = folder / "annotations" / f"instances_{options.SPLIT_NAMES[split]}.json"
             with path.open("w", encoding="utf-8", newline="\n") as handle:
-                handle.writelines(_document(data, split, ids, common, chosen))
+                handle.writelines(_document(data, split, ids, common))
 
 
 def _files(source: pathlib.Path) -> list[pathlib.Path]:
@@ -122,12 +123,7 @@ def _files(source: pathlib.Path) -> list[pathlib.Path]:
 
 def _looks_like_coco(file: pathlib.Path) -> bool:
     """Whether a JSON file begins as a detection file does; other tools put a JSON of theirs beside other formats."""
-    try:
-        with file.open("rb") as handle:
-            start = handle.read(LOOKED_AT_BYTES).removeprefix(codecs.BOM_UTF8).lstrip()
-    except OSError:
-        return False
-    return not start.startswith(b"[") and (b'"images"' in start or b'"annotations"' in start)
+    return json_kinds.format_name(json_kinds.beginning(file)) == "coco"
 
 
 def _split(file: pathlib.Path, chosen: options.ConvertOptions) -> states.MlUse:
@@ -136,74 +132,60 @@ def _split(file: pathlib.Path, chosen: options.ConvertOptions) -> states.MlUse:
     return options.SPLITS[found[1]] if found else chosen.split
 
 
-def _opened(file: pathlib.Path) -> IO[bytes]:
-    """A file of bytes, after its byte order mark if it has one."""
-    handle = file.open("rb")
-    if handle.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-        handle.seek(0)
-    return handle
+class _Detections:
+    """One file: its lists, and whether its annotations name categories of whole images.
+
+    They do if none has a box, nor what a box could be drawn around.
+    """
+
+    def __init__(self, file: pathlib.Path) -> None:
+        self.file = file
+        self._shapes = self._labels = 0
+        self._document = json_documents.Document(file, self._look)
+
+    @property
+    def is_of_labels(self) -> bool:
+        return bool(self._labels) and not self._shapes
+
+    def has(self, name: str) -> bool:
+        return self._document.has(name)
+
+    def items(self, name: str, told: account.Account) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yields (place, entry) of one of the document's lists."""
+        prefix = f"{self.file}, {name}"
+        for index, item in self._document.entries(name):
+            where = f"{prefix}[{index}]"
+            if isinstance(item, dict):
+                yield where, item
+            else:
+                told.refuse(where, "an object is expected")
+
+    def _look(self, name: str, entry: Any) -> None:
+        if name == "annotations" and isinstance(entry, dict):
+            self._labels += "category_id" in entry
+            self._shapes += "bbox" in entry or "segmentation" in entry or "keypoints" in entry
 
 
-def _has_list(file: pathlib.Path, name: str) -> bool:
-    """Whether the document has a list of that name, if an empty one."""
-    with _opened(file) as handle:
-        return any(prefix == name and event == "start_array" for prefix, event, _ in ijson.parse(handle))
+def _opened(file: pathlib.Path, chosen: options.ConvertOptions, *, is_alone: bool) -> _Detections | None:
+    """A file of those that are read; None if it was left out.
 
-
-def _items(file: pathlib.Path, name: str, told: account.Account) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields (place, entry) of one of the document's lists."""
+    Raises:
+        ApiError: INVALID_ARGUMENT if it is no JSON; another of several may be left out.
+    """
     try:
-        with _opened(file) as handle:
-            for index, item in enumerate(ijson.items(handle, f"{name}.item", use_float=True)):
-                where = f"{file}, {name}[{index}]"
-                if isinstance(item, dict):
-                    yield where, item
-                else:
-                    told.refuse(where, "an object is expected")
-    except (ijson.JSONError, ValueError, OverflowError) as error:
-        raise errors.bad_request(f"{file}{_mistake(file)}") from error
-    except OSError as error:
-        raise errors.bad_request(f"{file}: {error.strerror}.") from error
+        return _Detections(file)
+    except json_documents.JsonError as problem:
+        if not is_alone:
+            chosen.told.refuse(f"{file}, line {problem.line}", str(problem))
+            return None
+        raise errors.bad_request(f"{file}, line {problem.line}: {problem}.") from problem
 
 
-def _syntax_problem(file: pathlib.Path) -> str | None:
-    """Why a file is no JSON, or None."""
-    try:
-        with _opened(file) as handle:
-            for _ in ijson.basic_parse(handle):
-                pass
-    except (ijson.JSONError, ValueError, OverflowError):
-        return _mistake(file).lstrip(",: ").rstrip(".")
-    except OSError as error:
-        return str(error.strerror)
-    return None
-
-
-def _mistake(file: pathlib.Path) -> str:
-    if file.stat().st_size <= MAX_EXPLAINED_BYTES:
-        try:
-            text = file.read_bytes().decode("utf-8-sig")
-            json.loads(text)
-        except json.JSONDecodeError as error:
-            return f", line {error.lineno}: this is not JSON ({error.msg}, column {error.colno})."
-        except UnicodeDecodeError as error:
-            return f": this is not JSON: it is not UTF-8 text ({error.reason}); save it as UTF-8."
-        except (RecursionError, ValueError):
-            pass
-        else:
-            for found in _NO_NUMBER.finditer(text):
-                if found[1]:
-                    line = text.count("\n", 0, found.start()) + 1
-                    column = found.start() - text.rfind("\n", 0, found.start())
-                    return f", line {line}: this is not JSON: {found[1]} is no number in JSON (column {column})."
-    return ": this is not JSON (it may be cut off, or hold NaN, Infinity or a number out of range)."
-
-
-def _read_categories(file: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions) -> dict[str, str]:
+def _read_categories(opened: _Detections, data: dataset.Dataset, chosen: options.ConvertOptions) -> dict[str, str]:
     """Names by id, as text; the labels are numbered in the order of the ids."""
     names: dict[str, str] = {}
     ambiguous: set[str] = set()
-    listed = sorted(_items(file, "categories", chosen.told), key=lambda entry: (_rank(entry[1].get("id")), entry[0]))
+    listed = sorted(opened.items("categories", chosen.told), key=lambda entry: (_rank(entry[1].get("id")), entry[0]))
     for where, entry in listed:
         key, given = _key(entry.get("id")), entry.get("name")
         name = str(given).strip() if isinstance(given, str | int) and not isinstance(given, bool) else ""
@@ -224,16 +206,19 @@ def _read_categories(file: pathlib.Path, data: dataset.Dataset, chosen: options.
         if entry.get("supercategory") not in (None, "", "none"):
             chosen.told.note("COCO supercategory, which is dropped", where)
     if list(names) != [str(number) for number in range(1, len(names) + 1)]:
-        chosen.told.note("COCO file whose category ids are not 1, 2, 3 …: names are kept, ids are not", str(file))
+        chosen.told.note(
+            "COCO file whose category ids are not 1, 2, 3 …: names are kept, ids are not", str(opened.file)
+        )
     return names
 
 
 def _read_images(
-    file: pathlib.Path, source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions
+    opened: _Detections, source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions
 ) -> None:
+    file = opened.file
     split, count, set_folders = _split(file, chosen), 0, _set_folders(file, source)
     inside = source.is_dir() and file.name == "_annotations.coco.json"
-    for where, entry in _items(file, "images", chosen.told):
+    for where, entry in opened.items("images", chosen.told):
         count += 1
         name = entry.get("file_name")
         if not isinstance(name, str) or not name:
@@ -251,25 +236,27 @@ def _read_images(
             chosen.told.refuse(where, f"the image id {key} is used twice")
             continue
         path, located = _locate(path, set_folders, source, chosen)
-        image_id = pictures.add(data, chosen, path, split, size_hw, where, key=key, located=located)
+        image_id = pictures.add_located(data, chosen, path, split, size_hw, where, key=key, located=located)
         if image_id is not None and size_hw is None:
             pictures.find_size(data, image_id, chosen)
-        for field in sorted(entry.keys() - _IMAGE_FIELDS):
-            chosen.told.note(f"COCO image field '{field}', which is dropped", where)
+        for field in () if entry.keys() <= _IMAGE_FIELDS else entry:
+            if field not in _IMAGE_FIELDS:
+                chosen.told.note(f"COCO image field '{field}', which is dropped", where)
     if not count:
         raise errors.bad_request(f"{file}: it has no list 'images'; a COCO detection file is expected.")
 
 
 def _read_annotations(
-    file: pathlib.Path, names: dict[str, str], data: dataset.Dataset, chosen: options.ConvertOptions
+    opened: _Detections, names: dict[str, str], data: dataset.Dataset, chosen: options.ConvertOptions
 ) -> None:
     read = boxes = tiny = 0  # tiny: boxes that may be in fractions
-    of_labels = _is_of_labels(file)
-    for where, entry in _items(file, "annotations", chosen.told):
+    file, of_labels = opened.file, opened.is_of_labels
+    kind, crowd, no_marks = f"annotation {file}", frozenset({dataset.CROWD}), frozenset[str]()
+    for where, entry in opened.items("annotations", chosen.told):
         read += 1
         key, own_id = _key(entry.get("image_id")), _key(entry.get("id"))
-        if own_id is not None and not data.is_new(f"annotation {file}", own_id):
-            chosen.told.note(SAME_ID, where)
+        if own_id is not None:
+            data.note_repeated(kind, own_id, SAME_ID, where)
         found = None if key is None else data.by_key(key)
         if found is None:
             is_left_out = key is not None and data.has_key(key)
@@ -281,7 +268,7 @@ def _read_annotations(
         label = names.get(_key(entry.get("category_id")) or "")
         problem = None
         if of_labels and label is not None:
-            data.add_image_label(image_id, label, where)
+            data.add_image_label(image_id, label, where, entries.told_score(entry.get("score"), where, chosen.told))
             continue
         if bbox is None and not of_labels:
             problem = "bbox is not a list of four numbers: x, y, width, height"
@@ -299,39 +286,24 @@ def _read_annotations(
             tiny += 1
             chosen.told.note(dataset.WITHIN_A_PIXEL, where)
         corners = (x / image_width, y / image_height, (x + width) / image_width, (y + height) / image_height)
-        marks = frozenset({dataset.CROWD} if entry.get("iscrowd") else ())
-        data.add_box(image_id, dataset.Box(label, corners, marks), where)
-        _tell_dropped(entry, where, chosen)
+        marks = crowd if entry.get("iscrowd") else no_marks
+        score = entries.told_score(entry["score"], where, chosen.told) if "score" in entry else None
+        data.add_box(image_id, dataset.Box(label, corners, marks, score), where)
+        if not entry.keys() <= _ANNOTATION_FIELDS:
+            _tell_dropped(entry, where, chosen)
     if boxes and boxes == tiny:
         raise errors.bad_request(f"{file}: all its boxes lie within the first pixel; bbox is in pixels, not fractions.")
-    if not read and not _has_list(file, "annotations"):
+    if not read and not opened.has("annotations"):
         raise errors.bad_request(f"{file}: it has no list 'annotations'; a COCO detection file is expected.")
 
 
-def _is_of_labels(file: pathlib.Path) -> bool:
-    """Whether annotations name categories of whole images: none has a box, nor what a box could be drawn around."""
-    shapes = {f"annotations.item.{name}" for name in ("bbox", "segmentation", "keypoints")}
-    found = False
-    try:
-        with _opened(file) as handle:
-            for prefix, _, _ in ijson.parse(handle):
-                if prefix in shapes:
-                    return False
-                found = found or prefix == "annotations.item.category_id"
-    except (ijson.JSONError, ValueError, OverflowError, OSError):
-        return False  # who reads it says what is wrong
-    return found
-
-
 def _tell_dropped(entry: dict[str, Any], where: str, chosen: options.ConvertOptions) -> None:
-    for field in sorted(entry.keys() - _ANNOTATION_FIELDS):
-        if entry[field] not in (None, [], {}):
+    for field in entry:
+        if field not in _ANNOTATION_FIELDS and entry[field] not in (None, [], {}):
             chosen.told.note(f"COCO annotation field '{field}', which is dropped", where)
 
 
-def _document(
-    data: dataset.Dataset, split: states.MlUse | None, ids: dict[str, int], common: str, chosen: options.ConvertOptions
-) -> Iterator[str]:
+def _document(data: dataset.Dataset, split: states.MlUse | None, ids: dict[str, int], common: str) -> Iterator[str]:
     """The text of one file, an entry a line."""
     categories = [{"id": number, "name": name, "supercategory": ""} for name, number in ids.items()]
     yield '{"info": {"description": "Converted by Boxwright"},\n"licenses": [],\n"categories": ['
@@ -339,7 +311,7 @@ def _document(
     yield '],\n"images": ['
     yield from _listed(_image(picture, common) for picture in data.pictures(split))
     yield '],\n"annotations": ['
-    yield from _listed(_annotations(data, split, ids, chosen))
+    yield from _listed(_annotations(data, split, ids))
     yield "]}\n"
 
 
@@ -354,22 +326,18 @@ def _image(picture: dataset.Picture, common: str) -> dict[str, Any]:
     return {"id": picture.image_id, "file_name": name, "width": width, "height": height}
 
 
-def _annotations(
-    data: dataset.Dataset, split: states.MlUse | None, ids: dict[str, int], chosen: options.ConvertOptions
-) -> Iterator[dict[str, Any]]:
+def _annotations(data: dataset.Dataset, split: states.MlUse | None, ids: dict[str, int]) -> Iterator[dict[str, Any]]:
     number = 0
     for picture in data.pictures(split):
         height_px, width_px = picture.size_hw or (0, 0)
-        for label in picture.labels:
+        for label, score in zip(picture.labels, picture.label_scores, strict=True):
             number += 1
-            yield {"id": number, "image_id": picture.image_id, "category_id": ids[label]}
+            yield {"id": number, "image_id": picture.image_id, "category_id": ids[label], **_scored(score)}
         for box in picture.boxes:
             number += 1
             left, top, right, bottom = box.corners_norm
             sides = (left * width_px, top * height_px, (right - left) * width_px, (bottom - top) * height_px)
             bbox = [round(side, PLACES_PX) for side in sides]
-            for mark in sorted(box.marks - {dataset.CROWD}):
-                chosen.told.note(f"mark '{mark}' of a box, which COCO cannot carry", picture.path)
             yield {
                 "id": number,
                 "image_id": picture.image_id,
@@ -377,11 +345,18 @@ def _annotations(
                 "bbox": bbox,
                 "area": round(bbox[2] * bbox[3], PLACES_PX),
                 "iscrowd": int(dataset.CROWD in box.marks),
+                **_scored(box.score),
             }
+
+
+def _scored(score: float | None) -> dict[str, float]:
+    return {} if score is None else {"score": score}
 
 
 def _key(value: Any) -> str | None:
     """An id as text, so that 1, 1.0 and "1" are one; None if it is none."""
+    if type(value) is int and abs(value) < _SMALL:
+        return str(value)
     if isinstance(value, int) and value.bit_length() > MAX_ID_BITS:
         return None
     if isinstance(value, float) and value.is_integer():

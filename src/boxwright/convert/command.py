@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import pathlib
 import sys
 from collections.abc import Iterator
-from types import ModuleType
 
 from boxwright import errors
-from boxwright.convert import (
-    account,
-    arguments,
-    class_folders,
-    coco,
-    dataset,
-    foreign,
-    image_files,
-    import_csv,
-    output,
-    pictures,
-    voc,
-    yolo,
-)
+from boxwright.convert import account, dataset, entries, foreign, formats, image_files, losses, output, pictures, voc
 from boxwright.convert.options import SPLIT_NAMES, SPLITS, ConvertOptions
 
-FORMATS: dict[str, ModuleType] = dict(zip(arguments.FORMATS, (import_csv, coco, voc, yolo, class_folders), strict=True))
 _IMAGE_FOLDERS = ("images", "JPEGImages")
-_READ_SUFFIXES = {"csv": (".csv",), "coco": (".json",), "voc": (".xml",), "yolo": (), "classes": ()}
-_PIXELS = ("coco", "voc")  # formats that need the size of every image
-_BOXES_ONLY, _LABELS_ONLY = ("voc", "yolo"), ("classes",)
-_IN_FOLDERS = ("voc", "yolo", "classes")
-_BY_SUFFIX = {".csv": "csv", ".json": "coco"}
+BELOW = "box or label with a score below the threshold: left out"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     """
     told = account.Account(skip_bad=options.skip_bad)
     try:
-        with _named():
+        with _named(), _seldom_collected():
             lines = _convert(options, told)
     except errors.ApiError:
         for line in told.lines():
@@ -71,25 +53,39 @@ def _named() -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Lets Python look for cycles seldom: millions of entries have none, and looking takes a tenth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def _convert(options: argparse.Namespace, told: account.Account) -> list[str]:
     """Converts; returns what there is to tell."""
     source, target = options.source, options.target
     if not source.exists():
         raise errors.bad_request(f"{source} does not exist.")
     from_name = options.from_format or detect(source)
-    to_name = options.to_format or _BY_SUFFIX.get(target.suffix.lower())
+    to_name = options.to_format or formats.of_target(target)
     if to_name is None:
-        raise errors.bad_request(f"{target}: name its format with --to ({', '.join(FORMATS)}).")
-    if options.copy_images and to_name not in ("voc", "yolo"):
-        raise errors.bad_request("--copy-images is for voc and yolo, whose folders hold the images too.")
-    if options.image_prefix is not None and to_name != "csv":
-        raise errors.bad_request("--image-prefix is for csv, whose paths say where the images are.")
-    _refuse_foreign(source, _READ_SUFFIXES[from_name])
+        raise errors.bad_request(f"{target}: name its format with --to ({', '.join(formats.WRITTEN)}).")
+    origin, to = formats.FORMATS[from_name], formats.FORMATS[to_name]
+    if options.copy_images and not to.copies_images:
+        names = formats.names_with(copies_images=True)
+        raise errors.bad_request(f"--copy-images is for {names}, whose folders hold the images too.")
+    if options.image_prefix is not None and not to.takes_prefix:
+        names = formats.names_with(takes_prefix=True)
+        raise errors.bad_request(f"--image-prefix is for {names}, whose paths say where the images are.")
+    _refuse_foreign(source, origin.suffixes)
     output.check_free(
         target,
-        is_folder=to_name in _IN_FOLDERS or (to_name == "coco" and target.suffix.lower() != ".json"),
+        is_folder=to.is_folder(target),
         overwrite=options.overwrite,
-        read=_read_paths(source, target, options.images, _READ_SUFFIXES[from_name]),
+        read=_read_paths(source, target, options.images, origin.suffixes),
     )
     finder = image_files.Finder(*_roots(source, options.images))
     chosen = ConvertOptions(
@@ -101,16 +97,24 @@ def _convert(options: argparse.Namespace, told: account.Account) -> list[str]:
         voc_exact=options.voc_exact,
         copy_images=options.copy_images,
         orientation=options.orientation,
+        control=options.control,
     )
     with contextlib.closing(finder), dataset.Dataset(told) as data:
-        _read(from_name, source, data, chosen, keep_crowd=options.keep_crowd or to_name == "coco")
-        sizes_wanted = to_name in _PIXELS
-        copied = options.copy_images or to_name in _LABELS_ONLY
+        origin.load().read(source, data, chosen)
+        _choose(data, source, options, told, keeps_crowd=entries.CROWD in to.marks)
         _check_content(data, source, to_name)
-        pictures.settle(data, told, turn=options.orientation, sizes_wanted=sizes_wanted, files_wanted=copied)
+        pictures.settle(
+            data,
+            told,
+            turn=options.orientation,
+            sizes_wanted=to.needs_sizes,
+            sizes_used=to.uses_sizes,
+            files_wanted=options.copy_images or to.needs_files,
+        )
         if not data.count()[0]:
             raise errors.bad_request(f"{source}: there is no usable image in it.")
-        FORMATS[to_name].write(data, target, chosen)
+        losses.tell(data, target, to, told)
+        to.load().write(data, target, chosen)
         return _summary(data, told, f"{source} ({from_name}) → {target} ({to_name})")
 
 
@@ -122,15 +126,23 @@ def _read_paths(
     return [source, *([images] if images is not None else []), *([target] if is_inside else [])]
 
 
-def _read(
-    format_name: str, source: pathlib.Path, data: dataset.Dataset, chosen: ConvertOptions, *, keep_crowd: bool
+def _choose(
+    data: dataset.Dataset,
+    source: pathlib.Path,
+    options: argparse.Namespace,
+    told: account.Account,
+    *,
+    keeps_crowd: bool,
 ) -> None:
-    """Fills the data set from the source, and tells what does not fit the image files that are there."""
-    FORMATS[format_name].read(source, data, chosen)
-    if not keep_crowd:
+    """Leaves out what was not asked for, and tells what does not fit the image files that are there."""
+    if not (options.keep_crowd or keeps_crowd):
         data.drop(dataset.CROWD, "box around a crowd (COCO iscrowd): left out (--keep-crowd keeps it)")
+    if options.threshold is not None:
+        told.note(BELOW, str(source), data.drop_below(options.threshold))
+    if options.drop_scores:
+        data.drop_scores()
     data.seal()
-    pictures.check_files(data, chosen.told)
+    pictures.check_files(data, told)
 
 
 def detect(source: pathlib.Path) -> str:
@@ -139,13 +151,16 @@ def detect(source: pathlib.Path) -> str:
     Raises:
         ApiError: INVALID_ARGUMENT if it is none or could be several.
     """
-    found = [name for name, module in FORMATS.items() if module is not class_folders and module.recognise(source)]
-    if not found and foreign.name_of(source, None) is None and class_folders.recognise(source):
+    asked = [name for name in formats.READ if name != "classes"]
+    found = [name for name in asked if formats.FORMATS[name].load().recognise(source)]
+    if len(found) > 1 and source.is_file():
+        found = [name for name in found if name != "coco"]  # which takes any JSON, so that mistakes in it are named
+    if not found and foreign.name_of(source, None) is None and formats.FORMATS["classes"].load().recognise(source):
         return "classes"  # any folder of folders with images looks like that, also around other formats
     if len(found) != 1:
         _refuse_foreign(source, None)
         seen = f"could be {' or '.join(found)}" if found else "is none of them, as far as can be seen"
-        raise errors.bad_request(f"{source} {seen}; name its format with --from ({', '.join(FORMATS)}).")
+        raise errors.bad_request(f"{source} {seen}; name its format with --from ({', '.join(formats.READ)}).")
     return found[0]
 
 
@@ -158,12 +173,13 @@ def _check_content(data: dataset.Dataset, source: pathlib.Path, to_name: str) ->
     has_boxes, has_labels = data.holds()
     if has_boxes and has_labels:
         raise errors.bad_request(f"{source} holds boxes and labels of whole images; convert its files one by one.")
-    if has_labels and to_name in _BOXES_ONLY:
-        raise errors.bad_request(
-            f"{source} holds labels of whole images, and {to_name} boxes; write csv, coco or classes."
-        )
-    if has_boxes and to_name in _LABELS_ONLY:
-        raise errors.bad_request(f"{source} holds boxes, and {to_name} has none; write csv, coco, voc or yolo.")
+    to = formats.FORMATS[to_name]
+    if has_labels and not to.carries_labels:
+        names = formats.names_with(carries_labels=True)
+        raise errors.bad_request(f"{source} holds labels of whole images, and {to_name} boxes; write one of {names}.")
+    if has_boxes and not to.carries_boxes:
+        names = formats.names_with(carries_boxes=True)
+        raise errors.bad_request(f"{source} holds boxes, and {to_name} has none; write one of {names}.")
 
 
 def _refuse_foreign(source: pathlib.Path, suffixes: tuple[str, ...] | None) -> None:
@@ -173,7 +189,7 @@ def _refuse_foreign(source: pathlib.Path, suffixes: tuple[str, ...] | None) -> N
         ApiError: INVALID_ARGUMENT if it is one.
     """
     if found := foreign.name_of(source, suffixes):
-        raise errors.bad_request(f"{found[1]}: this is {found[0]}; {', '.join(FORMATS)} are read.")
+        raise errors.bad_request(f"{found[1]}: this is {found[0]}; {', '.join(formats.READ)} are read.")
 
 
 def _roots(source: pathlib.Path, images: pathlib.Path | None) -> tuple[list[pathlib.Path], list[pathlib.Path]]:

@@ -7,24 +7,22 @@ of an image as a whole is kept as one without corners.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
+import operator
 import os
 import pathlib
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from boxwright import states
-from boxwright.convert import account, entries
+from boxwright.convert import account, entries, inventory
 
 Corners = tuple[float, float, float, float]
 
-CROWD = "crowd"  # COCO: the box holds a group of things
-DIFFICULT = "difficult"  # VOC: not counted in evaluations
-TRUNCATED = "truncated"  # VOC: the thing goes on outside the box
+CROWD, DIFFICULT, TRUNCATED = entries.CROWD, entries.DIFFICULT, entries.TRUNCATED
 OUTSIDE_TOLERANCE_NORM = 1e-6  # a box may stick out by its last decimal without being worth a word
 WITHIN_A_PIXEL = "box within the first pixel of its image: are these fractions, where pixels are expected?"
 NO_AREA = "box without area inside its image: left out"
@@ -32,35 +30,37 @@ CLIPPED = "box partly outside its image: cut at the edge"
 REVERSED = "box whose corners are given in another order: put in order"
 REPEATED = "box that stands twice in its image, with the same label: both are kept"
 ALL_LOST = "image whose every box was left out: left out, as it would seem to be empty"
+_NO_MARKS: frozenset[str] = frozenset()
+_BATCH = 1000  # boxes that are written at once
 _SCHEMA = """
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
     CREATE TABLE images (id INTEGER PRIMARY KEY, path TEXT UNIQUE, split TEXT, height INTEGER, width INTEGER,
                          lost INTEGER DEFAULT 0, place TEXT, file BLOB UNIQUE, folder BLOB);
     CREATE TABLE labels (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
     CREATE TABLE boxes (id INTEGER PRIMARY KEY, image_id INTEGER, label_id INTEGER, x_min REAL, y_min REAL, x_max REAL,
-                        y_max REAL, marks TEXT);
+                        y_max REAL, marks TEXT, score REAL);
     CREATE TABLE keys (key TEXT PRIMARY KEY, image_id INTEGER) WITHOUT ROWID;
     CREATE TABLE seen (kind TEXT, name TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """One labelled box.
 
     Attributes:
         label: printable text.
         corners_norm: x_min, y_min, x_max, y_max in [0, 1].
         marks: any of CROWD, DIFFICULT, TRUNCATED.
+        score: how sure a model is of it, in [0, 1]; None of a box that no model found.
     """
 
     label: str
     corners_norm: Corners
     marks: frozenset[str] = frozenset()
+    score: float | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """One image and all its boxes.
 
     Attributes:
@@ -72,6 +72,7 @@ class Picture:
         labels: of the image as a whole, in the source's order.
         file: where the image lies, if it was found.
         place: where the source names it.
+        label_scores: of each of the labels, as a box has one.
     """
 
     image_id: int
@@ -82,19 +83,22 @@ class Picture:
     file: pathlib.Path | None = None
     place: str = ""
     labels: tuple[str, ...] = ()
+    label_scores: tuple[float | None, ...] = ()
 
 
-class Dataset:
+class Dataset(inventory.Inventory):
     """The images, labels and boxes of one conversion; a context manager that removes its file at the end."""
 
     def __init__(self, told: account.Account) -> None:
         self._told = told
         self._folder = tempfile.TemporaryDirectory(prefix="boxwright-convert-")
-        self._db = sqlite3.connect(pathlib.Path(self._folder.name) / "dataset.sqlite", isolation_level=None)
+        super().__init__(sqlite3.connect(pathlib.Path(self._folder.name) / "dataset.sqlite", isolation_level=None))
         self._db.executescript(_SCHEMA)
         self._db.execute("BEGIN")
         self._label_ids: dict[str, int] = {}
-        self.labels_are_ordered = False  # whether the source numbers its labels
+        self._pending: list[tuple[object, ...]] = []  # rows of boxes that are not written yet
+        self._asked: dict[tuple[str, str], tuple[str, str]] = {}  # what `note_repeated` has not looked for yet
+        self._last_key: tuple[str, tuple[int, tuple[int, int] | None] | None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -132,28 +136,33 @@ class Dataset:
             file: where it lies, if it was found.
             key: a name by which `by_key` finds the image.
         """
-        path, raw = entries.tidy(path), file and os.fsencode(file)
+        path, raw = entries.tidy(path), None if file is None else os.fsencode(file)
+        self._last_key, image_id = None, None
         problem = entries.path_problem(path)
         if problem is None:
-            known = self._db.execute(
-                "SELECT path, place FROM images WHERE path = ? OR file = ?", (path, raw)
-            ).fetchone()
-            if known is not None:
-                named = f"'{path}'" if known[0] == path else f"the file of '{known[0]}'"
-                problem = f"the image {named} is named already ({known[1]}); an image has one place"
+            height, width = size_hw or (None, None)
+            values = (path, split.value, height, width, _text(where), raw, file and os.fsencode(file.parent))
+            try:
+                image_id = self._db.execute(
+                    "INSERT INTO images (path, split, height, width, place, file, folder) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    values,
+                ).lastrowid
+            except sqlite3.IntegrityError:
+                problem = self._known_problem(path, raw)
         if problem:
             self._told.refuse(where, problem)
             if key is not None:
                 self._db.execute("INSERT OR IGNORE INTO keys VALUES (?, NULL)", (_text(key),))
             return None
-        height, width = size_hw or (None, None)
-        image_id = self._db.execute(
-            "INSERT INTO images (path, split, height, width, place, file, folder) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (path, split.value, height, width, _text(where), raw, file and os.fsencode(file.parent)),
-        ).lastrowid
         if key is not None:
             self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?)", (_text(key), image_id))
         return image_id
+
+    def _known_problem(self, path: str, raw: bytes | None) -> str:
+        statement = "SELECT path, place FROM images WHERE path = ? OR file = ?"
+        known = self._db.execute(statement, (path, raw)).fetchone()
+        named = f"'{path}'" if known[0] == path else f"the file of '{known[0]}'"
+        return f"the image {named} is named already ({known[1]}); an image has one place"
 
     def split_of(self, image_id: int) -> states.MlUse:
         """The set of an image."""
@@ -165,6 +174,8 @@ class Dataset:
 
     def remove_image(self, image_id: int) -> None:
         """Forgets an image and its boxes; its key stays known."""
+        self._last_key = None
+        self._write_pending()
         self._db.execute("DELETE FROM boxes WHERE image_id = ?", (image_id,))
         self._db.execute("DELETE FROM images WHERE id = ?", (image_id,))
         self._db.execute("UPDATE keys SET image_id = NULL WHERE image_id = ?", (image_id,))
@@ -172,6 +183,28 @@ class Dataset:
     def is_new(self, kind: str, name: str) -> bool:
         """Whether this name of that kind is seen for the first time."""
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (_text(kind), _text(name))).rowcount == 1
+
+    def note_repeated(self, kind: str, name: str, what: str, where: str) -> None:
+        """Tells `what` if `is_new` or this was asked for the name before; names are looked for many at a time."""
+        if (kind, name) in self._asked:
+            self._told.note(what, where)
+            return
+        self._asked[kind, name] = (what, where)
+        if len(self._asked) >= _BATCH:
+            self._write_asked()
+
+    def _write_asked(self) -> None:
+        rows = [(_text(kind), _text(name)) for kind, name in self._asked]
+        before = self._db.total_changes
+        self._db.execute("SAVEPOINT asked")
+        self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", rows)
+        if self._db.total_changes - before < len(rows):  # some are there already: which, is found out one by one
+            self._db.execute("ROLLBACK TO asked")
+            for (kind, name), (what, where) in self._asked.items():
+                if not self.is_new(kind, name):
+                    self._told.note(what, where)
+        self._db.execute("RELEASE asked")
+        self._asked.clear()
 
     def has_seen(self, kind: str, name: str) -> bool:
         """Whether `is_new` was asked for this name before."""
@@ -190,17 +223,20 @@ class Dataset:
 
     def forget_keys(self) -> None:
         """Before the next file, whose keys are its own."""
+        self._last_key = None
         self._db.execute("DELETE FROM keys")
 
     def by_key(self, key: str) -> tuple[int, tuple[int, int] | None] | None:
         """(number, size) of the image of that key."""
-        statement = "SELECT id, height, width FROM keys JOIN images ON images.id = image_id WHERE key = ?"
-        found = self._db.execute(statement, (_text(key),)).fetchone()
-        return None if found is None else (found[0], _size(found[1], found[2]))
+        if self._last_key is None or self._last_key[0] != key:  # the boxes of an image often come one after the other
+            statement = "SELECT id, height, width FROM keys JOIN images ON images.id = image_id WHERE key = ?"
+            found = self._db.execute(statement, (_text(key),)).fetchone()
+            self._last_key = (key, None if found is None else (found[0], _size(found[1], found[2])))
+        return self._last_key[1]
 
     def add_box(self, image_id: int, box: Box, where: str) -> None:
         """Adds a box, cut at the image's edges; one without area is left out and told."""
-        if problem := entries.label_problem(box.label):
+        if box.label not in self._label_ids and (problem := entries.label_problem(box.label)):
             self._told.refuse(where, problem)
             self._lose(image_id)
             return
@@ -208,19 +244,19 @@ class Dataset:
         corners = (min(a, c), min(b, d), max(a, c), max(b, d))
         if corners != box.corners_norm:
             self._told.note(REVERSED, where)
-        inside = [min(1.0, max(0.0, value)) for value in corners]
+        inside: tuple[float, ...] = corners
+        if a < 0 or b < 0 or corners[2] > 1 or corners[3] > 1 or corners != box.corners_norm:
+            inside = tuple(min(1.0, max(0.0, value)) for value in corners)
+            if any(abs(a - b) > OUTSIDE_TOLERANCE_NORM for a, b in zip(inside, corners, strict=True)):
+                self._told.note(CLIPPED, where)
         if inside[2] <= inside[0] or inside[3] <= inside[1]:
             self._told.note(NO_AREA, where)
             self._lose(image_id)
             return
-        if any(abs(a - b) > OUTSIDE_TOLERANCE_NORM for a, b in zip(inside, corners, strict=True)):
-            self._told.note(CLIPPED, where)
-        self._db.execute(
-            "INSERT INTO boxes (image_id, label_id, x_min, y_min, x_max, y_max, marks) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (image_id, self.add_label(box.label), *inside, " ".join(sorted(box.marks))),
-        )
+        marks = " ".join(sorted(box.marks)) if box.marks else ""
+        self._add_row((image_id, self.add_label(box.label), *inside, marks, box.score))
 
-    def add_image_label(self, image_id: int, label: str, where: str) -> None:
+    def add_image_label(self, image_id: int, label: str, where: str, score: float | None = None) -> None:
         """Adds a label of an image as a whole, once."""
         if problem := entries.label_problem(label):
             self._told.refuse(where, problem.replace("box", "image"))
@@ -228,7 +264,21 @@ class Dataset:
             return
         label_id = self.add_label(label)
         if self.is_new("label of an image", f"{image_id} {label_id}"):
-            self._db.execute("INSERT INTO boxes (image_id, label_id, marks) VALUES (?, ?, '')", (image_id, label_id))
+            self._add_row((image_id, label_id, None, None, None, None, "", score))
+
+    def _add_row(self, row: tuple[object, ...]) -> None:
+        self._pending.append(row)
+        if len(self._pending) >= _BATCH:
+            self._write_pending()
+
+    def _write_pending(self) -> None:
+        """Before boxes are looked at or changed."""
+        self._db.executemany(
+            "INSERT INTO boxes (image_id, label_id, x_min, y_min, x_max, y_max, marks, score) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            self._pending,
+        )
+        self._pending.clear()
 
     def lost_box(self, image_id: int) -> None:
         """The image had a box that could not be used: without it, it may not count as empty."""
@@ -239,6 +289,7 @@ class Dataset:
 
     def drop(self, mark: str, what: str) -> None:
         """Leaves out the boxes with a mark, and tells so."""
+        self._write_pending()
         marked = (
             "SELECT boxes.id, image_id, path FROM boxes JOIN images ON images.id = image_id "
             "WHERE ' ' || marks || ' ' LIKE ? ORDER BY boxes.id"
@@ -248,14 +299,20 @@ class Dataset:
             self._lose(image_id)
             self._told.note(what, path)
 
-    def holds(self) -> tuple[bool, bool]:
-        """Whether there are (boxes, labels of images as a whole)."""
-        statement = "SELECT EXISTS (SELECT 1 FROM boxes WHERE x_min IS {} NULL)"
-        boxes, labels = (self._db.execute(statement.format(word)).fetchone()[0] for word in ("NOT", ""))
-        return bool(boxes), bool(labels)
+    def drop_below(self, threshold: float) -> int:
+        """Leaves out boxes and labels with a score below this; an image may be left without any. Returns their number."""
+        self._write_pending()
+        return self._db.execute("DELETE FROM boxes WHERE score < ?", (threshold,)).rowcount
+
+    def drop_scores(self) -> None:
+        """Forgets all scores."""
+        self._write_pending()
+        self._db.execute("UPDATE boxes SET score = NULL")
 
     def seal(self) -> None:
         """After reading: leaves out the images that lost all their boxes, tells repeated boxes; speeds up what follows."""
+        self._write_pending()
+        self._write_asked()
         self._db.execute("CREATE INDEX IF NOT EXISTS box_images ON boxes (image_id)")
         repeated = (
             "SELECT path, count(*) - 1 FROM boxes JOIN images ON images.id = image_id "
@@ -268,60 +325,26 @@ class Dataset:
             self._told.note(ALL_LOST, path)
         self._db.execute(f"DELETE FROM images WHERE {lost}")
 
-    def labels(self) -> list[str]:
-        """All labels, in the source's order; by name if it has none."""
-        names = [name for (name,) in self._db.execute("SELECT name FROM labels ORDER BY id")]
-        return names if self.labels_are_ordered else sorted(names)
-
-    def unused_labels(self) -> list[str]:
-        """Labels without a box."""
-        statement = "SELECT name FROM labels WHERE id NOT IN (SELECT label_id FROM boxes) ORDER BY id"
-        return [name for (name,) in self._db.execute(statement)]
-
-    def splits(self) -> list[states.MlUse]:
-        """The sets that have images."""
-        present = {value for (value,) in self._db.execute("SELECT DISTINCT split FROM images")}
-        return [split for split in states.MlUse if split.value in present]
-
-    def count(self) -> tuple[int, int, int]:
-        """(images, boxes, images without a box)."""
-        images, boxes, empty = self._db.execute(
-            "SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM boxes), "
-            "(SELECT count(*) FROM images WHERE id NOT IN (SELECT image_id FROM boxes))"
-        ).fetchone()
-        return images, boxes, empty
-
-    def without_file(self) -> tuple[int, str]:
-        """(how many images have no file, where the first of them is named)."""
-        statement = "SELECT count(*), (SELECT place FROM images WHERE file IS NULL ORDER BY id LIMIT 1) FROM images"
-        count, place = self._db.execute(f"{statement} WHERE file IS NULL").fetchone()
-        return count, place or ""
-
-    def folders(self) -> list[str]:
-        """The folders that images lie in."""
-        rows = self._db.execute("SELECT DISTINCT folder FROM images WHERE folder IS NOT NULL ORDER BY folder")
-        return [os.fsdecode(name) for (name,) in rows]
-
-    def has_file(self, file: pathlib.Path) -> bool:
-        """Whether a file is that of an image."""
-        return self._db.execute("SELECT 1 FROM images WHERE file = ?", (os.fsencode(file),)).fetchone() is not None
-
     def pictures(self, split: states.MlUse | None = None) -> Iterator[Picture]:
         """Yields the images, with their boxes, in order; of one set or of all."""
         rows = self._db.execute(
-            "SELECT images.id, path, split, height, width, name, x_min, y_min, x_max, y_max, marks, file, place FROM images "
+            "SELECT images.id, path, split, height, width, name, x_min, y_min, x_max, y_max, marks, score, file, "
+            "place FROM images "
             "LEFT JOIN boxes ON boxes.image_id = images.id LEFT JOIN labels ON labels.id = label_id "
             "WHERE ? IS NULL OR split = ? ORDER BY images.id, boxes.id",
             (split and split.value, split and split.value),
         )
-        for _, of_one in itertools.groupby(rows, key=lambda row: row[0]):
+        for _, of_one in itertools.groupby(rows, key=operator.itemgetter(0)):
             group = list(of_one)
             image_id, path, split_text, height, width = group[0][:5]
-            boxes = tuple(Box(row[5], row[6:10], frozenset(row[10].split())) for row in group if row[6] is not None)
-            labels = tuple(row[5] for row in group if row[5] is not None and row[6] is None)
-            file, place = group[0][11:]
+            boxes = tuple([Box(row[5], row[6:10], _marks(row[10]), row[11]) for row in group if row[6] is not None])
+            of_image = (
+                [row for row in group if row[5] is not None and row[6] is None] if len(boxes) < len(group) else []
+            )
+            labels, scores = tuple(row[5] for row in of_image), tuple(row[11] for row in of_image)
+            file, place = group[0][12:]
             size_hw = _size(height, width)
-            yield Picture(image_id, path, states.MlUse(split_text), size_hw, boxes, _path(file), place, labels)
+            yield Picture(image_id, path, states.MlUse(split_text), size_hw, boxes, _path(file), place, labels, scores)
 
     def pages(self, size: int = 1000) -> Iterator[list[Picture]]:
         """Yields the images without their boxes, in order, so that they may be changed meanwhile."""
@@ -341,6 +364,7 @@ class Dataset:
 
     def set_size(self, image_id: int, size_hw: tuple[int, int]) -> None:
         """What the image's header says."""
+        self._last_key = None
         self._db.execute("UPDATE images SET height = ?, width = ? WHERE id = ?", (*size_hw, image_id))
 
     def boxes_of(self, image_id: int) -> list[tuple[int, Corners]]:
@@ -353,16 +377,9 @@ class Dataset:
         statement = "UPDATE boxes SET x_min = ?, y_min = ?, x_max = ?, y_max = ? WHERE id = ?"
         self._db.execute(statement, (*corners_norm, box_id))
 
-    def common_folder(self) -> str:
-        """The folder that all images lie in, with its slash; empty if there is none."""
-        first, last = self._db.execute("SELECT min(path), max(path) FROM images").fetchone()
-        if first is None:
-            return ""
-        # What the first and the last path of an order share, all between them share.
-        shared = "".join(
-            a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-        )
-        return shared[: shared.rfind("/") + 1]
+
+def _marks(text: str) -> frozenset[str]:
+    return frozenset(text.split()) if text else _NO_MARKS
 
 
 def _path(file: bytes | None) -> pathlib.Path | None:

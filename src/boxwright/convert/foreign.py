@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import pathlib
 import re
 from collections.abc import Callable, Collection
-from typing import Any
 
-from boxwright.convert import folders
+from boxwright.convert import folders, json_kinds
 
-_LOOKED_AT_CHARS = 200_000  # of a file's beginning
-_KEYS_AT_FRONT = re.compile(r'"([^"\\]{1,40})"\s*:')
 _YOLO = "export as 'YOLO'"
 _COCO = "export as 'COCO'"
 
@@ -29,7 +25,7 @@ def name_of(source: pathlib.Path, suffixes: Collection[str] | None = None) -> tu
         if suffixes is not None and file.suffix.lower() not in suffixes:
             continue
         look = _LOOKS.get(file.suffix.lower())
-        if look is not None and (found := look(_beginning(file))):
+        if look is not None and (found := look(json_kinds.beginning(file))):
             return found, file
     return None
 
@@ -45,48 +41,27 @@ def _first_files(folder: pathlib.Path) -> list[pathlib.Path]:
     return list(found.values())
 
 
-def _beginning(file: pathlib.Path) -> str:
-    try:
-        with file.open("rb") as handle:
-            return handle.read(_LOOKED_AT_CHARS).decode("utf-8-sig", "replace")
-    except OSError:
-        return ""
-
-
 def _of_json(text: str) -> str | None:
+    if json_kinds.format_name(text) in ("labelme", "labelstudio", "datumaro"):
+        return None
     if re.match(r"\s*\{", text) and re.search(r'"images"\s*:\s*\[', text):
         return None  # COCO
-    keys = set(_KEYS_AT_FRONT.findall(text))
+    keys = json_kinds.keys(text)
     is_list = text.lstrip().startswith("[")
-    first = _first_entry(text) if is_list else {}
-    if {"shapes", "imagePath"} <= keys:
-        return "LabelMe (a JSON file an image): convert it to COCO, for example with labelme's own labelme2coco"
-    if is_list and "annotations" in keys and ({"data", "file_upload"} & keys or "from_name" in keys):
-        return f"Label Studio's JSON: {_COCO} or {_YOLO} there"
+    first = json_kinds.first_entry(text) if is_list else {}
     if is_list and isinstance(first.get("image"), str) and "annotations" in first and "coordinates" in keys:
         return f"CreateML's JSON: {_COCO} there"
     if is_list and "image" in first and ("bbox" in keys or "label" in keys):
-        return f"Label Studio's short JSON: {_COCO} or {_YOLO} there"
+        return "Label Studio's short JSON (JSON-MIN): export as 'JSON' there"
+    if is_list and {"image_id", "bbox"} <= first.keys():
+        return "a list of COCO results, which names no images: put it into a COCO file, as its 'annotations'"
     if "_via_img_metadata" in keys or ("regions" in keys and "shape_attributes" in keys):
         return f"VIA's (VGG Image Annotator) JSON: {_COCO} there"
     if "data_row" in keys:
         return "Labelbox's export: convert it to COCO there"
-    if {"imageGcsUri", "boundingBoxAnnotations"} & keys:
-        return "Vertex AI's JSONL: the import CSV of AutoML Vision is read"
-    if "items" in keys and {"dm_format_version", "categories"} & keys:
-        return f"Datumaro's JSON: {_COCO} or {_YOLO} there"
     if ({"frames", "videos"} & keys and "box2d" in keys) or ("box2d" in keys and "category" in keys):
         return "BDD100K's (Scalabel) JSON: convert it to COCO with its own tools"
     return None
-
-
-def _first_entry(text: str) -> dict[str, Any]:
-    try:
-        start = text.index("{")
-        found, _ = json.JSONDecoder().raw_decode(text, start)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _of_csv(text: str) -> str | None:
@@ -120,8 +95,6 @@ def _of_xml(text: str) -> str | None:
     root = re.search(r"<([A-Za-z_][\w.-]*)", re.sub(r"<\?.*?\?>|<!--.*?-->", "", text, flags=re.DOTALL))
     if root is None:
         return None
-    if root[1] == "annotations" and re.search(r"<(image|track|meta|version)\b", text):
-        return "CVAT's XML ('CVAT for images' or 'for video'): export as 'COCO', 'Pascal VOC' or 'YOLO' there"
     if root[1] == "annotation" and "<polygon" in text and "<bndbox" not in text and "<pt>" in text:
         return "LabelMe's XML: it holds outlines, not boxes; convert it to COCO first"
     if root[1] == "dataset" and "<box " in text:
@@ -136,6 +109,7 @@ def _of_record(text: str) -> str | None:
 _LOOKS: dict[str, Callable[[str], str | None]] = {
     ".json": _of_json,
     ".jsonl": _of_json,
+    ".ndjson": _of_json,
     ".csv": _of_csv,
     ".xml": _of_xml,
     ".tfrecord": _of_record,

@@ -19,6 +19,7 @@ from boxwright.convert import entries, folders
 from boxwright.images import decode
 
 RENAMED = "image whose file is named otherwise ({how}): the file's name is used"
+_SMALL_FOLDER, _SMALL_FOLDERS = 1000, 100
 _SCHEMA = """
     CREATE TABLE folders (folder TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE entries (folder TEXT, name TEXT, folded TEXT, stem TEXT, is_folder INTEGER);
@@ -84,7 +85,7 @@ class Finder:
             moved: also look for the last parts of the path alone, as if folders had been merged.
             first: folders that come before the roots.
         """
-        parts = [part for part in pathlib.PurePosixPath(path.split("://", 1)[-1]).parts if part != "/"]
+        parts = [part for part in path.split("://", 1)[-1].split("/") if part not in ("", ".")]
         if path.startswith("/") and folders.is_file(pathlib.Path(path)):
             return Located(pathlib.Path(path), path)
         is_uri = entries.is_uri(path)
@@ -99,10 +100,10 @@ class Finder:
     def _exact(self, ends: Sequence[Sequence[str]], roots: Sequence[pathlib.Path]) -> Located | None:
         for end in ends:
             for root in roots:
-                file = root.joinpath(*end)
-                if self._is_folder(str(file.parent)) and folders.is_file(file):
+                name = os.path.join(root, *end)  # noqa: PTH118, a path object takes ten times as long
+                if self._is_folder(os.path.dirname(name)) and _is_file(name):  # noqa: PTH120
                     self._of_exact.add(root)
-                    return Located(file, "/".join(end))
+                    return Located(root.joinpath(*end), "/".join(end))
         return None
 
     def _alike(self, ends: Sequence[Sequence[str]]) -> Located | None:
@@ -116,12 +117,13 @@ class Finder:
     def _moved(self, ends: Sequence[Sequence[str]]) -> Located | None:
         for end in ends:
             for root in self._near:
-                file = root.joinpath(*end)
-                if not (self._is_folder(str(file.parent)) and folders.is_file(file)):
+                name = os.path.join(root, *end)  # noqa: PTH118
+                if not (self._is_folder(os.path.dirname(name)) and _is_file(name)):  # noqa: PTH120
                     found = self._listings.alike(root, end)
                     if found is None:
                         continue
-                    file = root.joinpath(*found[0])
+                    name = os.path.join(root, *found[0])  # noqa: PTH118
+                file = pathlib.Path(name)
                 return Located(file, self._name(file), "another folder")
         return None
 
@@ -138,6 +140,7 @@ class Listings:
 
     def __init__(self) -> None:
         self._database: sqlite3.Connection | None = None
+        self._small: dict[str, frozenset[str]] = {}  # names in the first small folders: most images are not there
 
     def close(self) -> None:
         """Removes the database."""
@@ -152,7 +155,7 @@ class Listings:
         differences: list[str] = []
         for index, part in enumerate(parts):
             is_last = index == len(parts) - 1
-            match = self._entry(root.joinpath(*found), part, suffixes if is_last else None)
+            match = self._entry(os.path.join(root, *found), part, suffixes if is_last else None)  # noqa: PTH118
             if match is None:
                 return None
             found.append(match[0])
@@ -160,11 +163,13 @@ class Listings:
                 differences.append(match[1])
         return found, ", ".join(dict.fromkeys(differences))
 
-    def _entry(self, folder: pathlib.Path, name: str, suffixes: frozenset[str] | None) -> tuple[str, str] | None:
+    def _entry(self, folder: str, name: str, suffixes: frozenset[str] | None) -> tuple[str, str] | None:
         """(name, difference) of the entry that is meant: a folder if no suffixes are given."""
-        database = self._listed(str(folder))
+        if (alike := self._small.get(folder)) is not None and not self._may_be(name, alike, suffixes):
+            return None
+        database = self._listed(folder)
         statement = "SELECT name FROM entries WHERE folder = ? AND is_folder = ? AND {} = ?"
-        same = (str(folder), int(suffixes is None), fold(name))
+        same = (folder, int(suffixes is None), fold(name))
         names = [found for (found,) in database.execute(statement.format("folded"), same)]
         if name in names:
             return name, ""
@@ -176,9 +181,13 @@ class Listings:
             return None
         known = pathlib.PurePosixPath(name)
         stem = fold(known.stem if known.suffix.lower() in suffixes else name)
-        names = [found for (found,) in database.execute(statement.format("stem"), (str(folder), 0, stem))]
+        names = [found for (found,) in database.execute(statement.format("stem"), (folder, 0, stem))]
         names = [found for found in names if pathlib.PurePosixPath(found).suffix.lower() in suffixes]
         return (names[0], "another extension") if len(names) == 1 else None
+
+    def _may_be(self, name: str, alike: frozenset[str], suffixes: frozenset[str] | None) -> bool:
+        """Whether a folder with such names, or names without their extension, may have the entry."""
+        return fold(name) in alike or (suffixes is not None and fold(os.path.splitext(name)[0]) in alike)  # noqa: PTH122
 
     def _listed(self, folder: str) -> sqlite3.Connection:
         if self._database is None:
@@ -186,6 +195,10 @@ class Listings:
             self._database.executescript(_SCHEMA)
         if self._database.execute("INSERT OR IGNORE INTO folders VALUES (?)", (folder,)).rowcount:
             self._database.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", _entries(folder))
+            statement = "SELECT folded, stem FROM entries WHERE folder = ? LIMIT ?"
+            found = self._database.execute(statement, (folder, _SMALL_FOLDER + 1)).fetchall()
+            if len(found) <= _SMALL_FOLDER and len(self._small) < _SMALL_FOLDERS:
+                self._small[folder] = frozenset(name for names in found for name in names)
         return self._database
 
 
@@ -216,6 +229,14 @@ def _entries(folder: str) -> Iterator[tuple[str, str, str, str, int]]:
                     yield folder, entry.name, fold(entry.name), fold(stem), int(entry.is_dir())
     except OSError:
         return  # no folder, or one that nobody may read: nothing is found there
+
+
+def _is_file(name: str) -> bool:
+    """As `folders.is_file`, of a path that is text."""
+    try:
+        return os.path.isfile(name)  # noqa: PTH113
+    except (OSError, ValueError):
+        return False
 
 
 def _is_text(name: str) -> bool:

@@ -106,24 +106,22 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
         ApiError: FAILED_PRECONDITION if the file cannot be written.
     """
     common, of_labels = data.common_folder(), data.holds()[1]
-    _tell_losses(data, chosen.told)
     with output.new_file(target) as handle:
         writer = csv.writer(handle, lineterminator="\n")
         for picture in data.pictures():
-            path = _path(picture.path, common, chosen.image_prefix)
+            path = options.address(picture.path, common, chosen.image_prefix)
             if path != path.strip():
                 chosen.told.refuse(path, "its name begins or ends with a space, which a CSV cannot carry: rename it")
                 continue
             if of_labels:
                 writer.writerow([picture.split.value, path, *picture.labels])
                 continue
+            split = picture.split.value
             for box in picture.boxes:
-                left, top, right, bottom = (output.number(value, PLACES) for value in box.corners_norm)
-                writer.writerow([picture.split.value, path, box.label, left, top, "", "", right, bottom, "", ""])
+                left, top, right, bottom = map(_number, box.corners_norm)
+                writer.writerow([split, path, box.label, left, top, "", "", right, bottom, "", ""])
                 if min(_edges(box)) < box_rows.MIN_EDGE_NORM - box_rows.TOLERANCE_NORM:
                     chosen.told.note(TOO_SMALL, path)
-                for mark in sorted(box.marks):
-                    chosen.told.note(f"mark '{mark}' of a box, which a CSV cannot carry", path)
             if not picture.boxes:
                 writer.writerow([picture.split.value, path, *[""] * 9])
 
@@ -151,18 +149,10 @@ def _lines(file: pathlib.Path) -> Iterator[tuple[int, str]]:
         raise errors.bad_request(f"{file}: {error.strerror}.") from error
 
 
-def _path(path: str, common: str, prefix: str | None) -> str:
-    if prefix is None:
-        return path
-    folder = prefix if prefix.endswith("://") else f"{prefix.rstrip('/')}/"
-    return folder + options.image_name(path, common)
+def _number(value: float) -> str:
+    return f"{value:.9f}".rstrip("0").rstrip(".")  # PLACES, written out: this is asked four times a box
 
 
 def _edges(box: dataset.Box) -> tuple[float, float]:
     left, top, right, bottom = box.corners_norm
     return right - left, bottom - top
-
-
-def _tell_losses(data: dataset.Dataset, told: account.Account) -> None:
-    for label in data.unused_labels():
-        told.note("label without a box, which a CSV cannot carry", label)

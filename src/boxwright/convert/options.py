@@ -30,10 +30,11 @@ class ConvertOptions:
         told: where to tell what was lost.
         finder: the image files.
         split: the set of images whose source names none.
-        image_prefix: what the CSV's paths begin with instead of the source's folder.
+        image_prefix: what paths begin with instead of the source's folder.
         voc_first_pixel: the number of the first column and row in VOC files, 1 or 0.
         voc_exact: write fractions of pixels into VOC files.
         copy_images: put the images beside their annotations.
+        control: the name of the control that Label Studio's regions belong to.
         orientation: what boxes of turned images refer to: `displayed`, `stored`, or `auto` to go by the annotation's size.
     """
 
@@ -45,6 +46,7 @@ class ConvertOptions:
     voc_exact: bool = False
     copy_images: bool = False
     orientation: str = "auto"
+    control: str = "label"
 
 
 def read_text(path: pathlib.Path) -> str:
@@ -64,3 +66,11 @@ def read_text(path: pathlib.Path) -> str:
 def image_name(path: str, common_folder: str) -> str:
     """The name of an image below the folder of images: of a URI, what follows the folder that all lie in."""
     return path.removeprefix(common_folder) if entries.is_uri(path) else path
+
+
+def address(path: str, common_folder: str, prefix: str | None) -> str:
+    """What a format whose paths say where images are calls one: its path, or its name below the prefix."""
+    if prefix is None:
+        return path
+    folder = prefix if prefix.endswith("://") else f"{prefix.rstrip('/')}/"
+    return folder + image_name(path, common_folder)

@@ -10,10 +10,10 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
-from boxwright import errors
+from boxwright import errors, states
 from boxwright.convert import account, folders
 
 MARK = ".boxwright-convert"  # in every folder that we wrote: only such a folder is ever replaced
@@ -49,8 +49,8 @@ def check_free(target: pathlib.Path, *, is_folder: bool, overwrite: bool, read: 
 
 
 @contextlib.contextmanager
-def new_file(target: pathlib.Path) -> Iterator[IO[str]]:
-    """A text file that takes its place when the block ends well.
+def new_path(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The path of an empty file that takes its place when the block ends well.
 
     Raises:
         ApiError: FAILED_PRECONDITION if it cannot be written.
@@ -58,16 +58,27 @@ def new_file(target: pathlib.Path) -> Iterator[IO[str]]:
     with _told(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(prefix=f".{target.name}.partial-", dir=target.parent)
+        os.close(number)
         partial = pathlib.Path(name)
         try:
-            with os.fdopen(number, "w", encoding="utf-8", newline="\n") as handle:
-                yield handle
-                handle.flush()
+            yield partial
+            with partial.open("rb") as handle:
                 os.fsync(handle.fileno())
             partial.chmod(0o666 & ~_umask())
             os.replace(partial, target)
         finally:
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_file(target: pathlib.Path) -> Iterator[IO[str]]:
+    """A text file that takes its place when the block ends well.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION if it cannot be written.
+    """
+    with new_path(target) as path, path.open("w", encoding="utf-8", newline="\n") as handle:
+        yield handle
 
 
 @contextlib.contextmanager
@@ -98,6 +109,32 @@ def new_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
                 raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_sets(
+    target: pathlib.Path,
+    names: dict[states.MlUse, str] | None,
+    write: Callable[[states.MlUse | None, IO[str]], None],
+) -> None:
+    """Writes one file with all sets, or a folder with a file a set.
+
+    Args:
+        target: the file or folder to be.
+        names: the files of the folder by set; None for one file.
+        write: writes one set, or all if it is told None, into an open text file.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION if it cannot be written.
+    """
+    if names is None:
+        with new_file(target) as handle:
+            write(None, handle)
+        return
+    with new_folder(target) as folder:
+        for split, name in names.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with (folder / name).open("w", encoding="utf-8", newline="\n") as handle:
+                write(split, handle)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ AMBIGUOUS = "image with an EXIF orientation that its annotation does not mention
 OTHER_SIZE = "image of another size than its annotation says: boxes kept as fractions"
 MISSING = "image whose file was not found: kept under the name that it has in the annotations"
 UNCHECKED = "image whose file is not here: names were not compared with files (--images DIR says where they are)"
+NO_SIZE = "its image has neither a width and height nor a file that was found; name the folder with --images"
 UNNAMED = "image file beside the others that no annotation names: left out"
 
 
@@ -46,6 +47,22 @@ def add(
     path = entries.tidy(path)
     if located is None and entries.path_problem(path) is None:
         located = chosen.finder.locate(path)
+    return add_located(data, chosen, path, split, size_hw, where, key=key, located=located)
+
+
+def add_located(
+    data: dataset.Dataset,
+    chosen: options.ConvertOptions,
+    path: str,
+    split: states.MlUse,
+    size_hw: tuple[int, int] | None,
+    where: str,
+    *,
+    key: str | None,
+    located: image_files.Located | None,
+) -> int | None:
+    """As `add`, of an image whose file was looked for already: None if it was not found."""
+    path = entries.tidy(path)
     if located is not None and (located.how or entries.is_uri(path)) and data.has_file(located.file):
         located = None  # it is another image's; a name that is only alike, or the end of one, does not claim it
     if located is None:
@@ -54,6 +71,30 @@ def add(
         chosen.told.note(image_files.RENAMED.format(how=located.how), f"{where}: {path} → {located.name}")
         path = path if entries.is_uri(path) else located.name
     return data.add_image(path, split, size_hw, where, key=key, file=located.file)
+
+
+def add_sized(
+    data: dataset.Dataset,
+    chosen: options.ConvertOptions,
+    path: str,
+    split: states.MlUse,
+    size_hw: tuple[int, int] | None,
+    where: str,
+    *,
+    key: str | None = None,
+    located: image_files.Located | None = None,
+) -> tuple[int, tuple[int, int] | None] | None:
+    """As `add`, with the size from the image's header where the annotation says none.
+
+    Returns:
+        (number, (height, width) in pixels or None without a file); None if the image was refused or is damaged.
+    """
+    image_id = add(data, chosen, path, split, size_hw, where, key=key, located=located)
+    if image_id is None or size_hw is not None:
+        return None if image_id is None else (image_id, size_hw)
+    has_file = data.file_of(image_id) is not None
+    found = find_size(data, image_id, chosen)
+    return None if has_file and found is None else (image_id, found)
 
 
 def find_size(data: dataset.Dataset, image_id: int, chosen: options.ConvertOptions) -> tuple[int, int] | None:
@@ -102,7 +143,13 @@ def check_files(data: dataset.Dataset, told: account.Account) -> None:
 
 
 def settle(
-    data: dataset.Dataset, told: account.Account, *, turn: str = "auto", sizes_wanted: bool, files_wanted: bool = False
+    data: dataset.Dataset,
+    told: account.Account,
+    *,
+    turn: str = "auto",
+    sizes_wanted: bool,
+    sizes_used: bool = False,
+    files_wanted: bool = False,
 ) -> None:
     """Brings every image's size and boxes into the frame of the displayed image.
 
@@ -111,6 +158,7 @@ def settle(
         told: hears what was turned, doubtful or left out.
         turn: `displayed` or `stored`, what the boxes refer to, or `auto` to go by the annotation's size.
         sizes_wanted: whether the target needs the size of every image.
+        sizes_used: whether the target has the size of an image whose file is there.
         files_wanted: whether the target needs the file of every image.
 
     Raises:
@@ -125,7 +173,7 @@ def settle(
                     why = f"{lacking}, and its file was not found; name the folder of the images with --images"
                     told.refuse(picture.path, why)
                     data.remove_image(picture.image_id)
-            elif sizes_wanted or picture.size_hw is not None or turn == "stored":
+            elif sizes_wanted or sizes_used or picture.size_hw is not None or turn == "stored":
                 header = _header(picture.file, told)
                 if header is None:
                     data.remove_image(picture.image_id)

@@ -18,7 +18,19 @@ import defusedxml
 import defusedxml.ElementTree as safe_tree
 
 from boxwright import errors, states
-from boxwright.convert import account, dataset, entries, folders, image_files, options, output, pictures, set_lists
+from boxwright.convert import (
+    account,
+    dataset,
+    entries,
+    folders,
+    image_files,
+    json_kinds,
+    options,
+    output,
+    pictures,
+    set_lists,
+    xml_elements,
+)
 
 PLACES_PX = 9
 ROUNDED = "box moved to whole pixels (--voc-exact keeps fractions)"
@@ -38,7 +50,8 @@ _YES = ("1", "true", "yes")
 
 def recognise(source: pathlib.Path) -> bool:
     """Whether this is a folder with VOC's XML files."""
-    return source.is_dir() and next(_files(source), None) is not None
+    first = next(_files(source), None) if source.is_dir() else None
+    return first is not None and xml_elements.root_name(json_kinds.beginning(first)) != "annotations"  # CVAT's
 
 
 def read(source: pathlib.Path, data: dataset.Dataset, chosen: options.ConvertOptions) -> None:
@@ -70,8 +83,6 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
         ApiError: FAILED_PRECONDITION if the folder cannot be written; INVALID_ARGUMENT if two images share a name.
     """
     common = data.common_folder()
-    for label in data.unused_labels():
-        chosen.told.note("label without a box, which VOC cannot carry", label)
     with output.new_folder(target) as folder:
         (folder / "Annotations").mkdir()
         lists = folder / "ImageSets" / "Main"
@@ -317,8 +328,6 @@ def _document(picture: dataset.Picture, name: str, chosen: options.ConvertOption
         _add(element, "pose", "Unspecified")
         for mark in (dataset.TRUNCATED, dataset.DIFFICULT):
             _add(element, mark, str(int(mark in box.marks)))
-        if dataset.CROWD in box.marks:
-            chosen.told.note("mark 'crowd' of a box, which VOC cannot carry", picture.path)
         bounds = tree.SubElement(element, "bndbox")
         for tag, text in zip(("xmin", "ymin", "xmax", "ymax"), _bounds(box, picture, chosen), strict=True):
             _add(bounds, tag, text)

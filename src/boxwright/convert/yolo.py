@@ -93,7 +93,7 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
             with (folder / list_name).open("w", encoding="utf-8", newline="\n") as handle:
                 for picture in data.pictures(split):
                     name = options.image_name(picture.path, common)
-                    text = "".join(_lines(picture, numbers, chosen))
+                    text = "".join(_lines(picture, numbers))
                     if not output.write_annotation(_label_files(folder, name), name, text, chosen.told):
                         continue
                     handle.write(f"./images/{name}\n")
@@ -115,13 +115,12 @@ def _label_files(folder: pathlib.Path, name: str) -> list[pathlib.Path]:
     return [folder.joinpath(*parts[:index], "labels", *parts[index + 1 :]) for index in dict.fromkeys((last, 0))]
 
 
-def _lines(picture: dataset.Picture, numbers: dict[str, int], chosen: options.ConvertOptions) -> Iterator[str]:
+def _lines(picture: dataset.Picture, numbers: dict[str, int]) -> Iterator[str]:
     for box in picture.boxes:
         left, top, right, bottom = box.corners_norm
         sides = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
-        yield f"{numbers[box.label]} {' '.join(output.number(side, PLACES) for side in sides)}\n"
-        for mark in sorted(box.marks):
-            chosen.told.note(f"mark '{mark}' of a box, which YOLO cannot carry", picture.path)
+        score = "" if box.score is None else f" {output.number(box.score, PLACES)}"
+        yield f"{numbers[box.label]} {' '.join(output.number(side, PLACES) for side in sides)}{score}\n"
 
 
 def _images(

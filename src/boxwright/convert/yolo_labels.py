@@ -124,14 +124,16 @@ class Reader:
             self.chosen.told.refuse(where, problem or "")
             self.data.lost_box(image_id)
             return
-        if len(values) == 4:
-            x, y, width, height = values
+        score = None
+        if len(values) in (4, 5):
+            x, y, width, height = values[:4]
+            score = entries.told_score(values[4], where, self.chosen.told) if len(values) == 5 else None
             corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         else:
             xs, ys = values[0::2], values[1::2]
             corners = (min(xs), min(ys), max(xs), max(ys))
             self.chosen.told.note(POLYGON, where)
-        self.data.add_box(image_id, dataset.Box(self.layout.names[number], corners), where)
+        self.data.add_box(image_id, dataset.Box(self.layout.names[number], corners, score=score), where)
 
     def _values(self, cells: list[str], where: str) -> tuple[int, tuple[float, ...] | None, str | None]:
         """(class number, the box's or outline's values, what is wrong with them) of a line."""
@@ -153,12 +155,12 @@ class Reader:
             values = values[:4]
         elif layout.keypoint_values and len(values) != 4:
             problem = f"it has {len(cells)} values; kpt_shape asks for {5 + layout.keypoint_values}"
-        elif len(values) != 4 and (len(values) < 6 or len(values) % 2):
-            expected = "class, cx, cy, width, height are expected (a prediction's score is not)"
+        elif len(values) not in (4, 5) and (len(values) < 6 or len(values) % 2):
+            expected = "class, cx, cy, width, height are expected, and a score if it is a prediction"
             problem = f"it has {len(cells)} values; {expected}"
         if problem is None and max(values) > 2:
             problem = "these are pixels; fractions of the image's width and height are expected"
-        elif problem is None and len(values) != 4 and max(values) > _OUTLINE_MAX_NORM:
+        elif problem is None and len(values) > 5 and max(values) > _OUTLINE_MAX_NORM:
             problem = "an outline far outside its image; if these are keypoints, name kpt_shape in data.yaml"
         return number, values, problem
 

@@ -115,7 +115,9 @@ def test_several_labels_of_an_image_go_through_csv_and_coco_and_not_into_folders
 @pytest.mark.parametrize("target", ["voc", "yolo"])
 def test_formats_of_boxes_refuse_labels_and_the_other_way(classes, tmp_path, capsys, target):
     assert _convert(classes, tmp_path / "out", "--to", target) == 2
-    assert f"holds labels of whole images, and {target} boxes; write csv, coco or classes" in capsys.readouterr().err
+    assert (
+        f"holds labels of whole images, and {target} boxes; write one of csv, coco, classes" in capsys.readouterr().err
+    )
     (tmp_path / "boxes.csv").write_text("TRAIN,train/cat/1.jpg,cat,0.1,0.1,,,0.5,0.5,,\n")
     assert _convert(tmp_path / "boxes.csv", tmp_path / "out", "--to", "classes", "--images", classes) == 2
     assert "holds boxes, and classes has none" in capsys.readouterr().err

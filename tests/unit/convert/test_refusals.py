@@ -127,15 +127,15 @@ REFUSED: dict[str, tuple[dict[str, object], list[str], list[str] | None, int]] =
         0,
     ),
     "csv: make-sense's": ({"labels.csv": "cat,1,2,30,40,a.png,64,48\n"}, ["make-sense's CSV"], None, 0),
-    "json: LabelMe's": (
-        {"a.json": '{"version": "5", "shapes": [], "imagePath": "a.png"}'},
-        ["a.json", "LabelMe"],
+    "json: Label Studio's short form": (
+        {"p.json": '[{"image": "a.png", "id": 1, "label": [{"x": 1}]}]'},
+        ["p.json", "Label Studio's short JSON"],
         None,
         0,
     ),
-    "json: Label Studio's": (
-        {"p.json": '[{"id": 1, "annotations": [{"result": []}], "data": {"image": "x"}}]'},
-        ["Label Studio's JSON"],
+    "json: a list of COCO results": (
+        {"p.json": '[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]'},
+        ["a list of COCO results"],
         None,
         0,
     ),
@@ -146,9 +146,9 @@ REFUSED: dict[str, tuple[dict[str, object], list[str], list[str] | None, int]] =
         0,
     ),
     "json: VIA's": ({"p.json": '{"_via_settings": {}, "_via_img_metadata": {}}'}, ["VIA's"], None, 0),
-    "xml: CVAT's": (
-        {"annotations.xml": '<?xml version="1.0"?><annotations><version>1.1</version></annotations>'},
-        ["CVAT's XML"],
+    "xml: tracks of CVAT": (
+        {"annotations.xml": '<?xml version="1.0"?><annotations><version>1.1</version><track id="0"/></annotations>'},
+        ["tracks of a video"],
         None,
         0,
     ),

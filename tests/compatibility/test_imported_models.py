@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import pathlib
 from typing import Any
 
 import pytest
 import requests
 from google.cloud import automl_v1
 from google.longrunning import operations_pb2
+from google.rpc import code_pb2
 from tests.support.clients import api
 from tests.support.images import drawn_images
-from tests.support.networks import foreign_onnx
+from tests.support.networks import foreign_onnx, hostile_onnx
 
 from boxwright.inference import predictor
 
@@ -111,3 +114,49 @@ def test_what_cannot_be_read_in_one_way_is_refused_and_the_service_goes_on(impor
     operation = importing.ended(importing.put("c.onnx", foreign_onnx.of("yolov5")), labels="a,b")
     assert "needs 7 columns" in operation.error.message
     assert requests.get(f"{importing.service.url}/v1/{api.PARENT}/models", timeout=60).status_code == 200
+
+
+@pytest.fixture
+def limited(service_factory: Any):
+    """A service whose imports may use little."""
+    environment = {"BOXWRIGHT_IMPORT_MODEL_BYTES": "2000000000", "BOXWRIGHT_IMPORT_MODEL_TIMEOUT_S": "30"}
+    started = service_factory(environment=environment)
+    with api.open_api(started) as client:
+        yield Importing(started, client, "hostile")
+
+
+def _refuse(importing: Importing, names: list[str]) -> None:
+    started = {
+        name: importing.start(importing.put(f"{name}.onnx", hostile_onnx.FILES[name]()), labels=LABELS)
+        for name in names
+    }
+    allowed = (code_pb2.INVALID_ARGUMENT, code_pb2.DEADLINE_EXCEEDED)
+    for name, operation in started.items():
+        error = importing.client.finished(operation).error
+        if name.startswith("names_are") or name == "metadata_is_huge":
+            continue  # the labels that are said count, whatever the file says
+        assert error.code in allowed, (name, error)
+        assert len(error.message) > 30, (name, error)
+    assert importing.service.process.poll() is None
+    assert importing.model(importing.put("good.onnx", foreign_onnx.of("yolov8")), labels=LABELS).name
+
+
+def test_files_that_cost_too_much_are_refused_and_the_service_goes_on(limited: Importing) -> None:
+    _refuse(limited, ["huge_constant", "noise"])
+
+
+@pytest.mark.full
+def test_every_hostile_file_is_refused_and_the_service_goes_on(limited: Importing) -> None:
+    _refuse(limited, list(hostile_onnx.FILES))
+
+
+def test_without_onnx_an_import_says_what_to_install(service_factory: Any, tmp_path: pathlib.Path) -> None:
+    shim = tmp_path / "shim"
+    shim.mkdir()
+    (shim / "sitecustomize.py").write_text("import sys\nsys.modules['onnx'] = None\n")
+    started = service_factory(environment={"PYTHONPATH": f"{shim}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"})
+    with api.open_api(started) as client:
+        importing = Importing(started, client, "without")
+        error = importing.ended(importing.put("a.onnx", foreign_onnx.of("yolov8")), labels=LABELS).error
+    assert error.code == code_pb2.FAILED_PRECONDITION
+    assert "pip install 'boxwright[onnx]'" in error.message

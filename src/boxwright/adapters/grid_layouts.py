@@ -85,6 +85,11 @@ def _upright(look: Look) -> Look:
 
 
 def _yolov8(look: Look) -> list[str]:
+    if not _is_transposed(look) and not look.is_said and ULTRALYTICS not in str(look.metadata.values()).lower():
+        raise MismatchError(
+            "has its rows as the last axis; with rows first it cannot be told from yolox with one label less, so say "
+            "layout=yolov8 if it is that"
+        )
     rows, evidence = _grid_rows(_upright(look), 4 + look.labels, f"4 for a box, {look.labels} labels", 1)
     return [evidence, check_sides(rows[:, :4], look.input_hw), check_scores(rows[:, 4:])]
 

@@ -9,6 +9,7 @@ from boxwright.adapters.source import Refused, literal
 
 MAX_LABELS = 5_000
 MAX_LABEL_CHARS = 128
+BACKGROUND = "background"  # with it in the list, every label would be the one before it
 NAMES_KEY = "names"  # in the metadata that Ultralytics' exporters write: a mapping from class to name
 
 
@@ -41,6 +42,11 @@ def checked(labels: Sequence[str]) -> tuple[str, ...]:
         )
     if len(labels) > MAX_LABELS:
         raise Refused(f"There are {len(labels)} labels; at most {MAX_LABELS} are taken.")
+    if labels[0].strip("_").lower() == BACKGROUND:
+        raise Refused(
+            f"The first label is '{labels[0]}'. Leave it out: labels are what can be found, and layouts with a class for "
+            "the background know that it is not one of them."
+        )
     seen: set[str] = set()
     for number, label in enumerate(labels):
         if not label.strip() or len(label) > MAX_LABEL_CHARS or not label.isprintable():

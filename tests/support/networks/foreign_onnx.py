@@ -301,3 +301,42 @@ def of(layout: str, **options: Any) -> bytes:
     head, usual = HEADS[layout]
     chosen = Options(**{**usual, **options})
     return network(head(chosen), chosen)
+
+
+def moving(hw: tuple[int, int] = HW) -> bytes:
+    """A network of the layout yolonas with bytes as numbers, whose three boxes move right with the mean of red."""
+    rows = cells(hw)
+    boxes, scores = np.tile(np.float32([1, 1, 5, 5]), (rows, 1)), np.full((rows, 3), 0.01, np.float32)
+    for label in range(3):
+        boxes[label] = [10 + 20 * label, 18, 24 + 20 * label, 34]
+        scores[label, label] = 0.9
+    constants = {
+        "boxes0": boxes[None],
+        "scores0": scores[None],
+        "red": np.float32([0.12, 0, 0]).reshape(1, 3, 1, 1),
+        "along": np.float32([1, 0, 1, 0]).reshape(1, 1, 4),
+        "nothing": np.float32(0),
+    }
+    nodes = [
+        helper.make_node("Mul", ["images", "red"], ["reds"]),
+        helper.make_node("ReduceMean", ["reds"], ["mean"], axes=[2, 3]),
+        helper.make_node("ReduceSum", ["mean"], ["shift0"], keepdims=0),
+        helper.make_node("Mul", ["shift0", "along"], ["shift"]),
+        helper.make_node("Add", ["boxes0", "shift"], ["913"]),
+        helper.make_node("Mul", ["shift0", "nothing"], ["still"]),
+        helper.make_node("Add", ["scores0", "still"], ["904"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "moving",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, *hw])],
+        [
+            helper.make_tensor_value_info("913", TensorProto.FLOAT, [1, rows, 4]),
+            helper.make_tensor_value_info("904", TensorProto.FLOAT, [1, rows, 3]),
+        ],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    made.ir_version = 8
+    onnx.checker.check_model(made)
+    return bytes(made.SerializeToString())

@@ -3,6 +3,7 @@
     import_main    the process that reads a file and makes a model folder of it
     model_making   from a file and its job to a model folder
     selection      from evidence to one hypothesis; two that are left are a refusal
+    precision      int8 or fp32
     validation     which hypothesis finds the boxes of labelled images, and how good the model is
     probes         what a network answers to frames that are made up
     adapter_graph  the network with our nodes around it

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import boxwright
-from boxwright.adapters import label_list, selection, source, validation
+from boxwright.adapters import label_list, precision, selection, source, validation
 from boxwright.adapters.job import SOURCE_FILE, UNVALIDATED, ImportJob
 from boxwright.adapters.selection import Hypothesis
 from boxwright.adapters.source import Refused, Source
@@ -79,6 +79,11 @@ def make(folder: pathlib.Path, job: ImportJob, tell: Tell) -> list[str]:
     if not examples:
         facts["validation"] = UNVALIDATED
     writer.write(chosen, evidence, evaluation)
+    tell(75, "quantising", facts)
+    if precision.choose(draft, examples, job)["chosen"] != "fp32":
+        assert evaluation is not None
+        quantised = Predictor.open(draft, streams=job.threads)  # the evaluation is of what predicts
+        evaluation = validation.evaluation(quantised, examples, job.threads)
     warnings += _licence_warnings(writer.licence)
     model_draft.publish(draft, folder / model_draft.MODEL_FOLDER, evaluation or {})
     tell(99, "done", facts)

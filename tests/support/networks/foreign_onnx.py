@@ -225,6 +225,14 @@ def effdet(options: Options) -> list[Output]:
     return [Output("detections", table, swings)]
 
 
+def effdet_sides(options: Options) -> list[Output]:
+    (one,) = effdet(options)
+    table = one.values[..., [0, 2, 1, 4, 3, 5, 6]].copy()
+    table[..., 3:5] -= table[..., 1:3]
+    table[..., 3:5] *= 0.4  # narrower than far: read as corners, right would lie before left
+    return [Output("detections", table, one.swings)]
+
+
 def rtdetr(options: Options) -> list[Output]:
     (one,) = yolo_e2e(options)
     rows = one.values[0]
@@ -291,6 +299,7 @@ HEADS: Mapping[str, tuple[Callable[[Options], list[Output]], Mapping[str, Any]]]
     "torchvision": (torchvision, {"has_batch": False}),
     "tf-od": (tf_od, BYTES),
     "effdet": (effdet, {}),
+    "effdet-sides": (effdet_sides, {}),
     "effdet-corners": (effdet_corners, {}),
     "contract": (contract, BYTES),
 }
@@ -306,16 +315,16 @@ def of(layout: str, **options: Any) -> bytes:
 def moving(hw: tuple[int, int] = HW) -> bytes:
     """A network of the layout yolonas with bytes as numbers, whose three boxes move right with the mean of red."""
     rows = cells(hw)
-    boxes, scores = np.tile(np.float32([1, 1, 5, 5]), (rows, 1)), np.full((rows, 3), 0.01, np.float32)
+    boxes, scores = np.tile(np.asarray([1, 1, 5, 5], np.float32), (rows, 1)), np.full((rows, 3), 0.01, np.float32)
     for label in range(3):
         boxes[label] = [10 + 20 * label, 18, 24 + 20 * label, 34]
         scores[label, label] = 0.9
     constants = {
         "boxes0": boxes[None],
         "scores0": scores[None],
-        "red": np.float32([0.12, 0, 0]).reshape(1, 3, 1, 1),
-        "along": np.float32([1, 0, 1, 0]).reshape(1, 1, 4),
-        "nothing": np.float32(0),
+        "red": np.asarray([0.12, 0, 0], np.float32).reshape(1, 3, 1, 1),
+        "along": np.asarray([1, 0, 1, 0], np.float32).reshape(1, 1, 4),
+        "nothing": np.asarray(0, np.float32),
     }
     nodes = [
         helper.make_node("Mul", ["images", "red"], ["reds"]),
@@ -334,7 +343,7 @@ def moving(hw: tuple[int, int] = HW) -> bytes:
             helper.make_tensor_value_info("913", TensorProto.FLOAT, [1, rows, 4]),
             helper.make_tensor_value_info("904", TensorProto.FLOAT, [1, rows, 3]),
         ],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     made.ir_version = 8

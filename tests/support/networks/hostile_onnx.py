@@ -33,7 +33,7 @@ def _model(
         "hostile",
         inputs or [image],
         outputs or [found],
-        [numpy_helper.from_array(np.float32(1), "one"), *constants],
+        [numpy_helper.from_array(np.asarray(1, np.float32), "one"), *constants],
     )
     imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
     made = helper.make_model(graph, opset_imports=imports, functions=list(functions))

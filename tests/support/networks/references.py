@@ -70,6 +70,12 @@ def _effdet(outputs: Sequence[Array], labels: int) -> Decoded:
     return rows[:, [2, 1, 4, 3]], one_hot(rows[:, 6], rows[:, 5], labels, 1)
 
 
+def _effdet_sides(outputs: Sequence[Array], labels: int) -> Decoded:
+    rows = outputs[0][0]
+    starts = rows[:, 1:3]
+    return np.concatenate([starts, starts + rows[:, 3:5]], axis=1), one_hot(rows[:, 6], rows[:, 5], labels, 1)
+
+
 def _pair(outputs: Sequence[Array], labels: int) -> Decoded:
     return outputs[0][0], outputs[1][0]
 
@@ -125,6 +131,7 @@ DECODERS: Mapping[str, Callable[[Sequence[Array], int], Decoded]] = {
     "torchvision": _torchvision,
     "tf-od": _tf_od,
     "effdet": _effdet,
+    "effdet-sides": _effdet_sides,
     "effdet-corners": _effdet_corners,
     "contract": _pair,
 }

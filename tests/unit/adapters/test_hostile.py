@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import sys
 
 import pytest
 from tests.support.networks import hostile_onnx
@@ -21,6 +23,14 @@ def test_a_hostile_file_is_refused_by_reading_it(name: str, tmp_path: pathlib.Pa
         label_list.checked(label_list.of_metadata(found.metadata))
     assert len(str(refused.value)) > 30
     assert str(tmp_path) not in str(refused.value)
+
+
+def test_reading_a_network_needs_no_training_library() -> None:
+    program = (
+        "import sys, boxwright.adapters.model_making; print([one for one in ('torch', 'nncf') if one in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_there_are_thirty() -> None:

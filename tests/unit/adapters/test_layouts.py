@@ -10,7 +10,7 @@ import pytest
 from tests.support.images import drawn_images
 from tests.support.networks import foreign_onnx, references
 
-from boxwright.adapters import job, layouts, model_making, source
+from boxwright.adapters import adapter_graph, job, layouts, model_making, source
 from boxwright.inference import model_folder, predictor
 
 IMAGES = 50
@@ -58,7 +58,9 @@ def test_a_layout_is_found_and_gives_the_boxes_of_its_reference(layout: str, tmp
 
 
 def test_every_layout_of_the_table_has_a_network_here() -> None:
-    assert {one.name for one in layouts.TABLE} - set(foreign_onnx.HEADS) == {"effdet-sides"}
+    assert {one.name for one in layouts.TABLE} == set(foreign_onnx.HEADS) == set(job.LAYOUTS)
+    assert set(job.ALIASES.values()) <= set(job.LAYOUTS)
+    assert set(job.INPUTS) == set(adapter_graph.INPUTS)
 
 
 def test_a_model_says_what_it_was_made_of(tmp_path: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 
 from boxwright import extras, objects, places, processes, states
@@ -30,12 +31,13 @@ from boxwright.metadata import database, models
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
-from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
+from boxwright.runners import batch_predict, export, import_data, import_model, plan_folders, sweep, train_model
 from boxwright.services import (
     automl,
     iam,
     iam_credentials,
     locations,
+    model_imports,
     operations,
     prediction,
     resources,
@@ -175,7 +177,7 @@ def build_worker(settings: Settings) -> WorkerParts:
     )
     children = Children(stores.variables)
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
-    lanes = [[Kind.EXPORT_DATA, Kind.EXPORT_MODEL]]
+    lanes = [[Kind.EXPORT_DATA, Kind.EXPORT_MODEL], [Kind.IMPORT_MODEL]]
     if extras.can_train():
         lanes.insert(0, [Kind.CREATE_MODEL])
     else:
@@ -306,9 +308,24 @@ def _runners(
             _machine_share(settings),
             validation.batch_params,
         ),
+        Kind.IMPORT_MODEL: _model_importer(settings, db, stores, folders),
         Kind.EXPORT_DATA: export.ExportData(db, stores),
         Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),
     }
+
+
+def _model_importer(
+    settings: Settings, db: database.Database, stores: objects.Stores, folders: ModelFolders
+) -> import_model.ImportModel:
+    """Who imports networks that were trained elsewhere."""
+    chosen = settings.operations
+    limits = import_model.ImportLimits(
+        memory_bytes=chosen.import_model_bytes, timeout_s=chosen.import_model_timeout_s, threads=chosen.cores
+    )
+    read_files = functools.partial(model_imports.files, schemes=settings.storage.choices.served)
+    reader = import_model.RequestReader(read_files, model_imports.params)
+    work_dir = settings.storage.data_dir / "work"
+    return import_model.ImportModel(db, stores, work_dir, folders, limits, reader, resources.random_digits)
 
 
 def _machine_share(settings: Settings) -> MachineShare:

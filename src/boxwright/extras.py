@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 
+IMPORT_PACKAGES = ("onnx",)
+IMPORT_NEEDS = (
+    "Importing models needs onnx, which is not installed here. Run `pip install 'boxwright[onnx]'` in the service's "
+    "environment and restart it; predicting with imported models needs nothing more."
+)
 TRAINING_PACKAGES = ("torch", "onnx")  # without nncf a training works, and keeps its fp32 network
 TRAINING_NEEDS = (
     "Training is not installed here. Run `pip install 'boxwright[train]'` in the service's environment and restart it; "
@@ -14,3 +19,8 @@ TRAINING_NEEDS = (
 def can_train() -> bool:
     """Whether the packages of the extra `train` can be imported; imports none of them."""
     return all(importlib.util.find_spec(name) is not None for name in TRAINING_PACKAGES)
+
+
+def can_import_models() -> bool:
+    """Whether the packages of the extra `onnx` can be imported; imports none of them."""
+    return all(importlib.util.find_spec(name) is not None for name in IMPORT_PACKAGES)

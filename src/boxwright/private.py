@@ -69,6 +69,15 @@ def replace_file(path: pathlib.Path, content: bytes | str, *, is_durable: bool =
         draft.unlink(missing_ok=True)
 
 
+def sync_folder(folder: pathlib.Path) -> None:
+    """Makes a rename inside the folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def make_file(path: pathlib.Path) -> None:
     """Creates an empty file for the owner alone, for libraries that open files themselves; one that is there stays."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))

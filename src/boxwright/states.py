@@ -49,6 +49,7 @@ class OperationKind(enum.StrEnum):
     UNDEPLOY_MODEL = "undeploy_model"
     EXPORT_MODEL = "export_model"
     BATCH_PREDICT = "batch_predict"
+    IMPORT_MODEL = "import_model"
 
 
 class MlUse(enum.StrEnum):

@@ -41,6 +41,7 @@ ImportData                  e a E O r d
 ExportData                  e a E O r d
 GetAnnotationSpec           v e a V E O r d
 CreateModel                 e a E O r
+ImportModel                 e a E O r
 GetModel                    v e a V E O r m
 ListModels                  v e a V E O r
 DeleteModel                 e a E O r m
@@ -112,6 +113,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "ExportData": {"name": DATASET, "output_config": OUTPUT},
     "GetAnnotationSpec": {"name": f"{DATASET}/annotationSpecs/1"},
     "CreateModel": {"parent": LOCATION, "model": {"display_name": "m", "dataset_id": "IOD1"}},
+    "ImportModel": {"name": LOCATION, "input_config": CSV},
     "GetModel": {"name": MODEL},
     "ListModels": {"parent": LOCATION},
     "DeleteModel": {"name": MODEL},

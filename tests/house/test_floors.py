@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 ROOMS = [
     init.parent.relative_to(ROOT / "src/boxwright")
-    for room in ("images", "inference", "batch", "detector")
+    for room in ("adapters", "images", "inference", "batch", "detector")
     for init in sorted((ROOT / "src/boxwright" / room).rglob("__init__.py"))
 ]
 

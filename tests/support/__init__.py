@@ -6,6 +6,7 @@ databases     PostgreSQL, and a line to it that can be cut
 documents     what is read from the documents and made for them
 images        images of every kind, drawn or written by hand, and labels for them
 machine       what test processes share: ports, installed packages, time
+networks      detectors of others as small ONNX files, and what their outputs mean
 operations    ledgers, and runners that do what a test says
 predictions   a tiny model, batch jobs and every engine
 processes     child processes that misbehave, and the killing of others

@@ -31,7 +31,7 @@ class QuotaLimits:
 
     Attributes:
         requests: of a project, all but predictions.
-        models: trainings that a project starts.
+        models: trainings and imports of models that a project starts.
         predictions: online predictions of a project.
         failed_authentications: of an address.
         tokens: access tokens that are given for an account.
@@ -101,7 +101,7 @@ class Quotas:
             self._take(PREDICTIONS, project)
             return
         self._take(REQUESTS, project)
-        if rpc == "CreateModel":
+        if rpc in ("CreateModel", "ImportModel"):
             self._take(MODELS, project)
 
     def count_failure(self, address: str, error: errors.ApiError) -> None:

@@ -44,7 +44,7 @@ def print_model(model: dict[str, Any], details: dict[str, Any]) -> None:
         "deployed": model["deploymentState"].lower(),
         "nodes": metadata.get("nodeCount", ""),
         "trained": f"{model['createTime']}{', ' if reason else ''}{reason}",
-        "dataset": model["datasetId"],
+        "dataset": model.get("datasetId", ""),
         "labels": ", ".join(f"{key}={value}" for key, value in sorted(model.get("labels", {}).items())),
     }
     output.print_fields(fields, least_width=LABEL_COLUMNS)

@@ -1,4 +1,4 @@
-"""``boxwright models``: train, look at, deploy, export and delete models of a running service."""
+"""``boxwright models``: train, import, look at, deploy, export and delete models of a running service."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import datetime
 
 from boxwright import errors
-from boxwright.commands import asking, finding, metadata_members, model_facts, output, waiting
+from boxwright.commands import asking, finding, metadata_members, model_facts, model_import, output, waiting
 from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
@@ -23,13 +23,13 @@ KEEP_BEST_LABEL = "boxwright-keep-best"
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds ``models`` and its own commands."""
-    text = "train, evaluate, deploy, export, list and delete models"
+    text = "train, import, evaluate, deploy, export, list and delete models"
     actions = asking.add_group(commands, "models", text, "Models of a running service, over its REST API.", EXAMPLES)
     train = asking.add_action(
         actions, "train", _train, "train a model from a dataset", "boxwright models train cars --name cars_1 --wait"
     )
-    train.add_argument("name", metavar="DATASET", help="id, display name or full name")
     _add_training(train)
+    model_import.add_action(actions)
     listing = asking.add_action(actions, "list", _list, "list the models, newest first", "boxwright models list")
     describe = asking.add_action(
         actions,
@@ -84,6 +84,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _add_training(train: argparse.ArgumentParser) -> None:
+    train.add_argument("name", metavar="DATASET", help="id, display name or full name")
     train.add_argument(
         "--name", dest="display_name", help="the model's display name (default the dataset's, with the time)"
     )
@@ -143,7 +144,7 @@ def _list(options: argparse.Namespace) -> int:
                 metadata_members.model_metadata(model)["modelType"],
                 model["deploymentState"].lower(),
                 quality.get(model["name"], ""),
-                datasets.get(model["datasetId"], model["datasetId"]),
+                datasets.get(model.get("datasetId", ""), model.get("datasetId", "")),
                 output.moment(model["createTime"]),
             )
             for model in found

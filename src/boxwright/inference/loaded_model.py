@@ -17,7 +17,7 @@ from typing import Self
 
 from boxwright import machine
 from boxwright.images import decode
-from boxwright.images.letterbox import Prepared, letterbox
+from boxwright.images.letterbox import STRETCH, Prepared, decoded_hw, letterbox
 from boxwright.inference import runtime_selection
 from boxwright.inference.model_folder import (
     MODEL_FILE,
@@ -109,7 +109,11 @@ class LoadedModel(abc.ABC):
         Raises:
             DecodeError: the bytes are no usable image.
         """
-        return letterbox(decode.decode(data, self.input_hw, self.limits, self.info.image_policy), self.input_hw)
+        info = self.info
+        target_hw = info.input_hw
+        if info.framing.resize == STRETCH:
+            target_hw = decoded_hw(decode.upright_size(data, self.limits), target_hw)
+        return letterbox(decode.decode(data, target_hw, self.limits, info.image_policy), info.input_hw, info.framing)
 
     def infer(self, prepared: Prepared) -> RawOutput:
         """Runs the network on one image; waits while the runtime is busy."""

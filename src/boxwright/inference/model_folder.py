@@ -15,6 +15,8 @@ import json
 import pathlib
 from typing import Any
 
+from boxwright.images import letterbox
+
 FORMAT_VERSION = 1
 MODEL_FILE = "model.json"
 NETWORK_FILE = "model.onnx"
@@ -66,6 +68,7 @@ class ModelInfo:
         voting: None for models from before there was one, and for classification.
         max_detections: per image; of classification the number of labels.
         image_policy: how the bytes of an image become pixels, see `decode.decode`; 1 for models that do not say it.
+        framing: how an image fills the input; centred on grey for models that do not say it.
         networks: the network's file by precision, "fp32" among them.
         precision: the one that predicts.
         digest: sha256 of model.json, which itself holds the digests of the network's files.
@@ -81,6 +84,7 @@ class ModelInfo:
     voting: Voting | None
     max_detections: int
     image_policy: int
+    framing: letterbox.Framing
     networks: dict[str, str]
     precision: str
     digest: str
@@ -131,6 +135,7 @@ class ModelInfo:
                 voting=voting and Voting(float(voting["iou"]), float(voting["score_share"])),
                 max_detections=int(rules["max_detections"]),
                 image_policy=int(document.get("image_policy", 1)),
+                framing=_framing(document),
                 networks=networks,
                 precision=precision,
                 digest=hashlib.sha256(text).hexdigest(),
@@ -141,6 +146,17 @@ class ModelInfo:
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             why = error.strerror if isinstance(error, OSError) else error  # without the path, which callers may not see
             raise ModelError(f"{folder.name}: {MODEL_FILE} is unreadable: {why}.") from error
+
+
+def _framing(document: dict[str, Any]) -> letterbox.Framing:
+    """How an image fills the input, where model.json says it: `resize_mode` and `fill` beside the words for people."""
+    preprocessing = document.get("preprocessing", {})
+    if "resize_mode" not in preprocessing:
+        return letterbox.CENTRED
+    framing = letterbox.Framing(preprocessing["resize_mode"], int(preprocessing["fill"]))
+    if framing.resize not in letterbox.RESIZES or not 0 <= framing.fill <= 255:
+        raise ValueError(f"preprocessing: resize_mode {framing.resize} with fill {framing.fill} is not known")
+    return framing
 
 
 @dataclasses.dataclass(frozen=True)

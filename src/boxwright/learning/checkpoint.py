@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from boxwright import private
+
 CHECKPOINT_FILE = "checkpoint.pt"
 VERSION = 6
 
@@ -63,7 +65,7 @@ def save(folder: pathlib.Path, state: State) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / CHECKPOINT_FILE)
-    sync_folder(folder)
+    private.sync_folder(folder)
 
 
 def load(folder: pathlib.Path) -> State | None:
@@ -82,15 +84,6 @@ def load(folder: pathlib.Path) -> State | None:
         return State(**fields)
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{CHECKPOINT_FILE} is unreadable: {error}") from error
-
-
-def sync_folder(folder: pathlib.Path) -> None:
-    """Makes a rename inside the folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:

@@ -15,8 +15,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from boxwright import private
 from boxwright.inference import model_folder
-from boxwright.learning import checkpoint
 
 MODEL_FOLDER = "model"
 DRAFT_FOLDER = "model.draft"
@@ -75,9 +75,9 @@ def write_choice(draft: pathlib.Path, quantisation: dict[str, Any], int8_file: s
 def publish(draft: pathlib.Path, target: pathlib.Path, evaluation: dict[str, Any]) -> None:
     """Adds the evaluation and gives the folder its final name, once."""
     _write(draft / EVALUATION_FILE, (json.dumps(evaluation, ensure_ascii=False) + "\n").encode())
-    checkpoint.sync_folder(draft)
+    private.sync_folder(draft)
     draft.rename(target)
-    checkpoint.sync_folder(target.parent)
+    private.sync_folder(target.parent)
 
 
 def _write_document(folder: pathlib.Path, document: dict[str, Any]) -> None:

@@ -22,7 +22,8 @@ from boxwright.operations import sharing
 Kind = states.OperationKind
 _UNFINISHED = (states.OperationState.PENDING, states.OperationState.RUNNING)
 # staging files, checkpoints and networks, plans and notes
-_WRITES = frozenset((Kind.IMPORT_DATA, Kind.CREATE_MODEL, Kind.BATCH_PREDICT))
+_WRITES = frozenset((Kind.IMPORT_DATA, Kind.CREATE_MODEL, Kind.BATCH_PREDICT, Kind.IMPORT_MODEL))
+MODEL_MAKERS = (Kind.CREATE_MODEL, Kind.IMPORT_MODEL)
 
 log = logging.getLogger(__name__)
 
@@ -98,12 +99,12 @@ class AmountLimits:
         self.space.check(kind, project)
         if self.operations:
             sharing.check_unfinished(connection, charged, self.operations)
-        if kind == Kind.CREATE_MODEL and self.models:
-            under_way = _count(connection, operations, project, operations.c.kind == kind, _is_unfinished())
+        if kind in MODEL_MAKERS and self.models:
+            under_way = _count(connection, operations, project, operations.c.kind.in_(MODEL_MAKERS), _is_unfinished())
             found = _count(connection, models, project) + under_way
             if found >= self.models:
                 raise errors.quota_exceeded(
-                    f"Project {project} has {found} models, {under_way} of them in training, and may have {self.models} "
+                    f"Project {project} has {found} models, {under_way} of them in the making, and may have {self.models} "
                     "(setting quota_models). Delete some.",
                     project,
                     "quota_models",

@@ -22,7 +22,12 @@ from boxwright.operations.ledger import ClaimedOperation, Ledger
 TRUST_MARGIN_FRACTION = 0.2  # stop trusting a lease this share of its life before it ends
 
 CallerGrants = Callable[[str, tuple[str, ...]], objects.Grants]  # of a member and its groups; raises PERMISSION_DENIED
-_READING = (states.OperationKind.BATCH_PREDICT, states.OperationKind.IMPORT_DATA)  # lists, and images that these name
+# lists, and what these name
+_READING = (
+    states.OperationKind.BATCH_PREDICT,
+    states.OperationKind.IMPORT_DATA,
+    states.OperationKind.IMPORT_MODEL,
+)
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from boxwright import errors, objects, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import models, operations
+from boxwright.operations import amounts
 from boxwright.runners.plan_folders import PlanFolders
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def sweep(
     with db.read() as connection:
         training = connection.execute(
             sa.select(sa.func.count()).where(
-                operations.c.kind == states.OperationKind.CREATE_MODEL,
+                operations.c.kind.in_(amounts.MODEL_MAKERS),
                 operations.c.state.not_in(states.OPERATION_TERMINAL),
             )
         ).scalar_one()

@@ -7,4 +7,4 @@ from boxwright.services.models import ModelMethods
 
 
 class AutoMl(DatasetMethods, ModelMethods):
-    """`google.cloud.automl.v1.AutoMl`: all 18 methods."""
+    """`google.cloud.automl.v1.AutoMl`: its 18 methods and those of ours."""

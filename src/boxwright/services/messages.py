@@ -28,6 +28,7 @@ _DETAILS_MEMBERS = {
     Kind.UNDEPLOY_MODEL: "undeploy_model_details",
     Kind.EXPORT_MODEL: "export_model_details",
     Kind.BATCH_PREDICT: "batch_predict_details",
+    Kind.IMPORT_MODEL: "create_model_details",  # clients know no other that ends with a model
 }
 
 

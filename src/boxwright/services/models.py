@@ -17,10 +17,11 @@ from boxwright.metadata import database, datasets, models
 from boxwright.metadata.schema import model_evaluations
 from boxwright.metadata.schema import models as models_table
 from boxwright.operations.ledger import name_of
-from boxwright.services import exclusivity, filters, messages, training_rules, updates, validation
+from boxwright.services import exclusivity, filters, messages, model_imports, training_rules, updates, validation
 from boxwright.services.resources import Kind, Resources
 
 EVALUATIONS_PAGE_SIZE = 50  # an evaluation is about 15 kB; a page stays far below the 4 MiB some clients accept
+EXPORTABLE = ("mobile-", "imported")  # how model types begin whose networks can be exported
 MAX_NODES = 100  # model deployment metadata: 1 to 100 nodes
 _KIND_CLAUSES: dict[str, filters.Clause] = {
     kind.model_member: filters.existence(lambda field: models_table.c.metadata_member == field, kind.model_member)
@@ -51,6 +52,19 @@ class ModelMethods(Resources):
             request = self._resolved_training(connection, parent, row, request)
             exclusivity.check(self._ledger, connection, name, Kind.CREATE_MODEL)
             draft = self._draft(caller, parent, Kind.CREATE_MODEL, request, works_on=str(name))
+            operation = self._ledger.start(connection, draft)
+        return self._announced(operation)
+
+    def import_model(self, request: types.ImportDataRequest, caller: Caller) -> operations_pb2.Operation:
+        """Starts the import of a network that was trained elsewhere; the model appears once it is recognised and adapted."""
+        parent = self._location(request.name, "name")
+        config = request.input_config
+        files = model_imports.files(config.gcs_source.input_uris, self._policy.schemes)
+        model_imports.params(config.params, files.network)
+        self._looks.check(caller, files.all, project=parent.project)
+        self._ledger.limits.check_stored(self._db, parent.project)
+        with self._db.write() as connection:
+            draft = self._draft(caller, parent, Kind.IMPORT_MODEL, request, works_on=str(parent))
             operation = self._ledger.start(connection, draft)
         return self._announced(operation)
 
@@ -153,7 +167,7 @@ class ModelMethods(Resources):
             resolved.output_config.model_format = validation.model_format(
                 request.output_config.model_format, "output_config.model_format"
             )
-            if not row.model_type.startswith("mobile-"):
+            if not row.model_type.startswith(EXPORTABLE):
                 raise errors.failed_precondition(
                     f"The model {name} is of type {row.model_type}, which is not exportable; train one of the "
                     "mobile-* types."

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 
 from boxwright import errors, kinds, states
-from boxwright.services import validation
+from boxwright.services import model_imports, validation
 
 MAX_SHOWN_LISTS = 20
 Kind = states.OperationKind
@@ -28,6 +28,10 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
             return _batch(types.BatchPredictRequest.deserialize(row.request))
         case Kind.IMPORT_DATA:
             return _ignored(types.ImportDataRequest.deserialize(row.request).input_config.params, ())
+        case Kind.IMPORT_MODEL:
+            config = types.ImportDataRequest.deserialize(row.request).input_config
+            lists = list(config.gcs_source.input_uris)
+            return {"input_uris": lists[:MAX_SHOWN_LISTS]} | _ignored(config.params, model_imports.PARAMS)
         case Kind.EXPORT_MODEL:
             return _ignored(types.ExportModelRequest.deserialize(row.request).output_config.params, ())
     return {}

@@ -143,11 +143,11 @@ def prediction_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> tup
     for key, value in params.items():
         if len(value) > MAX_PARAM_CHARS:
             raise errors.invalid_argument(f"params.{key[:80]}", f"It is longer than {MAX_PARAM_CHARS} characters.")
-        match _spelled(key):
+        match spelled(key):
             case "score_threshold":
-                score_threshold = _number(value, f"params.{key}", float, 0.0, 1.0)
+                score_threshold = number(value, f"params.{key}", float, 0.0, 1.0)
             case "max_bounding_box_count" if max_boxes is not None:
-                max_boxes = _number(value, f"params.{key}", int, 1, MAX_BOXES)
+                max_boxes = number(value, f"params.{key}", int, 1, MAX_BOXES)
     return score_threshold, max_boxes
 
 
@@ -160,8 +160,8 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
     ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS[kind])]
     chosen = {"score_threshold": score_threshold, "max_boxes": max_boxes, "ignored_params": ignored}
     for key, value in params.items():
-        if _spelled(key) == "image_failure_limit":
-            chosen["image_failure_limit"] = _number(value, f"params.{key}", float, 0.0, 1.0)
+        if spelled(key) == "image_failure_limit":
+            chosen["image_failure_limit"] = number(value, f"params.{key}", float, 0.0, 1.0)
     return chosen
 
 
@@ -169,18 +169,19 @@ def ignored_params(params: Mapping[str, str], known: Collection[str]) -> list[Ig
     """The keys that mean nothing here, in order of their names, each with the known key that is most like it."""
     found = []
     for key in sorted(params):
-        if _spelled(key) not in known:
-            nearest = difflib.get_close_matches(_spelled(key).lower(), sorted(known), 1)
+        if spelled(key) not in known:
+            nearest = difflib.get_close_matches(spelled(key).lower(), sorted(known), 1)
             found.append(IgnoredParam(key[:MAX_SHOWN_CHARS], nearest[0] if nearest else None))
     return found[:MAX_SHOWN_PARAMS]
 
 
-def _spelled(key: str) -> str:
+def spelled(key: str) -> str:
     """A key in snake_case; ``scoreThreshold`` and ``score-threshold`` are accepted spellings."""
     return _HUMP.sub(lambda found: f"{found[1]}_{found[2].lower()}", key).replace("-", "_")
 
 
-def _number(text: str, field: str, kind: type[_N], least: _N, most: _N) -> _N:
+def number(text: str, field: str, kind: type[_N], least: _N, most: _N) -> _N:
+    """A number of a param, from `least` to `most`."""
     expected = "a whole number" if kind is int else "a number"
     try:
         value = kind(text.strip())

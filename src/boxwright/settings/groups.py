@@ -132,6 +132,14 @@ class OperationsSettings(Group):
         10.0, "Seconds after which a dead worker's operation is taken over.", check=fields.between(1, 3600)
     )
     import_jobs: int = setting(2, "Imports that run at the same time.", check=fields.between(1, 1000))
+    import_model_bytes: int = setting(
+        4_000_000_000,
+        "Memory that the process may use that reads and tries out an imported network, in bytes.",
+        check=fields.above_zero,
+    )
+    import_model_timeout_s: float = setting(
+        1800.0, "Seconds after which the import of a network is given up.", check=fields.between(10, 86_400)
+    )
     import_row_failure_limit: float = setting(
         0.5, "Share of failed rows, 0 to 1, above which an import imports nothing.", check=fields.between(0, 1)
     )

@@ -276,6 +276,8 @@ _AUTOML_ROWS = (
     Method(service=AUTOML, rpc="DescribeModel", verb="GET", paths=(f"/v1/{{name={_MODEL}}}:describe",),
            request=types.GetModelRequest, response=struct_pb2.Struct, required=("name",), is_ours=True,
            permission="automl.models.get", resource="name"),
+    _starts(AUTOML, "ImportModel", ("POST", f"/v1/{{name={_LOCATION}}}/models:import", "*"),
+            types.ImportDataRequest, types.Model, ("name", _INPUT), "models.create", is_ours=True),
 )  # fmt: skip
 
 _PREDICTION_ROWS = (

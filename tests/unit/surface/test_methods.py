@@ -65,13 +65,14 @@ def test_our_own_additions_are_few_and_known() -> None:
     operation = "/v1/{name=projects/*/locations/*/operations/*}"
     assert ours == {
         "/google.cloud.automl.v1.AutoMl/DescribeModel": ("GET", "/v1/{name=projects/*/locations/*/models/*}:describe"),
+        "/google.cloud.automl.v1.AutoMl/ImportModel": ("POST", "/v1/{name=projects/*/locations/*}/models:import"),
         "/google.longrunning.Operations/ResumeOperation": ("POST", operation + ":resume"),
         "/google.longrunning.Operations/GetOperationProgress": ("GET", operation + ":progress"),
     }
 
 
 def test_rows_are_unique_and_frozen() -> None:
-    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 3
+    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 4
     addresses = [(row.verb, path) for row in methods.TABLE for path in row.paths]
     assert len(set(addresses)) == len(addresses)
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from boxwright import errors
+from boxwright import errors, private
 from boxwright.classifier.data import dataset
 from boxwright.classifier.network import graph, network
 from boxwright.images import decode, letterbox
 from boxwright.inference import model_folder, openvino_runtime
-from boxwright.learning import checkpoint, device, efficientnet, listener
+from boxwright.learning import device, efficientnet, listener
 
 CHUNK = 256
 FOLDER = "features"
@@ -128,7 +128,7 @@ class FeatureReader:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        checkpoint.sync_folder(path.parent)
+        private.sync_folder(path.parent)
         return np.load(path, mmap_mode="r")
 
     def _computed(self, examples: Sequence[dataset.Example], view: str) -> Array16:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import pathlib
 import uuid
 from typing import NamedTuple, TypeAlias
 
@@ -71,6 +72,8 @@ class ImagePipeline:
         """
         if item.failure is not None or (self._journal is not None and item.id in self._journal.convicted):
             return None
+        if item.file is not None:
+            return _member(item, item.file)
         try:
             return self._images.get(objects.ObjectUri.parse(item.id), max_bytes=decode.MAX_IMAGE_BYTES)
         except errors.ApiError as error:
@@ -98,9 +101,9 @@ class ImagePipeline:
             json_lines.error_line(item.id, status_pb2.Status(code=status.code, message=status.message)), status
         )
 
-    def run(self, image_id: str) -> None:
-        """Takes one image all the way and forgets the result."""
-        item = Item(image_id)
+    def run(self, image_id: str, file: str | None = None) -> None:
+        """Takes one image all the way and forgets the result; `file` has its bytes if it is a member of an archive."""
+        item = Item(image_id, file=file)
         self.line(item, self.read(item), stages.Stopwatch())
 
     def _predict(self, item: Item, content: Content, laps: stages.Stopwatch) -> tuple[ImagePrediction, bool]:
@@ -122,6 +125,20 @@ class ImagePipeline:
             found = self._predictor.postprocess(raw, prepared, threshold)
             laps.end(stages.POSTPROCESSING)
         return found.keep(threshold, self._spec.max_boxes), prepared.is_one_colour
+
+
+def _member(item: Item, file: str) -> bytes:
+    """The bytes of an archive's member.
+
+    Raises:
+        ApiError: ABORTED: they are gone, because another attempt has begun.
+    """
+    try:
+        return pathlib.Path(file).read_bytes()
+    except FileNotFoundError as error:
+        raise errors.aborted(
+            f"{item.id} was read from its archive, and its bytes are not on this machine any more; resume the operation."
+        ) from error
 
 
 def _incident(item: Item) -> errors.ApiError:

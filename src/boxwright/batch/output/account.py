@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from boxwright import faults, objects
 from boxwright.batch.job import BatchSpec
@@ -55,7 +55,15 @@ class OutputAccount:
         )
         self._notes.sum_up(report.shard, self._index)
 
-    def close(self, state: str, *, rows_read: int, duplicates: int, model_digest: str) -> Manifest:
+    def close(
+        self,
+        state: str,
+        *,
+        rows_read: int,
+        duplicates: int,
+        model_digest: str,
+        left_out: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> Manifest:
         """Gathers the errors of all finished shards and writes the manifest, last of all.
 
         These are the shards that were counted or found. An account that knows of none asks the store first.
@@ -65,6 +73,7 @@ class OutputAccount:
             rows_read: rows of the lists, 0 if they were not read to their end.
             duplicates: rows whose image had been listed before.
             model_digest: names the model's exact version.
+            left_out: see `Manifest`.
         """
         if not (self._index.predicted or self._index.failed):
             self._notes.recall(set(self._present()), self._index, self._digest)
@@ -86,6 +95,7 @@ class OutputAccount:
             },
             ignored_params=self._spec.ignored_params,
             images_of_one_colour=self._index.one_colour,
+            left_out={address: dict(counts) for address, counts in (left_out or {}).items()},
         )
         if self._spec.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})

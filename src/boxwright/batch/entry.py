@@ -4,6 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class HeldBytes(NamedTuple):
+    """Where the bytes of an archive's member lie on this machine until they are predicted.
+
+    Attributes:
+        path: of a file.
+        start: of the first byte in it.
+        length: how many there are.
+    """
+
+    path: str
+    start: int
+    length: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +33,7 @@ class Entry:
         is_first: whether it is the first line of its file.
         failure: why it is unusable, a sentence without a full stop; None if nothing is known against it.
         is_name: whether `text` is the name of an object or member, and not a text out of a file.
-        file: where the bytes of a member lie on this machine until they are predicted; None if it is no member.
-        size_bytes: of that file.
+        held: where the bytes of an archive's member are; None if it is no member.
     """
 
     text: str
@@ -29,5 +43,4 @@ class Entry:
     is_first: bool = False
     failure: str | None = None
     is_name: bool = False
-    file: str | None = None
-    size_bytes: int = 0
+    held: HeldBytes | None = None

@@ -25,7 +25,7 @@ from typing import Any
 from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, faults, objects, row_hints, rows
-from boxwright.batch.entry import Entry
+from boxwright.batch.entry import Entry, HeldBytes
 from boxwright.batch.inputs.job_inputs import JobInputs
 from boxwright.batch.inputs.member_files import SEGMENT_BYTES, MemberFiles
 from boxwright.batch.inputs.sources import changed
@@ -44,14 +44,17 @@ class Item:
     Attributes:
         id: its address, or what stands in the place of one.
         failure: why its row is unusable; None if it is fine.
-        file: where the bytes of an archive's member lie on this machine; None if it is no member.
-        file_bytes: how many.
+        held: where the bytes of an archive's member are; None if it is no member.
     """
 
     id: str
     failure: str | None = None
-    file: str | None = dataclasses.field(default=None, compare=False)
-    file_bytes: int = dataclasses.field(default=0, compare=False)
+    held: HeldBytes | None = dataclasses.field(default=None, compare=False)
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of it wait on this machine's disk."""
+        return 0 if self.held is None else self.held.length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +75,8 @@ class Segment:
         """Says that images, from an index on, are predicted or need not be: what was kept of them is removed."""
         if self.files is not None:
             for item in self.items[first : None if count is None else first + count]:
-                if item.file is not None:
-                    self.files.drop(item.file, item.file_bytes)
+                if item.held is not None:
+                    self.files.drop(item.held)
 
 
 class Plan:
@@ -184,13 +187,13 @@ class Plan:
                 is_short = self.rows_read < JUDGED_FROM_ROW
                 break
             start.append(first)
-            start_bytes += first.file_bytes
+            start_bytes += first.held_bytes
         small = FIRST_SEGMENTS if self._has_small_start and not is_short else 0
         items: list[Item] = []
         shard, held_bytes = 1, 0
         for item in itertools.chain(start, stream):
             items.append(item)
-            held_bytes += item.file_bytes
+            held_bytes += item.held_bytes
             is_full = len(items) == (FIRST_SEGMENT_IMAGES if shard <= small else self._shard_images)
             if is_full or held_bytes >= SEGMENT_BYTES:
                 yield self._freeze(Segment(shard, items, self._files))
@@ -214,20 +217,20 @@ class Plan:
                             yield item
                         else:
                             self.duplicates += 1
-                            if item.file is not None:
-                                self._files.drop(item.file, item.file_bytes)
+                            if item.held is not None:
+                                self._files.drop(item.held)
                 finished_bytes += source.total_bytes
 
     def _item(self, entry: Entry) -> Item:
         self.rows_read += 1
         text, reason = entry.text, None if entry.failure is None else f"{entry.place}: {entry.failure}."
-        if reason is None and entry.file is None:
+        if reason is None and entry.held is None:
             try:
                 self._named.note_readable(objects.caller_uri(text, self._stores.schemes))
             except objects.BadUri as error:
                 reason = error.message if entry.is_name else self._explained(entry, error)
         if reason is None:
-            return Item(text, file=entry.file, file_bytes=entry.size_bytes)
+            return Item(text, held=entry.held)
         self.rows_failed += 1
         if not entry.is_name and not rows.is_shown(text):
             text = entry.place  # names the row; its text may be a secret of another file
@@ -243,7 +246,7 @@ class Plan:
 
     @staticmethod
     def _held_bytes(segments: list[Segment]) -> int:
-        return sum(item.file_bytes for segment in segments for item in segment.items)
+        return sum(item.held_bytes for segment in segments for item in segment.items)
 
     def _judge(self) -> None:
         share = self.rows_failed / max(1, self.rows_read)
@@ -271,15 +274,12 @@ class Plan:
             item.failure is None and item.id for item in segment.items
         ]:
             raise changed(", ".join(self._spec.input_uris))
-        return dataclasses.replace(segment, items=_with_files(first.items, segment.items))
+        return dataclasses.replace(segment, items=_with_bytes(first.items, segment.items))
 
 
-def _with_files(first: list[Item], now: list[Item]) -> list[Item]:
-    """Items as they were frozen, with the files of the present attempt."""
-    return [
-        dataclasses.replace(item, file=other.file, file_bytes=other.file_bytes)
-        for item, other in zip(first, now, strict=True)
-    ]
+def _with_bytes(first: list[Item], now: list[Item]) -> list[Item]:
+    """Items as they were frozen, with the bytes that the present attempt holds."""
+    return [dataclasses.replace(item, held=other.held) for item, other in zip(first, now, strict=True)]
 
 
 def read_segment(stores: objects.Stores, scratch: objects.ObjectUri, shard: int) -> Segment:

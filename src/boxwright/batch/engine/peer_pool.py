@@ -6,7 +6,7 @@ Both sides send tuples over a socket pair; a peer asks, its leader answers:
     ("job", number, job as JSON, peer)   ─►
                                           ◄─ ("more", number)                       twice, then once per chunk
     ("chunk", number, chunk) ─►                                                     chunk (number, items), or None;
-                                                                                    items: [(id, failure, file)]
+                                                                                    items: [(id, failure, held)]
                                           ◄─ ("lines", number, chunk number, lines, seconds by stage)
                                                                                     lines: (text, status, is of one colour)
                                           ◄─ ("failed", number, code, message)      the job as a whole
@@ -150,7 +150,7 @@ class Peer:
                 plain = (
                     None
                     if chunk is None
-                    else (chunk.number, [(item.id, item.failure, item.file) for item in chunk.items])
+                    else (chunk.number, [(item.id, item.failure, item.held) for item in chunk.items])
                 )
                 self._send("chunk", number, plain)
             case "lines", (chunk_number, lines, spent_s) if source is not None:

@@ -32,6 +32,7 @@ class OpenMember:
     Attributes:
         number: its place in the archive, from 1.
         name: its name, without ``./`` at its beginning; what is no UTF-8 is replaced.
+        size_bytes: of its content.
         is_folder: whether it is one.
         is_unsafe: whether its name leads out of the archive or has empty parts.
         failure: why it cannot be predicted; None if nothing is known against it.
@@ -41,6 +42,7 @@ class OpenMember:
 
     number: int
     name: str
+    size_bytes: int
     is_folder: bool
     is_unsafe: bool
     failure: str | None
@@ -70,7 +72,9 @@ def opened(stores: objects.Stores, info: objects.ObjectInfo) -> Iterator[OpenMem
             is_unsafe = name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/"))
             failure = _failure(member, name, len(str(info.uri)), is_unsafe)
             is_folder = member.kind == FOLDER_KIND
-            yield OpenMember(number, name, is_folder, is_unsafe, failure, content, progress.read_bytes)
+            yield OpenMember(
+                number, name, member.size_bytes, is_folder, is_unsafe, failure, content, progress.read_bytes
+            )
 
 
 def members(stores: objects.Stores, info: objects.ObjectInfo, names: ImageNames, files: MemberFiles) -> Iterator[Entry]:
@@ -131,8 +135,8 @@ def _entries(
             continue
         if not files.wait_for_room():
             return
-        file, size_bytes = files.write(text, member.content())
-        yield Entry(text, place, member.end_bytes, is_name=True, file=file, size_bytes=size_bytes)
+        held = files.write(text, member.size_bytes, member.content())
+        yield Entry(text, place, member.end_bytes, is_name=True, held=held)
 
 
 @contextlib.contextmanager

@@ -78,5 +78,5 @@ class ListedMembers:
         if failure is not None:
             return dataclasses.replace(entry, failure=failure)
         self._files.wait_for_room()
-        file, size_bytes = self._files.write(entry.text, member.content())
-        return dataclasses.replace(entry, is_name=True, file=file, size_bytes=size_bytes)
+        held = self._files.write(entry.text, member.size_bytes, member.content())
+        return dataclasses.replace(entry, is_name=True, held=held)

@@ -1,39 +1,48 @@
 """The bytes of archives' members, in files of this machine from when they are read until they are predicted.
 
-An archive is read once, by one reader, ahead of those who predict; each member waits in a file of its own. Their sum is
-bounded: the reader waits for room.
+An archive is read once, by one reader, ahead of those who predict. What waits is bounded: the reader waits for room. A file
+holds many members, each behind a record with its image's digest and its length, so that a member is found there by its
+image after a crash. It is removed when the last of them is predicted.
 """
 
 from __future__ import annotations
 
+import collections
 import errno
 import hashlib
+import os
 import pathlib
 import shutil
+import struct
 import tempfile
 import threading
 from collections.abc import Iterable
 
 from boxwright import errors, private
+from boxwright.batch.entry import HeldBytes
 
 FOLDER = "members"
 MAX_HELD_BYTES = 256 << 20
 SEGMENT_BYTES = MAX_HELD_BYTES // 4  # a segment with so many bytes of members is full: see `wait_for_room`
+FILE_BYTES = 16 << 20  # when the next file is begun: making one takes as long as writing ten images
+_RECORD = struct.Struct("<16sQ")
 
 
 class MemberFiles:
-    """The files of one job's attempt. Safe for several threads.
+    """The files of one job's attempt. One thread writes; any may drop.
 
     Args:
-        folder: the job's folder of notes; empty for a temporary folder.
+        notes: the job's folder of notes; empty for a temporary folder.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._notes = folder
+    def __init__(self, notes: str) -> None:
+        self._notes = notes
         self._folder: pathlib.Path | None = None
         self._changed = threading.Condition()
+        self._writing = threading.Lock()  # taken before the condition's
         self._is_closed = False
-        self._count = 0
+        self._waiting: collections.Counter[str] = collections.Counter()  # members by file
+        self._path, self._descriptor, self._end, self._files = "", -1, 0, 0  # of the file that is written
         self.held_bytes = 0
 
     def clear(self) -> None:
@@ -41,31 +50,23 @@ class MemberFiles:
         if self._notes:
             shutil.rmtree(pathlib.Path(self._notes, FOLDER), ignore_errors=True)
 
-    def write(self, image_id: str, pieces: Iterable[bytes | memoryview]) -> tuple[str, int]:
-        """Keeps a member; returns its file and how many bytes it has.
+    def write(self, image_id: str, size_bytes: int, pieces: Iterable[bytes | memoryview]) -> HeldBytes:
+        """Keeps a member of so many bytes.
 
         Raises:
             ApiError: RESOURCE_EXHAUSTED if the disk is full.
         """
-        if self._folder is None:
-            self._folder = self._made_folder()
-        self._count += 1  # an archive may have two members of one name, and be named twice
-        path, size_bytes = self._folder / f"{_digest(image_id)}-{self._count:09d}", 0
         try:
-            with private.open_file(path, "wb") as file:
-                for piece in pieces:
-                    file.write(piece)
-                    size_bytes += len(piece)
+            with self._writing:
+                start = self._written(image_id, size_bytes, pieces)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
             raise errors.resource_exhausted(
                 "A member of an archive cannot be kept on this machine's disk until it is predicted; make room for "
-                f"{MAX_HELD_BYTES >> 20} MB in the service's data_dir."
+                f"{(MAX_HELD_BYTES + 2 * FILE_BYTES) >> 20} MiB in the service's data_dir."
             ) from error
-        with self._changed:
-            self.held_bytes += size_bytes
-        return str(path), size_bytes
+        return HeldBytes(self._path, start, size_bytes)
 
     def wait_for_room(self) -> bool:
         """Waits until less is held than may be; returns whether any more is wanted at all.
@@ -77,40 +78,106 @@ class MemberFiles:
             self._changed.wait_for(lambda: self._is_closed or self.held_bytes < MAX_HELD_BYTES)
             return not self._is_closed
 
-    def drop(self, path: str, size_bytes: int) -> None:
-        """Removes a member's file."""
-        pathlib.Path(path).unlink(missing_ok=True)
+    def drop(self, held: HeldBytes) -> None:
+        """Says that a member is not needed any more."""
         with self._changed:
-            self.held_bytes -= size_bytes
+            self.held_bytes -= held.length
+            self._waiting[held.path] -= 1
+            is_done = self._waiting[held.path] == 0 and held.path != self._path
+            if is_done:
+                del self._waiting[held.path]
             self._changed.notify_all()
+        if is_done:
+            pathlib.Path(held.path).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Removes everything; who waits for room goes on."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+        with self._writing:
+            self._end_file()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _written(self, image_id: str, size_bytes: int, pieces: Iterable[bytes | memoryview]) -> int:
+        """Writes a member; returns where it starts in the file."""
+        if self._is_closed:
+            raise RuntimeError("the job has ended")
+        if not self._path or self._end >= FILE_BYTES:
+            self._begin_file()
+        start = self._end + _RECORD.size
+        self._append(_RECORD.pack(_digest(image_id), size_bytes))
+        for piece in pieces:
+            self._append(piece)
+        with self._changed:
+            self.held_bytes += size_bytes
+            self._waiting[self._path] += 1
+        return start
+
+    def _begin_file(self) -> None:
+        if self._folder is None:
+            self._folder = self._made_folder()
+        former = self._path
+        self._end_file()
+        self._files += 1
+        path = self._folder / f"{self._files:07d}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, private.FILE_MODE)
+        with self._changed:
+            self._path, self._descriptor, self._end = str(path), descriptor, 0
+            is_done = bool(former) and not self._waiting.get(former)
+        if is_done:
+            pathlib.Path(former).unlink(missing_ok=True)
+
+    def _end_file(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _append(self, piece: bytes | memoryview) -> None:
+        left = memoryview(piece)
+        while left:
+            written = os.write(self._descriptor, left)
+            left = left[written:]
+            self._end += written
 
     def _made_folder(self) -> pathlib.Path:
         if not self._notes:
             return pathlib.Path(tempfile.mkdtemp(prefix="boxwright-members-"))
         folder = pathlib.Path(self._notes, FOLDER)
         private.make_folder(folder)
-        return folder
+        return pathlib.Path(tempfile.mkdtemp(dir=folder))  # an older attempt that is slow to end has its own
 
 
-def left_by(folder: str, image_id: str) -> str | None:
-    """The file of a member that a dead process had under way; None if the image is no member.
+def read(held: HeldBytes) -> bytes:
+    """The bytes of a member.
+
+    Raises:
+        FileNotFoundError: they are gone.
+    """
+    with pathlib.Path(held.path).open("rb", buffering=0) as file:
+        return os.pread(file.fileno(), held.length, held.start)
+
+
+def left_by(notes: str, image_id: str) -> HeldBytes | None:
+    """Where a dead process has left the bytes of a member; None if the image is no member, or is not there.
 
     Args:
-        folder: the job's folder of notes.
+        notes: the job's folder of notes.
         image_id: the image.
     """
-    if not folder:
+    if not notes:
         return None
-    return min(map(str, pathlib.Path(folder, FOLDER).glob(f"{_digest(image_id)}-*")), default=None)
+    wanted = _digest(image_id)
+    for path in sorted(pathlib.Path(notes, FOLDER).glob("*/*")):
+        with path.open("rb") as file:
+            while len(record := file.read(_RECORD.size)) == _RECORD.size:
+                digest, length = _RECORD.unpack(record)
+                if digest == wanted:
+                    return HeldBytes(str(path), file.tell(), length)
+                file.seek(length, os.SEEK_CUR)
+    return None
 
 
-def _digest(image_id: str) -> str:
-    return hashlib.sha256(image_id.encode()).hexdigest()[:32]
+def _digest(image_id: str) -> bytes:
+    return hashlib.sha256(image_id.encode()).digest()[:16]

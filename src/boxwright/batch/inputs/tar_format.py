@@ -160,8 +160,8 @@ def is_tar(start: bytes) -> bool:
 def _check_sum(block: bytes, at: int) -> None:
     """Raises unless the header's sum is right: its bytes, signed or not, with blanks in place of the sum."""
     blanked = block[:148] + b" " * 8 + block[156:]
-    unsigned = sum(blanked)
-    if _number(block[148:156], at) not in (unsigned, unsigned - 256 * sum(byte > 127 for byte in blanked)):
+    written, unsigned = _number(block[148:156], at), sum(blanked)
+    if written != unsigned and written != unsigned - 256 * sum(byte > 127 for byte in blanked):
         raise TarError(f"the header at byte {at} is damaged")
 
 

@@ -50,7 +50,7 @@ def test_unsafe_names_links_and_large_members_are_failed_images(bench, monkeypat
     expected = [*UNSAFE.values(), None, "it has 101 bytes; the limit is 100", "a symbolic link"]
     for item, said in zip(found, expected, strict=True):
         assert said in item.failure if said else item.failure is None
-    assert [item.id for item in found if item.file] == ["gs://b/x.tar#good.jpg"]
+    assert [item.id for item in found if item.held] == ["gs://b/x.tar#good.jpg"]
     assert found[5].id == "gs://b/x.tar, member 6"
     assert all(item.failure.startswith("gs://b/x.tar, member ") for item in found if item.failure)
 
@@ -93,7 +93,7 @@ def test_two_members_of_one_name_are_one_image_the_first(bench):
     (bench.bucket / "x.tar").write_bytes(target.getvalue())
     plan, (segment,) = planned(bench, "gs://b/x.tar")
     (item,) = segment.items
-    assert pathlib.Path(item.file).read_bytes() == b"first"
+    assert member_files.read(item.held) == b"first"
     assert (plan.duplicates, plan._files.held_bytes) == (1, 5)
 
 
@@ -107,7 +107,7 @@ def test_no_more_members_wait_on_disk_than_there_may_and_large_ones_make_small_s
     for segment in plan.segments():
         most = max(most, plan._files.held_bytes)
         assert len(segment.items) == 10
-        found += [pathlib.Path(item.file).read_bytes() for item in segment.items]
+        found += [member_files.read(item.held) for item in segment.items]
         segment.release()
     assert found == list(files.values())
     assert most <= 41_000
@@ -134,14 +134,39 @@ def test_what_a_killed_attempt_has_left_is_found_by_its_image_and_removed_by_the
     killed = Plan(bench.spec(lists=["gs://b/x.tar"]), bench.stores, notes)
     list(killed.segments())
     file = member_files.left_by(notes, "gs://b/x.tar#b.jpg")
-    assert pathlib.Path(file).read_bytes() == b"second"
+    assert member_files.read(file) == b"second"
     assert member_files.left_by(notes, "gs://b/x.tar#c.jpg") is None
     assert member_files.left_by("", "gs://b/x.tar#b.jpg") is None
     again = Plan(bench.spec(lists=["gs://b/x.tar"]), bench.stores, notes)
     list(again.segments())
-    assert len(list((tmp_path / "notes" / member_files.FOLDER).iterdir())) == 2
+    (folder,) = (tmp_path / "notes" / member_files.FOLDER).iterdir()
+    assert member_files.left_by(notes, "gs://b/x.tar#b.jpg").path == str(folder / "0000001")
     again.close()
-    assert not (tmp_path / "notes" / member_files.FOLDER).exists()
+    assert not folder.exists()
+
+
+def test_a_file_of_members_is_removed_with_the_last_of_them(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(member_files, "FILE_BYTES", 3000)
+    files = member_files.MemberFiles(str(tmp_path))
+    held = [files.write(f"gs://b/x.tar#{n}", 1000, [bytes([n]) * 600, bytes([n]) * 400]) for n in range(10)]
+    assert len({one.path for one in held}) == 4
+    for n, one in enumerate(held):
+        assert member_files.read(one) == bytes([n]) * 1000
+        assert member_files.left_by(str(tmp_path), f"gs://b/x.tar#{n}") == one
+    for one in held[::-1]:
+        files.drop(one)
+    assert files.held_bytes == 0
+    assert [str(path) for path in tmp_path.glob("*/*/*")] == [held[-1].path]  # the one that is written
+    more = [files.write("gs://b/x.tar#more", 1000, [bytes(1000)]) for _ in range(5)]
+    files.drop(more[0])
+    files.drop(more[1])
+    assert more[0].path == held[-1].path != more[4].path
+    assert not pathlib.Path(held[-1].path).exists()
+    files.close()
+    with pytest.raises(FileNotFoundError):
+        member_files.read(more[4])
+    with pytest.raises(RuntimeError, match="the job has ended"):
+        files.write("gs://b/x.tar#late", 0, [])
 
 
 def test_an_archive_that_changes_fails_the_job(bench):
@@ -163,8 +188,8 @@ def test_members_that_a_list_names_are_read_in_any_order_and_a_missing_one_is_sa
     (bench.bucket / "y.tar#z.jpg").write_bytes(b"an object")
     bench.write_list(["gs://b/y.tar#z.jpg", "gs://b/x.tar#d/1 .jpg"])
     found = items(bench, "gs://b/errors_1.jsonl", "gs://b/list.csv")
-    read = {item.id: pathlib.Path(item.file).read_bytes() for item in found if item.file}
+    read = {item.id: member_files.read(item.held) for item in found if item.held}
     assert read == {name: name.split("/")[-1].split(",")[0].encode() for name in names}
-    assert [(item.id, item.failure and "has no member" in item.failure) for item in found if not item.file] == [
+    assert [(item.id, item.failure and "has no member" in item.failure) for item in found if not item.held] == [
         ("gs://b/x.tar#none.jpg", True), ("gs://b/y.tar#z.jpg", None), ("gs://b/x.tar#d/1 .jpg", True)
     ]  # fmt: skip

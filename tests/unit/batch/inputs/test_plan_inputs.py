@@ -13,7 +13,7 @@ from tests.support.predictions.batch_inputs import ids, items, json_lines, parqu
 from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import errors, faults, objects
-from boxwright.batch.inputs import frozen_names
+from boxwright.batch.inputs import frozen_names, member_files
 from boxwright.batch.plan import Plan
 
 IMAGES = ["dir/a.jpg", "dir/b, ä.PNG", "dir/sub/c.jpeg", "dir/sub/deep/d.tif", "dir/z.webp"]
@@ -65,11 +65,10 @@ def test_an_archives_members_are_planned_with_their_bytes_at_hand(bench, packing
     plan, segments = planned(bench, "gs://b/x.tar", shard_images=2)
     found = [item for segment in segments for item in segment.items]
     assert [item.id for item in found] == [f"gs://b/x.tar#{name}" for name in IMAGES]
-    assert [pathlib.Path(item.file).read_bytes().decode() for item in found] == IMAGES
+    assert [member_files.read(item.held).decode() for item in found] == IMAGES
     for segment in segments:
         segment.release()
     assert plan._files.held_bytes == 0
-    assert not any(pathlib.Path(item.file).exists() for item in found)
     plan.close()
     assert planned(bench, "gs://b/x.tar", shard_images=2)[1] == segments
 
@@ -83,8 +82,8 @@ def test_several_kinds_are_mixed_and_an_image_that_comes_again_is_planned_once(b
     found = [item.id for segment in segments for item in segment.items]
     assert found == ["gs://b/dir/z.webp", "gs://b/other.jpg", "gs://b/x.tar#a.jpg", *URIS[:4], "gs://b/more.jpg"]
     assert (plan.rows_read, plan.duplicates) == (11, 3)
-    (member,) = [item for segment in segments for item in segment.items if item.file]
-    assert pathlib.Path(member.file).read_bytes() == b"a"
+    (member,) = [item for segment in segments for item in segment.items if item.held]
+    assert member_files.read(member.held) == b"a"
     assert plan._files.held_bytes == 1
 
 

@@ -1,4 +1,4 @@
-"""Batch prediction: `throughput`, `stages`, `memory`, `inputs`, `scaling` and `decode_fidelity` measure; the others are their parts.
+"""Batch prediction: `throughput`, `stages`, `memory`, `inputs`, `scaling`, `decode_fidelity` measure; the others are parts.
 
 decode_fidelity  what decoding at a fraction of the size costs in average precision
 generated        part: a list of any length and a model that does not look

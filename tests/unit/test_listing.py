@@ -104,6 +104,27 @@ def test_names_are_sorted_whether_or_not_they_fit_in_a_run(names, run):
         assert list(listing.in_order(names)) == sorted(names)
 
 
+def test_a_list_that_is_cut_off_goes_on_behind_its_last_key():
+    begun = []
+
+    def listed(after):
+        begun.append(after)
+        keys = [key for key in "abcdefg" if key > after]
+        yield keys[:2]
+        if keys[2:]:
+            raise ConnectionError("cut off")
+
+    def patiently(look):
+        while True:
+            try:
+                return look()
+            except ConnectionError:
+                continue
+
+    assert list(listing.all_pages(listed, "", patiently)) == [["a", "b"], ["c", "d"], ["e", "f"], ["g"]]
+    assert begun == ["", "b", "d", "f"]
+
+
 def test_a_store_that_lists_in_no_order_is_refused_and_nothing_is_left_out_in_silence():
     assert list(listing.ordered_pages([["a"], [], ["b", "é"]])) == [["a"], [], ["b", "é"]]
     assert list(listing.ordered_pages([["a", "b"], ["é"]], "a")) == [["b"], ["é"]]

@@ -10,11 +10,13 @@ import heapq
 import itertools
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 PAGE_NAMES = 1000
 RUN_NAMES = 100_000  # about 10 MB
 _READ_BYTES = 64 * 1024
+_Look: TypeAlias = Callable[[], list[str] | None]
 _END = b"\0"  # the one byte, besides the slash, that no name has
 
 
@@ -60,6 +62,37 @@ def in_order(names: Iterable[bytes]) -> Iterator[bytes]:
             runs.append(_stored(file.fileno(), start, file.tell()))
         file.flush()
         yield from heapq.merge(*runs)
+
+
+def all_pages(
+    listed: Callable[[str], Iterator[list[str]]], after: str, patiently: Callable[[_Look], list[str] | None]
+) -> Iterator[list[str]]:
+    """Yields the pages of a store in order; after trouble that passes, the list is begun again behind the last key.
+
+    Args:
+        listed: the store's pages from behind a key on.
+        after: only keys behind this one are wanted.
+        patiently: calls until there is no such trouble.
+
+    Raises:
+        DisorderError: as `ordered_pages`.
+    """
+    last, pages_left = after, None
+
+    def look() -> list[str] | None:
+        nonlocal pages_left
+        if pages_left is None:
+            pages_left = ordered_pages(listed(last), last)
+        try:
+            return next(pages_left, None)
+        except Exception:
+            pages_left = None  # it has ended
+            raise
+
+    while (page := patiently(look)) is not None:
+        if page:
+            last = page[-1]
+            yield page
 
 
 def ordered_pages(found: Iterable[list[str]], after: str = "") -> Iterator[list[str]]:

@@ -316,7 +316,7 @@ class Stores:
         """
         backend = self._backend(prefix, LIST, is_folder=True)
         with store_errors.translated(prefix):
-            yield from listing.ordered_pages(backend.keys(prefix, after), after)
+            yield from listing.all_pages(lambda start: backend.keys(prefix, start), after, self._patiently)
 
     def delete_prefix(self, uri: ObjectUri) -> None:
         """Deletes every object below a prefix of the service's own state."""

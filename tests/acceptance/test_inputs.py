@@ -15,6 +15,7 @@ from tests.support.clients.api import Api, metadata, open_api
 from tests.support.images import drawn_images
 from tests.support.predictions.batch_inputs import json_lines, parquet, tar
 from tests.support.predictions.tiny_model import TinyModel
+from tests.support.services.command_line import CommandLine
 
 from boxwright import objects
 from boxwright.batch.output import manifest
@@ -168,3 +169,17 @@ def test_what_is_no_input_fails_with_what_it_is_and_the_service_stays(world, wha
     assert operation.error.code == code, operation
     assert text in operation.error.message
     assert "gs://ways/" in operation.error.message
+
+
+def test_the_command_takes_folders_patterns_and_archives_and_describes_what_was_left_out(world, service):
+    boxwright = CommandLine(service.url)
+    inputs = ["gs://ways/in/day 1/", "gs://ways/in/day 2/*", "gs://ways/all.tar"]
+    options = ["--threshold", "0.1", "--input-suffixes", ".jpg,.png", "--wait"]
+    ran = boxwright("batch", "predict", world.models[0].rpartition("/")[2], *inputs, "gs://ways/out/", *options)
+    assert ran.returncode == 3, ran.stderr  # two images fail, the spoilt one twice
+    operation = ran.stderr.split("operations/")[1].split()[0]
+    described = boxwright.done("operations", "describe", operation)
+    assert "1 names that are no images" in described
+    assert ", ".join(inputs) in described
+    local = boxwright("batch", "predict", "m", "photos/", "gs://ways/out/")
+    assert local.returncode == 2 and "'photos/' is a path of this machine" in local.stderr

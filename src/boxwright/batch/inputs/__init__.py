@@ -8,6 +8,7 @@
     member_files     the bytes of archives' members until they are predicted
     archive_members  the images in an archive
     listed_members   members that a list names
+    json_array       a JSON array as a list
     parquet_main     the process that reads Parquet
     parquet_rows     the addresses in a Parquet file
     sources          files by their content, and the entries in them

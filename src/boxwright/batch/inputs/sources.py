@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from boxwright import errors, file_kinds, objects, rows
 from boxwright.batch import image_list
 from boxwright.batch.entry import Entry
-from boxwright.batch.inputs import archive_members, parquet_rows, tar_format, unpacking
+from boxwright.batch.inputs import archive_members, json_array, parquet_rows, tar_format, unpacking
 from boxwright.batch.inputs.image_names import ImageNames
 from boxwright.batch.inputs.listed_members import ListedMembers
 from boxwright.batch.inputs.member_files import MemberFiles
@@ -59,6 +59,8 @@ def check_start(info: objects.ObjectInfo, start: bytes, column: str = "") -> boo
     if kind not in (FileKind.TEXT, FileKind.GZIP_TEXT):
         return True
     _check_text(info.uri, text)
+    if json_array.is_array(text):
+        return True
     is_whole = kind == FileKind.TEXT and len(start) == info.size_bytes
     line = rows.first_line(info.uri, text, is_whole=is_whole)
     if line is not None:
@@ -98,7 +100,7 @@ class FileSource:
             ApiError: from the store; INVALID_ARGUMENT if it is no input; ABORTED if it changed since the job began.
         """
         before, start = self._stores.start(self.info.uri, file_kinds.LOOKED_AT_BYTES)
-        kind, _ = kind_of(start)
+        kind, text = kind_of(start)
         match kind:
             case FileKind.TAR | FileKind.GZIP_TAR:
                 names = ImageNames(self._spec.input_suffixes)
@@ -106,25 +108,26 @@ class FileSource:
                 self.left_out = names.left_out
             case _:
                 listed = ListedMembers(self._stores, self._files)
-                yield from map(listed.resolved, self._rows(before, start, kind))
+                yield from map(listed.resolved, self._rows(before, text, kind))
         if self._stores.head(self.info.uri) != before:
             raise changed(str(self.info.uri))
 
     def _rows(self, info: objects.ObjectInfo, start: bytes, kind: FileKind) -> Iterator[Entry]:
-        match kind:
-            case FileKind.PARQUET:
-                return parquet_rows.entries(self._stores, info, self._spec.input_column)
-            case FileKind.GZIP_TEXT:
-                return self._unpacked()
-            case _:
-                _check_text(info.uri, start)
-                return image_list.read(self._stores, info.uri, column=self._spec.input_column)
-
-    def _unpacked(self) -> Iterator[Entry]:
-        content = unpacking.Unpacked(self.info.uri, self._stores.stream(self.info.uri))
+        """Yields what a list names; `start` is the beginning of its text."""
+        if kind == FileKind.PARQUET:
+            yield from parquet_rows.entries(self._stores, info, self._spec.input_column)
+            return
+        _check_text(info.uri, start)
+        chunks = self._stores.stream(info.uri)
+        unpacked = unpacking.Unpacked(info.uri, chunks) if kind == FileKind.GZIP_TEXT else None
+        text = chunks if unpacked is None else iter(unpacked)
         column = self._spec.input_column
-        for entry in image_list.read(self._stores, self.info.uri, chunks=iter(content), column=column):
-            yield dataclasses.replace(entry, end_bytes=content.read_bytes)
+        if json_array.is_array(start):
+            found = json_array.entries(info.uri, text, column)
+        else:
+            found = image_list.read(self._stores, info.uri, chunks=text, column=column)
+        for entry in found:
+            yield entry if unpacked is None else dataclasses.replace(entry, end_bytes=unpacked.read_bytes)
 
 
 def changed(uri: str) -> errors.ApiError:

@@ -39,6 +39,8 @@ WAYS: dict[str, bytes | None] = {
     "list.jsonl": json_lines([{"content": uri, "mimeType": "image/jpeg"} for uri in URIS]),
     "list.jsonl.gz": gzip.compress(json_lines([{"image_gcs_uri": uri} for uri in URIS])),
     "list.manifest": json_lines([{"source-ref": uri, "cars": {}} for uri in URIS]),
+    "array.manifest": json.dumps([{"prefix": "gs://b/"}, *IMAGES]).encode(),
+    "array.json.gz": gzip.compress(json.dumps(URIS).encode()),
     "list.parquet": parquet(URIS),
     "list": gzip.compress(CSV),  # a file is what its content says
     "lists/*.csv": CSV,

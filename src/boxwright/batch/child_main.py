@@ -79,7 +79,8 @@ def run_job(
     started_s = time.monotonic()
     uses = objects.BucketUses(lambda use: events.say("bucket", **dataclasses.asdict(use)))
     stores = objects.Stores.from_config(job.folders.stores).observed(uses.note)
-    sink, plan = Sink(job.spec, stores), Plan(job.spec, stores, job.folders.notes)
+    sink = Sink(job.spec, stores)
+    plan = Plan(job.spec, stores, job.folders.notes, sink.is_finished)
     sink.prepare()
     with contextlib.closing(plan), opening.opened(job, models, peers, stores, sink) as engine:
         progress = _Progress(engine, plan, events)

@@ -11,7 +11,7 @@ class HeldBytes(NamedTuple):
     """Where the bytes of an archive's member lie on this machine until they are predicted.
 
     Attributes:
-        path: of a file.
+        path: of a file; empty if they are not kept, because the image's shard is finished.
         start: of the first byte in it.
         length: how many there are.
     """

@@ -19,7 +19,7 @@ import hashlib
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from google.rpc import code_pb2, status_pb2
@@ -86,13 +86,21 @@ class Plan:
         spec: the job's.
         stores: where everything is.
         notes: the job's folder of notes on this machine; empty for none.
+        is_finished: whether a shard is there and need not be predicted.
     """
 
-    def __init__(self, spec: BatchSpec, stores: objects.Stores, notes: str = "") -> None:
+    def __init__(
+        self,
+        spec: BatchSpec,
+        stores: objects.Stores,
+        notes: str = "",
+        is_finished: Callable[[int], bool] = lambda shard: False,
+    ) -> None:
         self._spec = spec
         self._stores = stores
         self._named = stores.named()
-        self._files = MemberFiles(notes)
+        self._files = MemberFiles(notes, self._finished_images)
+        self._is_finished = is_finished
         self._inputs: JobInputs | None = None
         self._scratch = objects.ObjectUri.parse(spec.scratch)
         self._shard_images = spec.shard_images
@@ -206,6 +214,7 @@ class Plan:
         finished_bytes = 0
         with contextlib.closing(_Seen()) as seen:
             for source in inputs.sources():
+                self._files.begin_input(self.rows_read)
                 with contextlib.closing(source.entries()) as entries:
                     for entry in entries:
                         item = self._item(entry)
@@ -243,6 +252,19 @@ class Plan:
         shown = f"{error.about(rows.quoted(entry.text))}."
         hint = row_hints.of_image_list(entry.cells or [entry.text], self._stores.schemes, is_first=entry.is_first)
         return f"{entry.place}: {shown}{_sentence(hint)}"
+
+    def _finished_images(self) -> int:
+        """How many images are in the finished shards before the first one that is not."""
+        count = 0
+        for shard in itertools.count(1):
+            try:
+                segment = read_segment(self._stores, self._scratch, shard)
+            except objects.ObjectNotFound:
+                break
+            if not self._is_finished(shard):
+                break
+            count += len(segment.items)
+        return count
 
     @staticmethod
     def _held_bytes(segments: list[Segment]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from boxwright import errors, objects
-from boxwright.batch.entry import Entry
+from boxwright.batch.entry import Entry, HeldBytes
 from boxwright.batch.inputs import unpacking
 from boxwright.batch.inputs.image_names import ImageNames
 from boxwright.batch.inputs.member_files import MemberFiles
@@ -124,14 +124,20 @@ def members(stores: objects.Stores, info: objects.ObjectInfo, names: ImageNames,
 def _entries(
     stores: objects.Stores, info: objects.ObjectInfo, names: ImageNames, files: MemberFiles
 ) -> Iterator[Entry]:
+    count = 0
     for member in opened(stores, info):
         if member.is_folder or not names.takes(member.name.rpartition("/")[2] if member.is_unsafe else member.name):
             continue
+        count += 1
         place, text = f"{info.uri}, member {member.number}", f"{info.uri}#{member.name}"
         if len(text) > objects.MAX_URI_CHARS:
             text = place
         if member.failure is not None:
             yield Entry(text, place, member.end_bytes, failure=member.failure, is_name=True)
+            continue
+        if not files.are_needed(count):
+            held = HeldBytes("", 0, member.size_bytes)
+            yield Entry(text, place, member.end_bytes, is_name=True, held=held)
             continue
         if not files.wait_for_room():
             return

@@ -16,7 +16,7 @@ import shutil
 import struct
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from boxwright import errors, private
 from boxwright.batch.entry import HeldBytes
@@ -33,10 +33,14 @@ class MemberFiles:
 
     Args:
         notes: the job's folder of notes; empty for a temporary folder.
+        finished_images: counts the images at the plan's beginning whose shards are finished; asked once, if at all.
     """
 
-    def __init__(self, notes: str) -> None:
+    def __init__(self, notes: str, finished_images: Callable[[], int] = lambda: 0) -> None:
         self._notes = notes
+        self._finished_images = finished_images
+        self._finished: int | None = None
+        self._rows_before = 0
         self._folder: pathlib.Path | None = None
         self._changed = threading.Condition()
         self._writing = threading.Lock()  # taken before the condition's
@@ -49,6 +53,19 @@ class MemberFiles:
         """Removes what an attempt that was killed has left."""
         if self._notes:
             shutil.rmtree(pathlib.Path(self._notes, FOLDER), ignore_errors=True)
+
+    def begin_input(self, rows_before: int) -> None:
+        """Says how many rows the inputs before the next one had."""
+        self._rows_before = rows_before
+
+    def are_needed(self, number: int) -> bool:
+        """Whether the bytes of a row of the present input, from 1, have to be kept.
+
+        Rows are at least as many as images: the first so many rows as images are finished name no others.
+        """
+        if self._finished is None:
+            self._finished = self._finished_images()
+        return self._rows_before + number > self._finished
 
     def write(self, image_id: str, size_bytes: int, pieces: Iterable[bytes | memoryview]) -> HeldBytes:
         """Keeps a member of so many bytes.
@@ -80,6 +97,8 @@ class MemberFiles:
 
     def drop(self, held: HeldBytes) -> None:
         """Says that a member is not needed any more."""
+        if not held.path:
+            return
         with self._changed:
             self.held_bytes -= held.length
             self._waiting[held.path] -= 1
@@ -153,8 +172,10 @@ def read(held: HeldBytes) -> bytes:
     """The bytes of a member.
 
     Raises:
-        FileNotFoundError: they are gone.
+        FileNotFoundError: they are gone, or were not kept.
     """
+    if not held.path:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     with pathlib.Path(held.path).open("rb", buffering=0) as file:
         return os.pread(file.fileno(), held.length, held.start)
 

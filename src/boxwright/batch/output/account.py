@@ -39,13 +39,14 @@ class OutputAccount:
         None too if the shard is there and its report or its error lines are not: then it is worked out once more; and if
         images of it failed in an earlier pass.
         """
-        if not self._stores.exists(self._shard_uri(shard)):
-            return None
-        report = self._notes.find(shard)
-        if report is None or (self._spec.pass_number and not self._holds(report)):
-            return None
-        self.count(report)
+        report = self._finished(shard)
+        if report is not None:
+            self.count(report)
         return report
+
+    def is_finished(self, shard: int) -> bool:
+        """Whether `committed` would find the shard; nothing is counted."""
+        return self._finished(shard) is not None
 
     def count(self, report: ShardReport) -> None:
         """Counts a shard that is finished, by whichever process it was put; once for each shard."""
@@ -114,6 +115,14 @@ class OutputAccount:
     def errors_by_code(self) -> dict[str, int]:
         """Failed images by canonical code name, of the same shards."""
         return dict(self._index.errors_by_code)
+
+    def _finished(self, shard: int) -> ShardReport | None:
+        if not self._stores.exists(self._shard_uri(shard)):
+            return None
+        report = self._notes.find(shard)
+        if report is None or (self._spec.pass_number and not self._holds(report)):
+            return None
+        return report
 
     def _holds(self, report: ShardReport) -> bool:
         """Whether a further pass leaves a shard as its report says it is."""

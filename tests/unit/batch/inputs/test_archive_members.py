@@ -14,6 +14,7 @@ from tests.support.predictions.batch_inputs import items, planned, tar
 from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import errors
+from boxwright.batch.entry import HeldBytes
 from boxwright.batch.inputs import archive_members, member_files
 from boxwright.batch.output.json_lines import error_line
 from boxwright.batch.plan import Plan
@@ -143,6 +144,23 @@ def test_what_a_killed_attempt_has_left_is_found_by_its_image_and_removed_by_the
     assert member_files.left_by(notes, "gs://b/x.tar#b.jpg").path == str(folder / "0000001")
     again.close()
     assert not folder.exists()
+
+
+def test_members_of_finished_shards_are_not_kept_and_the_plan_is_the_same(bench):
+    files = {f"{number:02d}.jpg": bytes([number]) * 10 for number in range(35)}
+    (bench.bucket / "x.tar").write_bytes(tar(files))
+    bench.write_list([f"gs://b/x.tar#{number:02d}.jpg" for number in (0, 1)] + ["gs://b/a.jpg"])
+    lists = ["gs://b/list.csv", "gs://b/x.tar"]
+    _, segments = planned(bench, *lists)
+    again = Plan(bench.spec(lists=lists), bench.stores, is_finished=lambda shard: shard != 3)
+    assert list(again.segments()) == segments
+    kept = [item.id for segment in list(Plan(again._spec, bench.stores, "", lambda shard: shard < 3).segments())
+            for item in segment.items if item.held and item.held.path]  # fmt: skip
+    planned_ids = [item.id for segment in segments for item in segment.items]
+    assert set(planned_ids[20:]) <= set(kept)
+    assert len(kept) <= len(planned_ids[20:]) + 4  # and rows that were listed twice
+    with pytest.raises(FileNotFoundError):
+        member_files.read(HeldBytes("", 0, 5))
 
 
 def test_a_file_of_members_is_removed_with_the_last_of_them(bench, tmp_path, monkeypatch):

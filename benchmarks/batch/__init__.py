@@ -1,7 +1,8 @@
-"""Batch prediction: `throughput`, `stages`, `memory`, `scaling` and `decode_fidelity` measure; the others are their parts.
+"""Batch prediction: `throughput`, `stages`, `memory`, `inputs`, `scaling`, `decode_fidelity` measure; the others are parts.
 
 decode_fidelity  what decoding at a fraction of the size costs in average precision
 generated        part: a list of any length and a model that does not look
+inputs           names below a folder, and an archive against single files
 lite0            part: a detector on EfficientNet-Lite0 as ONNX
 memory           resident memory against images
 own              part: Boxwright's stages and engine as a child process

@@ -35,6 +35,8 @@ def of_image_list(cells: Sequence[str], schemes: Collection[str], *, is_first: b
         return "this is a row of an import CSV; a list for predictions has the image's address in column 1"
     if column > 1:
         return f"the address is in column {column}; a list has it in column 1"
+    if _begins_with_address(cells[0], schemes) and cells[0].endswith("/"):
+        return "a folder is no row of a list; name it beside the list, as an input of its own"
     if is_first and not any(character in cells[0] for character in "/\\.:;"):
         return _of_any(cells, schemes) or "if this is a header row, delete it"
     return _of_any(cells, schemes)

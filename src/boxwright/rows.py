@@ -118,13 +118,27 @@ def read(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[Row]:
             yield row
 
 
-def lines(stores: objects.Stores, uri: objects.ObjectUri, *, max_chars: int = MAX_LINE_CHARS) -> Iterator[TextLine]:
+def lines(
+    stores: objects.Stores,
+    uri: objects.ObjectUri,
+    *,
+    max_chars: int = MAX_LINE_CHARS,
+    chunks: Iterator[bytes] | None = None,
+) -> Iterator[TextLine]:
     """Yields the lines of a text object that are not blank.
+
+    Args:
+        stores: where it is.
+        uri: the object.
+        max_chars: how long a line may be.
+        chunks: its text, if that is not what the object itself holds; `TextLine.end_bytes` counts these bytes then.
 
     Raises:
         ApiError: NOT_FOUND and the like from the store; INVALID_ARGUMENT if the file is no text.
     """
-    for number, (text, end_bytes) in enumerate(_lines(stores, uri, max_chars), 1):
+    for number, (text, end_bytes) in enumerate(
+        _lines(uri, stores.stream(uri) if chunks is None else chunks, max_chars), 1
+    ):
         if text and not text.isspace():
             yield TextLine(uri, number, text, end_bytes)
 
@@ -164,12 +178,11 @@ def too_long(uri: objects.ObjectUri, max_chars: int) -> errors.ApiError:
     return errors.bad_request(f"{uri}: a line is longer than {max_chars} characters; a CSV is expected.")
 
 
-def _lines(stores: objects.Stores, uri: objects.ObjectUri, max_chars: int) -> Iterator[tuple[str, int]]:
+def _lines(uri: objects.ObjectUri, content: Iterator[bytes], max_chars: int) -> Iterator[tuple[str, int]]:
     """Yields (line without its break, bytes read so far)."""
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
     rest, read_bytes, count = "", 0, 0
-    chunks: Iterator[tuple[bytes, bool]] = _with_end_mark(stores.stream(uri))
-    for chunk, is_last in chunks:
+    for chunk, is_last in _with_end_mark(content):
         if read_bytes == 0:
             check_start(uri, chunk)
         read_bytes += len(chunk)

@@ -133,6 +133,14 @@ def test_crash(tmp_path: pathlib.Path) -> None:
     assert (figures["lost"], figures["doubled"], figures["shards_redone"]) == (0, 0, 0)
 
 
+def test_inputs(tmp_path: pathlib.Path) -> None:
+    arguments = ("--names", "2000", "--images", "40", "--model-type", "mobile-low-latency-1")
+    found = _run("batch.inputs", *arguments, "--result", tmp_path / "result.json", judges=True)
+    assert [run["names"] for run in found["runs"]] == [2000, 2000]
+    assert found["rates"].keys() == {"files", "tar", "tar.gz"}
+    assert {"folder_listed_s", "tar_cpu_ms"} <= _written(tmp_path / "result.json", "batch.inputs").keys()
+
+
 def test_memory(tmp_path: pathlib.Path) -> None:
     arguments = ("--rows", "20000", "--files", "200", "--plot", tmp_path / "memory.svg")
     found = _run("batch.memory", *arguments, "--result", tmp_path / "result.json", judges=True)

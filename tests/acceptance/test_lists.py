@@ -133,7 +133,6 @@ FILES: dict[str, tuple[bytes, str]] = {
     ),
     "UTF-16 without a mark": (TEXT.encode("utf-16-le"), "this is text in UTF-16"),
     "UTF-32": (TEXT.encode("utf-32"), "this is text in UTF-32"),
-    "gzip": (gzip.compress(TEXT.encode()), "this is a gzip file; a CSV is expected. Unpack it"),
     "a workbook": (_workbook(), "this is a workbook of a spreadsheet program; a CSV is expected. Save the sheet"),
     "an image": (
         drawn_images.draw(0).content,
@@ -158,6 +157,13 @@ def test_a_file_that_is_no_list_fails_both_jobs_by_what_it_is(world, what):
     ):
         assert operation.error.code == code_pb2.INVALID_ARGUMENT
         assert any(part in operation.error.message for part in text.split("|")), operation.error.message
+
+
+def test_a_packed_csv_is_no_import_yet(world):
+    uri = world.write("packed.csv.gz", gzip.compress(TEXT.encode()))
+    operation = world.api.finished(world.api.start_import(world.api.create_dataset(), uri))
+    assert operation.error.code == code_pb2.INVALID_ARGUMENT
+    assert "this is a gzip file; a CSV is expected. Unpack it and name the CSV." in operation.error.message
 
 
 # ---- rows ---------------------------------------------------------------------------------------------------------------
@@ -256,7 +262,6 @@ def test_a_call_answers_with_a_failed_operation_where_a_look_shows_that_it_must_
     calls = [
         (patient.call("gs://lists/none.csv"), code_pb2.NOT_FOUND, "gs://lists/none.csv does not exist"),
         (patient.call(spaced.replace(" ", "%20")), code_pb2.NOT_FOUND, f"{spaced} does: write names as they are"),
-        (patient.call("gs://lists/d"), code_pb2.NOT_FOUND, "gs://lists/d does not exist; it is a folder"),
         (patient.call(image), code_pb2.INVALID_ARGUMENT, "this is a JPEG image"),
         (patient.call(good, output="gs://nowhere/out"), code_pb2.NOT_FOUND, "there is no bucket 'nowhere'"),
     ]
@@ -268,6 +273,7 @@ def test_a_call_answers_with_a_failed_operation_where_a_look_shows_that_it_must_
         details = automl_v1.OperationMetadata.pb(metadata(operation))
         assert details.WhichOneof("details") == "batch_predict_details"  # clients tell kinds by it
     assert not patient.call(good).done
+    assert not patient.call("gs://lists/d").done  # a folder, whose images are predicted
 
 
 def test_imports_and_exports_too_answer_with_a_failed_operation(patient):

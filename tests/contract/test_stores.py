@@ -269,6 +269,27 @@ def test_a_list_is_in_order_and_has_only_what_lies_below_the_folder(place):
     assert {info.uri for info in place.stores.list(place.root.child("in/"))} == {info.uri for info in found}
 
 
+def test_keys_come_in_order_and_from_behind_any_of_them(place):
+    names = ["a", "a-b", "a/b", "a/b/c", "a0", "b", "z/10", "z/9", "Z", "é", "日本/x"]
+    for name in _without_clashes(names) if place.is_local else names:
+        place.put(f"in/{name}", b"x")
+    place.put("in2/x")
+    folder = place.root.child("in")
+    keys = [key for page in place.stores.keys(folder) for key in page]
+    assert keys == sorted((info.uri.key for info in place.stores.list(folder)), key=str.encode)
+    for index, key in enumerate(keys):
+        assert [other for page in place.stores.keys(folder, key) for other in page] == keys[index + 1 :]
+    assert list(place.stores.keys(place.root.child("empty"))) == []
+
+
+def test_a_part_of_an_object_is_read(place):
+    uri = place.put("long", b"0123456789")
+    assert place.stores.range(uri, 2, 3) == b"234"
+    assert place.stores.range(uri, 8, 5) == b"89"
+    with pytest.raises(objects.ObjectNotFound):
+        place.stores.range(place.root.child("none"), 0, 4)
+
+
 def _without_clashes(names: list[str]) -> list[str]:
     """Names that can be files beside each other: none is a folder of another."""
     return [name for name in names if not any(other.startswith(name + "/") for other in names)]

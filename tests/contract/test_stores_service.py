@@ -18,6 +18,7 @@ import pytest
 from tests.support.clients.api import Api, metadata, open_api
 from tests.support.images import drawn_images
 from tests.support.machine.waiting import PATIENCE_S
+from tests.support.predictions.batch_inputs import tar
 from tests.support.predictions.tiny_model import TinyModel
 from tests.support.stores import object_servers, rough_proxy
 from tests.support.stores.object_servers import BUCKET
@@ -141,6 +142,27 @@ def test_lists_images_and_results_may_be_in_any_store(world):
             name: first[name] for name in first if not name.startswith("errors")
         }, kind
         assert results["errors_1.jsonl"].count(b"\n") == 2, kind
+
+
+def test_folders_patterns_and_archives_may_be_in_any_store(world):
+    seen = {}
+    with open_api(world.service) as api:
+        for kind in (kind for kind in OTHER_KINDS if kind in world.bases):
+            base = world.base(kind)
+            list_uri = world.fill(base)
+            files = {f"{n}.jpg": drawn_images.draw(n).content for n in range(IMAGES)}
+            world.stores.put(objects.ObjectUri.parse(f"{base}/all.tar"), tar(files))
+            if kind == "s3":
+                world.rough.every(5, 503, "truncate", 429)
+            for address in ("images/", "images", "**/*.jpg", "all.tar"):
+                results = world.results(world.predict(api, f"{base}/{address}", f"{base}/out/"), base)
+                seen[kind, address] = {name: results[name] for name in results if not name.startswith("errors")}
+            world.rough.then()
+            assert list_uri == f"{base}/list.csv"
+    for (kind, address), results in seen.items():
+        assert sorted(results) == [f"image_object_detection_{n}.jsonl" for n in (1, 2, 3)], (kind, address)
+        assert results == seen["file", address], (kind, address)
+    assert seen["file", "images/"] == seen["file", "images"] == seen["file", "**/*.jpg"]
 
 
 def test_an_import_reads_one_store_and_an_export_writes_another(world):

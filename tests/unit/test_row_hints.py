@@ -29,6 +29,8 @@ OF_IMAGE_LIST = [
     ("image path,label", "header row"),
     ("path;label", "header row"),
     ("Bild", "if this is a header row, delete it"),
+    ("gs://b/dir/", "name it beside the list, as an input of its own"),
+    ("gs://b/", "name it beside the list, as an input of its own"),
 ]
 
 
@@ -59,7 +61,7 @@ def test_a_row_of_an_import_is_known_for_what_it_is(line, hint):
     assert hint in found
 
 
-@pytest.mark.parametrize("line", ["gs://b", "gs://b/,car", "'gs://b/a.jpg',gs://b/b.jpg", "gs://b/../a.jpg"])
+@pytest.mark.parametrize("line", ["gs://b", "gs://b/x,car", "'gs://b/a.jpg',gs://b/b.jpg", "gs://b/../a.jpg"])
 def test_an_address_in_the_first_column_is_where_it_belongs(line):
     assert row_hints.of_image_list(line.split(","), SCHEMES) is None
 

@@ -2,8 +2,10 @@
 
     job         the batch as data, JSON in and out: what decides its bytes, and what a machine gives
     spec_file   what decides its bytes, kept for later attempts
-    image_list  the lists that callers name
-    plan        the list, frozen segment by segment
+    entry       one image that an input names
+    image_list  lists of images: CSV files, JSON Lines, errors files
+    inputs      lists, folders, patterns and archives, told apart and read
+    plan        the inputs, frozen segment by segment
     output      shards, the notes about them, the manifest
     engine      reading, decoding and predicting on threads and processes
     child_main  the inference child: one job after another

@@ -6,8 +6,9 @@ Events on standard output:
     {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
      "bottleneck", "stages"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
-    {"event": "done", "shards", "images", "failed", "found", "one_colour", "rows_read", "duplicates", "elapsed_s",
-     "images_per_s", "stages", "verdict", "errors_files"}   verdict: why the job fails although all is done, or null
+    {"event": "done", "shards", "images", "failed", "found", "one_colour", "rows_read", "duplicates",
+     "left_out", "elapsed_s", "images_per_s", "stages", "verdict", "errors_files"}
+                                                                verdict: why the job fails although all is done, or null
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
     {"event": "alive"}                                          nothing to report for a second
     {"event": "tried"}                                          the one image of a trial did no harm
@@ -20,6 +21,7 @@ The child ends when its input ends.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import logging
 import os
@@ -35,6 +37,7 @@ from boxwright.batch.engine.engine import Engine, MachineEngine
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.events import Events
+from boxwright.batch.inputs import image_names, member_files
 from boxwright.batch.job import BatchJob, BatchSpec, TrialCommand, command_from_json
 from boxwright.batch.output import verdict
 from boxwright.batch.output.manifest import Manifest
@@ -76,9 +79,10 @@ def run_job(
     started_s = time.monotonic()
     uses = objects.BucketUses(lambda use: events.say("bucket", **dataclasses.asdict(use)))
     stores = objects.Stores.from_config(job.folders.stores).observed(uses.note)
-    sink, plan = Sink(job.spec, stores), Plan(job.spec, stores)
+    sink = Sink(job.spec, stores)
+    plan = Plan(job.spec, stores, job.folders.notes, sink.is_finished)
     sink.prepare()
-    with opening.opened(job, models, peers, stores, sink) as engine:
+    with contextlib.closing(plan), opening.opened(job, models, peers, stores, sink) as engine:
         progress = _Progress(engine, plan, events)
         try:
             done = _run(job.spec, engine, plan, sink, progress, stop_requested)
@@ -121,6 +125,11 @@ def _run(
     why = first[1] if first else ""
     said = verdict.too_many_failed(sink.predicted, sink.errors_by_code, why, spec.image_failure_limit)
     manifest = _close(sink, plan, engine.model_digest, "FAILED" if said else "SUCCEEDED")
+    left_out = collections.Counter[str]()
+    for counts in plan.left_out.values():
+        left_out.update(counts)
+    if left_out:
+        log.info("event=left_out %s", image_names.in_words(left_out))
     return {
         "shards": shards,
         "images": images,
@@ -129,6 +138,7 @@ def _run(
         "one_colour": progress.one_colour,
         "rows_read": plan.rows_read,
         "duplicates": plan.duplicates,
+        "left_out": left_out.total(),
         "verdict": said,
         "errors_files": len(manifest.errors_files),
     }
@@ -138,7 +148,7 @@ def try_image(trial: TrialCommand, models: LoadedModels, events: Events) -> None
     """Predicts the one image of a trial and forgets the result; raises ApiError if the model cannot be loaded."""
     stores = objects.Stores.from_config(trial.job.folders.stores)
     with opening.alone(trial.job, models, stores) as pipeline:
-        pipeline.run(trial.image_id)
+        pipeline.run(trial.image_id, member_files.left_by(trial.job.folders.notes, trial.image_id))
     events.say("tried")
 
 
@@ -157,7 +167,13 @@ def _close(sink: Sink, plan: Plan, model_digest: str, state: str) -> Manifest:
     """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
     if not plan.is_complete:
         raise RuntimeError("the engine ended before the list was read to its end")
-    manifest = sink.close(state, rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=model_digest)
+    manifest = sink.close(
+        state,
+        rows_read=plan.rows_read,
+        duplicates=plan.duplicates,
+        model_digest=model_digest,
+        left_out=plan.left_out,
+    )
     accounted = manifest.images_predicted + sum(manifest.errors_by_code.values())
     if accounted != plan.images_planned:
         raise RuntimeError(f"the manifest accounts for {accounted} images, but {plan.images_planned} were planned")

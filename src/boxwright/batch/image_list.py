@@ -1,55 +1,161 @@
-"""Lists of images that callers name: CSV files, and the ``errors_N.jsonl`` of former batch predictions.
+"""Lists of images that callers name: CSV files, JSON Lines, and the ``errors_N.jsonl`` of former batch predictions.
 
-Which of the two a file is shows in its first line. A CSV has an image's address in column 1. An errors file has one object
-a line, ``{"ID":…,"status":{"code":…,"message":…}}``, and lists its IDs in their order. Other JSON is refused by what it is.
-Both are read as streams.
+Which of them a file is shows in its first line. A CSV has an image's address in column 1. JSON Lines have an object a line,
+with the address under one of `KEYS`; an errors file has ``{"ID":…,"status":{"code":…,"message":…}}`` a line, and lists its
+IDs in their order. Other JSON is refused by what it is. All are read as streams.
+
+Names of keys: Vertex AI (``content``, ``imageGcsUri``, ``instance``), SageMaker (``source-ref``), Hugging Face
+(``file_name``, which is relative to the list's folder), AutoML (``inputUri``), BigQuery object tables (``uri``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from boxwright import errors, objects, rows
+from boxwright.batch.entry import Entry
 
 MAX_JSON_LINE_CHARS = 8 * rows.MAX_LINE_CHARS  # an ID is a cell of a row, and JSON may write a character with six
-_WANTED = "a list is a CSV with an image's address in column 1, or the errors_N.jsonl files of former batch predictions"
+RELATIVE_KEYS = ("file_name", "fileName", "filename")
+KEYS = (
+    "content", "image", "image_gcs_uri", "imageGcsUri", "gcs_uri", "gcsUri", "input_uri", "inputUri",
+    "image_uri", "imageUri", "uri", "url", "path", "source-ref", "source_ref", *RELATIVE_KEYS, "instance",
+)  # fmt: skip
+_SHOWN_KEYS = "content, image, image_gcs_uri, uri, path, file_name or source-ref"
+WANTED = (
+    "a list is a CSV with an image's address in column 1, JSON Lines with the address under "
+    f"{_SHOWN_KEYS} (or params.input_column), or the errors_N.jsonl files of former batch predictions"
+)
 
 
-def read(stores: objects.Stores, uri: objects.ObjectUri) -> Iterator[rows.Row]:
-    """Yields the rows of a list; those of an errors file have the ID as their only cell, exactly as it stands there.
+def read(
+    stores: objects.Stores, uri: objects.ObjectUri, *, chunks: Iterator[bytes] | None = None, column: str = ""
+) -> Iterator[Entry]:
+    """Yields what a list names; the ID of an errors file's line, and the value of a JSON key, exactly as they stand there.
+
+    Args:
+        stores: where the list is.
+        uri: the list.
+        chunks: its text, if that is not what the object itself holds.
+        column: the key of the addresses, or a CSV's column by the name in its header; empty for what is usual.
 
     Raises:
         ApiError: NOT_FOUND and the like from the store; INVALID_ARGUMENT if the file is no such list.
     """
-    is_json: bool | None = None
-    for line in rows.lines(stores, uri, max_chars=MAX_JSON_LINE_CHARS):
-        if is_json is None:
-            is_json = line.is_json
-            if is_json:
-                check_first_line(line)
-        if is_json:
-            yield rows.Row(uri, line.number, [_failed_image(line)], line.end_bytes)
-        elif (row := line.row()) is not None:
-            yield row
+    lines = rows.lines(stores, uri, max_chars=MAX_JSON_LINE_CHARS, chunks=chunks)
+    first = next(lines, None)
+    if first is None:
+        return
+    if not first.is_json:
+        yield from _csv(first, lines, column)
+        return
+    check_first_line(first, column)
+    if _is_errors_line(_parsed(first.text)):
+        for line in _with(first, lines):
+            yield Entry(_failed_image(line), _place(line), line.end_bytes)
+    else:
+        for line in _with(first, lines):
+            yield _json_row(line, column)
 
 
-def check_first_line(line: rows.TextLine) -> None:
-    """Raises INVALID_ARGUMENT if a file's first line shows that it is JSON of another kind than an errors file."""
+def check_first_line(line: rows.TextLine, column: str = "") -> None:
+    """Raises INVALID_ARGUMENT if a file's first line shows that it is JSON of another kind than a list's."""
     if not line.is_json:
         return
     value = _parsed(line.text)
     match value:
-        case {"ID": _, "status": _}:
-            return
-        case {"ID": _, "annotations": _}:
+        case {"ID": _, "annotations": _} if not column:
             what = "this file has results of a batch prediction, not a list of images"
-        case {"content": str()} | {"imageGcsUri": str()}:
-            what = "this is the JSON Lines list of another service"
+        case _ if _is_errors_line(value) or _json_row(line, column).failure is None:
+            return
+        case dict():
+            what = f"its first line is JSON without an image's address under {column or _SHOWN_KEYS}"
         case _:
-            what = "this is JSON, but no errors file of a batch prediction"
-    raise errors.bad_request(f"{line.uri}: {what}; {_WANTED}.")
+            what = "this is JSON, but no errors file of a batch prediction, and no JSON Lines either"
+    raise errors.bad_request(f"{line.uri}: {what}; {WANTED}.")
+
+
+def address_in(value: Mapping[str, Any], column: str = "", *, is_outer: bool = True) -> tuple[str | None, str]:
+    """Returns (the address in a row, None if there is none; the key or column that it was looked for in).
+
+    Args:
+        value: the row's values by their names; mappings in it are looked into.
+        column: the wanted name, with a full stop between a name and a name in its value; empty for `KEYS`.
+        is_outer: whether mappings in it are looked into; not into those in these.
+    """
+    if column:
+        found: Any = value
+        for name in (column,) if column in value else column.split("."):
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return (found if isinstance(found, str) and found else None), column
+    for key in KEYS:
+        match value.get(key):
+            case str() as text if text:
+                return text, key
+            case Mapping() as inner if is_outer and (nested := address_in(inner, is_outer=False))[0]:
+                return nested
+    return None, ""
+
+
+def whole_address(text: str, key: str, uri: objects.ObjectUri) -> str:
+    """The address that a value stands for: a file name without a scheme is relative to the list's own folder."""
+    if key.rpartition(".")[2] in RELATIVE_KEYS and "://" not in text:
+        return f"{uri.scheme}://{uri.bucket}/{uri.key[: uri.key.rfind('/') + 1]}{text.removeprefix('./')}"
+    return text
+
+
+def _csv(first: rows.TextLine, lines: Iterator[rows.TextLine], column: str) -> Iterator[Entry]:
+    index = 0
+    if column:
+        header = first.row()
+        names = header.cells if header is not None else []
+        if column not in names:
+            raise errors.bad_request(
+                f"{first.uri}: no column of its first line is called like params.input_column says; write the name as it "
+                "stands there, or leave it out if the addresses are in column 1 of a list without a header."
+            )
+        index = names.index(column)
+    for line in lines if column else _with(first, lines):
+        row = line.row()
+        if row is None:
+            continue
+        text = row.cells[index] if index < len(row.cells) else ""
+        failure = None if text or not index else "the row has no value in that column"
+        yield Entry(text, _place(line), line.end_bytes, row.cells, line.number == 1, failure)
+
+
+def _json_row(line: rows.TextLine, column: str) -> Entry:
+    """One line of JSON Lines; one that is unusable costs a row and not the list."""
+    value = _parsed(line.text)
+    text, key, failure = None, "", None
+    match value:
+        case {"ID": str(), "status": {}}:
+            failure = "the line is one of an errors file; name those apart"
+        case dict():
+            text, key = address_in(value, column)
+            if text is None:
+                failure = f"the line has no address under {column or _SHOWN_KEYS}"
+            elif not _is_text(text):
+                text, failure = None, "its address has half of a character"
+        case _:
+            failure = "the line is no JSON object"
+    shown = _place(line) if text is None else whole_address(text, key, line.uri)
+    return Entry(shown, _place(line), line.end_bytes, failure=failure)
+
+
+def _with(first: rows.TextLine, lines: Iterator[rows.TextLine]) -> Iterator[rows.TextLine]:
+    yield first
+    yield from lines
+
+
+def _place(line: rows.TextLine) -> str:
+    return f"{line.uri}, line {line.number}"
+
+
+def _is_errors_line(value: Any) -> bool:
+    return isinstance(value, dict) and "ID" in value and "status" in value
 
 
 def _failed_image(line: rows.TextLine) -> str:
@@ -62,7 +168,7 @@ def _failed_image(line: rows.TextLine) -> str:
             return image_id
     raise errors.bad_request(
         f'{line.uri}, line {line.number}: this is no line of an errors file, {{"ID":…,"status":{{"code":…,"message":…}}}}; '
-        f"{_WANTED}."
+        f"{WANTED}."
     )
 
 

@@ -24,7 +24,7 @@ class BatchSpec:
     """What decides the bytes of a batch prediction: two runs of one spec over the same images write the same files.
 
     Attributes:
-        input_uris: the CSV objects, in order.
+        input_uris: lists, archives, folders and patterns, in order (`inputs.addresses`).
         output_directory: ``gs://…/prediction-…``, without a slash at its end.
         scratch: state URI below which the plan, the shard reports and this spec live.
         score_threshold: results with at least this score are kept, [0, 1].
@@ -41,6 +41,8 @@ class BatchSpec:
         pass_number: how many runs before this one have tried every image and failed by `image_failure_limit`; from the
             second pass on, failed images are tried again.
         kind: of the model, as `kinds` names it; the result files have this name.
+        input_column: the column or key of the addresses in lists; empty for what is usual.
+        input_suffixes: of images in folders and archives, with their full stops, or ``*``; none for the supported formats.
     """
 
     input_uris: list[str]
@@ -58,6 +60,8 @@ class BatchSpec:
     ignored_params: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
     pass_number: int = 0
     kind: str = kinds.OBJECT_DETECTION.name
+    input_column: str = ""
+    input_suffixes: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def shard_pattern(self) -> str:

@@ -11,20 +11,21 @@ from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
   boxwright batch predict cars_1 gs://photos/list.csv gs://photos/results/ --threshold 0.6 --wait
+  boxwright batch predict cars_1 gs://photos/2026/ 'gs://photos/shards/*.tar' gs://photos/results/
   boxwright batch retry IOD4485591010266213735 --wait
 """
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds ``batch`` and its own commands."""
-    text = "predict lists of images, and once more those that failed"
+    text = "predict folders, lists and archives of images, and once more those that failed"
     description = "Batch prediction by a running service, over its REST API; see docs/batch-prediction.md."
     actions = asking.add_group(commands, "batch", text, description, EXAMPLES)
     predict = asking.add_action(
         actions,
         "predict",
         _predict,
-        "predict every image of one or more lists",
+        "predict every image of folders, patterns, lists and archives",
         "boxwright batch predict cars_1 gs://photos/list.csv gs://photos/results/ --wait",
     )
     predict.add_argument("model", metavar="MODEL", help="id, display name or full name; it need not be deployed")
@@ -32,7 +33,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "inputs",
         metavar="INPUT",
         nargs="+",
-        help="gs://BUCKET/LIST.csv, one image's path a line, or the errors_N.jsonl of a former job, as the service sees it",
+        help="what to predict, as the service sees it: a folder (gs://BUCKET/FOLDER/), a pattern in quotes "
+        "('gs://BUCKET/2026-*/*.jpg'), a list (.csv, .jsonl, .parquet, .manifest, also .gz), an archive (.tar, .tar.gz), or "
+        "the errors_N.jsonl of a former job",
     )
     predict.add_argument(
         "output", metavar="OUTPUT", help="gs://BUCKET/FOLDER/, below which the results' folder is made"
@@ -48,6 +51,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     predict.add_argument(
         "--image-failure-limit", type=float, metavar="SHARE", help="share of failed images above which the job fails"
+    )
+    predict.add_argument(
+        "--input-column", metavar="NAME", help="column or key of the addresses in lists, if it has an unusual name"
+    )
+    predict.add_argument(
+        "--input-suffixes", metavar="SUFFIXES", help="of images in folders and archives, such as .jpg,.png; '*' for any"
     )
     retry = asking.add_action(
         actions,
@@ -71,6 +80,8 @@ def _predict(options: argparse.Namespace) -> int:
         "score_threshold": options.threshold,
         "max_bounding_box_count": options.max_boxes,
         "image_failure_limit": options.image_failure_limit,
+        "input_column": options.input_column,
+        "input_suffixes": options.input_suffixes,
     }
     return _start(connection, model, inputs, output_prefix, params, options)
 

@@ -172,6 +172,7 @@ def asked_and_spent(numbers: dict[str, Any]) -> dict[str, str]:
         "model": numbers.get("model", ""),
         "list": ", ".join([*lists, *more]),
         "threshold": f"{numbers['score_threshold']:g}" if "score_threshold" in numbers else "",
+        "left out": f"{count:,.0f} names that are no images" if (count := numbers.get("left_out")) else "",
         "ignored": f"params {', '.join(ignored)}" if ignored else "",
         "duration": output.duration(spent_s, with_tenths=True) if (spent_s := _spent_s(numbers)) is not None else "",
         "stages": ", ".join(

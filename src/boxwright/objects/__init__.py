@@ -12,6 +12,7 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     profiles    a tenant's own credentials, for that tenant's folders
     profile_connections  connections with these, and with nothing of the environment
     store_config  what an installation serves, and the environment of its stores
+    listing     names in order, however many
     backend     what every way to keep objects can do
     bucket_uses  which buckets work uses, each told once
     stores      Stores, which chooses among them

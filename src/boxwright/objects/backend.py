@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Protocol
 
 from boxwright.objects.folders import StoreKey
@@ -44,6 +45,10 @@ class Backend(Protocol):
 
     def check_destination(self, uri: ObjectUri) -> None:
         """Raises unless files can be made below the URI."""
+
+    def keys(self, prefix: ObjectUri, after: str) -> Iterator[list[str]]:
+        """Yields the keys below a folder, from behind a key on, some at a time; in order, unless the store has none."""
+        ...
 
     def delete(self, uri: ObjectUri) -> None:
         """Deletes an object; none is fine."""

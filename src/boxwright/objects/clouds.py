@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import urllib.parse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import obstore
@@ -21,7 +22,7 @@ from obstore import exceptions
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from boxwright import errors
-from boxwright.objects import profile_connections, store_errors
+from boxwright.objects import listing, profile_connections, store_errors
 from boxwright.objects.folders import StoreKey
 from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
 from boxwright.objects.uris import ObjectUri
@@ -121,6 +122,14 @@ class Cloud:
             with contextlib.suppress(exceptions.BaseError, FileNotFoundError):  # who may only write may not look
                 if obstore.head(place.store, place.key)["size"] > 0:
                     raise store_errors.below_an_object(uri, dataclasses.replace(uri, key=place.key))
+
+    def keys(self, prefix: ObjectUri, after: str) -> Iterator[list[str]]:
+        """Yields the keys below a folder, from behind a key on, a page of the store's at a time."""
+        place = self.place(prefix)
+        found = obstore.list(
+            place.store, prefix=place.key.rstrip("/"), offset=after or None, chunk_size=listing.PAGE_NAMES
+        )
+        yield from ([entry["path"] for entry in batch] for batch in found)
 
     def delete(self, uri: ObjectUri) -> None:
         """Deletes an object; none is fine."""

@@ -22,7 +22,7 @@ from obstore import exceptions
 from obstore.store import LocalStore
 
 from boxwright import errors, private
-from boxwright.objects import store_errors
+from boxwright.objects import listing, store_errors
 from boxwright.objects.uris import ObjectUri, bad_uri
 
 if TYPE_CHECKING:
@@ -142,6 +142,15 @@ class Folders(abc.ABC):
                 raise store_errors.below_an_object(uri, obstacle)
         if not os.access(path, os.W_OK | os.X_OK):
             raise errors.permission_denied(f"Nothing may be written below {uri} by this service.")
+
+    def keys(self, prefix: ObjectUri, after: str) -> Iterator[list[str]]:
+        """Yields the keys below a folder in order, from behind a key on; symbolic links to folders end in a slash."""
+        self.place(prefix)
+        folder, key, base = self.folder(prefix)
+        below = f"{base}{key.rstrip('/')}/" if key.strip("/") else base
+        start = after.encode("utf-8", "surrogateescape").removeprefix(os.fsencode(below)) if after else b""
+        paths = listing.walked(os.fsencode(folder / key), start)
+        yield from listing.pages(below + os.fsdecode(path) for path in paths)
 
     def delete(self, uri: ObjectUri) -> None:
         """Deletes an object; none is fine."""

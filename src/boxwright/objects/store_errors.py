@@ -22,6 +22,7 @@ from google.rpc import code_pb2
 from obstore import exceptions
 
 from boxwright import errors
+from boxwright.objects import listing
 from boxwright.objects.uris import ObjectUri, bad_uri
 
 FIRST_WAIT_S = 0.1
@@ -193,6 +194,11 @@ def _meaning(uri: ObjectUri, error: Exception) -> errors.ApiError | None:
             return not_found(uri)
         case PermissionError() | exceptions.PermissionDeniedError() | exceptions.UnauthenticatedError():
             return errors.permission_denied(f"{uri} may not be accessed by this service.")
+        case listing.DisorderError():
+            return errors.failed_precondition(
+                f"{uri} is listed by its store in no order, so a folder or pattern there cannot be read; name a list of the "
+                "images instead."
+            )
         case exceptions.InvalidPathError() | UnicodeError():
             return bad_uri(str(uri), "the object store refuses it")
         case exceptions.BaseError() | OSError() | StatusError() | Truncated():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import copy
 import dataclasses
 import pathlib
@@ -13,7 +14,7 @@ import obstore
 from google.rpc import code_pb2
 
 from boxwright import errors
-from boxwright.objects import store_errors
+from boxwright.objects import listing, store_errors
 from boxwright.objects.backend import Backend, ObjectInfo
 from boxwright.objects.bucket_uses import NoteUse
 from boxwright.objects.clouds import Cloud, GcsEmulator, TenantClouds
@@ -146,7 +147,7 @@ class Stores:
         """Judges what a request names by the limits alone, without a look at any store.
 
         Args:
-            lists: objects that are to be read.
+            lists: objects that are to be read, and folders whose objects are to be listed and read.
             output: folder below which files are to be written.
 
         Raises:
@@ -155,7 +156,7 @@ class Stores:
         if self._limits is not None:
             limits = self._limits.named()
             for uri in lists:
-                limits.check(uri, READ)
+                limits.check(uri, READ if uri.names_object else LIST)
             if output is not None:
                 limits.check(output.folder, WRITE)
 
@@ -258,15 +259,17 @@ class Stores:
     def start(self, uri: ObjectUri, max_bytes: int) -> tuple[ObjectInfo, bytes]:
         """Returns what `head` does, and the object's first bytes, at most so many."""
         info = self.head(uri)
-        if info.size_bytes == 0:
-            return info, b""
+        return info, self.range(uri, 0, min(max_bytes, info.size_bytes)) if info.size_bytes else b""
+
+    def range(self, uri: ObjectUri, start: int, length: int) -> bytes:
+        """Reads so many bytes, at least one, from a place on that is in the object; fewer where it ends before."""
 
         def look() -> bytes:
             place = self._backend(uri, READ).reading(uri)
-            return bytes(obstore.get_range(place.store, place.key, start=0, length=min(max_bytes, info.size_bytes)))
+            return bytes(obstore.get_range(place.store, place.key, start=start, length=length))
 
         with store_errors.translated(uri):
-            return info, self._patiently(look)
+            return self._patiently(look)
 
     def exists(self, uri: ObjectUri) -> bool:
         """Whether the object is there; other trouble raises."""
@@ -305,6 +308,15 @@ class Stores:
             found = self._patiently(look)
         for key, size_bytes, e_tag in sorted(found):
             yield ObjectInfo(dataclasses.replace(prefix, key=key), size_bytes, e_tag)
+
+    def keys(self, prefix: ObjectUri, after: str = "") -> Iterator[builtins.list[str]]:
+        """Yields the keys below a prefix folder in order of their UTF-8 bytes, some at a time, from behind a key on.
+
+        Memory is that of a page. Symbolic links to folders, which are not followed, end in a slash.
+        """
+        backend = self._backend(prefix, LIST, is_folder=True)
+        with store_errors.translated(prefix):
+            yield from listing.all_pages(lambda start: backend.keys(prefix, start), after, self._patiently)
 
     def delete_prefix(self, uri: ObjectUri) -> None:
         """Deletes every object below a prefix of the service's own state."""

@@ -17,6 +17,7 @@ from google.rpc import status_pb2
 from boxwright import errors, kinds, names, objects
 from boxwright.batch import spec_file
 from boxwright.batch.child_pool import Children
+from boxwright.batch.inputs import addresses
 from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, stamp
 from boxwright.batch.output.manifest import MANIFEST_FILE
 from boxwright.batch.output.sink import Sink
@@ -119,6 +120,8 @@ class BatchPredict(Runner):
             self._tuner.succeeded(job)
         told = {key: str(numbers[key] or 0) for key in ("failed", "elapsed_s", "images_per_s", "manifest")}
         told["images"] = str(numbers["done"])
+        if numbers["left_out"]:
+            told["left_out"] = str(numbers["left_out"])
         return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
 
     def made_output(self, context: Context) -> bool:
@@ -174,7 +177,7 @@ class BatchPredict(Runner):
     ) -> BatchSpec:
         """What decides the output: as the first attempt had it, whatever the settings are by now."""
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
-        lists = list(map(objects.ObjectUri.parse, request.input_config.gcs_source.input_uris))
+        lists = addresses.uris(request.input_config.gcs_source.input_uris, self._stores.schemes)
         context.limited(self._stores).check_request(lists, prefix)
         if not context.output_directory:  # before anything is done, and before a folder is named
             context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).check_destination(prefix)
@@ -247,7 +250,8 @@ class BatchPredict(Runner):
                 if deaths == MAX_UNEXPLAINED_DEATHS:
                     raise AttemptError(str(death)) from death
         manifest = objects.ObjectUri.parse(job.spec.output_directory).child(MANIFEST_FILE)
-        numbers = progress.final(done) | {"manifest": str(manifest), "errors_files": done["errors_files"]}
+        counts = {key: done[key] for key in ("errors_files", "left_out")}
+        numbers = progress.final(done) | {"manifest": str(manifest)} | counts
         context.report(progress=numbers)
         log.info("event=batch_done operation=%s %s", context.name, _as_log(done))
         if done["verdict"]:

@@ -53,7 +53,7 @@ class PredictionService(Resources):
         name = self._named(names.ModelName, request.name, "name")
         with self._db.read() as connection:
             model = self._usable_model(connection, name)
-        lists = validation.input_uris(
+        inputs = validation.batch_inputs(
             request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
         )
         prefix = validation.output_uri_prefix(
@@ -61,8 +61,9 @@ class PredictionService(Resources):
             "output_config.gcs_destination.output_uri_prefix",
             self._policy.schemes,
         )
-        validation.batch_params(kinds.of_member(model.metadata_member), request.params)
-        found = self._looks.at_batch(caller, lists, prefix, project=name.project)
+        chosen = validation.batch_params(kinds.of_member(model.metadata_member), request.params)
+        column = chosen.get("input_column", "")
+        found = self._looks.at_batch(caller, inputs, prefix, project=name.project, column=column)
         with self._db.write() as connection:
             self._usable_model(connection, name)
             draft = Draft(

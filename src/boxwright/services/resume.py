@@ -10,6 +10,7 @@ from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 
 from boxwright import errors, kinds, names, objects, states
+from boxwright.batch.inputs import addresses
 from boxwright.callers import Caller, Requirement
 from boxwright.metadata import database
 from boxwright.operations import resumable
@@ -68,7 +69,7 @@ class ResumeService(Resources):
     def _check_grants(self, caller: Caller, project: str, request: bytes) -> None:
         """PERMISSION_DENIED unless the caller may read the lists of a batch prediction, and write where its results go."""
         message = types.BatchPredictRequest.deserialize(request)
-        lists = [objects.ObjectUri.parse(uri) for uri in message.input_config.gcs_source.input_uris]
+        lists = addresses.uris(message.input_config.gcs_source.input_uris, self._policy.schemes)
         output = objects.ObjectUri.parse(message.output_config.gcs_destination.output_uri_prefix)
         self._looks.check(caller, lists, output, project=project)
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from google.rpc import code_pb2
 
 from boxwright import errors, file_kinds, objects, rows
-from boxwright.batch import image_list
+from boxwright.batch.inputs import sources
+from boxwright.batch.inputs.addresses import InputAddress, Meaning
 from boxwright.callers import Caller
 
 LEFT_ALONE_S = 30.0  # a bucket that was too slow
@@ -78,17 +79,23 @@ class StoreChecks:
         return error if error or full or not all_seen or len(lists) > MAX_LISTS else rows.none_to_import(lists)
 
     def at_batch(
-        self, caller: Caller, lists: Sequence[objects.ObjectUri], destination: objects.ObjectUri, *, project: str
+        self,
+        caller: Caller,
+        inputs: Sequence[InputAddress],
+        destination: objects.ObjectUri,
+        *,
+        project: str,
+        column: str = "",
     ) -> errors.ApiError | None:
-        """What a batch prediction with these lists must fail with, as far as a look can tell; None if nothing.
+        """What a batch prediction with these inputs must fail with, as far as a look can tell; None if nothing.
 
         Raises as `check`.
         """
-        stores = self.check(caller, lists, destination, project=project)
+        stores = self.check(caller, [address.uri for address in inputs], destination, project=project)
         full: set[objects.ObjectUri] = set()
-        looks = [(uri, _list_look(stores, uri, image_list.check_first_line, full)) for uri in lists[:MAX_LISTS]]
+        looks = [(address.uri, _input_look(stores, address, column, full)) for address in inputs[:MAX_LISTS]]
         error, all_seen = self._first([*looks, (destination, lambda: stores.check_destination(destination))])
-        is_empty = error is None and not full and all_seen and len(lists) <= MAX_LISTS
+        is_empty = error is None and not full and all_seen and len(inputs) <= MAX_LISTS
         return errors.bad_request(errors.EMPTY_BATCH_CSV) if is_empty else error
 
     def at_destination(self, caller: Caller, prefix: objects.ObjectUri, *, project: str) -> errors.ApiError | None:
@@ -185,6 +192,32 @@ def _list_look(
             full.add(uri)
         if line is not None:
             check(line)
+
+    return look
+
+
+def _input_look(stores: objects.Stores, address: InputAddress, column: str, full: set[objects.ObjectUri]) -> _Look:
+    """Looks at an input of a batch prediction, and notes it among the full ones unless it is seen to name nothing."""
+
+    def look() -> None:
+        uri = address.uri
+        if address.meaning != Meaning.FILE:
+            if not stores.holds_anything(uri):
+                stores.check_bucket(uri)
+                raise errors.not_found(
+                    f"{address.text}: there is nothing below {uri.folder}; look for it in the bucket."
+                )
+            full.add(uri)
+            return
+        try:
+            info, start = stores.start(uri, file_kinds.LOOKED_AT_BYTES)
+        except objects.ObjectNotFound as error:
+            if not stores.holds_anything(uri):
+                raise objects.explained(stores, uri, error) from error
+            full.add(uri)  # a folder whose slash was left out
+            return
+        if sources.check_start(info, start, column):
+            full.add(uri)
 
     return look
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from boxwright import errors, kinds, names, objects
+from boxwright.batch.inputs import addresses, image_names
 
 MAX_DESCRIPTION_CHARS = 25_000
 MAX_LABELS = 64
@@ -24,13 +25,18 @@ PREDICT_PARAMS = {
     kinds.OBJECT_DETECTION: ("score_threshold", "max_bounding_box_count"),
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
-BATCH_PARAMS = {kind: (*known, "image_failure_limit") for kind, known in PREDICT_PARAMS.items()}
+BATCH_PARAMS = {
+    kind: (*known, "image_failure_limit", "input_column", "input_suffixes") for kind, known in PREDICT_PARAMS.items()
+}
+MAX_COLUMN_CHARS = 200
+MAX_SUFFIXES = 50
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
 _N = TypeVar("_N", int, float)
 _HUMP = re.compile(r"([a-z])([A-Z])")
 _DISPLAY_NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
 _LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,63}")
 _LABEL_VALUE = re.compile(r"[\w-]{0,64}")
+_SUFFIX = re.compile(r"\.?([A-Za-z0-9]{1,15})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +119,18 @@ def input_uris(
     return [_uri(uri, field, schemes) for uri in uris]
 
 
+def batch_inputs(
+    uris: Sequence[str], field: str, schemes: Sequence[str] = objects.DEFAULT_SCHEMES
+) -> list[addresses.InputAddress]:
+    """One or more lists, archives, folders and patterns of the schemes served."""
+    if not uris:
+        raise errors.invalid_argument(field, "Required field not set.")
+    try:
+        return addresses.parse_all(uris, schemes)
+    except errors.ApiError as error:
+        raise errors.invalid_argument(field, error.message) from error
+
+
 def output_uri_prefix(prefix: str, field: str, schemes: Sequence[str] = objects.DEFAULT_SCHEMES) -> objects.ObjectUri:
     """A ``gs://bucket/directory`` prefix, with or without a slash at its end."""
     if not prefix:
@@ -154,14 +172,19 @@ def prediction_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> tup
 def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str, Any]:
     """What the params of a batch prediction choose, by the names of `BatchSpec`'s fields.
 
-    ``image_failure_limit``, [0, 1], is there only if the params say it.
+    ``image_failure_limit``, [0, 1], ``input_column`` and ``input_suffixes`` are there only if the params say them.
     """
     score_threshold, max_boxes = prediction_params(kind, params)
     ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS[kind])]
-    chosen = {"score_threshold": score_threshold, "max_boxes": max_boxes, "ignored_params": ignored}
+    chosen: dict[str, Any] = {"score_threshold": score_threshold, "max_boxes": max_boxes, "ignored_params": ignored}
     for key, value in params.items():
-        if spelled(key) == "image_failure_limit":
-            chosen["image_failure_limit"] = number(value, f"params.{key}", float, 0.0, 1.0)
+        match spelled(key):
+            case "image_failure_limit":
+                chosen["image_failure_limit"] = number(value, f"params.{key}", float, 0.0, 1.0)
+            case "input_column":
+                chosen["input_column"] = _column(value, f"params.{key}")
+            case "input_suffixes":
+                chosen["input_suffixes"] = _suffixes(value, f"params.{key}")
     return chosen
 
 
@@ -173,6 +196,26 @@ def ignored_params(params: Mapping[str, str], known: Collection[str]) -> list[Ig
             nearest = difflib.get_close_matches(spelled(key).lower(), sorted(known), 1)
             found.append(IgnoredParam(key[:MAX_SHOWN_CHARS], nearest[0] if nearest else None))
     return found[:MAX_SHOWN_PARAMS]
+
+
+def _column(text: str, field: str) -> str:
+    if not text.strip() or len(text) > MAX_COLUMN_CHARS:
+        raise errors.invalid_argument(
+            field, f"It must be the name of a column or key, of at most {MAX_COLUMN_CHARS} characters."
+        )
+    return text.strip()
+
+
+def _suffixes(text: str, field: str) -> list[str]:
+    """Suffixes in small letters with their full stops, in order; ``*`` alone for any name."""
+    if text.strip() == image_names.ANY:
+        return [image_names.ANY]
+    found = [_SUFFIX.fullmatch(part.strip().removeprefix("*")) for part in text.split(",")]
+    if not all(found) or len(found) > MAX_SUFFIXES:
+        raise errors.invalid_argument(
+            field, f"'{text[:80]}' must be suffixes with commas between them, as in '.jpg,.png', or '*' for any name."
+        )
+    return sorted({f".{one[1].lower()}" for one in found if one})
 
 
 def spelled(key: str) -> str:

@@ -1,5 +1,6 @@
 """Models, batch jobs and engines without a service.
 
+batch_inputs     inputs of batch predictions of every kind, and their plans
 batch_jobs       batch jobs over real folders
 engines          every engine as a maker, for the contract suite
 tiny_model       a whole model folder of a detector with its rows, made in seconds

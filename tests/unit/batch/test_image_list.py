@@ -32,7 +32,7 @@ class _Chunks(objects.Stores):
 
 
 def _ids(content: bytes, size: int = 1 << 20) -> list[str]:
-    return [row.cells[0] for row in image_list.read(_Chunks(content, size), URI)]
+    return [entry.text for entry in image_list.read(_Chunks(content, size), URI)]
 
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40) | st.sampled_from(
@@ -58,7 +58,8 @@ def test_an_errors_file_lists_its_ids_as_they_are_in_their_order(ids, size, mess
        st.integers(1, 9))  # fmt: skip
 def test_a_csv_is_read_as_rows_reads_it(lines, size):
     content = "\n".join(lines).encode()
-    assert list(image_list.read(_Chunks(content, size), URI)) == list(rows.read(_Chunks(content, size), URI))
+    found = [(entry.cells, entry.place) for entry in image_list.read(_Chunks(content, size), URI)]
+    assert found == [(row.cells, f"{URI}, line {row.line}") for row in rows.read(_Chunks(content, size), URI)]
 
 
 @settings(max_examples=300)
@@ -67,8 +68,8 @@ def test_a_csv_is_read_as_rows_reads_it(lines, size):
 ))  # fmt: skip
 def test_no_bytes_do_more_than_raise_an_api_error(content):
     try:
-        for row in image_list.read(_Chunks(content), URI):
-            assert row.cells[0].encode() or any(row.cells)
+        for entry in image_list.read(_Chunks(content), URI):
+            assert entry.text.encode() or any(entry.cells)
     except errors.ApiError as error:
         assert error.code == code_pb2.INVALID_ARGUMENT
 
@@ -78,7 +79,8 @@ REFUSED = {
     "a file of results": (b'{"ID":"gs://b/a.jpg","annotations":[]}\n', "this file has results of a batch prediction"),
     "a manifest": (b'{\n "state": "SUCCEEDED"\n}\n', "this is JSON, but no errors file"),
     "an array": (b'["gs://b/a.jpg"]\n', "this is JSON, but no errors file"),
-    "another service's list": (b'{"content": "gs://b/a.jpg", "mimeType": "image/jpeg"}\n', "list of another service"),
+    "an object of something else": (b'{"bucket": "b", "key": "a.jpg"}\n', "JSON without an image's address under"),
+    "addresses that are no texts": (b'{"content": ["gs://b/a.jpg"]}\n', "JSON without an image's address under"),
     "results after errors": (
         GOOD + b'{"ID":"gs://b/a.jpg","annotations":[]}\n',
         "line 2: this is no line of an errors",
@@ -103,6 +105,61 @@ def test_other_json_is_refused_by_what_it_is_with_its_line(what):
     assert str(URI) in raised.value.message
     assert text in raised.value.message
     assert "errors_N.jsonl" in raised.value.message
+
+
+ROWS_OF_JSON = [
+    ({"content": "gs://b/a.jpg", "mimeType": "image/jpeg"}, "", "gs://b/a.jpg"),
+    ({"instance": {"content": "gs://b/a.jpg"}, "prediction": {"ids": []}}, "", "gs://b/a.jpg"),
+    ({"imageGcsUri": "gs://b/a.jpg", "boundingBoxAnnotations": []}, "", "gs://b/a.jpg"),
+    ({"image_gcs_uri": "gs://b/a.jpg"}, "", "gs://b/a.jpg"),
+    ({"source-ref": "s3://b/a.jpg", "cars": {"annotations": []}}, "", "s3://b/a.jpg"),
+    ({"image": {"path": "gs://b/a.jpg"}}, "", "gs://b/a.jpg"),
+    ({"id": 7, "uri": "gs://b/a.jpg"}, "", "gs://b/a.jpg"),
+    ({"file_name": "train/a, b.jpg", "text": "x"}, "", "gs://b/dir/train/a, b.jpg"),
+    ({"file_name": "gs://c/a.jpg"}, "", "gs://c/a.jpg"),
+    ({"uri": "gs://b/a.jpg", "thumbnail": "gs://b/t.jpg"}, "thumbnail", "gs://b/t.jpg"),
+    ({"data": {"photo": {"at": "gs://b/a.jpg"}}}, "data.photo.at", "gs://b/a.jpg"),
+    ({"data.at": "gs://b/a.jpg"}, "data.at", "gs://b/a.jpg"),
+]
+
+
+@pytest.mark.parametrize(("value", "column", "address"), ROWS_OF_JSON)
+def test_json_lines_have_the_address_under_the_keys_that_people_use_or_the_one_that_is_asked_for(
+    value, column, address
+):
+    uri = objects.ObjectUri.parse("gs://b/dir/list.jsonl")
+    entries = list(image_list.read(_Chunks(json.dumps(value).encode()), uri, column=column))
+    assert [(entry.text, entry.failure, entry.place) for entry in entries] == [(address, None, f"{uri}, line 1")]
+
+
+BAD_LINES = {
+    "depth": b'{"content":' + b"[" * 5000,
+    "depth that is closed": b'{"content":' + b"[" * 900 + b"]" * 900 + b"}",
+    "objects in objects": b'{"instance":' * 500 + b"1" + b"}" * 500,
+    "half a line": b'{"content": "gs://b/',
+    "no object": b'"gs://b/a.jpg"',
+    "no address": b'{"mimeType": "image/jpeg"}',
+    "a number": b'{"content": 5}',
+    "half a character": b'{"content": "gs://b/\\ud800.jpg"}',
+    "a line of errors": GOOD.strip(),
+}
+
+
+@pytest.mark.parametrize("what", BAD_LINES)
+def test_an_unusable_line_of_json_costs_that_line(what):
+    good = b'{"content": "gs://b/a.jpg"}\n'
+    first, bad, last = image_list.read(_Chunks(good + BAD_LINES[what] + b"\n" + good), URI)
+    assert (first.failure, last.failure) == (None, None)
+    assert bad.failure and bad.text == bad.place == f"{URI}, line 2"
+
+
+def test_a_csv_has_its_column_by_the_name_in_its_header_if_that_is_asked_for():
+    content = b"id,photo path,label\n1,gs://b/a.jpg,car\n\n2,\n3,gs://b/c.jpg\n"
+    entries = list(image_list.read(_Chunks(content), URI, column="photo path"))
+    assert [entry.text for entry in entries if entry.failure is None] == ["gs://b/a.jpg", "gs://b/c.jpg"]
+    assert [entry.place for entry in entries if entry.failure] == [f"{URI}, line 4"]
+    with pytest.raises(errors.ApiError, match="no column of its first line is called like"):
+        list(image_list.read(_Chunks(content), URI, column="photo"))
 
 
 def test_the_longest_id_that_a_row_can_have_is_read_back():

@@ -12,6 +12,7 @@ from google.rpc import code_pb2
 from tests.support.machine.waiting import wait_until
 
 from boxwright import errors, objects
+from boxwright.batch.inputs import addresses
 from boxwright.callers import ANONYMOUS
 from boxwright.services.store_checks import MAX_LISTS, StoreChecks
 
@@ -38,9 +39,13 @@ def test_good_lists_and_a_bucket_have_nothing_against_them(bucket, looks):
     (bucket / "list.csv").write_text("gs://b/a.jpg\n" * 1000)
     (bucket / "errors_1.jsonl").write_text('{"ID":"gs://b/a.jpg","status":{"code":5,"message":"m"}}\n')
     (bucket / "empty.csv").write_text("")
-    assert looks.at_batch(ANONYMOUS, _uris("list.csv", "errors_1.jsonl", "empty.csv"), PREFIX, project="p") is None
+    assert looks.at_batch(ANONYMOUS, _inputs("list.csv", "errors_1.jsonl", "empty.csv"), PREFIX, project="p") is None
     assert looks.at_import_lists(ANONYMOUS, _uris("empty.csv", "list.csv"), project="p") is None
     assert looks.at_destination(ANONYMOUS, PREFIX, project="p") is None
+
+
+def _inputs(*names: str) -> list[addresses.InputAddress]:
+    return addresses.parse_all([f"gs://b/{name}" for name in names], ["gs"])
 
 
 FOUND = [
@@ -57,7 +62,7 @@ def test_what_cannot_be_a_list_is_found(bucket, looks, content, code, text):
     if content is not None:
         (bucket / "x.csv").write_bytes(content)
     for error in (
-        looks.at_batch(ANONYMOUS, _uris("x.csv"), PREFIX, project="p"),
+        looks.at_batch(ANONYMOUS, _inputs("x.csv"), PREFIX, project="p"),
         looks.at_import_lists(ANONYMOUS, _uris("x.csv"), project="p"),
     ):
         assert error.code == code
@@ -68,7 +73,7 @@ def test_a_bucket_that_is_not_there_is_found(bucket, looks):
     (bucket / "list.csv").write_text("gs://b/a.jpg\n")
     nowhere = objects.ObjectUri.parse("gs://nowhere/out/")
     for error in (
-        looks.at_batch(ANONYMOUS, _uris("list.csv"), nowhere, project="p"),
+        looks.at_batch(ANONYMOUS, _inputs("list.csv"), nowhere, project="p"),
         looks.at_destination(ANONYMOUS, nowhere, project="p"),
     ):
         assert error.code == code_pb2.NOT_FOUND
@@ -80,22 +85,23 @@ def test_the_first_of_several_errors_is_told_whatever_is_found_first(bucket, loo
     names = ["list.csv", *(f"none-{number}.csv" for number in range(20))]
     for _ in range(5):
         assert (
-            "gs://b/none-0.csv does not exist" in looks.at_batch(ANONYMOUS, _uris(*names), PREFIX, project="p").message
+            "gs://b/none-0.csv does not exist"
+            in looks.at_batch(ANONYMOUS, _inputs(*names), PREFIX, project="p").message
         )
 
 
 def test_of_very_many_lists_the_first_are_looked_at(bucket, looks):
     (bucket / "empty.csv").write_text("")
-    assert looks.at_batch(ANONYMOUS, _uris(*["empty.csv"] * (MAX_LISTS + 1)), PREFIX, project="p") is None
+    assert looks.at_batch(ANONYMOUS, _inputs(*["empty.csv"] * (MAX_LISTS + 1)), PREFIX, project="p") is None
     assert (
-        looks.at_batch(ANONYMOUS, _uris(*["empty.csv"] * MAX_LISTS), PREFIX, project="p").message
+        looks.at_batch(ANONYMOUS, _inputs(*["empty.csv"] * MAX_LISTS), PREFIX, project="p").message
         == errors.EMPTY_BATCH_CSV
     )
 
 
 def test_without_time_nothing_is_looked_at(bucket, tmp_path):
     looks = StoreChecks(objects.Stores(bucket.parent, tmp_path / "state"), look_s=0)
-    assert looks.at_batch(ANONYMOUS, _uris("none.csv"), PREFIX, project="p") is None
+    assert looks.at_batch(ANONYMOUS, _inputs("none.csv"), PREFIX, project="p") is None
     assert looks.at_import_lists(ANONYMOUS, _uris("none.csv"), project="p") is None
 
 
@@ -134,11 +140,11 @@ def mute() -> Iterator[_Mute]:
 def test_a_store_that_never_answers_holds_one_call_shortly_and_the_next_ones_not_at_all(tmp_path, mute):
     choices = objects.StoreConfig(gs="cloud", gs_emulator=mute.address)
     looks = StoreChecks(objects.Stores(tmp_path, tmp_path / "state", choices), look_s=0.05)
-    assert looks.at_batch(ANONYMOUS, _uris("list.csv"), PREFIX, project="p") is None
+    assert looks.at_batch(ANONYMOUS, _inputs("list.csv"), PREFIX, project="p") is None
     wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "look"], "threads that end")
     asked = len(mute.connections)
     for _ in range(5):
-        assert looks.at_batch(ANONYMOUS, _uris("list.csv"), PREFIX, project="p") is None
+        assert looks.at_batch(ANONYMOUS, _inputs("list.csv"), PREFIX, project="p") is None
         assert looks.at_destination(ANONYMOUS, PREFIX, project="p") is None
     assert len(mute.connections) == asked
 
@@ -148,5 +154,5 @@ def test_a_store_that_is_away_leaves_the_answer_to_the_work(tmp_path):
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     choices = objects.StoreConfig(gs="cloud", gs_emulator=address)
     looks = StoreChecks(objects.Stores(tmp_path, tmp_path / "state", choices), look_s=1.0)
-    assert looks.at_batch(ANONYMOUS, _uris("list.csv"), PREFIX, project="p") is None
+    assert looks.at_batch(ANONYMOUS, _inputs("list.csv"), PREFIX, project="p") is None
     assert looks.at_import_lists(ANONYMOUS, _uris("list.csv"), project="p") is None

@@ -209,3 +209,37 @@ def test_a_location_that_is_not_served_is_refused_with_those_that_are():
         errors.ApiError, match="parent; Message: Location 'eu' is not served here; allowed: us-central1"
     ):
         validation.location(names.LocationName("p", "eu"), ["us-central1"], "parent")
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"input_column": " photo uri "}, {"input_column": "photo uri"}),
+        ({"inputSuffixes": ".JPG, png,*.tiff,.jpg"}, {"input_suffixes": [".jpg", ".png", ".tiff"]}),
+        ({"input-suffixes": "*"}, {"input_suffixes": ["*"]}),
+    ],
+)
+def test_params_say_where_addresses_are_and_what_images_are_called(params, expected):
+    for kind in kinds.SERVED:
+        chosen = validation.batch_params(kind, params)
+        assert {key: chosen[key] for key in expected} == expected
+        assert chosen["ignored_params"] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("input_column", " "), ("input_column", "x" * 201), ("input_suffixes", ""), ("input_suffixes", ".jpg,,"),
+     ("input_suffixes", ".j/g"), ("input_suffixes", "*,.jpg"), ("input_suffixes", ",".join([".a"] * 51))],
+)  # fmt: skip
+def test_columns_and_suffixes_that_are_none_are_refused(key, value):
+    with pytest.raises(errors.ApiError, match=f"params.{key}"):
+        validation.batch_params(kinds.OBJECT_DETECTION, {key: value})
+
+
+def test_inputs_of_a_batch_are_files_folders_and_patterns():
+    uris = ["gs://b/list.csv", "gs://b/dir/", "gs://b", "gs://b/*.tar", "gs://b/{1..3}.csv"]
+    found = validation.batch_inputs(uris, "f")
+    assert [address.meaning.value for address in found] == ["file", "images", "images", "files", *["file"] * 3]
+    for uris in ([], ["b/list.csv"], ["gs://b/**/**/**/**"], ["gs://b/{1..99999}.csv"]):
+        with pytest.raises(errors.ApiError, match="Field: f; Message: "):
+            validation.batch_inputs(uris, "f")

@@ -5,7 +5,8 @@ Both sides send tuples over a socket pair; a peer asks, its leader answers:
     leader                                   peer
     ("job", number, job as JSON, peer)   ─►
                                           ◄─ ("more", number)                       twice, then once per chunk
-    ("chunk", number, chunk) ─►                                                     chunk (number, [(id, failure)]), or None
+    ("chunk", number, chunk) ─►                                                     chunk (number, items), or None;
+                                                                                    items: [(id, failure, held)]
                                           ◄─ ("lines", number, chunk number, lines, seconds by stage)
                                                                                     lines: (text, status, is of one colour)
                                           ◄─ ("failed", number, code, message)      the job as a whole
@@ -146,7 +147,11 @@ class Peer:
             case "more", ():
                 chunk = source.next_chunk() if source is not None else None
                 self._chunks_held += chunk is not None
-                plain = None if chunk is None else (chunk.number, [(item.id, item.failure) for item in chunk.items])
+                plain = (
+                    None
+                    if chunk is None
+                    else (chunk.number, [(item.id, item.failure, item.held) for item in chunk.items])
+                )
                 self._send("chunk", number, plain)
             case "lines", (chunk_number, lines, spent_s) if source is not None:
                 self._chunks_held -= 1

@@ -17,6 +17,8 @@ from google.rpc import status_pb2
 from boxwright import errors, faults, objects
 from boxwright.batch.engine import stages
 from boxwright.batch.engine.in_flight import Journal
+from boxwright.batch.entry import HeldBytes
+from boxwright.batch.inputs import member_files
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import json_lines
 from boxwright.batch.plan import Item
@@ -71,6 +73,8 @@ class ImagePipeline:
         """
         if item.failure is not None or (self._journal is not None and item.id in self._journal.convicted):
             return None
+        if item.held is not None:
+            return _member(item, item.held)
         try:
             return self._images.get(objects.ObjectUri.parse(item.id), max_bytes=decode.MAX_IMAGE_BYTES)
         except errors.ApiError as error:
@@ -98,9 +102,9 @@ class ImagePipeline:
             json_lines.error_line(item.id, status_pb2.Status(code=status.code, message=status.message)), status
         )
 
-    def run(self, image_id: str) -> None:
-        """Takes one image all the way and forgets the result."""
-        item = Item(image_id)
+    def run(self, image_id: str, held: HeldBytes | None = None) -> None:
+        """Takes one image all the way and forgets the result; `held` are its bytes if it is a member of an archive."""
+        item = Item(image_id, held=held)
         self.line(item, self.read(item), stages.Stopwatch())
 
     def _predict(self, item: Item, content: Content, laps: stages.Stopwatch) -> tuple[ImagePrediction, bool]:
@@ -122,6 +126,20 @@ class ImagePipeline:
             found = self._predictor.postprocess(raw, prepared, threshold)
             laps.end(stages.POSTPROCESSING)
         return found.keep(threshold, self._spec.max_boxes), prepared.is_one_colour
+
+
+def _member(item: Item, held: HeldBytes) -> bytes:
+    """The bytes of an archive's member.
+
+    Raises:
+        ApiError: ABORTED: they are gone, because another attempt has begun.
+    """
+    try:
+        return member_files.read(held)
+    except FileNotFoundError as error:
+        raise errors.aborted(
+            f"{item.id} was read from its archive, and its bytes are not on this machine any more; resume the operation."
+        ) from error
 
 
 def _incident(item: Item) -> errors.ApiError:

@@ -94,6 +94,7 @@ class _OpenShard:
 
     def __init__(self, segment: Segment) -> None:
         self.number = segment.shard
+        self.segment = segment
         count = len(segment.items)
         self._lines = [b""] * count
         self._statuses: list[status_pb2.Status | None] = [None] * count
@@ -166,6 +167,7 @@ class ShardAssembler:
         self._counts.add(done=len(lines), failed=failed, committed=report is not None)  # a shard that hangs is not done
         if report is not None:
             self._results.put(report)
+        shard.segment.release(first, len(lines))
         with self._lock:
             del self._in_flight[number]
         self._end_if_all_is_done()
@@ -214,6 +216,7 @@ class ShardAssembler:
                 images = found.predicted + found.failed
                 self._counts.add(done=images, failed=found.failed, found=images)
                 self._results.put(found)
+                segment.release()
                 continue
             shard = _OpenShard(segment)
             count, first = len(segment.items), 0

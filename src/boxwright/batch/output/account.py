@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from boxwright import faults, objects
 from boxwright.batch.job import BatchSpec
@@ -39,13 +39,14 @@ class OutputAccount:
         None too if the shard is there and its report or its error lines are not: then it is worked out once more; and if
         images of it failed in an earlier pass.
         """
-        if not self._stores.exists(self._shard_uri(shard)):
-            return None
-        report = self._notes.find(shard)
-        if report is None or (self._spec.pass_number and not self._holds(report)):
-            return None
-        self.count(report)
+        report = self._finished(shard)
+        if report is not None:
+            self.count(report)
         return report
+
+    def is_finished(self, shard: int) -> bool:
+        """Whether `committed` would find the shard; nothing is counted."""
+        return self._finished(shard) is not None
 
     def count(self, report: ShardReport) -> None:
         """Counts a shard that is finished, by whichever process it was put; once for each shard."""
@@ -55,7 +56,15 @@ class OutputAccount:
         )
         self._notes.sum_up(report.shard, self._index)
 
-    def close(self, state: str, *, rows_read: int, duplicates: int, model_digest: str) -> Manifest:
+    def close(
+        self,
+        state: str,
+        *,
+        rows_read: int,
+        duplicates: int,
+        model_digest: str,
+        left_out: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> Manifest:
         """Gathers the errors of all finished shards and writes the manifest, last of all.
 
         These are the shards that were counted or found. An account that knows of none asks the store first.
@@ -65,6 +74,7 @@ class OutputAccount:
             rows_read: rows of the lists, 0 if they were not read to their end.
             duplicates: rows whose image had been listed before.
             model_digest: names the model's exact version.
+            left_out: see `Manifest`.
         """
         if not (self._index.predicted or self._index.failed):
             self._notes.recall(set(self._present()), self._index, self._digest)
@@ -86,6 +96,7 @@ class OutputAccount:
             },
             ignored_params=self._spec.ignored_params,
             images_of_one_colour=self._index.one_colour,
+            left_out={address: dict(counts) for address, counts in (left_out or {}).items()},
         )
         if self._spec.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})
@@ -104,6 +115,14 @@ class OutputAccount:
     def errors_by_code(self) -> dict[str, int]:
         """Failed images by canonical code name, of the same shards."""
         return dict(self._index.errors_by_code)
+
+    def _finished(self, shard: int) -> ShardReport | None:
+        if not self._stores.exists(self._shard_uri(shard)):
+            return None
+        report = self._notes.find(shard)
+        if report is None or (self._spec.pass_number and not self._holds(report)):
+            return None
+        return report
 
     def _holds(self, report: ShardReport) -> bool:
         """Whether a further pass leaves a shard as its report says it is."""

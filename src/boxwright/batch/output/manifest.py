@@ -43,6 +43,7 @@ class Manifest:
         settings: what the request and the installation chose that influences the lines or the state.
         ignored_params: the request's ``params`` keys that mean nothing: ``{"key", "nearest"}`` each.
         images_of_one_colour: predicted images that the network has seen as a single colour; nothing can be found in them.
+        left_out: by address of a folder, a pattern or an archive, how many names of which suffix are no images.
     """
 
     state: str
@@ -56,6 +57,7 @@ class Manifest:
     settings: dict[str, Any]
     ignored_params: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
     images_of_one_colour: int = 0
+    left_out: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """The file's bytes."""

@@ -1,0 +1,160 @@
+"""Names in order: a folder of this machine walked in the order of its keys, and pages of a store that must be in order.
+
+The order is that of the names' UTF-8 bytes, the one in which the clouds list. A folder has names in no order and may have
+millions of them: they are sorted in runs of `RUN_NAMES`, which lie in a temporary file once there are several.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+PAGE_NAMES = 1000
+RUN_NAMES = 100_000  # about 10 MB
+_READ_BYTES = 64 * 1024
+_Look: TypeAlias = Callable[[], list[str] | None]
+_END = b"\0"  # the one byte, besides the slash, that no name has
+
+
+class DisorderError(Exception):
+    """A store lists its keys in no order."""
+
+
+def walked(root: bytes, after: bytes = b"") -> Iterator[bytes]:
+    """Yields the paths of the files below a folder, relative to it, in order; symbolic links to folders with a slash.
+
+    Such links are not followed. Folders that vanish meanwhile, or are not there, have nothing in them.
+
+    Args:
+        root: the folder.
+        after: only paths behind this one are wanted.
+
+    Raises:
+        PermissionError: a folder may not be read.
+    """
+    stack = [_below(root, b"", after)]
+    while stack:
+        path = next(stack[-1], None)
+        if path is None:
+            stack.pop()
+        elif path.endswith(b"/") and not os.path.islink(os.path.join(root, path[:-1])):
+            stack.append(_below(root, path, after))
+        else:
+            yield path
+
+
+def in_order(names: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields names in order, however many: what is more than a run waits on disk."""
+    names = iter(names)
+    runs: list[Iterator[bytes]] = []
+    with tempfile.TemporaryFile() as file:
+        while run := sorted(itertools.islice(names, RUN_NAMES)):
+            if not runs and len(run) < RUN_NAMES:
+                yield from run
+                return
+            start = file.tell()
+            for name in run:
+                file.write(name + _END)
+            runs.append(_stored(file.fileno(), start, file.tell()))
+        file.flush()
+        yield from heapq.merge(*runs)
+
+
+def all_pages(
+    listed: Callable[[str], Iterator[list[str]]], after: str, patiently: Callable[[_Look], list[str] | None]
+) -> Iterator[list[str]]:
+    """Yields the pages of a store in order; after trouble that passes, the list is begun again behind the last key.
+
+    Args:
+        listed: the store's pages from behind a key on.
+        after: only keys behind this one are wanted.
+        patiently: calls until there is no such trouble.
+
+    Raises:
+        DisorderError: as `ordered_pages`.
+    """
+    last, pages_left = after, None
+
+    def look() -> list[str] | None:
+        nonlocal pages_left
+        if pages_left is None:
+            pages_left = ordered_pages(listed(last), last)
+        try:
+            return next(pages_left, None)
+        except Exception:
+            pages_left = None  # it has ended
+            raise
+
+    while (page := patiently(look)) is not None:
+        if page:
+            last = page[-1]
+            yield page
+
+
+def ordered_pages(found: Iterable[list[str]], after: str = "") -> Iterator[list[str]]:
+    """Yields the pages of a store, without keys that are not behind `after`: some stores begin with that one.
+
+    Raises:
+        DisorderError: a key is not behind the one before it: who goes on behind a key would miss some.
+    """
+    start = last = _encoded(after)
+    for page in found:
+        wanted = []
+        for key in page:
+            encoded = _encoded(key)
+            if encoded <= start:
+                continue
+            if encoded <= last:
+                raise DisorderError(key)
+            last = encoded
+            wanted.append(key)
+        yield wanted
+
+
+def _encoded(key: str) -> bytes:
+    return key.encode("utf-8", "surrogateescape")  # names of files may be none that UTF-8 can write
+
+
+def pages(names: Iterable[str]) -> Iterator[list[str]]:
+    """Names in lists of `PAGE_NAMES`."""
+    names = iter(names)
+    while page := list(itertools.islice(names, PAGE_NAMES)):
+        yield page
+
+
+def _below(root: bytes, folder: bytes, after: bytes) -> Iterator[bytes]:
+    """The paths of what is directly in a folder, in order; folders and links to folders end in a slash."""
+    for name in in_order(_names(os.path.join(root, folder))):
+        path = folder + name
+        if path > after or (path.endswith(b"/") and after.startswith(path)):
+            yield path
+
+
+def _names(folder: bytes) -> Iterator[bytes]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.name + b"/" if _is_folder(entry) else entry.name
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _stored(descriptor: int, start: int, end: int) -> Iterator[bytes]:
+    """Reads a run back."""
+    rest = b""
+    while start < end:
+        read = os.pread(descriptor, min(_READ_BYTES, end - start), start)
+        start += len(read)
+        *names, rest = (rest + read).split(_END)
+        yield from names

@@ -30,7 +30,7 @@ from boxwright.metadata import database, models
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
-from boxwright.runners import batch_predict, export, import_data, plan_folders, sweep, train_model
+from boxwright.runners import batch_choices, batch_predict, export, import_data, plan_folders, sweep, train_model
 from boxwright.services import (
     automl,
     iam,
@@ -295,20 +295,27 @@ def _runners(
             folders,
             children,
             tuner,
-            batch_predict.OutputSettings(
-                shard_images=settings.batch.shard_images,
-                row_failure_limit=settings.batch.row_failure_limit,
-                image_failure_limit=settings.batch.image_failure_limit,
-                image_timeout_s=settings.batch.image_timeout_s,
-                camel_case=settings.batch.camel_case,
-                precision=settings.inference.precision,
-            ),
+            _output_settings(settings),
             _machine_share(settings),
             validation.batch_params,
         ),
         Kind.EXPORT_DATA: export.ExportData(db, stores),
         Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),
     }
+
+
+def _output_settings(settings: Settings) -> batch_choices.OutputSettings:
+    """What of the settings reaches the output of a batch prediction."""
+    return batch_choices.OutputSettings(
+        shard_images=settings.batch.shard_images,
+        row_failure_limit=settings.batch.row_failure_limit,
+        image_failure_limit=settings.batch.image_failure_limit,
+        image_timeout_s=settings.batch.image_timeout_s,
+        camel_case=settings.batch.camel_case,
+        precision=settings.inference.precision,
+        keeps_candidates=settings.batch.candidates == "keep",
+        candidate_floor=settings.batch.candidate_floor,
+    )
 
 
 def _machine_share(settings: Settings) -> MachineShare:

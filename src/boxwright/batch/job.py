@@ -11,10 +11,11 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from boxwright import kinds
+from boxwright.predictions import Selection
 
 DEFAULT_SHARD_IMAGES = 500  # a few seconds of work: what a crash may cost
 
@@ -41,6 +42,13 @@ class BatchSpec:
         pass_number: how many runs before this one have tried every image and failed by `image_failure_limit`; from the
             second pass on, failed images are tried again.
         kind: of the model, as `kinds` names it; the result files have this name.
+        labels: (annotation spec id, display name) of the model's labels, in their order; empty if an older version kept it.
+        model_digest: names the model's exact version; empty as `labels` is.
+        label_thresholds: least scores by display name, for labels that have their own, [0, 1].
+        only_labels: display names of the labels whose results are written; None for all.
+        candidate_floor: results with at least this score are kept as candidates; 0 for all that the model has; None: no
+            candidates are kept.
+        formats: in which the results are written beside the lines of JSON, as `output.result_formats` names them.
     """
 
     input_uris: list[str]
@@ -58,6 +66,25 @@ class BatchSpec:
     ignored_params: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
     pass_number: int = 0
     kind: str = kinds.OBJECT_DETECTION.name
+    labels: list[list[str]] = dataclasses.field(default_factory=list)
+    model_digest: str = ""
+    label_thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
+    only_labels: list[str] | None = None
+    candidate_floor: float | None = None
+    formats: list[str] = dataclasses.field(default_factory=list)
+
+    def selection(self, display_names: Sequence[str]) -> Selection:
+        """Which results are written; `display_names` are the model's labels, in their order."""
+        return Selection.of(
+            display_names, self.score_threshold, self.label_thresholds, self.only_labels, self.max_boxes
+        )
+
+    @property
+    def table_floor(self) -> float | None:
+        """The least score of the results that a shard is told of as a table; None if it needs no table."""
+        if self.candidate_floor is None and self.formats:
+            return self.selection([name for _, name in self.labels]).lowest_threshold
+        return self.candidate_floor
 
     @property
     def shard_pattern(self) -> str:

@@ -26,7 +26,8 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import STOP_GRACE_S, Child, ChildExitError
-from boxwright.runners import output_folders
+from boxwright.runners import batch_choices, output_folders
+from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
 from boxwright.runners.plan_folders import PlanFolders
@@ -36,18 +37,6 @@ MAX_UNEXPLAINED_DEATHS = 3  # of the child in a row, without an image that is to
 PASSES_FILE = "passes.json"
 
 log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class OutputSettings:
-    """The settings that reach the output of a batch prediction; see the fields of `BatchSpec` of the same names."""
-
-    shard_images: int
-    row_failure_limit: float
-    image_failure_limit: float
-    image_timeout_s: float
-    camel_case: bool
-    precision: str | None
 
 
 @dataclasses.dataclass
@@ -157,9 +146,10 @@ class BatchPredict(Runner):
             raise errors.not_found(errors.MODEL_UNKNOWN)
         try:
             model_folder = self._folders.local(model.folder)
+            info = ModelInfo.read(model_folder)
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
-        spec = self._spec(request, context, model.display_name, kinds.of_member(model.metadata_member))
+        spec = self._spec(request, context, model.display_name, kinds.of_member(model.metadata_member), info)
         context.keep_output_directory(spec.output_directory)
         notes = self._plans.notes(context.plan_id)
         stores = self._limited(context, spec.output_directory)
@@ -170,7 +160,12 @@ class BatchPredict(Runner):
         return context.limited(self._stores, objects.ObjectUri.parse(output_directory))
 
     def _spec(
-        self, request: types.BatchPredictRequest, context: Context, display_name: str, kind: kinds.DatasetKind
+        self,
+        request: types.BatchPredictRequest,
+        context: Context,
+        display_name: str,
+        kind: kinds.DatasetKind,
+        info: ModelInfo,
     ) -> BatchSpec:
         """What decides the output: as the first attempt had it, whatever the settings are by now."""
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
@@ -187,7 +182,7 @@ class BatchPredict(Runner):
             model=request.name,
             kind=kind.name,
             pass_number=len(self._earlier_passes(context)),
-            **(dataclasses.asdict(self._output) | params),
+            **batch_choices.chosen(self._output, params, info),
         )
         try:
             return spec_file.kept(

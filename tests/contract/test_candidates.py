@@ -116,8 +116,9 @@ def _selected(spec: BatchSpec, kept: dict[str, bytes]) -> dict[str, bytes]:
         if name.startswith("candidates/"):
             shard = int(pathlib.Path(name).stem.rpartition("_")[2])
             table, _ = candidates.from_parquet(content, name)
-            files[spec.shard_pattern.format(shard)] = sidecars.lines(spec, table)
-            files[f"csv/{spec.kind}_{shard}.csv"] = sidecars.in_formats(spec, shard, table)["csv"]
+            lines, beside = sidecars.results(spec, shard, table)
+            files[spec.shard_pattern.format(shard)] = lines
+            files[f"csv/{spec.kind}_{shard}.csv"] = beside["csv"]
     return files
 
 

@@ -118,7 +118,7 @@ def _finish_and_compare(batch: Batch, name: str, before: dict[str, tuple[int, in
         after = stats(folder)
         assert {shard: after[shard] for shard in before} == before
         output = contents(folder)
-        assert len(output) == SHARDS + 2  # and the errors file and the manifest
+        assert len(output) == 2 * SHARDS + 2  # with candidates beside them; and the errors file and the manifest
         assert output == batch.undisturbed(api)
     crashes.assert_tidy(batch.service.data_dir)
 

@@ -132,6 +132,7 @@ PLAIN = {
     "reporter": "writes progress for a person",
     "requirement": "what a call needs to pass",
     "resource": "of the API",
+    "rewriter": "writes results again",
     "route": "of HTTP",
     "rule": "what must be so",
     "schedule": "of a training's learning rate and steps, the field's term",

@@ -17,6 +17,7 @@ from typing import Any
 from boxwright import kinds
 from boxwright.predictions import Selection
 
+MANIFEST_FILE = "manifest.json"
 DEFAULT_SHARD_IMAGES = 500  # a few seconds of work: what a crash may cost
 
 
@@ -25,7 +26,7 @@ class BatchSpec:
     """What decides the bytes of a batch prediction: two runs of one spec over the same images write the same files.
 
     Attributes:
-        input_uris: the CSV objects, in order.
+        input_uris: the lists of images, or the manifests of former jobs, in order.
         output_directory: ``gs://…/prediction-…``, without a slash at its end.
         scratch: state URI below which the plan, the shard reports and this spec live.
         score_threshold: results with at least this score are kept, [0, 1].
@@ -78,6 +79,11 @@ class BatchSpec:
         return Selection.of(
             display_names, self.score_threshold, self.label_thresholds, self.only_labels, self.max_boxes
         )
+
+    @property
+    def reads_manifests(self) -> bool:
+        """Whether results are made of the candidates of former jobs, and nothing is predicted."""
+        return all(map(is_manifest, self.input_uris)) and bool(self.input_uris)
 
     @property
     def table_floor(self) -> float | None:
@@ -201,6 +207,11 @@ def command_from_json(text: str) -> BatchJob | TrialCommand:
     values = json.loads(text)
     job = BatchJob.from_values(values["job"])
     return TrialCommand(values["trial"], job) if "trial" in values else job
+
+
+def is_manifest(uri: str) -> bool:
+    """Whether an input URI names a former job by its manifest, and is no list of images."""
+    return uri.endswith(f"/{MANIFEST_FILE}")
 
 
 def stamp(create_time_us: int) -> str:

@@ -33,13 +33,16 @@ class OutputSettings:
     candidate_floor: float = 0.0
 
 
-def chosen(settings: OutputSettings, params: Mapping[str, Any], model: ModelInfo) -> dict[str, Any]:
+def chosen(
+    settings: OutputSettings, params: Mapping[str, Any], model: ModelInfo, *, predicts: bool = True
+) -> dict[str, Any]:
     """The fields of a `BatchSpec` that settings and params choose, and what they need to know of the model.
 
     Args:
         settings: of today.
         params: from `services.validation.batch_params`.
         model: says which labels there are and below which score it finds nothing.
+        predicts: whether images are predicted; otherwise there are no new candidates to keep.
 
     Raises:
         ApiError: INVALID_ARGUMENT if the params name a label that the model does not have.
@@ -51,7 +54,7 @@ def chosen(settings: OutputSettings, params: Mapping[str, Any], model: ModelInfo
         _check_label(label, f"params.score_threshold.{label}", names)
     for label in values.get("only_labels", ()):
         _check_label(label, "params.labels", names)
-    if keeps:
+    if keeps and predicts:
         thresholds, wanted = values.get("label_thresholds", {}), values.get("only_labels")
         selection = Selection.of(names, values["score_threshold"], thresholds, wanted, None)
         floor = min(floor, selection.lowest_threshold)

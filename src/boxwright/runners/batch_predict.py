@@ -17,7 +17,7 @@ from google.rpc import status_pb2
 from boxwright import errors, kinds, names, objects
 from boxwright.batch import spec_file
 from boxwright.batch.child_pool import Children
-from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, stamp
+from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, is_manifest, stamp
 from boxwright.batch.output.manifest import MANIFEST_FILE
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.tuning.scheduler import Tuner
@@ -105,7 +105,8 @@ class BatchPredict(Runner):
                 if context.cancel_requested:
                     self._close_cancelled(job, context)
                 raise
-            self._tuner.succeeded(job)
+            if not job.spec.reads_manifests:  # else no network has run
+                self._tuner.succeeded(job)
         told = {key: str(numbers[key] or 0) for key in ("failed", "elapsed_s", "images_per_s", "manifest")}
         told["images"] = str(numbers["done"])
         return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
@@ -169,20 +170,21 @@ class BatchPredict(Runner):
     ) -> BatchSpec:
         """What decides the output: as the first attempt had it, whatever the settings are by now."""
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
-        lists = list(map(objects.ObjectUri.parse, request.input_config.gcs_source.input_uris))
+        inputs = list(request.input_config.gcs_source.input_uris)
+        lists = list(map(objects.ObjectUri.parse, inputs))
         context.limited(self._stores).check_request(lists, prefix)
         if not context.output_directory:  # before anything is done, and before a folder is named
             context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).check_destination(prefix)
         params = self._validated_params(kind, request.params)
         directory = str(prefix.child(f"prediction-{display_name}-{stamp(context.create_time_us)}"))
         spec = BatchSpec(
-            input_uris=list(request.input_config.gcs_source.input_uris),
+            input_uris=inputs,
             output_directory=context.output_directory or directory,
             scratch=str(self._plans.scratch(context.plan_id)),
             model=request.name,
             kind=kind.name,
             pass_number=len(self._earlier_passes(context)),
-            **batch_choices.chosen(self._output, params, info),
+            **batch_choices.chosen(self._output, params, info, predicts=not any(map(is_manifest, inputs))),
         )
         try:
             return spec_file.kept(

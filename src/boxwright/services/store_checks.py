@@ -17,6 +17,7 @@ from google.rpc import code_pb2
 
 from boxwright import errors, file_kinds, objects, rows
 from boxwright.batch import image_list
+from boxwright.batch.job import is_manifest
 from boxwright.callers import Caller
 
 LEFT_ALONE_S = 30.0  # a bucket that was too slow
@@ -86,7 +87,7 @@ class StoreChecks:
         """
         stores = self.check(caller, lists, destination, project=project)
         full: set[objects.ObjectUri] = set()
-        looks = [(uri, _list_look(stores, uri, image_list.check_first_line, full)) for uri in lists[:MAX_LISTS]]
+        looks = [(uri, _list_look(stores, uri, _check_batch, full)) for uri in lists[:MAX_LISTS]]
         error, all_seen = self._first([*looks, (destination, lambda: stores.check_destination(destination))])
         is_empty = error is None and not full and all_seen and len(lists) <= MAX_LISTS
         return errors.bad_request(errors.EMPTY_BATCH_CSV) if is_empty else error
@@ -198,6 +199,13 @@ def _error_of(look: _Look) -> errors.ApiError | None:
         log.exception("event=look_failed")
         return errors.unavailable("The look failed.")
     return None
+
+
+def _check_batch(line: rows.TextLine) -> None:
+    if not is_manifest(str(line.uri)):
+        image_list.check_first_line(line)
+    elif not line.text.lstrip().startswith("{"):
+        raise errors.bad_request(f"{line.uri}: this is not a manifest of a batch prediction.")
 
 
 def _check_import(line: rows.TextLine) -> None:

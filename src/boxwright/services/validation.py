@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from boxwright import errors, kinds, names, objects
+from boxwright.batch.job import is_manifest
 from boxwright.batch.output import result_formats
 
 MAX_DESCRIPTION_CHARS = 25_000
@@ -113,6 +114,10 @@ def input_uris(
     """One or more full object paths of the schemes served."""
     if not uris:
         raise errors.invalid_argument(field, "Required field not set.")
+    manifests = sum(map(is_manifest, uris))
+    if manifests not in (0, len(uris)):
+        why = "Manifests of former batch predictions and lists of images cannot be mixed; make two requests of them."
+        raise errors.invalid_argument(field, why)
     return [_uri(uri, field, schemes) for uri in uris]
 
 

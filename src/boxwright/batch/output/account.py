@@ -5,6 +5,7 @@ One process of a job keeps the account, wherever the shards were put (`shard_wri
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Iterable
@@ -19,6 +20,23 @@ from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
 from boxwright.batch.output.sidecars import SidecarFile
 
 ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
+
+
+@dataclasses.dataclass(frozen=True)
+class CarriedOver:
+    """What the manifest of a job that predicts nothing takes from the manifests that it reads; see `Manifest`.
+
+    Attributes:
+        errors_by_code: of the images that failed then.
+        errors_files: copies of theirs, in the output folder already.
+        one_colour: predicted images that have a single colour.
+        sources: the manifests.
+    """
+
+    errors_by_code: dict[str, int] = dataclasses.field(default_factory=dict)
+    errors_files: list[OutputFile] = dataclasses.field(default_factory=list)
+    one_colour: int = 0
+    sources: list[dict[str, str]] = dataclasses.field(default_factory=list)
 
 
 class OutputAccount:
@@ -64,7 +82,9 @@ class OutputAccount:
         )
         self._notes.sum_up(report.shard, self._index)
 
-    def close(self, state: str, *, rows_read: int, duplicates: int, model_digest: str) -> Manifest:
+    def close(
+        self, state: str, *, rows_read: int, duplicates: int, model_digest: str, carried: CarriedOver | None = None
+    ) -> Manifest:
         """Gathers the errors of all finished shards and writes the manifest, last of all.
 
         These are the shards that were counted or found. An account that knows of none asks the store first.
@@ -74,7 +94,9 @@ class OutputAccount:
             rows_read: rows of the lists, 0 if they were not read to their end.
             duplicates: rows whose image had been listed before.
             model_digest: names the model's exact version.
+            carried: of a job that predicts nothing.
         """
+        carried = carried or CarriedOver()
         if not (self._index.predicted or self._index.failed):
             self._notes.recall(set(self._present()), self._index, self._digest)
         manifest = Manifest(
@@ -82,13 +104,14 @@ class OutputAccount:
             rows_read=rows_read,
             duplicates_removed=duplicates,
             images_predicted=self._index.predicted,
-            errors_by_code=dict(self._index.errors_by_code),
+            errors_by_code=carried.errors_by_code or dict(self._index.errors_by_code),
             shards=self._index.files(self._spec.shard_pattern),
-            errors_files=self._gather_errors(self._notes.error_lines(self._index)),
+            errors_files=carried.errors_files or self._gather_errors(self._notes.error_lines(self._index)),
             model={"name": self._spec.model, "digest": model_digest},
             settings=_settings(self._spec),
             ignored_params=self._spec.ignored_params,
-            images_of_one_colour=self._index.one_colour,
+            images_of_one_colour=carried.one_colour or self._index.one_colour,
+            sources=carried.sources,
             candidates=self._sidecar_files(sidecars.CANDIDATES),
             formats={
                 name: self._sidecar_files(name) for name in self._index.sidecar_kinds if name != sidecars.CANDIDATES

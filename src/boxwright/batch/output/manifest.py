@@ -18,11 +18,11 @@ from google.rpc import code_pb2
 
 import boxwright
 from boxwright import errors, kinds, objects
+from boxwright.batch.job import MANIFEST_FILE as MANIFEST_FILE
 from boxwright.batch.output import sidecars
 from boxwright.batch.output.shard_index import OutputFile
 from boxwright.batch.output.sidecars import SidecarFile
 
-MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = 1
 OUTPUT_PATTERNS = (*(f"{kind.name}_*.jsonl" for kind in kinds.SERVED), "errors_*.jsonl")  # what readers look for
 RETRYABLE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})  # another job may succeed with these
@@ -47,6 +47,8 @@ class Manifest:
         images_of_one_colour: predicted images that the network has seen as a single colour; nothing can be found in them.
         candidates: the files of candidates, in order; empty if the job kept none.
         formats: the files of results in other formats, by format, in order.
+        sources: the former jobs whose candidates the results are made of, without inference: ``{"manifest", "sha256",
+            "state"}`` each; empty if images were predicted.
     """
 
     state: str
@@ -62,6 +64,7 @@ class Manifest:
     images_of_one_colour: int = 0
     candidates: list[SidecarFile] = dataclasses.field(default_factory=list)
     formats: dict[str, list[SidecarFile]] = dataclasses.field(default_factory=dict)
+    sources: list[dict[str, str]] = dataclasses.field(default_factory=list)
 
     @property
     def sidecars(self) -> list[SidecarFile]:

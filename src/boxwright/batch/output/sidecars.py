@@ -66,19 +66,18 @@ def of_shard(
     if spec.candidate_floor is not None:
         origin = CandidatesOrigin(spec.kind, spec.model, spec.model_digest, spec.candidate_floor, spec.labels)
         made[CANDIDATES] = candidates.to_parquet(table, origin)
-    return made | in_formats(spec, shard, table)
+    return made | (results(spec, shard, table)[1] if spec.formats else {})
 
 
-def in_formats(spec: BatchSpec, shard: int, table: CandidateTable) -> dict[str, bytes]:
-    """The results of a shard in the formats that a job writes beside its lines of JSON."""
-    if not spec.formats:
-        return {}
-    results = result_formats.selected(table, spec.selection([name for _, name in spec.labels]), spec.labels)
-    return {name: result_formats.ALL[name].write(results, shard) for name in spec.formats}
+def results(spec: BatchSpec, shard: int, table: CandidateTable) -> tuple[bytes, dict[str, bytes]]:
+    """The result lines of a shard, the bytes that `json_lines.success_line` makes of each image; and what is beside them.
 
-
-def lines(spec: BatchSpec, table: CandidateTable) -> bytes:
-    """The result lines of a shard: the bytes that `json_lines.success_line` makes of each image."""
+    Args:
+        spec: says what is wanted.
+        shard: its number.
+        table: the candidates of its images.
+    """
     keys = json_lines.CAMEL_CASE if spec.camel_case else json_lines.SNAKE_CASE
-    results = result_formats.selected(table, spec.selection([name for _, name in spec.labels]), spec.labels)
-    return result_formats.json_lines_of(results, keys)
+    found = result_formats.selected(table, spec.selection([name for _, name in spec.labels]), spec.labels)
+    beside = {name: result_formats.ALL[name].write(found, shard) for name in spec.formats}
+    return result_formats.json_lines_of(found, keys), beside

@@ -1,5 +1,6 @@
-"""Batch prediction: `throughput`, `stages`, `memory`, `scaling` and `decode_fidelity` measure; the others are their parts.
+"""Batch prediction: `throughput`, `stages`, `memory`, `scaling`, `candidates`, `decode_fidelity` measure; others are parts.
 
+candidates       what candidates cost, and results made again from them
 decode_fidelity  what decoding at a fraction of the size costs in average precision
 generated        part: a list of any length and a model that does not look
 lite0            part: a detector on EfficientNet-Lite0 as ONNX

@@ -13,6 +13,8 @@ from google.rpc import status_pb2
 from boxwright import boxes
 from boxwright.predictions import ImagePrediction, LabelScores
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one for each text
+
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
@@ -90,7 +92,7 @@ def _quoted_keys(keys: Keys) -> dict[str, str]:
 
 def quoted(text: str) -> str:
     """A text as JSON."""
-    return json.dumps(text, ensure_ascii=False)
+    return _ENCODER.encode(text)
 
 
 def error_line(image_id: str, status: status_pb2.Status) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from arro3 import core
 
-from boxwright.batch.output import candidates, json_lines
+from boxwright.batch.output import annotation_text, candidates, json_lines
 from boxwright.batch.output.candidates import SCALE, CandidateTable
 from boxwright.predictions import Selection
 
@@ -74,24 +74,28 @@ def selected(table: CandidateTable, selection: Selection, labels: Sequence[Seque
 
 def json_lines_of(results: SelectedResults, keys: json_lines.Keys) -> bytes:
     """A line an image; see `json_lines.success_line`, whose bytes these are."""
-    scores, *corners = results.numbers.tolist()
-    labels = results.label_indices
+    score, *corners = results.table.values[:, results.rows]
     if results.has_boxes:
-        frames = [json_lines.detection_frame(keys, *label) for label in results.labels]
-        texts = [
-            f'{(frame := frames[label])[0]}{{"x":{x_min!r},"y":{y_min!r}}},{{"x":{x_max!r},"y":{y_max!r}}}'
-            f"{frame[1]}{score!r}{frame[2]}"
-            for label, score, x_min, y_min, x_max, y_max in zip(labels, scores, *corners, strict=True)
-        ]
+        boxes = [json_lines.detection_frame(keys, *label) for label in results.labels]
+        heads, tails = [head + '{"x":' for head, _, _ in boxes], [tail for _, _, tail in boxes]
+        between = [',"y":', '},{"x":', ',"y":', "}" + boxes[0][1]] if boxes else []
     else:
-        pairs = [json_lines.classification_frame(keys, *label) for label in results.labels]
-        texts = [f"{(pair := pairs[label])[0]}{score!r}{pair[1]}" for label, score in zip(labels, scores, strict=True)]
-    offsets = results.offsets
-    lines = [
-        f'{{"ID":{json_lines.quoted(image_id)},"annotations":[{",".join(texts[start:end])}]}}\n'
-        for image_id, start, end in zip(results.table.ids, offsets, offsets[1:], strict=False)
-    ]
-    return "".join(lines).encode("utf-8", "replace")
+        frames = [json_lines.classification_frame(keys, *label) for label in results.labels]
+        heads, tails, between = [head for head, _ in frames], [tail for _, tail in frames], []
+    text, starts = annotation_text.rows_text(
+        np.stack([*corners, score]),
+        SCALE,
+        results.table.label_indices[results.rows],
+        [head.encode("utf-8", "replace") for head in heads],
+        [part.encode() for part in between],
+        [f"{tail},".encode("utf-8", "replace") for tail in tails],
+    )
+    places = starts[results.offsets].tolist()
+    parts = []
+    for image_id, start, end in zip(results.table.ids, places, places[1:], strict=False):
+        head = f'{{"ID":{json_lines.quoted(image_id)},"annotations":['.encode("utf-8", "replace")
+        parts += [head, text[start : max(start, end - 1)], b"]}\n"]  # without the last comma
+    return b"".join(parts)
 
 
 def to_csv(results: SelectedResults, shard: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
@@ -90,7 +91,11 @@ class Selection:
         ]
         return cls(np.array(thresholds, np.float64), max_count)
 
-    @property
+    @functools.cached_property
+    def _is_one_threshold(self) -> bool:
+        return bool((self.thresholds == self.lowest_threshold).all())
+
+    @functools.cached_property
     def lowest_threshold(self) -> float:
         """The least score that any label may have; 1 if no label is wanted."""
         return float(min(1.0, self.thresholds.min(initial=1.0)))
@@ -114,6 +119,8 @@ class Selection:
 
     def keep(self, found: ImagePrediction) -> ImagePrediction:
         """What is selected of one image."""
+        if self._is_one_threshold:  # as nearly always: what is selected is the start
+            return found.keep(self.lowest_threshold, self.max_count)
         rows = self.mask(boxes.rounded_scores(found.scores), found.label_indices, np.array([0, len(found)]))
         if isinstance(found, boxes.Detections):
             return boxes.Detections(found.boxes_norm[rows], found.scores[rows], found.label_indices[rows])

@@ -114,7 +114,7 @@ class Manifest:
             }
             known = {field.name for field in dataclasses.fields(cls)}  # a later version may say more
             return cls(**{key: value for key, value in document.items() if key in known})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise errors.bad_request(f"This is not a manifest of a batch prediction: {error}.") from error
 
 

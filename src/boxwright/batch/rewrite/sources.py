@@ -17,11 +17,13 @@ from google.rpc import status_pb2
 
 from boxwright import errors, faults, names, objects
 from boxwright.batch.job import BatchSpec
+from boxwright.batch.output import sidecars
 from boxwright.batch.output.account import CarriedOver
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_index import OutputFile
 
 HEADER = "plan/sources.json"
+MAX_SHARDS = 1_000_000  # of one job; a manifest that says more would take memory for nothing
 _WORST_FIRST = ("CANCELLED", "FAILED", "SUCCEEDED")
 
 
@@ -143,8 +145,11 @@ class Sources:
             raise objects.explained(self._named, uri, error) from error
         try:
             manifest = Manifest.from_json(content)
+            _check_files(manifest, self._spec.kind)
         except errors.ApiError as error:
             raise errors.ApiError(error.code, f"{uri}: {error.message}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise errors.bad_request(f"{uri}: This is not a manifest of a batch prediction: {error}.") from error
         self._check(uri, manifest)
         return _Source(uri, hashlib.sha256(content).hexdigest(), manifest, first_shard)
 
@@ -203,10 +208,29 @@ def checked(stores: objects.Stores, uri: objects.ObjectUri, sha256: str) -> byte
 
 def _number(name: str) -> int:
     """The number in the name of a result file or of one beside it."""
-    digits = name.rpartition("_")[2].partition(".")[0]
-    if not digits.isdecimal() or int(digits) < 1:
-        raise errors.bad_request(f"This manifest names a file that has no number: {name[:80]}.")
-    return int(digits)
+    return int(name.rpartition("_")[2].partition(".")[0])
+
+
+def _check_files(manifest: Manifest, kind: str) -> None:
+    """Raises ValueError or the like unless every file has the one name that it can have: it is read by that name."""
+    patterns = {
+        f"{kind}_{{}}.jsonl": [(file.name, file.lines) for file in manifest.shards],
+        sidecars.name_pattern(sidecars.CANDIDATES, kind): [(file.name, file.images) for file in manifest.candidates],
+        "errors_{}.jsonl": [(file.name, file.lines) for file in manifest.errors_files],
+    }
+    for pattern, files in patterns.items():
+        former = 0
+        for name, count in files:
+            number = _number(name)
+            if name != pattern.format(number) or not former < number <= MAX_SHARDS or count < 0:
+                raise ValueError(f"the file {name[:80]} has a name or a place that no job gives")
+            former = number
+    counts = (manifest.rows_read, manifest.duplicates_removed, manifest.images_predicted, manifest.images_of_one_colour)
+    if min(*counts, *manifest.errors_by_code.values()) < 0:
+        raise ValueError("a number is negative")
+    if not all(isinstance(manifest.model[key], str) for key in ("name", "digest")):
+        raise ValueError("the model has no name or digest")
+    float(manifest.settings.get("candidate_floor", 0.0))
 
 
 def _project_of(model: str) -> str:

@@ -1,5 +1,6 @@
-"""Batch prediction: `throughput`, `stages`, `memory`, `inputs`, `scaling`, `decode_fidelity` measure; the others are parts.
+"""Batch prediction; what is called a part serves the others, which measure.
 
+candidates       what candidates cost, and results made again from them
 decode_fidelity  what decoding at a fraction of the size costs in average precision
 generated        part: a list of any length and a model that does not look
 inputs           names below a folder, and an archive against single files

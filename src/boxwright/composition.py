@@ -31,7 +31,16 @@ from boxwright.metadata import database, models
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
-from boxwright.runners import batch_predict, export, import_data, import_model, plan_folders, sweep, train_model
+from boxwright.runners import (
+    batch_choices,
+    batch_predict,
+    export,
+    import_data,
+    import_model,
+    plan_folders,
+    sweep,
+    train_model,
+)
 from boxwright.services import (
     automl,
     iam,
@@ -297,14 +306,7 @@ def _runners(
             folders,
             children,
             tuner,
-            batch_predict.OutputSettings(
-                shard_images=settings.batch.shard_images,
-                row_failure_limit=settings.batch.row_failure_limit,
-                image_failure_limit=settings.batch.image_failure_limit,
-                image_timeout_s=settings.batch.image_timeout_s,
-                camel_case=settings.batch.camel_case,
-                precision=settings.inference.precision,
-            ),
+            _output_settings(settings),
             _machine_share(settings),
             validation.batch_params,
         ),
@@ -326,6 +328,20 @@ def _model_importer(
     reader = import_model.RequestReader(read_files, model_imports.params)
     work_dir = settings.storage.data_dir / "work"
     return import_model.ImportModel(db, stores, work_dir, folders, limits, reader, resources.random_digits)
+
+
+def _output_settings(settings: Settings) -> batch_choices.OutputSettings:
+    """What of the settings reaches the output of a batch prediction."""
+    return batch_choices.OutputSettings(
+        shard_images=settings.batch.shard_images,
+        row_failure_limit=settings.batch.row_failure_limit,
+        image_failure_limit=settings.batch.image_failure_limit,
+        image_timeout_s=settings.batch.image_timeout_s,
+        camel_case=settings.batch.camel_case,
+        precision=settings.inference.precision,
+        keeps_candidates=settings.batch.candidates == "keep",
+        candidate_floor=settings.batch.candidate_floor,
+    )
 
 
 def _machine_share(settings: Settings) -> MachineShare:

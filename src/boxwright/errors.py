@@ -97,6 +97,16 @@ def failed_precondition(message: str) -> ApiError:
     return ApiError(code_pb2.FAILED_PRECONDITION, message)
 
 
+def out_of_range(message: str) -> ApiError:
+    """OUT_OF_RANGE: a value is beyond what there is."""
+    return ApiError(code_pb2.OUT_OF_RANGE, message)
+
+
+def data_loss(message: str) -> ApiError:
+    """DATA_LOSS: stored bytes are gone or are not those that were written."""
+    return ApiError(code_pb2.DATA_LOSS, message)
+
+
 def aborted(message: str) -> ApiError:
     """ABORTED: a concurrent change won, read again and retry."""
     return ApiError(code_pb2.ABORTED, message)

@@ -1,8 +1,10 @@
-"""What a model says of one image: detections from a detector, scores of labels from a classifier."""
+"""What a model says of one image, detections or scores of labels, and the selection of it that is published."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -51,3 +53,75 @@ class LabelScores:
 
 
 ImagePrediction: TypeAlias = boxes.Detections | LabelScores
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which results of an image are published: a threshold for each label, then the best of what is left.
+
+    Attributes:
+        thresholds: (C,) float64 by label index, in [0, 1]; infinite for a label that is not wanted.
+        max_count: results of one image, at least 1; None for all.
+    """
+
+    thresholds: npt.NDArray[np.float64]
+    max_count: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        display_names: Sequence[str],
+        score_threshold: float,
+        label_thresholds: Mapping[str, float],
+        wanted: Collection[str] | None,
+        max_count: int | None,
+    ) -> Selection:
+        """The selection that a request describes.
+
+        Args:
+            display_names: the model's labels, in their order.
+            score_threshold: of the labels that have no own, in [0, 1].
+            label_thresholds: a threshold by display name; names that the model does not have mean nothing.
+            wanted: display names; None for all labels.
+            max_count: see the class.
+        """
+        thresholds = [
+            label_thresholds.get(name, score_threshold) if wanted is None or name in wanted else np.inf
+            for name in display_names
+        ]
+        return cls(np.array(thresholds, np.float64), max_count)
+
+    @functools.cached_property
+    def _is_one_threshold(self) -> bool:
+        return bool((self.thresholds == self.lowest_threshold).all())
+
+    @functools.cached_property
+    def lowest_threshold(self) -> float:
+        """The least score that any label may have; 1 if no label is wanted."""
+        return float(min(1.0, self.thresholds.min(initial=1.0)))
+
+    def mask(
+        self, scores: npt.NDArray[np.float64], label_indices: npt.NDArray[np.integer], offsets: npt.NDArray[np.integer]
+    ) -> npt.NDArray[np.bool_]:
+        """Which results of several images are selected, (M,) bool.
+
+        Args:
+            scores: (M,) as they are published, those of one image side by side and descending.
+            label_indices: (M,).
+            offsets: (N + 1,) where the results of each image begin, and the last ones end.
+        """
+        selected: npt.NDArray[np.bool_] = scores >= self.thresholds[label_indices]
+        if self.max_count is not None:
+            ranks: npt.NDArray[np.int64] = np.cumsum(selected)  # among the selected ones of all images, from 1
+            before = np.concatenate([[0], ranks])[offsets[:-1]]  # those of earlier images
+            selected &= ranks - np.repeat(before, np.diff(offsets)) <= self.max_count
+        return selected
+
+    def keep(self, found: ImagePrediction) -> ImagePrediction:
+        """What is selected of one image."""
+        if self._is_one_threshold:  # as nearly always: what is selected is the start
+            return found.keep(self.lowest_threshold, self.max_count)
+        rows = self.mask(boxes.rounded_scores(found.scores), found.label_indices, np.array([0, len(found)]))
+        if isinstance(found, boxes.Detections):
+            return boxes.Detections(found.boxes_norm[rows], found.scores[rows], found.label_indices[rows])
+        return LabelScores(found.scores[rows], found.label_indices[rows])

@@ -141,6 +141,13 @@ def test_inputs(tmp_path: pathlib.Path) -> None:
     assert {"folder_listed_s", "tar_cpu_ms"} <= _written(tmp_path / "result.json", "batch.inputs").keys()
 
 
+def test_candidates(tmp_path: pathlib.Path) -> None:
+    found = _run("batch.candidates", "--result", tmp_path / "result.json")
+    assert (found["images"], found["boxes"]) == (20_000, 20)
+    figures = _written(tmp_path / "result.json", "batch.candidates")
+    assert {"0_5", "0_05", "0_5_csv", "0_5_parquet", "0_5_coco", "cost"} <= figures.keys()
+
+
 def test_memory(tmp_path: pathlib.Path) -> None:
     arguments = ("--rows", "20000", "--files", "200", "--plot", tmp_path / "memory.svg")
     found = _run("batch.memory", *arguments, "--result", tmp_path / "result.json", judges=True)

@@ -144,6 +144,33 @@ def test_a_batch_is_predicted_and_its_failed_images_are_tried_again(boxwright, s
     assert "stands for 3 operations" in several.stderr
 
 
+def test_results_are_made_again_with_thresholds_of_labels_and_formats(boxwright, service, model):
+    name = "results_are_made_again_with_thresholds_of_labels"[:32]
+    csv_uri = _write_list(service, "commands-rewrite", [])
+    prefix, label = "gs://commands-rewrite/out/", drawn_images.LABELS[0]
+    options = ("--threshold", "0.4", "--label", f"{label}=0.6", "--only", label, "--max-boxes", "2", "--format", "csv")
+    first = boxwright.done("batch", "predict", name, csv_uri, prefix, "--wait").split()[-1].removesuffix("/")
+    direct = boxwright.done("batch", "predict", name, csv_uri, prefix, *options, "--no-candidates", "--wait").split()[
+        -1
+    ]
+    again = boxwright.done("batch", "rewrite", first, prefix, *options, "--wait").split()[-1]
+    made, expected = (
+        {path.name: path.read_bytes() for path in (service.buckets / uri.removeprefix("gs://")).rglob("image*")}
+        for uri in (again, direct)
+    )
+    assert made == expected and sorted(made) == ["image_object_detection_1.csv", "image_object_detection_1.jsonl"]
+    named = boxwright.done("batch", "rewrite", f"{first}/manifest.json", prefix, "--model", name, *options, "--json")
+    with open_api(service) as api:
+        assert not api.finished(json.loads(named)["name"]).HasField("error")
+        assert dict(api.progress(json.loads(named)["name"])["score_thresholds"]) == {label: 0.6}
+    lone = boxwright("batch", "rewrite", "gs://commands-rewrite/elsewhere", prefix)
+    assert (lone.returncode, "There is no operation" in lone.stderr) == (2, True)
+    wrong = boxwright("batch", "rewrite", first, prefix, "--label", label)
+    assert (wrong.returncode, f"--label: '{label}' is not LABEL=SCORE" in wrong.stderr) == (2, True)
+    below = boxwright("batch", "rewrite", first, prefix, "--threshold", "0.01", "--wait")
+    assert below.returncode == 1 and "scores of at least 0.05" in below.stdout + below.stderr
+
+
 def test_a_classifier_is_deployed_asked_and_predicts_a_list(
     boxwright, service, tiny_classifier: TinyModel, tmp_path: pathlib.Path
 ):

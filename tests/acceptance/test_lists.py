@@ -328,11 +328,10 @@ def test_the_errors_files_of_a_job_are_the_list_of_another(world):
 
 def test_files_of_results_are_no_list_and_say_what_is_one(patient):
     first = patient.predict(patient.write("one.csv", "gs://lists/a.jpg\n"))
-    for name in ("image_object_detection_1.jsonl", "manifest.json"):
-        operation = patient.call(f"gs://lists/out/{patient.folder(first).name}/{name}")
-        assert operation.done
-        assert operation.error.code == code_pb2.INVALID_ARGUMENT
-        assert "or the errors_N.jsonl files of former batch predictions" in operation.error.message
+    operation = patient.call(f"gs://lists/out/{patient.folder(first).name}/image_object_detection_1.jsonl")
+    assert operation.done
+    assert operation.error.code == code_pb2.INVALID_ARGUMENT
+    assert "or the errors_N.jsonl files of former batch predictions" in operation.error.message
 
 
 # ---- one image, two sets ------------------------------------------------------------------------------------------------

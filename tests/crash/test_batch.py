@@ -118,7 +118,7 @@ def _finish_and_compare(batch: Batch, name: str, before: dict[str, tuple[int, in
         after = stats(folder)
         assert {shard: after[shard] for shard in before} == before
         output = contents(folder)
-        assert len(output) == SHARDS + 2  # and the errors file and the manifest
+        assert len(output) == 2 * SHARDS + 2  # with candidates beside them; and the errors file and the manifest
         assert output == batch.undisturbed(api)
     crashes.assert_tidy(batch.service.data_dir)
 
@@ -181,8 +181,9 @@ def test_a_classifiers_process_that_dies_costs_no_byte(service_factory, tiny_cla
 
 
 def test_a_batch_that_version_0_1_0_has_begun_is_finished_by_what_it_kept(batch):
+    without = {"score_threshold": "0.3", "candidates": "none"}  # as that version had none
     with open_api(batch.service) as api:
-        name = _start(api, batch)
+        name = api.start_batch(batch.model, "gs://b/list.csv", "gs://b/out/", **without)
         folder = batch.wait_for_shards("out", 4)
         crashes.kill(batch.service)
     before = _shard_stats(folder)
@@ -195,9 +196,14 @@ def test_a_batch_that_version_0_1_0_has_begun_is_finished_by_what_it_kept(batch)
     batch.restart(BOXWRIGHT_SHARD_IMAGES="77", BOXWRIGHT_BATCH_CAMEL_CASE="true")
     with open_api(batch.service) as api:
         assert not api.finished(name, timeout_s=120).HasField("error")
+    after = stats(folder)
+    assert {shard: after[shard] for shard in before} == before
     batch.service.stop()
     batch.restart()
-    _finish_and_compare(batch, name, before)
+    with open_api(batch.service) as api:
+        calm = api.start_batch(batch.model, "gs://b/list.csv", "gs://b/calm/", **without)
+        assert not api.finished(calm, timeout_s=120).HasField("error")
+    assert contents(folder) == contents(batch.folder("calm"))
 
 
 @pytest.mark.full
@@ -280,7 +286,9 @@ def test_a_cancelled_batch_ends_within_five_seconds_with_whole_shards_only(batch
         assert 3 <= len(manifest.shards) < SHARDS
         whole = batch.undisturbed(api)
         assert all(whole[shard] == kept[shard] for shard in whole_shards(folder))
-        assert set(kept) - set(whole_shards(folder)) == {"errors_1.jsonl", "manifest.json"}
+        candidates = {f"candidates/{shard.removesuffix('.jsonl')}.parquet" for shard in whole_shards(folder)}
+        assert set(kept) - set(whole_shards(folder)) == {"errors_1.jsonl", "manifest.json", *candidates}
+        assert all(whole[file] == kept[file] for file in candidates)
         assert whole["errors_1.jsonl"].startswith(kept["errors_1.jsonl"])
         assert contents(folder) == kept, "a cancelled job went on writing"
         assert api.get(name).error.code == 1

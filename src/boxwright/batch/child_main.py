@@ -23,17 +23,19 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import queue
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from boxwright import errors, objects
 from boxwright.batch.engine import opening, stages
-from boxwright.batch.engine.engine import Engine, MachineEngine
+from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.events import Events
@@ -44,6 +46,8 @@ from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
+from boxwright.batch.rewrite.rewriter import NoteUse, Rewriter
+from boxwright.batch.rewrite.sources import Sources
 
 BOTTLENECK_WINDOW = 20  # progress intervals over which the bottleneck is taken: five seconds
 PROGRESS_INTERVAL_S = 0.25
@@ -80,14 +84,14 @@ def run_job(
     uses = objects.BucketUses(lambda use: events.say("bucket", **dataclasses.asdict(use)))
     stores = objects.Stores.from_config(job.folders.stores).observed(uses.note)
     sink = Sink(job.spec, stores)
-    plan = Plan(job.spec, stores, job.folders.notes, sink.is_finished)
     sink.prepare()
-    with contextlib.closing(plan), opening.opened(job, models, peers, stores, sink) as engine:
-        progress = _Progress(engine, plan, events)
+    with contextlib.ExitStack() as opened:
+        work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use))
+        progress = _Progress(work.engine, work.plan, events)
         try:
-            done = _run(job.spec, engine, plan, sink, progress, stop_requested)
+            done = _run(job.spec, work, sink, progress, stop_requested)
         except errors.ApiError as error:
-            failures = [[status.code, status.message] for status in plan.row_failures]
+            failures = [[status.code, status.message] for status in work.plan.row_failures]
             events.say("error", code=error.code, message=error.message, row_failures=failures)
             return
         finally:
@@ -96,17 +100,49 @@ def run_job(
         events.say("stopped")
         return
     elapsed_s = time.monotonic() - started_s
-    stage_s = _rounded(engine.stage_s())
+    stage_s = _rounded(work.engine.stage_s())
     images = done["images"]
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
     rate = round(images / max(elapsed_s, 1e-3), 1)
     events.say("done", **done, elapsed_s=round(elapsed_s, 3), images_per_s=rate, stages=stage_s)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What there is to do, and who does it.
+
+    Attributes:
+        engine: works on the plan: predicts images, or makes shards of candidates.
+        plan: what the engine works on.
+        reports: begins the work, and yields the report of each shard until all are done or the callable says to stop.
+    """
+
+    engine: MachineEngine | Rewriter
+    plan: Plan | Sources
+    reports: Callable[[Callable[[], bool]], Iterator[ShardReport]]
+
+
+def _work(
+    job: BatchJob,
+    models: LoadedModels,
+    peers: PeerPool,
+    stores: objects.Stores,
+    sink: Sink,
+    opened: contextlib.ExitStack,
+    note_use: NoteUse,
+) -> _Work:
+    """Makes ready what the job needs; raises ApiError if it cannot begin."""
+    if job.spec.reads_manifests:
+        sources, rewriter = Sources(job.spec, stores), Rewriter(job, stores, sink, note_use)
+        return _Work(rewriter, sources, functools.partial(rewriter.run, sources))
+    plan = opened.enter_context(contextlib.closing(Plan(job.spec, stores, job.folders.notes, sink.is_finished)))
+    engine = opened.enter_context(opening.opened(job, models, peers, stores, sink))
+    return _Work(engine, plan, functools.partial(engine.run, plan))
+
+
 def _run(
     spec: BatchSpec,
-    engine: MachineEngine,
-    plan: Plan,
+    work: _Work,
     sink: Sink,
     progress: _Progress,
     stop_requested: threading.Event,
@@ -114,7 +150,7 @@ def _run(
     """Runs a plan to its end and writes the manifest; returns the counts of the event ``done``, None if it was stopped."""
     shards = images = failed = 0
     first: tuple[int, str] | None = None  # shard and message of the first failed image
-    for report in engine.run(plan, stop_requested.is_set):
+    for report in work.reports(stop_requested.is_set):
         shards += 1
         images += report.predicted + report.failed
         failed += report.failed
@@ -124,20 +160,22 @@ def _run(
         return None
     why = first[1] if first else ""
     said = verdict.too_many_failed(sink.predicted, sink.errors_by_code, why, spec.image_failure_limit)
-    manifest = _close(sink, plan, engine.model_digest, "FAILED" if said else "SUCCEEDED")
+    manifest = _close(sink, work, "FAILED" if said else "SUCCEEDED")
+    if manifest.sources:  # their failed images are in no shard
+        failed = sum(manifest.errors_by_code.values())
     left_out = collections.Counter[str]()
-    for counts in plan.left_out.values():
+    for counts in manifest.left_out.values():
         left_out.update(counts)
     if left_out:
         log.info("event=left_out %s", image_names.in_words(left_out))
     return {
         "shards": shards,
-        "images": images,
+        "images": images if not manifest.sources else images + failed,
         "failed": failed,
-        "found": engine.counts.images_found,
+        "found": work.engine.counts.images_found,
         "one_colour": progress.one_colour,
-        "rows_read": plan.rows_read,
-        "duplicates": plan.duplicates,
+        "rows_read": work.plan.rows_read,
+        "duplicates": work.plan.duplicates,
         "left_out": left_out.total(),
         "verdict": said,
         "errors_files": len(manifest.errors_files),
@@ -163,16 +201,20 @@ def _rounded(stage_s: dict[str, float]) -> dict[str, float]:
     return {stage: round(spent_s, 3) for stage, spent_s in stage_s.items()}
 
 
-def _close(sink: Sink, plan: Plan, model_digest: str, state: str) -> Manifest:
+def _close(sink: Sink, work: _Work, state: str) -> Manifest:
     """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
+    plan, carried = work.plan, None
     if not plan.is_complete:
         raise RuntimeError("the engine ended before the list was read to its end")
+    if isinstance(plan, Sources):
+        state, carried = plan.state, plan.carry_over()
     manifest = sink.close(
         state,
         rows_read=plan.rows_read,
         duplicates=plan.duplicates,
-        model_digest=model_digest,
+        model_digest=work.engine.model_digest,
         left_out=plan.left_out,
+        carried=carried,
     )
     accounted = manifest.images_predicted + sum(manifest.errors_by_code.values())
     if accounted != plan.images_planned:
@@ -187,7 +229,7 @@ def _as_log(stage_s: dict[str, float]) -> str:
 class _Progress:
     """Says every quarter second how far the job is."""
 
-    def __init__(self, engine: Engine, plan: Plan, events: Events) -> None:
+    def __init__(self, engine: MachineEngine | Rewriter, plan: Plan | Sources, events: Events) -> None:
         self._engine = engine
         self._plan = plan
         self._events = events

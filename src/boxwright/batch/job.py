@@ -11,11 +11,13 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from boxwright import kinds
+from boxwright.predictions import Selection
 
+MANIFEST_FILE = "manifest.json"
 DEFAULT_SHARD_IMAGES = 500  # a few seconds of work: what a crash may cost
 
 
@@ -24,7 +26,7 @@ class BatchSpec:
     """What decides the bytes of a batch prediction: two runs of one spec over the same images write the same files.
 
     Attributes:
-        input_uris: lists, archives, folders and patterns, in order (`inputs.addresses`).
+        input_uris: lists, archives, folders and patterns (`inputs.addresses`), or the manifests of former jobs, in order.
         output_directory: ``gs://…/prediction-…``, without a slash at its end.
         scratch: state URI below which the plan, the shard reports and this spec live.
         score_threshold: results with at least this score are kept, [0, 1].
@@ -43,6 +45,13 @@ class BatchSpec:
         kind: of the model, as `kinds` names it; the result files have this name.
         input_column: the column or key of the addresses in lists; empty for what is usual.
         input_suffixes: of images in folders and archives, with their full stops, or ``*``; none for the supported formats.
+        labels: (annotation spec id, display name) of the model's labels, in their order; empty if an older version kept it.
+        model_digest: names the model's exact version; empty as `labels` is.
+        label_thresholds: least scores by display name, for labels that have their own, [0, 1].
+        only_labels: display names of the labels whose results are written; None for all.
+        candidate_floor: results with at least this score are kept as candidates; 0 for all that the model has; None: no
+            candidates are kept.
+        formats: in which the results are written beside the lines of JSON, as `output.result_formats` names them.
     """
 
     input_uris: list[str]
@@ -62,6 +71,30 @@ class BatchSpec:
     kind: str = kinds.OBJECT_DETECTION.name
     input_column: str = ""
     input_suffixes: list[str] = dataclasses.field(default_factory=list)
+    labels: list[list[str]] = dataclasses.field(default_factory=list)
+    model_digest: str = ""
+    label_thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
+    only_labels: list[str] | None = None
+    candidate_floor: float | None = None
+    formats: list[str] = dataclasses.field(default_factory=list)
+
+    def selection(self, display_names: Sequence[str]) -> Selection:
+        """Which results are written; `display_names` are the model's labels, in their order."""
+        return Selection.of(
+            display_names, self.score_threshold, self.label_thresholds, self.only_labels, self.max_boxes
+        )
+
+    @property
+    def reads_manifests(self) -> bool:
+        """Whether results are made of the candidates of former jobs, and nothing is predicted."""
+        return all(map(is_manifest, self.input_uris)) and bool(self.input_uris)
+
+    @property
+    def table_floor(self) -> float | None:
+        """The least score of the results that a shard is told of as a table; None if it needs no table."""
+        if self.candidate_floor is None and self.formats:
+            return self.selection([name for _, name in self.labels]).lowest_threshold
+        return self.candidate_floor
 
     @property
     def shard_pattern(self) -> str:
@@ -178,6 +211,11 @@ def command_from_json(text: str) -> BatchJob | TrialCommand:
     values = json.loads(text)
     job = BatchJob.from_values(values["job"])
     return TrialCommand(values["trial"], job) if "trial" in values else job
+
+
+def is_manifest(uri: str) -> bool:
+    """Whether an input URI names a former job by its manifest, and is no list of images."""
+    return uri.endswith(f"/{MANIFEST_FILE}")
 
 
 def stamp(create_time_us: int) -> str:

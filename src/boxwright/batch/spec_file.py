@@ -12,6 +12,7 @@ from boxwright.batch.job import BatchSpec
 FILE = "plan/spec.json"
 FORMER_FILE = "plan/choices.json"  # of version 0.1.0: the fields that settings choose, and no others
 _NOT_KEPT = ("scratch", "pass_number")  # where the file lies, and which run reads it
+_OF_OLDER = {"candidate_floor": None}  # what an older version began has no candidates in its first shards
 _KEPT = frozenset(field.name for field in dataclasses.fields(BatchSpec)).difference(_NOT_KEPT)
 
 
@@ -48,6 +49,5 @@ def kept(
 def _read(stores: objects.Stores, uri: objects.ObjectUri, spec: BatchSpec, without: Collection[str] = ()) -> BatchSpec:
     """The spec with the fields that a file names."""
     values = json.loads(stores.get(uri))
-    return dataclasses.replace(
-        spec, **{name: value for name, value in values.items() if name in _KEPT and name not in without}
-    )
+    kept = {name: value for name, value in values.items() if name in _KEPT and name not in without}
+    return dataclasses.replace(spec, **(_OF_OLDER | kept))

@@ -1,4 +1,4 @@
-"""``boxwright batch``: predict lists of images, and predict again what failed."""
+"""``boxwright batch``: predict lists of images, predict again what failed, make results again without predicting."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ EXAMPLES = """\
   boxwright batch predict cars_1 gs://photos/list.csv gs://photos/results/ --threshold 0.6 --wait
   boxwright batch predict cars_1 gs://photos/2026/ 'gs://photos/shards/*.tar' gs://photos/results/
   boxwright batch retry IOD4485591010266213735 --wait
+  boxwright batch rewrite gs://photos/results/prediction-cars_1-2026-11-28T09:00:00.000Z gs://photos/lower/ --threshold 0.3
 """
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds ``batch`` and its own commands."""
-    text = "predict folders, lists and archives of images, and once more those that failed"
+    text = "predict folders, lists and archives, once more the images that failed, and make results again"
     description = "Batch prediction by a running service, over its REST API; see docs/batch-prediction.md."
     actions = asking.add_group(commands, "batch", text, description, EXAMPLES)
     predict = asking.add_action(
@@ -40,15 +41,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     predict.add_argument(
         "output", metavar="OUTPUT", help="gs://BUCKET/FOLDER/, below which the results' folder is made"
     )
-    predict.add_argument(
-        "--threshold", type=float, metavar="SCORE", help="least score of a box or label, 0 to 1 (default 0.5)"
-    )
-    predict.add_argument(
-        "--max-boxes",
-        type=int,
-        metavar="N",
-        help="most boxes of an image, 1 to 500 (default 100); not with a classifier",
-    )
+    _add_selection(predict)
     predict.add_argument(
         "--image-failure-limit", type=float, metavar="SHARE", help="share of failed images above which the job fails"
     )
@@ -67,23 +60,97 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     retry.add_argument("operation", metavar="OPERATION", help="id or full name, or the name of the results' folder")
     retry.add_argument("--output", metavar="OUTPUT", help="gs://BUCKET/FOLDER/ (default the former one's)")
-    asking.add_wait(predict)
-    asking.add_wait(retry)
-    asking.finish(predict, retry)
+    predict.add_argument(
+        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
+    )
+    rewrite = asking.add_action(
+        actions,
+        "rewrite",
+        _rewrite,
+        "make the results of a former batch prediction again, with another threshold or format, without predicting",
+        "boxwright batch rewrite gs://photos/results/prediction-cars_1-2026-11-28T09:00:00.000Z gs://photos/lower/ "
+        "--threshold 0.3 --format csv --wait",
+    )
+    rewrite.add_argument("folder", metavar="FOLDER", help="gs://BUCKET/…/prediction-…, the results' folder")
+    rewrite.add_argument("output", metavar="OUTPUT", help="gs://BUCKET/FOLDER/, below which the new folder is made")
+    rewrite.add_argument(
+        "--model", metavar="MODEL", help="the model that predicted it (default: the one of the operation that made it)"
+    )
+    _add_selection(rewrite)
+    for command in (predict, retry, rewrite):
+        asking.add_wait(command)
+    asking.finish(predict, retry, rewrite)
+
+
+def _add_selection(command: argparse.ArgumentParser) -> None:
+    """Adds what chooses results and their formats."""
+    command.add_argument(
+        "--threshold", type=float, metavar="SCORE", help="least score of a box or label, 0 to 1 (default 0.5)"
+    )
+    command.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="LABEL=SCORE",
+        help="least score of one label, instead of --threshold; may be repeated",
+    )
+    command.add_argument(
+        "--only", action="append", metavar="LABEL", help="write results of this label only; may be repeated"
+    )
+    command.add_argument(
+        "--max-boxes",
+        type=int,
+        metavar="N",
+        help="most boxes of an image, 1 to 500 (default 100); not with a classifier",
+    )
+    command.add_argument(
+        "--format",
+        action="append",
+        metavar="FORMAT",
+        help="write the results in this format as well: csv, parquet or coco; may be repeated",
+    )
+
+
+def _selection(options: argparse.Namespace) -> dict[str, Any]:
+    """The params that `_add_selection` asks for."""
+    params: dict[str, Any] = {
+        "score_threshold": options.threshold,
+        "max_bounding_box_count": options.max_boxes,
+        "labels": options.only and ",".join(options.only),
+        "formats": options.format and ",".join(options.format),
+    }
+    for pair in options.label:
+        label, separator, score = pair.rpartition("=")
+        if not separator or not label:
+            raise errors.bad_request(f"--label: '{pair}' is not LABEL=SCORE.")
+        params[f"score_threshold.{label}"] = score
+    return params
 
 
 def _predict(options: argparse.Namespace) -> int:
     inputs, output_prefix = asking.addresses(options.inputs, "INPUT"), asking.address(options.output, "OUTPUT")
     connection = RestConnection(options)
     model = finding.find(connection, options.model, "models")["name"]
-    params = {
-        "score_threshold": options.threshold,
-        "max_bounding_box_count": options.max_boxes,
+    params = _selection(options) | {
         "image_failure_limit": options.image_failure_limit,
         "input_column": options.input_column,
         "input_suffixes": options.input_suffixes,
+        "candidates": "none" if options.no_candidates else None,
     }
     return _start(connection, model, inputs, output_prefix, params, options)
+
+
+def _rewrite(options: argparse.Namespace) -> int:
+    folder, output_prefix = asking.address(options.folder, "FOLDER"), asking.address(options.output, "OUTPUT")
+    folder = folder.rstrip("/").removesuffix("/manifest.json")
+    params = _selection(options)
+    connection = RestConnection(options)
+    if options.model:
+        model = finding.find(connection, options.model, "models")["name"]
+    else:
+        operation = finding.find(connection, finding.last_segment(folder), "operations")["name"]
+        model = connection.call("GET", f"{operation}:progress")["model"]
+    return _start(connection, model, [f"{folder}/manifest.json"], output_prefix, params, options)
 
 
 def _retry(options: argparse.Namespace) -> int:
@@ -97,6 +164,9 @@ def _retry(options: argparse.Namespace) -> int:
         "score_threshold": numbers.get("score_threshold"),
         "max_bounding_box_count": _whole(numbers.get("max_bounding_box_count")),
         "image_failure_limit": numbers.get("image_failure_limit"),
+        "labels": ",".join(numbers.get("labels", ())) or None,
+        "formats": ",".join(numbers.get("formats", ())) or None,
+        **{f"score_threshold.{label}": score for label, score in numbers.get("score_thresholds", {}).items()},
     }
     return _start(connection, numbers["model"], inputs, options.output or numbers["output_uri_prefix"], params, options)
 

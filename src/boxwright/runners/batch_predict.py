@@ -18,7 +18,7 @@ from boxwright import errors, kinds, names, objects
 from boxwright.batch import spec_file
 from boxwright.batch.child_pool import Children
 from boxwright.batch.inputs import addresses
-from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, stamp
+from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, is_manifest, stamp
 from boxwright.batch.output.manifest import MANIFEST_FILE
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.tuning.scheduler import Tuner
@@ -27,7 +27,8 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import STOP_GRACE_S, Child, ChildExitError
-from boxwright.runners import output_folders
+from boxwright.runners import batch_choices, output_folders
+from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
 from boxwright.runners.plan_folders import PlanFolders
@@ -37,18 +38,6 @@ MAX_UNEXPLAINED_DEATHS = 3  # of the child in a row, without an image that is to
 PASSES_FILE = "passes.json"
 
 log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class OutputSettings:
-    """The settings that reach the output of a batch prediction; see the fields of `BatchSpec` of the same names."""
-
-    shard_images: int
-    row_failure_limit: float
-    image_failure_limit: float
-    image_timeout_s: float
-    camel_case: bool
-    precision: str | None
 
 
 @dataclasses.dataclass
@@ -117,7 +106,8 @@ class BatchPredict(Runner):
                 if context.cancel_requested:
                     self._close_cancelled(job, context)
                 raise
-            self._tuner.succeeded(job)
+            if not job.spec.reads_manifests:  # else no network has run
+                self._tuner.succeeded(job)
         told = {key: str(numbers[key] or 0) for key in ("failed", "elapsed_s", "images_per_s", "manifest")}
         told["images"] = str(numbers["done"])
         if numbers["left_out"]:
@@ -160,9 +150,10 @@ class BatchPredict(Runner):
             raise errors.not_found(errors.MODEL_UNKNOWN)
         try:
             model_folder = self._folders.local(model.folder)
+            info = ModelInfo.read(model_folder)
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
-        spec = self._spec(request, context, model.display_name, kinds.of_member(model.metadata_member))
+        spec = self._spec(request, context, model.display_name, kinds.of_member(model.metadata_member), info)
         context.keep_output_directory(spec.output_directory)
         notes = self._plans.notes(context.plan_id)
         stores = self._limited(context, spec.output_directory)
@@ -173,24 +164,30 @@ class BatchPredict(Runner):
         return context.limited(self._stores, objects.ObjectUri.parse(output_directory))
 
     def _spec(
-        self, request: types.BatchPredictRequest, context: Context, display_name: str, kind: kinds.DatasetKind
+        self,
+        request: types.BatchPredictRequest,
+        context: Context,
+        display_name: str,
+        kind: kinds.DatasetKind,
+        info: ModelInfo,
     ) -> BatchSpec:
         """What decides the output: as the first attempt had it, whatever the settings are by now."""
         prefix = objects.ObjectUri.parse(request.output_config.gcs_destination.output_uri_prefix)
-        lists = addresses.uris(request.input_config.gcs_source.input_uris, self._stores.schemes)
+        inputs = list(request.input_config.gcs_source.input_uris)
+        lists = addresses.uris(inputs, self._stores.schemes)
         context.limited(self._stores).check_request(lists, prefix)
         if not context.output_directory:  # before anything is done, and before a folder is named
             context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).check_destination(prefix)
         params = self._validated_params(kind, request.params)
         directory = str(prefix.child(f"prediction-{display_name}-{stamp(context.create_time_us)}"))
         spec = BatchSpec(
-            input_uris=list(request.input_config.gcs_source.input_uris),
+            input_uris=inputs,
             output_directory=context.output_directory or directory,
             scratch=str(self._plans.scratch(context.plan_id)),
             model=request.name,
             kind=kind.name,
             pass_number=len(self._earlier_passes(context)),
-            **(dataclasses.asdict(self._output) | params),
+            **batch_choices.chosen(self._output, params, info, predicts=not any(map(is_manifest, inputs))),
         )
         try:
             return spec_file.kept(

@@ -20,8 +20,9 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
     """The request of an operation in a few entries, for readers of its progress.
 
     A batch prediction has ``model``, ``input_uris`` (the first twenty) and their number, ``output_uri_prefix``,
-    ``score_threshold``, ``max_bounding_box_count`` if the model is a detector, and ``image_failure_limit`` if the request
-    has it. Every kind with params has ``ignored_params`` if there are any: ``{"key", "nearest"}`` each.
+    ``score_threshold``, ``max_bounding_box_count`` if the model is a detector, and ``score_thresholds`` by label,
+    ``labels``, ``formats`` and ``image_failure_limit`` if the request has them. Every kind with params has
+    ``ignored_params`` if there are any: ``{"key", "nearest"}`` each.
     """
     match row.kind:
         case Kind.BATCH_PREDICT:
@@ -53,6 +54,9 @@ def _batch(request: types.BatchPredictRequest) -> dict[str, Any]:
     found["score_threshold"] = chosen["score_threshold"]
     if chosen["max_boxes"] is not None:
         found["max_bounding_box_count"] = chosen["max_boxes"]
+    for key, name in (("label_thresholds", "score_thresholds"), ("only_labels", "labels"), ("formats", "formats")):
+        if chosen.get(key):
+            found[name] = chosen[key]
     if "image_failure_limit" in chosen:
         found["image_failure_limit"] = chosen["image_failure_limit"]
     return found | _ignored(request.params, validation.BATCH_PARAMS[kind])

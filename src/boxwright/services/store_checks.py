@@ -18,6 +18,7 @@ from google.rpc import code_pb2
 from boxwright import errors, file_kinds, objects, rows
 from boxwright.batch.inputs import sources
 from boxwright.batch.inputs.addresses import InputAddress, Meaning
+from boxwright.batch.job import is_manifest
 from boxwright.callers import Caller
 
 LEFT_ALONE_S = 30.0  # a bucket that was too slow
@@ -93,7 +94,7 @@ class StoreChecks:
         """
         stores = self.check(caller, [address.uri for address in inputs], destination, project=project)
         full: set[objects.ObjectUri] = set()
-        looks = [(address.uri, _input_look(stores, address, column, full)) for address in inputs[:MAX_LISTS]]
+        looks = [(address.uri, _batch_look(stores, address, column, full)) for address in inputs[:MAX_LISTS]]
         error, all_seen = self._first([*looks, (destination, lambda: stores.check_destination(destination))])
         is_empty = error is None and not full and all_seen and len(inputs) <= MAX_LISTS
         return errors.bad_request(errors.EMPTY_BATCH_CSV) if is_empty else error
@@ -196,6 +197,13 @@ def _list_look(
     return look
 
 
+def _batch_look(stores: objects.Stores, address: InputAddress, column: str, full: set[objects.ObjectUri]) -> _Look:
+    """Looks at an input of a batch prediction, or at a manifest in the place of one."""
+    if is_manifest(address.text):
+        return _list_look(stores, address.uri, _check_manifest, full)
+    return _input_look(stores, address, column, full)
+
+
 def _input_look(stores: objects.Stores, address: InputAddress, column: str, full: set[objects.ObjectUri]) -> _Look:
     """Looks at an input of a batch prediction, and notes it among the full ones unless it is seen to name nothing."""
 
@@ -231,6 +239,11 @@ def _error_of(look: _Look) -> errors.ApiError | None:
         log.exception("event=look_failed")
         return errors.unavailable("The look failed.")
     return None
+
+
+def _check_manifest(line: rows.TextLine) -> None:
+    if not line.text.lstrip().startswith("{"):
+        raise errors.bad_request(f"{line.uri}: this is not a manifest of a batch prediction.")
 
 
 def _check_import(line: rows.TextLine) -> None:

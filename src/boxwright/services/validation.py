@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from boxwright import errors, kinds, names, objects
 from boxwright.batch.inputs import addresses, image_names
+from boxwright.batch.job import is_manifest
+from boxwright.batch.output import result_formats
 
 MAX_DESCRIPTION_CHARS = 25_000
 MAX_LABELS = 64
@@ -25,9 +27,10 @@ PREDICT_PARAMS = {
     kinds.OBJECT_DETECTION: ("score_threshold", "max_bounding_box_count"),
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
-BATCH_PARAMS = {
-    kind: (*known, "image_failure_limit", "input_column", "input_suffixes") for kind, known in PREDICT_PARAMS.items()
-}
+LABEL_THRESHOLD = "score_threshold."  # and a display name
+INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes")
+RESULT_PARAMS = ("candidates", "formats", "labels", f"{LABEL_THRESHOLD}LABEL")  # which results are written, and how
+BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
 MAX_COLUMN_CHARS = 200
 MAX_SUFFIXES = 50
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
@@ -122,13 +125,21 @@ def input_uris(
 def batch_inputs(
     uris: Sequence[str], field: str, schemes: Sequence[str] = objects.DEFAULT_SCHEMES
 ) -> list[addresses.InputAddress]:
-    """One or more lists, archives, folders and patterns of the schemes served."""
+    """One or more lists, archives, folders and patterns of the schemes served; or manifests, each in full."""
     if not uris:
         raise errors.invalid_argument(field, "Required field not set.")
     try:
-        return addresses.parse_all(uris, schemes)
+        inputs = addresses.parse_all(uris, schemes)
     except errors.ApiError as error:
         raise errors.invalid_argument(field, error.message) from error
+    manifests = [address.text for address in inputs if is_manifest(address.text)]
+    if manifests and len(manifests) < len(inputs):
+        why = "Manifests of former batch predictions and lists of images cannot be mixed; make two requests of them."
+        raise errors.invalid_argument(field, why)
+    if (manifests and manifests != list(uris)) or any("*" in text for text in manifests):
+        why = "Write the address of each manifest in full; patterns and braces are for images and lists."
+        raise errors.invalid_argument(field, why)
+    return inputs
 
 
 def output_uri_prefix(prefix: str, field: str, schemes: Sequence[str] = objects.DEFAULT_SCHEMES) -> objects.ObjectUri:
@@ -172,7 +183,8 @@ def prediction_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> tup
 def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str, Any]:
     """What the params of a batch prediction choose, by the names of `BatchSpec`'s fields.
 
-    ``image_failure_limit``, [0, 1], ``input_column`` and ``input_suffixes`` are there only if the params say them.
+    ``image_failure_limit``, [0, 1], ``input_column``, ``input_suffixes`` and what `_result_params` names are there only if
+    the params say them; and ``keeps_candidates``, which is no field.
     """
     score_threshold, max_boxes = prediction_params(kind, params)
     ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS[kind])]
@@ -185,14 +197,53 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
                 chosen["input_column"] = _column(value, f"params.{key}")
             case "input_suffixes":
                 chosen["input_suffixes"] = _suffixes(value, f"params.{key}")
+    return chosen | _result_params(params)
+
+
+def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
+    """What the params say of the results: ``label_thresholds``, ``only_labels``, ``keeps_candidates``, ``formats``."""
+    chosen: dict[str, Any] = {}
+    for key, value in params.items():
+        field = f"params.{key[:MAX_SHOWN_CHARS]}"
+        if label := _label_of(key):
+            thresholds = chosen.setdefault("label_thresholds", {})
+            thresholds[label] = number(value, field, float, 0.0, 1.0)
+        match spelled(key):
+            case "labels":
+                chosen["only_labels"] = _words(value, field)
+            case "candidates":
+                if value.strip() not in ("keep", "none"):
+                    raise errors.invalid_argument(field, f"'{value[:MAX_SHOWN_CHARS]}' is neither keep nor none.")
+                chosen["keeps_candidates"] = value.strip() == "keep"
+            case "formats":
+                formats = _words(value, field)
+                known = ("jsonl", *result_formats.ALL)
+                if unknown := [name for name in formats if name not in known]:
+                    why = f"'{unknown[0][:MAX_SHOWN_CHARS]}' is no format of results; formats: {', '.join(known)}."
+                    raise errors.invalid_argument(field, why)
+                chosen["formats"] = [name for name in result_formats.ALL if name in formats]
     return chosen
+
+
+def _words(text: str, field: str) -> list[str]:
+    """The parts of a text between commas, each once, without blanks around them."""
+    words = list(dict.fromkeys(word.strip() for word in text.split(",")))
+    if "" in words:
+        raise errors.invalid_argument(field, "It is empty between commas; write names with commas between them.")
+    return words
+
+
+def _label_of(key: str) -> str:
+    """The display name in a key such as ``score_threshold.cat``; empty if the key has none."""
+    name, _, label = key.partition(".")
+    return label if f"{spelled(name)}." == LABEL_THRESHOLD else ""
 
 
 def ignored_params(params: Mapping[str, str], known: Collection[str]) -> list[IgnoredParam]:
     """The keys that mean nothing here, in order of their names, each with the known key that is most like it."""
     found = []
     for key in sorted(params):
-        if spelled(key) not in known:
+        if spelled(key) not in known and not (RESULT_PARAMS[-1] in known and _label_of(key)):
             nearest = difflib.get_close_matches(spelled(key).lower(), sorted(known), 1)
             found.append(IgnoredParam(key[:MAX_SHOWN_CHARS], nearest[0] if nearest else None))
     return found[:MAX_SHOWN_PARAMS]

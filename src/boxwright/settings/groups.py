@@ -275,6 +275,18 @@ class BatchSettings(Group):
         "Spell the keys inside `annotations` of the batch files in camelCase instead of snake_case.",
         name="batch_camel_case",
     )
+    candidates: str = setting(
+        "keep",
+        "Whether batch predictions keep candidates, which answer other thresholds without inference: `keep` or `none`.",
+        name="batch_candidates",
+        check=fields.one_of("keep", "none"),
+    )
+    candidate_floor: float = setting(
+        0.05,
+        "Least score, 0 to 1, of a candidate; a job whose own threshold is lower keeps candidates down to that.",
+        name="batch_candidate_floor",
+        check=fields.between(0, 1),
+    )
     resume_days: float = setting(
         7.0,
         "Days for which the plan of a failed or cancelled batch prediction is kept, so that it can be resumed.",

@@ -77,9 +77,11 @@ class Bench:
         return objects.ObjectUri("gs", self.bucket.name, name)
 
     def output(self, name: str = "job") -> dict[str, bytes]:
-        """The files of a job's output folder, by name."""
+        """The files of a job's output folder, by their names in it."""
         folder = self.bucket / name
-        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder.exists() else {}
+        return {
+            str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+        }
 
 
 def scores(line: bytes) -> list[float]:

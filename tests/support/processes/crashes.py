@@ -76,13 +76,17 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def stats(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
-    """Inode and change time of every file, by name: equal if nobody wrote it again."""
-    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
+    """Inode and change time of every file, by its name in the folder: equal if nobody wrote it again."""
+    return {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name, path in _files(folder)}
 
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:
-    """Every file's bytes by name."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """Every file's bytes, by its name in the folder."""
+    return {name: path.read_bytes() for name, path in _files(folder)}
+
+
+def _files(folder: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
+    return [(str(path.relative_to(folder)), path) for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def whole_shards(folder: pathlib.Path) -> list[str]:

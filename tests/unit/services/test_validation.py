@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from google.rpc import code_pb2
 from hypothesis import given
@@ -243,3 +245,36 @@ def test_inputs_of_a_batch_are_files_folders_and_patterns():
     for uris in ([], ["b/list.csv"], ["gs://b/**/**/**/**"], ["gs://b/{1..99999}.csv"]):
         with pytest.raises(errors.ApiError, match="Field: f; Message: "):
             validation.batch_inputs(uris, "f")
+
+
+@pytest.mark.parametrize("kind", kinds.TRAINED)
+def test_params_choose_thresholds_of_labels_and_which_results_are_written(kind):
+    params = {
+        "score_threshold.cat": "0.7", "scoreThreshold.a.b-C": "0", "labels": " cat, a.b-C,cat", "candidates": "none",
+        "formats": "coco, jsonl,csv", "labls": "x",
+    }  # fmt: skip
+    chosen = validation.batch_params(kind, params)
+    assert chosen["label_thresholds"] == {"cat": 0.7, "a.b-C": 0.0}
+    assert chosen["only_labels"] == ["cat", "a.b-C"]
+    assert (chosen["keeps_candidates"], chosen["formats"]) == (False, ["csv", "coco"])
+    assert chosen["ignored_params"] == [{"key": "labls", "nearest": "labels"}]
+    assert "label_thresholds" not in validation.batch_params(kind, {})
+    ignored = validation.ignored_params({"score_threshold.cat": "1"}, validation.PREDICT_PARAMS[kind])
+    assert [(param.key, param.nearest) for param in ignored] == [("score_threshold.cat", "score_threshold")]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("score_threshold.cat", "1.5", "from 0.0 to 1.0"),
+        ("score_threshold.cat", "", "not a number"),
+        ("labels", "cat,,dog", "empty between commas"),
+        ("labels", "", "empty between commas"),
+        ("candidates", "yes", "neither keep nor none"),
+        ("formats", "csv,xlsx", "'xlsx' is no format of results; formats: jsonl, csv, parquet, coco"),
+    ],
+)
+def test_params_of_results_that_mean_nothing_are_refused_by_name(key, value, why):
+    with pytest.raises(errors.ApiError, match=re.escape(why)) as caught:
+        validation.batch_params(kinds.OBJECT_DETECTION, {key: value})
+    assert key in caught.value.message

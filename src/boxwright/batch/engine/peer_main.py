@@ -102,7 +102,12 @@ class LeaderSource:
     def put(self, number: int, lines: Sequence[ResultLine]) -> None:
         """See `ChunkSource`."""
         plain = [
-            (line.text, None if line.status is None else line.status.SerializeToString(), line.is_one_colour)
+            (
+                line.text,
+                None if line.status is None else line.status.SerializeToString(),
+                line.is_one_colour,
+                None if line.candidates is None else tuple(line.candidates),
+            )
             for line in lines
         ]
         self._leader.tell("lines", self._number, number, plain, self._times.total_s())

@@ -8,7 +8,7 @@ Both sides send tuples over a socket pair; a peer asks, its leader answers:
     ("chunk", number, chunk) ─►                                                     chunk (number, items), or None;
                                                                                     items: [(id, failure, held)]
                                           ◄─ ("lines", number, chunk number, lines, seconds by stage)
-                                                                                    lines: (text, status, is of one colour)
+                                                                lines: (text, status, is of one colour, candidates)
                                           ◄─ ("failed", number, code, message)      the job as a whole
                                           ◄─ ("over", number)                       all that it had is handed over
     ("stop",) ─►                                                                    end after the images at hand
@@ -36,6 +36,7 @@ from boxwright import errors
 from boxwright.batch.engine.pipeline import ResultLine
 from boxwright.batch.engine.shard_assembler import ChunkSource
 from boxwright.batch.job import BatchJob
+from boxwright.batch.output.candidates import ImageCandidates
 
 PEER_MODULE = "boxwright.batch.engine.peer_main"
 SILENCE_MARGIN_S = 15.0  # beyond an image's own time
@@ -156,7 +157,7 @@ class Peer:
             case "lines", (chunk_number, lines, spent_s) if source is not None:
                 self._chunks_held -= 1
                 self._note_times(self.index, spent_s)
-                source.put(chunk_number, [ResultLine(text, _status(status), *rest) for text, status, *rest in lines])
+                source.put(chunk_number, [_line(*parts) for parts in lines])
             case "failed", (code, message) if source is not None:
                 source.fail(errors.ApiError(code, message))
             case "over", () if number == self._number:
@@ -223,5 +224,7 @@ class PeerPool:
         self._peers.clear()
 
 
-def _status(text: bytes | None) -> status_pb2.Status | None:
-    return None if text is None else status_pb2.Status.FromString(text)
+def _line(text: bytes, status: bytes | None, is_one_colour: bool, candidates: Any) -> ResultLine:
+    failure = None if status is None else status_pb2.Status.FromString(status)
+    row = None if candidates is None else ImageCandidates(*candidates)
+    return ResultLine(text, failure, is_one_colour, row)

@@ -20,9 +20,11 @@ from boxwright.batch.engine.in_flight import Journal
 from boxwright.batch.entry import HeldBytes
 from boxwright.batch.inputs import member_files
 from boxwright.batch.job import BatchSpec
-from boxwright.batch.output import json_lines
+from boxwright.batch.output import candidates, json_lines
+from boxwright.batch.output.candidates import ImageCandidates
 from boxwright.batch.plan import Item
 from boxwright.images import decode
+from boxwright.images.letterbox import Prepared
 from boxwright.inference.loaded_model import LoadedModel
 from boxwright.predictions import ImagePrediction
 
@@ -38,11 +40,13 @@ class ResultLine(NamedTuple):
         text: one line of output.
         status: why the image failed; None if it was predicted.
         is_one_colour: whether a predicted image has a single colour.
+        candidates: what a predicted image has in the shard's table, if the job needs one.
     """
 
     text: bytes
     status: status_pb2.Status | None = None
     is_one_colour: bool = False
+    candidates: ImageCandidates | None = None
 
 
 class ImagePipeline:
@@ -58,11 +62,12 @@ class ImagePipeline:
     def __init__(
         self, spec: BatchSpec, stores: objects.Stores, predictor: LoadedModel, journal: Journal | None = None
     ) -> None:
-        self._spec = spec
         self._images = objects.Breaker(stores)
         self._predictor = predictor
         self._journal = journal
         self._labels = [(label.annotation_spec_id, label.display_name) for label in predictor.labels]
+        self._selection = spec.selection([label.display_name for label in predictor.labels])
+        self._table_floor = spec.table_floor
         self._keys = json_lines.CAMEL_CASE if spec.camel_case else json_lines.SNAKE_CASE
 
     def read(self, item: Item) -> Content:
@@ -87,8 +92,13 @@ class ImagePipeline:
     def line(self, item: Item, content: Content, laps: stages.Stopwatch) -> ResultLine:
         """Predicts one image that was read. Whatever goes wrong becomes the image's own error line."""
         try:
-            found, is_one_colour = self._predict(item, content, laps)
-            return ResultLine(json_lines.success_line(item.id, found, self._labels, self._keys), None, is_one_colour)
+            found, prepared = self._predict(item, content, laps)
+            row = None
+            if self._table_floor is not None:
+                assert isinstance(content, bytes), "an image that was predicted has been read"
+                row = candidates.of_image(content, prepared.size_hw, found, self._table_floor)
+            text = json_lines.success_line(item.id, self._selection.keep(found), self._labels, self._keys)
+            return ResultLine(text, None, prepared.is_one_colour, row)
         except errors.ApiError as error:
             status = error.status
         except decode.DecodeError as error:
@@ -107,8 +117,8 @@ class ImagePipeline:
         item = Item(image_id, held=held)
         self.line(item, self.read(item), stages.Stopwatch())
 
-    def _predict(self, item: Item, content: Content, laps: stages.Stopwatch) -> tuple[ImagePrediction, bool]:
-        """(what was found, whether the image has a single colour)."""
+    def _predict(self, item: Item, content: Content, laps: stages.Stopwatch) -> tuple[ImagePrediction, Prepared]:
+        """(what was found, of which the results and the candidates are parts; the image)."""
         if item.failure is not None:
             raise errors.bad_request(item.failure)
         if self._journal is not None and item.id in self._journal.convicted:
@@ -116,16 +126,17 @@ class ImagePipeline:
         if not isinstance(content, bytes):
             assert content is not None, "an image that is to be predicted has been read"
             raise content
-        threshold = self._spec.score_threshold
+        lowest = self._selection.lowest_threshold
+        floor = lowest if self._table_floor is None else min(lowest, self._table_floor)
         with self._journal.watched(item.id) if self._journal is not None else contextlib.nullcontext():
             faults.point(f"image {item.id}")
             prepared = self._predictor.prepare(content)
             laps.end(stages.DECODING)
             raw = self._predictor.infer(prepared)
             laps.end(stages.NETWORK)
-            found = self._predictor.postprocess(raw, prepared, threshold)
+            found = self._predictor.postprocess(raw, prepared, floor)
             laps.end(stages.POSTPROCESSING)
-        return found.keep(threshold, self._spec.max_boxes), prepared.is_one_colour
+        return found, prepared
 
 
 def _member(item: Item, held: HeldBytes) -> bytes:

@@ -17,6 +17,7 @@ from typing import Protocol
 from google.rpc import status_pb2
 
 from boxwright.batch.engine.pipeline import ResultLine
+from boxwright.batch.output.candidates import ImageCandidates
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.plan import Item, Segment
 
@@ -37,7 +38,13 @@ class ShardSink(Protocol):
         """See `Sink.committed`."""
 
     def commit_lines(
-        self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
+        self,
+        shard: int,
+        lines: list[bytes],
+        statuses: Sequence[status_pb2.Status | None],
+        one_colour: int,
+        ids: Sequence[str],
+        candidates: Sequence[ImageCandidates | None],
     ) -> ShardReport:
         """See `Sink.commit_lines`."""
 
@@ -96,6 +103,8 @@ class _OpenShard:
         self.number = segment.shard
         self.segment = segment
         count = len(segment.items)
+        self._ids = [item.id for item in segment.items]
+        self._candidates: list[ImageCandidates | None] = [None] * count
         self._lines = [b""] * count
         self._statuses: list[status_pb2.Status | None] = [None] * count
         self._left = count
@@ -107,13 +116,16 @@ class _OpenShard:
         with self._lock:
             for index, line in enumerate(lines, first):
                 self._lines[index], self._statuses[index] = line.text, line.status
+                self._candidates[index] = line.candidates
                 self._one_colour += line.is_one_colour
             self._left -= len(lines)
             return self._left == 0
 
     def commit_to(self, sink: ShardSink) -> ShardReport:
         """Commits the complete shard."""
-        return sink.commit_lines(self.number, self._lines, self._statuses, self._one_colour)
+        return sink.commit_lines(
+            self.number, self._lines, self._statuses, self._one_colour, self._ids, self._candidates
+        )
 
 
 class ShardAssembler:

@@ -2,6 +2,10 @@
 
     json_lines     one image, one line
     sink           shards written once, errors gathered at the end: a writer and an account
+    candidates     all that was found, down to a floor, as tables and as Parquet files
+    annotation_text  the annotations of many results at once, as bytes
+    result_formats  results as lines of JSON, CSV, Parquet and COCO, a shard at once
+    sidecars       the files beside a shard
     shard_writer   puts one shard, wherever it was worked out
     account        counts all of them, and closes the job
     shard_reports  what is noted of finished shards

@@ -5,17 +5,38 @@ One process of a job keeps the account, wherever the shards were put (`shard_wri
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from boxwright import faults, objects
 from boxwright.batch.job import BatchSpec
+from boxwright.batch.output import sidecars
 from boxwright.batch.output.manifest import MANIFEST_FILE, Manifest
 from boxwright.batch.output.shard_index import OutputFile, ShardIndex
 from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
+from boxwright.batch.output.sidecars import SidecarFile
 
 ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
+
+
+@dataclasses.dataclass(frozen=True)
+class CarriedOver:
+    """What the manifest of a job that predicts nothing takes from the manifests that it reads; see `Manifest`.
+
+    Attributes:
+        errors_by_code: of the images that failed then.
+        errors_files: copies of theirs, in the output folder already.
+        one_colour: predicted images that have a single colour.
+        sources: the manifests.
+    """
+
+    errors_by_code: dict[str, int] = dataclasses.field(default_factory=dict)
+    errors_files: list[OutputFile] = dataclasses.field(default_factory=list)
+    one_colour: int = 0
+    sources: list[dict[str, str]] = dataclasses.field(default_factory=list)
 
 
 class OutputAccount:
@@ -31,7 +52,7 @@ class OutputAccount:
     def prepare(self) -> None:
         """Checks that the output bucket exists and clears what a killed writer left half-written."""
         self._stores.check_bucket(self._output)
-        self._stores.sweep_unfinished(self._output)
+        self._sweep()
 
     def committed(self, shard: int) -> ShardReport | None:
         """Returns the report of a shard that an earlier attempt finished, or None.
@@ -52,7 +73,13 @@ class OutputAccount:
         """Counts a shard that is finished, by whichever process it was put; once for each shard."""
         self._notes.note(report)
         self._index.add(
-            report.shard, report.predicted, report.failed, report.sha256, report.errors_by_code, report.one_colour
+            report.shard,
+            report.predicted,
+            report.failed,
+            report.sha256,
+            report.errors_by_code,
+            report.one_colour,
+            report.sidecars,
         )
         self._notes.sum_up(report.shard, self._index)
 
@@ -64,6 +91,7 @@ class OutputAccount:
         duplicates: int,
         model_digest: str,
         left_out: Mapping[str, Mapping[str, int]] | None = None,
+        carried: CarriedOver | None = None,
     ) -> Manifest:
         """Gathers the errors of all finished shards and writes the manifest, last of all.
 
@@ -75,7 +103,9 @@ class OutputAccount:
             duplicates: rows whose image had been listed before.
             model_digest: names the model's exact version.
             left_out: see `Manifest`.
+            carried: of a job that predicts nothing.
         """
+        carried = carried or CarriedOver()
         if not (self._index.predicted or self._index.failed):
             self._notes.recall(set(self._present()), self._index, self._digest)
         manifest = Manifest(
@@ -83,27 +113,28 @@ class OutputAccount:
             rows_read=rows_read,
             duplicates_removed=duplicates,
             images_predicted=self._index.predicted,
-            errors_by_code=dict(self._index.errors_by_code),
+            errors_by_code=carried.errors_by_code or dict(self._index.errors_by_code),
             shards=self._index.files(self._spec.shard_pattern),
-            errors_files=self._gather_errors(self._notes.error_lines(self._index)),
+            errors_files=carried.errors_files or self._gather_errors(self._notes.error_lines(self._index)),
             model={"name": self._spec.model, "digest": model_digest},
-            settings={
-                "score_threshold": self._spec.score_threshold,
-                **_most(self._spec.max_boxes),
-                "row_failure_limit": self._spec.row_failure_limit,
-                "image_failure_limit": self._spec.image_failure_limit,
-                "camel_case": self._spec.camel_case,
-            },
+            settings=_settings(self._spec),
             ignored_params=self._spec.ignored_params,
-            images_of_one_colour=self._index.one_colour,
+            images_of_one_colour=carried.one_colour or self._index.one_colour,
             left_out={address: dict(counts) for address, counts in (left_out or {}).items()},
+            sources=carried.sources,
+            candidates=self._sidecar_files(sidecars.CANDIDATES),
+            formats={
+                name: self._sidecar_files(name) for name in self._index.sidecar_kinds if name != sidecars.CANDIDATES
+            },
         )
         if self._spec.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})
+        if state == "CANCELLED":
+            self._drop_lone_sidecars({file.name for file in manifest.sidecars})
         faults.point("sink.before_manifest")
         self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
         faults.point("sink.after_manifest")
-        self._stores.sweep_unfinished(self._output)
+        self._sweep()
         return manifest
 
     @property
@@ -143,6 +174,18 @@ class OutputAccount:
             if file.name not in written:
                 self._stores.delete_written(self._output.child(file.name))
 
+    def _drop_lone_sidecars(self, written: set[str]) -> None:
+        """Deletes what was put beside shards that were not: the cancelled job came no further."""
+        for info in self._stores.list(self._output):
+            name = info.uri.key.removeprefix(self._output.folder.key)
+            if sidecars.looks_like_one(name) and name not in written:
+                self._stores.delete_written(info.uri)
+
+    def _sweep(self) -> None:
+        """Clears what a killed writer left half-written."""
+        for folder in (self._output, *map(self._output.child, sidecars.wanted(self._spec))):
+            self._stores.sweep_unfinished(folder)
+
     def _present(self) -> Iterable[int]:
         """Yields the shards that are in the output folder."""
         named = re.compile(re.escape(self._spec.shard_pattern).replace(r"\{\}", r"([1-9]\d*)"))
@@ -169,10 +212,26 @@ class OutputAccount:
         faults.point("sink.after_errors_file")
         return OutputFile(name, content.count(b"\n"), hashlib.sha256(content).hexdigest())
 
+    def _sidecar_files(self, kind: str) -> list[SidecarFile]:
+        pattern = sidecars.name_pattern(kind, self._spec.kind)
+        return [
+            SidecarFile(pattern.format(shard), images, digest) for shard, images, digest in self._index.sidecars(kind)
+        ]
+
     def _shard_uri(self, shard: int) -> objects.ObjectUri:
         return self._output.child(self._spec.shard_pattern.format(shard))
 
 
-def _most(max_boxes: int | None) -> dict[str, int]:
-    """What the manifest says of the number of results per image; nothing where all are written."""
-    return {} if max_boxes is None else {"max_bounding_box_count": max_boxes}
+def _settings(spec: BatchSpec) -> dict[str, Any]:
+    """What the manifest says of the job's choices; nothing of those that were not made."""
+    chosen = {
+        "score_threshold": spec.score_threshold,
+        "score_thresholds": spec.label_thresholds or None,
+        "labels": spec.only_labels,
+        "max_bounding_box_count": spec.max_boxes,
+        "row_failure_limit": spec.row_failure_limit,
+        "image_failure_limit": spec.image_failure_limit,
+        "camel_case": spec.camel_case,
+        "candidate_floor": spec.candidate_floor,
+    }
+    return {name: value for name, value in chosen.items() if value is not None}

@@ -13,6 +13,8 @@ from google.rpc import status_pb2
 from boxwright import boxes
 from boxwright.predictions import ImagePrediction, LabelScores
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one for each text
+
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
@@ -43,7 +45,7 @@ def success_line(
     """
     # Written out instead of built as dictionaries and dumped, at a third of the time: floats are written by repr, as
     # the json module does, and nothing else varies.
-    line = f'{{"ID":{_quoted(image_id)},"annotations":[{",".join(_ANNOTATIONS[type(found)](found, labels, keys))}]}}\n'
+    line = f'{{"ID":{quoted(image_id)},"annotations":[{",".join(_ANNOTATIONS[type(found)](found, labels, keys))}]}}\n'
     return line.encode("utf-8", "replace")
 
 
@@ -51,14 +53,14 @@ def _detections(found: boxes.Detections, labels: Sequence[tuple[str, str]], keys
     corners = boxes.rounded_boxes(found.boxes_norm).tolist()
     scores = boxes.rounded_scores(found.scores).tolist()
     for (x_min, y_min, x_max, y_max), score, index in zip(corners, scores, found.label_indices.tolist(), strict=True):
-        head, middle, tail = _detection_frame(keys, *labels[index])
+        head, middle, tail = detection_frame(keys, *labels[index])
         yield f'{head}{{"x":{x_min!r},"y":{y_min!r}}},{{"x":{x_max!r},"y":{y_max!r}}}{middle}{score!r}{tail}'
 
 
 def _classifications(found: LabelScores, labels: Sequence[tuple[str, str]], keys: Keys) -> Iterator[str]:
     scores = boxes.rounded_scores(found.scores).tolist()
     for score, index in zip(scores, found.label_indices.tolist(), strict=True):
-        head, tail = _classification_frame(keys, *labels[index])
+        head, tail = classification_frame(keys, *labels[index])
         yield f"{head}{score!r}{tail}"
 
 
@@ -69,27 +71,28 @@ _ANNOTATIONS: dict[type, Callable[[Any, Sequence[tuple[str, str]], Keys], Iterat
 
 
 @functools.lru_cache(maxsize=1024)
-def _detection_frame(keys: Keys, spec_id: str, display_name: str) -> tuple[str, str, str]:
+def detection_frame(keys: Keys, spec_id: str, display_name: str) -> tuple[str, str, str]:
     """What stands before the vertices, between them and the score, and behind the score."""
     names = _quoted_keys(keys)
-    head = f"{{{names['spec_id']}:{_quoted(spec_id)},{names['detection']}:{{{names['box']}:{{{names['vertices']}:["
-    return head, ']},"score":', f"}},{names['display_name']}:{_quoted(display_name)}}}"
+    head = f"{{{names['spec_id']}:{quoted(spec_id)},{names['detection']}:{{{names['box']}:{{{names['vertices']}:["
+    return head, ']},"score":', f"}},{names['display_name']}:{quoted(display_name)}}}"
 
 
 @functools.lru_cache(maxsize=10_000)  # more than the labels of any one model: each image may name them all
-def _classification_frame(keys: Keys, spec_id: str, display_name: str) -> tuple[str, str]:
+def classification_frame(keys: Keys, spec_id: str, display_name: str) -> tuple[str, str]:
     """What stands before the score and behind it."""
     names = _quoted_keys(keys)
-    head = f"{{{names['spec_id']}:{_quoted(spec_id)},{names['display_name']}:{_quoted(display_name)}"
+    head = f"{{{names['spec_id']}:{quoted(spec_id)},{names['display_name']}:{quoted(display_name)}"
     return f'{head},{names["classification"]}:{{"score":', "}}"
 
 
 def _quoted_keys(keys: Keys) -> dict[str, str]:
-    return {field.name: _quoted(getattr(keys, field.name)) for field in dataclasses.fields(keys)}
+    return {field.name: quoted(getattr(keys, field.name)) for field in dataclasses.fields(keys)}
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def quoted(text: str) -> str:
+    """A text as JSON."""
+    return _ENCODER.encode(text)
 
 
 def error_line(image_id: str, status: status_pb2.Status) -> bytes:

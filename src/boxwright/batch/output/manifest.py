@@ -18,9 +18,11 @@ from google.rpc import code_pb2
 
 import boxwright
 from boxwright import errors, kinds, objects
+from boxwright.batch.job import MANIFEST_FILE as MANIFEST_FILE
+from boxwright.batch.output import sidecars
 from boxwright.batch.output.shard_index import OutputFile
+from boxwright.batch.output.sidecars import SidecarFile
 
-MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = 1
 OUTPUT_PATTERNS = (*(f"{kind.name}_*.jsonl" for kind in kinds.SERVED), "errors_*.jsonl")  # what readers look for
 RETRYABLE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})  # another job may succeed with these
@@ -44,6 +46,10 @@ class Manifest:
         ignored_params: the request's ``params`` keys that mean nothing: ``{"key", "nearest"}`` each.
         images_of_one_colour: predicted images that the network has seen as a single colour; nothing can be found in them.
         left_out: by address of a folder, a pattern or an archive, how many names of which suffix are no images.
+        candidates: the files of candidates, in order; empty if the job kept none.
+        formats: the files of results in other formats, by format, in order.
+        sources: the former jobs whose candidates the results are made of, without inference: ``{"manifest", "sha256",
+            "state"}`` each; empty if images were predicted.
     """
 
     state: str
@@ -58,6 +64,14 @@ class Manifest:
     ignored_params: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
     images_of_one_colour: int = 0
     left_out: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    candidates: list[SidecarFile] = dataclasses.field(default_factory=list)
+    formats: dict[str, list[SidecarFile]] = dataclasses.field(default_factory=dict)
+    sources: list[dict[str, str]] = dataclasses.field(default_factory=list)
+
+    @property
+    def sidecars(self) -> list[SidecarFile]:
+        """All files beside the shards."""
+        return [*self.candidates, *(file for files in self.formats.values() for file in files)]
 
     def to_json(self) -> bytes:
         """The file's bytes."""
@@ -69,6 +83,8 @@ class Manifest:
             },
             "shards": [],
             "errors_files": [dataclasses.asdict(file) for file in self.errors_files],
+            "candidates": [dataclasses.asdict(file) for file in self.candidates],
+            "formats": {name: [dataclasses.asdict(file) for file in files] for name, files in self.formats.items()},
         }
         document = {"format_version": FORMAT_VERSION, "software": f"boxwright {boxwright.__version__}", **document}
         head, mark, rest = json.dumps(document, ensure_ascii=False, indent=1).encode().partition(b'\n "shards": []')
@@ -94,9 +110,13 @@ class Manifest:
             document["errors_by_code"] = {code: entry["images"] for code, entry in document["errors_by_code"].items()}
             for kind in ("shards", "errors_files"):
                 document[kind] = [OutputFile(**entry) for entry in document[kind]]
+            document["candidates"] = [SidecarFile(**entry) for entry in document.get("candidates", [])]
+            document["formats"] = {
+                name: [SidecarFile(**entry) for entry in files] for name, files in document.get("formats", {}).items()
+            }
             known = {field.name for field in dataclasses.fields(cls)}  # a later version may say more
             return cls(**{key: value for key, value in document.items() if key in known})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise errors.bad_request(f"This is not a manifest of a batch prediction: {error}.") from error
 
 
@@ -135,12 +155,16 @@ def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.Obj
                 f"{expected} different rows were read, but {manifest.images_predicted} results and {failed} errors are "
                 "accounted for"
             )
+    beside = {file.name for file in manifest.sidecars}
     known = {file.name for files in (manifest.shards, manifest.errors_files) for file in files}
     for info in stores.list(directory):
         parent, _, name = info.uri.key.rpartition("/")
         looks_ours = any(fnmatch.fnmatchcase(name, pattern) for pattern in OUTPUT_PATTERNS)
         if parent == directory.key.rstrip("/") and looks_ours and name not in known:
             yield f"{name} is not of this job: the manifest does not name it"
+        below = info.uri.key.removeprefix(directory.folder.key)
+        if sidecars.looks_like_one(below) and below not in beside:
+            yield f"{below} is not of this job: the manifest does not name it"
     for files, total, what in (
         (manifest.shards, manifest.images_predicted, "results"),
         (manifest.errors_files, failed, "errors"),
@@ -153,9 +177,19 @@ def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.Obj
                 yield problem
         if found != total:
             yield f"the files hold {found} {what}, the manifest says {total}"
+    for name, listed in {sidecars.CANDIDATES: manifest.candidates, **manifest.formats}.items():
+        for sidecar in listed:
+            _, problem = _check(stores, directory, OutputFile(sidecar.name, 0, sidecar.sha256), has_lines=False)
+            if problem:
+                yield problem
+        images = sum(sidecar.images for sidecar in listed)
+        if listed and images != manifest.images_predicted:
+            yield f"the files of {name} are about {images} images, but {manifest.images_predicted} were predicted"
 
 
-def _check(stores: objects.Stores, directory: objects.ObjectUri, file: OutputFile) -> tuple[int, str]:
+def _check(
+    stores: objects.Stores, directory: objects.ObjectUri, file: OutputFile, *, has_lines: bool = True
+) -> tuple[int, str]:
     """Returns the lines found in one file, and what is wrong with it."""
     digest, lines = hashlib.sha256(), 0
     try:
@@ -166,7 +200,10 @@ def _check(stores: objects.Stores, directory: objects.ObjectUri, file: OutputFil
         return lines, f"{file.name} is missing"
     if digest.hexdigest() != file.sha256:
         return lines, f"{file.name} has other bytes than the job wrote"
-    return lines, "" if lines == file.lines else f"{file.name} has {lines} lines instead of {file.lines}"
+    return (
+        lines,
+        "" if lines == file.lines or not has_lines else f"{file.name} has {lines} lines instead of {file.lines}",
+    )
 
 
 def code_name(code: int) -> str:

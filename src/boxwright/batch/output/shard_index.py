@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import overload
 
 _RECORD = struct.Struct("<II32s")  # images predicted, images failed, sha256 of the shard's bytes
+_DIGEST_BYTES = 32
 _ABSENT = bytes(_RECORD.size)  # every shard has at least one image, so no record is all zeros
 
 
@@ -33,6 +34,7 @@ class ShardIndex:
         self.failed = 0
         self.errors_by_code: collections.Counter[str] = collections.Counter()
         self._one_colour: dict[int, int] = {}  # shards that have some
+        self._sidecars: dict[str, bytearray] = {}  # digests by kind, 32 bytes a shard; zeros where there is none
 
     def add(
         self,
@@ -42,6 +44,7 @@ class ShardIndex:
         sha256: str,
         errors_by_code: Mapping[str, int],
         one_colour: int = 0,
+        sidecars: Mapping[str, str] | None = None,
     ) -> None:
         """Counts a shard; one that is counted already stays as it is.
 
@@ -52,6 +55,7 @@ class ShardIndex:
             sha256: hexadecimal digest of its bytes.
             errors_by_code: the failed images by canonical code name.
             one_colour: predicted images that have a single colour.
+            sidecars: hexadecimal digests of the files beside it, by kind.
         """
         start, end = (shard - 1) * _RECORD.size, shard * _RECORD.size
         with self._lock:
@@ -64,6 +68,10 @@ class ShardIndex:
                 self.errors_by_code.update(errors_by_code)
                 if one_colour:
                     self._one_colour[shard] = one_colour
+                for kind, digest in (sidecars or {}).items():
+                    digests = self._sidecars.setdefault(kind, bytearray())
+                    digests.extend(bytes(max(0, shard * _DIGEST_BYTES - len(digests))))
+                    digests[(shard - 1) * _DIGEST_BYTES : shard * _DIGEST_BYTES] = bytes.fromhex(digest)
 
     @property
     def one_colour(self) -> int:
@@ -79,6 +87,29 @@ class ShardIndex:
     def files(self, name_pattern: str) -> ShardFiles:
         """The shards as files, in order; the pattern makes a name of a number."""
         return ShardFiles(bytes(self._records), name_pattern)
+
+    @property
+    def sidecar_kinds(self) -> list[str]:
+        """The kinds of files that there are beside the shards."""
+        return sorted(self._sidecars)
+
+    def sidecars(self, kind: str) -> Iterator[tuple[int, int, str]]:
+        """Yields, in order, what is beside the shards of one kind: (shard, predicted images, digest)."""
+        digests = self._sidecars.get(kind, bytearray())
+        for shard, (predicted, _, _) in enumerate(_RECORD.iter_unpack(self._records), 1):
+            digest = bytes(digests[(shard - 1) * _DIGEST_BYTES : shard * _DIGEST_BYTES])
+            if any(digest):
+                yield shard, predicted, digest.hex()
+
+    def sidecars_of(self, shards: range) -> list[dict[str, str]]:
+        """The digests of what is beside these shards, by kind."""
+        with self._lock:
+            found = {
+                kind: bytes(digests[(shards.start - 1) * _DIGEST_BYTES : (shards.stop - 1) * _DIGEST_BYTES])
+                for kind, digests in sorted(self._sidecars.items())
+            }
+        places = [slice(first * _DIGEST_BYTES, (first + 1) * _DIGEST_BYTES) for first in range(len(shards))]
+        return [{kind: part[place].hex() for kind, part in found.items() if any(part[place])} for place in places]
 
     def failed_shards(self) -> Iterator[tuple[int, int]]:
         """Yields, in order, the shards with failed images: (number, failed images)."""

@@ -18,7 +18,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from boxwright import faults, objects
 from boxwright.batch.output.shard_index import ShardIndex
@@ -46,6 +46,7 @@ class ShardReport:
         failures: (code, message) of the first failed images.
         pass_number: of the pass that worked it out, from 0.
         one_colour: predicted images that have a single colour, in which nothing can be found.
+        sidecars: digests of the files beside the shard, by kind.
     """
 
     shard: int
@@ -56,6 +57,7 @@ class ShardReport:
     failures: list[tuple[int, str]]
     pass_number: int = 0
     one_colour: int = 0
+    sidecars: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 class ShardReportStore:
@@ -125,7 +127,9 @@ class ShardReportStore:
             by_code: collections.Counter[str] = collections.Counter()
             for report in _read(self._report, failed):
                 by_code.update(report.errors_by_code)
-            sums = {"errors_by_code": by_code, "one_colour": index.one_colour_of(shards)}
+            sums: dict[str, Any] = {"errors_by_code": by_code, "one_colour": index.one_colour_of(shards)}
+            if index.sidecar_kinds:
+                sums["sidecars"] = index.sidecars_of(shards)
             head = json.dumps({"shards": records, **sums}, sort_keys=True).encode()
             self._stores.put(uri, b"\n".join((head, b"".join(_read(self._error_lines, failed)))))
         self._blocks.add(block)
@@ -143,8 +147,11 @@ class ShardReportStore:
         for block, content in zip(whole, contents, strict=True):
             head = json.loads(content.partition(b"\n")[0])
             by_code, one_colour = head["errors_by_code"], head.get("one_colour", 0)
-            for shard, (predicted, failed, sha256) in zip(_shards_of(block), head["shards"], strict=True):
-                index.add(shard, predicted, failed, sha256, by_code, one_colour)
+            beside = head.get("sidecars", [{}] * BLOCK_SHARDS)
+            for shard, (predicted, failed, sha256), digests in zip(
+                _shards_of(block), head["shards"], beside, strict=True
+            ):
+                index.add(shard, predicted, failed, sha256, by_code, one_colour, digests)
                 by_code, one_colour = {}, 0  # they were the whole block's
         self._blocks.update(whole)
 
@@ -160,6 +167,7 @@ class ShardReportStore:
                     report.sha256,
                     report.errors_by_code,
                     report.one_colour,
+                    report.sidecars,
                 )
 
     def error_lines(self, index: ShardIndex) -> Iterator[bytes]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from google.rpc import status_pb2
 
 from boxwright import errors, faults, objects
 from boxwright.batch.job import BatchSpec
+from boxwright.batch.output import sidecars
 from boxwright.batch.output.manifest import code_name
 from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
 
@@ -25,6 +26,7 @@ class ShardWriter:
         self._stores = stores
         self._shard_pattern = spec.shard_pattern
         self._output = objects.ObjectUri.parse(spec.output_directory)
+        self._kind = spec.kind
         self._notes = ShardReportStore(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
 
     def put(
@@ -34,23 +36,37 @@ class ShardWriter:
         error_lines: Sequence[bytes],
         failures: Sequence[status_pb2.Status],
         one_colour: int = 0,
+        beside: Mapping[str, bytes] | None = None,
     ) -> ShardReport:
-        """Puts a finished shard: error lines, report, then the shard itself.
+        """Puts a finished shard: what is beside it, error lines, report, then the shard itself.
+
+        Args:
+            shard: its number.
+            lines: of its predicted images.
+            error_lines: of the others.
+            failures: why these failed.
+            one_colour: predicted images that have a single colour.
+            beside: the shard's `sidecars`, by kind.
 
         Raises:
             ApiError: ABORTED if the shard is there already with other content.
         """
         content = b"".join(lines)
+        predicted = content.count(b"\n")
         report = ShardReport(
             shard=shard,
-            predicted=len(lines),
+            predicted=predicted,
             failed=len(error_lines),
             errors_by_code=dict(sorted(collections.Counter(code_name(status.code) for status in failures).items())),
             sha256=hashlib.sha256(content).hexdigest(),
             failures=[(status.code, status.message) for status in failures[: errors.MAX_PARTIAL_FAILURES]],
             pass_number=self._pass_number,
             one_colour=one_colour,
+            sidecars={kind: hashlib.sha256(made).hexdigest() for kind, made in sorted((beside or {}).items())},
         )
+        for kind, made in sorted((beside or {}).items()):
+            self._stores.put(self._output.child(sidecars.name_pattern(kind, self._kind).format(shard)), made)
+            faults.point("sink.after_sidecar")
         self._notes.keep(report, b"".join(error_lines))
         faults.point("sink.before_put")
         uri = self._output.child(self._shard_pattern.format(shard))

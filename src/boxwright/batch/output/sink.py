@@ -1,9 +1,9 @@
 """The sink: shards committed once, errors gathered at the end.
 
 Shard *k* is ``KIND_k.jsonl`` in the output folder, ``image_object_detection_k.jsonl`` for instance. Before it is put, its
-report and its error lines are put in the scratch prefix (see `shard_reports`), so that the shard's existence alone says that
-all three are there. All are functions of the plan and the images: a second attempt finds them or writes the same bytes
-again. The manifest comes last.
+`sidecars` are put, and its report and its error lines in the scratch prefix (see `shard_reports`), so that the shard's
+existence alone says that all are there. All are functions of the plan and the images: a second attempt finds them or writes
+the same bytes again. The manifest comes last.
 
 It has two halves, which an engine on several machines would hold apart: `ShardWriter` puts a shard, `OutputAccount` knows of
 all of them.
@@ -13,13 +13,15 @@ Only a further pass replaces shards, and of these only the ones in which images 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from google.rpc import status_pb2
 
 from boxwright import objects
 from boxwright.batch.job import BatchSpec
+from boxwright.batch.output import sidecars
 from boxwright.batch.output.account import OutputAccount
+from boxwright.batch.output.candidates import ImageCandidates
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.shard_writer import ShardWriter
 
@@ -29,18 +31,35 @@ class Sink(OutputAccount):
 
     def __init__(self, spec: BatchSpec, stores: objects.Stores) -> None:
         super().__init__(spec, stores)
+        self._spec = spec
         self._writer = ShardWriter(spec, stores)
 
     def commit_lines(
-        self, shard: int, lines: list[bytes], statuses: Sequence[status_pb2.Status | None], one_colour: int
+        self,
+        shard: int,
+        lines: list[bytes],
+        statuses: Sequence[status_pb2.Status | None],
+        one_colour: int,
+        ids: Sequence[str],
+        candidates: Sequence[ImageCandidates | None],
     ) -> ShardReport:
-        """Puts a finished shard, see `commit`; the lines in input order, each with the status of a failed image or None."""
+        """Puts a finished shard, see `commit`; everything in input order.
+
+        Args:
+            shard: its number.
+            lines: an image each.
+            statuses: why the image failed; None if it was predicted.
+            one_colour: predicted images that have a single colour.
+            ids: of the images.
+            candidates: of the images that were predicted, if the job needs them.
+        """
         return self.commit(
             shard,
             [line for line, status in zip(lines, statuses, strict=True) if status is None],
             [line for line, status in zip(lines, statuses, strict=True) if status is not None],
             [status for status in statuses if status is not None],
             one_colour,
+            sidecars.of_shard(self._spec, shard, ids, candidates),
         )
 
     def commit(
@@ -50,8 +69,9 @@ class Sink(OutputAccount):
         error_lines: Sequence[bytes],
         failures: Sequence[status_pb2.Status],
         one_colour: int = 0,
+        beside: Mapping[str, bytes] | None = None,
     ) -> ShardReport:
         """Puts a finished shard, see `ShardWriter.put`, and counts it."""
-        report = self._writer.put(shard, lines, error_lines, failures, one_colour)
+        report = self._writer.put(shard, lines, error_lines, failures, one_colour, beside)
         self.count(report)
         return report

@@ -16,10 +16,11 @@ import pathlib
 import statistics
 from collections.abc import Callable
 
+from boxwright import private
 from boxwright.classifier.data import dataset
 from boxwright.classifier.network import network
 from boxwright.classifier.training import recipe
-from boxwright.learning import checkpoint, input_frame
+from boxwright.learning import input_frame
 
 INPUT_FILE = "input.json"
 GROWTHS = (2.25, 1.5)  # of the area of the first training, the largest first
@@ -76,7 +77,7 @@ def choose(
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    checkpoint.sync_folder(folder)
+    private.sync_folder(folder)
     return chosen
 
 

@@ -1,0 +1,220 @@
+"""What candidates cost a batch prediction, and how long it takes to make results again from them.
+
+    python -m benchmarks.batch.candidates [--quick] [--images 1000000] [--boxes 20] [--workers 2]
+
+again: a folder with so many images and candidates, made in this process, and its results made again at thresholds of 0.5 and
+0.05 and in other formats, by the product's own worker processes; resident memory is that of all of them together.
+cost: what keeping candidates adds to the work of an image on one core: the row of an image and its part of the file.
+Prints two tables and ends with one JSON object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+import tempfile
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.harness import arguments, results
+from boxwright import boxes, kinds, objects
+from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare
+from boxwright.batch.output import candidates, sidecars
+from boxwright.batch.output.candidates import CandidateTable
+from boxwright.batch.output.sink import Sink
+from boxwright.batch.rewrite.rewriter import Rewriter
+from boxwright.batch.rewrite.sources import Sources
+
+SHARD_IMAGES = 500
+FLOOR = 0.05
+KIND = kinds.OBJECT_DETECTION.name
+LABELS = [[f"{3869458495073943552 + number}", name] for number, name in enumerate(("car", "lorry", "bicycle"))]
+BARS_S = {
+    "0.5": 6.0,
+    "0.05": 20.0,
+    "0.5 csv": 10.0,
+    "0.5 parquet": 10.0,
+    "0.5 coco": 30.0,
+}  # a million images, two cores
+LIMIT_MIB = 300
+MIB = 1 << 20
+SAMPLE_INTERVAL_S = 0.05
+TIMES = 2000  # that the cost of one image is measured
+
+
+def table(shard: int, images: int, boxes_per_image: float) -> CandidateTable:
+    """Candidates with scores as detectors give them: many low ones, few high ones."""
+    rng = np.random.default_rng(shard)
+    counts = rng.poisson(boxes_per_image, images)
+    offsets = np.cumsum([0, *counts], dtype=np.int32)
+    total = int(offsets[-1])
+    scores = FLOOR + (1 - FLOOR) * rng.beta(0.35, 3.2, total)
+    order = np.lexsort((-scores, np.repeat(np.arange(images), counts)))
+    corners = np.sort(rng.integers(0, candidates.SCALE + 1, (2, 2, total)), axis=0).reshape(4, total)
+    values = np.concatenate([np.rint(scores[order] * candidates.SCALE)[None], corners]).astype(np.int32)
+    first = (shard - 1) * SHARD_IMAGES
+    return CandidateTable(
+        ids=[f"gs://photos/2026/camera-7/image-{first + number:08d}.jpg" for number in range(images)],
+        sha256=[hashlib.sha256(b"%d" % (first + number)).digest()[:16] for number in range(images)],
+        size_bytes=rng.integers(50_000, 400_000, images),
+        width_px=np.full(images, 640, np.int32),
+        height_px=np.full(images, 480, np.int32),
+        offsets=offsets,
+        label_indices=rng.integers(0, len(LABELS), total).astype(np.uint16),
+        values=values,
+    )
+
+
+def make_folder(folder: pathlib.Path, images: int, boxes_per_image: float) -> tuple[objects.Stores, str, int]:
+    """A former job; returns the stores, the manifest and the bytes of all candidates."""
+    (folder / "buckets" / "b").mkdir(parents=True)
+    stores = objects.Stores(folder / "buckets", folder / "state")
+    spec = _spec(stores, "former", [], FLOOR)
+    sink, made_bytes = Sink(spec, stores), 0
+    origin = candidates.CandidatesOrigin(KIND, spec.model, spec.model_digest, FLOOR, LABELS)
+    for shard, first in enumerate(range(0, images, SHARD_IMAGES), 1):
+        count = min(SHARD_IMAGES, images - first)
+        made = candidates.to_parquet(table(shard, count, boxes_per_image), origin)
+        made_bytes += len(made)
+        sink.commit(shard, [b"{}\n"] * count, [], [], beside={sidecars.CANDIDATES: made})
+    sink.close("SUCCEEDED", rows_read=images, duplicates=0, model_digest=spec.model_digest)
+    return stores, "gs://b/former/manifest.json", made_bytes
+
+
+def _spec(stores: objects.Stores, name: str, inputs: list[str], floor: float | None, **choices: Any) -> BatchSpec:
+    values: dict[str, Any] = {"score_threshold": 0.5, "max_boxes": 100, **choices}
+    return BatchSpec(
+        input_uris=inputs,
+        output_directory=f"gs://b/{name}",
+        scratch=str(stores.state(f"operations/{name}")),
+        shard_images=SHARD_IMAGES,
+        row_failure_limit=0.0,
+        model="projects/p/locations/us-central1/models/m",
+        model_digest="0" * 64,
+        labels=LABELS,
+        candidate_floor=floor,
+        **values,
+    )
+
+
+class ResidentMemory:
+    """The most memory that this process's children have had together, while the context lasts; in MiB."""
+
+    def __init__(self) -> None:
+        self.most_mib = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> ResidentMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        own = psutil.Process()
+        while not self._ended.wait(SAMPLE_INTERVAL_S):
+            found = 0
+            for process in (own, *own.children(recursive=True)):
+                try:
+                    found += process.memory_info().rss
+                except psutil.NoSuchProcess:
+                    continue
+            self.most_mib = max(self.most_mib, found / MIB)
+
+
+def make_again(stores: objects.Stores, manifest: str, name: str, workers: int, **choices: Any) -> dict[str, float]:
+    """Makes the results of the former job again."""
+    spec = _spec(stores, name, [manifest], None, **choices)
+    job = BatchJob(spec, JobFolders("no-model", stores.to_config()), MachineShare(workers))
+    with ResidentMemory() as memory:
+        started_s = time.perf_counter()
+        sink, sources = Sink(spec, stores), Sources(spec, stores)
+        sink.prepare()
+        for _ in Rewriter(job, stores, sink, lambda use: None).run(sources, lambda: False):
+            pass
+        made = sink.close(
+            sources.state,
+            rows_read=sources.rows_read,
+            duplicates=0,
+            model_digest="0" * 64,
+            carried=sources.carry_over(),
+        )
+        seconds = time.perf_counter() - started_s
+    assert made.images_predicted == sources.images_planned
+    return {"seconds": round(seconds, 3), "resident_mib": round(memory.most_mib, 1)}
+
+
+def cost_us(boxes_per_image: int) -> dict[str, float]:
+    """Microseconds of an image of 200 kB: its row, its share of the file, and of the row the digest."""
+    content, found = b"\0" * 200_000, _detections(boxes_per_image)
+    started_s = time.process_time()
+    for _ in range(TIMES):
+        row = candidates.of_image(content, (480, 640), found, FLOOR)
+    row_us = (time.process_time() - started_s) / TIMES * 1e6
+    started_s = time.process_time()
+    for _ in range(TIMES):
+        hashlib.sha256(content).digest()
+    digest_us = (time.process_time() - started_s) / TIMES * 1e6
+    origin = candidates.CandidatesOrigin(KIND, "m", "d", FLOOR, LABELS)
+    pairs = [(f"gs://photos/{number}.jpg", row) for number in range(SHARD_IMAGES)]
+    started_s = time.process_time()
+    for _ in range(10):
+        candidates.to_parquet(CandidateTable.of(KIND, pairs), origin)
+    file_us = (time.process_time() - started_s) / 10 / SHARD_IMAGES * 1e6
+    return {"row_us": round(row_us, 1), "of_it_digest_us": round(digest_us, 1), "file_us": round(file_us, 1)}
+
+
+def _detections(count: int) -> boxes.Detections:
+    rng = np.random.default_rng(0)
+    corners = np.sort(rng.random((2, count, 2), np.float32), axis=0)
+    scores = np.sort(rng.random(count, np.float32))[::-1]
+    return boxes.Detections(np.concatenate(list(corners), axis=1), scores, rng.integers(0, len(LABELS), count))
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = arguments.parser(__doc__, "20,000 images")
+    parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--boxes", type=int, default=20, help="candidates of an image, on average")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes")
+    options = parser.parse_args()
+    images = 20_000 if options.quick else options.images
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        stores, manifest, made_bytes = make_folder(pathlib.Path(folder), images, options.boxes)
+        figures["candidate_bytes_per_image"] = round(made_bytes / images, 1)
+        print(f"{images} images, {figures['candidate_bytes_per_image']} bytes of candidates each")
+        print(f"{'results':<14}{'s':>9}{'s, 1 M':>9}{'bar':>7}{'MiB':>8}")
+        for number, (what, bar_s) in enumerate(BARS_S.items()):
+            threshold, _, form = what.partition(" ")
+            choices = {"score_threshold": float(threshold), "formats": [form] if form else []}
+            ran = make_again(stores, manifest, f"again-{number}", options.workers, **choices)
+            scaled_s = round(ran["seconds"] * 1_000_000 / images, 1)
+            figures[what.replace(".", "_").replace(" ", "_")] = {**ran, "million_s": scaled_s}
+            print(
+                f"{what:<14}{ran['seconds']:>9.2f}{scaled_s:>9.1f}{bar_s:>7.0f}{ran['resident_mib']:>8.0f}", flush=True
+            )
+    figures["cost"] = cost_us(options.boxes)
+    print(
+        "cost of an image of 200 kB, microseconds on one core: "
+        + ", ".join(f"{k} {v}" for k, v in figures["cost"].items())
+    )
+    results.close(
+        __file__,
+        options,
+        {"images": images, "boxes": options.boxes, "workers": options.workers, **figures},
+        source="docs/benchmarks.md",
+        conditions=f"{images} drawn images with {options.boxes} candidates each, {options.workers} worker processes",
+        figures=figures,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""Candidates: all that a model has found in the images of a shard, down to a floor, as a Parquet file.
+
+What is published is a selection of them, so another threshold needs no other prediction. Scores and corners are whole
+millionths, exactly what the result lines round to. A file has a row an image:
+
+    id, size_bytes, sha256 (its first 16 bytes), width_px, height_px (upright)
+    label (uint16, index into the labels of the metadata), score, and of a detector x0, y0, x1, y1: lists of one length
+
+Lists are in the order of the results, best score first. Later versions may add columns. The metadata, JSON in one key,
+say what the file was made with, and how many candidates of each label have which score.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from arro3 import core
+from arro3 import io as arrow_io
+
+import boxwright
+from boxwright import boxes, errors, kinds
+from boxwright.predictions import ImagePrediction
+
+FORMAT_VERSION = 1
+METADATA_KEY = "boxwright"
+SCALE = 10**boxes.SCORE_DECIMALS  # scores and corners are stored as multiples of its inverse
+HISTOGRAM_BINS = 100  # of scores: bin k has those from k hundredths to below k + 1, the last one 1 too
+SHA256_BYTES = 16
+LEAST_BYTES, _MAGIC = 12, b"PAR1"  # of a Parquet file; at its start and its end
+_CORNERS = ("x0", "y0", "x1", "y1")
+_VALUES = {kinds.OBJECT_DETECTION.name: ("score", *_CORNERS), kinds.IMAGE_CLASSIFICATION.name: ("score",)}
+_FACTS = {"size_bytes": np.int64, "width_px": np.int32, "height_px": np.int32}
+
+
+class ImageCandidates(NamedTuple):
+    """The row of one image, without its id; plain values, because it travels between processes.
+
+    Attributes:
+        size_bytes: of the image as it was read.
+        sha256: of its bytes, the first 16 bytes.
+        width_px: upright.
+        height_px: upright.
+        label_indices: uint16, little-endian.
+        values: int32 millionths, little-endian, a row a result: score, and of a box its corners.
+    """
+
+    size_bytes: int
+    sha256: bytes
+    width_px: int
+    height_px: int
+    label_indices: bytes
+    values: bytes
+
+
+def of_image(content: bytes, size_hw: tuple[int, int], found: ImagePrediction, floor: float) -> ImageCandidates:
+    """The row of one image.
+
+    Args:
+        content: the image as it was read.
+        size_hw: upright, in pixels.
+        found: by the model, best score first.
+        floor: lower scores, as they are published, are left out.
+    """
+    kept = found.keep(floor, None)
+    columns = [kept.scores[:, None]]
+    if isinstance(kept, boxes.Detections):
+        columns.append(kept.boxes_norm)
+    values = np.rint(np.concatenate(columns, axis=1).astype(np.float64) * SCALE).astype("<i4")
+    np.clip(values[:, 1:], 0, SCALE, out=values[:, 1:])  # as `boxes.rounded_boxes`
+    digest = hashlib.sha256(content).digest()[:SHA256_BYTES]
+    labels = kept.label_indices.astype("<u2").tobytes()
+    return ImageCandidates(len(content), digest, size_hw[1], size_hw[0], labels, values.tobytes())
+
+
+@dataclasses.dataclass(frozen=True)
+class CandidateTable:
+    """The candidates of some images, in their order.
+
+    Attributes:
+        ids: of the images, (N,).
+        sha256: (N,), 16 bytes each.
+        size_bytes: (N,) int64.
+        width_px: (N,) int32, upright.
+        height_px: (N,) int32, upright.
+        offsets: (N + 1,) int32: where the candidates of each image begin, and the last ones end.
+        label_indices: (M,) uint16.
+        values: (V, M) int32 millionths: scores, and of a detector x0, y0, x1, y1.
+    """
+
+    ids: list[str]
+    sha256: list[bytes]
+    size_bytes: npt.NDArray[np.int64]
+    width_px: npt.NDArray[np.int32]
+    height_px: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int32]
+    label_indices: npt.NDArray[np.uint16]
+    values: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, kind: str, rows: Sequence[tuple[str, ImageCandidates]]) -> CandidateTable:
+        """The table of a shard of that kind of models, from the ids and rows of its predicted images."""
+        label_indices = np.frombuffer(b"".join(row.label_indices for _, row in rows), "<u2")
+        values = np.frombuffer(b"".join(row.values for _, row in rows), "<i4").reshape(-1, len(_VALUES[kind]))
+        return cls(
+            ids=[image_id for image_id, _ in rows],
+            sha256=[row.sha256 for _, row in rows],
+            size_bytes=np.array([row.size_bytes for _, row in rows], np.int64),
+            width_px=np.array([row.width_px for _, row in rows], np.int32),
+            height_px=np.array([row.height_px for _, row in rows], np.int32),
+            offsets=np.cumsum([0, *(len(row.label_indices) // 2 for _, row in rows)], dtype=np.int32),
+            label_indices=label_indices.astype(np.uint16, copy=False),
+            values=np.ascontiguousarray(values.T, np.int32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @functools.cached_property
+    def scores(self) -> npt.NDArray[np.float64]:
+        """(M,) as they are published."""
+        scores: npt.NDArray[np.float64] = self.values[0] / SCALE
+        return scores
+
+
+@dataclasses.dataclass(frozen=True)
+class CandidatesOrigin:
+    """What the candidates of a job were made with.
+
+    Attributes:
+        kind: of the model.
+        model: its resource name.
+        model_digest: names its exact version.
+        score_floor: see `BatchSpec.candidate_floor`.
+        labels: (annotation spec id, display name) by label index.
+    """
+
+    kind: str
+    model: str
+    model_digest: str
+    score_floor: float
+    labels: Sequence[Sequence[str]]
+
+
+def to_parquet(table: CandidateTable, origin: CandidatesOrigin) -> bytes:
+    """The file of a shard; equal tables and origins give equal bytes."""
+    columns: dict[str, core.Array] = {"id": core.Array(encodable(table.ids), type=core.DataType.utf8())}
+    columns["size_bytes"] = core.Array.from_numpy(table.size_bytes)
+    columns["sha256"] = core.Array(table.sha256, type=core.DataType.binary(SHA256_BYTES))
+    columns["width_px"] = core.Array.from_numpy(table.width_px)
+    columns["height_px"] = core.Array.from_numpy(table.height_px)
+    offsets = core.Array.from_numpy(table.offsets)
+    columns["label"] = core.list_array(offsets, core.Array.from_numpy(table.label_indices))
+    for name, values in zip(_VALUES[origin.kind], table.values, strict=True):
+        columns[name] = core.list_array(offsets, core.Array.from_numpy(values))
+    metadata = {
+        "format_version": FORMAT_VERSION,
+        "software": f"boxwright {boxwright.__version__}",
+        **dataclasses.asdict(origin),
+        "scale": SCALE,
+        "score_histograms": _histograms(table, len(origin.labels)).tolist(),
+    }
+    batch = core.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+    return parquet_bytes(batch, {METADATA_KEY: json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))})
+
+
+def parquet_bytes(batch: core.RecordBatch, metadata: Mapping[str, str]) -> bytes:
+    """A Parquet file with one batch."""
+    target = io.BytesIO()
+    arrow_io.write_parquet(
+        batch,
+        target,
+        compression="zstd(1)",
+        dictionary_enabled=False,  # the values hardly repeat: a third of the time, and two thirds of the size
+        writer_version="parquet_2_0",
+        key_value_metadata=dict(metadata),
+        created_by="boxwright",
+    )
+    return target.getvalue()
+
+
+def from_parquet(content: bytes, name: str) -> tuple[CandidateTable, CandidatesOrigin]:
+    """Parses what `to_parquet` has made.
+
+    Args:
+        content: the file.
+        name: of the file, for messages.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION if it is of a version that this program does not read; INVALID_ARGUMENT if it is no
+            such file.
+    """
+    try:
+        metadata, found = _read(content)
+        if metadata["format_version"] != FORMAT_VERSION:
+            raise errors.failed_precondition(
+                f"{name}: candidates of format version {metadata['format_version']} are not read by this Boxwright; "
+                "use a newer one."
+            )
+        origin = CandidatesOrigin(
+            **{field.name: metadata[field.name] for field in dataclasses.fields(CandidatesOrigin)}
+        )
+        return _table(found, origin.kind), origin
+    except errors.ApiError:
+        raise
+    except Exception as error:  # the library raises what its parts raise
+        raise errors.bad_request(f"{name}: this is no file of candidates ({type(error).__name__}: {error}).") from error
+
+
+def _read(content: bytes) -> tuple[dict[str, Any], core.Table]:
+    """What the metadata say, and the columns."""
+    if len(content) < LEAST_BYTES or not content.startswith(_MAGIC) or not content.endswith(_MAGIC):
+        raise ValueError("it is no Parquet file, or not a whole one")
+    try:
+        reader = arrow_io.read_parquet(io.BytesIO(content), batch_size=1 << 30)
+        return json.loads(reader.schema.metadata[METADATA_KEY.encode()]), reader.read_all()
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # no Exception: the library's way to say that bytes are damaged
+            raise ValueError("it is damaged") from error
+        raise
+
+
+def _table(found: core.Table, kind: str) -> CandidateTable:
+    if not found.num_rows:
+        return CandidateTable.of(kind, [])
+
+    def column(name: str) -> core.Array:
+        return found.column(name).combine_chunks()
+
+    facts: dict[str, Any] = {name: column(name).to_numpy().astype(number) for name, number in _FACTS.items()}
+    facts |= {name: column(name).to_pylist() for name in ("id", "sha256")}
+    lists = [column(name) for name in ("label", *_VALUES[kind])]
+    offsets = core.list_offsets(lists[0]).to_numpy()
+    labels, *values = (core.list_flatten(one).to_numpy() for one in lists)
+    return CandidateTable(
+        ids=facts.pop("id"),
+        **facts,
+        offsets=np.asarray(offsets, np.int32),
+        label_indices=np.asarray(labels, np.uint16),
+        values=np.stack([np.asarray(one, np.int32) for one in values]),
+    )
+
+
+def _histograms(table: CandidateTable, label_count: int) -> npt.NDArray[np.int64]:
+    """(C, B) candidates by label and score."""
+    bins = np.minimum(table.values[0] // (SCALE // HISTOGRAM_BINS), HISTOGRAM_BINS - 1)
+    places = table.label_indices.astype(np.int64) * HISTOGRAM_BINS + bins
+    return np.bincount(places, minlength=label_count * HISTOGRAM_BINS).reshape(label_count, HISTOGRAM_BINS)
+
+
+def encodable(texts: Sequence[str]) -> list[str]:
+    """The texts with halves of characters replaced, as the result lines have them."""
+    return [text.encode("utf-8", "replace").decode() for text in texts]

@@ -1,0 +1,183 @@
+"""Results of a shard as a whole, from its table: lines of JSON, and the other formats that a request may name.
+
+Formatting a shard at once is what makes it fast: which results stay is found in arrays, and each of them is one string.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from arro3 import core
+
+from boxwright.batch.output import annotation_text, candidates, json_lines
+from boxwright.batch.output.candidates import SCALE, CandidateTable
+from boxwright.predictions import Selection
+
+IMAGES_PER_SHARD = 1_000_000  # at most; the ids in COCO files are numbered by shards of this size
+PIXEL_DECIMALS = 3
+_CORNERS = ("x_min", "y_min", "x_max", "y_max")
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectedResults:
+    """What is published of a table.
+
+    Attributes:
+        table: with the images.
+        labels: (annotation spec id, display name) by label index.
+        rows: (R,) which of the table's candidates, in its order.
+        offsets: (N + 1,) where the rows of each image begin, and the last ones end.
+    """
+
+    table: CandidateTable
+    labels: Sequence[Sequence[str]]
+    rows: npt.NDArray[np.int64]
+    offsets: list[int]
+
+    @property
+    def label_indices(self) -> list[int]:
+        """(R,)."""
+        found: list[int] = self.table.label_indices[self.rows].tolist()
+        return found
+
+    @property
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """(V, R) as they are published: scores, and of boxes x_min, y_min, x_max, y_max."""
+        numbers: npt.NDArray[np.float64] = self.table.values[:, self.rows] / SCALE
+        return numbers
+
+    @property
+    def image_indices(self) -> list[int]:
+        """(R,) the image of each row."""
+        found: list[int] = np.repeat(np.arange(len(self.table)), np.diff(self.offsets)).tolist()
+        return found
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether these are boxes, and not labels of whole images."""
+        return len(self.table.values) > 1
+
+
+def selected(table: CandidateTable, selection: Selection, labels: Sequence[Sequence[str]]) -> SelectedResults:
+    """What a selection leaves of a table."""
+    mask = selection.mask(table.scores, table.label_indices, table.offsets)
+    before = np.concatenate([[0], np.cumsum(mask)])
+    return SelectedResults(table, labels, np.flatnonzero(mask), before[table.offsets].tolist())
+
+
+def json_lines_of(results: SelectedResults, keys: json_lines.Keys) -> bytes:
+    """A line an image; see `json_lines.success_line`, whose bytes these are."""
+    score, *corners = results.table.values[:, results.rows]
+    if results.has_boxes:
+        boxes = [json_lines.detection_frame(keys, *label) for label in results.labels]
+        heads, tails = [head + '{"x":' for head, _, _ in boxes], [tail for _, _, tail in boxes]
+        between = [',"y":', '},{"x":', ',"y":', "}" + boxes[0][1]] if boxes else []
+    else:
+        frames = [json_lines.classification_frame(keys, *label) for label in results.labels]
+        heads, tails, between = [head for head, _ in frames], [tail for _, tail in frames], []
+    text, starts = annotation_text.rows_text(
+        np.stack([*corners, score]),
+        SCALE,
+        results.table.label_indices[results.rows],
+        [head.encode("utf-8", "replace") for head in heads],
+        [part.encode() for part in between],
+        [f"{tail},".encode("utf-8", "replace") for tail in tails],
+    )
+    places = starts[results.offsets].tolist()
+    parts = []
+    for image_id, start, end in zip(results.table.ids, places, places[1:], strict=False):
+        head = f'{{"ID":{json_lines.quoted(image_id)},"annotations":['.encode("utf-8", "replace")
+        parts += [head, text[start : max(start, end - 1)], b"]}\n"]  # without the last comma
+    return b"".join(parts)
+
+
+def to_csv(results: SelectedResults, shard: int) -> bytes:
+    """A header, and a row a box or label; an image in which nothing was found has no row."""
+    target = io.StringIO(newline="")
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(["id", "label", "score", *(_CORNERS if results.has_boxes else ())])
+    ids, names = results.table.ids, [name for _, name in results.labels]
+    for image, label, *numbers in zip(
+        results.image_indices, results.label_indices, *results.numbers.tolist(), strict=True
+    ):
+        writer.writerow([ids[image], names[label], *map(repr, numbers)])
+    return target.getvalue().encode("utf-8", "replace")
+
+
+def to_parquet(results: SelectedResults, shard: int) -> bytes:
+    """The rows of `to_csv` as columns: id and label are texts, the numbers 64-bit floats."""
+    ids = candidates.encodable(results.table.ids)
+    names = candidates.encodable([name for _, name in results.labels])
+    text = core.DataType.utf8()
+    columns = {
+        "id": core.Array([ids[image] for image in results.image_indices], type=text),
+        "label": core.Array([names[label] for label in results.label_indices], type=text),
+    }
+    for name, values in zip(("score", *_CORNERS), results.numbers, strict=False):
+        columns[name] = core.Array.from_numpy(np.ascontiguousarray(values))
+    return candidates.parquet_bytes(core.RecordBatch.from_arrays(list(columns.values()), names=list(columns)), {})
+
+
+def to_coco(results: SelectedResults, shard: int) -> bytes:
+    """A COCO document of the shard's images: ``bbox`` in pixels of the upright image, ``score`` with each annotation.
+
+    Ids are unique in the whole job: those of shard K begin at (K - 1) * 1,000,000 + 1. An annotation has the id of its image
+    in millions, and its place in the image.
+    """
+    table = results.table
+    first = (shard - 1) * IMAGES_PER_SHARD + 1
+    widths, heights = table.width_px.tolist(), table.height_px.tolist()
+    offsets, images = results.offsets, results.image_indices
+    annotations: list[dict[str, Any]] = []
+    for row, (image, label, score, *corners) in enumerate(
+        zip(images, results.label_indices, *results.numbers.tolist(), strict=True)
+    ):
+        entry = {
+            "id": (first + image) * 1_000_000 + row - offsets[image] + 1,
+            "image_id": first + image,
+            "category_id": label + 1,
+            "score": score,
+        }
+        if corners:
+            x_min, y_min, x_max, y_max = corners
+            width, height = widths[image], heights[image]
+            box = [x_min * width, y_min * height, (x_max - x_min) * width, (y_max - y_min) * height]
+            entry["bbox"] = [round(side, PIXEL_DECIMALS) for side in box]
+            entry |= {"area": round(box[2] * box[3], PIXEL_DECIMALS), "iscrowd": 0}
+        annotations.append(entry)
+    document = {
+        "images": [
+            {"id": first + image, "file_name": image_id, "width": widths[image], "height": heights[image]}
+            for image, image_id in enumerate(table.ids)
+        ],
+        "annotations": annotations,
+        "categories": [{"id": index, "name": name} for index, (_, name) in enumerate(results.labels, 1)],
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class ResultFormat:
+    """A format of results.
+
+    Attributes:
+        suffix: of its files.
+        write: makes the file of a shard, from the results and the shard's number.
+    """
+
+    suffix: str
+    write: Callable[[SelectedResults, int], bytes]
+
+
+ALL: Mapping[str, ResultFormat] = {
+    "csv": ResultFormat("csv", to_csv),
+    "parquet": ResultFormat("parquet", to_parquet),
+    "coco": ResultFormat("json", to_coco),
+}

@@ -5,6 +5,7 @@ decode_fidelity  what decoding at a fraction of the size costs in average precis
 generated        part: a list of any length and a model that does not look
 inputs           names below a folder, and an archive against single files
 lite0            part: a detector on EfficientNet-Lite0 as ONNX
+imported         what nodes around an imported network cost
 memory           resident memory against images
 own              part: Boxwright's stages and engine as a child process
 rivals           part: other ways to do the same work as child processes

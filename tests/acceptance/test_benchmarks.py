@@ -74,6 +74,12 @@ def test_stages() -> None:
     assert {"cpu_use_percent", "cpu_outside_percent", "images_per_s", "other_cpu_ms"} <= found.keys()
 
 
+def test_imported(tmp_path: pathlib.Path) -> None:
+    found = _run("batch.imported", "--result", tmp_path / "result.json")
+    assert found["adapted_ms"] > 0
+    assert {"import_s", "bare_ms", "speed_share"} <= _written(tmp_path / "result.json", "batch.imported").keys()
+
+
 def test_startup(tmp_path: pathlib.Path) -> None:
     found = _run("serving.startup", "--result", tmp_path / "result.json")
     assert all(found[f"{name}_s"] > 0 for name in ("ready", "cold", "warm", "first_shard"))

@@ -17,8 +17,9 @@ from boxwright.detector.evaluation import evaluate
 from boxwright.inference import model_folder, predictor
 from boxwright.learning import precision
 
-SPARED_S = 60.0  # of the import's time: for the evaluation that follows
-IMAGE_S = 0.5  # set aside for each image
+INT8_S = 30.0  # building int8 and comparing it may take so long; an import does not wait for more
+IMAGE_S = 0.1  # set aside for each image
+CALIBRATION_IMAGES = 64
 FEW = "Fewer than {least} labelled images: too few to compare int8 on."
 NOT_MEASURED = "int8 is built only for networks that were validated."
 
@@ -58,7 +59,7 @@ def choose(draft: pathlib.Path, examples: Sequence[Example], job: ImportJob) -> 
     started_s = time.monotonic()
 
     def left_s() -> float:
-        return job.timeout_s - SPARED_S - (time.monotonic() - started_s)
+        return min(INT8_S, job.timeout_s / 4) - (time.monotonic() - started_s)
 
     def measure(judged: Sequence[Example], found: Sequence[boxes.Detections]) -> float:
         return evaluate.quick_scores(labels, [one.truth for one in judged], found)[1]
@@ -82,7 +83,7 @@ def choose(draft: pathlib.Path, examples: Sequence[Example], job: ImportJob) -> 
     learned = examples[::2] if are_enough else examples
     compared = examples[1::2] if are_enough else examples
     images = precision.Images(
-        tuple(learned[: precision.CALIBRATION_IMAGES]),
+        tuple(learned[:CALIBRATION_IMAGES]),
         tuple(("VALIDATION", one) for one in compared[: precision.COMPARED_MOST]),
     )
     return selector.choose_from(images)

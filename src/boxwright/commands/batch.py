@@ -22,6 +22,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     text = "predict folders, lists and archives, once more the images that failed, and make results again"
     description = "Batch prediction by a running service, over its REST API; see docs/batch-prediction.md."
     actions = asking.add_group(commands, "batch", text, description, EXAMPLES)
+    added = _add_predict(actions), _add_retry(actions), _add_rewrite(actions)
+    for command in added:
+        asking.add_wait(command)
+    asking.finish(*added)
+
+
+def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     predict = asking.add_action(
         actions,
         "predict",
@@ -51,6 +58,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     predict.add_argument(
         "--input-suffixes", metavar="SUFFIXES", help="of images in folders and archives, such as .jpg,.png; '*' for any"
     )
+    predict.add_argument(
+        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
+    )
+    return predict
+
+
+def _add_retry(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     retry = asking.add_action(
         actions,
         "retry",
@@ -60,9 +74,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     retry.add_argument("operation", metavar="OPERATION", help="id or full name, or the name of the results' folder")
     retry.add_argument("--output", metavar="OUTPUT", help="gs://BUCKET/FOLDER/ (default the former one's)")
-    predict.add_argument(
-        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
-    )
+    return retry
+
+
+def _add_rewrite(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     rewrite = asking.add_action(
         actions,
         "rewrite",
@@ -77,9 +92,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--model", metavar="MODEL", help="the model that predicted it (default: the one of the operation that made it)"
     )
     _add_selection(rewrite)
-    for command in (predict, retry, rewrite):
-        asking.add_wait(command)
-    asking.finish(predict, retry, rewrite)
+    return rewrite
 
 
 def _add_selection(command: argparse.ArgumentParser) -> None:

@@ -223,7 +223,7 @@ class PrecisionSelector:
         if self._watcher.stop_requested():
             raise listener.TrainingStopped
         if self._left_s() < needed_s:
-            raise Refused("The training's budget left no time to build int8 and compare it.")
+            raise Refused("There was too little time to build int8 and compare it.")
 
     def _prepared(
         self, opened: loaded_model.LoadedModel, examples: Sequence[StoredExample]

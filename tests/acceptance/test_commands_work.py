@@ -162,7 +162,8 @@ def test_results_are_made_again_with_thresholds_of_labels_and_formats(boxwright,
     named = boxwright.done("batch", "rewrite", f"{first}/manifest.json", prefix, "--model", name, *options, "--json")
     with open_api(service) as api:
         assert not api.finished(json.loads(named)["name"]).HasField("error")
-        assert dict(api.progress(json.loads(named)["name"])["score_thresholds"]) == {label: 0.6}
+        described = fields(boxwright.done("operations", "describe", json.loads(named)["name"]))
+        assert (described["threshold"], described["labels"]) == (f"0.4, {label} 0.6", label)
     lone = boxwright("batch", "rewrite", "gs://commands-rewrite/elsewhere", prefix)
     assert (lone.returncode, "There is no operation" in lone.stderr) == (2, True)
     wrong = boxwright("batch", "rewrite", first, prefix, "--label", label)

@@ -171,7 +171,9 @@ def asked_and_spent(numbers: dict[str, Any]) -> dict[str, str]:
     return {
         "model": numbers.get("model", ""),
         "list": ", ".join([*lists, *more]),
-        "threshold": f"{numbers['score_threshold']:g}" if "score_threshold" in numbers else "",
+        "threshold": ", ".join(_thresholds(numbers)),
+        "labels": ", ".join(numbers.get("labels", ())),
+        "formats": ", ".join(numbers.get("formats", ())),
         "left out": f"{count:,.0f} names that are no images" if (count := numbers.get("left_out")) else "",
         "ignored": f"params {', '.join(ignored)}" if ignored else "",
         "duration": output.duration(spent_s, with_tenths=True) if (spent_s := _spent_s(numbers)) is not None else "",
@@ -180,6 +182,12 @@ def asked_and_spent(numbers: dict[str, Any]) -> dict[str, str]:
         ),
         "limited by": numbers.get("bottleneck", ""),
     }
+
+
+def _thresholds(numbers: dict[str, Any]) -> list[str]:
+    """The threshold, and those of labels that have their own."""
+    general = [f"{numbers['score_threshold']:g}"] if "score_threshold" in numbers else []
+    return general + [f"{label} {score:g}" for label, score in sorted(numbers.get("score_thresholds", {}).items())]
 
 
 def _spent_s(numbers: dict[str, Any]) -> float | None:

@@ -252,7 +252,7 @@ def test_the_folder_of_a_batch_prediction_is_read_with_its_scores(
         "image_object_detection_1.jsonl": _line("a.png", [_found("cat", 0.75), _found("dog", 0.25)]),
         "image_object_detection_2.jsonl": _line("b.png", [_found("cat", 0.25, camel=True)]) + _line("c.png", []),
         "errors_1.jsonl": failed,
-        "manifest.json": "{}",
+        "manifest.json": '{"format_version": 3, "errors_by_code": {"NOT_FOUND": {"images": 1, "retryable": false}}}',
     }
     make(tmp_path / "in", files)
     command = ["convert", str(tmp_path / "in")]

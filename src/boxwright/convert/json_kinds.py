@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 LOOKED_AT_BYTES = 1_000_000  # of a file's beginning
+_COCO_LIST = re.compile(r'"(?:images|annotations)"\s*:\s*\[')
 _KEY = re.compile(r'"([^"\\]{1,40})"\s*:')
 
 
@@ -46,7 +47,7 @@ def format_name(text: str) -> str | None:
         return "labelme"
     if "items" in found and {"dm_format_version", "categories"} & found and "images" not in found:
         return "datumaro"
-    return "coco" if {"images", "annotations"} & found else None
+    return "coco" if _COCO_LIST.search(text) else None
 
 
 def lines_format_name(text: str) -> str | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import pathlib
 
+import numpy as np
 import pytest
 from tests.support.images.labelled_folders import IMAGE, boxes, make
 
 from boxwright import cli
+from boxwright.batch.output import json_lines
+from boxwright.boxes import Detections
 
 # Of an image of 64 x 48 pixels: a box over its left upper quarter, as the tool writes it.
 LABEL_STUDIO_SIZES = {"original_width": 64, "original_height": 48, "image_rotation": 0}
@@ -252,7 +256,7 @@ def test_the_folder_of_a_batch_prediction_is_read_with_its_scores(
         "image_object_detection_1.jsonl": _line("a.png", [_found("cat", 0.75), _found("dog", 0.25)]),
         "image_object_detection_2.jsonl": _line("b.png", [_found("cat", 0.25, camel=True)]) + _line("c.png", []),
         "errors_1.jsonl": failed,
-        "manifest.json": "{}",
+        "manifest.json": '{"format_version": 3, "errors_by_code": {"NOT_FOUND": {"images": 1, "retryable": false}}}',
     }
     make(tmp_path / "in", files)
     command = ["convert", str(tmp_path / "in")]
@@ -301,3 +305,24 @@ def test_the_labels_of_a_classifiers_results_are_read(tmp_path: pathlib.Path) ->
     make(tmp_path / "in", {"image_classification_1.jsonl": _line("a.png", scored)})
     assert cli.main(["convert", str(tmp_path / "in"), str(tmp_path / "x.csv")]) == 0
     assert (tmp_path / "x.csv").read_text(encoding="utf-8") == "UNASSIGNED,gs://b/a.png,cat\n"
+
+
+@pytest.mark.parametrize("keys", [json_lines.SNAKE_CASE, json_lines.CAMEL_CASE], ids=["snake", "camel"])
+def test_lines_that_a_batch_prediction_writes_are_read_as_they_are(
+    keys: json_lines.Keys, tmp_path: pathlib.Path
+) -> None:
+    found = Detections(
+        np.array([[0, 0, 0.5, 0.25], [0.125, 0.25, 1, 1]], np.float32),
+        np.array([0.75, 0.25], np.float32),
+        np.array([1, 0]),
+    )
+    line = json_lines.success_line("gs://b/ü,1.jpg", found, [("7", "dog"), ("8", 'a "cat"')], keys)
+    (tmp_path / "image_object_detection_1.jsonl").write_bytes(line)
+    assert cli.main(["convert", str(tmp_path), str(tmp_path / "x.csv"), "--to", "table"]) == 0
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as handle:
+        rows = [[cell for cell in row[:8] if cell] for row in list(csv.reader(handle))[1:]]
+    start = ["gs://b/ü,1.jpg", "UNASSIGNED"]
+    assert rows == [
+        [*start, 'a "cat"', "0.75", "0.0", "0.0", "0.5", "0.25"],
+        [*start, "dog", "0.25", "0.125", "0.25", "1.0", "1.0"],
+    ]

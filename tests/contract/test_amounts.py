@@ -62,7 +62,7 @@ def test_models_and_those_in_training_count_together_and_those_of_others_do_not(
     start(ledger, "IOD11", Kind.CREATE_MODEL)
     start(ledger, "IOD12", Kind.CREATE_MODEL)
     setting, text = refused(start, ledger, "IOD13", Kind.CREATE_MODEL)
-    assert (setting, "has 3 models, 2 of them in training" in text) == ("quota_models", True)
+    assert (setting, "has 3 models, 2 of them in the making" in text) == ("quota_models", True)
     start(ledger, "IOD14", Kind.BATCH_PREDICT)
     ledger.request_cancel(LOCATION.operation("IOD12"))
     start(ledger, "IOD15", Kind.CREATE_MODEL)

@@ -24,6 +24,7 @@ from tests.support.stores import object_servers, rough_proxy
 from tests.support.stores.object_servers import BUCKET
 
 from boxwright import objects
+from boxwright.batch.output import candidates
 
 IMAGES = 45
 OTHER_KINDS = ("s3", "gs", "az", "file")
@@ -68,8 +69,12 @@ class World:
         found = {}
         for info in self.stores.list(objects.ObjectUri.parse(directory)):
             name = info.uri.key.rpartition("/")[2]
+            content = self.stores.get(info.uri)
+            if name.endswith(".parquet"):  # the bucket's name is packed in it
+                table, _ = candidates.from_parquet(content, name)
+                content = json.dumps([table.ids, table.label_indices.tolist(), table.values.tolist()]).encode()
             if name != "manifest.json":
-                found[name] = self.stores.get(info.uri).replace(base.encode(), b"BASE")
+                found[name] = content.replace(base.encode(), b"BASE")
         return found
 
 
@@ -135,7 +140,11 @@ def test_lists_images_and_results_may_be_in_any_store(world):
             done = _verify(world, directory)
             assert done.returncode == 0, done.stdout + done.stderr
     first = seen["file"]
-    assert sorted(first) == ["errors_1.jsonl", *(f"image_object_detection_{n}.jsonl" for n in (1, 2, 3))]
+    suffixes = ("jsonl", "parquet")
+    assert sorted(first) == [
+        "errors_1.jsonl",
+        *(f"image_object_detection_{n}.{one}" for n in (1, 2, 3) for one in suffixes),
+    ]
     assert first["image_object_detection_1.jsonl"].count(b"\n") == 20
     for kind, results in seen.items():
         assert {name: results[name] for name in results if not name.startswith("errors")} == {

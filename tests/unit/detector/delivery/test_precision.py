@@ -213,7 +213,7 @@ def test_what_cannot_be_built_or_compared_leaves_fp32_and_says_why(
         assert sorted(path.name for path in draft.iterdir()) == ["model.json", "model.onnx"]
         return section["reason"]
 
-    assert "no time" in reason(left_s=lambda: 1.0)
+    assert "too little time" in reason(left_s=lambda: 1.0)
     assert "Fewer than 32" in reason(dataset.Splits(splits.train, splits.validation[:23], (), ()))
     assert "calibrate" in reason(read_bytes=lambda uri: b"")
     with monkeypatch.context() as patch:

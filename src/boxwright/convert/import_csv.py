@@ -67,12 +67,22 @@ def _is_of_labels(file: pathlib.Path) -> bool:
     """Whether rows have labels and no row has a box: then they are labels of whole images."""
     has_labels = False
     for _, cells in _cells(file, None):
-        has_numbers = any(map(_is_number, cells[3:11])) and not _is_number(cells[2])  # a broken box is one, too
-        if has_numbers or box_rows.is_box(cells[3:]):
+        if box_rows.is_box(cells[3:]) or _is_broken_box(cells):
             return False
         labels = [cell for cell in cells[2:] if cell]
         has_labels = has_labels or (bool(labels) and [label.upper() for label in labels] != [box_rows.NEGATIVE_IMAGE])
     return has_labels
+
+
+def _is_broken_box(cells: list[str]) -> bool:
+    """Whether a row that is no box was meant to be one: a label may be a whole number, but is hardly a fraction."""
+    corners = cells[3:11]
+    numbers = [cell for cell in corners if _is_number(cell)]
+    if not numbers or _is_number(cells[2]):
+        return False
+    last = max(number for number, cell in enumerate(corners) if cell)
+    has_gaps = not all(corners[:last])  # labels leave no column empty between them
+    return has_gaps or any("." in cell for cell in numbers)
 
 
 def _is_number(cell: str) -> bool:

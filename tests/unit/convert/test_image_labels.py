@@ -162,3 +162,27 @@ def test_the_folder_that_all_images_lie_in_is_none_of_the_labels(tmp_path):
     (tmp_path / "in.csv").write_text("TRAIN,photos/0.jpg,cat\nTEST,photos/1.jpg,dog\n")
     assert _convert(tmp_path / "in.csv", tmp_path / "out", "--to", "classes") == 0
     assert sorted(_files(tmp_path / "out")) == ["test/dog/1.jpg", "train/cat/0.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("row", "labels"),
+    [
+        ("TRAIN,a.jpg,ace,010", ["010", "ace"]),
+        ("TRAIN,a.jpg,ace,7,8,9,10", ["10", "7", "8", "9", "ace"]),
+        ("TRAIN,a.jpg,ace,010,,,,,,,", ["010", "ace"]),  # as a spreadsheet pads it
+        ("TRAIN,a.jpg,2023,2024", ["2023", "2024"]),
+    ],
+)
+def test_numbers_are_labels_where_no_row_has_a_box(tmp_path: pathlib.Path, row: str, labels: list[str]) -> None:
+    _image(tmp_path / "a.jpg", 0)
+    (tmp_path / "labels.csv").write_text(row + "\n", encoding="utf-8")
+    assert cli.main(["convert", str(tmp_path / "labels.csv"), str(tmp_path / "out.csv")]) == 0
+    assert sorted((tmp_path / "out.csv").read_text(encoding="utf-8").strip().split(",")[2:]) == labels
+
+
+@pytest.mark.parametrize("corners", ["0.1,0.2,,,0.5", "10,20,,,30,40", "0.1,x,,,0.3,0.4,,", "10,20,,,30,"])
+def test_a_broken_box_is_no_label(tmp_path: pathlib.Path, corners: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _image(tmp_path / "a.jpg", 0)
+    (tmp_path / "labels.csv").write_text(f"TRAIN,a.jpg,cat,{corners}\n", encoding="utf-8")
+    assert cli.main(["convert", str(tmp_path / "labels.csv"), str(tmp_path / "out.csv")]) != 0
+    assert "line 1" in capsys.readouterr().err

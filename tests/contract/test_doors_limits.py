@@ -23,7 +23,7 @@ PARENT = tiny_service.PARENT
 PREDICT = f"/v1/{PARENT}/models/m:predict"
 TIMEOUT_S = tiny_service.TIMEOUT_S
 MIB = limits.MIB
-SHORT_S = 0.5
+SHORT_S = 1.0  # a machine with much to do needs half a second now and then
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_head_that_is_not_complete_in_time_is_refused(hasty: tiny_service.Door
         connection.sendall(b"GET /v1/x HTTP/1.1\r\nHost: localhost\r\nA:")
         response, error = answer(connection)
         assert (response.status, error["status"]) == (504, "DEADLINE_EXCEEDED")
-        assert "not complete within 0.5 s" in error["message"]
+        assert f"not complete within {SHORT_S:g} s" in error["message"]
         assert read_to_the_end(connection) == b""
 
 
@@ -108,7 +108,7 @@ def test_a_silent_body_is_refused(hasty: tiny_service.Doors) -> None:
 
 def test_a_call_that_waits_is_not_cut_by_the_limits_of_its_request(hasty: tiny_service.Doors) -> None:
     operation = hasty.house.operations.start(automl_v1.OperationMetadata.pb()())
-    waited = httpx.post(f"{hasty.url}/v1/{operation.name}:wait", json={"timeout": "1.5s"}, trust_env=False)
+    waited = httpx.post(f"{hasty.url}/v1/{operation.name}:wait", json={"timeout": "2.5s"}, trust_env=False)
     assert (waited.status_code, waited.json()["name"]) == (200, operation.name)
 
 

@@ -92,6 +92,11 @@ def not_found(message: str = "Requested entity was not found.") -> ApiError:
     return ApiError(code_pb2.NOT_FOUND, message)
 
 
+def already_exists(message: str) -> ApiError:
+    """ALREADY_EXISTS: what should be new is there."""
+    return ApiError(code_pb2.ALREADY_EXISTS, message)
+
+
 def failed_precondition(message: str) -> ApiError:
     """FAILED_PRECONDITION: the request is fine, the state of the thing is not."""
     return ApiError(code_pb2.FAILED_PRECONDITION, message)

@@ -59,6 +59,11 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--input-suffixes", metavar="SUFFIXES", help="of images in folders and archives, such as .jpg,.png; '*' for any"
     )
     predict.add_argument(
+        "--request-id",
+        metavar="ID",
+        help="a name for this request: sent again within seven days, it answers the operation that it has started",
+    )
+    predict.add_argument(
         "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
     )
     return predict
@@ -149,6 +154,7 @@ def _predict(options: argparse.Namespace) -> int:
         "input_column": options.input_column,
         "input_suffixes": options.input_suffixes,
         "candidates": "none" if options.no_candidates else None,
+        "request_id": options.request_id,
     }
     return _start(connection, model, inputs, output_prefix, params, options)
 

@@ -159,6 +159,17 @@ operations = sa.Table(
     sa.Index("operations_on_resource", "works_on", "state"),
 )
 
+request_ids = sa.Table(
+    "request_ids",
+    metadata,
+    sa.Column("project", sa.String(128), primary_key=True),
+    sa.Column("caller", sa.String(320), primary_key=True),  # member; empty: anybody
+    sa.Column("id", sa.String(100), primary_key=True),  # as the caller gave it
+    sa.Column("request_sha256", sa.String(64), nullable=False),
+    sa.Column("operation_name", sa.String(400), nullable=False),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+)
+
 accounts = sa.Table(
     "accounts",
     metadata,

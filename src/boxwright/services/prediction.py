@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from typing import Any
 
+import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 
 from boxwright import errors, kinds, names, states
 from boxwright.callers import Caller
 from boxwright.images import decode
-from boxwright.operations.ledger import Draft
+from boxwright.operations import request_ids
+from boxwright.operations.ledger import Draft, name_of
 from boxwright.services import messages, validation
 from boxwright.services.resources import Resources
 
@@ -49,7 +53,10 @@ class PredictionService(Resources):
         )
 
     def batch_predict(self, request: types.BatchPredictRequest, caller: Caller) -> operations_pb2.Operation:
-        """Starts a batch prediction; the operation has failed already if a look at the stores says that it must."""
+        """Starts a batch prediction; the operation has failed already if a look at the stores says that it must.
+
+        A request whose ``request_id`` has started one is answered with that one.
+        """
         name = self._named(names.ModelName, request.name, "name")
         with self._db.read() as connection:
             model = self._usable_model(connection, name)
@@ -62,10 +69,15 @@ class PredictionService(Resources):
             self._policy.schemes,
         )
         chosen = validation.batch_params(kinds.of_member(model.metadata_member), request.params)
+        identified = _identified(request, caller, name)
+        if identified is not None and (earlier := self._earlier(identified)) is not None:
+            return earlier
         column = chosen.get("input_column", "")
         found = self._looks.at_batch(caller, inputs, prefix, project=name.project, column=column)
         with self._db.write() as connection:
             self._usable_model(connection, name)
+            if identified is not None and (first := request_ids.first_operation(connection, identified)) is not None:
+                return messages.operation(self._found_first(connection, first))
             draft = Draft(
                 location=name.parent,
                 id=kinds.prefix_of(str(name)) + self._new_digits(),
@@ -76,4 +88,30 @@ class PredictionService(Resources):
                 caller=caller,
             )
             operation = self._ledger.start(connection, draft, found)
+            if identified is not None and found is None:  # what has failed at once may be sent again
+                request_ids.note(connection, identified, name_of(operation))
         return self._announced(operation)
+
+    def _earlier(self, identified: request_ids.IdentifiedRequest) -> operations_pb2.Operation | None:
+        """The operation that a request has started before, before its inputs are looked at again."""
+        with self._db.read() as connection:
+            first = request_ids.first_operation(connection, identified)
+            return None if first is None else messages.operation(self._found_first(connection, first))
+
+    def _found_first(self, connection: sa.Connection, first: names.OperationName) -> sa.Row[Any]:
+        row = self._ledger.find_in(connection, first)
+        if row is None:
+            raise errors.already_exists(
+                f"This request has started {first}, which was deleted. Another params.request_id starts it again."
+            )
+        return row
+
+
+def _identified(
+    request: types.BatchPredictRequest, caller: Caller, name: names.ModelName
+) -> request_ids.IdentifiedRequest | None:
+    """The request with its id; None if it has none."""
+    if not (given := validation.request_id(request.params)):
+        return None
+    content = types.BatchPredictRequest.pb(request).SerializeToString(deterministic=True)
+    return request_ids.IdentifiedRequest(name.project, caller.member, given, hashlib.sha256(content).hexdigest())

@@ -28,7 +28,7 @@ PREDICT_PARAMS = {
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
-INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes")
+INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
 RESULT_PARAMS = ("candidates", "formats", "labels", f"{LABEL_THRESHOLD}LABEL")  # which results are written, and how
 BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
 MAX_COLUMN_CHARS = 200
@@ -38,6 +38,7 @@ _N = TypeVar("_N", int, float)
 _HUMP = re.compile(r"([a-z])([A-Z])")
 _DISPLAY_NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
 _LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,63}")
+_REQUEST_ID = re.compile(r"[\w.:+-]{1,100}", re.ASCII)
 _LABEL_VALUE = re.compile(r"[\w-]{0,64}")
 _SUFFIX = re.compile(r"\.?([A-Za-z0-9]{1,15})")
 
@@ -198,6 +199,15 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
             case "input_suffixes":
                 chosen["input_suffixes"] = _suffixes(value, f"params.{key}")
     return chosen | _result_params(params)
+
+
+def request_id(params: Mapping[str, str]) -> str:
+    """The caller's id of a request; empty if it has none."""
+    found = next((value.strip() for key, value in params.items() if spelled(key) == "request_id"), "")
+    if found and not _REQUEST_ID.fullmatch(found):
+        why = f"'{found[:MAX_SHOWN_CHARS]}' must have 1 to 100 letters, digits, '-', '_', '.', ':' or '+'."
+        raise errors.invalid_argument("params.request_id", why)
+    return found
 
 
 def _result_params(params: Mapping[str, str]) -> dict[str, Any]:

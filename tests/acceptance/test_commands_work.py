@@ -165,7 +165,7 @@ def test_results_are_made_again_with_thresholds_of_labels_and_formats(boxwright,
         described = fields(boxwright.done("operations", "describe", json.loads(named)["name"]))
         assert (described["threshold"], described["labels"]) == (f"0.4, {label} 0.6", label)
     lone = boxwright("batch", "rewrite", "gs://commands-rewrite/elsewhere", prefix)
-    assert (lone.returncode, "There is no operation" in lone.stderr) == (2, True)
+    assert (lone.returncode, "is no results' folder" in lone.stderr) == (2, True)
     wrong = boxwright("batch", "rewrite", first, prefix, "--label", label)
     assert (wrong.returncode, f"--label: '{label}' is not LABEL=SCORE" in wrong.stderr) == (2, True)
     below = boxwright("batch", "rewrite", first, prefix, "--threshold", "0.01", "--wait")

@@ -167,6 +167,8 @@ def _rewrite(options: argparse.Namespace) -> int:
     if options.model:
         model = finding.find(connection, options.model, "models")["name"]
     else:
+        if not finding.last_segment(folder).startswith("prediction-"):
+            raise errors.bad_request(f"FOLDER: {folder} is no results' folder; its name begins with prediction-.")
         operation = finding.find(connection, finding.last_segment(folder), "operations")["name"]
         model = connection.call("GET", f"{operation}:progress")["model"]
     return _start(connection, model, [f"{folder}/manifest.json"], output_prefix, params, options)

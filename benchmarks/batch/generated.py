@@ -52,6 +52,11 @@ class GeneratedStores(objects.Stores):
             return super().head(uri)
         return objects.ObjectInfo(uri, self.rows * len(_row(0)), "generated")
 
+    def start(self, uri: objects.ObjectUri, max_bytes: int) -> tuple[objects.ObjectInfo, bytes]:
+        if uri.bucket != BUCKET:
+            return super().start(uri, max_bytes)
+        return self.head(uri), next(self.stream(uri))[:max_bytes]
+
     def stream(self, uri: objects.ObjectUri) -> Iterator[bytes]:
         if uri.bucket != BUCKET:
             yield from super().stream(uri)

@@ -156,7 +156,7 @@ class Harness:
         assert folder is not None
         output, after = crashes.contents(folder), crashes.stats(folder)
         redone = sum(after.get(shard) != before for shard, before in self._whole.items())
-        ids = [_id(line) for name, data in output.items() if name != "manifest.json" for line in data.splitlines()]
+        ids = [_id(line) for name, data in output.items() if name.endswith(".jsonl") for line in data.splitlines()]
         self.redone += redone
         self.doubled += len(ids) - len(set(ids))
         self.lost += self.images - len(set(ids))

@@ -169,7 +169,8 @@ def test_folders_patterns_and_archives_may_be_in_any_store(world):
             world.rough.then()
             assert list_uri == f"{base}/list.csv"
     for (kind, address), results in seen.items():
-        assert sorted(results) == [f"image_object_detection_{n}.jsonl" for n in (1, 2, 3)], (kind, address)
+        names = [f"image_object_detection_{n}.{suffix}" for n in (1, 2, 3) for suffix in ("jsonl", "parquet")]
+        assert sorted(results) == names, (kind, address)
         assert results == seen["file", address], (kind, address)
     assert seen["file", "images/"] == seen["file", "images"] == seen["file", "**/*.jpg"]
 

@@ -28,7 +28,7 @@ MAX_DETECTIONS = 500
 NEVER_SUPPRESSED = 1.0  # no two boxes overlap more
 LICENCE_KEYS = ("license", "licence")  # in a file's metadata
 MAX_LICENCE_CHARS = 200
-# Licences that bind whoever offers the network as a service: words in a licence, and what to look at.
+# Licences with duties for those who offer the network as a service: words of their names, and what to check.
 BINDING = (
     ("agpl", "who uses it over a network may ask for the source of the whole service"),
     ("gpl", "who passes it on passes on the source as well"),

@@ -214,6 +214,6 @@ def cells(hw: tuple[int, int], strides: tuple[int, ...]) -> int:
 
 
 def grids(rows: int, hw: tuple[int, int], each: int) -> tuple[int, ...]:
-    """The strides of the grids that have so many rows, with `each` for a cell; none if no grids have."""
+    """The strides whose grids have this many rows, `each` rows a cell; empty if no set of strides fits."""
     fitting = [one for one in STRIDES if each * cells(hw, one) == rows and all(side % one[-1] == 0 for side in hw)]
     return fitting[0] if fitting else ()

@@ -118,7 +118,7 @@ class ImagePipeline:
         self.line(item, self.read(item), stages.Stopwatch())
 
     def _predict(self, item: Item, content: Content, laps: stages.Stopwatch) -> tuple[ImagePrediction, Prepared]:
-        """(what was found, of which the results and the candidates are parts; the image)."""
+        """What the model finds, down to the lowest score that a result or a candidate may have, and the prepared image."""
         if item.failure is not None:
             raise errors.bad_request(item.failure)
         if self._journal is not None and item.id in self._journal.convicted:

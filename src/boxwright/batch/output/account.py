@@ -72,15 +72,7 @@ class OutputAccount:
     def count(self, report: ShardReport) -> None:
         """Counts a shard that is finished, by whichever process it was put; once for each shard."""
         self._notes.note(report)
-        self._index.add(
-            report.shard,
-            report.predicted,
-            report.failed,
-            report.sha256,
-            report.errors_by_code,
-            report.one_colour,
-            report.sidecars,
-        )
+        report.count_in(self._index)
         self._notes.sum_up(report.shard, self._index)
 
     def close(

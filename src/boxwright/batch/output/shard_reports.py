@@ -59,6 +59,18 @@ class ShardReport:
     one_colour: int = 0
     sidecars: dict[str, str] = dataclasses.field(default_factory=dict)
 
+    def count_in(self, index: ShardIndex) -> None:
+        """Adds the shard to an index, once."""
+        index.add(
+            self.shard,
+            self.predicted,
+            self.failed,
+            self.sha256,
+            self.errors_by_code,
+            self.one_colour,
+            self.sidecars,
+        )
+
 
 class ShardReportStore:
     """The notes of one job. Safe to use from several threads.
@@ -160,15 +172,7 @@ class ShardReportStore:
 
         for report in _read(find, sorted(shard for shard in present if _block_of(shard) not in self._blocks)):
             if report is not None:
-                index.add(
-                    report.shard,
-                    report.predicted,
-                    report.failed,
-                    report.sha256,
-                    report.errors_by_code,
-                    report.one_colour,
-                    report.sidecars,
-                )
+                report.count_in(index)
 
     def error_lines(self, index: ShardIndex) -> Iterator[bytes]:
         """Yields the error lines of all counted shards, in order, those of one or many shards at a time."""

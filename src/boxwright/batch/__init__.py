@@ -1,4 +1,4 @@
-"""Batch prediction: a list of images in, files with detections out.
+"""Batch prediction: folders, lists and archives of images in, files with results out.
 
     job         the batch as data, JSON in and out: what decides its bytes, and what a machine gives
     spec_file   what decides its bytes, kept for later attempts

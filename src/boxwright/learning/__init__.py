@@ -1,4 +1,4 @@
-"""What every training needs, whatever it trains: the detector stands on it.
+"""What every training needs, whatever it trains: detector and classifier stand on it.
 
     training_child  the process around a training
     trainer         the optimisation loop: steps, moving average, the clock, checkpoints

@@ -341,6 +341,8 @@ def _output_settings(settings: Settings) -> batch_choices.OutputSettings:
         precision=settings.inference.precision,
         keeps_candidates=settings.batch.candidates == "keep",
         candidate_floor=settings.batch.candidate_floor,
+        reuse=settings.batch.reuse,
+        reuse_audit=settings.batch.reuse_audit,
     )
 
 

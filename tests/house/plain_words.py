@@ -179,6 +179,7 @@ PLAIN = {
     "unreachable": "an exception: no answer from the service",
     "uri": "as everywhere",
     "use": "of MlUse, the API's field",
+    "version": "what tells an object in a store from what it was, as clouds call it",
     "view": "one image as a training shows it",
     "wait": "WouldWait, an exception",
     "watchdog": "ends what takes too long, the pattern's name",

@@ -21,8 +21,8 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
 
     A batch prediction has ``model``, ``input_uris`` (the first twenty) and their number, ``output_uri_prefix``,
     ``score_threshold``, ``max_bounding_box_count`` if the model is a detector, and ``score_thresholds`` by label,
-    ``labels``, ``formats`` and ``image_failure_limit`` if the request has them. Every kind with params has
-    ``ignored_params`` if there are any: ``{"key", "nearest"}`` each.
+    ``labels``, ``formats``, ``image_failure_limit``, ``reuse`` and ``only_new`` if the request has them. Every kind with
+    params has ``ignored_params`` if there are any: ``{"key", "nearest"}`` each.
     """
     match row.kind:
         case Kind.BATCH_PREDICT:
@@ -57,8 +57,7 @@ def _batch(request: types.BatchPredictRequest) -> dict[str, Any]:
     for key, name in (("label_thresholds", "score_thresholds"), ("only_labels", "labels"), ("formats", "formats")):
         if chosen.get(key):
             found[name] = chosen[key]
-    if "image_failure_limit" in chosen:
-        found["image_failure_limit"] = chosen["image_failure_limit"]
+    found |= {key: chosen[key] for key in ("image_failure_limit", "reuse", "only_new") if key in chosen}
     return found | _ignored(request.params, validation.BATCH_PARAMS[kind])
 
 

@@ -29,8 +29,9 @@ PREDICT_PARAMS = {
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
 INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
+REUSE_PARAMS = ("only_new", "reuse")
 RESULT_PARAMS = ("candidates", "formats", "labels", f"{LABEL_THRESHOLD}LABEL")  # which results are written, and how
-BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
+BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *REUSE_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
 MAX_COLUMN_CHARS = 200
 MAX_SUFFIXES = 50
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
@@ -40,6 +41,7 @@ _DISPLAY_NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
 _LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,63}")
 _REQUEST_ID = re.compile(r"[\w.:+-]{1,100}", re.ASCII)
 _LABEL_VALUE = re.compile(r"[\w-]{0,64}")
+_OPERATION = re.compile(r"(projects/[^/]{1,200}/locations/[^/]{1,200}/operations/)?[\w-]{1,100}", re.ASCII)
 _SUFFIX = re.compile(r"\.?([A-Za-z0-9]{1,15})")
 
 
@@ -185,7 +187,7 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
     """What the params of a batch prediction choose, by the names of `BatchSpec`'s fields.
 
     ``image_failure_limit``, [0, 1], ``input_column``, ``input_suffixes`` and what `_result_params` names are there only if
-    the params say them; and ``keeps_candidates``, which is no field.
+    the params say them, and so is ``only_new``; ``keeps_candidates`` and ``reuse`` (`base_choice.choose`) are no fields.
     """
     score_threshold, max_boxes = prediction_params(kind, params)
     ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS[kind])]
@@ -198,7 +200,30 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
                 chosen["input_column"] = _column(value, f"params.{key}")
             case "input_suffixes":
                 chosen["input_suffixes"] = _suffixes(value, f"params.{key}")
+            case "reuse":
+                chosen["reuse"] = _reuse(value.strip(), f"params.{key}")
+            case "only_new":
+                chosen["only_new"] = _truth(value.strip().lower(), f"params.{key}")
     return chosen | _result_params(params)
+
+
+def _reuse(text: str, field: str) -> str:
+    """``auto``, ``none``, the id or name of an operation, or the address of a folder of results."""
+    if "://" in text:
+        try:
+            objects.ObjectUri.parse(text.rstrip("/"))
+        except objects.BadUri as error:
+            raise errors.invalid_argument(field, error.message) from error
+    elif not _OPERATION.fullmatch(text):
+        why = f"'{text[:MAX_SHOWN_CHARS]}' is neither auto nor none, no operation, and no folder of results."
+        raise errors.invalid_argument(field, why)
+    return text
+
+
+def _truth(text: str, field: str) -> bool:
+    if text not in ("true", "false"):
+        raise errors.invalid_argument(field, f"'{text[:MAX_SHOWN_CHARS]}' is neither true nor false.")
+    return text == "true"
 
 
 def request_id(params: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ PLAIN = {
     "assignment": "of boxes to points, the detection literature's term",
     "authenticator": "says who is calling",
     "backend": "what an adapter talks to",
+    "base": "the former job that results are taken over from",
     "batch": "images that a network takes in one step, the field's term",
     "bearer": "of a token, RFC 6750's term",
     "block": "of layers, the field's term",

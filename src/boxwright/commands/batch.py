@@ -125,7 +125,8 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
         "--format",
         action="append",
         metavar="FORMAT",
-        help="write the results in this format as well: csv, parquet or coco; may be repeated",
+        help="write the results in this format as well: csv, parquet, coco, yolo, voc, cvat, labelstudio, labelme, "
+        "vertex; may be repeated",
     )
 
 

@@ -198,7 +198,7 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
                 chosen["input_column"] = _column(value, f"params.{key}")
             case "input_suffixes":
                 chosen["input_suffixes"] = _suffixes(value, f"params.{key}")
-    return chosen | _result_params(params)
+    return chosen | _result_params(kind, params)
 
 
 def request_id(params: Mapping[str, str]) -> str:
@@ -210,7 +210,7 @@ def request_id(params: Mapping[str, str]) -> str:
     return found
 
 
-def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
+def _result_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str, Any]:
     """What the params say of the results: ``label_thresholds``, ``only_labels``, ``keeps_candidates``, ``formats``."""
     chosen: dict[str, Any] = {}
     for key, value in params.items():
@@ -227,9 +227,14 @@ def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
                 chosen["keeps_candidates"] = value.strip() == "keep"
             case "formats":
                 formats = _words(value, field)
-                known = ("jsonl", *result_formats.ALL)
+                known = ("jsonl", *result_formats.names_for(boxes=kind is kinds.OBJECT_DETECTION))
                 if unknown := [name for name in formats if name not in known]:
-                    why = f"'{unknown[0][:MAX_SHOWN_CHARS]}' is no format of results; formats: {', '.join(known)}."
+                    lacks = (
+                        "has no place for labels of images"
+                        if unknown[0] in result_formats.ALL
+                        else "is no format of results"
+                    )
+                    why = f"'{unknown[0][:MAX_SHOWN_CHARS]}' {lacks}; formats: {', '.join(known)}."
                     raise errors.invalid_argument(field, why)
                 chosen["formats"] = [name for name in result_formats.ALL if name in formats]
     return chosen

@@ -23,7 +23,7 @@ from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import candidates, json_lines
 from boxwright.batch.output.candidates import ImageCandidates
 from boxwright.batch.plan import Item
-from boxwright.images import decode
+from boxwright.images import appearance, decode
 from boxwright.images.letterbox import Prepared
 from boxwright.inference.loaded_model import LoadedModel
 from boxwright.predictions import ImagePrediction
@@ -96,7 +96,8 @@ class ImagePipeline:
             row = None
             if self._table_floor is not None:
                 assert isinstance(content, bytes), "an image that was predicted has been read"
-                row = candidates.of_image(content, prepared.size_hw, found, self._table_floor)
+                looks = appearance.of(prepared)
+                row = candidates.of_image(content, prepared.size_hw, found, self._table_floor, looks)
             text = json_lines.success_line(item.id, self._selection.keep(found), self._labels, self._keys)
             return ResultLine(text, None, prepared.is_one_colour, row)
         except errors.ApiError as error:

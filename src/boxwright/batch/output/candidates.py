@@ -4,6 +4,7 @@ What is published is a selection of them, so another threshold needs no other pr
 millionths, exactly what the result lines round to. A file has a row an image:
 
     id, size_bytes, sha256 (its first 16 bytes), width_px, height_px (upright)
+    dhash, luma, sharpness (of the pixels that the network got: `images.appearance`; version 1 has none of them)
     label (uint16, index into the labels of the metadata), score, and of a detector x0, y0, x1, y1: lists of one length
 
 Lists are in the order of the results, best score first. Later versions may add columns. The metadata, JSON in one key,
@@ -27,9 +28,11 @@ from arro3 import io as arrow_io
 
 import boxwright
 from boxwright import boxes, errors, kinds
+from boxwright.images import appearance
 from boxwright.predictions import ImagePrediction
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, 2)
 METADATA_KEY = "boxwright"
 SCALE = 10**boxes.SCORE_DECIMALS  # scores and corners are stored as multiples of its inverse
 HISTOGRAM_BINS = 100  # of scores: bin k has those from k hundredths to below k + 1, the last one 1 too
@@ -50,6 +53,7 @@ class ImageCandidates(NamedTuple):
         height_px: upright.
         label_indices: uint16, little-endian.
         values: int32 millionths, little-endian, a row a result: score, and of a box its corners.
+        looks: a record of `appearance.RECORD`.
     """
 
     size_bytes: int
@@ -58,9 +62,16 @@ class ImageCandidates(NamedTuple):
     height_px: int
     label_indices: bytes
     values: bytes
+    looks: bytes = appearance.UNKNOWN
 
 
-def of_image(content: bytes, size_hw: tuple[int, int], found: ImagePrediction, floor: float) -> ImageCandidates:
+def of_image(
+    content: bytes,
+    size_hw: tuple[int, int],
+    found: ImagePrediction,
+    floor: float,
+    looks: bytes = appearance.UNKNOWN,
+) -> ImageCandidates:
     """The row of one image.
 
     Args:
@@ -68,6 +79,7 @@ def of_image(content: bytes, size_hw: tuple[int, int], found: ImagePrediction, f
         size_hw: upright, in pixels.
         found: by the model, best score first.
         floor: lower scores, as they are published, are left out.
+        looks: of the pixels that the network got, a record of `appearance.RECORD`.
     """
     kept = found.keep(floor, None)
     columns = [kept.scores[:, None]]
@@ -77,7 +89,7 @@ def of_image(content: bytes, size_hw: tuple[int, int], found: ImagePrediction, f
     np.clip(values[:, 1:], 0, SCALE, out=values[:, 1:])  # as `boxes.rounded_boxes`
     digest = hashlib.sha256(content).digest()[:SHA256_BYTES]
     labels = kept.label_indices.astype("<u2").tobytes()
-    return ImageCandidates(len(content), digest, size_hw[1], size_hw[0], labels, values.tobytes())
+    return ImageCandidates(len(content), digest, size_hw[1], size_hw[0], labels, values.tobytes(), looks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +102,7 @@ class CandidateTable:
         size_bytes: (N,) int64.
         width_px: (N,) int32, upright.
         height_px: (N,) int32, upright.
+        looks: (N,) `appearance.RECORD`; luma and sharpness are no numbers where they are not known.
         offsets: (N + 1,) int32: where the candidates of each image begin, and the last ones end.
         label_indices: (M,) uint16.
         values: (V, M) int32 millionths: scores, and of a detector x0, y0, x1, y1.
@@ -100,6 +113,7 @@ class CandidateTable:
     size_bytes: npt.NDArray[np.int64]
     width_px: npt.NDArray[np.int32]
     height_px: npt.NDArray[np.int32]
+    looks: npt.NDArray[np.void]
     offsets: npt.NDArray[np.int32]
     label_indices: npt.NDArray[np.uint16]
     values: npt.NDArray[np.int32]
@@ -115,6 +129,7 @@ class CandidateTable:
             size_bytes=np.array([row.size_bytes for _, row in rows], np.int64),
             width_px=np.array([row.width_px for _, row in rows], np.int32),
             height_px=np.array([row.height_px for _, row in rows], np.int32),
+            looks=np.frombuffer(b"".join(row.looks for _, row in rows), appearance.RECORD),
             offsets=np.cumsum([0, *(len(row.label_indices) // 2 for _, row in rows)], dtype=np.int32),
             label_indices=label_indices.astype(np.uint16, copy=False),
             values=np.ascontiguousarray(values.T, np.int32),
@@ -156,6 +171,8 @@ def to_parquet(table: CandidateTable, origin: CandidatesOrigin) -> bytes:
     columns["sha256"] = core.Array(table.sha256, type=core.DataType.binary(SHA256_BYTES))
     columns["width_px"] = core.Array.from_numpy(table.width_px)
     columns["height_px"] = core.Array.from_numpy(table.height_px)
+    for name in appearance.RECORD.names or ():
+        columns[name] = core.Array.from_numpy(np.ascontiguousarray(table.looks[name]))
     offsets = core.Array.from_numpy(table.offsets)
     columns["label"] = core.list_array(offsets, core.Array.from_numpy(table.label_indices))
     for name, values in zip(_VALUES[origin.kind], table.values, strict=True):
@@ -199,7 +216,7 @@ def from_parquet(content: bytes, name: str) -> tuple[CandidateTable, CandidatesO
     """
     try:
         metadata, found = _read(content)
-        if metadata["format_version"] != FORMAT_VERSION:
+        if metadata["format_version"] not in READ_VERSIONS:
             raise errors.failed_precondition(
                 f"{name}: candidates of format version {metadata['format_version']} are not read by this Boxwright; "
                 "use a newer one."
@@ -236,12 +253,16 @@ def _table(found: core.Table, kind: str) -> CandidateTable:
 
     facts: dict[str, Any] = {name: column(name).to_numpy().astype(number) for name, number in _FACTS.items()}
     facts |= {name: column(name).to_pylist() for name in ("id", "sha256")}
+    looks = np.repeat(np.frombuffer(appearance.UNKNOWN, appearance.RECORD), found.num_rows)
+    for name in set(appearance.RECORD.names or ()) & set(found.column_names):
+        looks[name] = column(name).to_numpy()
     lists = [column(name) for name in ("label", *_VALUES[kind])]
     offsets = core.list_offsets(lists[0]).to_numpy()
     labels, *values = (core.list_flatten(one).to_numpy() for one in lists)
     return CandidateTable(
         ids=facts.pop("id"),
         **facts,
+        looks=looks,
         offsets=np.asarray(offsets, np.int32),
         label_indices=np.asarray(labels, np.uint16),
         values=np.stack([np.asarray(one, np.int32) for one in values]),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from arro3 import core
 
-from boxwright.batch.output import annotation_text, candidates, json_lines, tool_files
+from boxwright.batch.output import annotation_text, candidates, json_lines
 from boxwright.batch.output.candidates import SCALE
 from boxwright.batch.output.selected_results import IMAGES_PER_SHARD, SelectedResults
 from boxwright.batch.output.selected_results import selected as selected
@@ -38,15 +38,15 @@ def json_lines_of(results: SelectedResults, keys: json_lines.Keys) -> bytes:
         np.stack([*corners, score]),
         SCALE,
         results.table.label_indices[results.rows],
-        [head.encode("utf-8", "replace") for head in heads],
+        [f",{head}".encode("utf-8", "replace") for head in heads],
         [part.encode() for part in between],
-        [f"{tail},".encode("utf-8", "replace") for tail in tails],
+        [tail.encode("utf-8", "replace") for tail in tails],
     )
     places = starts[results.offsets].tolist()
-    parts = []
+    parts: list[bytes] = []
     for image_id, start, end in zip(results.table.ids, places, places[1:], strict=False):
         head = f'{{"ID":{json_lines.quoted(image_id)},"annotations":['.encode("utf-8", "replace")
-        parts += [head, text[start : max(start, end - 1)], b"]}\n"]  # without the last comma
+        parts += (head, text[start + 1 : end], b"]}\n")  # without the first comma
     return b"".join(parts)
 
 
@@ -130,16 +130,28 @@ class ResultFormat:
     holds_labels: bool = True
 
 
+def _of_tool(function: str) -> Callable[[SelectedResults, int], bytes]:
+    """A function of `tool_files`, which is loaded once it is called: few jobs ask for what it imports."""
+
+    def write(results: SelectedResults, shard: int) -> bytes:
+        from boxwright.batch.output import tool_files
+
+        made: bytes = getattr(tool_files, function)(results, shard)
+        return made
+
+    return write
+
+
 ALL: Mapping[str, ResultFormat] = {
     "csv": ResultFormat("csv", to_csv),
     "parquet": ResultFormat("parquet", to_parquet),
     "coco": ResultFormat("json", to_coco),
-    "yolo": ResultFormat("zip", tool_files.to_yolo, holds_labels=False),
-    "voc": ResultFormat("zip", tool_files.to_voc, holds_labels=False),
-    "cvat": ResultFormat("xml", tool_files.to_cvat),
-    "labelstudio": ResultFormat("json", tool_files.to_labelstudio),
-    "labelme": ResultFormat("zip", tool_files.to_labelme),
-    "vertex": ResultFormat("jsonl", tool_files.to_vertex),
+    "yolo": ResultFormat("zip", _of_tool("to_yolo"), holds_labels=False),
+    "voc": ResultFormat("zip", _of_tool("to_voc"), holds_labels=False),
+    "cvat": ResultFormat("xml", _of_tool("to_cvat")),
+    "labelstudio": ResultFormat("json", _of_tool("to_labelstudio")),
+    "labelme": ResultFormat("zip", _of_tool("to_labelme")),
+    "vertex": ResultFormat("jsonl", _of_tool("to_vertex")),
 }
 
 

@@ -12,12 +12,11 @@ import operator
 import os
 import pathlib
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from boxwright import states
+from boxwright import states, temporary
 from boxwright.convert import account, entries, inventory
 from boxwright.tool_formats.pictures import Box as Box
 from boxwright.tool_formats.pictures import Corners as Corners
@@ -50,8 +49,8 @@ class Dataset(inventory.Inventory):
 
     def __init__(self, told: account.Account) -> None:
         self._told = told
-        self._folder = tempfile.TemporaryDirectory(prefix="boxwright-convert-")
-        super().__init__(sqlite3.connect(pathlib.Path(self._folder.name) / "dataset.sqlite", isolation_level=None))
+        self._folder = temporary.TemporaryFolder("convert")
+        super().__init__(sqlite3.connect(self._folder.path / "dataset.sqlite", isolation_level=None))
         self._db.executescript(_SCHEMA)
         self._db.execute("BEGIN")
         self._label_ids: dict[str, int] = {}
@@ -66,7 +65,7 @@ class Dataset(inventory.Inventory):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._db.close()
-        self._folder.cleanup()
+        self._folder.close()
 
     def add_label(self, name: str) -> int:
         """Makes a label known, with or without boxes; returns its number."""

@@ -64,6 +64,17 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="a name for this request: sent again within seven days, it answers the operation that it has started",
     )
     predict.add_argument(
+        "--priority",
+        choices=("high", "normal", "low"),
+        help="turns among the jobs of the project that wait: 4 to 2 to 1 (default normal)",
+    )
+    predict.add_argument(
+        "--deadline",
+        type=float,
+        metavar="SECONDS",
+        help="cancel the job unless it has ended so long after its start; what is finished stays",
+    )
+    predict.add_argument(
         "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
     )
     return predict
@@ -156,6 +167,8 @@ def _predict(options: argparse.Namespace) -> int:
         "input_suffixes": options.input_suffixes,
         "candidates": "none" if options.no_candidates else None,
         "request_id": options.request_id,
+        "priority": options.priority,
+        "deadline_s": options.deadline,
     }
     return _start(connection, model, inputs, output_prefix, params, options)
 

@@ -28,9 +28,10 @@ PREDICT_PARAMS = {
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
+JOB_PARAMS = ("deadline_s", "priority")  # see `job_params`
 INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
 RESULT_PARAMS = ("candidates", "formats", "labels", f"{LABEL_THRESHOLD}LABEL")  # which results are written, and how
-BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
+BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *JOB_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
 MAX_COLUMN_CHARS = 200
 MAX_SUFFIXES = 50
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here

@@ -74,6 +74,17 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="write no lines of images that were taken over; removed.csv lists what is gone",
     )
     predict.add_argument(
+        "--priority",
+        choices=("high", "normal", "low"),
+        help="turns among the jobs of the project that wait: 4 to 2 to 1 (default normal)",
+    )
+    predict.add_argument(
+        "--deadline",
+        type=float,
+        metavar="SECONDS",
+        help="cancel the job unless it has ended so long after its start; what is finished stays",
+    )
+    predict.add_argument(
         "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
     )
     return predict
@@ -140,7 +151,8 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
         "--format",
         action="append",
         metavar="FORMAT",
-        help="write the results in this format as well: csv, parquet or coco; may be repeated",
+        help="write the results in this format as well: csv, parquet, coco, yolo, voc, cvat, labelstudio, labelme, "
+        "vertex; may be repeated",
     )
 
 
@@ -172,6 +184,8 @@ def _predict(options: argparse.Namespace) -> int:
         "request_id": options.request_id,
         "reuse": options.reuse,
         "only_new": "true" if options.only_new else None,
+        "priority": options.priority,
+        "deadline_s": options.deadline,
     }
     return _start(connection, model, inputs, output_prefix, params, options)
 

@@ -28,10 +28,13 @@ PREDICT_PARAMS = {
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
+JOB_PARAMS = ("deadline_s", "priority")  # see `job_params`
 INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
 REUSE_PARAMS = ("only_new", "reuse")
 RESULT_PARAMS = ("candidates", "formats", "labels", f"{LABEL_THRESHOLD}LABEL")  # which results are written, and how
-BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *REUSE_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
+BATCH_PARAMS = {
+    kind: (*known, *INPUT_PARAMS, *JOB_PARAMS, *REUSE_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()
+}
 MAX_COLUMN_CHARS = 200
 MAX_SUFFIXES = 50
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
@@ -204,7 +207,7 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
                 chosen["reuse"] = _reuse(value.strip(), f"params.{key}")
             case "only_new":
                 chosen["only_new"] = _truth(value.strip().lower(), f"params.{key}")
-    return chosen | _result_params(params)
+    return chosen | _result_params(kind, params)
 
 
 def _reuse(text: str, field: str) -> str:
@@ -235,7 +238,7 @@ def request_id(params: Mapping[str, str]) -> str:
     return found
 
 
-def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
+def _result_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str, Any]:
     """What the params say of the results: ``label_thresholds``, ``only_labels``, ``keeps_candidates``, ``formats``."""
     chosen: dict[str, Any] = {}
     for key, value in params.items():
@@ -252,9 +255,14 @@ def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
                 chosen["keeps_candidates"] = value.strip() == "keep"
             case "formats":
                 formats = _words(value, field)
-                known = ("jsonl", *result_formats.ALL)
+                known = ("jsonl", *result_formats.names_for(boxes=kind is kinds.OBJECT_DETECTION))
                 if unknown := [name for name in formats if name not in known]:
-                    why = f"'{unknown[0][:MAX_SHOWN_CHARS]}' is no format of results; formats: {', '.join(known)}."
+                    lacks = (
+                        "has no place for labels of images"
+                        if unknown[0] in result_formats.ALL
+                        else "is no format of results"
+                    )
+                    why = f"'{unknown[0][:MAX_SHOWN_CHARS]}' {lacks}; formats: {', '.join(known)}."
                     raise errors.invalid_argument(field, why)
                 chosen["formats"] = [name for name in result_formats.ALL if name in formats]
     return chosen

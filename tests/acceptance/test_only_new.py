@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import pathlib
+import re
 import shutil
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.support.clients.api import Api, open_api
 from tests.support.images import drawn_images
 from tests.support.predictions.tiny_model import TinyModel
 from tests.support.processes.crashes import contents
+from tests.support.services.command_line import CommandLine
 
 IMAGES = 12
 _NUMBERS = itertools.count(1)
@@ -135,3 +137,23 @@ def test_only_new_lines_are_written(scene: Scene):
 def test_what_cannot_be_meant_is_refused_by_name(scene: Scene, key: str, value: str):
     with pytest.raises(Exception, match=f"params.{key}"):
         scene.predict(**{key: value})
+
+
+def test_the_commands_take_over_too(service, scene: Scene):
+    boxwright = CommandLine(service.url)
+    images, out = f"gs://{scene.name}/images/", f"gs://{scene.name}/out/"
+    first = boxwright("batch", "predict", "only_new_1", images, out, "--wait")
+    assert first.returncode == 3, first.stderr
+    (scene.images / "broken.jpg").write_bytes(drawn_images.draw(52).content)
+    operation = re.search(r"boxwright batch retry (IOD\d+)\n", first.stderr)
+    assert operation is not None, first.stderr
+    whole = boxwright("batch", "retry", operation[1], "--whole", "--wait")
+    assert whole.returncode == 0, whole.stderr
+    folder = scene.bucket / "out" / whole.stdout.split()[-1].rstrip("/").rpartition("/")[2]
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    assert (manifest["images_predicted"], manifest["reused"]) == (IMAGES + 1, IMAGES)
+    again = boxwright("batch", "predict", "only_new_1", images, out, "--reuse", "auto", "--only-new", "--wait")
+    assert again.returncode == 0, again.stderr
+    folder = scene.bucket / "out" / again.stdout.split()[-1].rstrip("/").rpartition("/")[2]
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    assert (manifest["images_predicted"], manifest["reused"]) == (0, IMAGES + 1)

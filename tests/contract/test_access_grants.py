@@ -280,3 +280,22 @@ def test_what_is_lost_while_work_runs_ends_it(how: str, tmp_path: pathlib.Path, 
         else:
             assert left["error"]["code"] == code_pb2.PERMISSION_DENIED
         assert service.process.poll() is None
+
+
+def test_results_are_taken_over_only_from_a_folder_that_the_caller_may_read(service: GuardedService) -> None:
+    blind = member(service, "uma")
+    first = ended(service, begin(service, blind))
+    folder = first["metadata"]["batchPredictDetails"]["outputInfo"]["gcsOutputDirectory"]
+    usual = {"gs://photos/in/": "r", "gs://photos/lists/": "r", "gs://photos/out/": "rw"}
+    seeing = member(service, "vic", folders=usual)
+    for account, wish, reused in ((blind, "auto", 0), (blind, folder, 0), (seeing, folder, IMAGES - ELSEWHERE)):
+        body = request() | {"params": {"score_threshold": "0.1", "reuse": wish}}
+        code, operation = ask(service, account, "POST", f"{MODEL_NAME}:batchPredict", body)
+        assert code == 200, operation
+        done = ended(service, operation["name"])
+        assert_43_and_7(service, done)
+        said = done["response"]["metadata"]
+        assert said["reused"] == str(reused), said
+        assert ("nothing was taken over" in said["reuse"]) == (reused == 0)
+    denied = ended(service, begin(service, member(service, "wes", folders={**usual, "gs://photos/in/": "w"})))
+    assert "error" in denied  # who may read the base and not the images is given none of their results

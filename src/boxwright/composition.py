@@ -281,6 +281,7 @@ def _runners(
             threads=settings.operations.cores,
             image_timeout_s=settings.batch.image_timeout_s,
             new_digits=resources.random_digits,
+            is_reviewed=validation.is_reviewed,
         ),
         Kind.CREATE_MODEL: train_model.TrainModel(
             db,
@@ -341,6 +342,7 @@ def _output_settings(settings: Settings) -> batch_choices.OutputSettings:
         precision=settings.inference.precision,
         keeps_candidates=settings.batch.candidates == "keep",
         candidate_floor=settings.batch.candidate_floor,
+        report=settings.batch.report,
     )
 
 

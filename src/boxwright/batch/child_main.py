@@ -7,8 +7,9 @@ Events on standard output:
      "bottleneck", "stages"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
     {"event": "done", "shards", "images", "failed", "found", "one_colour", "rows_read", "duplicates",
-     "left_out", "elapsed_s", "images_per_s", "stages", "verdict", "errors_files"}
-                                                                verdict: why the job fails although all is done, or null
+     "left_out", "elapsed_s", "images_per_s", "stages", "verdict", "errors_files", "report"}
+                                                                verdict: why the job fails although all is done, or null;
+                                                                report: name of the page in the output folder, or empty
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
     {"event": "alive"}                                          nothing to report for a second
     {"event": "tried"}                                          the one image of a trial did no harm
@@ -26,6 +27,7 @@ import dataclasses
 import functools
 import logging
 import os
+import pathlib
 import queue
 import sys
 import threading
@@ -40,12 +42,13 @@ from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.events import Events
 from boxwright.batch.inputs import image_names, member_files
-from boxwright.batch.job import BatchJob, BatchSpec, TrialCommand, command_from_json
+from boxwright.batch.job import BatchJob, TrialCommand, command_from_json
 from boxwright.batch.output import verdict
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
+from boxwright.batch.report.reporting import CandidateFile, Reporter, ReportStoppedError
 from boxwright.batch.rewrite.rewriter import NoteUse, Rewriter
 from boxwright.batch.rewrite.sources import Sources
 
@@ -89,7 +92,7 @@ def run_job(
         work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use))
         progress = _Progress(work.engine, work.plan, events)
         try:
-            done = _run(job.spec, work, sink, progress, stop_requested)
+            done = _run(job, work, sink, stores, progress, stop_requested)
         except errors.ApiError as error:
             failures = [[status.code, status.message] for status in work.plan.row_failures]
             events.say("error", code=error.code, message=error.message, row_failures=failures)
@@ -141,9 +144,10 @@ def _work(
 
 
 def _run(
-    spec: BatchSpec,
+    job: BatchJob,
     work: _Work,
     sink: Sink,
+    stores: objects.Stores,
     progress: _Progress,
     stop_requested: threading.Event,
 ) -> dict[str, Any] | None:
@@ -159,8 +163,11 @@ def _run(
     if stop_requested.is_set():
         return None
     why = first[1] if first else ""
-    said = verdict.too_many_failed(sink.predicted, sink.errors_by_code, why, spec.image_failure_limit)
-    manifest = _close(sink, work, "FAILED" if said else "SUCCEEDED")
+    said = verdict.too_many_failed(sink.predicted, sink.errors_by_code, why, job.spec.image_failure_limit)
+    try:
+        manifest = _close(sink, work, "FAILED" if said else "SUCCEEDED", _reporter(job, work, stores, stop_requested))
+    except ReportStoppedError:
+        return None
     if manifest.sources:  # their failed images are in no shard
         failed = sum(manifest.errors_by_code.values())
     left_out = collections.Counter[str]()
@@ -179,7 +186,16 @@ def _run(
         "left_out": left_out.total(),
         "verdict": said,
         "errors_files": len(manifest.errors_files),
+        "report": next((file.name for file in manifest.report if file.name.endswith(".html")), ""),
     }
+
+
+def _reporter(job: BatchJob, work: _Work, stores: objects.Stores, stop_requested: threading.Event) -> Reporter:
+    """What makes the report of a job whose shards are all there."""
+    files = None
+    if isinstance(work.plan, Sources):
+        files = [CandidateFile(source.uri, source.sha256) for source in work.plan.shards()]
+    return Reporter(job.spec, stores, pathlib.Path(job.folders.model), files, stop_requested.is_set)
 
 
 def try_image(trial: TrialCommand, models: LoadedModels, events: Events) -> None:
@@ -201,7 +217,7 @@ def _rounded(stage_s: dict[str, float]) -> dict[str, float]:
     return {stage: round(spent_s, 3) for stage, spent_s in stage_s.items()}
 
 
-def _close(sink: Sink, work: _Work, state: str) -> Manifest:
+def _close(sink: Sink, work: _Work, state: str, reporter: Reporter) -> Manifest:
     """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
     plan, carried = work.plan, None
     if not plan.is_complete:
@@ -215,6 +231,7 @@ def _close(sink: Sink, work: _Work, state: str) -> Manifest:
         model_digest=work.engine.model_digest,
         left_out=plan.left_out,
         carried=carried,
+        report=reporter.report,
     )
     accounted = manifest.images_predicted + sum(manifest.errors_by_code.values())
     if accounted != plan.images_planned:

@@ -52,6 +52,7 @@ class BatchSpec:
         candidate_floor: results with at least this score are kept as candidates; 0 for all that the model has; None: no
             candidates are kept.
         formats: in which the results are written beside the lines of JSON, as `output.result_formats` names them.
+        report: whether a report is made of the candidates at the end.
     """
 
     input_uris: list[str]
@@ -77,6 +78,7 @@ class BatchSpec:
     only_labels: list[str] | None = None
     candidate_floor: float | None = None
     formats: list[str] = dataclasses.field(default_factory=list)
+    report: bool = False
 
     def selection(self, display_names: Sequence[str]) -> Selection:
         """Which results are written; `display_names` are the model's labels, in their order."""

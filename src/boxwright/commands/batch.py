@@ -1,4 +1,4 @@
-"""``boxwright batch``: predict lists of images, predict again what failed, make results again without predicting."""
+"""``boxwright batch``: predict lists of images, predict again what failed, make results again, look at the report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from boxwright import errors
-from boxwright.commands import asking, finding, waiting
+from boxwright.commands import asking, finding, reports, waiting
 from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
@@ -14,6 +14,7 @@ EXAMPLES = """\
   boxwright batch predict cars_1 gs://photos/2026/ 'gs://photos/shards/*.tar' gs://photos/results/
   boxwright batch retry IOD4485591010266213735 --wait
   boxwright batch rewrite gs://photos/results/prediction-cars_1-2026-11-28T09:00:00.000Z gs://photos/lower/ --threshold 0.3
+  boxwright batch report gs://photos/results/prediction-cars_1-2026-11-28T09:00:00.000Z --import cars --wait
 """
 
 
@@ -22,7 +23,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     text = "predict folders, lists and archives, once more the images that failed, and make results again"
     description = "Batch prediction by a running service, over its REST API; see docs/batch-prediction.md."
     actions = asking.add_group(commands, "batch", text, description, EXAMPLES)
-    added = _add_predict(actions), _add_retry(actions), _add_rewrite(actions)
+    added = _add_predict(actions), _add_retry(actions), _add_rewrite(actions), reports.add_report(actions)
     for command in added:
         asking.add_wait(command)
     asking.finish(*added)
@@ -66,6 +67,7 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     predict.add_argument(
         "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
     )
+    predict.add_argument("--no-report", action="store_true", help="write no report")
     return predict
 
 
@@ -154,6 +156,7 @@ def _predict(options: argparse.Namespace) -> int:
         "input_column": options.input_column,
         "input_suffixes": options.input_suffixes,
         "candidates": "none" if options.no_candidates else None,
+        "report": "false" if options.no_report else None,
         "request_id": options.request_id,
     }
     return _start(connection, model, inputs, output_prefix, params, options)

@@ -31,6 +31,7 @@ class OutputSettings:
     precision: str | None
     keeps_candidates: bool = False
     candidate_floor: float = 0.0
+    report: bool = False
 
 
 def chosen(

@@ -110,6 +110,8 @@ class BatchPredict(Runner):
                 self._tuner.succeeded(job)
         told = {key: str(numbers[key] or 0) for key in ("failed", "elapsed_s", "images_per_s", "manifest")}
         told["images"] = str(numbers["done"])
+        if numbers["report"]:
+            told["report"] = numbers["report"]
         if numbers["left_out"]:
             told["left_out"] = str(numbers["left_out"])
         return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
@@ -248,7 +250,8 @@ class BatchPredict(Runner):
                     raise AttemptError(str(death)) from death
         manifest = objects.ObjectUri.parse(job.spec.output_directory).child(MANIFEST_FILE)
         counts = {key: done[key] for key in ("errors_files", "left_out")}
-        numbers = progress.final(done) | {"manifest": str(manifest)} | counts
+        report = str(objects.ObjectUri.parse(job.spec.output_directory).child(done["report"])) if done["report"] else ""
+        numbers = progress.final(done) | {"manifest": str(manifest), "report": report} | counts
         context.report(progress=numbers)
         log.info("event=batch_done operation=%s %s", context.name, _as_log(done))
         if done["verdict"]:

@@ -29,8 +29,15 @@ PREDICT_PARAMS = {
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
 INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
-RESULT_PARAMS = ("candidates", "formats", "labels", f"{LABEL_THRESHOLD}LABEL")  # which results are written, and how
+RESULT_PARAMS = (
+    "candidates",
+    "formats",
+    "labels",
+    "report",
+    f"{LABEL_THRESHOLD}LABEL",
+)  # which results are written, and how
 BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
+IMPORT_PARAMS = ("reviewed",)
 MAX_COLUMN_CHARS = 200
 MAX_SUFFIXES = 50
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
@@ -201,6 +208,12 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
     return chosen | _result_params(params)
 
 
+def is_reviewed(params: Mapping[str, str]) -> bool:
+    """Whether a person has looked at the labels that an import brings; ``reviewed``, by default true."""
+    given = next((value for key, value in params.items() if spelled(key) == "reviewed"), "true")
+    return truth(given, "input_config.params.reviewed")
+
+
 def request_id(params: Mapping[str, str]) -> str:
     """The caller's id of a request; empty if it has none."""
     found = next((value.strip() for key, value in params.items() if spelled(key) == "request_id"), "")
@@ -211,7 +224,7 @@ def request_id(params: Mapping[str, str]) -> str:
 
 
 def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
-    """What the params say of the results: ``label_thresholds``, ``only_labels``, ``keeps_candidates``, ``formats``."""
+    """The params about results: ``label_thresholds``, ``only_labels``, ``keeps_candidates``, ``formats``, ``report``."""
     chosen: dict[str, Any] = {}
     for key, value in params.items():
         field = f"params.{key[:MAX_SHOWN_CHARS]}"
@@ -225,6 +238,8 @@ def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
                 if value.strip() not in ("keep", "none"):
                     raise errors.invalid_argument(field, f"'{value[:MAX_SHOWN_CHARS]}' is neither keep nor none.")
                 chosen["keeps_candidates"] = value.strip() == "keep"
+            case "report":
+                chosen["report"] = truth(value, field)
             case "formats":
                 formats = _words(value, field)
                 known = ("jsonl", *result_formats.ALL)
@@ -233,6 +248,13 @@ def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
                     raise errors.invalid_argument(field, why)
                 chosen["formats"] = [name for name in result_formats.ALL if name in formats]
     return chosen
+
+
+def truth(text: str, field: str) -> bool:
+    """``true`` or ``false``, in any case."""
+    if text.strip().lower() not in ("true", "false"):
+        raise errors.invalid_argument(field, f"'{text[:MAX_SHOWN_CHARS]}' is neither true nor false.")
+    return text.strip().lower() == "true"
 
 
 def _words(text: str, field: str) -> list[str]:

@@ -287,6 +287,11 @@ class BatchSettings(Group):
         name="batch_candidate_floor",
         check=fields.between(0, 1),
     )
+    report: bool = setting(
+        True,
+        "Whether batch predictions that keep candidates end with a report (`report/` in the folder of the results).",
+        name="batch_report",
+    )
     resume_days: float = setting(
         7.0,
         "Days for which the plan of a failed or cancelled batch prediction is kept, so that it can be resumed.",

@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from boxwright import faults, objects
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import sidecars
-from boxwright.batch.output.manifest import MANIFEST_FILE, Manifest
+from boxwright.batch.output.manifest import MANIFEST_FILE, REPORT_FILES, Manifest
 from boxwright.batch.output.shard_index import OutputFile, ShardIndex
 from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
 from boxwright.batch.output.sidecars import SidecarFile
@@ -84,6 +84,7 @@ class OutputAccount:
         model_digest: str,
         left_out: Mapping[str, Mapping[str, int]] | None = None,
         carried: CarriedOver | None = None,
+        report: Callable[[Manifest], list[OutputFile]] | None = None,
     ) -> Manifest:
         """Gathers the errors of all finished shards and writes the manifest, last of all.
 
@@ -96,6 +97,7 @@ class OutputAccount:
             model_digest: names the model's exact version.
             left_out: see `Manifest`.
             carried: of a job that predicts nothing.
+            report: writes the report of a job whose manifest is this but for the report, and returns its files.
         """
         carried = carried or CarriedOver()
         if not (self._index.predicted or self._index.failed):
@@ -119,10 +121,14 @@ class OutputAccount:
                 name: self._sidecar_files(name) for name in self._index.sidecar_kinds if name != sidecars.CANDIDATES
             },
         )
+        if report is not None:
+            manifest = dataclasses.replace(manifest, report=report(manifest))
         if self._spec.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})
         if state == "CANCELLED":
-            self._drop_lone_sidecars({file.name for file in manifest.sidecars})
+            self._drop_lone_files(
+                {*(file.name for file in manifest.sidecars), *(file.name for file in manifest.report)}
+            )
         faults.point("sink.before_manifest")
         self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
         faults.point("sink.after_manifest")
@@ -166,11 +172,11 @@ class OutputAccount:
             if file.name not in written:
                 self._stores.delete_written(self._output.child(file.name))
 
-    def _drop_lone_sidecars(self, written: set[str]) -> None:
-        """Deletes what was put beside shards that were not: the cancelled job came no further."""
+    def _drop_lone_files(self, written: set[str]) -> None:
+        """Deletes what was put beside shards that were not, or for a report: the cancelled job came no further."""
         for info in self._stores.list(self._output):
             name = info.uri.key.removeprefix(self._output.folder.key)
-            if sidecars.looks_like_one(name) and name not in written:
+            if (sidecars.looks_like_one(name) or name in REPORT_FILES) and name not in written:
                 self._stores.delete_written(info.uri)
 
     def _sweep(self) -> None:

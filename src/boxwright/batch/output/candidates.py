@@ -276,6 +276,11 @@ def _histograms(table: CandidateTable, label_count: int) -> npt.NDArray[np.int64
     return np.bincount(places, minlength=label_count * HISTOGRAM_BINS).reshape(label_count, HISTOGRAM_BINS)
 
 
+def digest_of(content: bytes) -> str:
+    """The sha256 of a file, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def encodable(texts: Sequence[str]) -> list[str]:
     """The texts with halves of characters replaced, as the result lines have them."""
     return [text.encode("utf-8", "replace").decode() for text in texts]

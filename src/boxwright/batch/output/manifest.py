@@ -24,6 +24,11 @@ from boxwright.batch.output.shard_index import OutputFile
 from boxwright.batch.output.sidecars import SidecarFile
 
 FORMAT_VERSION = 1
+REPORT_FOLDER = "report"
+REPORT_FILES = tuple(
+    f"{REPORT_FOLDER}/{name}"
+    for name in ("duplicates.csv", "label_next.csv", "prelabels.csv", "report.html", "report.json")
+)
 OUTPUT_PATTERNS = (*(f"{kind.name}_*.jsonl" for kind in kinds.SERVED), "errors_*.jsonl")  # what readers look for
 RETRYABLE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})  # another job may succeed with these
 
@@ -50,6 +55,7 @@ class Manifest:
         formats: the files of results in other formats, by format, in order.
         sources: the former jobs whose candidates the results are made of, without inference: ``{"manifest", "sha256",
             "state"}`` each; empty if images were predicted.
+        report: the files of the report; empty if there is none.
     """
 
     state: str
@@ -67,6 +73,7 @@ class Manifest:
     candidates: list[SidecarFile] = dataclasses.field(default_factory=list)
     formats: dict[str, list[SidecarFile]] = dataclasses.field(default_factory=dict)
     sources: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    report: list[OutputFile] = dataclasses.field(default_factory=list)
 
     @property
     def sidecars(self) -> list[SidecarFile]:
@@ -85,6 +92,7 @@ class Manifest:
             "errors_files": [dataclasses.asdict(file) for file in self.errors_files],
             "candidates": [dataclasses.asdict(file) for file in self.candidates],
             "formats": {name: [dataclasses.asdict(file) for file in files] for name, files in self.formats.items()},
+            "report": [dataclasses.asdict(file) for file in self.report],
         }
         document = {"format_version": FORMAT_VERSION, "software": f"boxwright {boxwright.__version__}", **document}
         head, mark, rest = json.dumps(document, ensure_ascii=False, indent=1).encode().partition(b'\n "shards": []')
@@ -114,6 +122,7 @@ class Manifest:
             document["formats"] = {
                 name: [SidecarFile(**entry) for entry in files] for name, files in document.get("formats", {}).items()
             }
+            document["report"] = [OutputFile(**entry) for entry in document.get("report", [])]
             known = {field.name for field in dataclasses.fields(cls)}  # a later version may say more
             return cls(**{key: value for key, value in document.items() if key in known})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -155,7 +164,7 @@ def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.Obj
                 f"{expected} different rows were read, but {manifest.images_predicted} results and {failed} errors are "
                 "accounted for"
             )
-    beside = {file.name for file in manifest.sidecars}
+    beside = {file.name for file in manifest.sidecars} | {file.name for file in manifest.report}
     known = {file.name for files in (manifest.shards, manifest.errors_files) for file in files}
     for info in stores.list(directory):
         parent, _, name = info.uri.key.rpartition("/")
@@ -163,7 +172,7 @@ def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.Obj
         if parent == directory.key.rstrip("/") and looks_ours and name not in known:
             yield f"{name} is not of this job: the manifest does not name it"
         below = info.uri.key.removeprefix(directory.folder.key)
-        if sidecars.looks_like_one(below) and below not in beside:
+        if (sidecars.looks_like_one(below) or below in REPORT_FILES) and below not in beside:
             yield f"{below} is not of this job: the manifest does not name it"
     for files, total, what in (
         (manifest.shards, manifest.images_predicted, "results"),
@@ -177,6 +186,10 @@ def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.Obj
                 yield problem
         if found != total:
             yield f"the files hold {found} {what}, the manifest says {total}"
+    for reported in manifest.report:
+        _, problem = _check(stores, directory, reported)
+        if problem:
+            yield problem
     for name, listed in {sidecars.CANDIDATES: manifest.candidates, **manifest.formats}.items():
         for sidecar in listed:
             _, problem = _check(stores, directory, OutputFile(sidecar.name, 0, sidecar.sha256), has_lines=False)

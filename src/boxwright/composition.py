@@ -245,7 +245,9 @@ def build_service(settings: Settings) -> ServiceParts:
     dispatcher = dispatch.Dispatcher(
         {
             "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, ledger, policy, online, looks),
-            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, ledger, policy, online, looks),
+            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(
+                decider.check, db, ledger, policy, online, looks
+            ),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),
             "google.iam.v1.IAMPolicy": iam.IamPolicy(db, decider, served),

@@ -16,6 +16,7 @@ PLAIN = {
     "block": "of layers, the field's term",
     "body": "of an HTTP request",
     "bottleneck": "the block of MobileNet, the literature's term",
+    "bound": "a value that another one is not below, mathematics' term",
     "breaker": "circuit breaker, the pattern's name",
     "builder": "makes a thing from parts, the pattern's name",
     "byte": "of a file or message",

@@ -65,6 +65,17 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="a name for this request: sent again within seven days, it answers the operation that it has started",
     )
     predict.add_argument(
+        "--priority",
+        choices=("high", "normal", "low"),
+        help="turns among the jobs of the project that wait: 4 to 2 to 1 (default normal)",
+    )
+    predict.add_argument(
+        "--deadline",
+        type=float,
+        metavar="SECONDS",
+        help="cancel the job unless it has ended so long after its start; what is finished stays",
+    )
+    predict.add_argument(
         "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
     )
     predict.add_argument("--no-report", action="store_true", help="write no report")
@@ -127,7 +138,8 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
         "--format",
         action="append",
         metavar="FORMAT",
-        help="write the results in this format as well: csv, parquet or coco; may be repeated",
+        help="write the results in this format as well: csv, parquet, coco, yolo, voc, cvat, labelstudio, labelme, "
+        "vertex; may be repeated",
     )
 
 
@@ -158,6 +170,8 @@ def _predict(options: argparse.Namespace) -> int:
         "candidates": "none" if options.no_candidates else None,
         "report": "false" if options.no_report else None,
         "request_id": options.request_id,
+        "priority": options.priority,
+        "deadline_s": options.deadline,
     }
     return _start(connection, model, inputs, output_prefix, params, options)
 

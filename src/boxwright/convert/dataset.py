@@ -12,15 +12,15 @@ import operator
 import os
 import pathlib
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
-from boxwright import states
+from boxwright import states, temporary
 from boxwright.convert import account, entries, inventory
-
-Corners = tuple[float, float, float, float]
+from boxwright.tool_formats.pictures import Box as Box
+from boxwright.tool_formats.pictures import Corners as Corners
+from boxwright.tool_formats.pictures import Picture as Picture
 
 CROWD, DIFFICULT, TRUNCATED = entries.CROWD, entries.DIFFICULT, entries.TRUNCATED
 OUTSIDE_TOLERANCE_NORM = 1e-6  # a box may stick out by its last decimal without being worth a word
@@ -44,55 +44,13 @@ _SCHEMA = """
 """
 
 
-class Box(NamedTuple):
-    """One labelled box.
-
-    Attributes:
-        label: printable text.
-        corners_norm: x_min, y_min, x_max, y_max in [0, 1].
-        marks: any of CROWD, DIFFICULT, TRUNCATED.
-        score: how sure a model is of it, in [0, 1]; None of a box that no model found.
-    """
-
-    label: str
-    corners_norm: Corners
-    marks: frozenset[str] = frozenset()
-    score: float | None = None
-
-
-class Picture(NamedTuple):
-    """One image and all its boxes.
-
-    Attributes:
-        image_id: counts from 1 in the order of reading.
-        path: as the source names it: relative to the source's images, or a URI.
-        split: the set that it belongs to.
-        size_hw: height and width in pixels of the displayed image, if known.
-        boxes: in the source's order.
-        labels: of the image as a whole, in the source's order.
-        file: where the image lies, if it was found.
-        place: where the source names it.
-        label_scores: of each of the labels, as a box has one.
-    """
-
-    image_id: int
-    path: str
-    split: states.MlUse
-    size_hw: tuple[int, int] | None
-    boxes: tuple[Box, ...] = ()
-    file: pathlib.Path | None = None
-    place: str = ""
-    labels: tuple[str, ...] = ()
-    label_scores: tuple[float | None, ...] = ()
-
-
 class Dataset(inventory.Inventory):
     """The images, labels and boxes of one conversion; a context manager that removes its file at the end."""
 
     def __init__(self, told: account.Account) -> None:
         self._told = told
-        self._folder = tempfile.TemporaryDirectory(prefix="boxwright-convert-")
-        super().__init__(sqlite3.connect(pathlib.Path(self._folder.name) / "dataset.sqlite", isolation_level=None))
+        self._folder = temporary.TemporaryFolder("convert")
+        super().__init__(sqlite3.connect(self._folder.path / "dataset.sqlite", isolation_level=None))
         self._db.executescript(_SCHEMA)
         self._db.execute("BEGIN")
         self._label_ids: dict[str, int] = {}
@@ -107,7 +65,7 @@ class Dataset(inventory.Inventory):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._db.close()
-        self._folder.cleanup()
+        self._folder.close()
 
     def add_label(self, name: str) -> int:
         """Makes a label known, with or without boxes; returns its number."""

@@ -7,10 +7,10 @@ import unicodedata
 from typing import Any
 
 from boxwright.convert import account
+from boxwright.tool_formats.pictures import CROWD as CROWD
+from boxwright.tool_formats.pictures import DIFFICULT as DIFFICULT
+from boxwright.tool_formats.pictures import TRUNCATED as TRUNCATED
 
-CROWD = "crowd"  # COCO: the box holds a group of things
-DIFFICULT = "difficult"  # VOC: not counted in evaluations
-TRUNCATED = "truncated"  # VOC: the thing goes on outside the box
 NO_SCORE = "score that is no number from 0 to 1: dropped"
 _NUMBERS = frozenset({int, float})
 MAX_SIDE_PX = 1_000_000

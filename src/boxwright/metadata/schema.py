@@ -148,6 +148,8 @@ operations = sa.Table(
     ),  # member that started it; empty: anybody
     sa.Column("charged_project", sa.String(128), nullable=False, server_default=sa.text("''")),
     sa.Column("caller_groups", sa.Text, nullable=False, server_default=sa.text("'[]'")),  # JSON, a list of members
+    sa.Column("priority", sa.String(8), nullable=False, server_default=states.Priority.NORMAL),
+    sa.Column("deadline_us", sa.BigInteger),  # null: none
     _one_of("state", states.OperationState),
     _one_of("kind", states.OperationKind),
     sa.CheckConstraint("(lease_owner IS NOT NULL) = (state = 'RUNNING')", name="leased_while_running"),
@@ -299,4 +301,9 @@ turns = sa.Table(  # when an operation of a project was last claimed: the projec
     sa.Column("kind", sa.String(24), primary_key=True),
     sa.Column("project", sa.String(128), primary_key=True),
     sa.Column("claim_time_us", sa.BigInteger, nullable=False),
+    # turns of its priorities, in quarters of a turn: where the last one began, and where the next of each may
+    sa.Column("began", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("high_next", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("normal_next", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("low_next", sa.BigInteger, nullable=False, server_default="0"),
 )

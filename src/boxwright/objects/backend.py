@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from boxwright.objects.folders import StoreKey
+from boxwright.objects.listing import Bounds
 from boxwright.objects.uris import ObjectUri
 
 
@@ -46,8 +47,11 @@ class Backend(Protocol):
     def check_destination(self, uri: ObjectUri) -> None:
         """Raises unless files can be made below the URI."""
 
-    def keys(self, prefix: ObjectUri, after: str) -> Iterator[list[str]]:
-        """Yields the keys below a folder, from behind a key on, some at a time; in order, unless the store has none."""
+    def keys(self, prefix: ObjectUri, after: str, bounds: Bounds | None = None) -> Iterator[list[str]]:
+        """Yields the keys below a folder, from behind a key on, some at a time; in order, unless the store has none.
+
+        Keys that `bounds` rules out need not come.
+        """
         ...
 
     def delete(self, uri: ObjectUri) -> None:

@@ -34,6 +34,7 @@ MAX_RETRIES = 1000  # time bounds the retries, not their number
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 3600.0  # a large object may take long as long as bytes come; silence is what ends a request
 LONGEST_SILENCE_S = 30.0
+BEGINS_BEHIND_A_KEY = ("gs", "s3")  # of Azure the client library lists everything and leaves out what is before
 
 
 class Cloud:
@@ -123,13 +124,23 @@ class Cloud:
                 if obstore.head(place.store, place.key)["size"] > 0:
                     raise store_errors.below_an_object(uri, dataclasses.replace(uri, key=place.key))
 
-    def keys(self, prefix: ObjectUri, after: str) -> Iterator[list[str]]:
-        """Yields the keys below a folder, from behind a key on, a page of the store's at a time."""
+    def keys(self, prefix: ObjectUri, after: str, bounds: listing.Bounds | None = None) -> Iterator[list[str]]:
+        """Yields the keys below a folder, from behind a key on, a page of the store's at a time.
+
+        Pages in which `bounds` wants nothing are left out where a store can begin behind a key.
+        """
         place = self.place(prefix)
-        found = obstore.list(
-            place.store, prefix=place.key.rstrip("/"), offset=after or None, chunk_size=listing.PAGE_NAMES
-        )
-        yield from ([entry["path"] for entry in batch] for batch in found)
+
+        def listed(start: str) -> Iterator[list[str]]:
+            found = obstore.list(
+                place.store, prefix=place.key.rstrip("/"), offset=start or None, chunk_size=listing.PAGE_NAMES
+            )
+            yield from ([entry["path"] for entry in batch] for batch in found)
+
+        if bounds is None or self._scheme not in BEGINS_BEHIND_A_KEY:
+            yield from listed(after)
+        else:
+            yield from listing.sought(listed, place.key, after, bounds)
 
     def delete(self, uri: ObjectUri) -> None:
         """Deletes an object; none is fine."""

@@ -143,13 +143,22 @@ class Folders(abc.ABC):
         if not os.access(path, os.W_OK | os.X_OK):
             raise errors.permission_denied(f"Nothing may be written below {uri} by this service.")
 
-    def keys(self, prefix: ObjectUri, after: str) -> Iterator[list[str]]:
-        """Yields the keys below a folder in order, from behind a key on; symbolic links to folders end in a slash."""
+    def keys(self, prefix: ObjectUri, after: str, bounds: listing.Bounds | None = None) -> Iterator[list[str]]:
+        """Yields the keys below a folder in order, from behind a key on; symbolic links to folders end in a slash.
+
+        Folders that `bounds` rules out are not opened.
+        """
         self.place(prefix)
         folder, key, base = self.folder(prefix)
         below = f"{base}{key.rstrip('/')}/" if key.strip("/") else base
         start = after.encode("utf-8", "surrogateescape").removeprefix(os.fsencode(below)) if after else b""
-        paths = listing.walked(os.fsencode(folder / key), start)
+
+        def is_wanted(path: bytes) -> bool:
+            found = below + os.fsdecode(path)
+            bound = found if bounds is None else bounds(found)
+            return bound is not None and bound.startswith(found)
+
+        paths = listing.walked(os.fsencode(folder / key), start, is_wanted)
         yield from listing.pages(below + os.fsdecode(path) for path in paths)
 
     def delete(self, uri: ObjectUri) -> None:

@@ -7,7 +7,6 @@ nothing and learns so by `errors.LeaseLost`. The database's clock alone decides 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -16,10 +15,14 @@ import sqlalchemy as sa
 from google.protobuf import any_pb2, message
 from google.rpc import status_pb2
 
-from boxwright import callers, errors, names, states
+from boxwright import errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import amounts, progress_values, sharing
+from boxwright.operations import amounts, deadlines, progress_values, sharing
+from boxwright.operations.records import ClaimedOperation as ClaimedOperation
+from boxwright.operations.records import Draft as Draft
+from boxwright.operations.records import Lease as Lease
+from boxwright.operations.records import name_of as name_of
 
 MAX_PARTIAL_FAILURES = 20  # operations.proto: "This field will never have more than 20 entries"
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5  # an operation that kills its worker each time must not do so for ever
@@ -27,60 +30,6 @@ MICROSECONDS = 1_000_000
 
 State = states.OperationState
 _RUNNING_STATES = (State.PENDING, State.RUNNING)
-
-
-@dataclasses.dataclass(frozen=True)
-class Draft:
-    """An operation about to be started.
-
-    Attributes:
-        location: the location it belongs to.
-        id: the last segment of its name.
-        kind: what is to be done.
-        request: the serialised request message.
-        details: serialised OperationMetadata holding only its details member.
-        works_on: name of the resource that it works on, empty if none.
-        plan_of: id of the operation whose plan it goes on with, None for a plan of its own.
-        output_directory: where that operation's results go; empty if it had not got so far.
-        caller: who starts it.
-    """
-
-    location: names.LocationName
-    id: str
-    kind: states.OperationKind
-    request: bytes
-    details: bytes
-    works_on: str = ""
-    plan_of: str | None = None
-    output_directory: str = ""
-    caller: callers.Caller = callers.ANONYMOUS
-
-
-@dataclasses.dataclass(frozen=True)
-class Lease:
-    """The right to work on one operation, for as long as it is renewed."""
-
-    operation_id: str
-    epoch: int
-    owner: str
-
-
-@dataclasses.dataclass(frozen=True)
-class ClaimedOperation:
-    """An operation that this worker has just claimed, with what a runner needs of its row; `caller` is a member."""
-
-    lease: Lease
-    name: names.OperationName
-    kind: states.OperationKind
-    request: bytes
-    create_time_us: int
-    cancel_requested: bool
-    attempts: int
-    output_directory: str
-    plan_of: str | None = None
-    progress: Mapping[str, Any] | None = None
-    caller: str = ""
-    caller_groups: tuple[str, ...] = ()
 
 
 class Ledger:
@@ -184,6 +133,16 @@ class Ledger:
         self._notify(str(name), State.CANCELLED if at_once else State(row.state))
         return True
 
+    def cancel_overdue(self) -> None:
+        """Asks for the cancellation of every operation whose deadline has passed."""
+        with self._db.read() as connection:
+            if not deadlines.any_overdue(connection):  # looking costs no writer anything
+                return
+        with self._db.write() as connection:
+            overdue = deadlines.ask(connection)
+        for name in overdue:
+            self._notify(str(name), State.PENDING)
+
     def delete_if_done(self, name: names.OperationName) -> State | None:
         """Forgets a finished operation; returns the state it was found in (None: there is no such operation)."""
         with self._db.write() as connection:
@@ -202,7 +161,7 @@ class Ledger:
     ) -> ClaimedOperation | None:
         """Takes an operation of these kinds that waits, or whose lease has run out; None if there is none.
 
-        Projects take turns: of the project whose last turn is longest ago, the operation that has waited longest.
+        Projects take turns; in a project, priorities do (see `sharing`), and of one, what has waited longest is next.
         `cancelled_only`: looks only at those whose cancellation was asked for.
         """
         if not self.has_work(kinds, cancelled_only=cancelled_only):  # looking costs no writer anything
@@ -224,7 +183,7 @@ class Ledger:
                 .returning(*operations.c)
             ).first()
             if row is not None:
-                sharing.note_turn(connection, row.kind, row.charged_project, now)
+                sharing.note_turn(connection, row, now)
         if row is None:
             return None
         return ClaimedOperation(
@@ -312,9 +271,10 @@ class Ledger:
                 values |= {"state": State.SUCCEEDED, "response": response.SerializeToString(), "progress_percent": 100}
             else:
                 was_cancelled = outcome.code == errors.cancelled().code
+                error = deadlines.exceeded(connection, lease.operation_id) if was_cancelled else None
                 values |= {
                     "state": State.CANCELLED if was_cancelled else State.FAILED,
-                    "error": outcome.SerializeToString(),
+                    "error": (error.status if error else outcome).SerializeToString(),
                 }
             now = database.now_us(connection)
             row = self._fenced(connection, lease, {**values, "done_time_us": now, "update_time_us": now})
@@ -359,6 +319,8 @@ class Ledger:
                 update_time_us=create_us,
                 done_time_us=done_us,
                 queued_time_us=create_us,
+                priority=draft.terms.priority,
+                deadline_us=deadlines.of(create_us, draft.terms.deadline_s),
                 **values,
             )
             .returning(*operations.c)
@@ -382,11 +344,6 @@ class Ledger:
     def _notify(self, name: str, state: State) -> None:
         for listener in self.listeners:
             listener(name, state)
-
-
-def name_of(row: sa.Row[Any]) -> names.OperationName:
-    """Returns the resource name of an operation's row."""
-    return names.OperationName(row.project, row.location, row.id)
 
 
 def _named(query: Any, name: names.OperationName) -> Any:

@@ -15,12 +15,23 @@ from boxwright.callers import Caller
 from boxwright.images import decode
 from boxwright.operations import request_ids
 from boxwright.operations.ledger import Draft, name_of
-from boxwright.services import messages, validation
-from boxwright.services.resources import Resources
+from boxwright.services import job_params, messages, validation
+from boxwright.services.resources import Check, Resources
+
+BATCH_METHOD = "google.cloud.automl.v1.PredictionService.BatchPredict"
 
 
 class PredictionService(Resources):
-    """`google.cloud.automl.v1.PredictionService`."""
+    """`google.cloud.automl.v1.PredictionService`.
+
+    Args:
+        check: raises PERMISSION_DENIED unless a caller has permissions that a method needs.
+        parts: what `Resources` takes.
+    """
+
+    def __init__(self, check: Check, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._check_caller = check
 
     def predict(self, request: types.PredictRequest, caller: Caller) -> types.PredictResponse:
         """Predicts one image that came with the request."""
@@ -68,6 +79,8 @@ class PredictionService(Resources):
             "output_config.gcs_destination.output_uri_prefix",
             self._policy.schemes,
         )
+        terms = job_params.terms(request.params)
+        self._check_caller(caller, BATCH_METHOD, job_params.requirements(terms, str(name)))
         chosen = validation.batch_params(kinds.of_member(model.metadata_member), request.params)
         identified = _identified(request, caller, name)
         if identified is not None and (earlier := self._earlier(identified)) is not None:
@@ -86,6 +99,7 @@ class PredictionService(Resources):
                 details=messages.operation_details(states.OperationKind.BATCH_PREDICT, request.input_config),
                 works_on=str(name),
                 caller=caller,
+                terms=terms,
             )
             operation = self._ledger.start(connection, draft, found)
             if identified is not None and found is None:  # what has failed at once may be sent again

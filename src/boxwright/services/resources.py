@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from google.longrunning import operations_pb2
 
 from boxwright import errors, kinds, names, objects, states
-from boxwright.callers import Caller
+from boxwright.callers import Caller, Requirement
 from boxwright.metadata import database, datasets, models
 from boxwright.operations.ledger import Draft, Ledger, name_of
 from boxwright.predictions import ImagePrediction
@@ -24,6 +24,7 @@ DAY_US = 86_400_000_000
 
 log = logging.getLogger(__name__)
 Kind = states.OperationKind
+Check = Callable[[Caller, str, Sequence[Requirement]], None]  # raises PERMISSION_DENIED
 _Name = TypeVar("_Name", bound=names.ResourceName)
 
 

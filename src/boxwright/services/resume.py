@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,11 +14,12 @@ from boxwright.callers import Caller, Requirement
 from boxwright.metadata import database
 from boxwright.operations import resumable
 from boxwright.operations.ledger import Draft, name_of
-from boxwright.services.resources import DAY_US, Resources
+from boxwright.operations.records import Terms
+from boxwright.services import job_params
+from boxwright.services.resources import DAY_US, Check, Resources
 
 METHOD = "google.longrunning.Operations.ResumeOperation"
 State = states.OperationState
-Check = Callable[[Caller, str, Sequence[Requirement]], None]
 
 
 class ResumeService(Resources):
@@ -47,6 +47,7 @@ class ResumeService(Resources):
             if row is None:
                 raise errors.not_found(f"Operation {name} was not found.")
             self._check_caller(caller, METHOD, [Requirement("automl.models.predict", row.works_on)])
+            terms = self._terms(caller, row)
             runs = resumable.runs_of(connection, resumable.plan_id(row))
             self._check(connection, name, row, runs)
             self._usable_model(connection, names.ModelName.parse(row.works_on))
@@ -59,12 +60,21 @@ class ResumeService(Resources):
                 details=row.details,
                 works_on=row.works_on,
                 caller=caller,
+                terms=terms,
                 plan_of=resumable.plan_id(row),
                 # the latest run may have made the folder that earlier ones had not got to
                 output_directory=next((run.output_directory for run in reversed(runs) if run.output_directory), ""),
             )
             started = self._ledger.start(connection, draft)
         return self._announced(started)
+
+    def _terms(self, caller: Caller, row: sa.Row[Any]) -> Terms:
+        """The terms of a batch prediction's request, which the caller must be allowed as well; its deadline begins anew."""
+        if row.kind != resumable.RESUMABLE_KIND:
+            return Terms()
+        terms = job_params.terms(types.BatchPredictRequest.deserialize(row.request).params)
+        self._check_caller(caller, METHOD, job_params.requirements(terms, row.works_on))
+        return terms
 
     def _check_grants(self, caller: Caller, project: str, request: bytes) -> None:
         """PERMISSION_DENIED unless the caller may read the lists of a batch prediction, and write where its results go."""

@@ -28,15 +28,10 @@ PREDICT_PARAMS = {
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
+JOB_PARAMS = ("deadline_s", "priority")  # see `job_params`
 INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
-RESULT_PARAMS = (
-    "candidates",
-    "formats",
-    "labels",
-    "report",
-    f"{LABEL_THRESHOLD}LABEL",
-)  # which results are written, and how
-BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
+RESULT_PARAMS = ("candidates", "formats", "labels", "report", f"{LABEL_THRESHOLD}LABEL")  # which are written, and how
+BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *JOB_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
 IMPORT_PARAMS = ("reviewed",)
 MAX_COLUMN_CHARS = 200
 MAX_SUFFIXES = 50
@@ -205,7 +200,7 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
                 chosen["input_column"] = _column(value, f"params.{key}")
             case "input_suffixes":
                 chosen["input_suffixes"] = _suffixes(value, f"params.{key}")
-    return chosen | _result_params(params)
+    return chosen | _result_params(kind, params)
 
 
 def is_reviewed(params: Mapping[str, str]) -> bool:
@@ -223,7 +218,7 @@ def request_id(params: Mapping[str, str]) -> str:
     return found
 
 
-def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
+def _result_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str, Any]:
     """The params about results: ``label_thresholds``, ``only_labels``, ``keeps_candidates``, ``formats``, ``report``."""
     chosen: dict[str, Any] = {}
     for key, value in params.items():
@@ -242,9 +237,14 @@ def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
                 chosen["report"] = truth(value, field)
             case "formats":
                 formats = _words(value, field)
-                known = ("jsonl", *result_formats.ALL)
+                known = ("jsonl", *result_formats.names_for(boxes=kind is kinds.OBJECT_DETECTION))
                 if unknown := [name for name in formats if name not in known]:
-                    why = f"'{unknown[0][:MAX_SHOWN_CHARS]}' is no format of results; formats: {', '.join(known)}."
+                    lacks = (
+                        "has no place for labels of images"
+                        if unknown[0] in result_formats.ALL
+                        else "is no format of results"
+                    )
+                    why = f"'{unknown[0][:MAX_SHOWN_CHARS]}' {lacks}; formats: {', '.join(known)}."
                     raise errors.invalid_argument(field, why)
                 chosen["formats"] = [name for name in result_formats.ALL if name in formats]
     return chosen

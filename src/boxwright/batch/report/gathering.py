@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from boxwright.batch.job import BatchSpec
-from boxwright.batch.output import result_formats
+from boxwright.batch.output import selected_results
 from boxwright.batch.output.candidates import HISTOGRAM_BINS, SCALE, CandidateTable
 from boxwright.batch.report.duplicates import Duplicates
 from boxwright.batch.report.label_next import Pool
@@ -53,7 +53,7 @@ class Gathering:
         """Takes the table of a shard."""
         if not len(table):
             return
-        results = result_formats.selected(table, self._selection, self._labels)
+        results = selected_results.selected(table, self._selection, self._labels)
         published = np.diff(results.offsets)
         bins = np.minimum(table.values[0] // (SCALE // HISTOGRAM_BINS), HISTOGRAM_BINS - 1)
         places = table.label_indices.astype(np.int64) * HISTOGRAM_BINS + bins

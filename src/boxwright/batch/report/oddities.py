@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from boxwright.batch.output.candidates import SCALE
-from boxwright.batch.output.result_formats import SelectedResults
+from boxwright.batch.output.selected_results import SelectedResults
 
 EXAMPLES = 20
 TINY_PX = 64

@@ -345,6 +345,8 @@ def _output_settings(settings: Settings) -> batch_choices.OutputSettings:
         keeps_candidates=settings.batch.candidates == "keep",
         candidate_floor=settings.batch.candidate_floor,
         report=settings.batch.report,
+        reuse=settings.batch.reuse,
+        reuse_audit=settings.batch.reuse_audit,
     )
 
 

@@ -292,6 +292,17 @@ class BatchSettings(Group):
         "Whether batch predictions that keep candidates end with a report (`report/` in the folder of the results).",
         name="batch_report",
     )
+    reuse: str = setting(
+        "none",
+        "Whether batch predictions take over what a former one found in images that have not changed: `none` or `auto`.",
+        name="batch_reuse",
+        check=fields.one_of("none", "auto"),
+    )
+    reuse_audit: float = setting(
+        0.001,
+        "Share, 0 to 1, of the images with former results that are predicted all the same; other results fail the job.",
+        check=fields.between(0, 1),
+    )
     resume_days: float = setting(
         7.0,
         "Days for which the plan of a failed or cancelled batch prediction is kept, so that it can be resumed.",

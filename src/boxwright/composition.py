@@ -28,6 +28,7 @@ from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
 from boxwright.batch.tuning.tuning_file import Tunings
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
+from boxwright.notifications import destinations, event_notes, posting, sender, signatures
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
@@ -46,6 +47,7 @@ from boxwright.services import (
     iam,
     iam_credentials,
     locations,
+    messages,
     model_imports,
     operations,
     prediction,
@@ -71,6 +73,7 @@ class WorkerParts:
 
     db: database.Database
     worker: worker.Worker
+    sender: sender.Sender
     children: Children
     tuner: Tuner
     ledger: Ledger
@@ -79,9 +82,15 @@ class WorkerParts:
     stores: objects.Stores
     audit: AuditLog
 
+    def start(self) -> None:
+        """Begins to run operations, and to send their events."""
+        self.worker.start()
+        self.sender.start()
+
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
         self.worker.drain(DRAIN_S)
+        self.sender.close()
         self.tuner.close()
         self.children.close()
         self.audit.close()
@@ -183,6 +192,7 @@ def build_worker(settings: Settings) -> WorkerParts:
         lease_ttl_s=settings.operations.lease_ttl_s,
         # without a worker others do the work, in data directories of their own
         limits=_amount_limits(settings.quota, folders, space if settings.operations.worker else amounts.DiskSpace()),
+        note_event=event_notes.EventNotes(messages.event_data).note,
     )
     children = Children(stores.variables)
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
@@ -208,7 +218,22 @@ def build_worker(settings: Settings) -> WorkerParts:
         observe=recorder.record,
         observe_use=recorder.record_use,
     )
-    return WorkerParts(db, lanes_worker, children, tuner, ledger, folders, plans, stores, audit_log)
+    events = sender.Sender(db, _deliveries(settings, stores, grants_of).deliver)
+    ledger.listeners.append(lambda name, state: events.wake())
+    return WorkerParts(db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log)
+
+
+def _deliveries(settings: Settings, stores: objects.Stores, grants_of: runner.CallerGrants) -> sender.Deliveries:
+    """Who delivers events.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: the authorities or the secret cannot be read.
+    """
+    chosen = settings.notify
+    context = posting.tls_context(chosen.ca)
+    allowed = destinations.AllowedHosts.of(chosen.hosts)
+    secret = signatures.read_secret(places.notify_secret(settings)) if allowed.hosts else b""
+    return sender.Deliveries(allowed, functools.partial(signatures.project_secret, secret), context, stores, grants_of)
 
 
 def build_service(settings: Settings) -> ServiceParts:
@@ -235,18 +260,19 @@ def build_service(settings: Settings) -> ServiceParts:
         settings.batch.resume_days,
         # with --no-worker the trainings run in other processes, which may have what they need
         trains=extras.can_train() or not settings.operations.worker,
+        notify_hosts=destinations.AllowedHosts.of(settings.notify.hosts),
     )
     recorder = audit.CallRecorder(worker_parts.audit, reads=settings.server.audit_reads)
     counted = quotas.Quotas(_quota_limits(settings))
     decider, tokens = _build_access(settings, db, recorder, counted)
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s, decider.grants)
-    resuming = resume.ResumeService(decider.check, db, ledger, policy, online, looks)
+    resuming = resume.ResumeService(db, ledger, policy, online, looks, decider.check)
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
         {
             "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, ledger, policy, online, looks),
             "google.cloud.automl.v1.PredictionService": prediction.PredictionService(
-                decider.check, db, ledger, policy, online, looks
+                db, ledger, policy, online, looks, decider.check
             ),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),

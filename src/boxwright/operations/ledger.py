@@ -39,6 +39,7 @@ class Ledger:
         db: the metadata database.
         lease_ttl_s: how long a claim holds without renewal.
         limits: what a project may have, and the room that work needs.
+        note_event: called with the row of an operation that has just begun or ended, in the transaction that says so.
         listeners: called with (operation name, state) after a state change made through this object.
     """
 
@@ -48,9 +49,11 @@ class Ledger:
         *,
         lease_ttl_s: float,
         limits: amounts.AmountLimits | None = None,
+        note_event: Callable[[sa.Connection, sa.Row[Any]], None] = lambda connection, row: None,
     ) -> None:
         self.limits = limits or amounts.AmountLimits()
         self._db = db
+        self._note_event = note_event
         self._ttl_us = round(lease_ttl_s * MICROSECONDS)
         self.lease_ttl_s = lease_ttl_s
         self.listeners: list[Callable[[str, State], None]] = []
@@ -129,7 +132,10 @@ class Ledger:
                 error = errors.cancelled().status.SerializeToString()
                 values |= {"state": State.CANCELLED, "error": error, "done_time_us": now, "update_time_us": now}
             if row.state in _RUNNING_STATES:
-                connection.execute(operations.update().where(operations.c.id == row.id).values(**values))
+                changed = operations.update().where(operations.c.id == row.id).values(**values)
+                changed_row = connection.execute(changed.returning(*operations.c)).one()
+                if at_once:
+                    self._note_event(connection, changed_row)
         self._notify(str(name), State.CANCELLED if at_once else State(row.state))
         return True
 
@@ -184,6 +190,8 @@ class Ledger:
             ).first()
             if row is not None:
                 sharing.note_turn(connection, row, now)
+                if row.lease_epoch == 1 and row.cancel_requested_us is None:
+                    self._note_event(connection, row)
         if row is None:
             return None
         return ClaimedOperation(
@@ -278,6 +286,7 @@ class Ledger:
                 }
             now = database.now_us(connection)
             row = self._fenced(connection, lease, {**values, "done_time_us": now, "update_time_us": now})
+            self._note_event(connection, row)
         self._notify(str(name_of(row)), State(row.state))
 
     def release(self, lease: Lease, *, blameless: bool) -> None:
@@ -299,7 +308,7 @@ class Ledger:
         # whole milliseconds, each used once: output folders are named by it, and two jobs must never share a folder
         create_us = max(database.now_us(connection) // 1000 * 1000, last_us + 1000)
         done_us = create_us if values["state"] in states.OPERATION_TERMINAL else None
-        return connection.execute(
+        row = connection.execute(
             operations.insert()
             .values(
                 id=draft.id,
@@ -321,10 +330,14 @@ class Ledger:
                 queued_time_us=create_us,
                 priority=draft.terms.priority,
                 deadline_us=deadlines.of(create_us, draft.terms.deadline_s),
+                notify=json.dumps(draft.terms.notify),
                 **values,
             )
             .returning(*operations.c)
         ).one()
+        if done_us is not None:
+            self._note_event(connection, row)
+        return row
 
     def _fenced(self, connection: sa.Connection, lease: Lease, values: dict[str, Any]) -> sa.Row[Any]:
         row = connection.execute(

@@ -28,7 +28,7 @@ PREDICT_PARAMS = {
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
-JOB_PARAMS = ("deadline_s", "priority")  # see `job_params`
+JOB_PARAMS = ("deadline_s", "notify", "priority")  # see `job_params`
 INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
 RESULT_PARAMS = ("candidates", "formats", "labels", f"{LABEL_THRESHOLD}LABEL")  # which results are written, and how
 BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *JOB_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}

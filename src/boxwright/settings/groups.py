@@ -300,6 +300,30 @@ class BatchSettings(Group):
 
 
 @dataclasses.dataclass(frozen=True)
+class NotifySettings(Group):
+    """Events of operations, and where they may be sent."""
+
+    hosts: tuple[str, ...] = setting(
+        (),
+        "Hosts that events may be sent to, separated by commas: `NAME`, `NAME:PORT`; and the addresses and networks "
+        "(`10.1.0.0/16`) of those that are not public; none: events only go to folders.",
+        name="notify_hosts",
+        check=fields.has_receivers,
+    )
+    ca: pathlib.Path | None = setting(
+        None,
+        "Certificates (PEM) of authorities for receivers of events, beside those that the machine knows.",
+        name="notify_ca",
+    )
+    secret_file: pathlib.Path | None = setting(
+        None,
+        "File of the secret from which each project's secret for events is made; unset: `notify.secret` in `data_dir`. All "
+        "workers need the same one.",
+        name="notify_secret_file",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """Everything that an operator may choose; each field but the last is a group, and a table of the configuration file.
 
@@ -315,6 +339,7 @@ class Settings:
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
     inference: InferenceSettings = dataclasses.field(default_factory=InferenceSettings)
     batch: BatchSettings = dataclasses.field(default_factory=BatchSettings)
+    notify: NotifySettings = dataclasses.field(default_factory=NotifySettings)
     config_file: pathlib.Path | None = None
 
     @classmethod

@@ -28,7 +28,7 @@ from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
 from boxwright.batch.tuning.tuning_file import Tunings
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
-from boxwright.notifications import destinations, event_notes, posting, sender, signatures
+from boxwright.notifications import destinations, event_notes, sender
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
@@ -39,6 +39,7 @@ from boxwright.runners import (
     import_data,
     import_model,
     plan_folders,
+    retention,
     sweep,
     train_model,
 )
@@ -81,16 +82,19 @@ class WorkerParts:
     plans: plan_folders.PlanFolders
     stores: objects.Stores
     audit: AuditLog
+    retention: retention.Retention
 
     def start(self) -> None:
         """Begins to run operations, and to send their events."""
         self.worker.start()
         self.sender.start()
+        self.retention.start()
 
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
         self.worker.drain(DRAIN_S)
         self.sender.close()
+        self.retention.close()
         self.tuner.close()
         self.children.close()
         self.audit.close()
@@ -149,7 +153,14 @@ def _quota_limits(settings: Settings) -> quotas.QuotaLimits:
 def _amount_limits(quota: QuotaSettings, folders: ModelFolders, space: amounts.DiskSpace) -> amounts.AmountLimits:
     """How much projects may have."""
     return amounts.AmountLimits(
-        quota.operations, quota.datasets, quota.models, quota.stored_bytes, folders.size_bytes, space
+        operations=quota.operations,
+        datasets=quota.datasets,
+        models=quota.models,
+        stored_bytes=quota.stored_bytes,
+        batch_jobs_waiting=quota.batch_jobs_waiting,
+        batch_images_a_day=quota.batch_images_a_day,
+        size_of=folders.size_bytes,
+        space=space,
     )
 
 
@@ -218,22 +229,14 @@ def build_worker(settings: Settings) -> WorkerParts:
         observe=recorder.record,
         observe_use=recorder.record_use,
     )
-    events = sender.Sender(db, _deliveries(settings, stores, grants_of).deliver)
+    delivering = sender.Deliveries.of(
+        settings.notify.hosts, settings.notify.ca, places.notify_secret(settings), stores, grants_of
+    )
+    events = sender.Sender(db, delivering.deliver)
     ledger.listeners.append(lambda name, state: events.wake())
-    return WorkerParts(db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log)
-
-
-def _deliveries(settings: Settings, stores: objects.Stores, grants_of: runner.CallerGrants) -> sender.Deliveries:
-    """Who delivers events.
-
-    Raises:
-        ApiError: FAILED_PRECONDITION: the authorities or the secret cannot be read.
-    """
-    chosen = settings.notify
-    context = posting.tls_context(chosen.ca)
-    allowed = destinations.AllowedHosts.of(chosen.hosts)
-    secret = signatures.read_secret(places.notify_secret(settings)) if allowed.hosts else b""
-    return sender.Deliveries(allowed, functools.partial(signatures.project_secret, secret), context, stores, grants_of)
+    kept = retention.KeptDays(settings.operations.days, batch.candidates_days, batch.resume_days)
+    retaining = retention.Retention(db, stores, kept)
+    return WorkerParts(db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log, retaining)
 
 
 def build_service(settings: Settings) -> ServiceParts:

@@ -6,16 +6,18 @@ to others when its claim on them has run out.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import logging
+import pathlib
 import ssl
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent import futures
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
@@ -65,6 +67,25 @@ class Deliveries:
         self._context = context
         self._stores = stores
         self._grants_of = grants_of
+
+    @classmethod
+    def of(
+        cls,
+        hosts: Sequence[str],
+        authorities: pathlib.Path | None,
+        secret_file: pathlib.Path,
+        stores: objects.Stores,
+        grants_of: CallerGrants,
+    ) -> Self:
+        """Makes them from the values of settings; the file of the secret is made if it is needed.
+
+        Raises:
+            ApiError: FAILED_PRECONDITION: the authorities or the secret cannot be read.
+        """
+        allowed = destinations.AllowedHosts.of(hosts)
+        secret = signatures.read_secret(secret_file) if allowed.hosts else b""
+        secret_of = functools.partial(signatures.project_secret, secret)
+        return cls(allowed, secret_of, posting.tls_context(authorities), stores, grants_of)
 
     def deliver(self, event: sa.Row[Any]) -> None:
         """Delivers an event of the outbox. Raises Undelivered."""

@@ -18,7 +18,7 @@ from google.rpc import status_pb2
 from boxwright import errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import amounts, deadlines, progress_values, sharing
+from boxwright.operations import amounts, batch_amounts, deadlines, progress_values, sharing
 from boxwright.operations.records import ClaimedOperation as ClaimedOperation
 from boxwright.operations.records import Draft as Draft
 from boxwright.operations.records import Lease as Lease
@@ -237,8 +237,11 @@ class Ledger:
         partial_failures: Sequence[status_pb2.Status] | None = None,
         output_directory: str | None = None,
         progress: Mapping[str, Any] | None = None,
+        images: int = 0,
     ) -> bool:
         """Records how far the work is; the percentage never goes back. Returns whether cancellation was asked for.
+
+        `images` are those that were worked on since the last report.
 
         Raises:
             LeaseLost: another worker owns the operation now.
@@ -258,6 +261,8 @@ class Ledger:
             if progress is not None:
                 values["progress"] = progress_values.storable(progress)
             row = self._fenced(connection, lease, values)
+            if images:
+                batch_amounts.count_images(connection, row.charged_project, images)
         return row.cancel_requested_us is not None
 
     def finish(

@@ -131,6 +131,12 @@ class OperationsSettings(Group):
     lease_ttl_s: float = setting(
         10.0, "Seconds after which a dead worker's operation is taken over.", check=fields.between(1, 3600)
     )
+    days: float | None = setting(
+        None,
+        "Days after their end for which operations can be asked for; then their rows are deleted; unset: for ever.",
+        name="operation_days",
+        check=fields.above_zero,
+    )
     import_jobs: int = setting(2, "Imports that run at the same time.", check=fields.between(1, 1000))
     import_model_bytes: int = setting(
         4_000_000_000,
@@ -286,6 +292,11 @@ class BatchSettings(Group):
         "Least score, 0 to 1, of a candidate; a job whose own threshold is lower keeps candidates down to that.",
         name="batch_candidate_floor",
         check=fields.between(0, 1),
+    )
+    candidates_days: float | None = setting(
+        None,
+        "Days after the end of a batch prediction for which its candidates are kept; unset: for ever.",
+        check=fields.above_zero,
     )
     resume_days: float = setting(
         7.0,

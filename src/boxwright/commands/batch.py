@@ -86,6 +86,12 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="cancel the job unless it has ended so long after its start; what is finished stays",
     )
     predict.add_argument(
+        "--notify",
+        action="append",
+        metavar="WHERE",
+        help="send the job's events there: https://HOST/PATH, or gs://BUCKET/FOLDER/; may be repeated",
+    )
+    predict.add_argument(
         "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
     )
     predict.add_argument("--no-report", action="store_true", help="write no report")
@@ -189,6 +195,7 @@ def _predict(options: argparse.Namespace) -> int:
         "only_new": "true" if options.only_new else None,
         "priority": options.priority,
         "deadline_s": options.deadline,
+        "notify": options.notify and ",".join(options.notify),
     }
     return _start(connection, model, inputs, output_prefix, params, options)
 

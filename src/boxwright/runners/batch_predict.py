@@ -242,7 +242,7 @@ class BatchPredict(Runner):
             ApiError: the job has failed.
         """
         isolation = Isolation(self._children, job)
-        progress = BatchProgress(before=context.reported)
+        progress = BatchProgress(before=context.reported, predicts=not job.spec.reads_manifests)
         deaths = 0
         while True:
             try:
@@ -267,7 +267,7 @@ class BatchPredict(Runner):
             counts |= {key: done[key] for key in ("reused", "reuse")}
         report = str(objects.ObjectUri.parse(job.spec.output_directory).child(done["report"])) if done["report"] else ""
         numbers = progress.final(done) | {"manifest": str(manifest), "report": report} | counts
-        context.report(progress=numbers)
+        context.report(progress=numbers, images=progress.newly_tried())
         log.info("event=batch_done operation=%s %s", context.name, _as_log(done))
         if done["verdict"]:
             self._end_pass(context)
@@ -303,7 +303,11 @@ class BatchPredict(Runner):
                     progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()
-                        context.report(progress_percent=event.get("percent"), progress=progress.numbers())
+                        context.report(
+                            progress_percent=event.get("percent"),
+                            progress=progress.numbers(),
+                            images=progress.newly_tried(),
+                        )
                         progress.log(context.name)
                 case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
                     context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
@@ -337,7 +341,7 @@ class BatchPredict(Runner):
 def _report_end(context: Context, progress: BatchProgress) -> None:
     """Keeps the numbers of an attempt that has ended, in whatever way; who has lost the lease keeps nothing."""
     with contextlib.suppress(errors.LeaseLost, database.Transient):
-        context.report(progress=progress.ended())
+        context.report(progress=progress.ended(), images=progress.newly_tried())
 
 
 def _as_log(event: dict[str, Any]) -> str:

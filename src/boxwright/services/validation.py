@@ -28,7 +28,7 @@ PREDICT_PARAMS = {
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
-JOB_PARAMS = ("deadline_s", "priority")  # see `job_params`
+JOB_PARAMS = ("deadline_s", "notify", "priority")  # see `job_params`
 INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
 REUSE_PARAMS = ("only_new", "reuse")
 RESULT_PARAMS = ("candidates", "formats", "labels", "report", f"{LABEL_THRESHOLD}LABEL")  # which are written, and how

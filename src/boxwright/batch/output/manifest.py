@@ -19,7 +19,7 @@ from google.rpc import code_pb2
 import boxwright
 from boxwright import errors, kinds, objects
 from boxwright.batch.job import MANIFEST_FILE as MANIFEST_FILE
-from boxwright.batch.output import sidecars
+from boxwright.batch.output import sidecars, tombstone
 from boxwright.batch.output.shard_index import OutputFile
 from boxwright.batch.output.sidecars import SidecarFile
 
@@ -183,26 +183,36 @@ class ManifestCheck:
     Attributes:
         state: the manifest's.
         problems: what is not as the manifest says, a sentence each.
+        candidates_deleted: when the candidates were deleted, RFC 3339; empty if they were not.
     """
 
     state: str
     problems: list[str]
+    candidates_deleted: str = ""
 
 
 def examine(stores: objects.Stores, directory: objects.ObjectUri) -> ManifestCheck:
     """Compares an output folder with its manifest.
 
     Every row must be accounted for unless the job was cancelled, every digest must hold, and no file may be there that
-    readers would take for one of the job's.
+    readers would take for one of the job's. Candidates may be missing only if a tombstone of this manifest names them.
 
     Raises:
         ApiError: there is no manifest, or it cannot be read.
     """
-    manifest = Manifest.from_json(stores.get(directory.child(MANIFEST_FILE)))
-    return ManifestCheck(manifest.state, list(_problems(manifest, stores, directory)))
+    content = stores.get(directory.child(MANIFEST_FILE))
+    manifest = Manifest.from_json(content)
+    try:
+        stone, problems = tombstone.read(stores, directory, content), []
+    except errors.ApiError as error:
+        stone, problems = None, [error.message]
+    problems += _problems(manifest, stores, directory, frozenset(stone.files if stone else ()))
+    return ManifestCheck(manifest.state, problems, stone.delete_time if stone else "")
 
 
-def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.ObjectUri) -> Iterator[str]:
+def _problems(
+    manifest: Manifest, stores: objects.Stores, directory: objects.ObjectUri, deleted: frozenset[str]
+) -> Iterator[str]:
     failed = sum(manifest.errors_by_code.values())
     if manifest.state != "CANCELLED":
         expected = manifest.rows_read - manifest.duplicates_removed
@@ -239,6 +249,12 @@ def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.Obj
             yield problem
     for name, listed in {sidecars.CANDIDATES: manifest.candidates, **manifest.formats}.items():
         for sidecar in listed:
+            if (
+                name == sidecars.CANDIDATES
+                and sidecar.name in deleted
+                and not stores.exists(directory.child(sidecar.name))
+            ):
+                continue
             _, problem = _check(stores, directory, OutputFile(sidecar.name, 0, sidecar.sha256), has_lines=False)
             if problem:
                 yield problem

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from google.rpc import error_details_pb2
 
 import boxwright
-from boxwright import client_env, errors
+from boxwright import client_env, errors, processes
 from boxwright.administration import (
     access_command,
     accounts_command,
@@ -43,6 +43,7 @@ INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the signal's number, as shells ha
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status (2 for a mistake of the caller)."""
+    processes.end_quickly()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console may lack characters that names and messages have
             stream.reconfigure(errors="backslashreplace")
@@ -272,14 +273,16 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from boxwright import server  # heavy, and not needed by every command
+    with processes.importing():
+        from boxwright import server  # heavy, and not needed by every command
 
     server.serve(_chosen(options))
     return 0
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from boxwright import server
+    with processes.importing():
+        from boxwright import server
 
     server.serve_worker(_chosen(options))
     return 0

@@ -21,9 +21,9 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
 
     A batch prediction has ``model``, ``input_uris`` (the first twenty) and their number, ``output_uri_prefix``,
     ``score_threshold``, ``max_bounding_box_count`` if the model is a detector, and ``score_thresholds`` by label,
-    ``labels``, ``formats``, ``report``, ``image_failure_limit``, ``priority`` and ``deadline_s`` if the request has them. An
-    import has ``reviewed`` if that is false. Every kind with params has ``ignored_params`` if there are any: ``{"key",
-    "nearest"}`` each.
+    ``labels``, ``formats``, ``report``, ``image_failure_limit``, ``reuse``, ``only_new``, ``priority`` and ``deadline_s`` if
+    the request has them. An import has ``reviewed`` if that is false. Every kind with params has ``ignored_params`` if there
+    are any: ``{"key", "nearest"}`` each.
     """
     match row.kind:
         case Kind.BATCH_PREDICT:
@@ -66,15 +66,12 @@ def _batch(request: types.BatchPredictRequest) -> dict[str, Any]:
     for key, name in (("label_thresholds", "score_thresholds"), ("only_labels", "labels"), ("formats", "formats")):
         if chosen.get(key):
             found[name] = chosen[key]
-    if "report" in chosen:
-        found["report"] = chosen["report"]
+    found |= {key: chosen[key] for key in ("report", "image_failure_limit", "reuse", "only_new") if key in chosen}
     terms = job_params.terms(request.params)
     if terms.priority != states.Priority.NORMAL:
         found["priority"] = str(terms.priority)
     if terms.deadline_s is not None:
         found["deadline_s"] = terms.deadline_s
-    if "image_failure_limit" in chosen:
-        found["image_failure_limit"] = chosen["image_failure_limit"]
     return found | _ignored(request.params, validation.BATCH_PARAMS[kind])
 
 

@@ -8,6 +8,7 @@
     plan        the inputs, frozen segment by segment
     output      shards, the notes about them, the manifest
     engine      reading, decoding and predicting on threads and processes
+    estimate    a dry run: what a job would read, take and write
     rewrite     results made again from candidates, without inference
     child_main  the inference child: one job after another
     events      what a child process says

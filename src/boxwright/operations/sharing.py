@@ -1,5 +1,6 @@
 """How projects share the workers: they take turns, and each may have so many unfinished operations.
 
+    DRY_RUN           marks the progress of operations that are soon done, and have a lane of their own
     LAST_TURN         when the project of an operation has last had a turn with operations of this kind: an SQL expression
     claimable         the operation whose turn is next, as a query
     note_turn         notes that it has one now
@@ -10,6 +11,7 @@ The project is the one that is charged. A project that has never had a turn come
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection
 
 import sqlalchemy as sa
@@ -20,15 +22,27 @@ from boxwright.metadata.schema import operations, turns
 
 _OWN = (turns.c.kind == operations.c.kind) & (turns.c.project == operations.c.charged_project)
 LAST_TURN = sa.func.coalesce(sa.select(turns.c.claim_time_us).where(_OWN).scalar_subquery(), 0)
+DRY_RUN = "validate_only"  # the entry of an operation's progress that says so, from its first row to its last
 _UNFINISHED = (states.OperationState.PENDING, states.OperationState.RUNNING)
 
 
-def claimable(kinds: Collection[states.OperationKind], now_us: int, cancelled_only: bool) -> sa.Select[tuple[str]]:
+class Among(enum.Enum):
+    """Among which operations the next one is looked for."""
+
+    ALL = enum.auto()
+    CANCELLED = enum.auto()  # whose cancellation was asked for
+    DRY_RUNS = enum.auto()  # which are soon done
+
+
+def claimable(kinds: Collection[states.OperationKind], now_us: int, among: Among) -> sa.Select[tuple[str]]:
     """The id of what is to be claimed next: projects take turns, and in a project what was first put into the queue."""
     expired = (operations.c.state == states.OperationState.RUNNING) & (operations.c.lease_expires_us < now_us)
     query = sa.select(operations.c.id).where(operations.c.kind.in_(kinds))
-    if cancelled_only:
-        query = query.where(operations.c.cancel_requested_us.is_not(None))
+    match among:
+        case Among.CANCELLED:
+            query = query.where(operations.c.cancel_requested_us.is_not(None))
+        case Among.DRY_RUNS:
+            query = query.where(operations.c.progress[DRY_RUN].as_boolean())
     is_pending = operations.c.state == states.OperationState.PENDING
     return (
         query.where(operations.c.state.in_(_UNFINISHED), is_pending | expired)

@@ -28,7 +28,7 @@ PREDICT_PARAMS = {
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
-INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
+INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id", "validate_only")
 RESULT_PARAMS = ("candidates", "formats", "labels", f"{LABEL_THRESHOLD}LABEL")  # which results are written, and how
 BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
 MAX_COLUMN_CHARS = 200
@@ -185,7 +185,7 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
     """What the params of a batch prediction choose, by the names of `BatchSpec`'s fields.
 
     ``image_failure_limit``, [0, 1], ``input_column``, ``input_suffixes`` and what `_result_params` names are there only if
-    the params say them; and ``keeps_candidates``, which is no field.
+    the params say them; and ``keeps_candidates``, which is no field, as ``validate_only`` is none.
     """
     score_threshold, max_boxes = prediction_params(kind, params)
     ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS[kind])]
@@ -198,6 +198,10 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
                 chosen["input_column"] = _column(value, f"params.{key}")
             case "input_suffixes":
                 chosen["input_suffixes"] = _suffixes(value, f"params.{key}")
+            case "validate_only":
+                if value.strip().lower() not in ("true", "false"):
+                    raise errors.invalid_argument(f"params.{key}", f"'{value[:80]}' is neither true nor false.")
+                chosen["validate_only"] = value.strip().lower() == "true"
     return chosen | _result_params(params)
 
 

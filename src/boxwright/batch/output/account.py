@@ -131,7 +131,7 @@ class OutputAccount:
         if self._spec.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})
         if state == "CANCELLED":
-            self._drop_lone_files({file.name for file in (*manifest.sidecars, *manifest.report)})
+            self._drop_lone_files({file.name for file in manifest.sidecars} | {file.name for file in manifest.report})
         faults.point("sink.before_manifest")
         self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
         faults.point("sink.after_manifest")

@@ -139,6 +139,15 @@ def test_crash(tmp_path: pathlib.Path) -> None:
     assert (figures["lost"], figures["doubled"], figures["shards_redone"]) == (0, 0, 0)
 
 
+def test_reuse(tmp_path: pathlib.Path) -> None:
+    found = _run("batch.reuse", "--images", "200", "--result", tmp_path / "result.json", judges=True)
+    first, changed, renamed = found["runs"]
+    assert first["predicted"] == 200 and first["reused"] == 0
+    assert changed["reused"] + changed["predicted"] == renamed["reused"] + renamed["predicted"] == 200
+    assert 2 <= changed["predicted"] <= 8 and renamed["predicted"] <= 6
+    assert {"first_elapsed_s", "changed_elapsed_s"} <= _written(tmp_path / "result.json", "batch.reuse").keys()
+
+
 def test_inputs(tmp_path: pathlib.Path) -> None:
     arguments = ("--names", "2000", "--images", "40", "--model-type", "mobile-low-latency-1")
     found = _run("batch.inputs", *arguments, "--result", tmp_path / "result.json", judges=True)

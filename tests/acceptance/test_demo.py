@@ -20,7 +20,7 @@ from boxwright.demo import dataset, drawn
 
 pytestmark = pytest.mark.slow
 
-TRAIN_MINUTES = "0.2"  # what is learnt does not matter here
+TRAIN_MINUTES = "0.05"  # what is learnt does not matter here
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.1
 

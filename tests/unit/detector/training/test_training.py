@@ -89,7 +89,9 @@ def test_a_finished_job_is_found_not_repeated(
     assert again.weights_sha256 == outcome.weights_sha256 and again.stop_reason == outcome.stop_reason
 
 
-@pytest.mark.parametrize("stop_at", [2.5, 40.0, 75.0, 90.0, 92.0])
+@pytest.mark.parametrize(
+    "stop_at", [2.5, 75.0, 92.0, *(pytest.param(percent, marks=pytest.mark.full) for percent in (40.0, 90.0))]
+)
 def test_a_resumed_training_ends_with_the_same_weights(
     undisturbed: tuple[pathlib.Path, Outcome, Watcher],
     drawn: conftest.Drawn,

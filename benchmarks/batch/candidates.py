@@ -69,6 +69,8 @@ def table(shard: int, images: int, boxes_per_image: float) -> CandidateTable:
         width_px=np.full(images, 640, np.int32),
         height_px=np.full(images, 480, np.int32),
         looks=looks,
+        versions=[str(1_700_000_000_000_000_000 + 1_234_567 * (first + number)) for number in range(images)],
+        one_colour=np.zeros(images, bool),
         offsets=offsets,
         label_indices=rng.integers(0, len(LABELS), total).astype(np.uint16),
         values=values,

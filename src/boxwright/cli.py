@@ -16,7 +16,14 @@ from google.rpc import error_details_pb2
 
 import boxwright
 from boxwright import client_env, errors, processes
-from boxwright.administration import access_command, accounts_command, audit_command, buckets_command, iam_command
+from boxwright.administration import (
+    access_command,
+    accounts_command,
+    audit_command,
+    buckets_command,
+    events_command,
+    iam_command,
+)
 from boxwright.commands import batch, datasets, help_text, login, models, operations, predict, results
 from boxwright.convert import arguments as convert_arguments
 from boxwright.weights import arguments as weights_arguments
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 
 GROUPS = {  # every command, as the help shows them
     "the service": ("serve", "worker", "migrate", "doctor", "client-env"),
-    "who may call, in the service's database": ("access", "accounts", "iam", "buckets", "audit"),
+    "who may call, in the service's database": ("access", "accounts", "iam", "buckets", "audit", "events"),
     "work, by the REST API of a running service": ("login", "datasets", "models", "batch", "predict", "operations"),
     "files": ("convert", "results", "verify", "weights"),
 }
@@ -125,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         iam_command,
         buckets_command,
         audit_command,
+        events_command,
         login,
         datasets,
         models,

@@ -176,4 +176,4 @@ def test_a_cancelled_job_leaves_no_candidates_beside_shards_that_are_not_there(b
 def test_what_an_older_version_began_keeps_no_candidates(bench, model):
     spec = dataclasses.replace(_job(bench, model, "older").spec, candidate_floor=None)
     assert sidecars.wanted(spec) == []
-    assert sidecars.of_shard(spec, 1, ["a"], [None]) == {}
+    assert sidecars.of_shard(spec, 1, ["a"], [None], [False]) == (None, {})

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Protocol
 
-from boxwright.objects.folders import StoreKey
+from boxwright.objects.folders import ObjectVersion, StoreKey
 from boxwright.objects.listing import Bounds
 from boxwright.objects.uris import ObjectUri
 
@@ -26,8 +26,16 @@ class Backend(Protocol):
     def reading(self, uri: ObjectUri) -> StoreKey:
         """Finds an object that is to be read; NOT_FOUND if the URI cannot be one."""
 
-    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
-        """Reads a whole object; INVALID_ARGUMENT if it is larger than that."""
+    def read(self, uri: ObjectUri, max_bytes: int | None) -> tuple[bytes, str]:
+        """Reads a whole object, and its version; INVALID_ARGUMENT if it is larger than that."""
+        ...
+
+    def version(self, uri: ObjectUri) -> ObjectVersion:
+        """The size and version of an object, as `read` and `versions` give it."""
+        ...
+
+    def versions(self, prefix: ObjectUri, after: str) -> Iterator[list[tuple[str, ObjectVersion]]] | None:
+        """As `keys`, with each object's version; None if asking for each object is as cheap."""
         ...
 
     def place(self, uri: ObjectUri) -> StoreKey:

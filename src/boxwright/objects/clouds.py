@@ -23,7 +23,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from boxwright import errors
 from boxwright.objects import listing, profile_connections, store_errors
-from boxwright.objects.folders import StoreKey
+from boxwright.objects.folders import ObjectVersion, StoreKey
 from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
 from boxwright.objects.uris import ObjectUri
 
@@ -59,13 +59,28 @@ class Cloud:
             raise store_errors.not_found(uri)
         return self.place(uri)
 
-    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
-        """Reads a whole object."""
+    def read(self, uri: ObjectUri, max_bytes: int | None) -> tuple[bytes, str]:
+        """Reads a whole object, and its version."""
         place = self.reading(uri)
         result = obstore.get(place.store, place.key)
         size_bytes = result.meta["size"]
         store_errors.check_size(uri, size_bytes, max_bytes)
-        return store_errors.check_whole(bytes(result.bytes()), size_bytes)
+        return store_errors.check_whole(bytes(result.bytes()), size_bytes), _version(result.meta)
+
+    def version(self, uri: ObjectUri) -> ObjectVersion:
+        """See `Backend.version`."""
+        place = self.reading(uri)
+        meta = obstore.head(place.store, place.key)
+        return ObjectVersion(meta["size"], _version(meta))
+
+    def versions(self, prefix: ObjectUri, after: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
+        """See `Backend.versions`."""
+        place = self.place(prefix)
+        found = obstore.list(
+            place.store, prefix=place.key.rstrip("/"), offset=after or None, chunk_size=listing.PAGE_NAMES
+        )
+        for batch in found:
+            yield [(entry["path"], ObjectVersion(entry["size"], _version(entry))) for entry in batch]
 
     def place(self, uri: ObjectUri) -> StoreKey:
         """Finds where an object is or would be."""
@@ -279,6 +294,11 @@ class GcsEmulator(Cloud):
             client_options=options,  # type: ignore[arg-type]
             retry_config=self._retry_config(),  # type: ignore[arg-type]
         )
+
+
+def _version(meta: Any) -> str:
+    """The entity tag without what only some answers of a store have around it."""
+    return (meta["e_tag"] or "").removeprefix("W/").strip('"')
 
 
 def _quoted(bucket: str) -> str:

@@ -15,7 +15,7 @@ import pathlib
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 from obstore import exceptions
@@ -46,6 +46,18 @@ class StoreKey:
     base: str = ""
 
 
+class ObjectVersion(NamedTuple):
+    """What tells an object from what it was: other bytes have another version, or another size.
+
+    Attributes:
+        size_bytes: of the object.
+        version: entity tag in a cloud, time of the last change in nanoseconds in a folder; empty if the store says none.
+    """
+
+    size_bytes: int
+    version: str
+
+
 class Folders(abc.ABC):
     """What both kinds of folders share: a URI is a path below one of some folders."""
 
@@ -66,8 +78,8 @@ class Folders(abc.ABC):
             raise store_errors.no_file(uri, stat.S_ISDIR(kind))
         return place
 
-    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
-        """Reads a whole object: the file itself, at a quarter of what the client library takes for it."""
+    def read(self, uri: ObjectUri, max_bytes: int | None) -> tuple[bytes, str]:
+        """Reads a whole object: the file itself, at a quarter of what the client library takes for it; and its version."""
         folder, key, _ = self.folder(uri)
         path = f"{folder}{os.sep}{key}"
         self._check_inside(uri, folder, path)
@@ -83,7 +95,22 @@ class Folders(abc.ABC):
                     data += more  # one call reads at most 2 GiB
             finally:
                 os.close(descriptor)
-        return store_errors.check_whole(data, status.st_size)
+        return store_errors.check_whole(data, status.st_size), str(status.st_mtime_ns)
+
+    def version(self, uri: ObjectUri) -> ObjectVersion:
+        """See `Backend.version`."""
+        folder, key, _ = self.folder(uri)
+        path = f"{folder}{os.sep}{key}"
+        self._check_inside(uri, folder, path)
+        with _explained(uri):
+            status = pathlib.Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise store_errors.no_file(uri, stat.S_ISDIR(status.st_mode))
+        return ObjectVersion(status.st_size, str(status.st_mtime_ns))
+
+    def versions(self, prefix: ObjectUri, after: str) -> None:
+        """None: a look at each file costs no more than a list of them."""
+        return None
 
     def place(self, uri: ObjectUri) -> StoreKey:
         """Finds where an object is or would be."""

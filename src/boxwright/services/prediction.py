@@ -15,23 +15,14 @@ from boxwright.callers import Caller
 from boxwright.images import decode
 from boxwright.operations import request_ids
 from boxwright.operations.ledger import Draft, name_of
-from boxwright.services import job_params, messages, validation
-from boxwright.services.resources import Check, Resources
+from boxwright.services import messages, validation
+from boxwright.services.resources import Resources
 
 BATCH_METHOD = "google.cloud.automl.v1.PredictionService.BatchPredict"
 
 
 class PredictionService(Resources):
-    """`google.cloud.automl.v1.PredictionService`.
-
-    Args:
-        check: raises PERMISSION_DENIED unless a caller has permissions that a method needs.
-        parts: what `Resources` takes.
-    """
-
-    def __init__(self, check: Check, *parts: Any) -> None:
-        super().__init__(*parts)
-        self._check_caller = check
+    """`google.cloud.automl.v1.PredictionService`."""
 
     def predict(self, request: types.PredictRequest, caller: Caller) -> types.PredictResponse:
         """Predicts one image that came with the request."""
@@ -79,8 +70,7 @@ class PredictionService(Resources):
             "output_config.gcs_destination.output_uri_prefix",
             self._policy.schemes,
         )
-        terms = job_params.terms(request.params)
-        self._check_caller(caller, BATCH_METHOD, job_params.requirements(terms, str(name)))
+        terms = self._terms(caller, request.params, method=BATCH_METHOD, model=name)
         chosen = validation.batch_params(kinds.of_member(model.metadata_member), request.params)
         identified = _identified(request, caller, name)
         if identified is not None and (earlier := self._earlier(identified)) is not None:

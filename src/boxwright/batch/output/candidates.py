@@ -3,10 +3,11 @@
 What is published is a selection of them, so another threshold needs no other prediction. Scores and corners are whole
 millionths, exactly what the result lines round to. A file has a row an image:
 
-    id, size_bytes, sha256 (its first 16 bytes), width_px, height_px (upright)
-    dhash, luma, sharpness (of the pixels that the network got: `images.appearance`; version 1 has none of them)
+    id, size_bytes, version (`objects.ObjectVersion`), sha256 (its first 16 bytes), width_px, height_px (upright), one_colour
+    dhash, luma, sharpness (of the pixels that the network got: `images.appearance`)
     label (uint16, index into the labels of the metadata), score, and of a detector x0, y0, x1, y1: lists of one length
 
+Version 1 has no version, one_colour, dhash, luma and sharpness.
 Lists are in the order of the results, best score first. Later versions may add columns. The metadata, JSON in one key,
 say what the file was made with, and how many candidates of each label have which score.
 """
@@ -54,6 +55,8 @@ class ImageCandidates(NamedTuple):
         label_indices: uint16, little-endian.
         values: int32 millionths, little-endian, a row a result: score, and of a box its corners.
         looks: a record of `appearance.RECORD`.
+        version: of the object that was read, `objects.ObjectVersion.version`; empty if none is known.
+        one_colour: whether the network has seen a single colour.
     """
 
     size_bytes: int
@@ -63,6 +66,8 @@ class ImageCandidates(NamedTuple):
     label_indices: bytes
     values: bytes
     looks: bytes = appearance.UNKNOWN
+    version: str = ""
+    one_colour: bool = False
 
 
 def of_image(
@@ -103,6 +108,8 @@ class CandidateTable:
         width_px: (N,) int32, upright.
         height_px: (N,) int32, upright.
         looks: (N,) `appearance.RECORD`; luma and sharpness are no numbers where they are not known.
+        versions: (N,), empty where none is known.
+        one_colour: (N,) bool.
         offsets: (N + 1,) int32: where the candidates of each image begin, and the last ones end.
         label_indices: (M,) uint16.
         values: (V, M) int32 millionths: scores, and of a detector x0, y0, x1, y1.
@@ -114,6 +121,8 @@ class CandidateTable:
     width_px: npt.NDArray[np.int32]
     height_px: npt.NDArray[np.int32]
     looks: npt.NDArray[np.void]
+    versions: list[str]
+    one_colour: npt.NDArray[np.bool_]
     offsets: npt.NDArray[np.int32]
     label_indices: npt.NDArray[np.uint16]
     values: npt.NDArray[np.int32]
@@ -130,6 +139,8 @@ class CandidateTable:
             width_px=np.array([row.width_px for _, row in rows], np.int32),
             height_px=np.array([row.height_px for _, row in rows], np.int32),
             looks=np.frombuffer(b"".join(row.looks for _, row in rows), appearance.RECORD),
+            versions=[row.version for _, row in rows],
+            one_colour=np.array([row.one_colour for _, row in rows], bool),
             offsets=np.cumsum([0, *(len(row.label_indices) // 2 for _, row in rows)], dtype=np.int32),
             label_indices=label_indices.astype(np.uint16, copy=False),
             values=np.ascontiguousarray(values.T, np.int32),
@@ -137,6 +148,28 @@ class CandidateTable:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def row(self, index: int) -> ImageCandidates:
+        """The row of one image: of its rows, `of` makes the table again."""
+        start, end = self.offsets[index : index + 2].tolist()
+        return ImageCandidates(
+            int(self.size_bytes[index]),
+            self.sha256[index],
+            int(self.width_px[index]),
+            int(self.height_px[index]),
+            self.label_indices[start:end].astype("<u2").tobytes(),
+            np.ascontiguousarray(self.values[:, start:end].T, "<i4").tobytes(),
+            self.looks[index].tobytes(),
+            self.versions[index],
+            bool(self.one_colour[index]),
+        )
+
+    def holds(self, label_count: int) -> bool:
+        """Whether every number is one that a model with so many labels gives."""
+        most_label = int(self.label_indices.max(initial=0))
+        return not len(self.label_indices) or (
+            most_label < label_count and int(self.values.min()) >= 0 and int(self.values.max()) <= SCALE
+        )
 
     @functools.cached_property
     def scores(self) -> npt.NDArray[np.float64]:
@@ -155,6 +188,7 @@ class CandidatesOrigin:
         model_digest: names its exact version.
         score_floor: see `BatchSpec.candidate_floor`.
         labels: (annotation spec id, display name) by label index.
+        policy_digest: see `BatchSpec.policy_digest`; empty if an older version made them.
     """
 
     kind: str
@@ -162,15 +196,18 @@ class CandidatesOrigin:
     model_digest: str
     score_floor: float
     labels: Sequence[Sequence[str]]
+    policy_digest: str = ""
 
 
 def to_parquet(table: CandidateTable, origin: CandidatesOrigin) -> bytes:
     """The file of a shard; equal tables and origins give equal bytes."""
     columns: dict[str, core.Array] = {"id": core.Array(encodable(table.ids), type=core.DataType.utf8())}
     columns["size_bytes"] = core.Array.from_numpy(table.size_bytes)
+    columns["version"] = core.Array(encodable(table.versions), type=core.DataType.utf8())
     columns["sha256"] = core.Array(table.sha256, type=core.DataType.binary(SHA256_BYTES))
     columns["width_px"] = core.Array.from_numpy(table.width_px)
     columns["height_px"] = core.Array.from_numpy(table.height_px)
+    columns["one_colour"] = core.Array(table.one_colour.tolist(), type=core.DataType.bool())
     for name in appearance.RECORD.names or ():
         columns[name] = core.Array.from_numpy(np.ascontiguousarray(table.looks[name]))
     offsets = core.Array.from_numpy(table.offsets)
@@ -222,7 +259,11 @@ def from_parquet(content: bytes, name: str) -> tuple[CandidateTable, CandidatesO
                 "use a newer one."
             )
         origin = CandidatesOrigin(
-            **{field.name: metadata[field.name] for field in dataclasses.fields(CandidatesOrigin)}
+            **{
+                field.name: metadata[field.name]
+                for field in dataclasses.fields(CandidatesOrigin)
+                if field.name in metadata or field.default is dataclasses.MISSING
+            }
         )
         return _table(found, origin.kind), origin
     except errors.ApiError:
@@ -256,6 +297,7 @@ def _table(found: core.Table, kind: str) -> CandidateTable:
     looks = np.repeat(np.frombuffer(appearance.UNKNOWN, appearance.RECORD), found.num_rows)
     for name in set(appearance.RECORD.names or ()) & set(found.column_names):
         looks[name] = column(name).to_numpy()
+    has_versions = {"version", "one_colour"} <= set(found.column_names)  # else it is of version 1
     lists = [column(name) for name in ("label", *_VALUES[kind])]
     offsets = core.list_offsets(lists[0]).to_numpy()
     labels, *values = (core.list_flatten(one).to_numpy() for one in lists)
@@ -263,6 +305,8 @@ def _table(found: core.Table, kind: str) -> CandidateTable:
         ids=facts.pop("id"),
         **facts,
         looks=looks,
+        versions=list(column("version").to_pylist()) if has_versions else [""] * found.num_rows,
+        one_colour=np.array(column("one_colour").to_pylist() if has_versions else [False] * found.num_rows, bool),
         offsets=np.asarray(offsets, np.int32),
         label_indices=np.asarray(labels, np.uint16),
         values=np.stack([np.asarray(one, np.int32) for one in values]),
@@ -274,6 +318,11 @@ def _histograms(table: CandidateTable, label_count: int) -> npt.NDArray[np.int64
     bins = np.minimum(table.values[0] // (SCALE // HISTOGRAM_BINS), HISTOGRAM_BINS - 1)
     places = table.label_indices.astype(np.int64) * HISTOGRAM_BINS + bins
     return np.bincount(places, minlength=label_count * HISTOGRAM_BINS).reshape(label_count, HISTOGRAM_BINS)
+
+
+def digest_of(content: bytes) -> str:
+    """The sha256 of a file, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def encodable(texts: Sequence[str]) -> list[str]:

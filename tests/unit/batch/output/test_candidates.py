@@ -222,10 +222,10 @@ def test_a_row_a_box_in_csv_and_parquet_and_pixels_in_coco():
 def test_a_shard_has_beside_it_what_its_spec_asks_for(tmp_path):
     spec = Bench(tmp_path).spec(labels=LABELS, formats=["csv"])
     row = candidates.of_image(b"x", (1, 1), detections([(0, 0, 1, 1, 0.75, 0)]), 0.0)
-    assert sidecars.of_shard(Bench(tmp_path).spec(), 1, ["a"], [None]) == {}
-    assert list(sidecars.of_shard(spec, 1, ["a", "b"], [None, row])) == ["csv"]
+    assert sidecars.of_shard(Bench(tmp_path).spec(), 1, ["a"], [None], [False]) == (None, {})
+    assert list(sidecars.of_shard(spec, 1, ["a", "b"], [None, row], [False, False])[1]) == ["csv"]
     keeping = Bench(tmp_path).spec(labels=LABELS, candidate_floor=0.0)
-    (content,) = sidecars.of_shard(keeping, 1, ["a", "b"], [None, row]).values()
+    (content,) = sidecars.of_shard(keeping, 1, ["a", "b"], [None, row], [False, False])[1].values()
     assert candidates.from_parquet(content, "f")[0].ids == ["b"]
     assert sidecars.looks_like_one("candidates/image_object_detection_1.parquet")
     assert not sidecars.looks_like_one("other/image_object_detection_1.parquet")

@@ -133,6 +133,7 @@ def test_passes_that_a_larger_input_takes_are_left_out_and_a_stop_changes_nothin
     assert provenances[0]["weights_sha256"] == provenances[1]["weights_sha256"]
 
 
+@pytest.mark.full
 def test_several_threads_repeat_their_result_too(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     folders = [conftest.write_job(tmp_path / name, drawn.rows, threads=2) for name in ("whole", "stopped")]
     with pytest.raises(listener.TrainingStopped):

@@ -74,6 +74,16 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="write no lines of images that were taken over; removed.csv lists what is gone",
     )
+    _add_terms(predict)
+    predict.add_argument(
+        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
+    )
+    predict.add_argument("--no-report", action="store_true", help="write no report")
+    return predict
+
+
+def _add_terms(predict: argparse.ArgumentParser) -> None:
+    """Adds what says when the job is done, and who hears of it."""
     predict.add_argument(
         "--priority",
         choices=("high", "normal", "low"),
@@ -91,11 +101,6 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="WHERE",
         help="send the job's events there: https://HOST/PATH, or gs://BUCKET/FOLDER/; may be repeated",
     )
-    predict.add_argument(
-        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
-    )
-    predict.add_argument("--no-report", action="store_true", help="write no report")
-    return predict
 
 
 def _add_retry(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 candidates       what candidates cost, and results made again from them
 decode_fidelity  what decoding at a fraction of the size costs in average precision
+dry_run          what a dry run says of a job, against the job
 generated        part: a list of any length and a model that does not look
 inputs           names below a folder, and an archive against single files
 lite0            part: a detector on EfficientNet-Lite0 as ONNX

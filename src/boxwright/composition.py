@@ -35,6 +35,7 @@ from boxwright.operations.ledger import Ledger
 from boxwright.runners import (
     batch_choices,
     batch_predict,
+    dry_run,
     export,
     import_data,
     import_model,
@@ -223,6 +224,7 @@ def build_worker(settings: Settings) -> WorkerParts:
         ledger,
         runners,
         lanes,
+        dry_runs=[Kind.BATCH_PREDICT],
         slices_s=slices_s,
         grants_of=grants_of,
         space=space,
@@ -340,6 +342,7 @@ def _runners(
             tuner,
             _output_settings(settings),
             _machine_share(settings),
+            dry_run.DryRuns(children, settings.batch.price_per_core_hour),
             validation.batch_params,
         ),
         Kind.IMPORT_MODEL: _model_importer(settings, db, stores, folders),

@@ -1,18 +1,21 @@
 """The inference child: ``python -m boxwright.batch.child_main`` keeps models loaded and runs one batch job after another.
 
-Commands on standard input, one a line: a `BatchJob` or a `TrialCommand` as JSON, or ``stop`` for the job under way.
+Commands on standard input, one a line: a `BatchJob`, a `TrialCommand` or an `EstimateCommand` as JSON, or ``stop`` for the
+job under way.
 Events on standard output:
 
     {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
-     "bottleneck", "stages"}
+     "bottleneck", "stages", "amounts"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
     {"event": "done", "shards", "images", "failed", "found", "reused", "reuse", "one_colour", "rows_read", "duplicates",
-     "left_out", "elapsed_s", "images_per_s", "stages", "verdict", "errors_files", "report"}
+     "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
                                                                 verdict: why the job fails although all is done, or null;
                                                                 report: name of the page in the output folder, or empty
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
     {"event": "alive"}                                          nothing to report for a second
     {"event": "tried"}                                          the one image of a trial did no harm
+    {"event": "estimating", "stage", "rows"}                    what an estimate is at
+    {"event": "estimated", "estimate", "row_failures"}          see `estimate.estimator`
     {"event": "stopped"}                                        shards that were finished stay
     {"event": "error", "code", "message", "row_failures"}       the job as a whole has failed
 
@@ -40,9 +43,10 @@ from boxwright.batch.engine import opening, stages
 from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
+from boxwright.batch.estimate import estimator
 from boxwright.batch.events import Events
 from boxwright.batch.inputs import image_names, member_files
-from boxwright.batch.job import BatchJob, TrialCommand, command_from_json
+from boxwright.batch.job import BatchJob, EstimateCommand, TrialCommand, command_from_json
 from boxwright.batch.output import verdict
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_reports import ShardReport
@@ -65,7 +69,7 @@ class Commands:
     """Standard input, read by a thread: jobs and trials in a queue, a stop at once, the end of the process at its end."""
 
     def __init__(self) -> None:
-        self.jobs: queue.Queue[BatchJob | TrialCommand] = queue.Queue()
+        self.jobs: queue.Queue[BatchJob | TrialCommand | EstimateCommand] = queue.Queue()
         self.stop_requested = threading.Event()
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
@@ -109,7 +113,9 @@ def run_job(
     images = done["images"]
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
     rate = round(images / max(elapsed_s, 1e-3), 1)
-    events.say("done", **done, elapsed_s=round(elapsed_s, 3), images_per_s=rate, stages=stage_s)
+    events.say(
+        "done", **done, elapsed_s=round(elapsed_s, 3), images_per_s=rate, stages=stage_s, amounts=work.engine.amounts()
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -309,6 +315,7 @@ class _Progress:
                 exact=self._plan.is_complete,
                 percent=min(99, int(100 * done / estimated)) if estimated else 0,
                 stages=_rounded(samples[-1]),
+                amounts=self._engine.amounts(),
                 bottleneck=stages.bottleneck(samples[-1], samples[0]),
             )
 
@@ -324,6 +331,8 @@ def main() -> None:
         try:
             if isinstance(command, TrialCommand):
                 try_image(command, models, events)
+            elif isinstance(command, EstimateCommand):
+                estimator.run(command.job, models, peers, events, commands.stop_requested)
             else:
                 run_job(command, models, peers, events, commands.stop_requested)
         except errors.ApiError as error:

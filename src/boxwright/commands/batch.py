@@ -6,12 +6,13 @@ import argparse
 from typing import Any
 
 from boxwright import errors
-from boxwright.commands import asking, finding, reports, waiting
+from boxwright.commands import asking, estimates, finding, reports, waiting
 from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
   boxwright batch predict cars_1 gs://photos/list.csv gs://photos/results/ --threshold 0.6 --wait
   boxwright batch predict cars_1 gs://photos/2026/ 'gs://photos/shards/*.tar' gs://photos/results/
+  boxwright batch predict cars_1 gs://photos/2026/ gs://photos/results/ --dry-run
   boxwright batch retry IOD4485591010266213735 --wait
   boxwright batch rewrite gs://photos/results/prediction-cars_1-2026-11-28T09:00:00.000Z gs://photos/lower/ --threshold 0.3
   boxwright batch report gs://photos/results/prediction-cars_1-2026-11-28T09:00:00.000Z --import cars --wait
@@ -79,6 +80,11 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
     )
     predict.add_argument("--no-report", action="store_true", help="write no report")
+    predict.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="predict nothing: say within seconds what the inputs name, what is missing, and how long the job would take",
+    )
     return predict
 
 
@@ -201,7 +207,11 @@ def _predict(options: argparse.Namespace) -> int:
         "priority": options.priority,
         "deadline_s": options.deadline,
         "notify": options.notify and ",".join(options.notify),
+        "validate_only": "true" if options.dry_run else None,
     }
+    if options.dry_run:
+        operation = _begun(connection, model, inputs, output_prefix, params)
+        return estimates.show(connection, operation, as_json=options.as_json)
     return _start(connection, model, inputs, output_prefix, params, options)
 
 
@@ -292,14 +302,21 @@ def _start(
     params: dict[str, Any],
     options: argparse.Namespace,
 ) -> int:
-    """Starts a batch prediction; params that are None are left to the service."""
+    """Starts a batch prediction, and waits for its end if asked to; see `_begun`."""
+    operation = _begun(connection, model, inputs, output_prefix, params)
+    return waiting.started(connection, operation, wait=options.wait, as_json=options.as_json)
+
+
+def _begun(
+    connection: RestConnection, model: str, inputs: list[str], output_prefix: str, params: dict[str, Any]
+) -> dict[str, Any]:
+    """The operation of a new batch prediction; params that are None are left to the service."""
     body = {
         "inputConfig": {"gcsSource": {"inputUris": inputs}},
         "outputConfig": {"gcsDestination": {"outputUriPrefix": output_prefix}},
         "params": {key: str(value) for key, value in params.items() if value is not None},
     }
-    operation = connection.call("POST", f"{model}:batchPredict", body=body)
-    return waiting.started(connection, operation, wait=options.wait, as_json=options.as_json)
+    return connection.call("POST", f"{model}:batchPredict", body=body)
 
 
 def _whole(value: float | None) -> int | None:

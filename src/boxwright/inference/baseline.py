@@ -132,8 +132,8 @@ def confidences(table: ResultTable) -> npt.NDArray[np.float64]:
     """
     scores = table.values[0] / SCALE
     image = np.repeat(np.arange(len(table.width_px)), np.diff(table.offsets))
-    total = np.bincount(image, scores, len(table.width_px))
-    squares = np.bincount(image, scores * scores, len(table.width_px))
+    total = np.bincount(image, scores, len(table.width_px)).astype(np.float64)  # whole numbers if there is nothing
+    squares = np.bincount(image, scores * scores, len(table.width_px)).astype(np.float64)
     share = np.divide(squares, total, out=np.zeros_like(total), where=total > 0)
     return (best_scores(table) + share) / 2
 

@@ -60,7 +60,9 @@ class Ledger:
 
     # ---- services -----------------------------------------------------------------------------------------------
 
-    def start(self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None = None) -> sa.Row[Any]:
+    def start(
+        self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None = None, *, dry_run: bool = False
+    ) -> sa.Row[Any]:
         """Adds a PENDING operation in the caller's transaction, with an error a FAILED one; then `announce` it.
 
         Raises RESOURCE_EXHAUSTED if the project has too much (`amounts`), or there is too little room for the work.
@@ -69,7 +71,8 @@ class Ledger:
             project = draft.location.project
             self.limits.check_start(connection, draft.kind, project, draft.caller.charged_project or project)
         failed = {"state": State.FAILED, "error": error.status.SerializeToString()} if error else None
-        return self._insert(connection, draft, failed or {"state": State.PENDING})
+        progress = {"progress": {sharing.DRY_RUN: True}} if dry_run else {}
+        return self._insert(connection, draft, (failed or {"state": State.PENDING}) | progress)
 
     def start_done(self, connection: sa.Connection, draft: Draft, response: any_pb2.Any) -> sa.Row[Any]:
         """Adds an operation that is already SUCCEEDED: the work was done in this same transaction.
@@ -163,18 +166,18 @@ class Ledger:
     # ---- worker -------------------------------------------------------------------------------------------------
 
     def claim(
-        self, kinds: Collection[states.OperationKind], owner: str, *, cancelled_only: bool = False
+        self, kinds: Collection[states.OperationKind], owner: str, *, among: sharing.Among = sharing.Among.ALL
     ) -> ClaimedOperation | None:
         """Takes an operation of these kinds that waits, or whose lease has run out; None if there is none.
 
         Projects take turns; in a project, priorities do (see `sharing`), and of one, what has waited longest is next.
-        `cancelled_only`: looks only at those whose cancellation was asked for.
+        `among`: which of them.
         """
-        if not self.has_work(kinds, cancelled_only=cancelled_only):  # looking costs no writer anything
+        if not self.has_work(kinds, among=among):  # looking costs no writer anything
             return None
         with self._db.write(exclusive=False) as connection:
             now = database.now_us(connection)
-            chosen = sharing.claimable(kinds, now, cancelled_only).with_for_update(skip_locked=True)
+            chosen = sharing.claimable(kinds, now, among).with_for_update(skip_locked=True)
             row = connection.execute(
                 operations.update()
                 .where(operations.c.id == chosen.scalar_subquery())
@@ -209,10 +212,10 @@ class Ledger:
             caller_groups=tuple(json.loads(row.caller_groups)),
         )
 
-    def has_work(self, kinds: Collection[states.OperationKind], *, cancelled_only: bool = False) -> bool:
+    def has_work(self, kinds: Collection[states.OperationKind], *, among: sharing.Among = sharing.Among.ALL) -> bool:
         """Whether `claim` would find an operation now."""
         with self._db.read() as connection:
-            query = sharing.claimable(kinds, database.now_us(connection), cancelled_only)
+            query = sharing.claimable(kinds, database.now_us(connection), among)
             return connection.execute(query).first() is not None
 
     def waiting(self, kind: states.OperationKind, since_s: float) -> int:

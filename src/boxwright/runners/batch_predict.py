@@ -31,6 +31,7 @@ from boxwright.processes import STOP_GRACE_S, Child, ChildExitError
 from boxwright.runners import base_choice, batch_choices, output_folders
 from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
+from boxwright.runners.dry_run import DryRuns
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
 from boxwright.runners.plan_folders import PlanFolders
 
@@ -67,6 +68,7 @@ class BatchPredict(Runner):
         tuner: knows how many processes suit a model.
         output: the settings that reach the output.
         share: what this machine gives for a job.
+        dry_runs: estimates jobs that are not to be done.
         validated_params: parses a request's params, by the model's kind, into the fields of a `BatchSpec` that they choose.
     """
 
@@ -80,6 +82,7 @@ class BatchPredict(Runner):
         tuner: Tuner,
         output: OutputSettings,
         share: MachineShare,
+        dry_runs: DryRuns,
         validated_params: Callable[[kinds.DatasetKind, Mapping[str, str]], dict[str, Any]],
     ) -> None:
         self._db = db
@@ -90,17 +93,21 @@ class BatchPredict(Runner):
         self._tuner = tuner
         self._output = output
         self._share = share
+        self._dry_runs = dry_runs
         self._validated_params = validated_params
 
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.runner.Runner`."""
         with self._tuner.batch():
-            job = self._tuner.tuned(self._job(types.BatchPredictRequest.deserialize(request), context))
+            message = types.BatchPredictRequest.deserialize(request)
+            job = self._tuner.tuned(self._job(message, context))
             if job.share.processes:
                 threads = job.share.of_one_process().cores
                 log.info(
                     "event=tuning operation=%s processes=%d threads=%d", context.name, job.share.processes, threads
                 )
+            if context.is_dry_run:
+                return _success(self._dry_run(job, message.output_config.gcs_destination.output_uri_prefix, context))
             try:
                 numbers = self._run_job(job, context)
             except Stopped:
@@ -116,7 +123,18 @@ class BatchPredict(Runner):
         told |= {key: str(numbers[key]) for key in ("reused", "reuse") if key in numbers}
         if numbers["left_out"]:
             told["left_out"] = str(numbers["left_out"])
-        return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
+        return _success(told)
+
+    def _dry_run(self, job: BatchJob, output_prefix: str, context: Context) -> dict[str, str]:
+        """Estimates a job; its file is all that is written below the output prefix."""
+        prefix = objects.ObjectUri.parse(output_prefix)
+
+        def put(name: str, content: bytes) -> str:
+            uri = prefix.child(name)
+            context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).put(uri, content)
+            return str(uri)
+
+        return self._dry_runs.run(job, context, self._stop, put)
 
     def made_output(self, context: Context) -> bool:
         """See `operations.runner.Runner`."""
@@ -158,7 +176,8 @@ class BatchPredict(Runner):
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
         spec = self._spec(request, context, model.display_name, kinds.of_member(model.metadata_member), info)
-        context.keep_output_directory(spec.output_directory)
+        if not context.is_dry_run:
+            context.keep_output_directory(spec.output_directory)
         notes = self._plans.notes(context.plan_id)
         stores = self._limited(context, spec.output_directory)
         return BatchJob(spec, JobFolders(str(model_folder), stores.to_config(), str(notes)), self._share)
@@ -183,6 +202,7 @@ class BatchPredict(Runner):
         if not context.output_directory:  # before anything is done, and before a folder is named
             context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).check_destination(prefix)
         params = self._validated_params(kind, request.params)
+        params.pop("validate_only", None)
         directory = str(prefix.child(f"prediction-{display_name}-{stamp(context.create_time_us)}"))
         predicts = not any(map(is_manifest, inputs))
         on_gpu = runtime_selection.is_for_a_gpu(
@@ -242,7 +262,10 @@ class BatchPredict(Runner):
             ApiError: the job has failed.
         """
         isolation = Isolation(self._children, job)
-        progress = BatchProgress(before=context.reported, predicts=not job.spec.reads_manifests)
+        precision = job.spec.precision or ModelInfo.read(pathlib.Path(job.folders.model)).precision
+        known = {"precision": precision, "cores": job.share.cores}
+        predicts = not job.spec.reads_manifests
+        progress = BatchProgress(before=context.reported, predicts=predicts, known=known, others=self._tuner.others)
         deaths = 0
         while True:
             try:
@@ -336,6 +359,10 @@ class BatchPredict(Runner):
             if event is not None and event["event"] in ("stopped", "done", "error"):
                 return
         child.close(grace_s=0)
+
+
+def _success(told: dict[str, str]) -> Success:
+    return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
 
 
 def _report_end(context: Context, progress: BatchProgress) -> None:

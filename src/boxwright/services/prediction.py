@@ -11,6 +11,7 @@ from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 
 from boxwright import errors, kinds, names, states
+from boxwright.batch.job import is_manifest
 from boxwright.callers import Caller
 from boxwright.images import decode
 from boxwright.operations import request_ids
@@ -55,7 +56,7 @@ class PredictionService(Resources):
         )
 
     def batch_predict(self, request: types.BatchPredictRequest, caller: Caller) -> operations_pb2.Operation:
-        """Starts a batch prediction; the operation has failed already if a look at the stores says that it must.
+        """Starts a batch prediction or a dry run; the operation has failed already if a look at the stores says it must.
 
         A request whose ``request_id`` has started one is answered with that one.
         """
@@ -75,7 +76,10 @@ class PredictionService(Resources):
         identified = _identified(request, caller, name)
         if identified is not None and (earlier := self._earlier(identified)) is not None:
             return earlier
-        column = chosen.get("input_column", "")
+        column, dry_run = chosen.get("input_column", ""), chosen.get("validate_only", False)
+        if dry_run and is_manifest(inputs[0].text):
+            why = "Results are made again from a manifest within seconds, and have no dry run; leave it out."
+            raise errors.invalid_argument("params.validate_only", why)
         found = self._looks.at_batch(caller, inputs, prefix, project=name.project, column=column)
         with self._db.write() as connection:
             self._usable_model(connection, name)
@@ -91,7 +95,7 @@ class PredictionService(Resources):
                 caller=caller,
                 terms=terms,
             )
-            operation = self._ledger.start(connection, draft, found)
+            operation = self._ledger.start(connection, draft, found, dry_run=dry_run)
             if identified is not None and found is None:  # what has failed at once may be sent again
                 request_ids.note(connection, identified, name_of(operation))
         return self._announced(operation)

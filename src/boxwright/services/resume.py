@@ -12,7 +12,7 @@ from boxwright import errors, kinds, names, objects, states
 from boxwright.batch.inputs import addresses
 from boxwright.callers import Caller, Requirement
 from boxwright.metadata import database
-from boxwright.operations import resumable
+from boxwright.operations import resumable, sharing
 from boxwright.operations.ledger import Draft, name_of
 from boxwright.services.resources import DAY_US, Resources
 
@@ -72,6 +72,8 @@ class ResumeService(Resources):
             raise errors.failed_precondition(
                 f"Operation {name} is of kind {row.kind}; only batch predictions can be resumed."
             )
+        if (row.progress or {}).get(sharing.DRY_RUN):
+            raise errors.failed_precondition(f"Operation {name} is a dry run, which is not resumed; make it again.")
         if row.state == State.SUCCEEDED:
             raise errors.failed_precondition(f"Operation {name} has succeeded; there is nothing left to resume.")
         if row.state not in states.OPERATION_TERMINAL:

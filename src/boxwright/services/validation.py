@@ -29,7 +29,7 @@ PREDICT_PARAMS = {
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
 JOB_PARAMS = ("deadline_s", "notify", "priority")  # see `job_params`
-INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
+INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id", "validate_only")
 REUSE_PARAMS = ("only_new", "reuse")
 RESULT_PARAMS = ("candidates", "formats", "labels", "report", f"{LABEL_THRESHOLD}LABEL")  # which are written, and how
 BATCH_PARAMS = {
@@ -191,7 +191,8 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
     """What the params of a batch prediction choose, by the names of `BatchSpec`'s fields.
 
     ``image_failure_limit``, [0, 1], ``input_column``, ``input_suffixes`` and what `_result_params` names are there only if
-    the params say them, and so is ``only_new``; ``keeps_candidates`` and ``reuse`` (`base_choice.choose`) are no fields.
+    the params say them, and so is ``only_new``; ``keeps_candidates``, ``validate_only`` and ``reuse`` (`base_choice.choose`)
+    are no fields.
     """
     score_threshold, max_boxes = prediction_params(kind, params)
     ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS[kind])]
@@ -206,8 +207,8 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
                 chosen["input_suffixes"] = _suffixes(value, f"params.{key}")
             case "reuse":
                 chosen["reuse"] = _reuse(value.strip(), f"params.{key}")
-            case "only_new":
-                chosen["only_new"] = truth(value, f"params.{key}")
+            case "only_new" | "validate_only" as name:
+                chosen[name] = truth(value, f"params.{key}")
     return chosen | _result_params(kind, params)
 
 

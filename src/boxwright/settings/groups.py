@@ -320,6 +320,12 @@ class BatchSettings(Group):
         check=fields.between(0, 3650),
     )
 
+    price_per_core_hour: float = setting(
+        0.0,
+        "What an hour of a core costs, in any currency: dry runs of batch predictions multiply it; 0: they name no cost.",
+        check=fields.between(0, 1e6),
+    )
+
     @property
     def usable_in_flight_bytes(self) -> int:
         """`in_flight_bytes`, or an eighth of the memory that this process may use, whichever is less."""

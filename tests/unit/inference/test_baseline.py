@@ -81,6 +81,19 @@ def test_the_table_of_predictions_is_that_of_candidates():
     assert first.images == 2
 
 
+def test_images_in_which_nothing_was_found_are_counted():
+    for table in (
+        table_of(found=[detections([])] * 3),
+        PlainTable.of([(48, 64)] * 3, [appearance.UNKNOWN] * 3, [detections([])] * 3),
+    ):
+        profile = Profile(2)
+        profile.add(table)
+        assert profile.histograms["confidence"].tolist() == [3, *[0] * 19]
+    empty = Profile(2)
+    empty.add(PlainTable.of([], [], []))
+    assert empty.images == 0
+
+
 def test_confidence_is_high_for_few_sure_results_and_low_for_many_unsure_ones_or_none():
     sure = detections([(0, 0, 1, 1, 0.95, 0)])
     unsure = detections([(0, 0, 1, 1, 0.2 + 0.01 * number, 0) for number in range(20)])

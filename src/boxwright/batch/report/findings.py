@@ -184,8 +184,8 @@ def _quality(
     precision = float(right[at:].sum()) / kept
     recall = min(1.0, float(right[at:].sum()) / (float(right[first:].sum()) * quality.truth / test_right))
     sentence = (
-        f"At {spec.score_threshold:g}, probably {precision:.0%} of the results are right, and {recall:.0%} of what there is "
-        "is found. It is an estimate from the test images of the model, which the images of the job resemble."
+        f"At {spec.score_threshold:g}, probably {precision:.0%} of the results are right, and of what there is, "
+        f"{recall:.0%} is found. It is an estimate from the test images of the model, which the images of the job resemble."
     )
     return {"precision": round(precision, 4), "recall": round(recall, 4), "sentence": sentence}
 

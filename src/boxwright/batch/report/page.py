@@ -101,7 +101,10 @@ def _concerns(said: Mapping[str, Any]) -> str:
     if said["failed"]:
         sentences.append(f"{said['failed']:,} of {total:,} images failed; see the errors below.")
     if said["drift"]["level"] in ("some", "much"):
-        sentences.append(said["drift"]["sentence"])
+        how = "much" if said["drift"]["level"] == "much" else "somewhat"
+        sentences.append(
+            f"The images or results differ {how} from the test images of the model; see the comparison below."
+        )
     if said["foreign"]["images"] and said["foreign"]["images"] > 2 * UNFAMILIAR_SHARE * said["images"]:
         sentences.append(f"{said['foreign']['images']:,} images are unlike those that the model knows.")
     if said["duplicates"]["spare_images"]:

@@ -79,3 +79,8 @@ def test_leaders_keep_the_first_by_key_and_each_content_once():
         found.add(table_of(found=[detections([])] * len(contents[first : first + 2]), contents=contents[first : first + 2]),
                   keys[first : first + 2])  # fmt: skip
     assert [one.key for one in found.ranked()] == [9.0, 7.0, 5.0]
+
+
+def test_where_nothing_was_found_nothing_is_proposed():
+    assert _chosen([detections([])] * 3) == []
+    assert label_next.uncertainties(table_of(found=[detections([])])).tolist() == [0.0]

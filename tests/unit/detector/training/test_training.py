@@ -21,7 +21,7 @@ from tests.unit.detector.conftest import Watcher, elapsed
 from boxwright.detector import session
 from boxwright.detector.network import loss
 from boxwright.detector.planning import input_size, schedule
-from boxwright.inference import predictor
+from boxwright.inference import baseline, predictor
 from boxwright.learning import checkpoint, listener, pixel_cache
 from boxwright.learning import trainer as learning_trainer
 from boxwright.learning.job import JobError, Outcome, TrainingJob
@@ -51,6 +51,7 @@ def test_a_training_leaves_a_model_that_predicts(
     folder, outcome, watcher = undisturbed
     assert outcome.stop_reason == "MODEL_CONVERGED"
     assert sorted(path.name for path in (folder / "model").iterdir()) == [
+        "baseline.json",
         "evaluation.json",
         "model.json",
         "model.onnx",
@@ -66,6 +67,10 @@ def test_a_training_leaves_a_model_that_predicts(
     assert sum(document["provenance"]["images"].values()) == 24
     evaluation = json.loads((folder / "model" / "evaluation.json").read_text())
     assert evaluation["extras"]["split"] == "TEST"
+    known = baseline.read(folder / "model")
+    assert known is not None
+    assert known.profile.images == document["provenance"]["images"]["TEST"]
+    assert known.quality.truth == evaluation["overall"]["evaluated_bounding_box_count"]
     assert evaluation["overall"]["evaluated_example_count"] == document["provenance"]["images"]["TEST"]
     stages = [stage for _, stage, _ in watcher.events]
     assert set(stages) == {"training", "exporting", "quantising", "evaluating"} and stages == sorted(

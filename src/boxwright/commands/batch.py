@@ -81,6 +81,20 @@ def _add_job_arguments(predict: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write no lines of images that were taken over; removed.csv lists what is gone",
     )
+    _add_terms(predict)
+    predict.add_argument(
+        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
+    )
+    predict.add_argument("--no-report", action="store_true", help="write no report")
+    predict.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="predict nothing: say within seconds what the inputs name, what is missing, and how long the job would take",
+    )
+
+
+def _add_terms(predict: argparse.ArgumentParser) -> None:
+    """Adds what says when the job is done, and who hears of it."""
     predict.add_argument(
         "--priority",
         choices=("high", "normal", "low"),
@@ -97,15 +111,6 @@ def _add_job_arguments(predict: argparse.ArgumentParser) -> None:
         action="append",
         metavar="WHERE",
         help="send the job's events there: https://HOST/PATH, or gs://BUCKET/FOLDER/; may be repeated",
-    )
-    predict.add_argument(
-        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
-    )
-    predict.add_argument("--no-report", action="store_true", help="write no report")
-    predict.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="predict nothing: say within seconds what the inputs name, what is missing, and how long the job would take",
     )
 
 

@@ -2,12 +2,15 @@
 
 candidates       what candidates cost, and results made again from them
 decode_fidelity  what decoding at a fraction of the size costs in average precision
+dry_run          what a dry run says of a job, against the job
 generated        part: a list of any length and a model that does not look
 inputs           names below a folder, and an archive against single files
 lite0            part: a detector on EfficientNet-Lite0 as ONNX
 imported         what nodes around an imported network cost
 memory           resident memory against images
 own              part: Boxwright's stages and engine as a child process
+priorities       how many images jobs of three priorities get
+report           what a report costs
 rivals           part: other ways to do the same work as child processes
 reuse            results taken over, against a job that predicts all
 scaling          the cost of a row, the effect of cores, the wait of small jobs

@@ -109,7 +109,7 @@ class Bench:
         self._peers.close()
 
     def _job(self, name: str, base: str) -> BatchJob:
-        settings = batch_choices.OutputSettings(500, 0.5, 1.0, 60.0, False, None, True, 0.05, "none", AUDIT)
+        settings = batch_choices.OutputSettings(500, 0.5, 1.0, 60.0, False, None, True, 0.05, reuse_audit=AUDIT)
         chosen = batch_choices.chosen(settings, {"score_threshold": 0.5, "max_boxes": 100}, ModelInfo.read(self._model))
         spec = BatchSpec(
             input_uris=["gs://b/images/"],

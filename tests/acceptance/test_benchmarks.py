@@ -163,6 +163,12 @@ def test_candidates(tmp_path: pathlib.Path) -> None:
     assert {"0_5", "0_05", "0_5_csv", "0_5_parquet", "0_5_coco", "cost"} <= figures.keys()
 
 
+def test_report() -> None:
+    line = _run("batch.report")
+    assert line["images"] == 20_000
+    assert line["page_bytes"] < 5_000_000
+
+
 def test_memory(tmp_path: pathlib.Path) -> None:
     arguments = ("--rows", "20000", "--files", "200", "--plot", tmp_path / "memory.svg")
     found = _run("batch.memory", *arguments, "--result", tmp_path / "result.json", judges=True)

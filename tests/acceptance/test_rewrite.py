@@ -92,7 +92,11 @@ def _verified(folder: pathlib.Path) -> int:
 
 
 def _results(folder: pathlib.Path) -> dict[str, bytes]:
-    return {name: made for name, made in contents(folder).items() if not name.startswith(("manifest", "candidates"))}
+    return {
+        name: made
+        for name, made in contents(folder).items()
+        if not name.startswith(("manifest", "candidates", "report"))
+    }
 
 
 @pytest.mark.parametrize("choice", [0, 1, 2])

@@ -16,6 +16,7 @@ from boxwright.metadata import database
 from boxwright.metadata.schema import operations
 from boxwright.operations import progress_values, resumable
 from boxwright.operations.ledger import Ledger
+from boxwright.operations.sharing import Among
 
 FAILED = status_pb2.Status(code=7, message="no")
 
@@ -85,10 +86,10 @@ def test_what_waits_for_its_next_turn_is_cancelled_by_a_worker_who_looks_for_suc
     lease = ledger.claim([Kind.BATCH_PREDICT], "w").lease
     ledger.report(lease, output_directory="gs://b/out")
     ledger.release(lease, blameless=True)
-    assert ledger.claim([Kind.BATCH_PREDICT], "w", cancelled_only=True) is None
+    assert ledger.claim([Kind.BATCH_PREDICT], "w", among=Among.CANCELLED) is None
     assert ledger.request_cancel(LOCATION.operation("IOD1"))
     assert row_of(ledger, "IOD1").state == states.OperationState.PENDING
-    claimed = ledger.claim([Kind.BATCH_PREDICT], "w", cancelled_only=True)
+    claimed = ledger.claim([Kind.BATCH_PREDICT], "w", among=Among.CANCELLED)
     assert (claimed.cancel_requested, claimed.output_directory) == (True, "gs://b/out")
 
 

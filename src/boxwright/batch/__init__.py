@@ -10,7 +10,9 @@
     output      shards, the notes about them, the manifest
     engine      reading, decoding and predicting on threads and processes
     reuse       results of a former job for images that have not changed
+    estimate    a dry run: what a job would read, take and write
     rewrite     results made again from candidates, without inference
+    report      what the results of a job say, as a page and lists
     child_main  the inference child: one job after another
     events      what a child process says
     child_pool  the inference children of a service

@@ -1,17 +1,21 @@
 """The inference child: ``python -m boxwright.batch.child_main`` keeps models loaded and runs one batch job after another.
 
-Commands on standard input, one a line: a `BatchJob` or a `TrialCommand` as JSON, or ``stop`` for the job under way.
+Commands on standard input, one a line: a `BatchJob`, a `TrialCommand` or an `EstimateCommand` as JSON, or ``stop`` for the
+job under way.
 Events on standard output:
 
     {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
-     "bottleneck", "stages"}
+     "bottleneck", "stages", "amounts"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
     {"event": "done", "shards", "images", "failed", "found", "reused", "reuse", "one_colour", "rows_read", "duplicates",
-     "left_out", "elapsed_s", "images_per_s", "stages", "verdict", "errors_files"}
-                                                                verdict: why the job fails although all is done, or null
+     "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
+                                                                verdict: why the job fails although all is done, or null;
+                                                                report: name of the page in the output folder, or empty
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
     {"event": "alive"}                                          nothing to report for a second
     {"event": "tried"}                                          the one image of a trial did no harm
+    {"event": "estimating", "stage", "rows"}                    what an estimate is at
+    {"event": "estimated", "estimate", "row_failures"}          see `estimate.estimator`
     {"event": "stopped"}                                        shards that were finished stay
     {"event": "error", "code", "message", "row_failures"}       the job as a whole has failed
 
@@ -26,6 +30,7 @@ import dataclasses
 import functools
 import logging
 import os
+import pathlib
 import queue
 import sys
 import threading
@@ -33,19 +38,21 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from boxwright import errors, objects
+from boxwright import errors, objects, processes
 from boxwright.batch.engine import opening, stages
 from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
+from boxwright.batch.estimate import estimator
 from boxwright.batch.events import Events
 from boxwright.batch.inputs import image_names, member_files
-from boxwright.batch.job import BatchJob, BatchSpec, TrialCommand, command_from_json
+from boxwright.batch.job import BatchJob, EstimateCommand, TrialCommand, command_from_json
 from boxwright.batch.output import verdict
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
+from boxwright.batch.report.reporting import CandidateFile, Reporter, ReportStoppedError
 from boxwright.batch.reuse import opening as reuse_opening
 from boxwright.batch.reuse.opening import OpenedBase
 from boxwright.batch.rewrite.rewriter import NoteUse, Rewriter
@@ -62,7 +69,7 @@ class Commands:
     """Standard input, read by a thread: jobs and trials in a queue, a stop at once, the end of the process at its end."""
 
     def __init__(self) -> None:
-        self.jobs: queue.Queue[BatchJob | TrialCommand] = queue.Queue()
+        self.jobs: queue.Queue[BatchJob | TrialCommand | EstimateCommand] = queue.Queue()
         self.stop_requested = threading.Event()
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
@@ -91,7 +98,7 @@ def run_job(
         work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use))
         progress = _Progress(work.engine, work.plan, events)
         try:
-            done = _run(job.spec, work, sink, progress, stop_requested)
+            done = _run(job, work, sink, stores, progress, stop_requested)
         except errors.ApiError as error:
             failures = [[status.code, status.message] for status in work.plan.row_failures]
             events.say("error", code=error.code, message=error.message, row_failures=failures)
@@ -106,7 +113,9 @@ def run_job(
     images = done["images"]
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
     rate = round(images / max(elapsed_s, 1e-3), 1)
-    events.say("done", **done, elapsed_s=round(elapsed_s, 3), images_per_s=rate, stages=stage_s)
+    events.say(
+        "done", **done, elapsed_s=round(elapsed_s, 3), images_per_s=rate, stages=stage_s, amounts=work.engine.amounts()
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,9 +155,10 @@ def _work(
 
 
 def _run(
-    spec: BatchSpec,
+    job: BatchJob,
     work: _Work,
     sink: Sink,
+    stores: objects.Stores,
     progress: _Progress,
     stop_requested: threading.Event,
 ) -> dict[str, Any] | None:
@@ -157,7 +167,7 @@ def _run(
     first: tuple[int, str] | None = None  # shard and message of the first failed image
     for report in work.reports(stop_requested.is_set):
         shards += 1
-        images += report.predicted + report.failed + (report.reused if spec.only_new else 0)
+        images += report.predicted + report.failed + (report.reused if job.spec.only_new else 0)
         failed += report.failed
         first = _first_failure(first, report)
         progress.note(report)
@@ -165,9 +175,15 @@ def _run(
         return None
     why = first[1] if first else ""
     said = verdict.too_many_failed(
-        sink.predicted + (sink.reused if spec.only_new else 0), sink.errors_by_code, why, spec.image_failure_limit
+        sink.predicted + (sink.reused if job.spec.only_new else 0),
+        sink.errors_by_code,
+        why,
+        job.spec.image_failure_limit,
     )
-    manifest = _close(sink, work, "FAILED" if said else "SUCCEEDED")
+    try:
+        manifest = _close(sink, work, "FAILED" if said else "SUCCEEDED", _reporter(job, work, stores, stop_requested))
+    except ReportStoppedError:
+        return None
     if manifest.sources:  # their failed images are in no shard
         failed = sum(manifest.errors_by_code.values())
     left_out = collections.Counter[str]()
@@ -188,7 +204,16 @@ def _run(
         "left_out": left_out.total(),
         "verdict": said,
         "errors_files": len(manifest.errors_files),
+        "report": next((file.name for file in manifest.report if file.name.endswith(".html")), ""),
     }
+
+
+def _reporter(job: BatchJob, work: _Work, stores: objects.Stores, stop_requested: threading.Event) -> Reporter:
+    """What makes the report of a job whose shards are all there."""
+    files = None
+    if isinstance(work.plan, Sources):
+        files = [CandidateFile(source.uri, source.sha256) for source in work.plan.shards()]
+    return Reporter(job.spec, stores, pathlib.Path(job.folders.model), files, stop_requested.is_set)
 
 
 def try_image(trial: TrialCommand, models: LoadedModels, events: Events) -> None:
@@ -210,7 +235,7 @@ def _rounded(stage_s: dict[str, float]) -> dict[str, float]:
     return {stage: round(spent_s, 3) for stage, spent_s in stage_s.items()}
 
 
-def _close(sink: Sink, work: _Work, state: str) -> Manifest:
+def _close(sink: Sink, work: _Work, state: str, reporter: Reporter) -> Manifest:
     """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
     plan, carried = work.plan, None
     if not plan.is_complete:
@@ -224,6 +249,7 @@ def _close(sink: Sink, work: _Work, state: str) -> Manifest:
         model_digest=work.engine.model_digest,
         left_out=plan.left_out,
         carried=carried,
+        report=reporter.report,
         removed=None if work.base is None else work.base.removed(),
     )
     accounted = manifest.images_predicted + manifest.left_to_base + sum(manifest.errors_by_code.values())
@@ -289,6 +315,7 @@ class _Progress:
                 exact=self._plan.is_complete,
                 percent=min(99, int(100 * done / estimated)) if estimated else 0,
                 stages=_rounded(samples[-1]),
+                amounts=self._engine.amounts(),
                 bottleneck=stages.bottleneck(samples[-1], samples[0]),
             )
 
@@ -304,6 +331,8 @@ def main() -> None:
         try:
             if isinstance(command, TrialCommand):
                 try_image(command, models, events)
+            elif isinstance(command, EstimateCommand):
+                estimator.run(command.job, models, peers, events, commands.stop_requested)
             else:
                 run_job(command, models, peers, events, commands.stop_requested)
         except errors.ApiError as error:
@@ -311,4 +340,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    processes.end_quickly()
     main()

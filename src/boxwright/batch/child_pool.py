@@ -10,7 +10,7 @@ from typing import Any
 from boxwright.processes import FEW_HEAPS, Child
 
 CHILD_MODULE = "boxwright.batch.child_main"
-JOB_ENDS = ("done", "error", "stopped", "tried")
+JOB_ENDS = ("done", "error", "stopped", "tried", "estimated")
 
 
 class InferenceChild(Child):

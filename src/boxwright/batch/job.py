@@ -4,6 +4,7 @@ BatchJob = spec     what to read, with which model, where to write: the same on 
          + folders  where this machine keeps what the job needs
          + share    cores, memory and runtime: how long it takes, never what comes out
 TrialCommand        one image of a job, alone
+EstimateCommand     a job that is estimated, and not done
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class BatchSpec:
         policy_digest: of what decides the candidates of an image besides its bytes (`policy.digest`).
         policy_floor: the least score of its candidates, as `candidate_floor`, whether they are kept or not.
         formats: in which the results are written beside the lines of JSON, as `output.result_formats` names them.
+        report: whether a report is made of the candidates at the end.
     """
 
     input_uris: list[str]
@@ -83,6 +85,7 @@ class BatchSpec:
     only_labels: list[str] | None = None
     candidate_floor: float | None = None
     formats: list[str] = dataclasses.field(default_factory=list)
+    report: bool = False
     base: str = ""
     base_reason: str = ""
     only_new: bool = False
@@ -216,14 +219,31 @@ class TrialCommand:
         return json.dumps({"trial": self.image_id, "job": dataclasses.asdict(self.job)})
 
 
-def command_from_json(text: str) -> BatchJob | TrialCommand:
-    """Parses one line that an inference child is sent: a job or a trial.
+@dataclasses.dataclass(frozen=True)
+class EstimateCommand:
+    """Say what a job would read, take and write, and write nothing.
+
+    Attributes:
+        job: the job.
+    """
+
+    job: BatchJob
+
+    def to_json(self) -> str:
+        """Returns the command as one line of JSON."""
+        return json.dumps({"estimate": True, "job": dataclasses.asdict(self.job)})
+
+
+def command_from_json(text: str) -> BatchJob | TrialCommand | EstimateCommand:
+    """Parses one line that an inference child is sent: a job, a trial or an estimate.
 
     Raises:
-        ValueError, TypeError, KeyError: it is neither.
+        ValueError, TypeError, KeyError: it is none of them.
     """
     values = json.loads(text)
     job = BatchJob.from_values(values["job"])
+    if "estimate" in values:
+        return EstimateCommand(job)
     return TrialCommand(values["trial"], job) if "trial" in values else job
 
 

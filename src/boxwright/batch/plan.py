@@ -19,6 +19,7 @@ import hashlib
 import itertools
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -87,6 +88,10 @@ class Plan:
         stores: where everything is.
         notes: the job's folder of notes on this machine; empty for none.
         is_finished: whether a shard is there and need not be predicted.
+        keeps: whether segments are put; a dry run reads them and puts none.
+
+    Attributes:
+        opening_s: seconds for opening the inputs, the listing of folders included.
     """
 
     def __init__(
@@ -95,12 +100,16 @@ class Plan:
         stores: objects.Stores,
         notes: str = "",
         is_finished: Callable[[int], bool] = lambda shard: False,
+        *,
+        keeps: bool = True,
     ) -> None:
         self._spec = spec
         self._stores = stores
         self._named = stores.named()
         self._files = MemberFiles(notes, self._finished_images)
         self._is_finished = is_finished
+        self._keeps = keeps
+        self.opening_s = 0.0
         self._inputs: JobInputs | None = None
         self._scratch = objects.ObjectUri.parse(spec.scratch)
         self._shard_images = spec.shard_images
@@ -121,7 +130,9 @@ class Plan:
             ApiError: a list is missing, unreadable or empty, changed since the first attempt, or too many rows are unusable.
         """
         self._files.clear()
+        began_s = time.monotonic()
         inputs = self._inputs = self._opened()
+        self.opening_s = time.monotonic() - began_s
         self.total_bytes = inputs.total_bytes
         held: list[Segment] = []
         for segment in self._split(inputs):
@@ -281,6 +292,8 @@ class Plan:
     def _freeze(self, segment: Segment) -> Segment:
         """Puts the segment once; a later attempt must have read the same."""
         self.images_planned += len(segment.items)
+        if not self._keeps:
+            return segment
         content = json.dumps([[item.id, item.failure] for item in segment.items], ensure_ascii=False).encode()
         uri = _segment_uri(self._scratch, segment.shard)
         if not self._stores.put_once(uri, content) and (first := self._stores.get(uri)) != content:

@@ -1,4 +1,4 @@
-"""``boxwright batch``: predict lists of images, predict again what failed, make results again without predicting."""
+"""``boxwright batch``: predict lists of images, predict again what failed, make results again, look at the report."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import argparse
 from typing import Any
 
 from boxwright import errors
-from boxwright.commands import asking, finding, waiting
+from boxwright.commands import asking, estimates, finding, reports, waiting
 from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
   boxwright batch predict cars_1 gs://photos/list.csv gs://photos/results/ --threshold 0.6 --wait
   boxwright batch predict cars_1 gs://photos/2026/ 'gs://photos/shards/*.tar' gs://photos/results/
+  boxwright batch predict cars_1 gs://photos/2026/ gs://photos/results/ --dry-run
   boxwright batch retry IOD4485591010266213735 --wait
   boxwright batch rewrite gs://photos/results/prediction-cars_1-2026-11-28T09:00:00.000Z gs://photos/lower/ --threshold 0.3
+  boxwright batch report gs://photos/results/prediction-cars_1-2026-11-28T09:00:00.000Z --import cars --wait
 """
 
 
@@ -22,7 +24,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     text = "predict folders, lists and archives, once more the images that failed, and make results again"
     description = "Batch prediction by a running service, over its REST API; see docs/batch-prediction.md."
     actions = asking.add_group(commands, "batch", text, description, EXAMPLES)
-    added = _add_predict(actions), _add_retry(actions), _add_rewrite(actions)
+    added = _add_predict(actions), _add_retry(actions), _add_rewrite(actions), reports.add_report(actions)
     for command in added:
         asking.add_wait(command)
     asking.finish(*added)
@@ -58,6 +60,12 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     predict.add_argument(
         "--input-suffixes", metavar="SUFFIXES", help="of images in folders and archives, such as .jpg,.png; '*' for any"
     )
+    _add_job_arguments(predict)
+    return predict
+
+
+def _add_job_arguments(predict: argparse.ArgumentParser) -> None:
+    """What is said of the job, and not of its inputs and results."""
     predict.add_argument(
         "--request-id",
         metavar="ID",
@@ -73,6 +81,20 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="write no lines of images that were taken over; removed.csv lists what is gone",
     )
+    _add_terms(predict)
+    predict.add_argument(
+        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
+    )
+    predict.add_argument("--no-report", action="store_true", help="write no report")
+    predict.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="predict nothing: say within seconds what the inputs name, what is missing, and how long the job would take",
+    )
+
+
+def _add_terms(predict: argparse.ArgumentParser) -> None:
+    """Adds what says when the job is done, and who hears of it."""
     predict.add_argument(
         "--priority",
         choices=("high", "normal", "low"),
@@ -85,9 +107,11 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="cancel the job unless it has ended so long after its start; what is finished stays",
     )
     predict.add_argument(
-        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
+        "--notify",
+        action="append",
+        metavar="WHERE",
+        help="send the job's events there: https://HOST/PATH, or gs://BUCKET/FOLDER/; may be repeated",
     )
-    return predict
 
 
 def _add_retry(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -181,12 +205,18 @@ def _predict(options: argparse.Namespace) -> int:
         "input_column": options.input_column,
         "input_suffixes": options.input_suffixes,
         "candidates": "none" if options.no_candidates else None,
+        "report": "false" if options.no_report else None,
         "request_id": options.request_id,
         "reuse": options.reuse,
         "only_new": "true" if options.only_new else None,
         "priority": options.priority,
         "deadline_s": options.deadline,
+        "notify": options.notify and ",".join(options.notify),
+        "validate_only": "true" if options.dry_run else None,
     }
+    if options.dry_run:
+        operation = _begun(connection, model, inputs, output_prefix, params)
+        return estimates.show(connection, operation, as_json=options.as_json)
     return _start(connection, model, inputs, output_prefix, params, options)
 
 
@@ -277,14 +307,21 @@ def _start(
     params: dict[str, Any],
     options: argparse.Namespace,
 ) -> int:
-    """Starts a batch prediction; params that are None are left to the service."""
+    """Starts a batch prediction, and waits for its end if asked to; see `_begun`."""
+    operation = _begun(connection, model, inputs, output_prefix, params)
+    return waiting.started(connection, operation, wait=options.wait, as_json=options.as_json)
+
+
+def _begun(
+    connection: RestConnection, model: str, inputs: list[str], output_prefix: str, params: dict[str, Any]
+) -> dict[str, Any]:
+    """The operation of a new batch prediction; params that are None are left to the service."""
     body = {
         "inputConfig": {"gcsSource": {"inputUris": inputs}},
         "outputConfig": {"gcsDestination": {"outputUriPrefix": output_prefix}},
         "params": {key: str(value) for key, value in params.items() if value is not None},
     }
-    operation = connection.call("POST", f"{model}:batchPredict", body=body)
-    return waiting.started(connection, operation, wait=options.wait, as_json=options.as_json)
+    return connection.call("POST", f"{model}:batchPredict", body=body)
 
 
 def _whole(value: float | None) -> int | None:

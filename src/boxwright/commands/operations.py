@@ -180,7 +180,11 @@ def asked_and_spent(numbers: dict[str, Any]) -> dict[str, str]:
         "stages": ", ".join(
             f"{name} {spent_s:,.{1 if spent_s >= 10 else 2}f} s" for name, spent_s in stages if spent_s > 0
         ),
+        "rate": f"{rate:,.1f} images/s" if (rate := numbers.get("images_per_s")) is not None else "",
         "limited by": numbers.get("bottleneck", ""),
+        "advice": numbers.get("advice", ""),
+        "dry run": numbers.get("summary", "") or ("yes" if numbers.get("validate_only") else ""),
+        "estimate": numbers.get("estimate", ""),
     }
 
 

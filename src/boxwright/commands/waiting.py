@@ -53,19 +53,27 @@ def follow(connection: RestConnection, name: str, *, as_json: bool) -> int:
     Returns:
         0: succeeded; 1: failed or cancelled; 3: succeeded, and some images or rows failed; 130: Ctrl-C.
     """
-    try:
-        numbers = _watch(connection, name)
-        operation = patiently(lambda: connection.call("GET", name))
-    except KeyboardInterrupt:
-        _clear_line()
-        output.say(f"It goes on. To wait again: boxwright operations wait {name}")
+    found = ended(connection, name)
+    if found is None:
         return INTERRUPTED
+    operation, numbers = found
     if as_json:
         output.print_json(operation)
     else:
         print(end_in_words(operation, numbers))
         _say_what_failed(operation, numbers)
     return status_of(operation, numbers)
+
+
+def ended(connection: RestConnection, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Shows how far an operation is until it ends; returns it and its numbers, None after Ctrl-C."""
+    try:
+        numbers = _watch(connection, name)
+        return patiently(lambda: connection.call("GET", name)), numbers
+    except KeyboardInterrupt:
+        _clear_line()
+        output.say(f"It goes on. To wait again: boxwright operations wait {name}")
+        return None
 
 
 def started(connection: RestConnection, operation: dict[str, Any], *, wait: bool, as_json: bool) -> int:

@@ -58,7 +58,7 @@ def finite(values: object, count: int) -> tuple[float, ...] | None:
     if not {*map(type, values)} <= _NUMBERS:
         return None
     try:
-        found = tuple(float(value) for value in values)
+        found = tuple(map(float, values))
     except OverflowError:
         return None
     return found if all(map(math.isfinite, found)) else None

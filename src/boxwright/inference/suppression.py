@@ -16,6 +16,7 @@ from boxwright.inference.model_folder import Voting
 from boxwright.inference.runtime import RawOutput
 
 MAX_CANDIDATES = 600  # best-scored boxes that enter suppression: bounds the pairwise matrix whatever the scores are
+BLOCK = 128  # boxes that suppression compares with all that are left, at once
 SUPPRESSION_IOU = 0.6
 VOTING = Voting(iou=0.7, score_share=0.7)  # what it brings hardly depends on these: ADR 0017
 
@@ -46,12 +47,31 @@ def suppress(
 ) -> npt.NDArray[np.bool_]:
     """Greedy class-wise suppression of boxes that come best first; (N, 4) and (N,) give the kept rows, (N,) bool.
 
+    In blocks: what an earlier block has suppressed is compared with nothing any more.
+    """
+    if len(boxes_px) <= BLOCK:
+        return _suppress_first(boxes_px, label_indices, len(boxes_px), iou_threshold)
+    keep = np.ones(len(boxes_px), bool)
+    for start in range(0, len(boxes_px), BLOCK):
+        left = np.flatnonzero(keep[start:])
+        count = int(np.searchsorted(left, BLOCK))  # of the block
+        if count:
+            left += start
+            keep[left] = _suppress_first(boxes_px[left], label_indices[left], count, iou_threshold)
+    return keep
+
+
+def _suppress_first(
+    boxes_px: npt.NDArray[np.float32], label_indices: npt.NDArray[np.int64], count: int, iou_threshold: float
+) -> npt.NDArray[np.bool_]:
+    """What is left, (N,) bool, when so many boxes at the front have suppressed each other and all behind them.
+
     One pairwise matrix, without a division, then one boolean row per box that is kept and overlaps another.
     """
-    intersection, union = _areas(boxes_px, boxes_px)
+    intersection, union = _areas(boxes_px[:count], boxes_px)
     union *= iou_threshold
     overlaps = intersection > union
-    overlaps &= label_indices[:, None] == label_indices
+    overlaps &= label_indices[:count, None] == label_indices
     keep = np.ones(len(boxes_px), bool)
     for row in np.flatnonzero(overlaps.sum(axis=1) > 1):  # every box overlaps itself
         if keep[row]:

@@ -18,7 +18,7 @@ from google.rpc import status_pb2
 from boxwright import errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import amounts, deadlines, progress_values, sharing
+from boxwright.operations import amounts, batch_amounts, deadlines, progress_values, sharing
 from boxwright.operations.records import ClaimedOperation as ClaimedOperation
 from boxwright.operations.records import Draft as Draft
 from boxwright.operations.records import Lease as Lease
@@ -39,6 +39,7 @@ class Ledger:
         db: the metadata database.
         lease_ttl_s: how long a claim holds without renewal.
         limits: what a project may have, and the room that work needs.
+        note_event: called with the row of an operation that has just begun or ended, in the transaction that says so.
         listeners: called with (operation name, state) after a state change made through this object.
     """
 
@@ -48,16 +49,20 @@ class Ledger:
         *,
         lease_ttl_s: float,
         limits: amounts.AmountLimits | None = None,
+        note_event: Callable[[sa.Connection, sa.Row[Any]], None] = lambda connection, row: None,
     ) -> None:
         self.limits = limits or amounts.AmountLimits()
         self._db = db
+        self._note_event = note_event
         self._ttl_us = round(lease_ttl_s * MICROSECONDS)
         self.lease_ttl_s = lease_ttl_s
         self.listeners: list[Callable[[str, State], None]] = []
 
     # ---- services -----------------------------------------------------------------------------------------------
 
-    def start(self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None = None) -> sa.Row[Any]:
+    def start(
+        self, connection: sa.Connection, draft: Draft, error: errors.ApiError | None = None, *, dry_run: bool = False
+    ) -> sa.Row[Any]:
         """Adds a PENDING operation in the caller's transaction, with an error a FAILED one; then `announce` it.
 
         Raises RESOURCE_EXHAUSTED if the project has too much (`amounts`), or there is too little room for the work.
@@ -66,7 +71,8 @@ class Ledger:
             project = draft.location.project
             self.limits.check_start(connection, draft.kind, project, draft.caller.charged_project or project)
         failed = {"state": State.FAILED, "error": error.status.SerializeToString()} if error else None
-        return self._insert(connection, draft, failed or {"state": State.PENDING})
+        progress = {"progress": {sharing.DRY_RUN: True}} if dry_run else {}
+        return self._insert(connection, draft, (failed or {"state": State.PENDING}) | progress)
 
     def start_done(self, connection: sa.Connection, draft: Draft, response: any_pb2.Any) -> sa.Row[Any]:
         """Adds an operation that is already SUCCEEDED: the work was done in this same transaction.
@@ -129,7 +135,10 @@ class Ledger:
                 error = errors.cancelled().status.SerializeToString()
                 values |= {"state": State.CANCELLED, "error": error, "done_time_us": now, "update_time_us": now}
             if row.state in _RUNNING_STATES:
-                connection.execute(operations.update().where(operations.c.id == row.id).values(**values))
+                changed = operations.update().where(operations.c.id == row.id).values(**values)
+                changed_row = connection.execute(changed.returning(*operations.c)).one()
+                if at_once:
+                    self._note_event(connection, changed_row)
         self._notify(str(name), State.CANCELLED if at_once else State(row.state))
         return True
 
@@ -157,18 +166,18 @@ class Ledger:
     # ---- worker -------------------------------------------------------------------------------------------------
 
     def claim(
-        self, kinds: Collection[states.OperationKind], owner: str, *, cancelled_only: bool = False
+        self, kinds: Collection[states.OperationKind], owner: str, *, among: sharing.Among = sharing.Among.ALL
     ) -> ClaimedOperation | None:
         """Takes an operation of these kinds that waits, or whose lease has run out; None if there is none.
 
         Projects take turns; in a project, priorities do (see `sharing`), and of one, what has waited longest is next.
-        `cancelled_only`: looks only at those whose cancellation was asked for.
+        `among`: which of them.
         """
-        if not self.has_work(kinds, cancelled_only=cancelled_only):  # looking costs no writer anything
+        if not self.has_work(kinds, among=among):  # looking costs no writer anything
             return None
         with self._db.write(exclusive=False) as connection:
             now = database.now_us(connection)
-            chosen = sharing.claimable(kinds, now, cancelled_only).with_for_update(skip_locked=True)
+            chosen = sharing.claimable(kinds, now, among).with_for_update(skip_locked=True)
             row = connection.execute(
                 operations.update()
                 .where(operations.c.id == chosen.scalar_subquery())
@@ -184,6 +193,8 @@ class Ledger:
             ).first()
             if row is not None:
                 sharing.note_turn(connection, row, now)
+                if row.lease_epoch == 1 and row.cancel_requested_us is None:
+                    self._note_event(connection, row)
         if row is None:
             return None
         return ClaimedOperation(
@@ -201,10 +212,10 @@ class Ledger:
             caller_groups=tuple(json.loads(row.caller_groups)),
         )
 
-    def has_work(self, kinds: Collection[states.OperationKind], *, cancelled_only: bool = False) -> bool:
+    def has_work(self, kinds: Collection[states.OperationKind], *, among: sharing.Among = sharing.Among.ALL) -> bool:
         """Whether `claim` would find an operation now."""
         with self._db.read() as connection:
-            query = sharing.claimable(kinds, database.now_us(connection), cancelled_only)
+            query = sharing.claimable(kinds, database.now_us(connection), among)
             return connection.execute(query).first() is not None
 
     def waiting(self, kind: states.OperationKind, since_s: float) -> int:
@@ -229,8 +240,11 @@ class Ledger:
         partial_failures: Sequence[status_pb2.Status] | None = None,
         output_directory: str | None = None,
         progress: Mapping[str, Any] | None = None,
+        images: int = 0,
     ) -> bool:
         """Records how far the work is; the percentage never goes back. Returns whether cancellation was asked for.
+
+        `images` are those that were worked on since the last report.
 
         Raises:
             LeaseLost: another worker owns the operation now.
@@ -250,6 +264,8 @@ class Ledger:
             if progress is not None:
                 values["progress"] = progress_values.storable(progress)
             row = self._fenced(connection, lease, values)
+            if images:
+                batch_amounts.count_images(connection, row.charged_project, images)
         return row.cancel_requested_us is not None
 
     def finish(
@@ -278,6 +294,7 @@ class Ledger:
                 }
             now = database.now_us(connection)
             row = self._fenced(connection, lease, {**values, "done_time_us": now, "update_time_us": now})
+            self._note_event(connection, row)
         self._notify(str(name_of(row)), State(row.state))
 
     def release(self, lease: Lease, *, blameless: bool) -> None:
@@ -299,7 +316,7 @@ class Ledger:
         # whole milliseconds, each used once: output folders are named by it, and two jobs must never share a folder
         create_us = max(database.now_us(connection) // 1000 * 1000, last_us + 1000)
         done_us = create_us if values["state"] in states.OPERATION_TERMINAL else None
-        return connection.execute(
+        row = connection.execute(
             operations.insert()
             .values(
                 id=draft.id,
@@ -321,10 +338,14 @@ class Ledger:
                 queued_time_us=create_us,
                 priority=draft.terms.priority,
                 deadline_us=deadlines.of(create_us, draft.terms.deadline_s),
+                notify=json.dumps(draft.terms.notify),
                 **values,
             )
             .returning(*operations.c)
         ).one()
+        if done_us is not None:
+            self._note_event(connection, row)
+        return row
 
     def _fenced(self, connection: sa.Connection, lease: Lease, values: dict[str, Any]) -> sa.Row[Any]:
         row = connection.execute(

@@ -18,10 +18,12 @@ class Terms:
     Attributes:
         priority: of the project's operations of its kind.
         deadline_s: seconds after its start at which the operation is cancelled; None: never.
+        notify: where its events are sent.
     """
 
     priority: states.Priority = states.Priority.NORMAL
     deadline_s: float | None = None
+    notify: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Draft:
         plan_of: id of the operation whose plan it goes on with, None for a plan of its own.
         output_directory: where that operation's results go; empty if it had not got so far.
         caller: who starts it.
-        terms: its priority, and until when it is to end.
+        terms: its priority, until when it is to end, and where its events are sent.
     """
 
     location: names.LocationName

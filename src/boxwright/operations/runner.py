@@ -17,6 +17,7 @@ from google.rpc import status_pb2
 from boxwright import callers, errors, names, objects, states
 from boxwright.metadata import database
 from boxwright.objects import grants
+from boxwright.operations import sharing
 from boxwright.operations.ledger import ClaimedOperation, Ledger
 
 TRUST_MARGIN_FRACTION = 0.2  # stop trusting a lease this share of its life before it ends
@@ -108,6 +109,7 @@ class Context:
         goes_on: whether it goes on with the plan of an operation that has ended.
         output_directory: where results go, empty until `keep_output_directory`.
         reported: the numbers that earlier attempts have reported last; None if they have not.
+        is_dry_run: whether it only says what its work would be.
         caller: the member that has started it; empty: anybody may do everything.
         uses: the buckets that this attempt uses, each told to `on_use` once.
     """
@@ -130,6 +132,7 @@ class Context:
         self.plan_id = claimed.plan_of or claimed.name.operation
         self.goes_on = claimed.plan_of is not None
         self.reported = claimed.progress
+        self.is_dry_run = bool((claimed.progress or {}).get(sharing.DRY_RUN))
         self.caller, self._groups = claimed.caller, claimed.caller_groups
         # of this attempt; nothing until it is known
         self._grants = objects.Grants(callers.Caller(self.caller).email) if self.caller else None
@@ -196,8 +199,11 @@ class Context:
         partial_failures: Sequence[status_pb2.Status] | None = None,
         output_directory: str | None = None,
         progress: Mapping[str, Any] | None = None,
+        images: int = 0,
     ) -> None:
-        """Records progress. Raises LeaseLost."""
+        """Records progress, and images that were worked on since the last report. Raises LeaseLost."""
+        if progress is not None and self.is_dry_run:
+            progress = {sharing.DRY_RUN: True, **progress}
         try:
             cancel = self._ledger.report(
                 self.lease,
@@ -205,6 +211,7 @@ class Context:
                 partial_failures=partial_failures,
                 output_directory=output_directory,
                 progress=progress,
+                images=images,
             )
         except database.Transient as error:
             if output_directory is not None:

@@ -4,6 +4,7 @@ In a project the priorities take turns too, four of high for two of normal and o
 (P. Goyal, H. Vin, H. Cheng, 1996): of the priorities that wait, that whose next turn begins first is next; each turn moves
 the begin of the one after it by 1 / weight. A priority that has not waited for a while gets no turns for that time.
 
+    DRY_RUN           marks the progress of operations that are soon done, and have a lane of their own
     LAST_TURN         when the project of an operation has last had a turn with operations of this kind: an SQL expression
     NEXT_BEGIN        where the next turn of an operation's priority begins in its project: an SQL expression
     claimable         the operation whose turn is next, as a query
@@ -15,6 +16,7 @@ The project is the one that is charged. A project that has never had a turn come
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection
 from typing import Any
 
@@ -40,15 +42,27 @@ _BEGIN = sa.case(
 )
 NEXT_BEGIN = sa.func.coalesce(sa.select(_BEGIN).where(_OWN).scalar_subquery(), 0)
 _RANK = sa.case(*((operations.c.priority == priority, step) for priority, step in _STEPS.items()), else_=len(_STEPS))
+DRY_RUN = "validate_only"  # the entry of an operation's progress that says so, from its first row to its last
 _UNFINISHED = (states.OperationState.PENDING, states.OperationState.RUNNING)
 
 
-def claimable(kinds: Collection[states.OperationKind], now_us: int, cancelled_only: bool) -> sa.Select[tuple[str]]:
+class Among(enum.Enum):
+    """Among which operations the next one is looked for."""
+
+    ALL = enum.auto()
+    CANCELLED = enum.auto()  # whose cancellation was asked for
+    DRY_RUNS = enum.auto()  # which are soon done
+
+
+def claimable(kinds: Collection[states.OperationKind], now_us: int, among: Among) -> sa.Select[tuple[str]]:
     """The id of what is to be claimed next: by turns of projects, turns of priorities, and the time in the queue."""
     expired = (operations.c.state == states.OperationState.RUNNING) & (operations.c.lease_expires_us < now_us)
     query = sa.select(operations.c.id).where(operations.c.kind.in_(kinds))
-    if cancelled_only:
-        query = query.where(operations.c.cancel_requested_us.is_not(None))
+    match among:
+        case Among.CANCELLED:
+            query = query.where(operations.c.cancel_requested_us.is_not(None))
+        case Among.DRY_RUNS:
+            query = query.where(operations.c.progress[DRY_RUN].as_boolean())
     is_pending = operations.c.state == states.OperationState.PENDING
     return (
         query.where(operations.c.state.in_(_UNFINISHED), is_pending | expired)

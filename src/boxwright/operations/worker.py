@@ -46,6 +46,7 @@ from boxwright.operations.runner import (
     no_grants,
     trusted_s,
 )
+from boxwright.operations.sharing import Among
 
 WAITED_S = 1.0  # two polls: what has waited for so long has no free lane anywhere
 RETRY_INTERVAL_S = 0.5  # between attempts to write down an end while the database is away
@@ -64,6 +65,7 @@ class Worker:
         runners: which runner does which kind.
         lanes: one entry per lane: the kinds that it serves.
         owner: this worker's name in the leases.
+        dry_runs: kinds whose dry runs have a lane more, which takes nothing else.
         slices_s: for how long work of a kind may go on while others of that kind wait; without limit if not named.
         grants_of: what a member may read and write now; asked for operations with a caller, at their begin and at every
             renewal.
@@ -78,6 +80,7 @@ class Worker:
         runners: Mapping[states.OperationKind, Runner],
         lanes: Sequence[Collection[states.OperationKind]],
         owner: str | None = None,
+        dry_runs: Collection[states.OperationKind] = (),
         slices_s: Mapping[states.OperationKind, float] | None = None,
         grants_of: CallerGrants = no_grants,
         space: amounts.DiskSpace | None = None,
@@ -95,7 +98,7 @@ class Worker:
         self._owner = owner or f"worker-{uuid.uuid4().hex[:12]}"
         self._draining = threading.Event()
         self._wake = threading.Condition()
-        self._idle: list[tuple[Collection[states.OperationKind], bool]] = []  # (kinds, cancelled only) of waiting lanes
+        self._idle: list[tuple[Collection[states.OperationKind], Among]] = []  # of lanes that wait
         self._active: set[Context] = set()  # attempts, not operations: there may be two of one
         self._active_changed = threading.Condition()
         self._threads = [
@@ -104,8 +107,11 @@ class Worker:
         ]
         # what was cancelled while it waited for a lane shall not wait for one any longer
         self._threads.append(
-            threading.Thread(target=self._serve_lane, args=(list(runners), True), name="lane-cancelled")
+            threading.Thread(target=self._serve_lane, args=(list(runners), Among.CANCELLED), name="lane-cancelled")
         )
+        if dry_runs:
+            args = (dry_runs, Among.DRY_RUNS)
+            self._threads.append(threading.Thread(target=self._serve_lane, args=args, name="lane-dry-runs"))
         self._threads.append(threading.Thread(target=self._look_for_work, name="lane-waker"))
         self._threads.append(threading.Thread(target=self._renew_leases, name="lease-renewer"))
 
@@ -137,21 +143,21 @@ class Worker:
         with self._wake:
             self._wake.notify_all()
 
-    def _serve_lane(self, kinds: Collection[states.OperationKind], cancelled_only: bool = False) -> None:
+    def _serve_lane(self, kinds: Collection[states.OperationKind], among: Among = Among.ALL) -> None:
         while not self._draining.is_set():
-            claimed = self._claim(kinds, cancelled_only)
+            claimed = self._claim(kinds, among)
             if claimed is not None:
                 self._run(claimed)
                 continue
             with self._wake:
                 if not self._draining.is_set():
-                    self._idle.append((kinds, cancelled_only))
+                    self._idle.append((kinds, among))
                     self._wake.wait()
-                    self._idle.remove((kinds, cancelled_only))
+                    self._idle.remove((kinds, among))
 
-    def _claim(self, kinds: Collection[states.OperationKind], cancelled_only: bool) -> ClaimedOperation | None:
+    def _claim(self, kinds: Collection[states.OperationKind], among: Among) -> ClaimedOperation | None:
         try:
-            return self._ledger.claim(kinds, self._owner, cancelled_only=cancelled_only)
+            return self._ledger.claim(kinds, self._owner, among=among)
         except database.Transient as error:
             log.warning("event=claim_failed reason=%s", error)
         except Exception:
@@ -163,13 +169,10 @@ class Worker:
         while not self._draining.wait(POLL_INTERVAL_S):
             with self._wake:
                 idle = list(self._idle)
-            kinds = {kind for kinds, cancelled_only in idle if not cancelled_only for kind in kinds}
-            cancelled = {kind for kinds, cancelled_only in idle if cancelled_only for kind in kinds}
+            wanted = {among: {kind for kinds, whose in idle if whose == among for kind in kinds} for among in Among}
             try:
                 self._ledger.cancel_overdue()
-                has_work = (kinds and self._ledger.has_work(kinds)) or (
-                    cancelled and self._ledger.has_work(cancelled, cancelled_only=True)
-                )
+                has_work = any(kinds and self._ledger.has_work(kinds, among=among) for among, kinds in wanted.items())
             except Exception as error:  # the database may be away for a while; the thread must not die of it
                 log.warning("event=look_failed reason=%s", error)
                 continue

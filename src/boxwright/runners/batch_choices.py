@@ -34,6 +34,7 @@ class OutputSettings:
     precision: str | None
     keeps_candidates: bool = False
     candidate_floor: float = 0.0
+    report: bool = False
     reuse: str = base_choice.NONE
     reuse_audit: float = 0.0
 

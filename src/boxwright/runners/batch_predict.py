@@ -31,6 +31,7 @@ from boxwright.processes import STOP_GRACE_S, Child, ChildExitError
 from boxwright.runners import base_choice, batch_choices, output_folders
 from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
+from boxwright.runners.dry_run import DryRuns
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
 from boxwright.runners.plan_folders import PlanFolders
 
@@ -67,6 +68,7 @@ class BatchPredict(Runner):
         tuner: knows how many processes suit a model.
         output: the settings that reach the output.
         share: what this machine gives for a job.
+        dry_runs: estimates jobs that are not to be done.
         validated_params: parses a request's params, by the model's kind, into the fields of a `BatchSpec` that they choose.
     """
 
@@ -80,6 +82,7 @@ class BatchPredict(Runner):
         tuner: Tuner,
         output: OutputSettings,
         share: MachineShare,
+        dry_runs: DryRuns,
         validated_params: Callable[[kinds.DatasetKind, Mapping[str, str]], dict[str, Any]],
     ) -> None:
         self._db = db
@@ -90,17 +93,21 @@ class BatchPredict(Runner):
         self._tuner = tuner
         self._output = output
         self._share = share
+        self._dry_runs = dry_runs
         self._validated_params = validated_params
 
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.runner.Runner`."""
         with self._tuner.batch():
-            job = self._tuner.tuned(self._job(types.BatchPredictRequest.deserialize(request), context))
+            message = types.BatchPredictRequest.deserialize(request)
+            job = self._tuner.tuned(self._job(message, context))
             if job.share.processes:
                 threads = job.share.of_one_process().cores
                 log.info(
                     "event=tuning operation=%s processes=%d threads=%d", context.name, job.share.processes, threads
                 )
+            if context.is_dry_run:
+                return _success(self._dry_run(job, message.output_config.gcs_destination.output_uri_prefix, context))
             try:
                 numbers = self._run_job(job, context)
             except Stopped:
@@ -111,10 +118,23 @@ class BatchPredict(Runner):
                 self._tuner.succeeded(job)
         told = {key: str(numbers[key] or 0) for key in ("failed", "elapsed_s", "images_per_s", "manifest")}
         told["images"] = str(numbers["done"])
+        if numbers["report"]:
+            told["report"] = numbers["report"]
         told |= {key: str(numbers[key]) for key in ("reused", "reuse") if key in numbers}
         if numbers["left_out"]:
             told["left_out"] = str(numbers["left_out"])
-        return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
+        return _success(told)
+
+    def _dry_run(self, job: BatchJob, output_prefix: str, context: Context) -> dict[str, str]:
+        """Estimates a job; its file is all that is written below the output prefix."""
+        prefix = objects.ObjectUri.parse(output_prefix)
+
+        def put(name: str, content: bytes) -> str:
+            uri = prefix.child(name)
+            context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).put(uri, content)
+            return str(uri)
+
+        return self._dry_runs.run(job, context, self._stop, put)
 
     def made_output(self, context: Context) -> bool:
         """See `operations.runner.Runner`."""
@@ -156,7 +176,8 @@ class BatchPredict(Runner):
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
         spec = self._spec(request, context, model.display_name, kinds.of_member(model.metadata_member), info)
-        context.keep_output_directory(spec.output_directory)
+        if not context.is_dry_run:
+            context.keep_output_directory(spec.output_directory)
         notes = self._plans.notes(context.plan_id)
         stores = self._limited(context, spec.output_directory)
         return BatchJob(spec, JobFolders(str(model_folder), stores.to_config(), str(notes)), self._share)
@@ -181,6 +202,7 @@ class BatchPredict(Runner):
         if not context.output_directory:  # before anything is done, and before a folder is named
             context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).check_destination(prefix)
         params = self._validated_params(kind, request.params)
+        params.pop("validate_only", None)
         directory = str(prefix.child(f"prediction-{display_name}-{stamp(context.create_time_us)}"))
         predicts = not any(map(is_manifest, inputs))
         on_gpu = runtime_selection.is_for_a_gpu(
@@ -240,7 +262,10 @@ class BatchPredict(Runner):
             ApiError: the job has failed.
         """
         isolation = Isolation(self._children, job)
-        progress = BatchProgress(before=context.reported)
+        precision = job.spec.precision or ModelInfo.read(pathlib.Path(job.folders.model)).precision
+        known = {"precision": precision, "cores": job.share.cores}
+        predicts = not job.spec.reads_manifests
+        progress = BatchProgress(before=context.reported, predicts=predicts, known=known, others=self._tuner.others)
         deaths = 0
         while True:
             try:
@@ -263,8 +288,9 @@ class BatchPredict(Runner):
         counts = {key: done[key] for key in ("errors_files", "left_out")}
         if done["reuse"]:
             counts |= {key: done[key] for key in ("reused", "reuse")}
-        numbers = progress.final(done) | {"manifest": str(manifest)} | counts
-        context.report(progress=numbers)
+        report = str(objects.ObjectUri.parse(job.spec.output_directory).child(done["report"])) if done["report"] else ""
+        numbers = progress.final(done) | {"manifest": str(manifest), "report": report} | counts
+        context.report(progress=numbers, images=progress.newly_tried())
         log.info("event=batch_done operation=%s %s", context.name, _as_log(done))
         if done["verdict"]:
             self._end_pass(context)
@@ -300,7 +326,11 @@ class BatchPredict(Runner):
                     progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()
-                        context.report(progress_percent=event.get("percent"), progress=progress.numbers())
+                        context.report(
+                            progress_percent=event.get("percent"),
+                            progress=progress.numbers(),
+                            images=progress.newly_tried(),
+                        )
                         progress.log(context.name)
                 case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
                     context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
@@ -331,10 +361,14 @@ class BatchPredict(Runner):
         child.close(grace_s=0)
 
 
+def _success(told: dict[str, str]) -> Success:
+    return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
+
+
 def _report_end(context: Context, progress: BatchProgress) -> None:
     """Keeps the numbers of an attempt that has ended, in whatever way; who has lost the lease keeps nothing."""
     with contextlib.suppress(errors.LeaseLost, database.Transient):
-        context.report(progress=progress.ended())
+        context.report(progress=progress.ended(), images=progress.newly_tried())
 
 
 def _as_log(event: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from google.rpc import code_pb2
 
 from boxwright import names
-from boxwright.batch.engine import stages
+from boxwright.batch.engine import advice, stages
 
 WINDOW_S = 15.0
 LEAST_SPAN_S = 1.0  # a rate over less is noise
@@ -32,10 +32,23 @@ class BatchProgress:
     Args:
         clock: seconds on a monotonic clock.
         before: what earlier attempts of the operation have reported last.
+        predicts: whether images are predicted; otherwise none is worked on, and results are only made again.
+        known: ``precision`` and ``cores`` of the job, for the advice.
+        others: says how many batch predictions run beside this one now.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, before: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        before: Mapping[str, Any] | None = None,
+        predicts: bool = True,
+        known: Mapping[str, Any] | None = None,
+        others: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._clock = clock
+        self._predicts = predicts
+        self._known, self._others = known or {}, others
+        self._events = self._shared_events = 0
         self._seen: collections.deque[tuple[float, int]] = collections.deque()  # (when, images predicted by then)
         self._last: dict[str, Any] = {}
         self._logged_s = self._started_s = clock()
@@ -43,17 +56,28 @@ class BatchProgress:
         self._before_s = float(before.get("elapsed_s", 0))
         self._tried_before = int(before.get("tried", 0))
         self._stage_before_s = {stage: float(before.get("stages", {}).get(stage, 0)) for stage in stages.STAGES}
+        self._told = self._tried_before
+        self._amounts_before = {name: float(before.get("amounts", {}).get(name, 0)) for name in stages.AMOUNTS}
         self._reasons: dict[int, tuple[int, int, str]] = {}  # code → (images, shard of the first, its message)
+
+    def newly_tried(self) -> int:
+        """Images that were worked on since this was asked last."""
+        if not self._predicts:
+            return 0
+        newly, self._told = max(0, self._tried - self._told), max(self._told, self._tried)
+        return newly
 
     def begin_child(self) -> None:
         """A new child begins: it finds what the one before it has finished, and counts from zero."""
         self._tried_before = self._tried
-        self._stage_before_s = self._stage_s
+        self._stage_before_s, self._amounts_before = self._stage_s, self._amounts
         self._last, self._reasons = {}, {}
         self._seen.clear()
 
     def note(self, event: dict[str, Any]) -> None:
         """Takes a ``progress`` event, or an ``alive`` one: time has passed and nothing was done."""
+        self._events += 1
+        self._shared_events += self._others() > 0
         if event["event"] == "progress":
             self._last = event
         if self._last:
@@ -133,6 +157,11 @@ class BatchProgress:
         now_s = self._last.get("stages", {})
         return {stage: round(before_s + now_s.get(stage, 0), 3) for stage, before_s in self._stage_before_s.items()}
 
+    @property
+    def _amounts(self) -> dict[str, float]:
+        now = self._last.get("amounts", {})
+        return {name: before + now.get(name, 0) for name, before in self._amounts_before.items()}
+
     def _spent(self) -> dict[str, Any]:
         """What adds up over attempts, and the failures by reason, most frequent first."""
         reasons = sorted(self._reasons.items(), key=lambda entry: (-entry[1][0], entry[0]))
@@ -140,13 +169,22 @@ class BatchProgress:
             {"code": code_pb2.Code.Name(code), "images": images, "first": message[:MAX_REASON_CHARS]}
             for code, (images, _, message) in reasons[:MAX_REASONS]
         ]
-        spent = {"elapsed_s": round(self._elapsed_s, 3), "tried": self._tried, "stages": self._stage_s}
+        spent = {
+            "elapsed_s": round(self._elapsed_s, 3),
+            "tried": self._tried,
+            "stages": self._stage_s,
+            "amounts": self._amounts,
+        }
         return {**spent, "failures": failures} if failures else spent
 
     def _limit(self) -> dict[str, str]:
-        """The bottleneck of the whole."""
-        found = stages.bottleneck(self._stage_s, dict.fromkeys(stages.STAGES, 0.0))
-        return {"bottleneck": found} if found else {}
+        """The bottleneck of the whole, and what helps."""
+        found = stages.bottleneck(self._stage_s, {})
+        if not found:
+            return {}
+        shared = self._shared_events / max(1, self._events)
+        said = advice.from_numbers(found, self._spent(), shared=shared, **self._known)
+        return {"bottleneck": found, "advice": said}
 
     def _mean_rate(self) -> float | None:
         return round(self._tried / self._elapsed_s, 2) if self._tried and self._elapsed_s > 0 else None

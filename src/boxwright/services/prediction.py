@@ -11,27 +11,19 @@ from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
 
 from boxwright import errors, kinds, names, states
+from boxwright.batch.job import is_manifest
 from boxwright.callers import Caller
 from boxwright.images import decode
 from boxwright.operations import request_ids
 from boxwright.operations.ledger import Draft, name_of
-from boxwright.services import job_params, messages, validation
-from boxwright.services.resources import Check, Resources
+from boxwright.services import messages, validation
+from boxwright.services.resources import Resources
 
 BATCH_METHOD = "google.cloud.automl.v1.PredictionService.BatchPredict"
 
 
 class PredictionService(Resources):
-    """`google.cloud.automl.v1.PredictionService`.
-
-    Args:
-        check: raises PERMISSION_DENIED unless a caller has permissions that a method needs.
-        parts: what `Resources` takes.
-    """
-
-    def __init__(self, check: Check, *parts: Any) -> None:
-        super().__init__(*parts)
-        self._check_caller = check
+    """`google.cloud.automl.v1.PredictionService`."""
 
     def predict(self, request: types.PredictRequest, caller: Caller) -> types.PredictResponse:
         """Predicts one image that came with the request."""
@@ -64,7 +56,7 @@ class PredictionService(Resources):
         )
 
     def batch_predict(self, request: types.BatchPredictRequest, caller: Caller) -> operations_pb2.Operation:
-        """Starts a batch prediction; the operation has failed already if a look at the stores says that it must.
+        """Starts a batch prediction or a dry run; the operation has failed already if a look at the stores says it must.
 
         A request whose ``request_id`` has started one is answered with that one.
         """
@@ -79,13 +71,15 @@ class PredictionService(Resources):
             "output_config.gcs_destination.output_uri_prefix",
             self._policy.schemes,
         )
-        terms = job_params.terms(request.params)
-        self._check_caller(caller, BATCH_METHOD, job_params.requirements(terms, str(name)))
+        terms = self._terms(caller, request.params, method=BATCH_METHOD, model=name)
         chosen = validation.batch_params(kinds.of_member(model.metadata_member), request.params)
         identified = _identified(request, caller, name)
         if identified is not None and (earlier := self._earlier(identified)) is not None:
             return earlier
-        column = chosen.get("input_column", "")
+        column, dry_run = chosen.get("input_column", ""), chosen.get("validate_only", False)
+        if dry_run and is_manifest(inputs[0].text):
+            why = "Results are made again from a manifest within seconds, and have no dry run; leave it out."
+            raise errors.invalid_argument("params.validate_only", why)
         found = self._looks.at_batch(caller, inputs, prefix, project=name.project, column=column)
         with self._db.write() as connection:
             self._usable_model(connection, name)
@@ -101,7 +95,7 @@ class PredictionService(Resources):
                 caller=caller,
                 terms=terms,
             )
-            operation = self._ledger.start(connection, draft, found)
+            operation = self._ledger.start(connection, draft, found, dry_run=dry_run)
             if identified is not None and found is None:  # what has failed at once may be sent again
                 request_ids.note(connection, identified, name_of(operation))
         return self._announced(operation)

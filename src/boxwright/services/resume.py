@@ -12,27 +12,16 @@ from boxwright import errors, kinds, names, objects, states
 from boxwright.batch.inputs import addresses
 from boxwright.callers import Caller, Requirement
 from boxwright.metadata import database
-from boxwright.operations import resumable
+from boxwright.operations import resumable, sharing
 from boxwright.operations.ledger import Draft, name_of
-from boxwright.operations.records import Terms
-from boxwright.services import job_params
-from boxwright.services.resources import DAY_US, Check, Resources
+from boxwright.services.resources import DAY_US, Resources
 
 METHOD = "google.longrunning.Operations.ResumeOperation"
 State = states.OperationState
 
 
 class ResumeService(Resources):
-    """Starts operations that go on where others have ended.
-
-    Args:
-        check: raises PERMISSION_DENIED unless a caller may do what a method needs.
-        parts: what `Resources` takes.
-    """
-
-    def __init__(self, check: Check, *parts: Any) -> None:
-        super().__init__(*parts)
-        self._check_caller = check
+    """Starts operations that go on where others have ended."""
 
     def resume(self, name: names.OperationName, caller: Caller) -> operations_pb2.Operation:
         """Starts an operation with the request, the output folder and the plan of one that has ended.
@@ -47,10 +36,12 @@ class ResumeService(Resources):
             if row is None:
                 raise errors.not_found(f"Operation {name} was not found.")
             self._check_caller(caller, METHOD, [Requirement("automl.models.predict", row.works_on)])
-            terms = self._terms(caller, row)
             runs = resumable.runs_of(connection, resumable.plan_id(row))
             self._check(connection, name, row, runs)
-            self._usable_model(connection, names.ModelName.parse(row.works_on))
+            model = names.ModelName.parse(row.works_on)
+            self._usable_model(connection, model)
+            params = types.BatchPredictRequest.deserialize(row.request).params
+            terms = self._terms(caller, params, method=METHOD, model=model)  # its deadline begins anew
             self._check_grants(caller, name.project, row.request)
             draft = Draft(
                 location=name.parent,
@@ -68,14 +59,6 @@ class ResumeService(Resources):
             started = self._ledger.start(connection, draft)
         return self._announced(started)
 
-    def _terms(self, caller: Caller, row: sa.Row[Any]) -> Terms:
-        """The terms of a batch prediction's request, which the caller must be allowed as well; its deadline begins anew."""
-        if row.kind != resumable.RESUMABLE_KIND:
-            return Terms()
-        terms = job_params.terms(types.BatchPredictRequest.deserialize(row.request).params)
-        self._check_caller(caller, METHOD, job_params.requirements(terms, row.works_on))
-        return terms
-
     def _check_grants(self, caller: Caller, project: str, request: bytes) -> None:
         """PERMISSION_DENIED unless the caller may read the lists of a batch prediction, and write where its results go."""
         message = types.BatchPredictRequest.deserialize(request)
@@ -89,6 +72,8 @@ class ResumeService(Resources):
             raise errors.failed_precondition(
                 f"Operation {name} is of kind {row.kind}; only batch predictions can be resumed."
             )
+        if (row.progress or {}).get(sharing.DRY_RUN):
+            raise errors.failed_precondition(f"Operation {name} is a dry run, which is not resumed; make it again.")
         if row.state == State.SUCCEEDED:
             raise errors.failed_precondition(f"Operation {name} has succeeded; there is nothing left to resume.")
         if row.state not in states.OPERATION_TERMINAL:

@@ -28,13 +28,14 @@ PREDICT_PARAMS = {
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
-JOB_PARAMS = ("deadline_s", "priority")  # see `job_params`
-INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
+JOB_PARAMS = ("deadline_s", "notify", "priority")  # see `job_params`
+INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id", "validate_only")
 REUSE_PARAMS = ("only_new", "reuse")
-RESULT_PARAMS = ("candidates", "formats", "labels", f"{LABEL_THRESHOLD}LABEL")  # which results are written, and how
+RESULT_PARAMS = ("candidates", "formats", "labels", "report", f"{LABEL_THRESHOLD}LABEL")  # which are written, and how
 BATCH_PARAMS = {
     kind: (*known, *INPUT_PARAMS, *JOB_PARAMS, *REUSE_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()
 }
+IMPORT_PARAMS = ("reviewed",)
 MAX_COLUMN_CHARS = 200
 MAX_SUFFIXES = 50
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
@@ -190,7 +191,8 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
     """What the params of a batch prediction choose, by the names of `BatchSpec`'s fields.
 
     ``image_failure_limit``, [0, 1], ``input_column``, ``input_suffixes`` and what `_result_params` names are there only if
-    the params say them, and so is ``only_new``; ``keeps_candidates`` and ``reuse`` (`base_choice.choose`) are no fields.
+    the params say them, and so is ``only_new``; ``keeps_candidates``, ``validate_only`` and ``reuse`` (`base_choice.choose`)
+    are no fields.
     """
     score_threshold, max_boxes = prediction_params(kind, params)
     ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS[kind])]
@@ -205,9 +207,15 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
                 chosen["input_suffixes"] = _suffixes(value, f"params.{key}")
             case "reuse":
                 chosen["reuse"] = _reuse(value.strip(), f"params.{key}")
-            case "only_new":
-                chosen["only_new"] = _truth(value.strip().lower(), f"params.{key}")
+            case "only_new" | "validate_only" as name:
+                chosen[name] = truth(value, f"params.{key}")
     return chosen | _result_params(kind, params)
+
+
+def is_reviewed(params: Mapping[str, str]) -> bool:
+    """Whether a person has looked at the labels that an import brings; ``reviewed``, by default true."""
+    given = next((value for key, value in params.items() if spelled(key) == "reviewed"), "true")
+    return truth(given, "input_config.params.reviewed")
 
 
 def _reuse(text: str, field: str) -> str:
@@ -223,12 +231,6 @@ def _reuse(text: str, field: str) -> str:
     return text
 
 
-def _truth(text: str, field: str) -> bool:
-    if text not in ("true", "false"):
-        raise errors.invalid_argument(field, f"'{text[:MAX_SHOWN_CHARS]}' is neither true nor false.")
-    return text == "true"
-
-
 def request_id(params: Mapping[str, str]) -> str:
     """The caller's id of a request; empty if it has none."""
     found = next((value.strip() for key, value in params.items() if spelled(key) == "request_id"), "")
@@ -239,7 +241,7 @@ def request_id(params: Mapping[str, str]) -> str:
 
 
 def _result_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str, Any]:
-    """What the params say of the results: ``label_thresholds``, ``only_labels``, ``keeps_candidates``, ``formats``."""
+    """The params about results: ``label_thresholds``, ``only_labels``, ``keeps_candidates``, ``formats``, ``report``."""
     chosen: dict[str, Any] = {}
     for key, value in params.items():
         field = f"params.{key[:MAX_SHOWN_CHARS]}"
@@ -253,6 +255,8 @@ def _result_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[s
                 if value.strip() not in ("keep", "none"):
                     raise errors.invalid_argument(field, f"'{value[:MAX_SHOWN_CHARS]}' is neither keep nor none.")
                 chosen["keeps_candidates"] = value.strip() == "keep"
+            case "report":
+                chosen["report"] = truth(value, field)
             case "formats":
                 formats = _words(value, field)
                 known = ("jsonl", *result_formats.names_for(boxes=kind is kinds.OBJECT_DETECTION))
@@ -266,6 +270,13 @@ def _result_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[s
                     raise errors.invalid_argument(field, why)
                 chosen["formats"] = [name for name in result_formats.ALL if name in formats]
     return chosen
+
+
+def truth(text: str, field: str) -> bool:
+    """``true`` or ``false``, in any case."""
+    if text.strip().lower() not in ("true", "false"):
+        raise errors.invalid_argument(field, f"'{text[:MAX_SHOWN_CHARS]}' is neither true nor false.")
+    return text.strip().lower() == "true"
 
 
 def _words(text: str, field: str) -> list[str]:

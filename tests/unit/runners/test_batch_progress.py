@@ -27,6 +27,7 @@ def test_nothing_is_said_before_the_first_image_and_no_rate_before_it_means_anyt
     progress.note(_event(5, exact=False))
     numbers = progress.numbers()
     assert (numbers.pop("elapsed_s"), numbers.pop("tried"), set(numbers.pop("stages").values())) == (0, 5, {0})
+    assert numbers.pop("amounts") == {"images": 0, "bytes": 0, "pixels": 0}
     assert numbers == {
         "done": 5, "failed": 1, "total": 1000, "total_is_exact": False, "images_per_s": None, "eta_s": None,
     }  # fmt: skip

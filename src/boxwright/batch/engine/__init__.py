@@ -11,7 +11,8 @@
     convictions      the images of a job that crash or hang
     read_budget      how many images and bytes may be in memory
     loaded_models    the models that a process keeps loaded
-    stages           seconds per stage, and the bottleneck
+    advice           what holds a job up and what helps, in a sentence
+    stages           seconds per stage, amounts, and the bottleneck
     heap             freed memory goes back to the system
 
 Every engine gives the same bytes for the same plan (ADR 0007).

@@ -51,6 +51,9 @@ class Engine(Protocol):
     def stage_s(self) -> dict[str, float]:
         """Seconds per stage so far, over all threads of all processes; see `stages.STAGES`."""
 
+    def amounts(self) -> dict[str, float]:
+        """What was decoded so far; see `stages.AMOUNTS`."""
+
 
 class MachineEngine:
     """The `Engine` of one machine.
@@ -117,7 +120,13 @@ class MachineEngine:
 
     def stage_s(self) -> dict[str, float]:
         """See `Engine`."""
-        return self._times.total_s()
+        totals = self._times.totals()
+        return {stage: totals[stage] for stage in stages.STAGES}
+
+    def amounts(self) -> dict[str, float]:
+        """See `Engine`."""
+        totals = self._times.totals()
+        return {name: totals[name] for name in stages.AMOUNTS}
 
     @property
     def processes_heard(self) -> int:

@@ -112,7 +112,7 @@ class LeaderSource:
             )
             for line in lines
         ]
-        self._leader.tell("lines", self._number, number, plain, self._times.total_s())
+        self._leader.tell("lines", self._number, number, plain, self._times.totals())
 
     def fail(self, error: Exception) -> None:
         """See `ChunkSource`."""
@@ -165,4 +165,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    processes.end_quickly()
     main()

@@ -73,7 +73,7 @@ class Peer:
         self._hearing = threading.Lock()
         self._number = 0
         self._source: ChunkSource | None = None
-        self._note_times: NoteTimes = lambda peer, spent_s: None
+        self._note_times: NoteTimes = lambda peer, totals: None
         self._chunks_held = 0
         self._over = threading.Event()  # the peer has no job
         self._over.set()
@@ -154,9 +154,9 @@ class Peer:
                     else (chunk.number, [(item.id, item.failure, item.held) for item in chunk.items])
                 )
                 self._send("chunk", number, plain)
-            case "lines", (chunk_number, lines, spent_s) if source is not None:
+            case "lines", (chunk_number, lines, totals) if source is not None:
                 self._chunks_held -= 1
-                self._note_times(self.index, spent_s)
+                self._note_times(self.index, totals)
                 source.put(chunk_number, [_line(*parts) for parts in lines])
             case "failed", (code, message) if source is not None:
                 source.fail(errors.ApiError(code, message))
@@ -196,7 +196,7 @@ class PeerPool:
         Args:
             source: where chunks come from and lines go to.
             job: what one process does of it.
-            note_times: called with a peer's index and the seconds per stage that it has spent so far.
+            note_times: called with a peer's index and the `stages.StageTimes.totals` of its process so far.
         """
         self._at_work = list(self._peers)
         for peer in self._at_work:

@@ -182,6 +182,7 @@ class ImagePipeline:
         with self._journal.watched(item.id) if self._journal is not None else contextlib.nullcontext():
             faults.point(f"image {item.id}")
             prepared = self._predictor.prepare(content.content)
+            laps.count(len(content.content), prepared.size_hw[0] * prepared.size_hw[1])
             laps.end(stages.DECODING)
             raw = self._predictor.infer(prepared)
             laps.end(stages.NETWORK)

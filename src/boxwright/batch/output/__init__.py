@@ -12,7 +12,9 @@
     account        counts all of them, and closes the job
     shard_reports  what is noted of finished shards
     shard_index    what became of every shard, in memory
+    tombstone      which candidates were deleted, and when
     manifest       what was read and written, with digests
+    candidate_deletion  deletes candidates, and leaves the tombstone
     verdict        whether too many images failed
 
 Each object is written once, under a name that the plan decides (ADR 0005).

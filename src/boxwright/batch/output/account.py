@@ -9,14 +9,14 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from boxwright import faults, objects
 from boxwright.batch import spec_file
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import sidecars
-from boxwright.batch.output.manifest import MANIFEST_FILE, REMOVED_FILE, Manifest
+from boxwright.batch.output.manifest import MANIFEST_FILE, REMOVED_FILE, REPORT_FILES, Manifest
 from boxwright.batch.output.shard_index import OutputFile, ShardIndex
 from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
 from boxwright.batch.output.sidecars import SidecarFile
@@ -86,6 +86,7 @@ class OutputAccount:
         model_digest: str,
         left_out: Mapping[str, Mapping[str, int]] | None = None,
         carried: CarriedOver | None = None,
+        report: Callable[[Manifest], list[OutputFile]] | None = None,
         removed: bytes | None = None,
     ) -> Manifest:
         """Gathers the errors of all finished shards and writes the manifest, last of all.
@@ -99,6 +100,7 @@ class OutputAccount:
             model_digest: names the model's exact version.
             left_out: see `Manifest`.
             carried: of a job that predicts nothing.
+            report: writes the report of a job whose manifest is this but for the report, and returns its files.
             removed: the content of ``removed.csv``; None if it is not wanted.
         """
         carried = carried or CarriedOver()
@@ -122,14 +124,14 @@ class OutputAccount:
             base=self._base(),
             removed=None if removed is None else self._put_file(REMOVED_FILE, removed),
             candidates=self._sidecar_files(sidecars.CANDIDATES),
-            formats={
-                name: self._sidecar_files(name) for name in self._index.sidecar_kinds if name != sidecars.CANDIDATES
-            },
+            formats=self._format_files(),
         )
+        if report is not None:
+            manifest = dataclasses.replace(manifest, report=report(manifest))
         if self._spec.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})
         if state == "CANCELLED":
-            self._drop_lone_sidecars({file.name for file in manifest.sidecars})
+            self._drop_lone_files({file.name for file in manifest.sidecars} | {file.name for file in manifest.report})
         faults.point("sink.before_manifest")
         self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
         faults.point("sink.after_manifest")
@@ -178,11 +180,11 @@ class OutputAccount:
             if file.name not in written:
                 self._stores.delete_written(self._output.child(file.name))
 
-    def _drop_lone_sidecars(self, written: set[str]) -> None:
-        """Deletes what was put beside shards that were not: the cancelled job came no further."""
+    def _drop_lone_files(self, written: set[str]) -> None:
+        """Deletes what was put beside shards that were not, or for a report: the cancelled job came no further."""
         for info in self._stores.list(self._output):
             name = info.uri.key.removeprefix(self._output.folder.key)
-            if sidecars.looks_like_one(name) and name not in written:
+            if (sidecars.looks_like_one(name) or name in REPORT_FILES) and name not in written:
                 self._stores.delete_written(info.uri)
 
     def _sweep(self) -> None:
@@ -228,6 +230,10 @@ class OutputAccount:
         except objects.ObjectNotFound:
             return None
         return None if first["reason"] else {"manifest": first["manifest"], "sha256": first["sha256"]}
+
+    def _format_files(self) -> dict[str, list[SidecarFile]]:
+        kinds = [name for name in self._index.sidecar_kinds if name != sidecars.CANDIDATES]
+        return {name: self._sidecar_files(name) for name in kinds}
 
     def _sidecar_files(self, kind: str) -> list[SidecarFile]:
         pattern = sidecars.name_pattern(kind, self._spec.kind)

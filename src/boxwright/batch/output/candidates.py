@@ -86,15 +86,19 @@ def of_image(
         floor: lower scores, as they are published, are left out.
         looks: of the pixels that the network got, a record of `appearance.RECORD`.
     """
-    kept = found.keep(floor, None)
-    columns = [kept.scores[:, None]]
-    if isinstance(kept, boxes.Detections):
-        columns.append(kept.boxes_norm)
-    values = np.rint(np.concatenate(columns, axis=1).astype(np.float64) * SCALE).astype("<i4")
-    np.clip(values[:, 1:], 0, SCALE, out=values[:, 1:])  # as `boxes.rounded_boxes`
+    scaled = np.empty((len(found.scores), 5 if isinstance(found, boxes.Detections) else 1))
+    scaled[:, 0] = found.scores
+    if isinstance(found, boxes.Detections):
+        scaled[:, 1:] = found.boxes_norm
+    scaled *= SCALE
+    np.rint(scaled, out=scaled)
+    count = int(np.count_nonzero(scaled[:, 0] / SCALE >= floor))  # as `keep`
+    corners = scaled[:, 1:]
+    np.minimum(np.maximum(corners, 0, out=corners), SCALE, out=corners)  # as `boxes.rounded_boxes`
     digest = hashlib.sha256(content).digest()[:SHA256_BYTES]
-    labels = kept.label_indices.astype("<u2").tobytes()
-    return ImageCandidates(len(content), digest, size_hw[1], size_hw[0], labels, values.tobytes(), looks)
+    labels = found.label_indices[:count].astype("<u2").tobytes()
+    values = scaled[:count].astype("<i4").tobytes()
+    return ImageCandidates(len(content), digest, size_hw[1], size_hw[0], labels, values, looks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,6 +322,11 @@ def _histograms(table: CandidateTable, label_count: int) -> npt.NDArray[np.int64
     bins = np.minimum(table.values[0] // (SCALE // HISTOGRAM_BINS), HISTOGRAM_BINS - 1)
     places = table.label_indices.astype(np.int64) * HISTOGRAM_BINS + bins
     return np.bincount(places, minlength=label_count * HISTOGRAM_BINS).reshape(label_count, HISTOGRAM_BINS)
+
+
+def digest_of(content: bytes) -> str:
+    """The sha256 of a file, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def encodable(texts: Sequence[str]) -> list[str]:

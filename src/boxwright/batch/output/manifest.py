@@ -19,11 +19,16 @@ from google.rpc import code_pb2
 import boxwright
 from boxwright import errors, kinds, objects
 from boxwright.batch.job import MANIFEST_FILE as MANIFEST_FILE
-from boxwright.batch.output import sidecars
+from boxwright.batch.output import sidecars, tombstone
 from boxwright.batch.output.shard_index import OutputFile
 from boxwright.batch.output.sidecars import SidecarFile
 
 FORMAT_VERSION = 1
+REPORT_FOLDER = "report"
+REPORT_FILES = tuple(
+    f"{REPORT_FOLDER}/{name}"
+    for name in ("duplicates.csv", "label_next.csv", "prelabels.csv", "report.html", "report.json")
+)
 REMOVED_FILE = "removed.csv"
 OUTPUT_PATTERNS = (
     *(f"{kind.name}_*.jsonl" for kind in kinds.SERVED),
@@ -59,6 +64,7 @@ class Manifest:
         removed: the file of the images of the base that are not listed any more; None if it is not wanted.
         sources: the former jobs whose candidates the results are made of, without inference: ``{"manifest", "sha256",
             "state"}`` each; empty if images were predicted.
+        report: the files of the report; empty if there is none.
     """
 
     state: str
@@ -76,6 +82,7 @@ class Manifest:
     candidates: list[SidecarFile] = dataclasses.field(default_factory=list)
     formats: dict[str, list[SidecarFile]] = dataclasses.field(default_factory=dict)
     sources: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    report: list[OutputFile] = dataclasses.field(default_factory=list)
     reused: int = 0
     base: dict[str, str] | None = None
     removed: OutputFile | None = None
@@ -130,6 +137,7 @@ class Manifest:
             "errors_files": [dataclasses.asdict(file) for file in self.errors_files],
             "candidates": [dataclasses.asdict(file) for file in self.candidates],
             "formats": {name: [dataclasses.asdict(file) for file in files] for name, files in self.formats.items()},
+            "report": [dataclasses.asdict(file) for file in self.report],
         }
         document = {"format_version": FORMAT_VERSION, "software": f"boxwright {boxwright.__version__}", **document}
         head, mark, rest = json.dumps(document, ensure_ascii=False, indent=1).encode().partition(b'\n "shards": []')
@@ -159,6 +167,7 @@ class Manifest:
             document["formats"] = {
                 name: [SidecarFile(**entry) for entry in files] for name, files in document.get("formats", {}).items()
             }
+            document["report"] = [OutputFile(**entry) for entry in document.get("report", [])]
             removed = document.pop("removed", None)
             document["removed"] = None if removed is None else OutputFile(**removed)
             known = {field.name for field in dataclasses.fields(cls)}  # a later version may say more
@@ -174,33 +183,43 @@ class ManifestCheck:
     Attributes:
         state: the manifest's.
         problems: what is not as the manifest says, a sentence each.
+        candidates_deleted: when the candidates were deleted, RFC 3339; empty if they were not.
     """
 
     state: str
     problems: list[str]
+    candidates_deleted: str = ""
 
 
 def examine(stores: objects.Stores, directory: objects.ObjectUri) -> ManifestCheck:
     """Compares an output folder with its manifest.
 
     Every row must be accounted for unless the job was cancelled, every digest must hold, and no file may be there that
-    readers would take for one of the job's.
+    readers would take for one of the job's. Candidates may be missing only if a tombstone of this manifest names them.
 
     Raises:
         ApiError: there is no manifest, or it cannot be read.
     """
-    manifest = Manifest.from_json(stores.get(directory.child(MANIFEST_FILE)))
-    return ManifestCheck(manifest.state, list(_problems(manifest, stores, directory)))
+    content = stores.get(directory.child(MANIFEST_FILE))
+    manifest = Manifest.from_json(content)
+    try:
+        stone, problems = tombstone.read(stores, directory, content), []
+    except errors.ApiError as error:
+        stone, problems = None, [error.message]
+    problems += _problems(manifest, stores, directory, frozenset(stone.files if stone else ()))
+    return ManifestCheck(manifest.state, problems, stone.delete_time if stone else "")
 
 
-def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.ObjectUri) -> Iterator[str]:
+def _problems(
+    manifest: Manifest, stores: objects.Stores, directory: objects.ObjectUri, deleted: frozenset[str]
+) -> Iterator[str]:
     failed = sum(manifest.errors_by_code.values())
     if manifest.state != "CANCELLED":
         expected = manifest.rows_read - manifest.duplicates_removed
         results = manifest.images_predicted + manifest.left_to_base
         if expected != results + failed:
             yield f"{expected} different rows were read, but {results} results and {failed} errors are accounted for"
-    beside = {file.name for file in manifest.sidecars}
+    beside = {file.name for file in manifest.sidecars} | {file.name for file in manifest.report}
     removed = [] if manifest.removed is None else [manifest.removed]
     known = {file.name for files in (manifest.shards, manifest.errors_files, removed) for file in files}
     for info in stores.list(directory):
@@ -209,7 +228,7 @@ def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.Obj
         if parent == directory.key.rstrip("/") and looks_ours and name not in known:
             yield f"{name} is not of this job: the manifest does not name it"
         below = info.uri.key.removeprefix(directory.folder.key)
-        if sidecars.looks_like_one(below) and below not in beside:
+        if (sidecars.looks_like_one(below) or below in REPORT_FILES) and below not in beside:
             yield f"{below} is not of this job: the manifest does not name it"
     for files, total, what in (
         (manifest.shards, manifest.images_predicted, "results"),
@@ -224,8 +243,18 @@ def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.Obj
                 yield problem
         if found != total:
             yield f"the files hold {found} {what}, the manifest says {total}"
+    for reported in manifest.report:
+        _, problem = _check(stores, directory, reported)
+        if problem:
+            yield problem
     for name, listed in {sidecars.CANDIDATES: manifest.candidates, **manifest.formats}.items():
         for sidecar in listed:
+            if (
+                name == sidecars.CANDIDATES
+                and sidecar.name in deleted
+                and not stores.exists(directory.child(sidecar.name))
+            ):
+                continue
             _, problem = _check(stores, directory, OutputFile(sidecar.name, 0, sidecar.sha256), has_lines=False)
             if problem:
                 yield problem

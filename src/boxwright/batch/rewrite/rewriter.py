@@ -64,6 +64,10 @@ class Rewriter:
         """Seconds per stage so far; nothing here is anything but writing."""
         return dict.fromkeys(stages.STAGES, 0.0) | {stages.WRITING: self._busy_s}
 
+    def amounts(self) -> dict[str, float]:
+        """What was decoded: nothing; see `stages.AMOUNTS`."""
+        return dict.fromkeys(stages.AMOUNTS, 0)
+
     def run(self, sources: Sources, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
         """Yields the report of each shard as it is finished, in no particular order.
 

@@ -17,6 +17,7 @@ from google.rpc import status_pb2
 
 from boxwright import errors, faults, names, objects
 from boxwright.batch.job import BatchSpec
+from boxwright.batch.output import tombstone
 from boxwright.batch.output.account import CarriedOver
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_index import OutputFile
@@ -152,6 +153,7 @@ class Sources:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise errors.bad_request(f"{uri}: This is not a manifest of a batch prediction: {error}.") from error
         self._check(uri, manifest)
+        self._check_kept(uri, content)
         return _Source(uri, hashlib.sha256(content).hexdigest(), manifest, first_shard)
 
     def _check(self, uri: objects.ObjectUri, manifest: Manifest) -> None:
@@ -178,6 +180,19 @@ class Sources:
             raise errors.out_of_range(
                 f"{uri} has candidates with scores of at least {floor:g}, and a score threshold is {lowest:g}; choose a "
                 "higher one, or predict the images again with a lower batch_candidate_floor or score_threshold."
+            )
+
+    def _check_kept(self, uri: objects.ObjectUri, content: bytes) -> None:
+        """Refuses a manifest whose candidates were deleted since."""
+        folder = dataclasses.replace(uri, key=uri.key.rpartition("/")[0])
+        try:
+            stone = tombstone.read(self._named, folder, content)
+        except errors.ApiError as error:
+            raise errors.ApiError(error.code, f"{uri}: {error.message}") from error
+        if stone is not None:
+            raise errors.failed_precondition(
+                f"{uri}: the candidates of this job were deleted on {stone.delete_time} (setting candidates_days); predict "
+                "its images again."
             )
 
     def _freeze(self) -> None:

@@ -104,6 +104,11 @@ class Tuner:
                 self._batches -= 1
                 self._go_on()
 
+    def others(self) -> int:
+        """How many batches run beside one that asks."""
+        with self._lock:
+            return max(0, self._batches - 1)
+
     def tuned(self, job: BatchJob) -> BatchJob:
         """The job with the number of processes that suits it; as it is if that was not measured."""
         if job.share.cores == 1:

@@ -34,6 +34,6 @@ def test_the_laps_of_all_threads_add_up() -> None:
     one, other = times.thread(), times.thread()
     elapsed_s = one.end(stages.DECODING) + other.end(stages.DECODING) + other.end(stages.DECODING)
     other.restart()
-    total_s = times.total_s()
+    total_s = times.totals()
     assert total_s[stages.DECODING] == pytest.approx(elapsed_s)
     assert all(total_s[stage] == 0 for stage in stages.STAGES if stage != stages.DECODING)

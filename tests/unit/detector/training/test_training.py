@@ -21,7 +21,7 @@ from tests.unit.detector.conftest import Watcher, elapsed
 from boxwright.detector import session
 from boxwright.detector.network import loss
 from boxwright.detector.planning import input_size, schedule
-from boxwright.inference import predictor
+from boxwright.inference import baseline, predictor
 from boxwright.learning import checkpoint, listener, pixel_cache
 from boxwright.learning import trainer as learning_trainer
 from boxwright.learning.job import JobError, Outcome, TrainingJob
@@ -51,6 +51,7 @@ def test_a_training_leaves_a_model_that_predicts(
     folder, outcome, watcher = undisturbed
     assert outcome.stop_reason == "MODEL_CONVERGED"
     assert sorted(path.name for path in (folder / "model").iterdir()) == [
+        "baseline.json",
         "evaluation.json",
         "model.json",
         "model.onnx",
@@ -66,6 +67,10 @@ def test_a_training_leaves_a_model_that_predicts(
     assert sum(document["provenance"]["images"].values()) == 24
     evaluation = json.loads((folder / "model" / "evaluation.json").read_text())
     assert evaluation["extras"]["split"] == "TEST"
+    known = baseline.read(folder / "model")
+    assert known is not None
+    assert known.profile.images == document["provenance"]["images"]["TEST"]
+    assert known.quality.truth == evaluation["overall"]["evaluated_bounding_box_count"]
     assert evaluation["overall"]["evaluated_example_count"] == document["provenance"]["images"]["TEST"]
     stages = [stage for _, stage, _ in watcher.events]
     assert set(stages) == {"training", "exporting", "quantising", "evaluating"} and stages == sorted(
@@ -89,7 +94,9 @@ def test_a_finished_job_is_found_not_repeated(
     assert again.weights_sha256 == outcome.weights_sha256 and again.stop_reason == outcome.stop_reason
 
 
-@pytest.mark.parametrize("stop_at", [2.5, 40.0, 75.0, 90.0, 92.0])
+@pytest.mark.parametrize(
+    "stop_at", [2.5, 75.0, 92.0, *(pytest.param(percent, marks=pytest.mark.full) for percent in (40.0, 90.0))]
+)
 def test_a_resumed_training_ends_with_the_same_weights(
     undisturbed: tuple[pathlib.Path, Outcome, Watcher],
     drawn: conftest.Drawn,
@@ -131,6 +138,7 @@ def test_passes_that_a_larger_input_takes_are_left_out_and_a_stop_changes_nothin
     assert provenances[0]["weights_sha256"] == provenances[1]["weights_sha256"]
 
 
+@pytest.mark.full
 def test_several_threads_repeat_their_result_too(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     folders = [conftest.write_job(tmp_path / name, drawn.rows, threads=2) for name in ("whole", "stopped")]
     with pytest.raises(listener.TrainingStopped):

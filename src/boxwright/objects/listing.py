@@ -106,7 +106,7 @@ def sought(listed: Callable[[str], Iterator[list[str]]], first: str, after: str,
     """Yields a store's pages without those in which nothing is wanted.
 
     A page after which the next wanted key is in no page that follows at once is the last of its listing: another one begins
-    there. So a store is asked at most as often as for all of its keys.
+    there. So a store is asked at most once more than for all of its keys: behind its last page.
 
     Args:
         listed: the store's pages from behind a key on.

@@ -61,11 +61,6 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--input-suffixes", metavar="SUFFIXES", help="of images in folders and archives, such as .jpg,.png; '*' for any"
     )
     predict.add_argument(
-        "--request-id",
-        metavar="ID",
-        help="a name for this request: sent again within seven days, it answers the operation that it has started",
-    )
-    predict.add_argument(
         "--reuse",
         metavar="FORMER",
         help="take over what a former job has found in unchanged images: `auto`, an operation or a results' folder",
@@ -92,6 +87,17 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="WHERE",
         help="send the job's events there: https://HOST/PATH, or gs://BUCKET/FOLDER/; may be repeated",
     )
+    _add_outcome(predict)
+    return predict
+
+
+def _add_outcome(predict: argparse.ArgumentParser) -> None:
+    """Adds the request's name, and what chooses whether results are made and what is beside them."""
+    predict.add_argument(
+        "--request-id",
+        metavar="ID",
+        help="a name for this request: sent again within seven days, it answers the operation that it has started",
+    )
     predict.add_argument(
         "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
     )
@@ -101,7 +107,6 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="predict nothing: say within seconds what the inputs name, what is missing, and how long the job would take",
     )
-    return predict
 
 
 def _add_retry(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:

@@ -321,9 +321,7 @@ class BatchSettings(Group):
     )
 
     price_per_core_hour: float = setting(
-        0.0,
-        "What an hour of a core costs, in any currency: dry runs of batch predictions multiply it; 0: they name no cost.",
-        check=fields.between(0, 1e6),
+        0.0, "What an hour of a core costs, which dry runs multiply; 0: unknown.", check=fields.between(0, 1e6)
     )
 
     @property

@@ -60,6 +60,17 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     predict.add_argument(
         "--input-suffixes", metavar="SUFFIXES", help="of images in folders and archives, such as .jpg,.png; '*' for any"
     )
+    _add_job_arguments(predict)
+    return predict
+
+
+def _add_job_arguments(predict: argparse.ArgumentParser) -> None:
+    """What is said of the job, and not of its inputs and results."""
+    predict.add_argument(
+        "--request-id",
+        metavar="ID",
+        help="a name for this request: sent again within seven days, it answers the operation that it has started",
+    )
     predict.add_argument(
         "--reuse",
         metavar="FORMER",
@@ -70,6 +81,20 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="write no lines of images that were taken over; removed.csv lists what is gone",
     )
+    _add_terms(predict)
+    predict.add_argument(
+        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
+    )
+    predict.add_argument("--no-report", action="store_true", help="write no report")
+    predict.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="predict nothing: say within seconds what the inputs name, what is missing, and how long the job would take",
+    )
+
+
+def _add_terms(predict: argparse.ArgumentParser) -> None:
+    """Adds what says when the job is done, and who hears of it."""
     predict.add_argument(
         "--priority",
         choices=("high", "normal", "low"),
@@ -86,26 +111,6 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="append",
         metavar="WHERE",
         help="send the job's events there: https://HOST/PATH, or gs://BUCKET/FOLDER/; may be repeated",
-    )
-    _add_outcome(predict)
-    return predict
-
-
-def _add_outcome(predict: argparse.ArgumentParser) -> None:
-    """Adds the request's name, and what chooses whether results are made and what is beside them."""
-    predict.add_argument(
-        "--request-id",
-        metavar="ID",
-        help="a name for this request: sent again within seven days, it answers the operation that it has started",
-    )
-    predict.add_argument(
-        "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
-    )
-    predict.add_argument("--no-report", action="store_true", help="write no report")
-    predict.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="predict nothing: say within seconds what the inputs name, what is missing, and how long the job would take",
     )
 
 

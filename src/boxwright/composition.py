@@ -158,8 +158,8 @@ def _amount_limits(quota: QuotaSettings, folders: ModelFolders, space: amounts.D
         datasets=quota.datasets,
         models=quota.models,
         stored_bytes=quota.stored_bytes,
-        batch_jobs_waiting=quota.batch_jobs_waiting,
-        batch_images_a_day=quota.batch_images_a_day,
+        batch_jobs_waiting=quota.batch_jobs_waiting_max,
+        batch_images_a_day=quota.batch_images_a_day_max,
         size_of=folders.size_bytes,
         space=space,
     )

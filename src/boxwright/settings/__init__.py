@@ -5,7 +5,7 @@ for some by a flag. Only the composition root reads settings; every other room r
 
     fields   how a setting is declared, and the checks of values
     groups   Settings and its groups: default, meaning and bounds of every setting
-    serving  the group of the API servers
+    serving  the groups of the API servers, quotas and events
     reading  read: the file, the environment over it, the flags over both
 """
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 from boxwright import machine, objects, processes
 from boxwright.settings import fields
 from boxwright.settings.fields import Group, Setting, setting
-from boxwright.settings.serving import QuotaSettings, ServerSettings
+from boxwright.settings.serving import NotifySettings, QuotaSettings, ServerSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -330,30 +330,6 @@ class BatchSettings(Group):
     def usable_in_flight_bytes(self) -> int:
         """`in_flight_bytes`, or an eighth of the memory that this process may use, whichever is less."""
         return min(self.in_flight_bytes, machine.usable_memory_bytes() // 8)
-
-
-@dataclasses.dataclass(frozen=True)
-class NotifySettings(Group):
-    """Events of operations, and where they may be sent."""
-
-    hosts: tuple[str, ...] = setting(
-        (),
-        "Hosts that events may be sent to, separated by commas: `NAME`, `NAME:PORT`; and the addresses and networks "
-        "(`10.1.0.0/16`) of those that are not public; none: events only go to folders.",
-        name="notify_hosts",
-        check=fields.has_receivers,
-    )
-    ca: pathlib.Path | None = setting(
-        None,
-        "Certificates (PEM) of authorities for receivers of events, beside those that the machine knows.",
-        name="notify_ca",
-    )
-    secret_file: pathlib.Path | None = setting(
-        None,
-        "File of the secret from which each project's secret for events is made; unset: `notify.secret` in `data_dir`. All "
-        "workers need the same one.",
-        name="notify_secret_file",
-    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ own              part: Boxwright's stages and engine as a child process
 priorities       how many images jobs of three priorities get
 report           what a report costs
 rivals           part: other ways to do the same work as child processes
+reuse            results taken over, against a job that predicts all
 scaling          the cost of a row, the effect of cores, the wait of small jobs
 stage_clock      part: sums time by stage
 stages           where the time of one image goes

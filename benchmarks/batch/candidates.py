@@ -1,15 +1,19 @@
 """What candidates cost a batch prediction, and how long it takes to make results again from them.
 
     python -m benchmarks.batch.candidates [--quick] [--images 1000000] [--boxes 20] [--workers 2]
+                                        [--model FOLDER --photos FOLDER]
 
 again: a folder with so many images and candidates, made in this process, and its results made again at thresholds of 0.5 and
 0.05 and in other formats, by the product's own worker processes; resident memory is that of all of them together.
 cost: what keeping candidates adds to the work of an image on one core: the row of an image and its part of the file.
-Prints two tables and ends with one JSON object.
+share: with a trained model and photos, the processor time of an image with and without candidates, in turn, the least of
+five turns each; and how much of it the candidates are.
+Prints tables and ends with one JSON object.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -23,13 +27,16 @@ import psutil
 
 from benchmarks.harness import arguments, results
 from boxwright import boxes, kinds, objects
+from boxwright.batch.engine import pipeline, stages
 from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare
 from boxwright.batch.output import candidates, sidecars
 from boxwright.batch.output.candidates import CandidateTable
 from boxwright.batch.output.sink import Sink
+from boxwright.batch.plan import Item
 from boxwright.batch.rewrite.rewriter import Rewriter
 from boxwright.batch.rewrite.sources import Sources
 from boxwright.images import appearance, letterbox
+from boxwright.inference import model_opening
 
 SHARD_IMAGES = 500
 FLOOR = 0.05
@@ -45,6 +52,7 @@ BARS_S = {
 LIMIT_MIB = 300
 MIB = 1 << 20
 SAMPLE_INTERVAL_S = 0.05
+PHOTOS, TURNS = 100, 5
 TIMES = 2000  # that the cost of one image is measured
 
 
@@ -196,6 +204,43 @@ def cost_us(boxes_per_image: int) -> dict[str, float]:
     }
 
 
+def share_of(model: pathlib.Path, photos: pathlib.Path, stores: objects.Stores) -> dict[str, float]:
+    """Processor time of an image, microseconds, with a model's own candidates and without."""
+    predictor = model_opening.open_model(model)
+    labels = [[label.annotation_spec_id, label.display_name] for label in predictor.labels]
+    contents = [file.read_bytes() for file in sorted(photos.rglob("*.jpg"))[:PHOTOS]]
+    floors = {"without": None, "with": FLOOR}
+    lines, least, rows = {}, dict.fromkeys(floors, 0.0), []
+    for name, floor in floors.items():
+        spec = dataclasses.replace(_spec(stores, "share", [], floor), labels=labels)
+        lines[name] = pipeline.ImagePipeline(spec, stores, predictor)
+    for number, content in enumerate(contents):
+        item, seconds = Item(f"gs://b/{number}.jpg"), dict[str, list[float]]()
+        for _ in range(TURNS):
+            for name in floors:
+                started_s = time.process_time()
+                found = lines[name].line(item, pipeline.ReadImage(content), stages.Stopwatch())
+                seconds.setdefault(name, []).append(time.process_time() - started_s)
+        rows.append(found.candidates)
+        for name in floors:
+            least[name] += min(seconds[name]) / len(contents) * 1e6
+    spec = dataclasses.replace(_spec(stores, "share", [], FLOOR), labels=labels)
+    found_mean = sum(len(row.label_indices) // 2 for row in rows if row is not None) / len(rows)
+    rows = (rows * SHARD_IMAGES)[:SHARD_IMAGES]
+    ids = [f"gs://b/{number}.jpg" for number in range(len(rows))]
+    started_s = time.process_time()
+    for _ in range(10):
+        sidecars.of_shard(spec, 1, ids, rows, [False] * len(rows))
+    file_us = (time.process_time() - started_s) / 10 / len(rows) * 1e6
+    added_us = least["with"] - least["without"] + file_us
+    return {
+        "candidates_per_image": round(found_mean, 1),
+        "without_us": round(least["without"], 1),
+        "added_us": round(added_us, 1),
+        "added_percent": round(100 * added_us / least["without"], 2),
+    }
+
+
 def _detections(count: int) -> boxes.Detections:
     rng = np.random.default_rng(0)
     corners = np.sort(rng.random((2, count, 2), np.float32), axis=0)
@@ -209,6 +254,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--boxes", type=int, default=20, help="candidates of an image, on average")
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
+    parser.add_argument("--model", type=pathlib.Path, metavar="FOLDER", help="a trained detector's folder")
+    parser.add_argument("--photos", type=pathlib.Path, metavar="FOLDER", help="images for --model, .jpg at any depth")
     options = parser.parse_args()
     images = 20_000 if options.quick else options.images
     figures: dict[str, Any] = {}
@@ -227,6 +274,9 @@ def main() -> None:
                 f"{what:<14}{ran['seconds']:>9.2f}{ran['cpu_s']:>9.2f}{scaled_s:>9.1f}{bar_s:>7.0f}{ran['resident_mib']:>8.0f}",
                 flush=True,
             )
+        if options.model and options.photos:
+            figures["share"] = share_of(options.model, options.photos, stores)
+            print("with the model's own candidates: " + ", ".join(f"{k} {v}" for k, v in figures["share"].items()))
     figures["cost"] = cost_us(options.boxes)
     print(
         "cost of an image of 200 kB, microseconds on one core: "

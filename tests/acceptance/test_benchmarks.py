@@ -139,6 +139,15 @@ def test_crash(tmp_path: pathlib.Path) -> None:
     assert (figures["lost"], figures["doubled"], figures["shards_redone"]) == (0, 0, 0)
 
 
+def test_reuse(tmp_path: pathlib.Path) -> None:
+    found = _run("batch.reuse", "--images", "200", "--result", tmp_path / "result.json", judges=True)
+    first, changed, renamed = found["runs"]
+    assert first["predicted"] == 200 and first["reused"] == 0
+    assert changed["reused"] + changed["predicted"] == renamed["reused"] + renamed["predicted"] == 200
+    assert 2 <= changed["predicted"] <= 8 and renamed["predicted"] <= 6
+    assert {"first_elapsed_s", "changed_elapsed_s"} <= _written(tmp_path / "result.json", "batch.reuse").keys()
+
+
 def test_inputs(tmp_path: pathlib.Path) -> None:
     arguments = ("--names", "2000", "--images", "40", "--model-type", "mobile-low-latency-1")
     found = _run("batch.inputs", *arguments, "--result", tmp_path / "result.json", judges=True)
@@ -152,6 +161,12 @@ def test_candidates(tmp_path: pathlib.Path) -> None:
     assert (found["images"], found["boxes"]) == (20_000, 20)
     figures = _written(tmp_path / "result.json", "batch.candidates")
     assert {"0_5", "0_05", "0_5_csv", "0_5_parquet", "0_5_coco", "cost"} <= figures.keys()
+
+
+def test_report() -> None:
+    line = _run("batch.report")
+    assert line["images"] == 20_000
+    assert line["page_bytes"] < 5_000_000
 
 
 def test_memory(tmp_path: pathlib.Path) -> None:

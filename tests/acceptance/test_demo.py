@@ -20,7 +20,7 @@ from boxwright.demo import dataset, drawn
 
 pytestmark = pytest.mark.slow
 
-TRAIN_MINUTES = "0.2"  # what is learnt does not matter here
+TRAIN_MINUTES = "0.05"  # what is learnt does not matter here
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.1
 
@@ -62,7 +62,8 @@ def test_the_drawn_tour_ends_with_files_and_a_page(tmp_path: pathlib.Path) -> No
     assert not _answers(json.loads((out / "service.json").read_text())["url"] + "/healthz"), "the service still runs"
 
 
-@pytest.mark.parametrize("is_drawn", [pytest.param(True, marks=pytest.mark.full), False], ids=["drawn", "folders"])
+@pytest.mark.full
+@pytest.mark.parametrize("is_drawn", [True, False], ids=["drawn", "folders"])
 def test_the_tour_labels_whole_images(tmp_path: pathlib.Path, is_drawn: bool) -> None:
     out, source = tmp_path / "out", tmp_path / "source"
     words = ["--kind", "classification", "--tiny"]

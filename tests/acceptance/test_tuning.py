@@ -50,32 +50,33 @@ def _doctor(data_dir) -> dict[str, dict]:
 
 
 @pytest.mark.slow
-def test_the_first_batch_is_measured_after_and_the_next_one_uses_it(bench):
+def test_a_batch_is_measured_after_another_one_ends_that_and_a_later_one_uses_it(bench):
     service, api, model = bench
     file = service.data_dir / FILE
+    look = lambda: children_of(service.process.pid, TUNE_MODULE)  # noqa: E731
     first = _batch(api, service, model, "first")
-    wait_until(lambda: "event=tuned " in service.log.read_text(), "a measurement", timeout_s=LONGEST_S)
-    (found,) = json.loads(file.read_text())["tunings"]
+    measuring = wait_until(look, "the measurement", timeout_s=LONGEST_S)
     assert "event=tuning operation=" not in service.log.read_text()
+    assert _batch(api, service, model, "second") == first
+    wait_until_gone(measuring)
+    wait_until(lambda: "event=tuned " in service.log.read_text(), "another measurement", timeout_s=LONGEST_S)
+    (found,) = json.loads(file.read_text())["tunings"]
     assert _batch(api, service, model, "tuned") == first
     expected = f"processes={found['processes']} threads={found['threads']}"
-    (used,) = [line for line in service.log.read_text().splitlines() if "event=tuning operation=" in line]
-    assert used.endswith(expected)
+    used = [line for line in service.log.read_text().splitlines() if "event=tuning operation=" in line]
+    assert used[-1].endswith(expected)
     facts = _doctor(service.data_dir)
     assert facts["tuning"]["ok"]
     assert "mobile-low-latency-1 96×64 fp32" in facts["tuning"]["text"]
     assert found["measured_at"] in facts["tuning"]["text"]
 
 
-@pytest.mark.slow
-def test_a_batch_that_starts_while_something_is_measured_ends_that(bench):
+@pytest.mark.full
+def test_a_service_that_stops_ends_what_it_measures(bench):
     service, api, model = bench
-    first = _batch(api, service, model, "first")
-    look = lambda: children_of(service.process.pid, TUNE_MODULE)  # noqa: E731
-    measuring = wait_until(look, "the measurement", timeout_s=LONGEST_S)
-    assert _batch(api, service, model, "second") == first
-    wait_until_gone(measuring)
-    again = wait_until(look, "another measurement", timeout_s=LONGEST_S)
-    assert {process.pid for process in again}.isdisjoint(process.pid for process in measuring)
+    _batch(api, service, model, "first")
+    measuring = wait_until(
+        lambda: children_of(service.process.pid, TUNE_MODULE), "the measurement", timeout_s=LONGEST_S
+    )
     service.stop()
-    wait_until_gone(again)
+    wait_until_gone(measuring)

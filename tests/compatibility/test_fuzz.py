@@ -25,7 +25,7 @@ from tests.support.clients.api import PARENT, open_api
 
 from boxwright.surface import methods
 
-SHORT = 11  # examples of each REST operation in each mode, of each rpc in each way
+SHORT = 6  # examples of each REST operation in each mode, of each rpc in each way
 LONG = int(os.environ.get("BOXWRIGHT_FUZZ_EXAMPLES", "560"))  # the same; 560 are more than 50,000 requests
 WIRE_CHARACTERS = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 
@@ -196,8 +196,8 @@ def target(service_factory: Callable[..., Any], tiny_model: Any) -> Target:
     return Target(service_factory(), tiny_model)
 
 
-def test_a_thousand_random_requests_get_proper_answers(target: Target) -> None:
-    assert _run(target, SHORT, derandomized=True).total >= 1000
+def test_hundreds_of_random_requests_get_proper_answers(target: Target) -> None:
+    assert _run(target, SHORT, derandomized=True).total >= 500
 
 
 @pytest.mark.full

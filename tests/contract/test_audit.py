@@ -248,7 +248,7 @@ def test_reads_are_lines_by_a_setting_and_a_wait_is_one(tmp_path: pathlib.Path) 
         assert [line["methodName"] for line in written(service, call.list_datasets)] == [f"{AUTOML}.ListDatasets"]
 
 
-@pytest.mark.parametrize("door", ["rest", "grpc"])
+@pytest.mark.parametrize("door", ["rest", pytest.param("grpc", marks=pytest.mark.full)])
 def test_while_the_log_cannot_be_written_changes_are_refused_and_reads_go_on(tmp_path: pathlib.Path, door: str) -> None:
     with run_guarded_service(tmp_path, "--no-worker") as service:
         call = Caller(service, door)

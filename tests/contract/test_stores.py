@@ -19,6 +19,7 @@ from tests.support.stores import object_servers
 from tests.support.stores.object_servers import BUCKET, ObjectServer
 
 from boxwright import errors, objects
+from boxwright.batch.reuse.versions import Versions
 
 KINDS = ("folder", "file", "s3", "az", "gs emulator", "gs cloud")
 MANY_KEYS = 3000  # 1,200 where an emulator is slow: still more than the page of 1,000
@@ -242,6 +243,22 @@ def test_an_object_above_the_limit_is_refused_with_both_numbers(place):
     assert place.stores.get(uri, max_bytes=11) == bytes(11)
     with pytest.raises(errors.ApiError, match=r"large\.jpg has 11 bytes; the limit is 10"):
         place.stores.get(uri, max_bytes=10)
+
+
+def test_a_read_a_look_and_a_list_name_the_same_version_until_the_object_changes(place):
+    uris = [place.put(f"versions/{number:02d}.jpg", b"some bytes %d" % number) for number in range(30)]
+    looker = Versions(place.stores)
+    try:
+        found = looker.of([*map(str, uris), str(place.root.child("versions/none.jpg"))])
+        assert list(map(str, uris)) == sorted(found)
+        content, version = place.stores.get_with_version(uris[3])
+        assert found[str(uris[3])] == place.stores.version(uris[3]) == objects.ObjectVersion(len(content), version)
+        assert version
+        assert (looker.lists, looker.looks) == ((0, 31) if place.is_local else (looker.lists, 1))
+        place.put("versions/03.jpg", b"other byte 3")
+        assert looker.of([str(uris[3])]) != {str(uris[3]): found[str(uris[3])]}
+    finally:
+        looker.close()
 
 
 def test_a_large_object_is_put_whole_and_streams_in_pieces(place):

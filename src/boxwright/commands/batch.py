@@ -60,6 +60,12 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     predict.add_argument(
         "--input-suffixes", metavar="SUFFIXES", help="of images in folders and archives, such as .jpg,.png; '*' for any"
     )
+    _add_job_arguments(predict)
+    return predict
+
+
+def _add_job_arguments(predict: argparse.ArgumentParser) -> None:
+    """What is said of the job, and not of its inputs and results."""
     predict.add_argument(
         "--request-id",
         metavar="ID",
@@ -85,7 +91,6 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="predict nothing: say within seconds what the inputs name, what is missing, and how long the job would take",
     )
-    return predict
 
 
 def _add_terms(predict: argparse.ArgumentParser) -> None:

@@ -168,8 +168,8 @@ def _cell(text: str) -> str:
     if not _QUOTED.search(text):
         return text
     target = io.StringIO(newline="")
-    csv.writer(target, lineterminator="").writerow(["", text])
-    return target.getvalue()[1:]
+    csv.writer(target, lineterminator="\n").writerow(["", text])
+    return target.getvalue()[1:-1]
 
 
 def _corners(corners_norm: dataset.Corners) -> str:

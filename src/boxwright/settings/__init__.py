@@ -5,13 +5,14 @@ for some by a flag. Only the composition root reads settings; every other room r
 
     fields   how a setting is declared, and the checks of values
     groups   Settings and its groups: default, meaning and bounds of every setting
-    serving  the groups of the API servers, quotas and events
+    serving  the groups of the API servers
+    batch    the groups of batch predictions
     reading  read: the file, the environment over it, the flags over both
 """
 
+from boxwright.settings.batch import BatchSettings
 from boxwright.settings.fields import Setting
 from boxwright.settings.groups import (
-    BatchSettings,
     DatabaseSettings,
     InferenceSettings,
     OperationsSettings,

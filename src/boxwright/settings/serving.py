@@ -1,5 +1,5 @@
 # ruff: noqa: RUF009 — setting makes dataclass fields, which is what defaults are for
-"""The settings of the API servers: who may reach them, who may call, what a request may cost, and who hears of the end."""
+"""The settings of the API servers: who may reach them, who may call, and what a request may cost."""
 
 from __future__ import annotations
 
@@ -176,34 +176,12 @@ class QuotaSettings(Group):
     batch_jobs_waiting_max: int = setting(
         0,
         "Batch predictions of a project that may wait for a worker; 0: without limit.",
+        name="batch_jobs_waiting_max",
         check=fields.between(0, 1_000_000_000),
     )
     batch_images_a_day_max: int = setting(
         0,
         "Images of a project that batch predictions work on in a day of UTC before no new one is taken; 0: without limit.",
+        name="batch_images_a_day_max",
         check=fields.between(0, 1 << 60),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class NotifySettings(Group):
-    """Events of operations, and where they may be sent."""
-
-    hosts: tuple[str, ...] = setting(
-        (),
-        "Hosts that events may be sent to, separated by commas: `NAME`, `NAME:PORT`; and the addresses and networks "
-        "(`10.1.0.0/16`) of those that are not public; none: events only go to folders.",
-        name="notify_hosts",
-        check=fields.has_receivers,
-    )
-    ca: pathlib.Path | None = setting(
-        None,
-        "Certificates (PEM) of authorities for receivers of events, beside those that the machine knows.",
-        name="notify_ca",
-    )
-    secret_file: pathlib.Path | None = setting(
-        None,
-        "File of the secret from which each project's secret for events is made; unset: `notify.secret` in `data_dir`. All "
-        "workers need the same one.",
-        name="notify_secret_file",
     )

@@ -9,15 +9,13 @@ from __future__ import annotations
 import atexit
 import functools
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 import pytest
 from tests.support.images import drawn_images
 from tests.support.predictions.tiny_model import INPUT_HW, SPEC_IDS, TinyModel
 
-from boxwright import kinds
+from boxwright import kinds, temporary
 from boxwright.inference import model_folder
 from boxwright.learning import model_draft
 
@@ -46,8 +44,9 @@ def _exported(classification_type: str) -> pathlib.Path:
     from boxwright.inference.classification import Classifier
     from boxwright.learning import efficientnet
 
-    root = pathlib.Path(tempfile.mkdtemp(prefix="boxwright-tiny-classifier-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    folder = temporary.TemporaryFolder("tiny-classifier")
+    atexit.register(folder.close)  # which keeps it until then
+    root = folder.path
     labels = [
         {"display_name": name, "annotation_spec_id": spec_id}
         for name, spec_id in zip(drawn_images.LABELS, SPEC_IDS, strict=True)

@@ -13,14 +13,13 @@ import hashlib
 import json
 import pathlib
 import shutil
-import tempfile
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.support.images import drawn_images
 
-from boxwright import boxes, kinds
+from boxwright import boxes, kinds, temporary
 from boxwright.learning import model_draft
 from boxwright.metadata import database, models
 from boxwright.runners import training_forms
@@ -100,8 +99,9 @@ def _exported() -> pathlib.Path:
     from boxwright.detector.network import dense
     from boxwright.inference import predictor
 
-    root = pathlib.Path(tempfile.mkdtemp(prefix="boxwright-tiny-model-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    folder = temporary.TemporaryFolder("tiny-model")
+    atexit.register(folder.close)  # which keeps it until then
+    root = folder.path
     torch.manual_seed(5)
     network = dense.Network(dense.TINY, len(drawn_images.LABELS)).eval()
     with torch.no_grad():

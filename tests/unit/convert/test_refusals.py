@@ -206,7 +206,9 @@ def test_a_loop_of_links_ends(tmp_path: pathlib.Path) -> None:
     assert boxes(tmp_path / "x.csv") == [f"{name}.png cat {HALF}" for name in ("a", "linked/c", "sub/b")]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(name, marks=pytest.mark.full) for name in ("cp1252", "utf-8"))]
+)
 def test_any_console_shows_what_is_told(encoding: str, tmp_path: pathlib.Path) -> None:
     make(tmp_path, {"é猫/r.json": coco([{"id": 5, "file_name": "é猫.png"}], [{"image_id": 5}])})
     pathlib.Path(os.fsdecode(os.fsencode(tmp_path) + b"/raw\xff")).mkdir()

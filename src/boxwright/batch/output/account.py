@@ -124,18 +124,14 @@ class OutputAccount:
             base=self._base(),
             removed=None if removed is None else self._put_file(REMOVED_FILE, removed),
             candidates=self._sidecar_files(sidecars.CANDIDATES),
-            formats={
-                name: self._sidecar_files(name) for name in self._index.sidecar_kinds if name != sidecars.CANDIDATES
-            },
+            formats=self._format_files(),
         )
         if report is not None:
             manifest = dataclasses.replace(manifest, report=report(manifest))
         if self._spec.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})
         if state == "CANCELLED":
-            self._drop_lone_files(
-                {*(file.name for file in manifest.sidecars), *(file.name for file in manifest.report)}
-            )
+            self._drop_lone_files({file.name for file in manifest.sidecars} | {file.name for file in manifest.report})
         faults.point("sink.before_manifest")
         self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
         faults.point("sink.after_manifest")
@@ -234,6 +230,10 @@ class OutputAccount:
         except objects.ObjectNotFound:
             return None
         return None if first["reason"] else {"manifest": first["manifest"], "sha256": first["sha256"]}
+
+    def _format_files(self) -> dict[str, list[SidecarFile]]:
+        kinds = [name for name in self._index.sidecar_kinds if name != sidecars.CANDIDATES]
+        return {name: self._sidecar_files(name) for name in kinds}
 
     def _sidecar_files(self, kind: str) -> list[SidecarFile]:
         pattern = sidecars.name_pattern(kind, self._spec.kind)

@@ -97,6 +97,7 @@ def test_a_finished_job_is_done(undisturbed: tuple[pathlib.Path, Outcome, Watche
     assert trained(folder, drawn).weights_sha256 == outcome.weights_sha256
 
 
+@pytest.mark.full  # a training is stopped once in `test_features_are_computed_once`
 def test_a_training_that_was_stopped_ends_with_the_same_weights(
     undisturbed: tuple[pathlib.Path, Outcome, Watcher], drawn: conftest.Drawn, tmp_path: pathlib.Path
 ) -> None:

@@ -94,7 +94,9 @@ def test_a_finished_job_is_found_not_repeated(
     assert again.weights_sha256 == outcome.weights_sha256 and again.stop_reason == outcome.stop_reason
 
 
-@pytest.mark.parametrize("stop_at", [2.5, 40.0, 75.0, 90.0, 92.0])
+@pytest.mark.parametrize(
+    "stop_at", [2.5, 75.0, 92.0, *(pytest.param(percent, marks=pytest.mark.full) for percent in (40.0, 90.0))]
+)
 def test_a_resumed_training_ends_with_the_same_weights(
     undisturbed: tuple[pathlib.Path, Outcome, Watcher],
     drawn: conftest.Drawn,
@@ -136,6 +138,7 @@ def test_passes_that_a_larger_input_takes_are_left_out_and_a_stop_changes_nothin
     assert provenances[0]["weights_sha256"] == provenances[1]["weights_sha256"]
 
 
+@pytest.mark.full
 def test_several_threads_repeat_their_result_too(drawn: conftest.Drawn, tmp_path: pathlib.Path) -> None:
     folders = [conftest.write_job(tmp_path / name, drawn.rows, threads=2) for name in ("whole", "stopped")]
     with pytest.raises(listener.TrainingStopped):

@@ -8,6 +8,7 @@ lite0            part: a detector on EfficientNet-Lite0 as ONNX
 imported         what nodes around an imported network cost
 memory           resident memory against images
 own              part: Boxwright's stages and engine as a child process
+report           what a report costs
 rivals           part: other ways to do the same work as child processes
 scaling          the cost of a row, the effect of cores, the wait of small jobs
 stage_clock      part: sums time by stage

@@ -29,6 +29,7 @@ from boxwright.batch.output.candidates import CandidateTable
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.rewrite.rewriter import Rewriter
 from boxwright.batch.rewrite.sources import Sources
+from boxwright.images import appearance, letterbox
 
 SHARD_IMAGES = 500
 FLOOR = 0.05
@@ -57,6 +58,9 @@ def table(shard: int, images: int, boxes_per_image: float) -> CandidateTable:
     order = np.lexsort((-scores, np.repeat(np.arange(images), counts)))
     corners = np.sort(rng.integers(0, candidates.SCALE + 1, (2, 2, total)), axis=0).reshape(4, total)
     values = np.concatenate([np.rint(scores[order] * candidates.SCALE)[None], corners]).astype(np.int32)
+    looks = np.zeros(images, appearance.RECORD)
+    looks["dhash"] = rng.integers(0, 1 << 64, images, np.uint64)
+    looks["luma"], looks["sharpness"] = rng.uniform(40, 200, images), rng.gamma(2, 4, images)
     first = (shard - 1) * SHARD_IMAGES
     return CandidateTable(
         ids=[f"gs://photos/2026/camera-7/image-{first + number:08d}.jpg" for number in range(images)],
@@ -64,6 +68,9 @@ def table(shard: int, images: int, boxes_per_image: float) -> CandidateTable:
         size_bytes=rng.integers(50_000, 400_000, images),
         width_px=np.full(images, 640, np.int32),
         height_px=np.full(images, 480, np.int32),
+        looks=looks,
+        versions=[str(1_700_000_000_000_000_000 + 1_234_567 * (first + number)) for number in range(images)],
+        one_colour=np.zeros(images, bool),
         offsets=offsets,
         label_indices=rng.integers(0, len(LABELS), total).astype(np.uint16),
         values=values,
@@ -159,12 +166,18 @@ def _cpu_s() -> float:
 
 
 def cost_us(boxes_per_image: int) -> dict[str, float]:
-    """Microseconds of an image of 200 kB: its row, its share of the file, and of the row the digest."""
+    """Microseconds of an image of 200 kB: its row, its share of the file, and of the row digest and looks."""
     content, found = b"\0" * 200_000, _detections(boxes_per_image)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 480, 640, 3), np.uint8)
+    prepared = letterbox.Prepared(pixels, (0, 0), (640, 480), (480, 640))
     started_s = time.process_time()
     for _ in range(TIMES):
-        row = candidates.of_image(content, (480, 640), found, FLOOR)
+        row = candidates.of_image(content, (480, 640), found, FLOOR, appearance.of(prepared))
     row_us = (time.process_time() - started_s) / TIMES * 1e6
+    started_s = time.process_time()
+    for _ in range(TIMES):
+        appearance.of(prepared)
+    looks_us = (time.process_time() - started_s) / TIMES * 1e6
     started_s = time.process_time()
     for _ in range(TIMES):
         hashlib.sha256(content).digest()
@@ -175,7 +188,12 @@ def cost_us(boxes_per_image: int) -> dict[str, float]:
     for _ in range(10):
         candidates.to_parquet(CandidateTable.of(KIND, pairs), origin)
     file_us = (time.process_time() - started_s) / 10 / SHARD_IMAGES * 1e6
-    return {"row_us": round(row_us, 1), "of_it_digest_us": round(digest_us, 1), "file_us": round(file_us, 1)}
+    return {
+        "row_us": round(row_us, 1),
+        "of_it_digest_us": round(digest_us, 1),
+        "of_it_looks_us": round(looks_us, 1),
+        "file_us": round(file_us, 1),
+    }
 
 
 def _detections(count: int) -> boxes.Detections:

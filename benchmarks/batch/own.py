@@ -19,13 +19,12 @@ import json
 import os
 import pathlib
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
 from benchmarks.batch import stage_clock
-from boxwright import objects
+from boxwright import objects, temporary
 from boxwright.batch.engine import peer_main
 from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.engine.loaded_models import LoadedModels
@@ -82,8 +81,8 @@ def engine(model_folder: pathlib.Path, service_folder: pathlib.Path) -> Callable
     predictor = open_model(model_folder, streams=1)
     clock = stage_clock.StageClock()
     clock.attach()
-    figures = pathlib.Path(tempfile.mkdtemp(prefix="figures-"))
-    os.environ[FIGURES] = str(figures)
+    figures = temporary.TemporaryFolder("figures")
+    os.environ[FIGURES] = str(figures.path)
     members = PeerPool(command=(sys.executable, "-m", "benchmarks.batch.own", "member"))
     members.gather(cores - 1)
 
@@ -110,7 +109,7 @@ def engine(model_folder: pathlib.Path, service_folder: pathlib.Path) -> Callable
         sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=predictor.digest)
         seconds, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_before_s
         stages = {stage: list(sums) for stage, sums in clock.taken().items()}
-        for path in (figures / f"{task['name']}-{index}.json" for index in range(1, cores)):
+        for path in (figures.path / f"{task['name']}-{index}.json" for index in range(1, cores)):
             while not path.exists():  # written a moment after the job's end
                 time.sleep(0.01)
             theirs = json.loads(path.read_text())

@@ -15,8 +15,15 @@ from typing import TYPE_CHECKING
 from google.rpc import error_details_pb2
 
 import boxwright
-from boxwright import client_env, errors
-from boxwright.administration import access_command, accounts_command, audit_command, buckets_command, iam_command
+from boxwright import client_env, errors, processes
+from boxwright.administration import (
+    access_command,
+    accounts_command,
+    audit_command,
+    buckets_command,
+    events_command,
+    iam_command,
+)
 from boxwright.commands import batch, datasets, help_text, login, models, operations, predict, results
 from boxwright.convert import arguments as convert_arguments
 from boxwright.weights import arguments as weights_arguments
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 
 GROUPS = {  # every command, as the help shows them
     "the service": ("serve", "worker", "migrate", "doctor", "client-env"),
-    "who may call, in the service's database": ("access", "accounts", "iam", "buckets", "audit"),
+    "who may call, in the service's database": ("access", "accounts", "iam", "buckets", "audit", "events"),
     "work, by the REST API of a running service": ("login", "datasets", "models", "batch", "predict", "operations"),
     "files": ("convert", "results", "verify", "weights"),
 }
@@ -36,6 +43,7 @@ INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the signal's number, as shells ha
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status (2 for a mistake of the caller)."""
+    processes.end_quickly()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console may lack characters that names and messages have
             stream.reconfigure(errors="backslashreplace")
@@ -124,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         iam_command,
         buckets_command,
         audit_command,
+        events_command,
         login,
         datasets,
         models,
@@ -264,14 +273,16 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from boxwright import server  # heavy, and not needed by every command
+    with processes.importing():
+        from boxwright import server  # heavy, and not needed by every command
 
     server.serve(_chosen(options))
     return 0
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from boxwright import server
+    with processes.importing():
+        from boxwright import server
 
     server.serve_worker(_chosen(options))
     return 0

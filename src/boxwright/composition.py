@@ -28,6 +28,7 @@ from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
 from boxwright.batch.tuning.tuning_file import Tunings
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
+from boxwright.notifications import destinations, event_notes, sender
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
@@ -38,6 +39,7 @@ from boxwright.runners import (
     import_data,
     import_model,
     plan_folders,
+    retention,
     sweep,
     train_model,
 )
@@ -46,6 +48,7 @@ from boxwright.services import (
     iam,
     iam_credentials,
     locations,
+    messages,
     model_imports,
     operations,
     prediction,
@@ -71,6 +74,7 @@ class WorkerParts:
 
     db: database.Database
     worker: worker.Worker
+    sender: sender.Sender
     children: Children
     tuner: Tuner
     ledger: Ledger
@@ -78,10 +82,19 @@ class WorkerParts:
     plans: plan_folders.PlanFolders
     stores: objects.Stores
     audit: AuditLog
+    retention: retention.Retention
+
+    def start(self) -> None:
+        """Begins to run operations, and to send their events."""
+        self.worker.start()
+        self.sender.start()
+        self.retention.start()
 
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
         self.worker.drain(DRAIN_S)
+        self.sender.close()
+        self.retention.close()
         self.tuner.close()
         self.children.close()
         self.audit.close()
@@ -140,7 +153,14 @@ def _quota_limits(settings: Settings) -> quotas.QuotaLimits:
 def _amount_limits(quota: QuotaSettings, folders: ModelFolders, space: amounts.DiskSpace) -> amounts.AmountLimits:
     """How much projects may have."""
     return amounts.AmountLimits(
-        quota.operations, quota.datasets, quota.models, quota.stored_bytes, folders.size_bytes, space
+        operations=quota.operations,
+        datasets=quota.datasets,
+        models=quota.models,
+        stored_bytes=quota.stored_bytes,
+        batch_jobs_waiting=quota.batch_jobs_waiting,
+        batch_images_a_day=quota.batch_images_a_day,
+        size_of=folders.size_bytes,
+        space=space,
     )
 
 
@@ -183,6 +203,7 @@ def build_worker(settings: Settings) -> WorkerParts:
         lease_ttl_s=settings.operations.lease_ttl_s,
         # without a worker others do the work, in data directories of their own
         limits=_amount_limits(settings.quota, folders, space if settings.operations.worker else amounts.DiskSpace()),
+        note_event=event_notes.EventNotes(messages.event_data).note,
     )
     children = Children(stores.variables)
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
@@ -208,7 +229,14 @@ def build_worker(settings: Settings) -> WorkerParts:
         observe=recorder.record,
         observe_use=recorder.record_use,
     )
-    return WorkerParts(db, lanes_worker, children, tuner, ledger, folders, plans, stores, audit_log)
+    delivering = sender.Deliveries.of(
+        settings.notify.hosts, settings.notify.ca, places.notify_secret(settings), stores, grants_of
+    )
+    events = sender.Sender(db, delivering.deliver)
+    ledger.listeners.append(lambda name, state: events.wake())
+    kept = retention.KeptDays(settings.operations.days, batch.candidates_days, batch.resume_days)
+    retaining = retention.Retention(db, stores, kept)
+    return WorkerParts(db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log, retaining)
 
 
 def build_service(settings: Settings) -> ServiceParts:
@@ -235,17 +263,20 @@ def build_service(settings: Settings) -> ServiceParts:
         settings.batch.resume_days,
         # with --no-worker the trainings run in other processes, which may have what they need
         trains=extras.can_train() or not settings.operations.worker,
+        notify_hosts=destinations.AllowedHosts.of(settings.notify.hosts),
     )
     recorder = audit.CallRecorder(worker_parts.audit, reads=settings.server.audit_reads)
     counted = quotas.Quotas(_quota_limits(settings))
     decider, tokens = _build_access(settings, db, recorder, counted)
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s, decider.grants)
-    resuming = resume.ResumeService(decider.check, db, ledger, policy, online, looks)
+    resuming = resume.ResumeService(db, ledger, policy, online, looks, decider.check)
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
         {
             "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, ledger, policy, online, looks),
-            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(db, ledger, policy, online, looks),
+            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(
+                db, ledger, policy, online, looks, decider.check
+            ),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),
             "google.iam.v1.IAMPolicy": iam.IamPolicy(db, decider, served),
@@ -281,6 +312,7 @@ def _runners(
             threads=settings.operations.cores,
             image_timeout_s=settings.batch.image_timeout_s,
             new_digits=resources.random_digits,
+            is_reviewed=validation.is_reviewed,
         ),
         Kind.CREATE_MODEL: train_model.TrainModel(
             db,
@@ -341,6 +373,9 @@ def _output_settings(settings: Settings) -> batch_choices.OutputSettings:
         precision=settings.inference.precision,
         keeps_candidates=settings.batch.candidates == "keep",
         candidate_floor=settings.batch.candidate_floor,
+        report=settings.batch.report,
+        reuse=settings.batch.reuse,
+        reuse_audit=settings.batch.reuse_audit,
     )
 
 

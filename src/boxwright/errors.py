@@ -60,6 +60,11 @@ class LeaseLost(Exception):
     """Another worker owns this operation now: stop and write nothing more."""
 
 
+def is_lasting(error: ApiError) -> bool:
+    """Whether trying again would fail in the same way: the thing itself is wrong, not the way to it."""
+    return error.code in (code_pb2.INVALID_ARGUMENT, code_pb2.NOT_FOUND, code_pb2.OUT_OF_RANGE, code_pb2.DATA_LOSS)
+
+
 def from_status(status: status_pb2.Status) -> ApiError:
     """Returns the error that a stored Status describes (details are not unpacked)."""
     return ApiError(status.code, status.message)

@@ -20,7 +20,7 @@ from boxwright.metadata import database
 from boxwright.settings import Settings, StorageSettings
 
 STATE_FOLDERS = ("state", "models", "work", "audit")  # in data_dir
-STATE_FILES = ("metadata.sqlite*", "tuning.json*")  # patterns; likewise
+STATE_FILES = ("metadata.sqlite*", "tuning.json*", "notify.secret*")  # patterns; likewise
 CLIENT_FILES = ("ca-key.pem", "account.json")  # what `boxwright client-env` writes beside the server's key
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,11 @@ def prepare(storage: StorageSettings) -> None:
         raise errors.failed_precondition(
             f"The folder {folder} cannot be created, or made readable for its owner alone: {error.strerror}."
         ) from error
+
+
+def notify_secret(settings: Settings) -> pathlib.Path:
+    """The file of the secret behind the signatures of events."""
+    return settings.notify.secret_file or settings.storage.data_dir / "notify.secret"
 
 
 def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:

@@ -7,8 +7,10 @@ killed service.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
+import gc
 import json
 import logging
 import os
@@ -18,7 +20,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 CHILD_NICENESS = 19  # heavy work runs at the lowest priority, far below the API servers and online prediction
@@ -72,6 +74,25 @@ def set_niceness(niceness: int) -> None:
 def child_niceness() -> int:
     """What was chosen, or `CHILD_NICENESS`."""
     return int(os.environ.get(NICENESS_VARIABLE, CHILD_NICENESS))
+
+
+def end_quickly() -> None:
+    """Lets this process end without a search for cycles among all of its objects: the system takes their memory back anyway.
+
+    The search takes a fifth of the processor time of a command or a service that starts and ends. A file that is in a cycle
+    is not flushed by it: whoever opens one closes it.
+    """
+    atexit.register(gc.freeze)
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Lets imports make their objects, which stay, without searches for cycles among them."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def end_with_parent() -> None:

@@ -110,7 +110,7 @@ def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     worker_parts = composition.build_worker(settings)
-    worker_parts.worker.start()
+    worker_parts.start()
     print(f"Boxwright's worker is ready.\n  database  {worker_parts.db.label}", file=out, flush=True)
     stopping.wait()
     log.info("event=stopping")
@@ -150,7 +150,7 @@ async def _serve(
     )  # fmt: skip
     http = http_server.HttpServer(app, bounds, None if certificate is None else certificate.context)
     if settings.operations.worker:
-        parts.worker.worker.start()
+        parts.worker.start()
     await grpc_api.start()
     http_task = asyncio.create_task(http.serve(sockets=[http_socket]))
     while not http.started and not http_task.done():

@@ -52,6 +52,14 @@ class OperationKind(enum.StrEnum):
     IMPORT_MODEL = "import_model"
 
 
+class Priority(enum.StrEnum):
+    """How many turns an operation gets among those of its project and kind."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 class MlUse(enum.StrEnum):
     """The split that an example was imported for, in the import CSV's spelling."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from boxwright import errors, objects
-from boxwright.batch.output import manifest
+from boxwright.batch.output import manifest, tombstone
 from boxwright.settings import StorageSettings
 
 COMPLETE, WRONG, CANCELLED, FAILED = 0, 1, 3, 4  # 2 is a folder that cannot be examined, as with every command
@@ -34,6 +34,8 @@ def run(folder: str, storage: StorageSettings, project: str = "") -> int:
     found = manifest.examine(stores.of_project(project), directory)
     for problem in found.problems:
         print(problem)
+    if found.candidates_deleted:
+        print(f"The candidates were deleted on {found.candidates_deleted}, as {tombstone.TOMBSTONE_FILE} says.")
     status, text = ENDS.get(found.state, (WRONG, f"its manifest has the unknown state {found.state}"))
     if found.problems:
         status, text = WRONG, "not as its manifest says"

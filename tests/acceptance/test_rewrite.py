@@ -17,7 +17,10 @@ from tests.support.images import drawn_images
 from tests.support.predictions.tiny_model import TinyModel
 from tests.support.processes.crashes import contents
 
+from boxwright import kinds
+from boxwright.batch.output import result_formats
 from boxwright.batch.output.manifest import Manifest
+from boxwright.convert import command
 
 BUCKET = "rewrite"
 ENVIRONMENT = {"BOXWRIGHT_SHARD_IMAGES": "4", "BOXWRIGHT_HOLD_S": "0"}
@@ -38,6 +41,7 @@ class Scene:
         rows[7:7] = [f"gs://{BUCKET}/none.jpg", f"gs://{BUCKET}/images/text.jpg", rows[0]]
         self.rows = rows
         drawn_images.write_csv(self.bucket, "list.csv", rows)
+        self.formats = result_formats.names_for(boxes=model.kind is kinds.OBJECT_DETECTION)
         self.labels = [
             label["display_name"] for label in json.loads((model.folder / "model.json").read_text())["labels"]
         ]
@@ -88,7 +92,11 @@ def _verified(folder: pathlib.Path) -> int:
 
 
 def _results(folder: pathlib.Path) -> dict[str, bytes]:
-    return {name: made for name, made in contents(folder).items() if not name.startswith(("manifest", "candidates"))}
+    return {
+        name: made
+        for name, made in contents(folder).items()
+        if not name.startswith(("manifest", "candidates", "report"))
+    }
 
 
 @pytest.mark.parametrize("choice", [0, 1, 2])
@@ -99,7 +107,7 @@ def test_results_made_again_have_the_bytes_of_a_direct_run_and_a_manifest_of_the
         {
             "score_threshold": "0.0",
             "labels": scene.labels[1],
-            "formats": "csv,coco,parquet",
+            "formats": ",".join(reversed(scene.formats)),
             "max_bounding_box_count": "500",
         },
     ][choice]
@@ -115,6 +123,17 @@ def test_results_made_again_have_the_bytes_of_a_direct_run_and_a_manifest_of_the
     assert (said.state, said.rows_read, said.errors_by_code) == ("SUCCEEDED", former.rows_read, former.errors_by_code)
     assert (said.candidates, len(former.candidates)) == ([], 10)
     assert _verified(again) == 0
+    if "formats" in params:
+        assert list(said.formats) == sorted(scene.formats)
+        assert command.detect(again) == "results"  # whatever lies below it
+        _unnamed(again)
+
+
+def _unnamed(folder: pathlib.Path) -> None:
+    """A file of another format that the manifest does not name is no file of the job."""
+    file = next((folder / "labelme").iterdir())
+    file.with_name(file.name.replace("_1.", "_9999.")).write_bytes(b"?")
+    assert _verified(folder) == 1
 
 
 def test_the_response_and_the_numbers_are_those_of_a_batch_prediction(scene: Scene):

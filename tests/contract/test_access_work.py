@@ -81,3 +81,49 @@ def test_a_resumed_batch_needs_the_right_to_predict_of_who_resumes_it(service: G
     service.registry.grant(viewer.member, "roles/automl.predictor", MODEL_NAME)
     code, answer = ask(service, viewer, "POST", f"{name}:resume", {})
     assert answer["error"]["status"] == "FAILED_PRECONDITION", "it has succeeded: there is nothing to resume"
+
+
+def test_high_priority_is_for_who_may(service: GuardedService) -> None:
+    client = service.registry.account("hasty")
+    service.registry.grant(client.member, "roles/automl.predictor", MODEL_NAME)
+    service.registry.grant_folder(client.member, "gs://b/", read=True, write=True)
+    request: dict[str, Any] = {
+        "inputConfig": {"gcsSource": {"inputUris": ["gs://b/list.csv"]}},
+        "outputConfig": {"gcsDestination": {"outputUriPrefix": "gs://b/hasty/"}},
+        "params": {"priority": "high", "deadline_s": "3600"},
+    }
+    code, answer = ask(service, client, "POST", f"{MODEL_NAME}:batchPredict", request)
+    assert (code, "boxwright.operations.prioritize" in answer["error"]["message"]) == (403, True)
+    service.registry.grant(client.member, "roles/boxwright.prioritizer", MODEL_NAME)
+    code, operation = ask(service, client, "POST", f"{MODEL_NAME}:batchPredict", request)
+    assert code == 200, operation
+    done = wait_until(lambda: _done(service, client, operation["name"]), "the batch to end")
+    assert "error" not in done, done
+    code, numbers = ask(service, client, "GET", f"{operation['name']}:progress")
+    assert (code, numbers["priority"], numbers["deadline_s"]) == (200, "high", 3600)
+
+
+def test_a_batch_counts_its_images_for_its_project(service: GuardedService) -> None:
+    client = service.registry.account("counted")
+    service.registry.grant(client.member, "roles/automl.predictor", MODEL_NAME)
+    service.registry.grant_folder(client.member, "gs://b/", read=True, write=True)
+
+    def counted() -> int:
+        with service.registry.db.read() as connection:
+            return sum(connection.execute(sa.select(schema.image_days.c.images)).scalars())
+
+    before = counted()
+    request = {
+        "inputConfig": {"gcsSource": {"inputUris": ["gs://b/list.csv"]}},
+        "outputConfig": {"gcsDestination": {"outputUriPrefix": "gs://b/counted/"}},
+    }
+    code, operation = ask(service, client, "POST", f"{MODEL_NAME}:batchPredict", request)
+    assert code == 200, operation
+    done = wait_until(lambda: _done(service, client, operation["name"]), "the batch to end")
+    assert counted() == before + 3
+    folder = done["metadata"]["batchPredictDetails"]["outputInfo"]["gcsOutputDirectory"]
+    request["inputConfig"]["gcsSource"]["inputUris"] = [f"{folder}/manifest.json"]
+    code, operation = ask(service, client, "POST", f"{MODEL_NAME}:batchPredict", request)
+    assert code == 200, operation
+    done = wait_until(lambda: _done(service, client, operation["name"]), "the results made again")
+    assert "error" not in done and counted() == before + 3, "no image was predicted"

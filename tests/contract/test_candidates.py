@@ -12,9 +12,9 @@ from tests.support.predictions import engines
 from tests.support.predictions.batch_jobs import Bench
 from tests.support.predictions.tiny_model import TinyModel
 
-from boxwright import errors
+from boxwright import errors, kinds
 from boxwright.batch.job import BatchJob, BatchSpec
-from boxwright.batch.output import candidates, manifest, sidecars
+from boxwright.batch.output import candidates, manifest, result_formats, sidecars
 from boxwright.batch.output.sink import Sink
 from boxwright.inference.model_folder import ModelInfo
 from boxwright.runners import batch_choices
@@ -40,6 +40,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory, model: TinyModel) -> Bench:
     return bench
 
 
+def _formats(model: TinyModel) -> list[str]:
+    return result_formats.names_for(boxes=model.kind is kinds.OBJECT_DETECTION)
+
+
 def _job(bench: Bench, model: TinyModel, name: str, **params) -> BatchJob:
     """A job as the service describes it, from params as they are parsed."""
     info = ModelInfo.read(model.folder)
@@ -58,15 +62,13 @@ def maker(request: pytest.FixtureRequest, model: TinyModel):
 def kept(bench: Bench, model: TinyModel) -> dict[str, bytes]:
     """The files of a job that keeps all that the model has."""
     with engines.opened("threads", model) as maker:
-        engines.finish(
-            bench, _job(bench, model, "kept", score_threshold=0.0, formats=["csv", "parquet", "coco"]), maker
-        )
+        engines.finish(bench, _job(bench, model, "kept", score_threshold=0.0, formats=_formats(model)), maker)
     return bench.output("kept")
 
 
 def test_every_engine_keeps_the_same_candidates_also_after_a_stop(bench, model, maker, kept):
     name = f"again-{type(maker).__name__}"
-    job = _job(bench, model, name, score_threshold=0.0, formats=["csv", "parquet", "coco"])
+    job = _job(bench, model, name, score_threshold=0.0, formats=_formats(model))
     engines.finish(bench, job, maker, stop_after=1)
     engines.finish(bench, job, maker)
     assert bench.output(name) == kept
@@ -74,9 +76,7 @@ def test_every_engine_keeps_the_same_candidates_also_after_a_stop(bench, model, 
     assert sum(name.startswith("candidates/") for name in kept) == shards
     found = manifest.Manifest.from_json(kept["manifest.json"])
     assert sum(file.images for file in found.candidates) == found.images_predicted == IMAGES - 1
-    assert {name: len(files) for name, files in found.formats.items()} == dict.fromkeys(
-        ("csv", "parquet", "coco"), shards
-    )
+    assert {name: len(files) for name, files in found.formats.items()} == dict.fromkeys(_formats(model), shards)
     assert manifest.examine(bench.stores, bench.directory(name)).problems == []
 
 
@@ -176,4 +176,4 @@ def test_a_cancelled_job_leaves_no_candidates_beside_shards_that_are_not_there(b
 def test_what_an_older_version_began_keeps_no_candidates(bench, model):
     spec = dataclasses.replace(_job(bench, model, "older").spec, candidate_floor=None)
     assert sidecars.wanted(spec) == []
-    assert sidecars.of_shard(spec, 1, ["a"], [None]) == {}
+    assert sidecars.of_shard(spec, 1, ["a"], [None], [False]) == (None, {})

@@ -141,12 +141,12 @@ class _Shuffling(objects.Stores):
         self._held: list[objects.ObjectUri] = []
         self.arrived: list[str] = []
 
-    def get(self, uri: objects.ObjectUri, *, max_bytes: int | None = None) -> bytes:
+    def get_with_version(self, uri: objects.ObjectUri, *, max_bytes: int | None = None) -> tuple[bytes, str]:
         with self._changed:
             self._held.append(uri)
             self._release()
             assert self._changed.wait_for(lambda: uri not in self._held, timeout=PATIENCE_S)
-        return super().get(uri, max_bytes=max_bytes)
+        return super().get_with_version(uri, max_bytes=max_bytes)
 
     def _release(self) -> None:
         while self._held and len(self._held) >= min(self._threads, IMAGES - len(self.arrived)):

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.operations.ledgers import Kind, draft
 
-from boxwright import callers, errors
+from boxwright import callers, errors, states
 from boxwright.metadata import database
-from boxwright.operations import amounts
+from boxwright.operations import amounts, records
 from boxwright.operations.ledger import Ledger
 
 
@@ -104,3 +104,59 @@ def test_a_project_may_have_so_many_unfinished_operations(db):
     one = ledger.claim([Kind.BATCH_PREDICT], "w")
     ledger.finish(one.lease, lambda connection: empty_pb2.Empty())
     start(ledger, "a4", "a")
+
+
+def start_as(ledger: Ledger, operation_id: str, priority: states.Priority, project: str = "a") -> None:
+    terms = records.Terms(priority)
+    caller = callers.Caller(charged_project=project)
+    with ledger._db.write() as connection:
+        made = dataclasses.replace(draft(operation_id, Kind.BATCH_PREDICT), caller=caller, terms=terms)
+        ledger.start(connection, made)
+
+
+def take_turns(ledger: Ledger, turns: int) -> list[str]:
+    """The first letters of the operations that have turns, each of which it is put back from."""
+    taken = []
+    for _ in range(turns):
+        one = ledger.claim([Kind.BATCH_PREDICT], "w")
+        ledger.release(one.lease, blameless=True)
+        taken.append(one.lease.operation_id)
+    return taken
+
+
+def test_thirty_jobs_of_three_priorities_get_images_as_four_to_two_to_one(db):
+    ledger = Ledger(db, lease_ttl_s=10)
+    for number in range(10):
+        for priority in states.Priority:
+            start_as(ledger, f"{priority}{number}", priority)
+    images_of_a_turn = 500
+    images: collections.Counter[str] = collections.Counter()
+    for operation_id in take_turns(ledger, 70):
+        images[operation_id.rstrip("0123456789")] += images_of_a_turn
+    for priority, weight in (("high", 4), ("normal", 2), ("low", 1)):
+        assert images[priority] == pytest.approx(sum(images.values()) * weight / 7, rel=0.1), images
+
+
+def test_jobs_of_one_priority_have_as_many_turns_as_each_other(db):
+    ledger = Ledger(db, lease_ttl_s=10)
+    for number in range(3):
+        start_as(ledger, f"high{number}", states.Priority.HIGH)
+    start_as(ledger, "low0", states.Priority.LOW)
+    turns = collections.Counter(take_turns(ledger, 15))
+    assert turns == {"high0": 4, "high1": 4, "high2": 4, "low0": 3}
+
+
+def test_a_priority_that_did_not_wait_gets_no_turns_for_that_time(db):
+    ledger = Ledger(db, lease_ttl_s=10)
+    start_as(ledger, "high0", states.Priority.HIGH)
+    assert take_turns(ledger, 40) == ["high0"] * 40
+    start_as(ledger, "low0", states.Priority.LOW)
+    turns = collections.Counter(take_turns(ledger, 10))
+    assert turns == {"high0": 8, "low0": 2}
+
+
+def test_projects_take_turns_whatever_the_priority_of_their_jobs(db):
+    ledger = Ledger(db, lease_ttl_s=10)
+    start_as(ledger, "high", states.Priority.HIGH)
+    start_as(ledger, "low", states.Priority.LOW, "b")
+    assert take_turns(ledger, 6) == ["high", "low"] * 3

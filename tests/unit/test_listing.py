@@ -49,6 +49,18 @@ def test_a_walk_goes_on_behind_any_key(bucket):
     assert _keys(bucket, after="a/zz") == [key for key in keys if key.encode() > b"a/zz"]
 
 
+def test_folders_in_which_nothing_is_wanted_are_not_opened(bucket):
+    asked = []
+
+    def is_wanted(folder: bytes) -> bool:
+        asked.append(folder.decode())
+        return folder in (b"x/", b"x/y/")
+
+    found = [path.decode() for path in listing.walked(os.fsencode(bucket), is_wanted=is_wanted)]
+    assert asked == ["a/", "x/", "x/y/", "x/y/z/", "z/", "é/"]
+    assert found == [key for key in _keys(bucket) if "/" not in key]
+
+
 def test_links_to_folders_are_named_and_not_followed(bucket):
     (bucket / "a" / "round").symlink_to(bucket)
     (bucket / "to-a-file.jpg").symlink_to(bucket / "a.jpg")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import pathlib
+import subprocess
+import sys
 import time
 
 import psutil
 import pytest
 from tests.support.machine.waiting import PATIENCE_S
 
+from boxwright import processes
 from boxwright.processes import CHILD_NICENESS, NICENESS_VARIABLE, Child, ChildExitError, set_niceness
 
 MODULE = "tests.support.processes.talking_child"
@@ -124,3 +128,33 @@ def test_a_child_is_nice_also_where_sessions_are_weighed_before_processes(spawn,
         assert group.read_text().split()[-1] == str(niceness)
     else:
         assert not pathlib.Path("/proc/sys/kernel/sched_autogroup_enabled").exists()
+
+
+CYCLE = """
+import subprocess
+import sys
+from boxwright import processes
+class Loud:
+    def __del__(self):
+        print("found", flush=True)
+one = Loud()
+one.itself = one
+del one
+if "quickly" in sys.argv:
+    processes.end_quickly()
+print("end", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("words", "printed"), [((), "end\nfound\n"), (("quickly",), "end\n")])
+def test_a_process_may_end_without_a_search_for_cycles(words: tuple[str, ...], printed: str) -> None:
+    done = subprocess.run([sys.executable, "-c", CYCLE, *words], capture_output=True, text=True, check=True)
+    assert done.stdout == printed
+
+
+def test_imports_may_run_without_searches_for_cycles_also_if_they_fail() -> None:
+    assert gc.isenabled()
+    with pytest.raises(ImportError), processes.importing():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()

@@ -56,6 +56,7 @@ _POLICIES = _named(
     "automl",
     "datasets.getIamPolicy.setIamPolicy locations.getIamPolicy.setIamPolicy models.getIamPolicy.setIamPolicy",
 )
+_PRIORITIZE = _named("boxwright", "operations.prioritize")
 _EDITOR = _READ | _PREDICT | _EDIT
 _AUTOML_ADMIN = _EDITOR | _POLICIES
 _SEE_PROJECT = _named("resourcemanager", "projects.get.getIamPolicy")
@@ -69,12 +70,13 @@ ROLES = {
     "roles/automl.editor": Role(_EDITOR, _ANYWHERE),
     "roles/automl.predictor": Role(_PREDICT, ("project", "location", "model")),
     "roles/automl.viewer": Role(_READ, _ANYWHERE),
-    OWNER: Role(_AUTOML_ADMIN | _OWN_PROJECT | _CHARGE, ("project",)),
+    OWNER: Role(_AUTOML_ADMIN | _OWN_PROJECT | _CHARGE | _PRIORITIZE, ("project",)),
     "roles/editor": Role(_EDITOR | _SEE_PROJECT | _CHARGE, ("project",)),
     "roles/viewer": Role(_READ | _SEE_PROJECT, ("project",)),
     "roles/serviceusage.serviceUsageConsumer": Role(_CHARGE, ("project",)),
     "roles/iam.serviceAccountTokenCreator": Role(_IMPERSONATE, ("project", "serviceAccount")),
-    ADMIN: Role(_AUTOML_ADMIN | _OWN_PROJECT | _CHARGE | _IMPERSONATE, ("installation",)),
+    "roles/boxwright.prioritizer": Role(_PRIORITIZE, ("project", "location", "model")),
+    ADMIN: Role(_AUTOML_ADMIN | _OWN_PROJECT | _CHARGE | _IMPERSONATE | _PRIORITIZE, ("installation",)),
 }
 PERMISSIONS = frozenset().union(*(role.permissions for role in ROLES.values()))
 

@@ -20,7 +20,7 @@ import sys
 import threading
 from typing import Any, TextIO
 
-from boxwright import faults
+from boxwright import faults, processes
 from boxwright.adapters.job import ImportJob
 
 EXIT_FAILED = 1
@@ -90,6 +90,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    processes.end_quickly()
     _code = main()
     sys.stderr.flush()
     os._exit(_code)  # native runtimes must not delay or spoil the end with their clean-up

@@ -7,5 +7,6 @@ access_command    boxwright access: the first account; why a member may or may n
 providers_command boxwright access providers: identity providers, and credentials files for their clients
 credential_files  how credentials files are written
 audit_command     boxwright audit: whether the audit log is as it was written
+events_command    boxwright events: the secret that signs a project's events
 opening           the database that the settings name, opened for a command
 """

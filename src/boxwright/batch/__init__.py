@@ -2,13 +2,16 @@
 
     job         the batch as data, JSON in and out: what decides its bytes, and what a machine gives
     spec_file   what decides its bytes, kept for later attempts
+    policy      what decides the candidates of an image besides its bytes
     entry       one image that an input names
     image_list  lists of images: CSV files, JSON Lines, errors files
     inputs      lists, folders, patterns and archives, told apart and read
     plan        the inputs, frozen segment by segment
     output      shards, the notes about them, the manifest
     engine      reading, decoding and predicting on threads and processes
+    reuse       results of a former job for images that have not changed
     rewrite     results made again from candidates, without inference
+    report      what the results of a job say, as a page and lists
     child_main  the inference child: one job after another
     events      what a child process says
     child_pool  the inference children of a service

@@ -6,9 +6,10 @@ Events on standard output:
     {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
      "bottleneck", "stages"}
     {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
-    {"event": "done", "shards", "images", "failed", "found", "one_colour", "rows_read", "duplicates",
-     "left_out", "elapsed_s", "images_per_s", "stages", "verdict", "errors_files"}
-                                                                verdict: why the job fails although all is done, or null
+    {"event": "done", "shards", "images", "failed", "found", "reused", "reuse", "one_colour", "rows_read", "duplicates",
+     "left_out", "elapsed_s", "images_per_s", "stages", "verdict", "errors_files", "report"}
+                                                                verdict: why the job fails although all is done, or null;
+                                                                report: name of the page in the output folder, or empty
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
     {"event": "alive"}                                          nothing to report for a second
     {"event": "tried"}                                          the one image of a trial did no harm
@@ -26,6 +27,7 @@ import dataclasses
 import functools
 import logging
 import os
+import pathlib
 import queue
 import sys
 import threading
@@ -33,19 +35,22 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from boxwright import errors, objects
+from boxwright import errors, objects, processes
 from boxwright.batch.engine import opening, stages
 from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.events import Events
 from boxwright.batch.inputs import image_names, member_files
-from boxwright.batch.job import BatchJob, BatchSpec, TrialCommand, command_from_json
+from boxwright.batch.job import BatchJob, TrialCommand, command_from_json
 from boxwright.batch.output import verdict
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
+from boxwright.batch.report.reporting import CandidateFile, Reporter, ReportStoppedError
+from boxwright.batch.reuse import opening as reuse_opening
+from boxwright.batch.reuse.opening import OpenedBase
 from boxwright.batch.rewrite.rewriter import NoteUse, Rewriter
 from boxwright.batch.rewrite.sources import Sources
 
@@ -89,7 +94,7 @@ def run_job(
         work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use))
         progress = _Progress(work.engine, work.plan, events)
         try:
-            done = _run(job.spec, work, sink, progress, stop_requested)
+            done = _run(job, work, sink, stores, progress, stop_requested)
         except errors.ApiError as error:
             failures = [[status.code, status.message] for status in work.plan.row_failures]
             events.say("error", code=error.code, message=error.message, row_failures=failures)
@@ -114,12 +119,14 @@ class _Work:
     Attributes:
         engine: works on the plan: predicts images, or makes shards of candidates.
         plan: what the engine works on.
+        base: the former job whose results are taken over; None for candidates.
         reports: begins the work, and yields the report of each shard until all are done or the callable says to stop.
     """
 
     engine: MachineEngine | Rewriter
     plan: Plan | Sources
     reports: Callable[[Callable[[], bool]], Iterator[ShardReport]]
+    base: OpenedBase | None = None
 
 
 def _work(
@@ -136,14 +143,16 @@ def _work(
         sources, rewriter = Sources(job.spec, stores), Rewriter(job, stores, sink, note_use)
         return _Work(rewriter, sources, functools.partial(rewriter.run, sources))
     plan = opened.enter_context(contextlib.closing(Plan(job.spec, stores, job.folders.notes, sink.is_finished)))
-    engine = opened.enter_context(opening.opened(job, models, peers, stores, sink))
-    return _Work(engine, plan, functools.partial(engine.run, plan))
+    base = opened.enter_context(reuse_opening.opened(job, stores))  # before the peers, which read its index
+    engine = opened.enter_context(opening.opened(job, models, peers, stores, sink, base))
+    return _Work(engine, plan, functools.partial(engine.run, plan), base)
 
 
 def _run(
-    spec: BatchSpec,
+    job: BatchJob,
     work: _Work,
     sink: Sink,
+    stores: objects.Stores,
     progress: _Progress,
     stop_requested: threading.Event,
 ) -> dict[str, Any] | None:
@@ -152,15 +161,23 @@ def _run(
     first: tuple[int, str] | None = None  # shard and message of the first failed image
     for report in work.reports(stop_requested.is_set):
         shards += 1
-        images += report.predicted + report.failed
+        images += report.predicted + report.failed + (report.reused if job.spec.only_new else 0)
         failed += report.failed
         first = _first_failure(first, report)
         progress.note(report)
     if stop_requested.is_set():
         return None
     why = first[1] if first else ""
-    said = verdict.too_many_failed(sink.predicted, sink.errors_by_code, why, spec.image_failure_limit)
-    manifest = _close(sink, work, "FAILED" if said else "SUCCEEDED")
+    said = verdict.too_many_failed(
+        sink.predicted + (sink.reused if job.spec.only_new else 0),
+        sink.errors_by_code,
+        why,
+        job.spec.image_failure_limit,
+    )
+    try:
+        manifest = _close(sink, work, "FAILED" if said else "SUCCEEDED", _reporter(job, work, stores, stop_requested))
+    except ReportStoppedError:
+        return None
     if manifest.sources:  # their failed images are in no shard
         failed = sum(manifest.errors_by_code.values())
     left_out = collections.Counter[str]()
@@ -173,13 +190,24 @@ def _run(
         "images": images if not manifest.sources else images + failed,
         "failed": failed,
         "found": work.engine.counts.images_found,
+        "reused": manifest.reused,
+        "reuse": _reuse(work.base),
         "one_colour": progress.one_colour,
         "rows_read": work.plan.rows_read,
         "duplicates": work.plan.duplicates,
         "left_out": left_out.total(),
         "verdict": said,
         "errors_files": len(manifest.errors_files),
+        "report": next((file.name for file in manifest.report if file.name.endswith(".html")), ""),
     }
+
+
+def _reporter(job: BatchJob, work: _Work, stores: objects.Stores, stop_requested: threading.Event) -> Reporter:
+    """What makes the report of a job whose shards are all there."""
+    files = None
+    if isinstance(work.plan, Sources):
+        files = [CandidateFile(source.uri, source.sha256) for source in work.plan.shards()]
+    return Reporter(job.spec, stores, pathlib.Path(job.folders.model), files, stop_requested.is_set)
 
 
 def try_image(trial: TrialCommand, models: LoadedModels, events: Events) -> None:
@@ -201,7 +229,7 @@ def _rounded(stage_s: dict[str, float]) -> dict[str, float]:
     return {stage: round(spent_s, 3) for stage, spent_s in stage_s.items()}
 
 
-def _close(sink: Sink, work: _Work, state: str) -> Manifest:
+def _close(sink: Sink, work: _Work, state: str, reporter: Reporter) -> Manifest:
     """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
     plan, carried = work.plan, None
     if not plan.is_complete:
@@ -215,11 +243,20 @@ def _close(sink: Sink, work: _Work, state: str) -> Manifest:
         model_digest=work.engine.model_digest,
         left_out=plan.left_out,
         carried=carried,
+        report=reporter.report,
+        removed=None if work.base is None else work.base.removed(),
     )
-    accounted = manifest.images_predicted + sum(manifest.errors_by_code.values())
+    accounted = manifest.images_predicted + manifest.left_to_base + sum(manifest.errors_by_code.values())
     if accounted != plan.images_planned:
         raise RuntimeError(f"the manifest accounts for {accounted} images, but {plan.images_planned} were planned")
     return manifest
+
+
+def _reuse(base: OpenedBase | None) -> str:
+    """The manifest of the base, or why nothing was taken over; empty if the job asks for no base."""
+    if base is None or base.reason:
+        return "" if base is None else f"nothing was taken over: {base.reason}"
+    return "" if base.source is None else base.source["manifest"]
 
 
 def _as_log(stage_s: dict[str, float]) -> str:
@@ -294,4 +331,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    processes.end_quickly()
     main()

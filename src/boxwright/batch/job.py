@@ -51,7 +51,14 @@ class BatchSpec:
         only_labels: display names of the labels whose results are written; None for all.
         candidate_floor: results with at least this score are kept as candidates; 0 for all that the model has; None: no
             candidates are kept.
+        base: output folder of the former job whose results are taken over for images that have not changed; empty for none.
+        base_reason: why there is no base although the request asks for one; empty otherwise.
+        only_new: whether lines of images that were taken over are left out of the results.
+        reuse_audit: share of the images with former results that are predicted all the same and compared, [0, 1].
+        policy_digest: of what decides the candidates of an image besides its bytes (`policy.digest`).
+        policy_floor: the least score of its candidates, as `candidate_floor`, whether they are kept or not.
         formats: in which the results are written beside the lines of JSON, as `output.result_formats` names them.
+        report: whether a report is made of the candidates at the end.
     """
 
     input_uris: list[str]
@@ -77,6 +84,13 @@ class BatchSpec:
     only_labels: list[str] | None = None
     candidate_floor: float | None = None
     formats: list[str] = dataclasses.field(default_factory=list)
+    report: bool = False
+    base: str = ""
+    base_reason: str = ""
+    only_new: bool = False
+    reuse_audit: float = 0.0
+    policy_digest: str = ""
+    policy_floor: float = 0.0
 
     def selection(self, display_names: Sequence[str]) -> Selection:
         """Which results are written; `display_names` are the model's labels, in their order."""
@@ -92,6 +106,8 @@ class BatchSpec:
     @property
     def table_floor(self) -> float | None:
         """The least score of the results that a shard is told of as a table; None if it needs no table."""
+        if self.candidate_floor is None and self.base:
+            return self.policy_floor
         if self.candidate_floor is None and self.formats:
             return self.selection([name for _, name in self.labels]).lowest_threshold
         return self.candidate_floor

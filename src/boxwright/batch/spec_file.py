@@ -10,6 +10,7 @@ from boxwright import objects
 from boxwright.batch.job import BatchSpec
 
 FILE = "plan/spec.json"
+BASE_FILE = "plan/base.json"  # what the first attempt has found of the base: `reuse.opening`
 FORMER_FILE = "plan/choices.json"  # of version 0.1.0: the fields that settings choose, and no others
 _NOT_KEPT = ("scratch", "pass_number")  # where the file lies, and which run reads it
 _OF_OLDER = {"candidate_floor": None}  # what an older version began has no candidates in its first shards

@@ -1,4 +1,4 @@
-"""``boxwright batch``: predict lists of images, predict again what failed, make results again without predicting."""
+"""``boxwright batch``: predict lists of images, predict again what failed, make results again, look at the report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from boxwright import errors
-from boxwright.commands import asking, finding, waiting
+from boxwright.commands import asking, finding, reports, waiting
 from boxwright.commands.connection import RestConnection
 
 EXAMPLES = """\
@@ -14,6 +14,7 @@ EXAMPLES = """\
   boxwright batch predict cars_1 gs://photos/2026/ 'gs://photos/shards/*.tar' gs://photos/results/
   boxwright batch retry IOD4485591010266213735 --wait
   boxwright batch rewrite gs://photos/results/prediction-cars_1-2026-11-28T09:00:00.000Z gs://photos/lower/ --threshold 0.3
+  boxwright batch report gs://photos/results/prediction-cars_1-2026-11-28T09:00:00.000Z --import cars --wait
 """
 
 
@@ -22,7 +23,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     text = "predict folders, lists and archives, once more the images that failed, and make results again"
     description = "Batch prediction by a running service, over its REST API; see docs/batch-prediction.md."
     actions = asking.add_group(commands, "batch", text, description, EXAMPLES)
-    added = _add_predict(actions), _add_retry(actions), _add_rewrite(actions)
+    added = _add_predict(actions), _add_retry(actions), _add_rewrite(actions), reports.add_report(actions)
     for command in added:
         asking.add_wait(command)
     asking.finish(*added)
@@ -64,8 +65,36 @@ def _add_predict(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="a name for this request: sent again within seven days, it answers the operation that it has started",
     )
     predict.add_argument(
+        "--reuse",
+        metavar="FORMER",
+        help="take over what a former job has found in unchanged images: `auto`, an operation or a results' folder",
+    )
+    predict.add_argument(
+        "--only-new",
+        action="store_true",
+        help="write no lines of images that were taken over; removed.csv lists what is gone",
+    )
+    predict.add_argument(
+        "--priority",
+        choices=("high", "normal", "low"),
+        help="turns among the jobs of the project that wait: 4 to 2 to 1 (default normal)",
+    )
+    predict.add_argument(
+        "--deadline",
+        type=float,
+        metavar="SECONDS",
+        help="cancel the job unless it has ended so long after its start; what is finished stays",
+    )
+    predict.add_argument(
+        "--notify",
+        action="append",
+        metavar="WHERE",
+        help="send the job's events there: https://HOST/PATH, or gs://BUCKET/FOLDER/; may be repeated",
+    )
+    predict.add_argument(
         "--no-candidates", action="store_true", help="keep no candidates: `rewrite` has nothing to start from"
     )
+    predict.add_argument("--no-report", action="store_true", help="write no report")
     return predict
 
 
@@ -78,6 +107,11 @@ def _add_retry(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "boxwright batch retry IOD4485591010266213735 --wait",
     )
     retry.add_argument("operation", metavar="OPERATION", help="id or full name, or the name of the results' folder")
+    retry.add_argument(
+        "--whole",
+        action="store_true",
+        help="make a folder of all images: the same inputs once more, with the results of the former job taken over",
+    )
     retry.add_argument("--output", metavar="OUTPUT", help="gs://BUCKET/FOLDER/ (default the former one's)")
     return retry
 
@@ -125,7 +159,8 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
         "--format",
         action="append",
         metavar="FORMAT",
-        help="write the results in this format as well: csv, parquet or coco; may be repeated",
+        help="write the results in this format as well: csv, parquet, coco, yolo, voc, cvat, labelstudio, labelme, "
+        "vertex; may be repeated",
     )
 
 
@@ -154,7 +189,13 @@ def _predict(options: argparse.Namespace) -> int:
         "input_column": options.input_column,
         "input_suffixes": options.input_suffixes,
         "candidates": "none" if options.no_candidates else None,
+        "report": "false" if options.no_report else None,
         "request_id": options.request_id,
+        "reuse": options.reuse,
+        "only_new": "true" if options.only_new else None,
+        "priority": options.priority,
+        "deadline_s": options.deadline,
+        "notify": options.notify and ",".join(options.notify),
     }
     return _start(connection, model, inputs, output_prefix, params, options)
 
@@ -180,8 +221,9 @@ def _retry(options: argparse.Namespace) -> int:
     connection = RestConnection(options)
     name = finding.find(connection, options.operation, "operations")["name"]
     operation, numbers = connection.call("GET", name), connection.call("GET", f"{name}:progress")
-    inputs = _error_files(name, operation, numbers)
+    inputs = _same_inputs(name, operation, numbers) if options.whole else _error_files(name, operation, numbers)
     params = {
+        "reuse": name if options.whole else None,
         "score_threshold": numbers.get("score_threshold"),
         "max_bounding_box_count": _whole(numbers.get("max_bounding_box_count")),
         "image_failure_limit": numbers.get("image_failure_limit"),
@@ -219,6 +261,22 @@ def _error_files(name: str, operation: dict[str, Any], numbers: dict[str, Any]) 
             "gs://…/errors_1.jsonl OUTPUT."
         )
     raise errors.failed_precondition(f"No image of {name} failed; there is nothing to predict again.")
+
+
+def _same_inputs(name: str, operation: dict[str, Any], numbers: dict[str, Any]) -> list[str]:
+    """The addresses of a job's inputs.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION with the reason if they cannot be predicted again.
+    """
+    if numbers["kind"] != "batch_predict":
+        raise errors.failed_precondition(f"{name} is no batch prediction ({numbers['kind']}).")
+    if not operation.get("done"):
+        short = finding.last_segment(name)
+        raise errors.failed_precondition(f"{name} has not ended yet; wait for it: boxwright operations wait {short}.")
+    config = operation["metadata"]["batchPredictDetails"]["inputConfig"]
+    inputs: list[str] = config["gcsSource"]["inputUris"]
+    return inputs
 
 
 def _start(

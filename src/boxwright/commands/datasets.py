@@ -65,6 +65,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     for action in (describe, fill, export, delete):
         action.add_argument("name", metavar="DATASET", help="id, display name or full name")
+    fill.add_argument(
+        "--not-reviewed",
+        action="store_true",
+        help="nobody has looked at these labels: they are proposals, which no training learns from until an import without "
+        "this confirms them",
+    )
     fill.add_argument("uris", metavar="CSV", nargs="+", help="gs://BUCKET/FILE.csv, as the service sees it")
     export.add_argument("prefix", metavar="PREFIX", help="gs://BUCKET/FOLDER/, as the service sees it")
     delete.add_argument("--yes", action="store_true", help="do not ask")
@@ -135,7 +141,8 @@ def _import(options: argparse.Namespace) -> int:
     uris = asking.addresses(options.uris, "CSV")
     connection = RestConnection(options)
     name = finding.find(connection, options.name, "datasets")["name"]
-    body = {"inputConfig": {"gcsSource": {"inputUris": uris}}}
+    params = {"params": {"reviewed": "false"}} if options.not_reviewed else {}
+    body = {"inputConfig": {"gcsSource": {"inputUris": uris}, **params}}
     operation = connection.call("POST", f"{name}:importData", body=body)
     return waiting.started(connection, operation, wait=options.wait, as_json=options.as_json)
 

@@ -4,6 +4,7 @@
     formats      the formats, as data: what each is read from and can carry
     command      what the flags start: which formats, in what order
     dataset      what all formats are read into: images, labels and boxes, on disk
+    number_runs  names that are numbers, one after the other: which were seen
     inventory    what a data set holds, counted
     entries      what may stand in an annotation
     outlines     shapes that are no boxes, and the boxes around them

@@ -161,7 +161,7 @@ class _Detections:
                 told.refuse(where, "an object is expected")
 
     def _look(self, name: str, entry: Any) -> None:
-        if name == "annotations" and isinstance(entry, dict):
+        if not self._shapes and name == "annotations" and isinstance(entry, dict):
             self._labels += "category_id" in entry
             self._shapes += "bbox" in entry or "segmentation" in entry or "keypoints" in entry
 
@@ -355,7 +355,7 @@ def _scored(score: float | None) -> dict[str, float]:
 
 def _key(value: Any) -> str | None:
     """An id as text, so that 1, 1.0 and "1" are one; None if it is none."""
-    if type(value) is int and abs(value) < _SMALL:
+    if type(value) is int and -_SMALL < value < _SMALL:
         return str(value)
     if isinstance(value, int) and value.bit_length() > MAX_ID_BITS:
         return None

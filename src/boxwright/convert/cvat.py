@@ -7,10 +7,8 @@ CVAT's own importers name them. The file is read as a stream. Tracks, of videos,
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
-from xml.sax import saxutils
 
-from boxwright import errors, states
+from boxwright import errors
 from boxwright.convert import (
     dataset,
     entries,
@@ -22,14 +20,11 @@ from boxwright.convert import (
     pictures,
     xml_elements,
 )
+from boxwright.tool_formats import cvat as cvat_format
 
 TRACKS = "CVAT track, of a video, which is not read: left out"
 ATTRIBUTE = "CVAT attribute '{}', which is dropped"
 OCCLUDED = "mark 'occluded' of a CVAT box, which is dropped"
-SCORE = "score"
-_MARKS = {"is_crowd": dataset.CROWD, "difficult": dataset.DIFFICULT, "truncated": dataset.TRUNCATED}
-_NAMES = {mark: name for name, mark in _MARKS.items()}
-_SUBSETS = {states.MlUse.TRAIN: "Train", states.MlUse.VALIDATION: "Validation", states.MlUse.TEST: "Test"}
 _YES = ("1", "true", "yes")
 
 
@@ -73,14 +68,10 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
     """
     common = data.common_folder()
     with output.new_file(target) as handle:
-        handle.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
-        handle.write("  <meta><job><labels>\n")
-        for label in data.labels():
-            handle.write(f"    <label><name>{saxutils.escape(label)}</name><attributes></attributes></label>\n")
-        handle.write("  </labels></job></meta>\n")
+        handle.write(cvat_format.head(data.labels()))
         for number, picture in enumerate(data.pictures()):
-            handle.writelines(_image(picture, number, options.image_name(picture.path, common)))
-        handle.write("</annotations>\n")
+            handle.writelines(cvat_format.image(picture, number, options.image_name(picture.path, common)))
+        handle.write(cvat_format.TAIL)
 
 
 def _file(source: pathlib.Path) -> pathlib.Path | None:
@@ -144,9 +135,9 @@ def _attributes(
     marks, score = set(), None
     for child in shape.children:
         name, text = child.attributes.get("name", ""), child.text.strip()
-        if name in _MARKS:
-            marks |= {_MARKS[name]} if text.lower() in _YES else set()
-        elif name == SCORE:
+        if name in cvat_format.MARKS:
+            marks |= {cvat_format.MARKS[name]} if text.lower() in _YES else set()
+        elif name == cvat_format.SCORE:
             score = entries.told_score(_number(text), where, chosen.told)
         elif text:
             chosen.told.note(ATTRIBUTE.format(name), where)
@@ -197,32 +188,3 @@ def _mask(shape: xml_elements.Element) -> dataset.Corners | None:
 
 
 _CORNERS = {"box": _box, "polygon": _polygon, "ellipse": _ellipse, "mask": _mask}
-
-
-def _image(picture: dataset.Picture, number: int, name: str) -> Iterator[str]:
-    height, width = picture.size_hw or (0, 0)
-    subset = f' subset="{_SUBSETS[picture.split]}"' if picture.split in _SUBSETS else ""
-    yield f'  <image id="{number}" name={_quoted(name)}{subset} width="{width}" height="{height}">\n'
-    for label, score in zip(picture.labels, picture.label_scores, strict=True):
-        yield f'    <tag label={_quoted(label)} source="{_source(score)}">{_attribute_elements(frozenset(), score)}</tag>\n'
-    for box in picture.boxes:
-        sides = [output.number(side, 9) for side in outlines.in_pixels(box.corners_norm, picture.size_hw)]
-        edges = " ".join(f'{edge}="{side}"' for edge, side in zip(("xtl", "ytl", "xbr", "ybr"), sides, strict=True))
-        start = f'    <box label={_quoted(box.label)} source="{_source(box.score)}" occluded="0" {edges} z_order="0">'
-        yield f"{start}{_attribute_elements(box.marks, box.score)}</box>\n"
-    yield "  </image>\n"
-
-
-def _quoted(text: str) -> str:
-    return saxutils.quoteattr(text)
-
-
-def _source(score: float | None) -> str:
-    """Who drew it, in CVAT's words."""
-    return "manual" if score is None else "auto"
-
-
-def _attribute_elements(marks: frozenset[str], score: float | None) -> str:
-    values = [(_NAMES[mark], "true") for mark in sorted(marks)]
-    values += [] if score is None else [(SCORE, repr(score))]
-    return "".join(f'<attribute name="{name}">{value}</attribute>' for name, value in values)

@@ -7,20 +7,18 @@ of an image as a whole is kept as one without corners.
 
 from __future__ import annotations
 
-import itertools
-import operator
 import os
 import pathlib
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
-from boxwright import states
-from boxwright.convert import account, entries, inventory
-
-Corners = tuple[float, float, float, float]
+from boxwright import states, temporary
+from boxwright.convert import account, entries, inventory, number_runs
+from boxwright.tool_formats.pictures import Box as Box
+from boxwright.tool_formats.pictures import Corners as Corners
+from boxwright.tool_formats.pictures import Picture as Picture
 
 CROWD, DIFFICULT, TRUNCATED = entries.CROWD, entries.DIFFICULT, entries.TRUNCATED
 OUTSIDE_TOLERANCE_NORM = 1e-6  # a box may stick out by its last decimal without being worth a word
@@ -40,50 +38,8 @@ _SCHEMA = """
     CREATE TABLE boxes (id INTEGER PRIMARY KEY, image_id INTEGER, label_id INTEGER, x_min REAL, y_min REAL, x_max REAL,
                         y_max REAL, marks TEXT, score REAL);
     CREATE TABLE keys (key TEXT PRIMARY KEY, image_id INTEGER) WITHOUT ROWID;
-    CREATE TABLE seen (kind TEXT, name TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+    CREATE TABLE seen (kind TEXT, name, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 """
-
-
-class Box(NamedTuple):
-    """One labelled box.
-
-    Attributes:
-        label: printable text.
-        corners_norm: x_min, y_min, x_max, y_max in [0, 1].
-        marks: any of CROWD, DIFFICULT, TRUNCATED.
-        score: how sure a model is of it, in [0, 1]; None of a box that no model found.
-    """
-
-    label: str
-    corners_norm: Corners
-    marks: frozenset[str] = frozenset()
-    score: float | None = None
-
-
-class Picture(NamedTuple):
-    """One image and all its boxes.
-
-    Attributes:
-        image_id: counts from 1 in the order of reading.
-        path: as the source names it: relative to the source's images, or a URI.
-        split: the set that it belongs to.
-        size_hw: height and width in pixels of the displayed image, if known.
-        boxes: in the source's order.
-        labels: of the image as a whole, in the source's order.
-        file: where the image lies, if it was found.
-        place: where the source names it.
-        label_scores: of each of the labels, as a box has one.
-    """
-
-    image_id: int
-    path: str
-    split: states.MlUse
-    size_hw: tuple[int, int] | None
-    boxes: tuple[Box, ...] = ()
-    file: pathlib.Path | None = None
-    place: str = ""
-    labels: tuple[str, ...] = ()
-    label_scores: tuple[float | None, ...] = ()
 
 
 class Dataset(inventory.Inventory):
@@ -91,13 +47,16 @@ class Dataset(inventory.Inventory):
 
     def __init__(self, told: account.Account) -> None:
         self._told = told
-        self._folder = tempfile.TemporaryDirectory(prefix="boxwright-convert-")
-        super().__init__(sqlite3.connect(pathlib.Path(self._folder.name) / "dataset.sqlite", isolation_level=None))
+        self._folder = temporary.TemporaryFolder("convert")
+        super().__init__(sqlite3.connect(self._folder.path / "dataset.sqlite", isolation_level=None))
         self._db.executescript(_SCHEMA)
         self._db.execute("BEGIN")
         self._label_ids: dict[str, int] = {}
         self._pending: list[tuple[object, ...]] = []  # rows of boxes that are not written yet
         self._asked: dict[tuple[str, str], tuple[str, str]] = {}  # what `note_repeated` has not looked for yet
+        self._new_keys: list[tuple[str, int | None]] = []  # that are not written yet
+        self._key_run, self._keys_are_run = number_runs.NumberRun(), True  # whether all keys are of the run
+        self._runs: dict[str, number_runs.NumberRun] = {}  # by kind, what `note_repeated` need not write down
         self._last_key: tuple[str, tuple[int, tuple[int, int] | None] | None] | None = None
 
     def __enter__(self) -> Self:
@@ -107,7 +66,7 @@ class Dataset(inventory.Inventory):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._db.close()
-        self._folder.cleanup()
+        self._folder.close()
 
     def add_label(self, name: str) -> int:
         """Makes a label known, with or without boxes; returns its number."""
@@ -152,11 +111,21 @@ class Dataset(inventory.Inventory):
         if problem:
             self._told.refuse(where, problem)
             if key is not None:
+                self._keys_are_run = self._key_run.takes(key) and self._keys_are_run
+                self._write_keys()
                 self._db.execute("INSERT OR IGNORE INTO keys VALUES (?, NULL)", (_text(key),))
             return None
         if key is not None:
-            self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?)", (_text(key), image_id))
+            self._keys_are_run = self._key_run.takes(key) and self._keys_are_run
+            self._new_keys.append((_text(key), image_id))
+            if len(self._new_keys) >= _BATCH:
+                self._write_keys()
         return image_id
+
+    def _write_keys(self) -> None:
+        """Before keys are looked at or changed."""
+        self._db.executemany("INSERT OR REPLACE INTO keys VALUES (?, ?)", self._new_keys)
+        self._new_keys.clear()
 
     def _known_problem(self, path: str, raw: bytes | None) -> str:
         statement = "SELECT path, place FROM images WHERE path = ? OR file = ?"
@@ -176,17 +145,23 @@ class Dataset(inventory.Inventory):
         """Forgets an image and its boxes; its key stays known."""
         self._last_key = None
         self._write_pending()
+        self._write_keys()
         self._db.execute("DELETE FROM boxes WHERE image_id = ?", (image_id,))
         self._db.execute("DELETE FROM images WHERE id = ?", (image_id,))
         self._db.execute("UPDATE keys SET image_id = NULL WHERE image_id = ?", (image_id,))
 
     def is_new(self, kind: str, name: str) -> bool:
         """Whether this name of that kind is seen for the first time."""
-        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (_text(kind), _text(name))).rowcount == 1
+        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", _seen(kind, name)).rowcount == 1
 
     def note_repeated(self, kind: str, name: str, what: str, where: str) -> None:
         """Tells `what` if `is_new` or this was asked for the name before; names are looked for many at a time."""
-        if (kind, name) in self._asked:
+        run = self._runs.get(kind)
+        if run is None:
+            run = self._runs[kind] = number_runs.NumberRun()
+        if run.takes(name):
+            return
+        if name in run or (kind, name) in self._asked:
             self._told.note(what, where)
             return
         self._asked[kind, name] = (what, where)
@@ -194,11 +169,10 @@ class Dataset(inventory.Inventory):
             self._write_asked()
 
     def _write_asked(self) -> None:
-        rows = [(_text(kind), _text(name)) for kind, name in self._asked]
         before = self._db.total_changes
         self._db.execute("SAVEPOINT asked")
-        self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", rows)
-        if self._db.total_changes - before < len(rows):  # some are there already: which, is found out one by one
+        self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", (_seen(*asked) for asked in self._asked))
+        if self._db.total_changes - before < len(self._asked):  # some are there already: which, is found out one by one
             self._db.execute("ROLLBACK TO asked")
             for (kind, name), (what, where) in self._asked.items():
                 if not self.is_new(kind, name):
@@ -208,13 +182,14 @@ class Dataset(inventory.Inventory):
 
     def has_seen(self, kind: str, name: str) -> bool:
         """Whether `is_new` was asked for this name before."""
-        found = self._db.execute(
-            "SELECT 1 FROM seen WHERE kind = ? AND name = ?", (_text(kind), _text(name))
-        ).fetchone()
+        found = self._db.execute("SELECT 1 FROM seen WHERE kind = ? AND name = ?", _seen(kind, name)).fetchone()
         return found is not None
 
     def has_key(self, key: str) -> bool:
         """Whether an image had that key, be it left out since."""
+        if self._keys_are_run:
+            return key in self._key_run
+        self._write_keys()
         return self._db.execute("SELECT 1 FROM keys WHERE key = ?", (_text(key),)).fetchone() is not None
 
     def set_split(self, image_id: int, split: states.MlUse) -> None:
@@ -223,12 +198,15 @@ class Dataset(inventory.Inventory):
 
     def forget_keys(self) -> None:
         """Before the next file, whose keys are its own."""
-        self._last_key = None
+        self._last_key, self._key_run, self._keys_are_run = None, number_runs.NumberRun(), True
+        self._new_keys.clear()
         self._db.execute("DELETE FROM keys")
 
     def by_key(self, key: str) -> tuple[int, tuple[int, int] | None] | None:
         """(number, size) of the image of that key."""
         if self._last_key is None or self._last_key[0] != key:  # the boxes of an image often come one after the other
+            if self._new_keys:
+                self._write_keys()
             statement = "SELECT id, height, width FROM keys JOIN images ON images.id = image_id WHERE key = ?"
             found = self._db.execute(statement, (_text(key),)).fetchone()
             self._last_key = (key, None if found is None else (found[0], _size(found[1], found[2])))
@@ -240,21 +218,28 @@ class Dataset(inventory.Inventory):
             self._told.refuse(where, problem)
             self._lose(image_id)
             return
-        a, b, c, d = box.corners_norm
-        corners = (min(a, c), min(b, d), max(a, c), max(b, d))
-        if corners != box.corners_norm:
-            self._told.note(REVERSED, where)
-        inside: tuple[float, ...] = corners
-        if a < 0 or b < 0 or corners[2] > 1 or corners[3] > 1 or corners != box.corners_norm:
-            inside = tuple(min(1.0, max(0.0, value)) for value in corners)
-            if any(abs(a - b) > OUTSIDE_TOLERANCE_NORM for a, b in zip(inside, corners, strict=True)):
-                self._told.note(CLIPPED, where)
-        if inside[2] <= inside[0] or inside[3] <= inside[1]:
-            self._told.note(NO_AREA, where)
-            self._lose(image_id)
+        inside = self._inside(image_id, box.corners_norm, where)
+        if inside is None:
             return
         marks = " ".join(sorted(box.marks)) if box.marks else ""
         self._add_row((image_id, self.add_label(box.label), *inside, marks, box.score))
+
+    def _inside(self, image_id: int, given: Corners, where: str) -> tuple[float, ...] | None:
+        """The corners in order and cut at the image's edges; None, and told, if there is no area between them."""
+        a, b, c, d = given
+        if 0 <= a < c <= 1 and 0 <= b < d <= 1:
+            return given
+        corners = (min(a, c), min(b, d), max(a, c), max(b, d))
+        if corners != given:
+            self._told.note(REVERSED, where)
+        inside = tuple(min(1.0, max(0.0, value)) for value in corners)
+        if any(abs(a - b) > OUTSIDE_TOLERANCE_NORM for a, b in zip(inside, corners, strict=True)):
+            self._told.note(CLIPPED, where)
+        if inside[2] <= inside[0] or inside[3] <= inside[1]:
+            self._told.note(NO_AREA, where)
+            self._lose(image_id)
+            return None
+        return inside
 
     def add_image_label(self, image_id: int, label: str, where: str, score: float | None = None) -> None:
         """Adds a label of an image as a whole, once."""
@@ -327,24 +312,37 @@ class Dataset(inventory.Inventory):
 
     def pictures(self, split: states.MlUse | None = None) -> Iterator[Picture]:
         """Yields the images, with their boxes, in order; of one set or of all."""
-        rows = self._db.execute(
-            "SELECT images.id, path, split, height, width, name, x_min, y_min, x_max, y_max, marks, score, file, "
-            "place FROM images "
-            "LEFT JOIN boxes ON boxes.image_id = images.id LEFT JOIN labels ON labels.id = label_id "
-            "WHERE ? IS NULL OR split = ? ORDER BY images.id, boxes.id",
+        images = self._db.execute(
+            "SELECT id, path, split, height, width, file, place FROM images WHERE ? IS NULL OR split = ? ORDER BY id",
             (split and split.value, split and split.value),
         )
-        for _, of_one in itertools.groupby(rows, key=operator.itemgetter(0)):
-            group = list(of_one)
-            image_id, path, split_text, height, width = group[0][:5]
-            boxes = tuple([Box(row[5], row[6:10], _marks(row[10]), row[11]) for row in group if row[6] is not None])
-            of_image = (
-                [row for row in group if row[5] is not None and row[6] is None] if len(boxes) < len(group) else []
+        names = dict(self._db.execute("SELECT id, name FROM labels"))
+        boxes = self._db.execute(  # of all images: which are of this set, their order tells
+            "SELECT image_id, label_id, x_min, y_min, x_max, y_max, marks, score FROM boxes ORDER BY image_id, id"
+        )
+        row = next(boxes, None)
+        for image_id, path, split_text, height, width, file, place in images:
+            while row is not None and row[0] < image_id:
+                row = next(boxes, None)
+            found, labels, scores = [], [], []
+            while row is not None and row[0] == image_id:
+                if row[2] is None:
+                    labels.append(names[row[1]])
+                    scores.append(row[7])
+                else:
+                    found.append(Box(names[row[1]], row[2:6], _marks(row[6]), row[7]))
+                row = next(boxes, None)
+            yield Picture(
+                image_id,
+                path,
+                states.MlUse(split_text),
+                _size(height, width),
+                tuple(found),
+                _path(file),
+                place,
+                tuple(labels),
+                tuple(scores),
             )
-            labels, scores = tuple(row[5] for row in of_image), tuple(row[11] for row in of_image)
-            file, place = group[0][12:]
-            size_hw = _size(height, width)
-            yield Picture(image_id, path, states.MlUse(split_text), size_hw, boxes, _path(file), place, labels, scores)
 
     def pages(self, size: int = 1000) -> Iterator[list[Picture]]:
         """Yields the images without their boxes, in order, so that they may be changed meanwhile."""
@@ -388,7 +386,12 @@ def _path(file: bytes | None) -> pathlib.Path | None:
 
 def _text(value: str) -> str:
     """A text that the database takes: lone surrogates are written as escapes."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _seen(kind: str, name: str) -> tuple[str, str | int]:
+    """A row of what was seen: a name that is a whole number is kept as one, which takes a third of the room and time."""
+    return _text(kind), int(name) if number_runs.is_number(name) else _text(name)
 
 
 def _size(height: int | None, width: int | None) -> tuple[int, int] | None:

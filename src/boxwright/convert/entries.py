@@ -7,10 +7,10 @@ import unicodedata
 from typing import Any
 
 from boxwright.convert import account
+from boxwright.tool_formats.pictures import CROWD as CROWD
+from boxwright.tool_formats.pictures import DIFFICULT as DIFFICULT
+from boxwright.tool_formats.pictures import TRUNCATED as TRUNCATED
 
-CROWD = "crowd"  # COCO: the box holds a group of things
-DIFFICULT = "difficult"  # VOC: not counted in evaluations
-TRUNCATED = "truncated"  # VOC: the thing goes on outside the box
 NO_SCORE = "score that is no number from 0 to 1: dropped"
 _NUMBERS = frozenset({int, float})
 MAX_SIDE_PX = 1_000_000
@@ -58,7 +58,7 @@ def finite(values: object, count: int) -> tuple[float, ...] | None:
     if not {*map(type, values)} <= _NUMBERS:
         return None
     try:
-        found = tuple(float(value) for value in values)
+        found = tuple(map(float, values))
     except OverflowError:
         return None
     return found if all(map(math.isfinite, found)) else None

@@ -61,7 +61,17 @@ class Finder:
         self._distant = [root for root in dict.fromkeys(distant) if folders.is_folder(root) and root not in self._near]
         self._of_exact: set[pathlib.Path] = set()  # roots that held a file of exactly the name that was asked for
         self._listings = Listings()
-        self._is_folder = functools.lru_cache(maxsize=4096)(os.path.isdir)  # asked for every image of a folder
+        self._is_folder = functools.lru_cache(maxsize=4096)(os.path.isdir)
+        self._that_are_there = functools.lru_cache(maxsize=1024)(
+            self._find_folders
+        )  # asked for every image of a folder
+
+    def _find_folders(
+        self, parts: tuple[str, ...], roots: tuple[pathlib.Path, ...]
+    ) -> tuple[tuple[pathlib.Path, str], ...]:
+        """(root, folder) of each root below which there is such a folder."""
+        named = ((root, os.path.join(root, *parts)) for root in roots)  # noqa: PTH118, a path object takes ten times as long
+        return tuple((root, folder) for root, folder in named if self._is_folder(folder))
 
     def close(self) -> None:
         """Frees what is remembered about folders."""
@@ -98,10 +108,10 @@ class Finder:
         )
 
     def _exact(self, ends: Sequence[Sequence[str]], roots: Sequence[pathlib.Path]) -> Located | None:
+        given = tuple(roots)
         for end in ends:
-            for root in roots:
-                name = os.path.join(root, *end)  # noqa: PTH118, a path object takes ten times as long
-                if self._is_folder(os.path.dirname(name)) and _is_file(name):  # noqa: PTH120
+            for root, folder in self._that_are_there(tuple(end[:-1]), given):
+                if _is_file(f"{folder}/{end[-1]}"):
                     self._of_exact.add(root)
                     return Located(root.joinpath(*end), "/".join(end))
         return None
@@ -204,6 +214,8 @@ class Listings:
 
 def fold(name: str) -> str:
     """What all spellings of a name have in common: letter case, Unicode form and percent-encoding set aside."""
+    if name.isascii() and "%" not in name:
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", urllib.parse.unquote(name)).casefold())
 
 

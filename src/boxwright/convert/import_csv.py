@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import functools
+import io
 import pathlib
+import re
 from collections.abc import Iterator
 
 from boxwright import errors, rows, states
@@ -14,6 +16,7 @@ from boxwright.runners import box_rows, import_rows, label_rows
 PLACES = 9  # a thousandth of the published precision, so that a detour over another format changes nothing
 TOO_SMALL = f"box smaller than {box_rows.MIN_EDGE_NORM} of the image's side: written, but an import leaves it out"
 TWO_SETS = "image in two sets: the first counts"
+_QUOTED = re.compile(r"[^\w/:.-]")  # what `csv.writer` may put into quotes
 _ANY_URI = "gs://bucket/image"  # stands for the path while a row is parsed: here it may also be a local one
 
 
@@ -116,6 +119,8 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
         ApiError: FAILED_PRECONDITION if the file cannot be written.
     """
     common, of_labels = data.common_folder(), data.holds()[1]
+    least = box_rows.MIN_EDGE_NORM - box_rows.TOLERANCE_NORM
+    cell = functools.lru_cache(maxsize=1024)(_cell)
     with output.new_file(target) as handle:
         writer = csv.writer(handle, lineterminator="\n")
         for picture in data.pictures():
@@ -126,11 +131,10 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
             if of_labels:
                 writer.writerow([picture.split.value, path, *picture.labels])
                 continue
-            split = picture.split.value
-            for box in picture.boxes:
-                left, top, right, bottom = map(_number, box.corners_norm)
-                writer.writerow([split, path, box.label, left, top, "", "", right, bottom, "", ""])
-                if min(_edges(box)) < box_rows.MIN_EDGE_NORM - box_rows.TOLERANCE_NORM:
+            head = f"{picture.split.value},{_cell(path)},"
+            handle.writelines([f"{head}{cell(box.label)},{_corners(box.corners_norm)}\n" for box in picture.boxes])
+            for _, (left, top, right, bottom), _, _ in picture.boxes:
+                if right - left < least or bottom - top < least:
                     chosen.told.note(TOO_SMALL, path)
             if not picture.boxes:
                 writer.writerow([picture.split.value, path, *[""] * 9])
@@ -159,10 +163,19 @@ def _lines(file: pathlib.Path) -> Iterator[tuple[int, str]]:
         raise errors.bad_request(f"{file}: {error.strerror}.") from error
 
 
-def _number(value: float) -> str:
-    return f"{value:.9f}".rstrip("0").rstrip(".")  # PLACES, written out: this is asked four times a box
+def _cell(text: str) -> str:
+    """A cell as `csv.writer` writes it among others."""
+    if not _QUOTED.search(text):
+        return text
+    target = io.StringIO(newline="")
+    csv.writer(target, lineterminator="").writerow(["", text])
+    return target.getvalue()[1:]
 
 
-def _edges(box: dataset.Box) -> tuple[float, float]:
-    left, top, right, bottom = box.corners_norm
-    return right - left, bottom - top
+def _corners(corners_norm: dataset.Corners) -> str:
+    """The eight cells of a box in the two-vertex form: at most `PLACES` decimals, without superfluous ones."""
+    left, top, right, bottom = [
+        f"{side:.9f}".rstrip("0") for side in corners_norm
+    ]  # PLACES, written out: asked so often
+    text = f"{left},{top},,,{right},{bottom},,"
+    return text if ".," not in text else text.replace(".,", ",")

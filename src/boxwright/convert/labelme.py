@@ -7,7 +7,6 @@ Fields: https://github.com/wkentaro/labelme (label_file.py). Labels of a whole i
 from __future__ import annotations
 
 import itertools
-import json
 import pathlib
 import posixpath
 from typing import Any
@@ -25,15 +24,14 @@ from boxwright.convert import (
     output,
     pictures,
 )
+from boxwright.tool_formats import labelme as labelme_format
 
-VERSION = "5.5.0"  # whose fields are written
 MAX_FILE_BYTES = 64 * 1024 * 1024  # a file may hold its image
 OTHER = "JSON file beside LabelMe's that is none of them: left out"
 GROUP = "LabelMe group of a shape, which is dropped"
 FLAGS = "LabelMe flag of a shape, which is dropped"
 _LOOKED_AT_FILES = 10  # other tools' JSON may come first
 _OUTLINES = ("polygon", "mask", "rotation", "oriented_rectangle")
-_MARKS = {"is_crowd": dataset.CROWD, "difficult": dataset.DIFFICULT, "truncated": dataset.TRUNCATED}
 
 
 def recognise(source: pathlib.Path) -> bool:
@@ -79,7 +77,7 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
         for picture in data.pictures():
             name = options.image_name(picture.path, common)
             path = folder / pathlib.PurePosixPath(name).with_suffix(".json")
-            text = json.dumps(_document(picture, name), ensure_ascii=False, indent=2) + "\n"
+            text = labelme_format.document(picture, name)
             written = output.write_annotation([path], name, text, chosen.told)
             if written and chosen.copy_images and picture.file is not None:
                 output.copy_image(picture.file, folder / name)
@@ -163,33 +161,6 @@ def _read_shape(
 def _marks(shape: dict[str, Any], where: str, chosen: options.ConvertOptions) -> frozenset[str]:
     flags = shape.get("flags")
     given = {name for name, is_set in flags.items() if is_set is True} if isinstance(flags, dict) else set()
-    if given - _MARKS.keys():
+    if given - labelme_format.MARKS.keys():
         chosen.told.note(FLAGS, where)
-    return frozenset(mark for name, mark in _MARKS.items() if name in given)
-
-
-def _document(picture: dataset.Picture, name: str) -> dict[str, Any]:
-    height, width = picture.size_hw or (0, 0)
-    return {
-        "version": VERSION,
-        "flags": dict.fromkeys(picture.labels, True),
-        "shapes": [_shape(box, picture.size_hw) for box in picture.boxes],
-        "imagePath": posixpath.basename(name),
-        "imageData": None,
-        "imageHeight": height,
-        "imageWidth": width,
-    }
-
-
-def _shape(box: dataset.Box, size_hw: tuple[int, int] | None) -> dict[str, Any]:
-    left, top, right, bottom = outlines.in_pixels(box.corners_norm, size_hw)
-    return {
-        "label": box.label,
-        "points": [[left, top], [right, bottom]],
-        "group_id": None,
-        "description": "",
-        "shape_type": "rectangle",
-        "flags": {name: True for name, mark in _MARKS.items() if mark in box.marks},
-        "mask": None,
-        **({} if box.score is None else {"score": box.score}),
-    }
+    return frozenset(mark for name, mark in labelme_format.MARKS.items() if name in given)

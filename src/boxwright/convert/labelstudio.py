@@ -24,16 +24,14 @@ from boxwright.convert import (
     output,
     pictures,
 )
+from boxwright.tool_formats import labelstudio as labelstudio_format
 
 UNREVIEWED = "Label Studio prediction of a task with annotations: left out"
 SEVERAL = "Label Studio task with several annotations: the ground truth counts, or else the first"
 SKIPPED = "Label Studio task that was skipped or has no annotation and no prediction: left out"
 UNUSABLE = "Label Studio image address that no browser opens (--image-prefix, as https://…)"
-CONTROL = "label"  # the name of the control in the labelling interface
-_TO_NAME = "image"
 _BOXES, _POLYGONS, _ELLIPSES = ("rectanglelabels", "labels"), ("polygonlabels",), ("ellipselabels",)
 _UPLOAD = re.compile(r"^/?data/upload/(?:\d+/)?")
-_PLACES = 9
 
 
 def recognise(source: pathlib.Path) -> bool:
@@ -76,7 +74,7 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
             address = options.address(picture.path, common, chosen.image_prefix)
             if not address.startswith(("http://", "https://", "/data/", "s3://", "gs://", "azure-blob://")):
                 chosen.told.note(UNUSABLE, address)
-            task = _task(picture, address, chosen.control, is_model=is_model)
+            task = labelstudio_format.task(picture, address, chosen.control, is_model=is_model)
             handle.write((",\n" if index else "[\n") + json.dumps(task, ensure_ascii=False))
         handle.write("\n]\n")
 
@@ -205,45 +203,3 @@ def _corners(kind: str, value: dict[str, Any], one: dict[str, Any]) -> dataset.C
         return outlines.in_fractions(outlines.around_ellipse((x, y), (a, b), degrees[0]), (height, width))
     turned = outlines.around_turned(outlines.corners_of((x, y, x + a, y + b)), degrees[0], (x, y))
     return outlines.in_fractions(turned, (height, width))
-
-
-def _task(picture: dataset.Picture, address: str, control: str, *, is_model: bool) -> dict[str, Any]:
-    results = [_result(picture, number, box, control) for number, box in enumerate(picture.boxes, 1)]
-    if picture.labels:
-        results.append(_choices(picture, control))
-    if not is_model:
-        return {"data": {_TO_NAME: address}, "annotations": [{"result": results}]}
-    scores = [one["score"] for one in results if "score" in one]
-    whole = {"score": sum(scores) / len(scores)} if scores and len(scores) == len(results) else {}
-    return {"data": {_TO_NAME: address}, "predictions": [{"model_version": "boxwright", **whole, "result": results}]}
-
-
-def _choices(picture: dataset.Picture, control: str) -> dict[str, Any]:
-    """The labels of an image: one result, as Label Studio has it, with the highest score."""
-    scored = [score for score in picture.label_scores if score is not None]
-    several = {"meta": {"scores": list(picture.label_scores)}} if scored and len(picture.labels) > 1 else {}
-    return {
-        "id": "1",
-        "from_name": control,
-        "to_name": _TO_NAME,
-        "type": "choices",
-        "value": {"choices": list(picture.labels)},
-        **({"score": max(scored)} if scored else {}),
-        **several,
-    }
-
-
-def _result(picture: dataset.Picture, number: int, box: dataset.Box, control: str) -> dict[str, Any]:
-    left, top, right, bottom = (100 * side for side in box.corners_norm)
-    sides = {"x": left, "y": top, "width": right - left, "height": bottom - top, "rotation": 0}
-    size = picture.size_hw and {"original_width": picture.size_hw[1], "original_height": picture.size_hw[0]}
-    return {
-        "id": str(number),
-        "from_name": control,
-        "to_name": _TO_NAME,
-        "type": "rectanglelabels",
-        **(size or {}),
-        "image_rotation": 0,
-        "value": {**{name: round(side, _PLACES) for name, side in sides.items()}, "rectanglelabels": [box.label]},
-        **({} if box.score is None else {"score": box.score}),
-    }

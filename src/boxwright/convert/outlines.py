@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from boxwright.convert import dataset
+from boxwright.tool_formats.pictures import in_pixels as in_pixels
 
 OUTLINE = "outline (polygon, ellipse, mask or turned box): its upright bounding box is taken"
 NO_BOX = "shape that is no box and no outline ({}): left out"
@@ -44,10 +45,3 @@ def in_fractions(corners_px: dataset.Corners, size_hw: tuple[int, int]) -> datas
     """A box in pixels as fractions of its image's sides."""
     (left, top, right, bottom), (height, width) = corners_px, size_hw
     return left / width, top / height, right / width, bottom / height
-
-
-def in_pixels(corners_norm: dataset.Corners, size_hw: tuple[int, int] | None) -> dataset.Corners:
-    """A box in fractions of its image's sides as pixels, to nine decimals."""
-    height, width = size_hw or (0, 0)
-    left, top, right, bottom = corners_norm
-    return round(left * width, 9), round(top * height, 9), round(right * width, 9), round(bottom * height, 9)

@@ -152,12 +152,6 @@ def _umask() -> int:
     return mask
 
 
-def number(value: float, places: int) -> str:
-    """A number with at most that many decimals and no superfluous ones."""
-    text = f"{value:.{places}f}"
-    return text.rstrip("0").rstrip(".") if places else text
-
-
 def write_annotation(paths: Sequence[pathlib.Path], name: str, text: str, told: account.Account) -> bool:
     """Writes the annotation of an image; returns whether it was written.
 

@@ -7,26 +7,18 @@ Import: https://cloud.google.com/vertex-ai/docs/image-data/object-detection/prep
 from __future__ import annotations
 
 import json
-import mimetypes
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 from boxwright import errors, states
 from boxwright.convert import dataset, entries, folders, json_documents, json_kinds, losses, options, output, pictures
+from boxwright.tool_formats import vertex as vertex_format
 
-ML_USE = "aiplatform.googleapis.com/ml_use"
+ML_USE = vertex_format.ML_USE
 NO_GS = "image whose address does not begin with gs://, which Vertex AI cannot read (--image-prefix)"
 NOT_PREDICTED = "Vertex AI line of an image that was not predicted: left out"
 NO_SCORE = "box without a score among predictions: written with confidence 1"
 UNLABELLED = "line without annotations: kept as an image without a box or label"
-PLACES = 9
-_ML_USES = {
-    states.MlUse.TRAIN: "training",
-    states.MlUse.VALIDATION: "validation",
-    states.MlUse.TEST: "test",
-}
-_SIDES = ("xMin", "yMin", "xMax", "yMax")
 
 
 def recognise(source: pathlib.Path) -> bool:
@@ -64,7 +56,7 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
             if has_scores:
                 line = _prediction(picture, address, numbers, chosen)
             else:
-                line = _import_line(picture, address, has_several=has_several)
+                line = vertex_format.import_line(picture, address, has_several=has_several)
             handle.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -121,7 +113,7 @@ def _split(entry: dict[str, Any], where: str, chosen: options.ConvertOptions) ->
 def _read_box(
     annotation: dict[str, Any], image_id: int, where: str, data: dataset.Dataset, chosen: options.ConvertOptions
 ) -> None:
-    sides = _numbers([annotation.get(side) for side in _SIDES])
+    sides = _numbers([annotation.get(side) for side in vertex_format.SIDES])
     if sides is None:
         chosen.told.refuse(where, "a box has the numbers xMin, yMin, xMax and yMax")
         data.lost_box(image_id)
@@ -169,44 +161,11 @@ def _numbers(values: list[Any]) -> dataset.Corners | None:
     return None if found is None else (found[0], found[1], found[2], found[3])
 
 
-def _import_line(picture: dataset.Picture, address: str, *, has_several: bool) -> dict[str, Any]:
-    line: dict[str, Any] = {"imageGcsUri": address}
-    named = [{"displayName": label} for label in picture.labels]
-    if has_several and named:
-        line["classificationAnnotations"] = named
-    elif named:
-        line["classificationAnnotation"] = named[0]
-    if picture.boxes:
-        line["boundingBoxAnnotations"] = [
-            {
-                "displayName": box.label,
-                **{side: round(value, PLACES) for side, value in zip(_SIDES, box.corners_norm, strict=True)},
-            }
-            for box in picture.boxes
-        ]
-    if picture.split in _ML_USES:
-        line["dataItemResourceLabels"] = {ML_USE: _ML_USES[picture.split]}
-    return line
-
-
 def _prediction(
     picture: dataset.Picture, address: str, numbers: dict[str, str], chosen: options.ConvertOptions
 ) -> dict[str, Any]:
     if picture.split is not states.MlUse.UNASSIGNED:
         chosen.told.note(losses.NO_SETS.format("a prediction of Vertex AI"), address)
-    kind = mimetypes.guess_type(picture.path)[0] or "application/octet-stream"
-    return {"instance": {"content": address, "mimeType": kind}, "prediction": dict(_found(picture, numbers, chosen))}
-
-
-def _found(
-    picture: dataset.Picture, numbers: dict[str, str], chosen: options.ConvertOptions
-) -> Iterator[tuple[str, Any]]:
-    labels = [*picture.labels, *(box.label for box in picture.boxes)]
     scores = [*picture.label_scores, *(box.score for box in picture.boxes)]
     chosen.told.note(NO_SCORE, picture.path, scores.count(None))
-    yield "ids", [numbers[label] for label in labels]
-    yield "displayNames", labels
-    yield "confidences", [1.0 if score is None else score for score in scores]
-    if not picture.labels:
-        corners = ((round(value, PLACES) for value in box.corners_norm) for box in picture.boxes)
-        yield "bboxes", [[left, right, top, bottom] for left, top, right, bottom in corners]
+    return vertex_format.prediction(picture, address, numbers)

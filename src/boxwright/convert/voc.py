@@ -31,8 +31,8 @@ from boxwright.convert import (
     set_lists,
     xml_elements,
 )
+from boxwright.tool_formats import voc as voc_format
 
-PLACES_PX = 9
 ROUNDED = "box moved to whole pixels (--voc-exact keeps fractions)"
 ZERO_BASED = "box that begins at pixel 0: are these files counted from 0? (--voc-first-pixel 0)"
 SEVERAL = "VOC object with several boxes: one box each"
@@ -97,7 +97,12 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
                     name = options.image_name(picture.path, common)
                     bare = pathlib.PurePosixPath(name).with_suffix("")
                     path = folder / "Annotations" / f"{bare}.xml"
-                    if not output.write_annotation([path], name, _document(picture, name, chosen), chosen.told):
+                    text, moved = voc_format.document(
+                        picture, name, first_pixel=chosen.voc_first_pixel, exact=chosen.voc_exact
+                    )
+                    if moved:
+                        chosen.told.note(ROUNDED, picture.path)
+                    if not output.write_annotation([path], name, text, chosen.told):
                         continue
                     if handle is not None:
                         handle.write(f"{bare}\n")
@@ -312,46 +317,3 @@ def _numbers(parent: tree.Element | None, names: tuple[str, ...]) -> tuple[float
         return entries.finite([float(parent.findtext(name) or "") for name in names], len(names))
     except ValueError:
         return None
-
-
-def _document(picture: dataset.Picture, name: str, chosen: options.ConvertOptions) -> str:
-    height, width = picture.size_hw or (0, 0)
-    root = tree.Element("annotation")
-    _add(root, "filename", pathlib.PurePosixPath(name).name)
-    size = tree.SubElement(root, "size")
-    for tag, value in (("width", width), ("height", height), ("depth", 3)):
-        _add(size, tag, str(value))
-    _add(root, "segmented", "0")
-    for box in picture.boxes:
-        element = tree.SubElement(root, "object")
-        _add(element, "name", box.label)
-        _add(element, "pose", "Unspecified")
-        for mark in (dataset.TRUNCATED, dataset.DIFFICULT):
-            _add(element, mark, str(int(mark in box.marks)))
-        bounds = tree.SubElement(element, "bndbox")
-        for tag, text in zip(("xmin", "ymin", "xmax", "ymax"), _bounds(box, picture, chosen), strict=True):
-            _add(bounds, tag, text)
-    tree.indent(root, "\t")
-    return tree.tostring(root, encoding="unicode") + "\n"
-
-
-def _bounds(box: dataset.Box, picture: dataset.Picture, chosen: options.ConvertOptions) -> list[str]:
-    """xmin, ymin, xmax, ymax as text: whole pixels, at least one, unless fractions were asked for."""
-    first, (height, width) = chosen.voc_first_pixel, picture.size_hw or (0, 0)
-    low, high, moved = [], [], False
-    for side, a, b in ((width, 0, 2), (height, 1, 3)):
-        start, end = box.corners_norm[a] * side, box.corners_norm[b] * side
-        if not chosen.voc_exact:
-            whole_start = min(round(start), side - 1)
-            whole_end = max(round(end), whole_start + 1)
-            moved = moved or max(abs(whole_start - start), abs(whole_end - end)) > 0.001
-            start, end = whole_start, whole_end
-        low.append(output.number(start + first, PLACES_PX))
-        high.append(output.number(end, PLACES_PX))
-    if moved:
-        chosen.told.note(ROUNDED, picture.path)
-    return [*low, *high]
-
-
-def _add(parent: tree.Element, tag: str, text: str) -> None:
-    tree.SubElement(parent, tag).text = text

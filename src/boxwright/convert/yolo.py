@@ -14,9 +14,6 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any
-
-import yaml
 
 from boxwright import errors, states
 from boxwright.convert import (
@@ -30,8 +27,8 @@ from boxwright.convert import (
     yolo_labels,
     yolo_layout,
 )
+from boxwright.tool_formats import yolo as yolo_format
 
-PLACES = 10  # one more than the CSV's: a centre may lie between two of its steps
 UNASSIGNED_LIST = "unassigned.txt"  # read by no trainer: the images of no set
 NOT_THERE = "set that data.yaml names and that is not there"
 TWO_SETS = "image in two sets: the first counts"
@@ -93,8 +90,9 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
             with (folder / list_name).open("w", encoding="utf-8", newline="\n") as handle:
                 for picture in data.pictures(split):
                     name = options.image_name(picture.path, common)
-                    text = "".join(_lines(picture, numbers))
-                    if not output.write_annotation(_label_files(folder, name), name, text, chosen.told):
+                    files = [folder / file for file in yolo_format.label_files(name)]
+                    text = yolo_format.text(picture, numbers)
+                    if not output.write_annotation(files, name, text, chosen.told):
                         continue
                     handle.write(f"./images/{name}\n")
                     if unassigned:
@@ -102,25 +100,8 @@ def write(data: dataset.Dataset, target: pathlib.Path, chosen: options.ConvertOp
                     if chosen.copy_images and picture.file is not None:
                         output.copy_image(picture.file, folder / "images" / name)
         present = {options.SPLIT_NAMES[split] for split in data.splits()}
-        description: dict[str, Any] = {name: f"{name}.txt" for name in _WRITTEN_SETS if name in present}
-        description["names"] = dict(enumerate(labels))
-        text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
-        (folder / "data.yaml").write_text(text, encoding="utf-8")
-
-
-def _label_files(folder: pathlib.Path, name: str) -> list[pathlib.Path]:
-    """Where the label file of an image is written: where trainers look for it, and where Darknet does."""
-    parts = ("images", *pathlib.PurePosixPath(name).with_suffix(".txt").parts)
-    last = max(index for index, part in enumerate(parts[:-1]) if part == "images")
-    return [folder.joinpath(*parts[:index], "labels", *parts[index + 1 :]) for index in dict.fromkeys((last, 0))]
-
-
-def _lines(picture: dataset.Picture, numbers: dict[str, int]) -> Iterator[str]:
-    for box in picture.boxes:
-        left, top, right, bottom = box.corners_norm
-        sides = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
-        score = "" if box.score is None else f" {output.number(box.score, PLACES)}"
-        yield f"{numbers[box.label]} {' '.join(output.number(side, PLACES) for side in sides)}{score}\n"
+        sets = {name: f"{name}.txt" for name in _WRITTEN_SETS if name in present}
+        (folder / "data.yaml").write_text(yolo_format.description(labels, sets), encoding="utf-8")
 
 
 def _images(

@@ -6,6 +6,7 @@
     decode     upright RGB from bytes, within limits
     resize     bilinear resizing with antialiasing
     letterbox  the image in the network's frame
+    appearance  what an image looks like, in sixteen bytes
     size_processes  sizes of images, found in processes without secrets
     size_main  such a process
 

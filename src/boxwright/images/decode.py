@@ -44,6 +44,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "ICO", "WEBP", "TIFF")
 
 # The image policy: what becomes of the bytes. A model names the one it was trained with; docs/images.md says what differs.
 POLICY, FIRST_POLICY = 2, 1
+RESULTS_VERSION = 1  # raised when the same bytes decode to other pixels: former results are not taken over then
 TRUNCATED_JPEG = "The JPEG is truncated: its data ends before the image is complete."
 
 MAX_IMAGE_BYTES = 30_000_000  # prediction_service.proto and image.proto: 30 MB an image

@@ -12,6 +12,7 @@
     predictor          a loaded detector: postprocess
     classification     a loaded classifier: a score for every label
     model_opening      a model folder of either kind, loaded
+    baseline           what a model's test images look like, and how others differ
     export_formats     the files of a model that other runtimes read
 
 Training evaluates with the code that predicts, so `batch`, `online`, `detector` and `classifier` stand on this room.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import pathlib
-import tempfile
 from collections.abc import Iterator
 
+from boxwright import faults, temporary
 from boxwright.inference.model_folder import (
     DEFAULT_PRECISION,
     MODEL_FILE,
@@ -66,8 +66,9 @@ def _openvino_files(network: StoredNetwork) -> Iterator[tuple[str, bytes]]:
         yield from (("model.bin", network.weights), ("model.xml", network.graph))
         return
     openvino = load_openvino()
-    with tempfile.TemporaryDirectory() as scratch:
-        target = pathlib.Path(scratch, "model.xml")
+    with temporary.TemporaryFolder("export") as folder:
+        target = folder.path / "model.xml"
         openvino.save_model(read_model(openvino.Core(), network.graph), target, compress_to_fp16=False)
+        faults.point("export.after_save")
         for path in (target.with_suffix(".bin"), target):
             yield path.name, path.read_bytes()

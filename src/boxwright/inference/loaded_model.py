@@ -29,6 +29,8 @@ from boxwright.inference.model_folder import (
 from boxwright.inference.runtime import RawOutput, Runtime
 from boxwright.predictions import ImagePrediction
 
+RESULTS_VERSION = 1  # raised when the same output of a network gives other results: former ones are not taken over then
+
 
 class LoadedModel(abc.ABC):
     """A loaded model. Safe for any number of threads; its runtime decides how many images run at once.

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from boxwright import faults
+from boxwright import faults, processes
 from boxwright.inference import model_folder, openvino_runtime
 
 FRAMES_FILE = "calibration.npy"  # (N, H, W, 3) uint8, letterboxed as for prediction
@@ -112,6 +112,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    processes.end_quickly()
     _code = main()
     sys.stderr.flush()
     os._exit(_code)  # native runtimes must not delay or spoil the end with their clean-up

@@ -10,6 +10,7 @@ from boxwright import states
 from boxwright.metadata.schema import annotation_specs, annotations, datasets, examples
 
 INSERT_BATCH_ROWS = 2000
+_KEPT: set[tuple[Any, ...]] = {("kept",)}  # in place of annotations: of an example that stays as it is
 _ANNOTATION_COLUMNS = ("example_id", "annotation_spec_id", "x_min", "y_min", "x_max", "y_max")
 
 
@@ -66,14 +67,29 @@ def find_spec(connection: sa.Connection, dataset_id: str, spec_id: str) -> sa.Ro
 def examples_per_spec(
     connection: sa.Connection, dataset_id: str, uses: Collection[states.MlUse] = tuple(states.MlUse)
 ) -> dict[str, int]:
-    """Counts, per annotation spec id, the examples of these ML uses that carry it."""
+    """Counts, per annotation spec id, the examples of these ML uses that carry it; what is only proposed does not count."""
     rows = connection.execute(
         sa.select(annotations.c.annotation_spec_id, sa.func.count(sa.distinct(annotations.c.example_id)))
         .join(examples, examples.c.id == annotations.c.example_id)
-        .where(examples.c.dataset_id == dataset_id, examples.c.ml_use.in_(uses))
+        .where(
+            examples.c.dataset_id == dataset_id,
+            examples.c.ml_use.in_(uses),
+            examples.c.state != states.ExampleState.SUGGESTED,
+        )
         .group_by(annotations.c.annotation_spec_id)
     )
     return {row[0]: row[1] for row in rows}
+
+
+def proposed_specs(connection: sa.Connection, dataset_id: str) -> set[str]:
+    """Ids of the annotation specs that examples carry at whose labels nobody has looked."""
+    rows = connection.execute(
+        sa.select(annotations.c.annotation_spec_id)
+        .join(examples, examples.c.id == annotations.c.example_id)
+        .where(examples.c.dataset_id == dataset_id, examples.c.state == states.ExampleState.SUGGESTED)
+        .distinct()
+    )
+    return {row[0] for row in rows}
 
 
 def labelled_per_use(connection: sa.Connection, dataset_id: str) -> dict[str, int]:
@@ -93,12 +109,15 @@ class KnownExample:
     uri: str
     ml_use: str
     labels: tuple[str, ...]
+    state: str = states.ExampleState.LABELED.value
 
 
 def known(connection: sa.Connection, dataset_id: str, sha256s: Collection[str]) -> dict[str, KnownExample]:
     """Returns those of the dataset's examples that have one of these contents, by content."""
     rows = connection.execute(
-        sa.select(examples.c.sha256, examples.c.ml_use, examples.c.uri, annotation_specs.c.display_name)
+        sa.select(
+            examples.c.sha256, examples.c.ml_use, examples.c.uri, examples.c.state, annotation_specs.c.display_name
+        )
         .outerjoin(annotations, annotations.c.example_id == examples.c.id)
         .outerjoin(annotation_specs, annotation_specs.c.id == annotations.c.annotation_spec_id)
         .where(examples.c.dataset_id == dataset_id, examples.c.sha256.in_(sha256s))
@@ -107,7 +126,7 @@ def known(connection: sa.Connection, dataset_id: str, sha256s: Collection[str]) 
     )
     found: dict[str, KnownExample] = {}
     for row in rows:
-        had = found.get(row.sha256, KnownExample(row.uri, row.ml_use, ()))
+        had = found.get(row.sha256, KnownExample(row.uri, row.ml_use, (), row.state))
         labels = had.labels if row.display_name is None else (*had.labels, row.display_name)
         found[row.sha256] = dataclasses.replace(had, labels=labels)
     return found
@@ -125,10 +144,13 @@ def merge(
 
     An image whose content is already in the dataset keeps its row, and its annotations are appended; one that is there
     already, label and all four coordinates, is not added again. What was unlabelled becomes labelled by a labelled image.
+    A proposal (state SUGGESTED) changes no labelled image; it takes the place of an earlier proposal, and a labelled image
+    takes the place of both.
 
     Args:
         images: dicts with sha256, uri, ml_use, width_px, height_px, state and annotations: [(label, x_min, y_min, x_max,
-            y_max), …], the coordinates None for a label of the image as a whole.
+            y_max), …], the coordinates None for a label of the image as a whole; and is_copy, if an earlier one of the same
+            import has the same content.
         new_spec_id: makes ids for labels not seen before.
         has_one_label: an example that has an annotation gets no other.
     """
@@ -139,6 +161,8 @@ def merge(
     for image in images:
         example_id, had = _example(connection, dataset_id, image)
         added += had is None
+        if had is _KEPT:
+            continue
         seen = seen_in.setdefault(example_id, had or set())
         for label, *corners in image["annotations"]:
             if has_one_label and seen:
@@ -166,7 +190,7 @@ def merge(
 def _example(
     connection: sa.Connection, dataset_id: str, image: dict[str, Any]
 ) -> tuple[int, set[tuple[Any, ...]] | None]:
-    """Returns the example's id, and its annotations if it was there before (None if it is new)."""
+    """Returns the example's id and its annotations: None if it is new, `_KEPT` if it stays as it is."""
     found = connection.execute(
         sa.select(examples.c.id, examples.c.state).where(
             examples.c.dataset_id == dataset_id, examples.c.sha256 == image["sha256"]
@@ -178,8 +202,14 @@ def _example(
         key = result.inserted_primary_key
         assert key is not None
         return int(key[0]), None
-    if found.state == states.ExampleState.UNLABELED != image["state"]:
-        connection.execute(examples.update().where(examples.c.id == found.id).values(state=image["state"]))
+    had, given = states.ExampleState(found.state), states.ExampleState(image["state"])
+    if given is states.ExampleState.SUGGESTED and had is states.ExampleState.LABELED:
+        return found.id, _KEPT
+    is_next_proposal = given is states.ExampleState.SUGGESTED and not image.get("is_copy")
+    if had is states.ExampleState.SUGGESTED and (given is states.ExampleState.LABELED or is_next_proposal):
+        connection.execute(annotations.delete().where(annotations.c.example_id == found.id))
+    if had is not states.ExampleState.LABELED and given is not states.ExampleState.UNLABELED:
+        connection.execute(examples.update().where(examples.c.id == found.id).values(state=given))
     present = connection.execute(
         sa.select(
             annotations.c.annotation_spec_id,

@@ -148,6 +148,10 @@ operations = sa.Table(
     ),  # member that started it; empty: anybody
     sa.Column("charged_project", sa.String(128), nullable=False, server_default=sa.text("''")),
     sa.Column("caller_groups", sa.Text, nullable=False, server_default=sa.text("'[]'")),  # JSON, a list of members
+    sa.Column("priority", sa.String(8), nullable=False, server_default=states.Priority.NORMAL),
+    sa.Column("deadline_us", sa.BigInteger),  # null: none
+    sa.Column("notify", sa.Text, nullable=False, server_default=sa.text("'[]'")),  # JSON, a list of destinations
+    sa.Column("candidates_deleted_us", sa.BigInteger),  # when its candidates had been kept for long enough
     _one_of("state", states.OperationState),
     _one_of("kind", states.OperationKind),
     sa.CheckConstraint("(lease_owner IS NOT NULL) = (state = 'RUNNING')", name="leased_while_running"),
@@ -157,6 +161,32 @@ operations = sa.Table(
     sa.Index("operations_newest_first", "project", "location", "create_time_us", "id"),
     sa.Index("operations_to_claim", "state", "kind", "queued_time_us"),
     sa.Index("operations_on_resource", "works_on", "state"),
+)
+
+outbox = sa.Table(  # events that are to be delivered
+    "outbox",
+    metadata,
+    sa.Column("operation_id", sa.String(40), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),  # in the order of the operation's events
+    sa.Column("destination_number", sa.Integer, primary_key=True, autoincrement=False),  # in the request
+    sa.Column("event_id", sa.String(64), nullable=False),
+    sa.Column("destination", sa.String(2200), nullable=False),
+    sa.Column("project", sa.String(128), nullable=False),
+    sa.Column("caller", sa.String(320), nullable=False),  # member that started the operation; empty: anybody
+    sa.Column("caller_groups", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_us", sa.BigInteger, nullable=False, index=True),  # when it is due; of a claimed one: again
+    sa.Column("owner", sa.String(80)),  # who has claimed it last
+)
+
+image_days = sa.Table(  # images that batch predictions of a project have worked on, by UTC day
+    "image_days",
+    metadata,
+    sa.Column("project", sa.String(128), primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),  # since 1970-01-01
+    sa.Column("images", sa.BigInteger, nullable=False),
 )
 
 request_ids = sa.Table(
@@ -299,4 +329,9 @@ turns = sa.Table(  # when an operation of a project was last claimed: the projec
     sa.Column("kind", sa.String(24), primary_key=True),
     sa.Column("project", sa.String(128), primary_key=True),
     sa.Column("claim_time_us", sa.BigInteger, nullable=False),
+    # turns of its priorities, in quarters of a turn: where the last one began, and where the next of each may
+    sa.Column("began", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("high_next", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("normal_next", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("low_next", sa.BigInteger, nullable=False, server_default="0"),
 )

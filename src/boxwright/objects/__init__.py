@@ -14,6 +14,7 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     store_config  what an installation serves, and the environment of its stores
     listing     names in order, however many
     backend     what every way to keep objects can do
+    limited_use  what work may use of the stores, and that it says so
     bucket_uses  which buckets work uses, each told once
     stores      Stores, which chooses among them
     grants     which objects a caller may read and write, and stores that are limited to them
@@ -25,6 +26,7 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
 from boxwright.objects.backend import ObjectInfo
 from boxwright.objects.breaker import Breaker, StoreLost
 from boxwright.objects.bucket_uses import BucketUse, BucketUses
+from boxwright.objects.folders import ObjectVersion
 from boxwright.objects.grants import Grant, Grants
 from boxwright.objects.imported import ImportedImages
 from boxwright.objects.missing import explained
@@ -60,6 +62,7 @@ __all__ = [
     "ObjectInfo",
     "ObjectNotFound",
     "ObjectUri",
+    "ObjectVersion",
     "StoreConfig",
     "StoreLost",
     "Stores",

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Protocol
 
-from boxwright.objects.folders import StoreKey
+from boxwright.objects.folders import ObjectVersion, StoreKey
+from boxwright.objects.listing import Bounds
 from boxwright.objects.uris import ObjectUri
 
 
@@ -25,8 +26,16 @@ class Backend(Protocol):
     def reading(self, uri: ObjectUri) -> StoreKey:
         """Finds an object that is to be read; NOT_FOUND if the URI cannot be one."""
 
-    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
-        """Reads a whole object; INVALID_ARGUMENT if it is larger than that."""
+    def read(self, uri: ObjectUri, max_bytes: int | None) -> tuple[bytes, str]:
+        """Reads a whole object, and its version; INVALID_ARGUMENT if it is larger than that."""
+        ...
+
+    def version(self, uri: ObjectUri) -> ObjectVersion:
+        """The size and version of an object, as `read` and `versions` give it."""
+        ...
+
+    def versions(self, prefix: ObjectUri, after: str) -> Iterator[list[tuple[str, ObjectVersion]]] | None:
+        """As `keys`, with each object's version; None if asking for each object is as cheap."""
         ...
 
     def place(self, uri: ObjectUri) -> StoreKey:
@@ -46,8 +55,11 @@ class Backend(Protocol):
     def check_destination(self, uri: ObjectUri) -> None:
         """Raises unless files can be made below the URI."""
 
-    def keys(self, prefix: ObjectUri, after: str) -> Iterator[list[str]]:
-        """Yields the keys below a folder, from behind a key on, some at a time; in order, unless the store has none."""
+    def keys(self, prefix: ObjectUri, after: str, bounds: Bounds | None = None) -> Iterator[list[str]]:
+        """Yields the keys below a folder, from behind a key on, some at a time; in order, unless the store has none.
+
+        Keys that `bounds` rules out need not come.
+        """
         ...
 
     def delete(self, uri: ObjectUri) -> None:

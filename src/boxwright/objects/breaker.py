@@ -47,7 +47,11 @@ class Breaker:
         self._lost: dict[tuple[str, str], errors.ApiError] = {}
 
     def get(self, uri: ObjectUri, *, max_bytes: int) -> bytes:
-        """Reads a whole object.
+        """Reads a whole object; see `get_with_version`."""
+        return self.get_with_version(uri, max_bytes=max_bytes)[0]
+
+    def get_with_version(self, uri: ObjectUri, *, max_bytes: int) -> tuple[bytes, str]:
+        """Reads a whole object; returns (its bytes, its version).
 
         Raises:
             ApiError: as `Stores.get` does; UNAVAILABLE only while the rest of the bucket answers; NOT_FOUND names an
@@ -60,7 +64,7 @@ class Breaker:
         with self._lock:
             seen = self._successes.get(bucket, 0)
         try:
-            data = self._stores.get(uri, max_bytes=max_bytes)
+            found = self._stores.get_with_version(uri, max_bytes=max_bytes)
         except ObjectNotFound as error:
             self._note_answer(bucket)
             raise missing.explained(self._stores, uri, error) from error
@@ -71,7 +75,7 @@ class Breaker:
             self._judge(uri, error, seen)
             raise
         self._note_answer(bucket)
-        return data
+        return found
 
     def _note_answer(self, bucket: tuple[str, str]) -> None:
         with self._lock:

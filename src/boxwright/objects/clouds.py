@@ -23,7 +23,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from boxwright import errors
 from boxwright.objects import listing, profile_connections, store_errors
-from boxwright.objects.folders import StoreKey
+from boxwright.objects.folders import ObjectVersion, StoreKey
 from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
 from boxwright.objects.uris import ObjectUri
 
@@ -34,6 +34,7 @@ MAX_RETRIES = 1000  # time bounds the retries, not their number
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 3600.0  # a large object may take long as long as bytes come; silence is what ends a request
 LONGEST_SILENCE_S = 30.0
+BEGINS_BEHIND_A_KEY = ("gs", "s3")  # of Azure the client library lists everything and leaves out what is before
 
 
 class Cloud:
@@ -58,13 +59,28 @@ class Cloud:
             raise store_errors.not_found(uri)
         return self.place(uri)
 
-    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
-        """Reads a whole object."""
+    def read(self, uri: ObjectUri, max_bytes: int | None) -> tuple[bytes, str]:
+        """Reads a whole object, and its version."""
         place = self.reading(uri)
         result = obstore.get(place.store, place.key)
         size_bytes = result.meta["size"]
         store_errors.check_size(uri, size_bytes, max_bytes)
-        return store_errors.check_whole(bytes(result.bytes()), size_bytes)
+        return store_errors.check_whole(bytes(result.bytes()), size_bytes), _version(result.meta)
+
+    def version(self, uri: ObjectUri) -> ObjectVersion:
+        """See `Backend.version`."""
+        place = self.reading(uri)
+        meta = obstore.head(place.store, place.key)
+        return ObjectVersion(meta["size"], _version(meta))
+
+    def versions(self, prefix: ObjectUri, after: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
+        """See `Backend.versions`."""
+        place = self.place(prefix)
+        found = obstore.list(
+            place.store, prefix=place.key.rstrip("/"), offset=after or None, chunk_size=listing.PAGE_NAMES
+        )
+        for batch in found:
+            yield [(entry["path"], ObjectVersion(entry["size"], _version(entry))) for entry in batch]
 
     def place(self, uri: ObjectUri) -> StoreKey:
         """Finds where an object is or would be."""
@@ -123,13 +139,23 @@ class Cloud:
                 if obstore.head(place.store, place.key)["size"] > 0:
                     raise store_errors.below_an_object(uri, dataclasses.replace(uri, key=place.key))
 
-    def keys(self, prefix: ObjectUri, after: str) -> Iterator[list[str]]:
-        """Yields the keys below a folder, from behind a key on, a page of the store's at a time."""
+    def keys(self, prefix: ObjectUri, after: str, bounds: listing.Bounds | None = None) -> Iterator[list[str]]:
+        """Yields the keys below a folder, from behind a key on, a page of the store's at a time.
+
+        Pages in which `bounds` wants nothing are left out where a store can begin behind a key.
+        """
         place = self.place(prefix)
-        found = obstore.list(
-            place.store, prefix=place.key.rstrip("/"), offset=after or None, chunk_size=listing.PAGE_NAMES
-        )
-        yield from ([entry["path"] for entry in batch] for batch in found)
+
+        def listed(start: str) -> Iterator[list[str]]:
+            found = obstore.list(
+                place.store, prefix=place.key.rstrip("/"), offset=start or None, chunk_size=listing.PAGE_NAMES
+            )
+            yield from ([entry["path"] for entry in batch] for batch in found)
+
+        if bounds is None or self._scheme not in BEGINS_BEHIND_A_KEY:
+            yield from listed(after)
+        else:
+            yield from listing.sought(listed, place.key, after, bounds)
 
     def delete(self, uri: ObjectUri) -> None:
         """Deletes an object; none is fine."""
@@ -268,6 +294,11 @@ class GcsEmulator(Cloud):
             client_options=options,  # type: ignore[arg-type]
             retry_config=self._retry_config(),  # type: ignore[arg-type]
         )
+
+
+def _version(meta: Any) -> str:
+    """The entity tag without what only some answers of a store have around it."""
+    return (meta["e_tag"] or "").removeprefix("W/").strip('"')
 
 
 def _quoted(bucket: str) -> str:

@@ -15,7 +15,7 @@ import pathlib
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 from obstore import exceptions
@@ -46,6 +46,18 @@ class StoreKey:
     base: str = ""
 
 
+class ObjectVersion(NamedTuple):
+    """What tells an object from what it was: other bytes have another version, or another size.
+
+    Attributes:
+        size_bytes: of the object.
+        version: entity tag in a cloud, time of the last change in nanoseconds in a folder; empty if the store says none.
+    """
+
+    size_bytes: int
+    version: str
+
+
 class Folders(abc.ABC):
     """What both kinds of folders share: a URI is a path below one of some folders."""
 
@@ -66,8 +78,8 @@ class Folders(abc.ABC):
             raise store_errors.no_file(uri, stat.S_ISDIR(kind))
         return place
 
-    def read(self, uri: ObjectUri, max_bytes: int | None) -> bytes:
-        """Reads a whole object: the file itself, at a quarter of what the client library takes for it."""
+    def read(self, uri: ObjectUri, max_bytes: int | None) -> tuple[bytes, str]:
+        """Reads a whole object: the file itself, at a quarter of what the client library takes for it; and its version."""
         folder, key, _ = self.folder(uri)
         path = f"{folder}{os.sep}{key}"
         self._check_inside(uri, folder, path)
@@ -83,7 +95,22 @@ class Folders(abc.ABC):
                     data += more  # one call reads at most 2 GiB
             finally:
                 os.close(descriptor)
-        return store_errors.check_whole(data, status.st_size)
+        return store_errors.check_whole(data, status.st_size), str(status.st_mtime_ns)
+
+    def version(self, uri: ObjectUri) -> ObjectVersion:
+        """See `Backend.version`."""
+        folder, key, _ = self.folder(uri)
+        path = f"{folder}{os.sep}{key}"
+        self._check_inside(uri, folder, path)
+        with _explained(uri):
+            status = pathlib.Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise store_errors.no_file(uri, stat.S_ISDIR(status.st_mode))
+        return ObjectVersion(status.st_size, str(status.st_mtime_ns))
+
+    def versions(self, prefix: ObjectUri, after: str) -> None:
+        """None: a look at each file costs no more than a list of them."""
+        return None
 
     def place(self, uri: ObjectUri) -> StoreKey:
         """Finds where an object is or would be."""
@@ -143,13 +170,22 @@ class Folders(abc.ABC):
         if not os.access(path, os.W_OK | os.X_OK):
             raise errors.permission_denied(f"Nothing may be written below {uri} by this service.")
 
-    def keys(self, prefix: ObjectUri, after: str) -> Iterator[list[str]]:
-        """Yields the keys below a folder in order, from behind a key on; symbolic links to folders end in a slash."""
+    def keys(self, prefix: ObjectUri, after: str, bounds: listing.Bounds | None = None) -> Iterator[list[str]]:
+        """Yields the keys below a folder in order, from behind a key on; symbolic links to folders end in a slash.
+
+        Folders that `bounds` rules out are not opened.
+        """
         self.place(prefix)
         folder, key, base = self.folder(prefix)
         below = f"{base}{key.rstrip('/')}/" if key.strip("/") else base
         start = after.encode("utf-8", "surrogateescape").removeprefix(os.fsencode(below)) if after else b""
-        paths = listing.walked(os.fsencode(folder / key), start)
+
+        def is_wanted(path: bytes) -> bool:
+            found = below + os.fsdecode(path)
+            bound = found if bounds is None else bounds(found)
+            return bound is not None and bound.startswith(found)
+
+        paths = listing.walked(os.fsencode(folder / key), start, is_wanted)
         yield from listing.pages(below + os.fsdecode(path) for path in paths)
 
     def delete(self, uri: ObjectUri) -> None:

@@ -16,6 +16,9 @@ from typing import TypeAlias
 PAGE_NAMES = 1000
 RUN_NAMES = 100_000  # about 10 MB
 _READ_BYTES = 64 * 1024
+Bounds: TypeAlias = Callable[[str], str | None]
+"""Of a key, the first one from there on that may be wanted, by the order of their UTF-8 bytes; None: none is."""
+_LAST_CHARACTER = "\U0010fffd"  # no character that a key has is behind it
 _Look: TypeAlias = Callable[[], list[str] | None]
 _END = b"\0"  # the one byte, besides the slash, that no name has
 
@@ -24,7 +27,9 @@ class DisorderError(Exception):
     """A store lists its keys in no order."""
 
 
-def walked(root: bytes, after: bytes = b"") -> Iterator[bytes]:
+def walked(
+    root: bytes, after: bytes = b"", is_wanted: Callable[[bytes], bool] = lambda folder: True
+) -> Iterator[bytes]:
     """Yields the paths of the files below a folder, relative to it, in order; symbolic links to folders with a slash.
 
     Such links are not followed. Folders that vanish meanwhile, or are not there, have nothing in them.
@@ -32,6 +37,7 @@ def walked(root: bytes, after: bytes = b"") -> Iterator[bytes]:
     Args:
         root: the folder.
         after: only paths behind this one are wanted.
+        is_wanted: of the path of a folder, with a slash at its end: whether it is opened at all.
 
     Raises:
         PermissionError: a folder may not be read.
@@ -42,7 +48,8 @@ def walked(root: bytes, after: bytes = b"") -> Iterator[bytes]:
         if path is None:
             stack.pop()
         elif path.endswith(b"/") and not os.path.islink(os.path.join(root, path[:-1])):
-            stack.append(_below(root, path, after))
+            if is_wanted(path):
+                stack.append(_below(root, path, after))
         else:
             yield path
 
@@ -93,6 +100,44 @@ def all_pages(
         if page:
             last = page[-1]
             yield page
+
+
+def sought(listed: Callable[[str], Iterator[list[str]]], first: str, after: str, bounds: Bounds) -> Iterator[list[str]]:
+    """Yields a store's pages without those in which nothing is wanted.
+
+    A page after which the next wanted key is in no page that follows at once is the last of its listing: another one begins
+    there. So a store is asked at most as often as for all of its keys.
+
+    Args:
+        listed: the store's pages from behind a key on.
+        first: what all keys begin with.
+        after: only keys behind this one are wanted.
+        bounds: which of them are.
+    """
+    bound, can_seek, has_sought = bounds(after or first), True, False
+    while bound is not None:
+        after = max(after, _just_before(bound), key=_encoded)
+        for page in listed(after):
+            wanted = [key for key in page if _encoded(key) > _encoded(after)] if has_sought else page
+            can_seek = can_seek and len(wanted) == len(
+                page
+            )  # a store that begins at its first key again has to be gone through
+            yield wanted
+            if not wanted:
+                continue
+            bound = bounds(wanted[-1])
+            if bound is None or (can_seek and _encoded(_just_before(bound)) > _encoded(wanted[-1])):
+                break
+        else:
+            return
+        has_sought = True
+
+
+def _just_before(key: str) -> str:
+    """What is before a key and behind all others that are before it, as far as names go."""
+    if not key or not "!" <= key[-1] <= "~":  # of other characters the one before may be none that every store takes
+        return key[:-1]
+    return key[:-1] + chr(ord(key[-1]) - 1) + _LAST_CHARACTER
 
 
 def ordered_pages(found: Iterable[list[str]], after: str = "") -> Iterator[list[str]]:

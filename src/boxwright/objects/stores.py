@@ -7,7 +7,7 @@ import copy
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import obstore
@@ -18,8 +18,9 @@ from boxwright.objects import listing, store_errors
 from boxwright.objects.backend import Backend, ObjectInfo
 from boxwright.objects.bucket_uses import NoteUse
 from boxwright.objects.clouds import Cloud, GcsEmulator, TenantClouds
-from boxwright.objects.folders import AllowedFolders, BucketFolders
+from boxwright.objects.folders import AllowedFolders, BucketFolders, Folders, ObjectVersion
 from boxwright.objects.grants import LIST, READ, WRITE, Grants, Limits
+from boxwright.objects.limited_use import LimitedUse
 from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
 from boxwright.objects.store_config import StoreConfig
 from boxwright.objects.uris import CLOUDS, FILE, STATE, ObjectUri
@@ -28,7 +29,7 @@ STREAM_CHUNK_BYTES = 1 << 20
 _T = TypeVar("_T")
 
 
-class Stores:
+class Stores(LimitedUse):
     """All object stores this installation reaches.
 
     Args:
@@ -143,45 +144,6 @@ class Stores:
         stores._limits = self._limits.named()
         return stores
 
-    def check_request(self, lists: Iterable[ObjectUri] = (), output: ObjectUri | None = None) -> None:
-        """Judges what a request names by the limits alone, without a look at any store.
-
-        Args:
-            lists: objects that are to be read, and folders whose objects are to be listed and read.
-            output: folder below which files are to be written.
-
-        Raises:
-            ApiError: PERMISSION_DENIED.
-        """
-        if self._limits is not None:
-            limits = self._limits.named()
-            for uri in lists:
-                limits.check(uri, READ if uri.names_object else LIST)
-            if output is not None:
-                limits.check(output.folder, WRITE)
-
-    def check_readable(self, uri: ObjectUri) -> None:
-        """Raises PERMISSION_DENIED if these stores are limited, and the object is not among what may be read."""
-        if self._limits is not None:
-            self._check(uri, READ)  # by its name; when it is read, what the name leads to is judged too
-
-    def note_readable(self, uri: ObjectUri) -> None:
-        """Says that an object is to be read, by somebody else, and whether it may be; raises nothing."""
-        if self._note_use is not None:
-            is_allowed = self._limits is None or self._limits.grants.allows(uri, READ)
-            self._note_use(uri, READ, is_allowed)
-
-    def _check(self, uri: ObjectUri, permission: str, *resolved: Callable[[ObjectUri], ObjectUri]) -> None:
-        """Judges a call by the limits, and says that it is made."""
-        is_allowed = False
-        try:
-            if self._limits is not None:
-                self._limits.check(uri, permission, *resolved)
-            is_allowed = True
-        finally:
-            if self._note_use is not None and not str(uri).startswith(str(self._state_base)):
-                self._note_use(uri, permission, is_allowed)
-
     def _waiting(self, call: Callable[[], _T]) -> _T:
         """Calls a store; where the work may be stopped, in a thread that can be left behind."""
         return call() if self._raise_if_stopped is None else store_errors.stoppably(call, self._raise_if_stopped)
@@ -220,15 +182,43 @@ class Stores:
             found = obstore.list_with_delimiter(place.store, place.key)["common_prefixes"]
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found)
 
+    def is_folder(self, uri: ObjectUri) -> bool:
+        """Whether an object is a file of this machine, which is looked at in microseconds."""
+        return isinstance(self._served(uri), Folders)
+
     def get(self, uri: ObjectUri, *, max_bytes: int | None = None) -> bytes:
         """Reads a whole object.
 
         Raises:
             ApiError: NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE, or INVALID_ARGUMENT if it is larger than `max_bytes`.
         """
+        return self.get_with_version(uri, max_bytes=max_bytes)[0]
+
+    def get_with_version(self, uri: ObjectUri, *, max_bytes: int | None = None) -> tuple[bytes, str]:
+        """Reads a whole object; returns (its bytes, the `ObjectVersion.version` that these are). Raises as `get`."""
         backend = self._backend(uri, READ)
         with store_errors.translated(uri):
             return self._patiently(lambda: backend.read(uri, max_bytes))
+
+    def version(self, uri: ObjectUri) -> ObjectVersion:
+        """Returns an object's size and version without reading it; NOT_FOUND if there is no such object."""
+        backend = self._backend(uri, READ)
+        with store_errors.translated(uri):
+            return self._patiently(lambda: backend.version(uri))
+
+    def versions(self, prefix: ObjectUri, after: str = "") -> Iterator[builtins.list[tuple[str, ObjectVersion]]] | None:
+        """Yields (key, version) of the objects below a prefix folder, from behind a key on, a page at a time.
+
+        None if it is as cheap to ask for each by `version`. Trouble ends the list: who lists asks for the rest one by one.
+        """
+        backend = self._backend(prefix, LIST, is_folder=True)
+        pages = backend.versions(prefix, after)
+        return None if pages is None else self._translated(prefix, pages)
+
+    @staticmethod
+    def _translated(uri: ObjectUri, found: Iterator[_T]) -> Iterator[_T]:
+        with store_errors.translated(uri):
+            yield from found
 
     def stream(self, uri: ObjectUri) -> Iterator[bytes]:
         """Reads an object in chunks of about 1 MiB, never as a whole; ends with an error rather than too early."""
@@ -309,14 +299,17 @@ class Stores:
         for key, size_bytes, e_tag in sorted(found):
             yield ObjectInfo(dataclasses.replace(prefix, key=key), size_bytes, e_tag)
 
-    def keys(self, prefix: ObjectUri, after: str = "") -> Iterator[builtins.list[str]]:
+    def keys(
+        self, prefix: ObjectUri, after: str = "", bounds: listing.Bounds | None = None
+    ) -> Iterator[builtins.list[str]]:
         """Yields the keys below a prefix folder in order of their UTF-8 bytes, some at a time, from behind a key on.
 
-        Memory is that of a page. Symbolic links to folders, which are not followed, end in a slash.
+        Memory is that of a page. Symbolic links to folders, which are not followed, end in a slash. Keys that `bounds`
+        rules out are left out where that saves calls, and else come too.
         """
         backend = self._backend(prefix, LIST, is_folder=True)
         with store_errors.translated(prefix):
-            yield from listing.all_pages(lambda start: backend.keys(prefix, start), after, self._patiently)
+            yield from listing.all_pages(lambda start: backend.keys(prefix, start, bounds), after, self._patiently)
 
     def delete_prefix(self, uri: ObjectUri) -> None:
         """Deletes every object below a prefix of the service's own state."""

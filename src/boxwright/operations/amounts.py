@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from boxwright import errors, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import datasets, models, operations
-from boxwright.operations import sharing
+from boxwright.operations import batch_amounts, sharing
 
 Kind = states.OperationKind
 _UNFINISHED = (states.OperationState.PENDING, states.OperationState.RUNNING)
@@ -73,6 +73,8 @@ class AmountLimits:
         datasets: datasets.
         models: models, with those that are being trained.
         stored_bytes: of its models' folders, above which no training begins.
+        batch_jobs_waiting: batch predictions that wait for a worker.
+        batch_images_a_day: images that batch predictions work on in a day of UTC, above which none is started.
         size_of: bytes of a model's folder.
         space: that the work needs here; of a process that only starts operations for others: no matter how much.
     """
@@ -81,6 +83,8 @@ class AmountLimits:
     datasets: int = 0
     models: int = 0
     stored_bytes: int = 0
+    batch_jobs_waiting: int = 0
+    batch_images_a_day: int = 0
     size_of: Callable[[str], int] = lambda folder: 0
     space: DiskSpace = DiskSpace()
 
@@ -99,6 +103,9 @@ class AmountLimits:
         self.space.check(kind, project)
         if self.operations:
             sharing.check_unfinished(connection, charged, self.operations)
+        if kind == Kind.BATCH_PREDICT:
+            batch_amounts.check_waiting(connection, charged, self.batch_jobs_waiting)
+            batch_amounts.check_images(connection, charged, self.batch_images_a_day)
         if kind in MODEL_MAKERS and self.models:
             under_way = _count(connection, operations, project, operations.c.kind.in_(MODEL_MAKERS), _is_unfinished())
             found = _count(connection, models, project) + under_way

@@ -7,7 +7,6 @@ nothing and learns so by `errors.LeaseLost`. The database's clock alone decides 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -16,10 +15,14 @@ import sqlalchemy as sa
 from google.protobuf import any_pb2, message
 from google.rpc import status_pb2
 
-from boxwright import callers, errors, names, states
+from boxwright import errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import amounts, progress_values, sharing
+from boxwright.operations import amounts, batch_amounts, deadlines, progress_values, sharing
+from boxwright.operations.records import ClaimedOperation as ClaimedOperation
+from boxwright.operations.records import Draft as Draft
+from boxwright.operations.records import Lease as Lease
+from boxwright.operations.records import name_of as name_of
 
 MAX_PARTIAL_FAILURES = 20  # operations.proto: "This field will never have more than 20 entries"
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5  # an operation that kills its worker each time must not do so for ever
@@ -29,60 +32,6 @@ State = states.OperationState
 _RUNNING_STATES = (State.PENDING, State.RUNNING)
 
 
-@dataclasses.dataclass(frozen=True)
-class Draft:
-    """An operation about to be started.
-
-    Attributes:
-        location: the location it belongs to.
-        id: the last segment of its name.
-        kind: what is to be done.
-        request: the serialised request message.
-        details: serialised OperationMetadata holding only its details member.
-        works_on: name of the resource that it works on, empty if none.
-        plan_of: id of the operation whose plan it goes on with, None for a plan of its own.
-        output_directory: where that operation's results go; empty if it had not got so far.
-        caller: who starts it.
-    """
-
-    location: names.LocationName
-    id: str
-    kind: states.OperationKind
-    request: bytes
-    details: bytes
-    works_on: str = ""
-    plan_of: str | None = None
-    output_directory: str = ""
-    caller: callers.Caller = callers.ANONYMOUS
-
-
-@dataclasses.dataclass(frozen=True)
-class Lease:
-    """The right to work on one operation, for as long as it is renewed."""
-
-    operation_id: str
-    epoch: int
-    owner: str
-
-
-@dataclasses.dataclass(frozen=True)
-class ClaimedOperation:
-    """An operation that this worker has just claimed, with what a runner needs of its row; `caller` is a member."""
-
-    lease: Lease
-    name: names.OperationName
-    kind: states.OperationKind
-    request: bytes
-    create_time_us: int
-    cancel_requested: bool
-    attempts: int
-    output_directory: str
-    plan_of: str | None = None
-    progress: Mapping[str, Any] | None = None
-    caller: str = ""
-    caller_groups: tuple[str, ...] = ()
-
-
 class Ledger:
     """All statements on the operations table.
 
@@ -90,6 +39,7 @@ class Ledger:
         db: the metadata database.
         lease_ttl_s: how long a claim holds without renewal.
         limits: what a project may have, and the room that work needs.
+        note_event: called with the row of an operation that has just begun or ended, in the transaction that says so.
         listeners: called with (operation name, state) after a state change made through this object.
     """
 
@@ -99,9 +49,11 @@ class Ledger:
         *,
         lease_ttl_s: float,
         limits: amounts.AmountLimits | None = None,
+        note_event: Callable[[sa.Connection, sa.Row[Any]], None] = lambda connection, row: None,
     ) -> None:
         self.limits = limits or amounts.AmountLimits()
         self._db = db
+        self._note_event = note_event
         self._ttl_us = round(lease_ttl_s * MICROSECONDS)
         self.lease_ttl_s = lease_ttl_s
         self.listeners: list[Callable[[str, State], None]] = []
@@ -180,9 +132,22 @@ class Ledger:
                 error = errors.cancelled().status.SerializeToString()
                 values |= {"state": State.CANCELLED, "error": error, "done_time_us": now, "update_time_us": now}
             if row.state in _RUNNING_STATES:
-                connection.execute(operations.update().where(operations.c.id == row.id).values(**values))
+                changed = operations.update().where(operations.c.id == row.id).values(**values)
+                changed_row = connection.execute(changed.returning(*operations.c)).one()
+                if at_once:
+                    self._note_event(connection, changed_row)
         self._notify(str(name), State.CANCELLED if at_once else State(row.state))
         return True
+
+    def cancel_overdue(self) -> None:
+        """Asks for the cancellation of every operation whose deadline has passed."""
+        with self._db.read() as connection:
+            if not deadlines.any_overdue(connection):  # looking costs no writer anything
+                return
+        with self._db.write() as connection:
+            overdue = deadlines.ask(connection)
+        for name in overdue:
+            self._notify(str(name), State.PENDING)
 
     def delete_if_done(self, name: names.OperationName) -> State | None:
         """Forgets a finished operation; returns the state it was found in (None: there is no such operation)."""
@@ -202,7 +167,7 @@ class Ledger:
     ) -> ClaimedOperation | None:
         """Takes an operation of these kinds that waits, or whose lease has run out; None if there is none.
 
-        Projects take turns: of the project whose last turn is longest ago, the operation that has waited longest.
+        Projects take turns; in a project, priorities do (see `sharing`), and of one, what has waited longest is next.
         `cancelled_only`: looks only at those whose cancellation was asked for.
         """
         if not self.has_work(kinds, cancelled_only=cancelled_only):  # looking costs no writer anything
@@ -224,7 +189,9 @@ class Ledger:
                 .returning(*operations.c)
             ).first()
             if row is not None:
-                sharing.note_turn(connection, row.kind, row.charged_project, now)
+                sharing.note_turn(connection, row, now)
+                if row.lease_epoch == 1 and row.cancel_requested_us is None:
+                    self._note_event(connection, row)
         if row is None:
             return None
         return ClaimedOperation(
@@ -270,8 +237,11 @@ class Ledger:
         partial_failures: Sequence[status_pb2.Status] | None = None,
         output_directory: str | None = None,
         progress: Mapping[str, Any] | None = None,
+        images: int = 0,
     ) -> bool:
         """Records how far the work is; the percentage never goes back. Returns whether cancellation was asked for.
+
+        `images` are those that were worked on since the last report.
 
         Raises:
             LeaseLost: another worker owns the operation now.
@@ -291,6 +261,8 @@ class Ledger:
             if progress is not None:
                 values["progress"] = progress_values.storable(progress)
             row = self._fenced(connection, lease, values)
+            if images:
+                batch_amounts.count_images(connection, row.charged_project, images)
         return row.cancel_requested_us is not None
 
     def finish(
@@ -312,12 +284,14 @@ class Ledger:
                 values |= {"state": State.SUCCEEDED, "response": response.SerializeToString(), "progress_percent": 100}
             else:
                 was_cancelled = outcome.code == errors.cancelled().code
+                error = deadlines.exceeded(connection, lease.operation_id) if was_cancelled else None
                 values |= {
                     "state": State.CANCELLED if was_cancelled else State.FAILED,
-                    "error": outcome.SerializeToString(),
+                    "error": (error.status if error else outcome).SerializeToString(),
                 }
             now = database.now_us(connection)
             row = self._fenced(connection, lease, {**values, "done_time_us": now, "update_time_us": now})
+            self._note_event(connection, row)
         self._notify(str(name_of(row)), State(row.state))
 
     def release(self, lease: Lease, *, blameless: bool) -> None:
@@ -339,7 +313,7 @@ class Ledger:
         # whole milliseconds, each used once: output folders are named by it, and two jobs must never share a folder
         create_us = max(database.now_us(connection) // 1000 * 1000, last_us + 1000)
         done_us = create_us if values["state"] in states.OPERATION_TERMINAL else None
-        return connection.execute(
+        row = connection.execute(
             operations.insert()
             .values(
                 id=draft.id,
@@ -359,10 +333,16 @@ class Ledger:
                 update_time_us=create_us,
                 done_time_us=done_us,
                 queued_time_us=create_us,
+                priority=draft.terms.priority,
+                deadline_us=deadlines.of(create_us, draft.terms.deadline_s),
+                notify=json.dumps(draft.terms.notify),
                 **values,
             )
             .returning(*operations.c)
         ).one()
+        if done_us is not None:
+            self._note_event(connection, row)
+        return row
 
     def _fenced(self, connection: sa.Connection, lease: Lease, values: dict[str, Any]) -> sa.Row[Any]:
         row = connection.execute(
@@ -382,11 +362,6 @@ class Ledger:
     def _notify(self, name: str, state: State) -> None:
         for listener in self.listeners:
             listener(name, state)
-
-
-def name_of(row: sa.Row[Any]) -> names.OperationName:
-    """Returns the resource name of an operation's row."""
-    return names.OperationName(row.project, row.location, row.id)
 
 
 def _named(query: Any, name: names.OperationName) -> Any:

@@ -196,8 +196,9 @@ class Context:
         partial_failures: Sequence[status_pb2.Status] | None = None,
         output_directory: str | None = None,
         progress: Mapping[str, Any] | None = None,
+        images: int = 0,
     ) -> None:
-        """Records progress. Raises LeaseLost."""
+        """Records progress, and images that were worked on since the last report. Raises LeaseLost."""
         try:
             cancel = self._ledger.report(
                 self.lease,
@@ -205,6 +206,7 @@ class Context:
                 partial_failures=partial_failures,
                 output_directory=output_directory,
                 progress=progress,
+                images=images,
             )
         except database.Transient as error:
             if output_directory is not None:

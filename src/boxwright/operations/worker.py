@@ -166,6 +166,7 @@ class Worker:
             kinds = {kind for kinds, cancelled_only in idle if not cancelled_only for kind in kinds}
             cancelled = {kind for kinds, cancelled_only in idle if cancelled_only for kind in kinds}
             try:
+                self._ledger.cancel_overdue()
                 has_work = (kinds and self._ledger.has_work(kinds)) or (
                     cancelled and self._ledger.has_work(cancelled, cancelled_only=True)
                 )

@@ -22,12 +22,13 @@ from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, i
 from boxwright.batch.output.manifest import MANIFEST_FILE
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.tuning.scheduler import Tuner
+from boxwright.inference import runtime_selection
 from boxwright.inference.model_folder import ModelError, ModelInfo
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import STOP_GRACE_S, Child, ChildExitError
-from boxwright.runners import batch_choices, output_folders
+from boxwright.runners import base_choice, batch_choices, output_folders
 from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
@@ -110,6 +111,9 @@ class BatchPredict(Runner):
                 self._tuner.succeeded(job)
         told = {key: str(numbers[key] or 0) for key in ("failed", "elapsed_s", "images_per_s", "manifest")}
         told["images"] = str(numbers["done"])
+        if numbers["report"]:
+            told["report"] = numbers["report"]
+        told |= {key: str(numbers[key]) for key in ("reused", "reuse") if key in numbers}
         if numbers["left_out"]:
             told["left_out"] = str(numbers["left_out"])
         return Success(respond=lambda connection: types.BatchPredictResult.pb(types.BatchPredictResult(metadata=told)))
@@ -180,6 +184,16 @@ class BatchPredict(Runner):
             context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).check_destination(prefix)
         params = self._validated_params(kind, request.params)
         directory = str(prefix.child(f"prediction-{display_name}-{stamp(context.create_time_us)}"))
+        predicts = not any(map(is_manifest, inputs))
+        on_gpu = runtime_selection.is_for_a_gpu(
+            info.is_onnx(self._output.precision or info.precision), self._share.runtime
+        )
+        chosen = batch_choices.chosen(self._output, params, info, predicts=predicts, on_gpu=on_gpu)
+        base = base_choice.BaseChoice()
+        if predicts and not context.output_directory:  # a later attempt keeps to the first one's
+            stores = context.limited(self._stores, prefix).stoppable(context.raise_if_stopped).named()
+            wish, model = params.get("reuse", self._output.reuse), names.ModelName.parse(request.name)
+            base = base_choice.choose(self._db, stores, wish, model, prefix, chosen["policy_digest"])
         spec = BatchSpec(
             input_uris=inputs,
             output_directory=context.output_directory or directory,
@@ -187,7 +201,8 @@ class BatchPredict(Runner):
             model=request.name,
             kind=kind.name,
             pass_number=len(self._earlier_passes(context)),
-            **batch_choices.chosen(self._output, params, info, predicts=not any(map(is_manifest, inputs))),
+            **base.fields,
+            **chosen,
         )
         try:
             return spec_file.kept(
@@ -227,7 +242,7 @@ class BatchPredict(Runner):
             ApiError: the job has failed.
         """
         isolation = Isolation(self._children, job)
-        progress = BatchProgress(before=context.reported)
+        progress = BatchProgress(before=context.reported, predicts=not job.spec.reads_manifests)
         deaths = 0
         while True:
             try:
@@ -248,8 +263,11 @@ class BatchPredict(Runner):
                     raise AttemptError(str(death)) from death
         manifest = objects.ObjectUri.parse(job.spec.output_directory).child(MANIFEST_FILE)
         counts = {key: done[key] for key in ("errors_files", "left_out")}
-        numbers = progress.final(done) | {"manifest": str(manifest)} | counts
-        context.report(progress=numbers)
+        if done["reuse"]:
+            counts |= {key: done[key] for key in ("reused", "reuse")}
+        report = str(objects.ObjectUri.parse(job.spec.output_directory).child(done["report"])) if done["report"] else ""
+        numbers = progress.final(done) | {"manifest": str(manifest), "report": report} | counts
+        context.report(progress=numbers, images=progress.newly_tried())
         log.info("event=batch_done operation=%s %s", context.name, _as_log(done))
         if done["verdict"]:
             self._end_pass(context)
@@ -285,7 +303,11 @@ class BatchPredict(Runner):
                     progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()
-                        context.report(progress_percent=event.get("percent"), progress=progress.numbers())
+                        context.report(
+                            progress_percent=event.get("percent"),
+                            progress=progress.numbers(),
+                            images=progress.newly_tried(),
+                        )
                         progress.log(context.name)
                 case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
                     context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
@@ -319,7 +341,7 @@ class BatchPredict(Runner):
 def _report_end(context: Context, progress: BatchProgress) -> None:
     """Keeps the numbers of an attempt that has ended, in whatever way; who has lost the lease keeps nothing."""
     with contextlib.suppress(errors.LeaseLost, database.Transient):
-        context.report(progress=progress.ended())
+        context.report(progress=progress.ended(), images=progress.newly_tried())
 
 
 def _as_log(event: dict[str, Any]) -> str:

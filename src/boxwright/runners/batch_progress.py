@@ -32,10 +32,17 @@ class BatchProgress:
     Args:
         clock: seconds on a monotonic clock.
         before: what earlier attempts of the operation have reported last.
+        predicts: whether images are predicted; otherwise none is worked on, and results are only made again.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, before: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        before: Mapping[str, Any] | None = None,
+        predicts: bool = True,
+    ) -> None:
         self._clock = clock
+        self._predicts = predicts
         self._seen: collections.deque[tuple[float, int]] = collections.deque()  # (when, images predicted by then)
         self._last: dict[str, Any] = {}
         self._logged_s = self._started_s = clock()
@@ -43,7 +50,15 @@ class BatchProgress:
         self._before_s = float(before.get("elapsed_s", 0))
         self._tried_before = int(before.get("tried", 0))
         self._stage_before_s = {stage: float(before.get("stages", {}).get(stage, 0)) for stage in stages.STAGES}
+        self._told = self._tried_before
         self._reasons: dict[int, tuple[int, int, str]] = {}  # code → (images, shard of the first, its message)
+
+    def newly_tried(self) -> int:
+        """Images that were worked on since this was asked last."""
+        if not self._predicts:
+            return 0
+        newly, self._told = max(0, self._tried - self._told), max(self._told, self._tried)
+        return newly
 
     def begin_child(self) -> None:
         """A new child begins: it finds what the one before it has finished, and counts from zero."""

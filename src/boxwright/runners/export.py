@@ -9,7 +9,7 @@ import itertools
 from google.cloud.automl_v1 import types
 from google.protobuf import empty_pb2
 
-from boxwright import errors, kinds, names, objects
+from boxwright import errors, kinds, names, objects, states
 from boxwright.batch.job import stamp
 from boxwright.inference import export_formats
 from boxwright.inference.model_folder import ModelError
@@ -22,7 +22,10 @@ ROWS_PER_FILE = 100_000  # about 10 MB: far below the 100 MB that an import CSV 
 
 
 class ExportData(Runner):
-    """Writes a dataset as import CSVs: original paths, the sets as imported; an import of them makes the same dataset."""
+    """Writes a dataset as import CSVs: original paths, the sets as imported; an import of them makes the same dataset.
+
+    Images whose labels are only proposed are left out.
+    """
 
     def __init__(self, db: database.Database, stores: objects.Stores) -> None:
         self._db = db
@@ -45,7 +48,12 @@ class ExportData(Runner):
             )
             kind = kinds.of_member(row.metadata_member)
             cells = data_forms.of(kind).cells
-            rows = itertools.chain.from_iterable(map(cells, datasets.examples_of(connection, name.dataset)))
+            known = (
+                example
+                for example in datasets.examples_of(connection, name.dataset)
+                if example.state != states.ExampleState.SUGGESTED  # an import of it would confirm what nobody has seen
+            )
+            rows = itertools.chain.from_iterable(map(cells, known))
             done = 0
             for number in itertools.count(1):
                 batch = list(itertools.islice(rows, ROWS_PER_FILE))

@@ -19,7 +19,7 @@ import pathlib
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from google.cloud.automl_v1 import types
@@ -31,7 +31,7 @@ from boxwright.batch.engine import convictions
 from boxwright.images import decode, size_processes
 from boxwright.metadata import database, datasets, messages
 from boxwright.operations.runner import Context, Runner, Success
-from boxwright.runners import data_forms, import_labels, import_rows, import_sets
+from boxwright.runners import data_forms, import_labels, import_rows, import_sets, suggestions
 
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
@@ -58,6 +58,7 @@ class _Target:
     name: names.DatasetName
     form: data_forms.DataForm
     has_one_label: bool
+    is_reviewed: bool = True  # whether a person has looked at the labels
 
 
 @dataclasses.dataclass
@@ -91,6 +92,7 @@ class ImportData(Runner):
         threads: images fetched, and decoded, at the same time.
         image_timeout_s: for decoding one image.
         new_digits: makes annotation spec ids.
+        is_reviewed: whether a request's params say that a person has looked at the labels.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class ImportData(Runner):
         threads: int,
         image_timeout_s: float,
         new_digits: Callable[[], str],
+        is_reviewed: Callable[[Mapping[str, str]], bool],
     ) -> None:
         self._db = db
         self._stores = stores
@@ -111,11 +114,13 @@ class ImportData(Runner):
         self._threads = threads
         self._image_timeout_s = image_timeout_s
         self._new_digits = new_digits
+        self._is_reviewed = is_reviewed
 
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.runner.Runner`."""
         message = types.ImportDataRequest.deserialize(request)
-        target = self._target(names.DatasetName.parse(message.name))
+        is_reviewed = self._is_reviewed(message.input_config.params)
+        target = dataclasses.replace(self._target(names.DatasetName.parse(message.name)), is_reviewed=is_reviewed)
         folder = self._work_dir / context.name.operation
         private.make_folder(folder)
         # a file of its own: another process may not know yet that it has lost its lease
@@ -305,6 +310,8 @@ class ImportData(Runner):
         (total,) = staging.execute("SELECT count(*) FROM images WHERE sha256 IS NOT NULL").fetchone()
         done = 0
         images = _staged_images(staging, target.form.bare_state)
+        if not target.is_reviewed:
+            images = map(suggestions.as_proposal, images)
         while batch := list(itertools.islice(images, MERGE_IMAGES)):
             with self._db.write() as connection:
                 if datasets.find(connection, dataset.project, dataset.location, dataset.dataset) is None:
@@ -312,7 +319,8 @@ class ImportData(Runner):
                 known = datasets.known(connection, dataset.dataset, [image["sha256"] for image in batch])
                 datasets.merge(connection, dataset.dataset, batch, self._new_digits, has_one_label=target.has_one_label)
             tally.conflicts.of_dataset(batch, known)
-            for text in import_labels.of_dataset(batch, known) if target.has_one_label else ():
+            told = import_labels.of_dataset(batch, known) if target.has_one_label else ()
+            for text in told if target.is_reviewed else suggestions.kept(batch, known):
                 tally.conflicts.tell_text(text)
             done += len(batch)
             context.report(progress_percent=min(99, int(IMAGES_PERCENT + done / total * (100 - IMAGES_PERCENT))))

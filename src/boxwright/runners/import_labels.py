@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from boxwright import states
 from boxwright.metadata import datasets
 from boxwright.runners.import_rows import BadRow, ImportRow
 from boxwright.runners.import_sets import copied
@@ -65,7 +66,7 @@ def of_dataset(images: Sequence[Mapping[str, Any]], known: Mapping[str, datasets
     """
     for image in images:
         had = known.get(image["sha256"])
-        if had is None or not had.labels or not image["annotations"]:
+        if had is None or not had.labels or not image["annotations"] or had.state == states.ExampleState.SUGGESTED:
             continue
         label, stays = image["annotations"][0][0], had.labels[0]
         if label != stays:

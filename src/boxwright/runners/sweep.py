@@ -1,4 +1,4 @@
-"""Clears what crashes left behind: folders of finished operations, model folders that no row knows."""
+"""Clears what crashes left behind: folders of finished operations, model folders that no row knows, temporary folders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 
 import sqlalchemy as sa
 
-from boxwright import errors, objects, states
+from boxwright import errors, objects, states, temporary
 from boxwright.metadata import database
 from boxwright.metadata.schema import models, operations
 from boxwright.operations import amounts
@@ -28,6 +28,7 @@ def sweep(
 
     Other processes may be at work in the same folders: what is looked at was there before the database is asked.
     """
+    temporary.sweep()
     PlanFolders(db, stores, work_dir, resume_days).sweep()
     kept_for_models = list(models_dir.iterdir())
     try:

@@ -115,6 +115,7 @@ class DatasetMethods(Resources):
         lists = validation.input_uris(
             request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
         )
+        validation.is_reviewed(request.input_config.params)
         found = self._looks.at_import_lists(caller, lists, project=name.project)
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)

@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 from google.longrunning import operations_pb2
-from google.protobuf import any_pb2, empty_pb2, message, struct_pb2
+from google.protobuf import any_pb2, empty_pb2, json_format, message, struct_pb2
+from google.rpc import status_pb2
 
 from boxwright import boxes, states
 from boxwright.metadata.messages import classification_type, dataset, model, model_evaluation, timestamp
@@ -89,6 +90,15 @@ def progress(row: sa.Row[Any]) -> struct_pb2.Struct:
     return result
 
 
+def event_data(row: sa.Row[Any]) -> dict[str, Any]:
+    """What an event says of an operation: its progress, its output folder, and how it failed."""
+    data = json_format.MessageToDict(progress(row)) | {"output_directory": row.output_directory}
+    if row.error is not None:
+        status = status_pb2.Status.FromString(row.error)
+        data["error"] = {"code": status.code, "message": status.message}
+    return data
+
+
 def packed(response: message.Message | None = None) -> any_pb2.Any:
     """A response as `google.protobuf.Any`; Empty if there is none."""
     result = any_pb2.Any()
@@ -132,6 +142,7 @@ __all__ = [
     "annotation_payloads",
     "classification_type",
     "dataset",
+    "event_data",
     "model",
     "model_evaluation",
     "operation",

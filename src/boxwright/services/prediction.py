@@ -18,6 +18,8 @@ from boxwright.operations.ledger import Draft, name_of
 from boxwright.services import messages, validation
 from boxwright.services.resources import Resources
 
+BATCH_METHOD = "google.cloud.automl.v1.PredictionService.BatchPredict"
+
 
 class PredictionService(Resources):
     """`google.cloud.automl.v1.PredictionService`."""
@@ -68,6 +70,7 @@ class PredictionService(Resources):
             "output_config.gcs_destination.output_uri_prefix",
             self._policy.schemes,
         )
+        terms = self._terms(caller, request.params, method=BATCH_METHOD, model=name)
         chosen = validation.batch_params(kinds.of_member(model.metadata_member), request.params)
         identified = _identified(request, caller, name)
         if identified is not None and (earlier := self._earlier(identified)) is not None:
@@ -86,6 +89,7 @@ class PredictionService(Resources):
                 details=messages.operation_details(states.OperationKind.BATCH_PREDICT, request.input_config),
                 works_on=str(name),
                 caller=caller,
+                terms=terms,
             )
             operation = self._ledger.start(connection, draft, found)
             if identified is not None and found is None:  # what has failed at once may be sent again

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 
 from boxwright import errors, kinds, states
-from boxwright.services import model_imports, validation
+from boxwright.services import job_params, model_imports, validation
 
 MAX_SHOWN_LISTS = 20
 Kind = states.OperationKind
@@ -21,14 +21,15 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
 
     A batch prediction has ``model``, ``input_uris`` (the first twenty) and their number, ``output_uri_prefix``,
     ``score_threshold``, ``max_bounding_box_count`` if the model is a detector, and ``score_thresholds`` by label,
-    ``labels``, ``formats`` and ``image_failure_limit`` if the request has them. Every kind with params has
-    ``ignored_params`` if there are any: ``{"key", "nearest"}`` each.
+    ``labels``, ``formats``, ``report``, ``image_failure_limit``, ``reuse``, ``only_new``, ``priority`` and ``deadline_s`` if
+    the request has them. An import has ``reviewed`` if that is false. Every kind with params has ``ignored_params`` if there
+    are any: ``{"key", "nearest"}`` each.
     """
     match row.kind:
         case Kind.BATCH_PREDICT:
             return _batch(types.BatchPredictRequest.deserialize(row.request))
         case Kind.IMPORT_DATA:
-            return _ignored(types.ImportDataRequest.deserialize(row.request).input_config.params, ())
+            return _import(types.ImportDataRequest.deserialize(row.request).input_config.params)
         case Kind.IMPORT_MODEL:
             config = types.ImportDataRequest.deserialize(row.request).input_config
             lists = list(config.gcs_source.input_uris)
@@ -36,6 +37,14 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
         case Kind.EXPORT_MODEL:
             return _ignored(types.ExportModelRequest.deserialize(row.request).output_config.params, ())
     return {}
+
+
+def _import(params: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        found = {} if validation.is_reviewed(params) else {"reviewed": False}
+    except errors.ApiError:  # an older version took it for unknown
+        found = {}
+    return found | _ignored(params, validation.IMPORT_PARAMS)
 
 
 def _batch(request: types.BatchPredictRequest) -> dict[str, Any]:
@@ -57,8 +66,12 @@ def _batch(request: types.BatchPredictRequest) -> dict[str, Any]:
     for key, name in (("label_thresholds", "score_thresholds"), ("only_labels", "labels"), ("formats", "formats")):
         if chosen.get(key):
             found[name] = chosen[key]
-    if "image_failure_limit" in chosen:
-        found["image_failure_limit"] = chosen["image_failure_limit"]
+    found |= {key: chosen[key] for key in ("report", "image_failure_limit", "reuse", "only_new") if key in chosen}
+    terms = job_params.terms(request.params)
+    if terms.priority != states.Priority.NORMAL:
+        found["priority"] = str(terms.priority)
+    if terms.deadline_s is not None:
+        found["deadline_s"] = terms.deadline_s
     return found | _ignored(request.params, validation.BATCH_PARAMS[kind])
 
 

@@ -6,24 +6,27 @@ import dataclasses
 import json
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from google.longrunning import operations_pb2
 
 from boxwright import errors, kinds, names, objects, states
-from boxwright.callers import Caller
+from boxwright.callers import Caller, Requirement
 from boxwright.metadata import database, datasets, models
+from boxwright.notifications.destinations import AllowedHosts
 from boxwright.operations.ledger import Draft, Ledger, name_of
+from boxwright.operations.records import Terms
 from boxwright.predictions import ImagePrediction
-from boxwright.services import messages, requested, store_checks, validation
+from boxwright.services import job_params, messages, requested, store_checks, validation
 
 MIN_IMAGES_PER_LABEL = 10  # the documented requirement for training
 DAY_US = 86_400_000_000
 
 log = logging.getLogger(__name__)
 Kind = states.OperationKind
+Check = Callable[[Caller, str, Sequence[Requirement]], None]  # raises PERMISSION_DENIED
 _Name = TypeVar("_Name", bound=names.ResourceName)
 
 
@@ -38,6 +41,7 @@ class Policy:
         schemes: URI schemes that callers may name.
         resume_days: how long after its end a batch prediction can be resumed.
         trains: whether this installation can train models.
+        notify_hosts: the hosts that events may be sent to.
     """
 
     locations: Sequence[str] = ("us-central1",)
@@ -46,6 +50,7 @@ class Policy:
     schemes: Sequence[str] = objects.DEFAULT_SCHEMES
     resume_days: float = 7.0
     trains: bool = True
+    notify_hosts: AllowedHosts = dataclasses.field(default_factory=AllowedHosts)
 
 
 def random_digits() -> str:
@@ -81,6 +86,7 @@ class Resources:
         policy: the installation's choices.
         online: the models that answer online predictions.
         looks: takes a first look at what requests name.
+        check_caller: raises PERMISSION_DENIED unless a caller may do what a method needs.
         new_digits: makes ids; random digits unless a test says otherwise.
     """
 
@@ -91,6 +97,7 @@ class Resources:
         policy: Policy,
         online: OnlineModels,
         looks: store_checks.StoreChecks,
+        check_caller: Check = lambda caller, method, requirements: None,
         new_digits: Callable[[], str] = random_digits,
     ) -> None:
         self._db = db
@@ -98,6 +105,7 @@ class Resources:
         self._policy = policy
         self._online = online
         self._looks = looks
+        self._check_caller = check_caller
         self._new_digits = new_digits
 
     def _location(self, text: str, field: str) -> names.LocationName:
@@ -149,6 +157,19 @@ class Resources:
             works_on=works_on,
             caller=caller,
         )
+
+    def _terms(self, caller: Caller, params: Mapping[str, str], *, method: str, model: names.ModelName) -> Terms:
+        """The terms of a batch prediction, which the caller may have.
+
+        Raises:
+            ApiError: INVALID_ARGUMENT naming the key whose value is not possible; PERMISSION_DENIED.
+        """
+        receivers = job_params.Receivers(self._policy.notify_hosts, self._policy.schemes)
+        terms = job_params.terms(params, receivers)
+        self._check_caller(caller, method, job_params.requirements(terms, str(model)))
+        for folder in job_params.folders(terms):
+            self._looks.check(caller, output=folder, project=model.project)
+        return terms
 
     def _page(
         self, query: sa.Select[Any], table: sa.Table, request: Any, *, scope: str, default_size: int = 100

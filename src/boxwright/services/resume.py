@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,20 +18,10 @@ from boxwright.services.resources import DAY_US, Resources
 
 METHOD = "google.longrunning.Operations.ResumeOperation"
 State = states.OperationState
-Check = Callable[[Caller, str, Sequence[Requirement]], None]
 
 
 class ResumeService(Resources):
-    """Starts operations that go on where others have ended.
-
-    Args:
-        check: raises PERMISSION_DENIED unless a caller may do what a method needs.
-        parts: what `Resources` takes.
-    """
-
-    def __init__(self, check: Check, *parts: Any) -> None:
-        super().__init__(*parts)
-        self._check_caller = check
+    """Starts operations that go on where others have ended."""
 
     def resume(self, name: names.OperationName, caller: Caller) -> operations_pb2.Operation:
         """Starts an operation with the request, the output folder and the plan of one that has ended.
@@ -49,7 +38,10 @@ class ResumeService(Resources):
             self._check_caller(caller, METHOD, [Requirement("automl.models.predict", row.works_on)])
             runs = resumable.runs_of(connection, resumable.plan_id(row))
             self._check(connection, name, row, runs)
-            self._usable_model(connection, names.ModelName.parse(row.works_on))
+            model = names.ModelName.parse(row.works_on)
+            self._usable_model(connection, model)
+            params = types.BatchPredictRequest.deserialize(row.request).params
+            terms = self._terms(caller, params, method=METHOD, model=model)  # its deadline begins anew
             self._check_grants(caller, name.project, row.request)
             draft = Draft(
                 location=name.parent,
@@ -59,6 +51,7 @@ class ResumeService(Resources):
                 details=row.details,
                 works_on=row.works_on,
                 caller=caller,
+                terms=terms,
                 plan_of=resumable.plan_id(row),
                 # the latest run may have made the folder that earlier ones had not got to
                 output_directory=next((run.output_directory for run in reversed(runs) if run.output_directory), ""),

@@ -175,11 +175,12 @@ def check_examples(
         ApiError: FAILED_PRECONDITION naming the labels that have too few images, or what else is missing.
     """
     rules = _RULES[kind]
-    specs = datasets.specs(connection, name.dataset)
+    counts = datasets.examples_per_spec(connection, name.dataset)
+    proposed = datasets.proposed_specs(connection, name.dataset)
+    specs = [one for one in datasets.specs(connection, name.dataset) if counts.get(one[0]) or one[0] not in proposed]
     if not specs:
         raise errors.failed_precondition(f"Dataset {name} {rules.empty}.")
     _check_label_count(name, [label for _, label in specs], rules.label_range)
-    counts = datasets.examples_per_spec(connection, name.dataset)
     lacking = [
         f"'{label}' has {counts.get(spec, 0)}" for spec, label in specs if counts.get(spec, 0) < min_images_per_label
     ]

@@ -28,9 +28,14 @@ PREDICT_PARAMS = {
     kinds.IMAGE_CLASSIFICATION: ("score_threshold",),
 }
 LABEL_THRESHOLD = "score_threshold."  # and a display name
+JOB_PARAMS = ("deadline_s", "notify", "priority")  # see `job_params`
 INPUT_PARAMS = ("image_failure_limit", "input_column", "input_suffixes", "request_id")
-RESULT_PARAMS = ("candidates", "formats", "labels", f"{LABEL_THRESHOLD}LABEL")  # which results are written, and how
-BATCH_PARAMS = {kind: (*known, *INPUT_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()}
+REUSE_PARAMS = ("only_new", "reuse")
+RESULT_PARAMS = ("candidates", "formats", "labels", "report", f"{LABEL_THRESHOLD}LABEL")  # which are written, and how
+BATCH_PARAMS = {
+    kind: (*known, *INPUT_PARAMS, *JOB_PARAMS, *REUSE_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()
+}
+IMPORT_PARAMS = ("reviewed",)
 MAX_COLUMN_CHARS = 200
 MAX_SUFFIXES = 50
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
@@ -40,6 +45,7 @@ _DISPLAY_NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
 _LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,63}")
 _REQUEST_ID = re.compile(r"[\w.:+-]{1,100}", re.ASCII)
 _LABEL_VALUE = re.compile(r"[\w-]{0,64}")
+_OPERATION = re.compile(r"(projects/[^/]{1,200}/locations/[^/]{1,200}/operations/)?[\w-]{1,100}", re.ASCII)
 _SUFFIX = re.compile(r"\.?([A-Za-z0-9]{1,15})")
 
 
@@ -185,7 +191,7 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
     """What the params of a batch prediction choose, by the names of `BatchSpec`'s fields.
 
     ``image_failure_limit``, [0, 1], ``input_column``, ``input_suffixes`` and what `_result_params` names are there only if
-    the params say them; and ``keeps_candidates``, which is no field.
+    the params say them, and so is ``only_new``; ``keeps_candidates`` and ``reuse`` (`base_choice.choose`) are no fields.
     """
     score_threshold, max_boxes = prediction_params(kind, params)
     ignored = [dataclasses.asdict(param) for param in ignored_params(params, BATCH_PARAMS[kind])]
@@ -198,7 +204,30 @@ def batch_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str
                 chosen["input_column"] = _column(value, f"params.{key}")
             case "input_suffixes":
                 chosen["input_suffixes"] = _suffixes(value, f"params.{key}")
-    return chosen | _result_params(params)
+            case "reuse":
+                chosen["reuse"] = _reuse(value.strip(), f"params.{key}")
+            case "only_new":
+                chosen["only_new"] = truth(value, f"params.{key}")
+    return chosen | _result_params(kind, params)
+
+
+def is_reviewed(params: Mapping[str, str]) -> bool:
+    """Whether a person has looked at the labels that an import brings; ``reviewed``, by default true."""
+    given = next((value for key, value in params.items() if spelled(key) == "reviewed"), "true")
+    return truth(given, "input_config.params.reviewed")
+
+
+def _reuse(text: str, field: str) -> str:
+    """``auto``, ``none``, the id or name of an operation, or the address of a folder of results."""
+    if "://" in text:
+        try:
+            objects.ObjectUri.parse(text.rstrip("/"))
+        except objects.BadUri as error:
+            raise errors.invalid_argument(field, error.message) from error
+    elif not _OPERATION.fullmatch(text):
+        why = f"'{text[:MAX_SHOWN_CHARS]}' is neither auto nor none, no operation, and no folder of results."
+        raise errors.invalid_argument(field, why)
+    return text
 
 
 def request_id(params: Mapping[str, str]) -> str:
@@ -210,8 +239,8 @@ def request_id(params: Mapping[str, str]) -> str:
     return found
 
 
-def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
-    """What the params say of the results: ``label_thresholds``, ``only_labels``, ``keeps_candidates``, ``formats``."""
+def _result_params(kind: kinds.DatasetKind, params: Mapping[str, str]) -> dict[str, Any]:
+    """The params about results: ``label_thresholds``, ``only_labels``, ``keeps_candidates``, ``formats``, ``report``."""
     chosen: dict[str, Any] = {}
     for key, value in params.items():
         field = f"params.{key[:MAX_SHOWN_CHARS]}"
@@ -225,14 +254,28 @@ def _result_params(params: Mapping[str, str]) -> dict[str, Any]:
                 if value.strip() not in ("keep", "none"):
                     raise errors.invalid_argument(field, f"'{value[:MAX_SHOWN_CHARS]}' is neither keep nor none.")
                 chosen["keeps_candidates"] = value.strip() == "keep"
+            case "report":
+                chosen["report"] = truth(value, field)
             case "formats":
                 formats = _words(value, field)
-                known = ("jsonl", *result_formats.ALL)
+                known = ("jsonl", *result_formats.names_for(boxes=kind is kinds.OBJECT_DETECTION))
                 if unknown := [name for name in formats if name not in known]:
-                    why = f"'{unknown[0][:MAX_SHOWN_CHARS]}' is no format of results; formats: {', '.join(known)}."
+                    lacks = (
+                        "has no place for labels of images"
+                        if unknown[0] in result_formats.ALL
+                        else "is no format of results"
+                    )
+                    why = f"'{unknown[0][:MAX_SHOWN_CHARS]}' {lacks}; formats: {', '.join(known)}."
                     raise errors.invalid_argument(field, why)
                 chosen["formats"] = [name for name in result_formats.ALL if name in formats]
     return chosen
+
+
+def truth(text: str, field: str) -> bool:
+    """``true`` or ``false``, in any case."""
+    if text.strip().lower() not in ("true", "false"):
+        raise errors.invalid_argument(field, f"'{text[:MAX_SHOWN_CHARS]}' is neither true nor false.")
+    return text.strip().lower() == "true"
 
 
 def _words(text: str, field: str) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from boxwright import errors, objects
+from boxwright.notifications import destinations
 
 Check = Callable[[Any], str | None]  # what is wrong with a value of the right type, as a sentence; None if nothing is
 
@@ -133,6 +134,15 @@ def has_networks(value: tuple[str, ...]) -> str | None:
             ipaddress.ip_network(text)
         except ValueError:
             return f"'{text}' is no network, such as 10.0.0.0/8, and no address."
+    return None
+
+
+def has_receivers(value: tuple[str, ...]) -> str | None:
+    """Hosts, addresses and networks, or none."""
+    try:
+        destinations.AllowedHosts.of(value)
+    except ValueError as error:
+        return f"{error}."
     return None
 
 

@@ -131,6 +131,12 @@ class OperationsSettings(Group):
     lease_ttl_s: float = setting(
         10.0, "Seconds after which a dead worker's operation is taken over.", check=fields.between(1, 3600)
     )
+    days: float | None = setting(
+        None,
+        "Days after their end for which operations can be asked for; then their rows are deleted; unset: for ever.",
+        name="operation_days",
+        check=fields.above_zero,
+    )
     import_jobs: int = setting(2, "Imports that run at the same time.", check=fields.between(1, 1000))
     import_model_bytes: int = setting(
         4_000_000_000,
@@ -287,6 +293,27 @@ class BatchSettings(Group):
         name="batch_candidate_floor",
         check=fields.between(0, 1),
     )
+    report: bool = setting(
+        True,
+        "Whether batch predictions that keep candidates end with a report (`report/` in the folder of the results).",
+        name="batch_report",
+    )
+    reuse: str = setting(
+        "none",
+        "Whether batch predictions take over what a former one found in images that have not changed: `none` or `auto`.",
+        name="batch_reuse",
+        check=fields.one_of("none", "auto"),
+    )
+    reuse_audit: float = setting(
+        0.001,
+        "Share, 0 to 1, of the images with former results that are predicted all the same; other results fail the job.",
+        check=fields.between(0, 1),
+    )
+    candidates_days: float | None = setting(
+        None,
+        "Days after the end of a batch prediction for which its candidates are kept; unset: for ever.",
+        check=fields.above_zero,
+    )
     resume_days: float = setting(
         7.0,
         "Days for which the plan of a failed or cancelled batch prediction is kept, so that it can be resumed.",
@@ -297,6 +324,30 @@ class BatchSettings(Group):
     def usable_in_flight_bytes(self) -> int:
         """`in_flight_bytes`, or an eighth of the memory that this process may use, whichever is less."""
         return min(self.in_flight_bytes, machine.usable_memory_bytes() // 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class NotifySettings(Group):
+    """Events of operations, and where they may be sent."""
+
+    hosts: tuple[str, ...] = setting(
+        (),
+        "Hosts that events may be sent to, separated by commas: `NAME`, `NAME:PORT`; and the addresses and networks "
+        "(`10.1.0.0/16`) of those that are not public; none: events only go to folders.",
+        name="notify_hosts",
+        check=fields.has_receivers,
+    )
+    ca: pathlib.Path | None = setting(
+        None,
+        "Certificates (PEM) of authorities for receivers of events, beside those that the machine knows.",
+        name="notify_ca",
+    )
+    secret_file: pathlib.Path | None = setting(
+        None,
+        "File of the secret from which each project's secret for events is made; unset: `notify.secret` in `data_dir`. All "
+        "workers need the same one.",
+        name="notify_secret_file",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -315,6 +366,7 @@ class Settings:
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
     inference: InferenceSettings = dataclasses.field(default_factory=InferenceSettings)
     batch: BatchSettings = dataclasses.field(default_factory=BatchSettings)
+    notify: NotifySettings = dataclasses.field(default_factory=NotifySettings)
     config_file: pathlib.Path | None = None
 
     @classmethod

@@ -174,3 +174,15 @@ class QuotaSettings(Group):
         name="quota_stored_bytes",
         check=fields.between(0, 1 << 60),
     )
+    batch_jobs_waiting: int = setting(
+        0,
+        "Batch predictions of a project that may wait for a worker; 0: without limit.",
+        name="batch_jobs_waiting_max",
+        check=fields.between(0, 1_000_000_000),
+    )
+    batch_images_a_day: int = setting(
+        0,
+        "Images of a project that batch predictions work on in a day of UTC before no new one is taken; 0: without limit.",
+        name="batch_images_a_day_max",
+        check=fields.between(0, 1 << 60),
+    )

@@ -20,6 +20,8 @@ from boxwright.batch.job import BatchJob
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
+from boxwright.batch.reuse import opening
+from boxwright.batch.reuse.opening import OpenedBase
 from boxwright.inference.loaded_model import LoadedModel
 from boxwright.inference.model_opening import open_model
 
@@ -29,7 +31,7 @@ class EngineMaker(Protocol):
 
     folder: pathlib.Path
 
-    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
+    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink, base: OpenedBase | None = None) -> Engine:
         """An engine for one job."""
 
     def close(self) -> None:
@@ -53,9 +55,9 @@ class _Maker:
 class ThreadsMaker(_Maker):
     """Threads of one process."""
 
-    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
+    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink, base: OpenedBase | None = None) -> Engine:
         """See `EngineMaker`."""
-        return MachineEngine(job, stores, self.predictor(job.share.cores), sink)
+        return MachineEngine(job, stores, self.predictor(job.share.cores), sink, base=base)
 
     def close(self) -> None:
         """See `EngineMaker`."""
@@ -67,7 +69,7 @@ class PeersMaker(_Maker):
 
     pool: PeerPool = dataclasses.field(default_factory=PeerPool)
 
-    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink) -> Engine:
+    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink, base: OpenedBase | None = None) -> Engine:
         """See `EngineMaker`."""
         share = dataclasses.replace(job.share, cores=max(2, job.share.cores))
         job = dataclasses.replace(job, folders=dataclasses.replace(job.folders, model=str(self.folder)), share=share)
@@ -75,7 +77,7 @@ class PeersMaker(_Maker):
         predictor = self.predictor(share.of_one_process().cores)
         notes, threads = job.folders.notes, image_threads(share.of_one_process(), predictor)
         journal = Journal(pathlib.Path(notes), threads) if notes else None
-        return MachineEngine(job, stores, predictor, sink, journal=journal, peers=self.pool)
+        return MachineEngine(job, stores, predictor, sink, journal=journal, peers=self.pool, base=base)
 
     def close(self) -> None:
         """See `EngineMaker`."""
@@ -96,20 +98,41 @@ def opened(name: str, model: TinyModel) -> Iterator[EngineMaker]:
 
 
 def finish(
-    bench: Bench, job: BatchJob, maker: EngineMaker, *, stop_after: int | None = None
+    bench: Bench,
+    job: BatchJob,
+    maker: EngineMaker,
+    *,
+    stop_after: int | None = None,
+    stores: objects.Stores | None = None,
 ) -> tuple[Engine, list[ShardReport]]:
     """Runs a job to its end, or until so many shards are reported; see `bench.output`.
+
+    Args:
+        bench: where everything is.
+        job: what to run.
+        maker: of the engine.
+        stop_after: see above.
+        stores: to use instead of those of the bench.
 
     Returns:
         (engine, reports by shard): the engine has its counts.
     """
-    sink = Sink(job.spec, bench.stores)
+    stores = stores or bench.stores
+    sink = Sink(job.spec, stores)
     sink.prepare()
-    engine = maker.make(job, bench.stores, sink)
-    plan = Plan(job.spec, bench.stores)
+    plan = Plan(job.spec, stores)
     reports: list[ShardReport] = []
-    for report in engine.run(plan, lambda: stop_after is not None and len(reports) >= stop_after):
-        reports.append(report)
-    if stop_after is None:
-        sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
+    with opening.opened(job, stores) as base:
+        engine = maker.make(job, stores, sink, base)
+        for report in engine.run(plan, lambda: stop_after is not None and len(reports) >= stop_after):
+            reports.append(report)
+        if stop_after is None:
+            removed = base.removed()
+            sink.close(
+                "SUCCEEDED",
+                rows_read=plan.rows_read,
+                duplicates=plan.duplicates,
+                model_digest="d",
+                removed=removed,
+            )
     return engine, sorted(reports, key=lambda report: report.shard)

@@ -164,7 +164,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(200, f"<CompleteMultipartUploadResult><ETag>{tag}</ETag></CompleteMultipartUploadResult>".encode())
 
     def _page(self, query: dict[str, str]) -> bytes:
-        after = query.get("continuation-token", "")
+        after = query.get("continuation-token", "") or query.get("start-after", "")
         with self.server.lock:
             keys = sorted(k for k in self.server.objects if k.startswith(query.get("prefix", "")) and k > after)
         size = min(PAGE, int(query.get("max-keys", PAGE)))

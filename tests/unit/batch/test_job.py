@@ -17,7 +17,7 @@ def job(tmp_path: pathlib.Path) -> BatchJob:
     spec = BatchSpec(
         ["gs://b/ä.csv"], "gs://b/out", "state:///x", 0.25, 7, 3, 0.1, 0.2, 2.5, True, "fp32", "models/m",
         [{"key": "a", "nearest": None}], 2, "image_classification", "uri", [".png"], [["1", "daisy"]], "d",
-        {"daisy": 0.75}, ["daisy"], 0.05, ["csv"],
+        {"daisy": 0.75}, ["daisy"], 0.05, ["csv"], True, "gs://b/former", "gone", True, 0.5, "e", 0.04,
     )  # fmt: skip
     folders = JobFolders("/models/m", Bench(tmp_path).stores.to_config(), "/notes")
     return BatchJob(spec, folders, MachineShare(8, 2, "auto", 1000, 400))

@@ -54,6 +54,43 @@ def test_an_image_with_nothing_in_it_is_an_example(db):
     assert _examples(db) == [datasets.Example("gs://b/a.jpg", "a", "TRAIN", "LABELED", ())]
 
 
+def _proposal(sha256: str, *annotations: tuple, is_copy: bool = False) -> dict:
+    return {**_image(sha256, *annotations, state="SUGGESTED"), "is_copy": is_copy}
+
+
+def test_a_proposal_is_replaced_by_the_next_one_and_by_labels_which_it_never_changes(db):
+    def state() -> tuple:
+        (example,) = _examples(db)
+        return example.state, [one.label for one in example.annotations]
+
+    assert _merge(db, _proposal("a", CAR)) == 1
+    assert state() == ("SUGGESTED", ["car"])
+    assert _merge(db, _proposal("a", BIKE), _proposal("a", CAR, is_copy=True)) == 0
+    assert state() == ("SUGGESTED", ["bike", "car"])
+    assert _merge(db, _image("a", BIKE), _image("a", ("car", 0.3, 0.3, 0.9, 0.9))) == 0
+    assert state() == ("LABELED", ["bike", "car"])
+    assert _merge(db, _proposal("a", CAR), _proposal("a")) == 0
+    assert state() == ("LABELED", ["bike", "car"])
+
+
+def test_what_is_proposed_counts_for_no_label_and_what_says_nothing_leaves_it(db):
+    _merge(db, _image("a", CAR), _proposal("b", CAR), _proposal("c", BIKE), _image("d", state="UNLABELED"))
+    with db.read() as connection:
+        label_of = dict(datasets.specs(connection, "IOD1"))
+        counts = datasets.examples_per_spec(connection, "IOD1")
+        assert {label_of[spec]: count for spec, count in counts.items()} == {"car": 1}
+        assert {label_of[spec] for spec in datasets.proposed_specs(connection, "IOD1")} == {"car", "bike"}
+        assert datasets.labelled_per_use(connection, "IOD1") == {"TRAIN": 1}
+        assert datasets.known(connection, "IOD1", ["b"])["b"].state == "SUGGESTED"
+    _merge(db, _image("b", state="UNLABELED"), _proposal("d", BIKE))
+    assert [(one.sha256, one.state) for one in _examples(db)] == [
+        ("a", "LABELED"),
+        ("b", "SUGGESTED"),
+        ("c", "SUGGESTED"),
+        ("d", "SUGGESTED"),
+    ]
+
+
 def test_boxes_of_the_same_content_are_appended_and_the_first_path_and_use_stay(db):
     assert _merge(db, _image("a", CAR)) == 1
     assert _merge(db, _image("a", BIKE, uri="gs://b/copy.jpg", ml_use="TEST")) == 0
@@ -173,6 +210,6 @@ def test_what_is_known_of_contents_is_asked_at_once(db):
         found = datasets.known(connection, "IOD1", ["a", "b", "c", "d"])
     assert found == {
         "a": datasets.KnownExample("gs://b/a.jpg", "TEST", ("tulip", "daisy")),
-        "b": datasets.KnownExample("gs://b/b.jpg", "TRAIN", ()),
+        "b": datasets.KnownExample("gs://b/b.jpg", "TRAIN", (), "UNLABELED"),
         "c": datasets.KnownExample("gs://b/c.jpg", "TRAIN", ("car", "bike")),
     }

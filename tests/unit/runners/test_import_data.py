@@ -77,6 +77,7 @@ def begin(ledger: Ledger, tmp_path: pathlib.Path):
                 threads=2,
                 image_timeout_s=PATIENCE_S,
                 new_digits=random_digits,
+                is_reviewed=lambda params: True,
             )
             running = processes.submit(runner.run, claimed.request, Context(claimed, halting))
             assert halting.is_there.wait(PATIENCE_S)

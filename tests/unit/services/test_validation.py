@@ -271,10 +271,18 @@ def test_params_choose_thresholds_of_labels_and_which_results_are_written(kind):
         ("labels", "cat,,dog", "empty between commas"),
         ("labels", "", "empty between commas"),
         ("candidates", "yes", "neither keep nor none"),
-        ("formats", "csv,xlsx", "'xlsx' is no format of results; formats: jsonl, csv, parquet, coco"),
+        ("formats", "csv,xlsx", "'xlsx' is no format of results; formats: jsonl, csv, parquet, coco, yolo, voc, cvat"),
     ],
 )
 def test_params_of_results_that_mean_nothing_are_refused_by_name(key, value, why):
     with pytest.raises(errors.ApiError, match=re.escape(why)) as caught:
         validation.batch_params(kinds.OBJECT_DETECTION, {key: value})
     assert key in caught.value.message
+
+
+def test_a_format_of_boxes_is_refused_for_a_model_that_finds_labels_of_images():
+    kind = kinds.IMAGE_CLASSIFICATION
+    assert validation.batch_params(kind, {"formats": "labelme,cvat"})["formats"] == ["cvat", "labelme"]
+    why = "'voc' has no place for labels of images; formats: jsonl, csv, parquet, coco, cvat, labelstudio, labelme, vertex"
+    with pytest.raises(errors.ApiError, match=why):
+        validation.batch_params(kind, {"formats": "csv,voc"})

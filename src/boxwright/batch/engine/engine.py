@@ -24,6 +24,7 @@ from boxwright.batch.engine.pipeline import ImagePipeline
 from boxwright.batch.engine.shard_assembler import Counts, Segments, ShardAssembler, ShardSink
 from boxwright.batch.job import BatchJob, MachineShare
 from boxwright.batch.output.shard_reports import ShardReport
+from boxwright.batch.reuse.opening import OpenedBase
 from boxwright.inference.loaded_model import LoadedModel
 
 FIRST_CHUNK_IMAGES = 4  # until it is known how long images take
@@ -61,6 +62,7 @@ class MachineEngine:
         sink: where shards go.
         journal: of the images in flight in this process; None: none.
         peers: the other processes, started; None: this process does everything.
+        base: the former job whose results are taken over; None for none.
     """
 
     def __init__(
@@ -72,13 +74,15 @@ class MachineEngine:
         *,
         journal: Journal | None = None,
         peers: PeerPool | None = None,
+        base: OpenedBase | None = None,
     ) -> None:
+        self._base = base
         self._job = job
         self._part = job.of_one_process() if peers is not None else job  # what this process does of it
         self._predictor = predictor
         self._sink = sink
         self._peers = peers
-        self._pipeline = ImagePipeline(job.spec, stores, predictor, journal)
+        self._pipeline = ImagePipeline(job.spec, stores, predictor, journal, None if base is None else base.results)
         self._times = stages.StageTimes()
         self._started_s = 0.0
         self.counts = Counts()
@@ -86,7 +90,7 @@ class MachineEngine:
     def run(self, plan: Segments, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
         """See `Engine`; also raises ApiError if a peer cannot load the model."""
         self._started_s = time.monotonic()
-        assembler = ShardAssembler(plan, self._sink, self.counts, self._chunk_images)
+        assembler = ShardAssembler(plan, self._sink, self.counts, self._chunk_images, self._base)
         here = ImageThreads(
             self._pipeline,
             assembler,
@@ -128,7 +132,7 @@ class MachineEngine:
         """How many images the next chunk has: one without peers, else by what images have taken so far."""
         if self._peers is None:
             return 1
-        predicted = self.counts.images_done - self.counts.images_found
+        predicted = self.counts.images_done - self.counts.images_found - self.counts.images_reused
         busy_s = (time.monotonic() - self._started_s) * self._job.share.cores
         wanted = FIRST_CHUNK_IMAGES if not predicted else int(CHUNK_S * predicted / busy_s)
         most = min(MAX_CHUNK_IMAGES, shard_images // (self._job.share.cores * CHUNKS_PER_PROCESS))

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from boxwright.batch.engine import heap, stages
-from boxwright.batch.engine.pipeline import Content, ImagePipeline, ResultLine
+from boxwright.batch.engine.pipeline import Content, ImagePipeline, ReadImage, ResultLine
 from boxwright.batch.engine.read_budget import ReadBudget
 from boxwright.batch.engine.shard_assembler import Chunk, ChunkSource
 from boxwright.batch.job import MachineShare
@@ -149,6 +149,9 @@ class ImageThreads:
     def _planned(self) -> Iterator[_Task]:
         """Yields the images of the source."""
         while (chunk := self._source.next_chunk()) is not None:
+            if not chunk.items:
+                self._source.put(chunk.number, [])  # a shard whose images are all taken over: it is only to be put
+                continue
             opened = _OpenChunk(chunk)
             for index in range(len(chunk.items)):
                 yield _Task(opened, index)
@@ -186,7 +189,7 @@ class ImageThreads:
             return None
         laps.restart()  # what came before was waiting for room: nobody is held up by that
         task.content = self._pipeline.read(task.item)
-        task.held_bytes = len(task.content) if isinstance(task.content, bytes) else 0
+        task.held_bytes = len(task.content.content) if isinstance(task.content, ReadImage) else 0
         self._budget.settle(reserved, task.held_bytes)
         return task
 

@@ -18,12 +18,18 @@ from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.engine.pipeline import ImagePipeline
 from boxwright.batch.engine.shard_assembler import ShardSink
 from boxwright.batch.job import BatchJob, MachineShare
+from boxwright.batch.reuse.opening import OpenedBase
 from boxwright.inference import model_folder, runtime_selection
 
 
 @contextlib.contextmanager
 def opened(
-    job: BatchJob, models: LoadedModels, peers: PeerPool, stores: objects.Stores, sink: ShardSink
+    job: BatchJob,
+    models: LoadedModels,
+    peers: PeerPool,
+    stores: objects.Stores,
+    sink: ShardSink,
+    base: OpenedBase | None = None,
 ) -> Iterator[MachineEngine]:
     """The engine for a job, on peers too if these are of use.
 
@@ -36,7 +42,9 @@ def opened(
     predictor = models.for_job(part)
     threads = image_threads(part.share, predictor)
     with in_flight.watching(job.folders.notes, threads, job.spec.image_timeout_s) as journal:
-        yield MachineEngine(job, stores, predictor, sink, journal=journal, peers=peers if with_peers else None)
+        yield MachineEngine(
+            job, stores, predictor, sink, journal=journal, peers=peers if with_peers else None, base=base
+        )
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from boxwright.batch.engine.pipeline import ImagePipeline, ResultLine
 from boxwright.batch.engine.shard_assembler import Chunk
 from boxwright.batch.job import BatchJob
 from boxwright.batch.plan import Item
+from boxwright.batch.reuse.former_results import FormerResults
 
 ALIVE_INTERVAL_S = 1.0
 FAILED = "A process that predicts has failed; see the service's log."
@@ -107,6 +108,7 @@ class LeaderSource:
                 None if line.status is None else line.status.SerializeToString(),
                 line.is_one_colour,
                 None if line.candidates is None else tuple(line.candidates),
+                line.is_reused,
             )
             for line in lines
         ]
@@ -133,10 +135,13 @@ def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: Le
                 in_flight.watching(job.folders.notes, threads, job.spec.image_timeout_s, peer)
             )
             stores = objects.Stores.from_config(job.folders.stores)
+            former = FormerResults.left_by_leader(job, stores)
         except Exception as error:  # a model or a store that cannot be opened here: the leader ends the run with it
             source.fail(error)
             return
-        pipeline = ImagePipeline(job.spec, stores, predictor, journal)
+        if former is not None:
+            watch.callback(former.close)
+        pipeline = ImagePipeline(job.spec, stores, predictor, journal, former)
         here = ImageThreads(pipeline, source, share=job.share, threads=threads, times=times)
         here.start()
         try:
@@ -160,4 +165,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    processes.end_quickly()
     main()

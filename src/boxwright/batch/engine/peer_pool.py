@@ -8,7 +8,7 @@ Both sides send tuples over a socket pair; a peer asks, its leader answers:
     ("chunk", number, chunk) ─►                                                     chunk (number, items), or None;
                                                                                     items: [(id, failure, held)]
                                           ◄─ ("lines", number, chunk number, lines, seconds by stage)
-                                                                lines: (text, status, is of one colour, candidates)
+                                                    lines: (text, status, is of one colour, candidates, is reused)
                                           ◄─ ("failed", number, code, message)      the job as a whole
                                           ◄─ ("over", number)                       all that it had is handed over
     ("stop",) ─►                                                                    end after the images at hand
@@ -224,7 +224,7 @@ class PeerPool:
         self._peers.clear()
 
 
-def _line(text: bytes, status: bytes | None, is_one_colour: bool, candidates: Any) -> ResultLine:
+def _line(text: bytes, status: bytes | None, is_one_colour: bool, candidates: Any, is_reused: bool) -> ResultLine:
     failure = None if status is None else status_pb2.Status.FromString(status)
     row = None if candidates is None else ImageCandidates(*candidates)
-    return ResultLine(text, failure, is_one_colour, row)
+    return ResultLine(text, failure, is_one_colour, row, is_reused)

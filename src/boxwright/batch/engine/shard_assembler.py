@@ -20,6 +20,7 @@ from boxwright.batch.engine.pipeline import ResultLine
 from boxwright.batch.output.candidates import ImageCandidates
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.plan import Item, Segment
+from boxwright.batch.reuse.opening import OpenedBase
 
 POLL_S = 0.1  # how often `reports` asks whether to stop while no shard is finished
 
@@ -45,13 +46,17 @@ class ShardSink(Protocol):
         one_colour: int,
         ids: Sequence[str],
         candidates: Sequence[ImageCandidates | None],
+        reused: Sequence[bool],
     ) -> ShardReport:
         """See `Sink.commit_lines`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """A few images of one shard, in the plan's order; `number` names them in this run."""
+    """A few images of one shard, in the plan's order; `number` names them in this run.
+
+    Without images it says that a shard is complete: who takes it puts no lines, and the shard is committed.
+    """
 
     number: int
     items: list[Item]
@@ -77,6 +82,7 @@ class Counts:
         images_done: predicted or failed, found ones included.
         images_failed: of those.
         images_found: of those: in shards that an earlier run had finished.
+        images_reused: of those: taken over from the job's base by this run.
         shards_committed: by this run; found ones do not count.
     """
 
@@ -85,14 +91,16 @@ class Counts:
         self.images_done = 0
         self.images_failed = 0
         self.images_found = 0
+        self.images_reused = 0
         self.shards_committed = 0
 
-    def add(self, *, done: int = 0, failed: int = 0, found: int = 0, committed: int = 0) -> None:
+    def add(self, *, done: int = 0, failed: int = 0, found: int = 0, reused: int = 0, committed: int = 0) -> None:
         """Adds to the counts."""
         with self._lock:
             self.images_done += done
             self.images_failed += failed
             self.images_found += found
+            self.images_reused += reused
             self.shards_committed += committed
 
 
@@ -107,6 +115,7 @@ class _OpenShard:
         self._candidates: list[ImageCandidates | None] = [None] * count
         self._lines = [b""] * count
         self._statuses: list[status_pb2.Status | None] = [None] * count
+        self._reused = [False] * count
         self._left = count
         self._one_colour = 0
         self._lock = threading.Lock()
@@ -116,7 +125,7 @@ class _OpenShard:
         with self._lock:
             for index, line in enumerate(lines, first):
                 self._lines[index], self._statuses[index] = line.text, line.status
-                self._candidates[index] = line.candidates
+                self._candidates[index], self._reused[index] = line.candidates, line.is_reused
                 self._one_colour += line.is_one_colour
             self._left -= len(lines)
             return self._left == 0
@@ -124,7 +133,7 @@ class _OpenShard:
     def commit_to(self, sink: ShardSink) -> ShardReport:
         """Commits the complete shard."""
         return sink.commit_lines(
-            self.number, self._lines, self._statuses, self._one_colour, self._ids, self._candidates
+            self.number, self._lines, self._statuses, self._one_colour, self._ids, self._candidates, self._reused
         )
 
 
@@ -136,9 +145,18 @@ class ShardAssembler:
         sink: where shards go; what it raises ends the run.
         counts: kept up to date.
         chunk_images: how many images the next chunk of a shard of so many images should have.
+        base: the former job whose results are taken over; None for none.
     """
 
-    def __init__(self, plan: Segments, sink: ShardSink, counts: Counts, chunk_images: Callable[[int], int]) -> None:
+    def __init__(
+        self,
+        plan: Segments,
+        sink: ShardSink,
+        counts: Counts,
+        chunk_images: Callable[[int], int],
+        base: OpenedBase | None = None,
+    ) -> None:
+        self._base = base
         self._sink = sink
         self._counts = counts
         self._chunk_images = chunk_images
@@ -176,7 +194,9 @@ class ShardAssembler:
                 self.fail(error)
                 return
         failed = sum(line.status is not None for line in lines)
-        self._counts.add(done=len(lines), failed=failed, committed=report is not None)  # a shard that hangs is not done
+        reused = sum(line.is_reused for line in lines)
+        # a shard that hangs is not done
+        self._counts.add(done=len(lines), failed=failed, reused=reused, committed=report is not None)
         if report is not None:
             self._results.put(report)
         shard.segment.release(first, len(lines))
@@ -223,22 +243,43 @@ class ShardAssembler:
         """Yields the images of unfinished shards, a few at a time; reports finished ones as they are found."""
         number = 0
         for segment in plan.segments():
+            if self._base is not None:
+                self._base.note_listed(segment.items)
             found = self._sink.committed(segment.shard)
             if found is not None:
-                images = found.predicted + found.failed
+                images = len(segment.items)
                 self._counts.add(done=images, failed=found.failed, found=images)
                 self._results.put(found)
                 segment.release()
                 continue
             shard = _OpenShard(segment)
-            count, first = len(segment.items), 0
-            while first < count:
+            for first, items in self._left(shard):
                 number += 1
-                items = segment.items[first : first + self._chunk_images(count)]
                 with self._lock:
                     self._in_flight[number] = (shard, first)
                 yield Chunk(number, items)
-                first += len(items)
+
+    def _left(self, shard: _OpenShard) -> Iterator[tuple[int, list[Item]]]:
+        """Yields the images of a shard that are not taken over, some in a row at a time; at least once, if only none."""
+        items = shard.segment.items
+        rows = [None] * len(items) if self._base is None else self._base.known(items)
+        known = 0
+        for index, row in enumerate(rows):
+            if row is not None:
+                shard.put(index, [ResultLine.reused(row)])
+                known += 1
+        self._counts.add(done=known, reused=known)
+        if known == len(items):
+            yield 0, []
+        first = 0
+        while first < len(items):
+            last = first
+            longest = first + self._chunk_images(len(items))
+            while last < min(len(items), longest) and rows[last] is None:
+                last += 1
+            if last > first:
+                yield first, items[first:last]
+            first = max(last, first + 1)
 
     def _end_if_all_is_done(self) -> None:
         with self._lock:

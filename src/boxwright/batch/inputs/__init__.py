@@ -1,5 +1,6 @@
 """The inputs of a batch prediction: lists in several forms, folders, patterns, archives.
 
+    pattern_bounds   which keys a pattern can still match
     addresses        what an address means: a file, a folder of images, a pattern of names
     image_names      which names are images, and how many of which suffix are left out
     frozen_names     names below a folder, frozen page by page

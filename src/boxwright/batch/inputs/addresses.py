@@ -16,6 +16,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from boxwright import errors, objects
+from boxwright.batch.inputs.pattern_bounds import PatternBounds, PatternPart
 
 MAX_ADDRESSES = 10_000  # after braces
 MAX_DEEP_WILDCARDS = 3
@@ -41,12 +42,14 @@ class InputAddress:
         uri: the file, or the folder in which names are listed.
         meaning: what is named.
         pattern: what the whole keys must match; None: all below the folder.
+        bounds: where the next key that may match is; None: all below the folder.
     """
 
     text: str
     uri: objects.ObjectUri
     meaning: Meaning
     pattern: re.Pattern[str] | None = None
+    bounds: PatternBounds | None = dataclasses.field(default=None, compare=False)
 
     def as_folder(self) -> InputAddress:
         """The same as a folder of images."""
@@ -88,7 +91,17 @@ def _parsed(text: str, schemes: Collection[str]) -> InputAddress:
     pattern = f"{uri.key}**" if uri.key.endswith("/") else uri.key
     ending = pattern.lower().removesuffix(".gz")
     meaning = Meaning.FILES if ending.endswith(LIST_SUFFIXES) else Meaning.IMAGES
-    return InputAddress(text, folder, meaning, _compiled(text, pattern))
+    return InputAddress(text, folder, meaning, _compiled(text, pattern), PatternBounds(list(_parts(text, pattern))))
+
+
+def _parts(text: str, pattern: str) -> Iterator[PatternPart]:
+    """Yields the parts of a pattern between slashes, up to the first that has ``**``."""
+    for part in pattern.split("/"):
+        head, star, _ = part.partition("*")
+        is_deep = "**" in part
+        yield PatternPart(head, _compiled(text, part) if star else None, is_deep)
+        if is_deep:
+            return
 
 
 def _compiled(text: str, pattern: str) -> re.Pattern[str]:

@@ -99,7 +99,7 @@ class FrozenNames:
 
     def _listed(self, behind: str) -> Iterator[dict[str, Any]]:
         """Yields pages behind a key; the last one is behind none."""
-        keys = itertools.chain.from_iterable(self._named.keys(self._folder, behind))
+        keys = itertools.chain.from_iterable(self._named.keys(self._folder, behind, self._address.bounds))
         while part := list(itertools.islice(keys, PAGE_KEYS)):
             images = ImageNames((image_names.ANY,) if self._address.meaning == Meaning.FILES else self._suffixes)
             names = [key[len(self._folder.key) :] for key in part if self._takes(key, images)]

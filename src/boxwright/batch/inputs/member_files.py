@@ -18,7 +18,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable
 
-from boxwright import errors, private
+from boxwright import errors, private, temporary
 from boxwright.batch.entry import HeldBytes
 
 FOLDER = "members"
@@ -42,6 +42,7 @@ class MemberFiles:
         self._finished: int | None = None
         self._rows_before = 0
         self._folder: pathlib.Path | None = None
+        self._temporary: temporary.TemporaryFolder | None = None  # only without notes
         self._changed = threading.Condition()
         self._writing = threading.Lock()  # taken before the condition's
         self._is_closed = False
@@ -116,7 +117,9 @@ class MemberFiles:
             self._changed.notify_all()
         with self._writing:
             self._end_file()
-        if self._folder is not None:
+        if self._temporary is not None:
+            self._temporary.close()
+        elif self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _written(self, image_id: str, size_bytes: int, pieces: Iterable[bytes | memoryview]) -> int:
@@ -162,7 +165,8 @@ class MemberFiles:
 
     def _made_folder(self) -> pathlib.Path:
         if not self._notes:
-            return pathlib.Path(tempfile.mkdtemp(prefix="boxwright-members-"))
+            self._temporary = temporary.TemporaryFolder("members")
+            return self._temporary.path
         folder = pathlib.Path(self._notes, FOLDER)
         private.make_folder(folder)
         return pathlib.Path(tempfile.mkdtemp(dir=folder))  # an older attempt that is slow to end has its own

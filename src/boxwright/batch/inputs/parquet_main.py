@@ -24,7 +24,7 @@ from typing import Any
 from arro3 import io as arrow_io
 from arro3.core import DataType, RecordBatch, Schema, struct_field
 
-from boxwright import errors, objects
+from boxwright import errors, objects, processes
 from boxwright.batch import image_list
 
 ROWS, WIDE_ROWS = 1024, 32  # in one batch: the values of all columns are in memory, and images may be among them
@@ -155,4 +155,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    processes.end_quickly()
     main()

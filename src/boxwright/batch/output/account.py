@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from boxwright import faults, objects
+from boxwright.batch import spec_file
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import sidecars
-from boxwright.batch.output.manifest import MANIFEST_FILE, Manifest
+from boxwright.batch.output.manifest import MANIFEST_FILE, REMOVED_FILE, REPORT_FILES, Manifest
 from boxwright.batch.output.shard_index import OutputFile, ShardIndex
 from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
 from boxwright.batch.output.sidecars import SidecarFile
@@ -84,6 +86,8 @@ class OutputAccount:
         model_digest: str,
         left_out: Mapping[str, Mapping[str, int]] | None = None,
         carried: CarriedOver | None = None,
+        report: Callable[[Manifest], list[OutputFile]] | None = None,
+        removed: bytes | None = None,
     ) -> Manifest:
         """Gathers the errors of all finished shards and writes the manifest, last of all.
 
@@ -96,9 +100,11 @@ class OutputAccount:
             model_digest: names the model's exact version.
             left_out: see `Manifest`.
             carried: of a job that predicts nothing.
+            report: writes the report of a job whose manifest is this but for the report, and returns its files.
+            removed: the content of ``removed.csv``; None if it is not wanted.
         """
         carried = carried or CarriedOver()
-        if not (self._index.predicted or self._index.failed):
+        if not (self._index.predicted or self._index.failed or self._index.reused):
             self._notes.recall(set(self._present()), self._index, self._digest)
         manifest = Manifest(
             state=state,
@@ -108,21 +114,28 @@ class OutputAccount:
             errors_by_code=carried.errors_by_code or dict(self._index.errors_by_code),
             shards=self._index.files(self._spec.shard_pattern),
             errors_files=carried.errors_files or self._gather_errors(self._notes.error_lines(self._index)),
-            model={"name": self._spec.model, "digest": model_digest},
+            model={"name": self._spec.model, "digest": model_digest, **_policy(self._spec)},
             settings=_settings(self._spec),
             ignored_params=self._spec.ignored_params,
             images_of_one_colour=carried.one_colour or self._index.one_colour,
             left_out={address: dict(counts) for address, counts in (left_out or {}).items()},
             sources=carried.sources,
+            reused=self._index.reused,
+            base=self._base(),
+            removed=None if removed is None else self._put_file(REMOVED_FILE, removed),
             candidates=self._sidecar_files(sidecars.CANDIDATES),
             formats={
                 name: self._sidecar_files(name) for name in self._index.sidecar_kinds if name != sidecars.CANDIDATES
             },
         )
+        if report is not None:
+            manifest = dataclasses.replace(manifest, report=report(manifest))
         if self._spec.pass_number:
             self._drop_former_errors({file.name for file in manifest.errors_files})
         if state == "CANCELLED":
-            self._drop_lone_sidecars({file.name for file in manifest.sidecars})
+            self._drop_lone_files(
+                {*(file.name for file in manifest.sidecars), *(file.name for file in manifest.report)}
+            )
         faults.point("sink.before_manifest")
         self._stores.put(self._output.child(MANIFEST_FILE), manifest.to_json())
         faults.point("sink.after_manifest")
@@ -133,6 +146,11 @@ class OutputAccount:
     def predicted(self) -> int:
         """Images with a result, of the shards that were counted or found."""
         return self._index.predicted
+
+    @property
+    def reused(self) -> int:
+        """Images that were taken over, of the same shards."""
+        return self._index.reused
 
     @property
     def errors_by_code(self) -> dict[str, int]:
@@ -166,11 +184,11 @@ class OutputAccount:
             if file.name not in written:
                 self._stores.delete_written(self._output.child(file.name))
 
-    def _drop_lone_sidecars(self, written: set[str]) -> None:
-        """Deletes what was put beside shards that were not: the cancelled job came no further."""
+    def _drop_lone_files(self, written: set[str]) -> None:
+        """Deletes what was put beside shards that were not, or for a report: the cancelled job came no further."""
         for info in self._stores.list(self._output):
             name = info.uri.key.removeprefix(self._output.folder.key)
-            if sidecars.looks_like_one(name) and name not in written:
+            if (sidecars.looks_like_one(name) or name in REPORT_FILES) and name not in written:
                 self._stores.delete_written(info.uri)
 
     def _sweep(self) -> None:
@@ -199,15 +217,34 @@ class OutputAccount:
         return files
 
     def _put_errors(self, number: int, content: bytes) -> OutputFile:
-        name = f"errors_{number}.jsonl"
-        self._stores.put(self._output.child(name), content)
+        file = self._put_file(f"errors_{number}.jsonl", content)
         faults.point("sink.after_errors_file")
+        return file
+
+    def _put_file(self, name: str, content: bytes) -> OutputFile:
+        self._stores.put(self._output.child(name), content)
         return OutputFile(name, content.count(b"\n"), hashlib.sha256(content).hexdigest())
+
+    def _base(self) -> dict[str, str] | None:
+        """The former job whose results are taken over, as the first attempt has found it."""
+        if not self._spec.base:
+            return None
+        try:
+            first = json.loads(self._stores.get(objects.ObjectUri.parse(self._spec.scratch).child(spec_file.BASE_FILE)))
+        except objects.ObjectNotFound:
+            return None
+        return None if first["reason"] else {"manifest": first["manifest"], "sha256": first["sha256"]}
 
     def _sidecar_files(self, kind: str) -> list[SidecarFile]:
         pattern = sidecars.name_pattern(kind, self._spec.kind)
+        has_all = kind == sidecars.CANDIDATES and self._spec.only_new
         return [
-            SidecarFile(pattern.format(shard), images, digest) for shard, images, digest in self._index.sidecars(kind)
+            SidecarFile(
+                pattern.format(shard),
+                images + (self._index.reused_of(range(shard, shard + 1))[0] if has_all else 0),
+                digest,
+            )
+            for shard, images, digest in self._index.sidecars(kind)
         ]
 
     def _shard_uri(self, shard: int) -> objects.ObjectUri:
@@ -225,5 +262,10 @@ def _settings(spec: BatchSpec) -> dict[str, Any]:
         "image_failure_limit": spec.image_failure_limit,
         "camel_case": spec.camel_case,
         "candidate_floor": spec.candidate_floor,
+        "only_new": spec.only_new or None,
     }
     return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _policy(spec: BatchSpec) -> dict[str, str]:
+    return {"policy_digest": spec.policy_digest} if spec.policy_digest else {}

@@ -3,9 +3,11 @@
 What is published is a selection of them, so another threshold needs no other prediction. Scores and corners are whole
 millionths, exactly what the result lines round to. A file has a row an image:
 
-    id, size_bytes, sha256 (its first 16 bytes), width_px, height_px (upright)
+    id, size_bytes, version (`objects.ObjectVersion`), sha256 (its first 16 bytes), width_px, height_px (upright), one_colour
+    dhash, luma, sharpness (of the pixels that the network got: `images.appearance`)
     label (uint16, index into the labels of the metadata), score, and of a detector x0, y0, x1, y1: lists of one length
 
+Version 1 has no version, one_colour, dhash, luma and sharpness.
 Lists are in the order of the results, best score first. Later versions may add columns. The metadata, JSON in one key,
 say what the file was made with, and how many candidates of each label have which score.
 """
@@ -27,9 +29,11 @@ from arro3 import io as arrow_io
 
 import boxwright
 from boxwright import boxes, errors, kinds
+from boxwright.images import appearance
 from boxwright.predictions import ImagePrediction
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, 2)
 METADATA_KEY = "boxwright"
 SCALE = 10**boxes.SCORE_DECIMALS  # scores and corners are stored as multiples of its inverse
 HISTOGRAM_BINS = 100  # of scores: bin k has those from k hundredths to below k + 1, the last one 1 too
@@ -50,6 +54,9 @@ class ImageCandidates(NamedTuple):
         height_px: upright.
         label_indices: uint16, little-endian.
         values: int32 millionths, little-endian, a row a result: score, and of a box its corners.
+        looks: a record of `appearance.RECORD`.
+        version: of the object that was read, `objects.ObjectVersion.version`; empty if none is known.
+        one_colour: whether the network has seen a single colour.
     """
 
     size_bytes: int
@@ -58,9 +65,18 @@ class ImageCandidates(NamedTuple):
     height_px: int
     label_indices: bytes
     values: bytes
+    looks: bytes = appearance.UNKNOWN
+    version: str = ""
+    one_colour: bool = False
 
 
-def of_image(content: bytes, size_hw: tuple[int, int], found: ImagePrediction, floor: float) -> ImageCandidates:
+def of_image(
+    content: bytes,
+    size_hw: tuple[int, int],
+    found: ImagePrediction,
+    floor: float,
+    looks: bytes = appearance.UNKNOWN,
+) -> ImageCandidates:
     """The row of one image.
 
     Args:
@@ -68,6 +84,7 @@ def of_image(content: bytes, size_hw: tuple[int, int], found: ImagePrediction, f
         size_hw: upright, in pixels.
         found: by the model, best score first.
         floor: lower scores, as they are published, are left out.
+        looks: of the pixels that the network got, a record of `appearance.RECORD`.
     """
     kept = found.keep(floor, None)
     columns = [kept.scores[:, None]]
@@ -77,7 +94,7 @@ def of_image(content: bytes, size_hw: tuple[int, int], found: ImagePrediction, f
     np.clip(values[:, 1:], 0, SCALE, out=values[:, 1:])  # as `boxes.rounded_boxes`
     digest = hashlib.sha256(content).digest()[:SHA256_BYTES]
     labels = kept.label_indices.astype("<u2").tobytes()
-    return ImageCandidates(len(content), digest, size_hw[1], size_hw[0], labels, values.tobytes())
+    return ImageCandidates(len(content), digest, size_hw[1], size_hw[0], labels, values.tobytes(), looks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +107,9 @@ class CandidateTable:
         size_bytes: (N,) int64.
         width_px: (N,) int32, upright.
         height_px: (N,) int32, upright.
+        looks: (N,) `appearance.RECORD`; luma and sharpness are no numbers where they are not known.
+        versions: (N,), empty where none is known.
+        one_colour: (N,) bool.
         offsets: (N + 1,) int32: where the candidates of each image begin, and the last ones end.
         label_indices: (M,) uint16.
         values: (V, M) int32 millionths: scores, and of a detector x0, y0, x1, y1.
@@ -100,6 +120,9 @@ class CandidateTable:
     size_bytes: npt.NDArray[np.int64]
     width_px: npt.NDArray[np.int32]
     height_px: npt.NDArray[np.int32]
+    looks: npt.NDArray[np.void]
+    versions: list[str]
+    one_colour: npt.NDArray[np.bool_]
     offsets: npt.NDArray[np.int32]
     label_indices: npt.NDArray[np.uint16]
     values: npt.NDArray[np.int32]
@@ -115,6 +138,9 @@ class CandidateTable:
             size_bytes=np.array([row.size_bytes for _, row in rows], np.int64),
             width_px=np.array([row.width_px for _, row in rows], np.int32),
             height_px=np.array([row.height_px for _, row in rows], np.int32),
+            looks=np.frombuffer(b"".join(row.looks for _, row in rows), appearance.RECORD),
+            versions=[row.version for _, row in rows],
+            one_colour=np.array([row.one_colour for _, row in rows], bool),
             offsets=np.cumsum([0, *(len(row.label_indices) // 2 for _, row in rows)], dtype=np.int32),
             label_indices=label_indices.astype(np.uint16, copy=False),
             values=np.ascontiguousarray(values.T, np.int32),
@@ -122,6 +148,28 @@ class CandidateTable:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def row(self, index: int) -> ImageCandidates:
+        """The row of one image: of its rows, `of` makes the table again."""
+        start, end = self.offsets[index : index + 2].tolist()
+        return ImageCandidates(
+            int(self.size_bytes[index]),
+            self.sha256[index],
+            int(self.width_px[index]),
+            int(self.height_px[index]),
+            self.label_indices[start:end].astype("<u2").tobytes(),
+            np.ascontiguousarray(self.values[:, start:end].T, "<i4").tobytes(),
+            self.looks[index].tobytes(),
+            self.versions[index],
+            bool(self.one_colour[index]),
+        )
+
+    def holds(self, label_count: int) -> bool:
+        """Whether every number is one that a model with so many labels gives."""
+        most_label = int(self.label_indices.max(initial=0))
+        return not len(self.label_indices) or (
+            most_label < label_count and int(self.values.min()) >= 0 and int(self.values.max()) <= SCALE
+        )
 
     @functools.cached_property
     def scores(self) -> npt.NDArray[np.float64]:
@@ -140,6 +188,7 @@ class CandidatesOrigin:
         model_digest: names its exact version.
         score_floor: see `BatchSpec.candidate_floor`.
         labels: (annotation spec id, display name) by label index.
+        policy_digest: see `BatchSpec.policy_digest`; empty if an older version made them.
     """
 
     kind: str
@@ -147,15 +196,20 @@ class CandidatesOrigin:
     model_digest: str
     score_floor: float
     labels: Sequence[Sequence[str]]
+    policy_digest: str = ""
 
 
 def to_parquet(table: CandidateTable, origin: CandidatesOrigin) -> bytes:
     """The file of a shard; equal tables and origins give equal bytes."""
     columns: dict[str, core.Array] = {"id": core.Array(encodable(table.ids), type=core.DataType.utf8())}
     columns["size_bytes"] = core.Array.from_numpy(table.size_bytes)
+    columns["version"] = core.Array(encodable(table.versions), type=core.DataType.utf8())
     columns["sha256"] = core.Array(table.sha256, type=core.DataType.binary(SHA256_BYTES))
     columns["width_px"] = core.Array.from_numpy(table.width_px)
     columns["height_px"] = core.Array.from_numpy(table.height_px)
+    columns["one_colour"] = core.Array(table.one_colour.tolist(), type=core.DataType.bool())
+    for name in appearance.RECORD.names or ():
+        columns[name] = core.Array.from_numpy(np.ascontiguousarray(table.looks[name]))
     offsets = core.Array.from_numpy(table.offsets)
     columns["label"] = core.list_array(offsets, core.Array.from_numpy(table.label_indices))
     for name, values in zip(_VALUES[origin.kind], table.values, strict=True):
@@ -199,13 +253,17 @@ def from_parquet(content: bytes, name: str) -> tuple[CandidateTable, CandidatesO
     """
     try:
         metadata, found = _read(content)
-        if metadata["format_version"] != FORMAT_VERSION:
+        if metadata["format_version"] not in READ_VERSIONS:
             raise errors.failed_precondition(
                 f"{name}: candidates of format version {metadata['format_version']} are not read by this Boxwright; "
                 "use a newer one."
             )
         origin = CandidatesOrigin(
-            **{field.name: metadata[field.name] for field in dataclasses.fields(CandidatesOrigin)}
+            **{
+                field.name: metadata[field.name]
+                for field in dataclasses.fields(CandidatesOrigin)
+                if field.name in metadata or field.default is dataclasses.MISSING
+            }
         )
         return _table(found, origin.kind), origin
     except errors.ApiError:
@@ -236,12 +294,19 @@ def _table(found: core.Table, kind: str) -> CandidateTable:
 
     facts: dict[str, Any] = {name: column(name).to_numpy().astype(number) for name, number in _FACTS.items()}
     facts |= {name: column(name).to_pylist() for name in ("id", "sha256")}
+    looks = np.repeat(np.frombuffer(appearance.UNKNOWN, appearance.RECORD), found.num_rows)
+    for name in set(appearance.RECORD.names or ()) & set(found.column_names):
+        looks[name] = column(name).to_numpy()
+    has_versions = {"version", "one_colour"} <= set(found.column_names)  # else it is of version 1
     lists = [column(name) for name in ("label", *_VALUES[kind])]
     offsets = core.list_offsets(lists[0]).to_numpy()
     labels, *values = (core.list_flatten(one).to_numpy() for one in lists)
     return CandidateTable(
         ids=facts.pop("id"),
         **facts,
+        looks=looks,
+        versions=list(column("version").to_pylist()) if has_versions else [""] * found.num_rows,
+        one_colour=np.array(column("one_colour").to_pylist() if has_versions else [False] * found.num_rows, bool),
         offsets=np.asarray(offsets, np.int32),
         label_indices=np.asarray(labels, np.uint16),
         values=np.stack([np.asarray(one, np.int32) for one in values]),
@@ -253,6 +318,11 @@ def _histograms(table: CandidateTable, label_count: int) -> npt.NDArray[np.int64
     bins = np.minimum(table.values[0] // (SCALE // HISTOGRAM_BINS), HISTOGRAM_BINS - 1)
     places = table.label_indices.astype(np.int64) * HISTOGRAM_BINS + bins
     return np.bincount(places, minlength=label_count * HISTOGRAM_BINS).reshape(label_count, HISTOGRAM_BINS)
+
+
+def digest_of(content: bytes) -> str:
+    """The sha256 of a file, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def encodable(texts: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from google.rpc import status_pb2
 from boxwright import boxes
 from boxwright.predictions import ImagePrediction, LabelScores
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one for each text
+quoted: Callable[[str], str] = json.encoder.encode_basestring  # a text as JSON; json.dumps would look at its type first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,11 +88,6 @@ def classification_frame(keys: Keys, spec_id: str, display_name: str) -> tuple[s
 
 def _quoted_keys(keys: Keys) -> dict[str, str]:
     return {field.name: quoted(getattr(keys, field.name)) for field in dataclasses.fields(keys)}
-
-
-def quoted(text: str) -> str:
-    """A text as JSON."""
-    return _ENCODER.encode(text)
 
 
 def error_line(image_id: str, status: status_pb2.Status) -> bytes:

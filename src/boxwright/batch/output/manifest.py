@@ -19,12 +19,23 @@ from google.rpc import code_pb2
 import boxwright
 from boxwright import errors, kinds, objects
 from boxwright.batch.job import MANIFEST_FILE as MANIFEST_FILE
-from boxwright.batch.output import sidecars
+from boxwright.batch.output import sidecars, tombstone
 from boxwright.batch.output.shard_index import OutputFile
 from boxwright.batch.output.sidecars import SidecarFile
 
 FORMAT_VERSION = 1
-OUTPUT_PATTERNS = (*(f"{kind.name}_*.jsonl" for kind in kinds.SERVED), "errors_*.jsonl")  # what readers look for
+REPORT_FOLDER = "report"
+REPORT_FILES = tuple(
+    f"{REPORT_FOLDER}/{name}"
+    for name in ("duplicates.csv", "label_next.csv", "prelabels.csv", "report.html", "report.json")
+)
+REMOVED_FILE = "removed.csv"
+OUTPUT_PATTERNS = (
+    *(f"{kind.name}_*.jsonl" for kind in kinds.SERVED),
+    "errors_*.jsonl",
+    REMOVED_FILE,
+)  # what readers look for
+MAX_SHARDS = 1_000_000  # of one job; a manifest that says more would take memory for nothing
 RETRYABLE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})  # another job may succeed with these
 
 
@@ -48,8 +59,12 @@ class Manifest:
         left_out: by address of a folder, a pattern or an archive, how many names of which suffix are no images.
         candidates: the files of candidates, in order; empty if the job kept none.
         formats: the files of results in other formats, by format, in order.
+        reused: images whose results were taken over from `base`.
+        base: the former job that they are of, ``{"manifest", "sha256"}``; None if there is none.
+        removed: the file of the images of the base that are not listed any more; None if it is not wanted.
         sources: the former jobs whose candidates the results are made of, without inference: ``{"manifest", "sha256",
             "state"}`` each; empty if images were predicted.
+        report: the files of the report; empty if there is none.
     """
 
     state: str
@@ -67,11 +82,47 @@ class Manifest:
     candidates: list[SidecarFile] = dataclasses.field(default_factory=list)
     formats: dict[str, list[SidecarFile]] = dataclasses.field(default_factory=dict)
     sources: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    report: list[OutputFile] = dataclasses.field(default_factory=list)
+    reused: int = 0
+    base: dict[str, str] | None = None
+    removed: OutputFile | None = None
+
+    @property
+    def left_to_base(self) -> int:
+        """Images that have candidates here and their lines in the results of the base only."""
+        return self.reused if self.settings.get("only_new") else 0
 
     @property
     def sidecars(self) -> list[SidecarFile]:
         """All files beside the shards."""
         return [*self.candidates, *(file for files in self.formats.values() for file in files)]
+
+    def check_files(self, kind: str) -> None:
+        """Raises ValueError or the like unless every file has the one name that it can have: it is read by that name."""
+        patterns = {
+            f"{kind}_{{}}.jsonl": [(file.name, file.lines) for file in self.shards],
+            sidecars.name_pattern(sidecars.CANDIDATES, kind): [(file.name, file.images) for file in self.candidates],
+            "errors_{}.jsonl": [(file.name, file.lines) for file in self.errors_files],
+        }
+        for pattern, files in patterns.items():
+            former = 0
+            for name, count in files:
+                number = int(name.rpartition("_")[2].partition(".")[0])
+                if name != pattern.format(number) or not former < number <= MAX_SHARDS or count < 0:
+                    raise ValueError(f"the file {name[:80]} has a name or a place that no job gives")
+                former = number
+        counts = (
+            self.rows_read,
+            self.duplicates_removed,
+            self.images_predicted,
+            self.images_of_one_colour,
+            self.reused,
+        )
+        if min(*counts, *self.errors_by_code.values()) < 0:
+            raise ValueError("a number is negative")
+        if not all(isinstance(self.model[key], str) for key in ("name", "digest")):
+            raise ValueError("the model has no name or digest")
+        float(self.settings.get("candidate_floor", 0.0))
 
     def to_json(self) -> bytes:
         """The file's bytes."""
@@ -82,9 +133,11 @@ class Manifest:
                 for code, count in sorted(self.errors_by_code.items())
             },
             "shards": [],
+            "removed": None if self.removed is None else dataclasses.asdict(self.removed),
             "errors_files": [dataclasses.asdict(file) for file in self.errors_files],
             "candidates": [dataclasses.asdict(file) for file in self.candidates],
             "formats": {name: [dataclasses.asdict(file) for file in files] for name, files in self.formats.items()},
+            "report": [dataclasses.asdict(file) for file in self.report],
         }
         document = {"format_version": FORMAT_VERSION, "software": f"boxwright {boxwright.__version__}", **document}
         head, mark, rest = json.dumps(document, ensure_ascii=False, indent=1).encode().partition(b'\n "shards": []')
@@ -114,6 +167,9 @@ class Manifest:
             document["formats"] = {
                 name: [SidecarFile(**entry) for entry in files] for name, files in document.get("formats", {}).items()
             }
+            document["report"] = [OutputFile(**entry) for entry in document.get("report", [])]
+            removed = document.pop("removed", None)
+            document["removed"] = None if removed is None else OutputFile(**removed)
             known = {field.name for field in dataclasses.fields(cls)}  # a later version may say more
             return cls(**{key: value for key, value in document.items() if key in known})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -127,47 +183,57 @@ class ManifestCheck:
     Attributes:
         state: the manifest's.
         problems: what is not as the manifest says, a sentence each.
+        candidates_deleted: when the candidates were deleted, RFC 3339; empty if they were not.
     """
 
     state: str
     problems: list[str]
+    candidates_deleted: str = ""
 
 
 def examine(stores: objects.Stores, directory: objects.ObjectUri) -> ManifestCheck:
     """Compares an output folder with its manifest.
 
     Every row must be accounted for unless the job was cancelled, every digest must hold, and no file may be there that
-    readers would take for one of the job's.
+    readers would take for one of the job's. Candidates may be missing only if a tombstone of this manifest names them.
 
     Raises:
         ApiError: there is no manifest, or it cannot be read.
     """
-    manifest = Manifest.from_json(stores.get(directory.child(MANIFEST_FILE)))
-    return ManifestCheck(manifest.state, list(_problems(manifest, stores, directory)))
+    content = stores.get(directory.child(MANIFEST_FILE))
+    manifest = Manifest.from_json(content)
+    try:
+        stone, problems = tombstone.read(stores, directory, content), []
+    except errors.ApiError as error:
+        stone, problems = None, [error.message]
+    problems += _problems(manifest, stores, directory, frozenset(stone.files if stone else ()))
+    return ManifestCheck(manifest.state, problems, stone.delete_time if stone else "")
 
 
-def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.ObjectUri) -> Iterator[str]:
+def _problems(
+    manifest: Manifest, stores: objects.Stores, directory: objects.ObjectUri, deleted: frozenset[str]
+) -> Iterator[str]:
     failed = sum(manifest.errors_by_code.values())
     if manifest.state != "CANCELLED":
         expected = manifest.rows_read - manifest.duplicates_removed
-        if expected != manifest.images_predicted + failed:
-            yield (
-                f"{expected} different rows were read, but {manifest.images_predicted} results and {failed} errors are "
-                "accounted for"
-            )
-    beside = {file.name for file in manifest.sidecars}
-    known = {file.name for files in (manifest.shards, manifest.errors_files) for file in files}
+        results = manifest.images_predicted + manifest.left_to_base
+        if expected != results + failed:
+            yield f"{expected} different rows were read, but {results} results and {failed} errors are accounted for"
+    beside = {file.name for file in manifest.sidecars} | {file.name for file in manifest.report}
+    removed = [] if manifest.removed is None else [manifest.removed]
+    known = {file.name for files in (manifest.shards, manifest.errors_files, removed) for file in files}
     for info in stores.list(directory):
         parent, _, name = info.uri.key.rpartition("/")
         looks_ours = any(fnmatch.fnmatchcase(name, pattern) for pattern in OUTPUT_PATTERNS)
         if parent == directory.key.rstrip("/") and looks_ours and name not in known:
             yield f"{name} is not of this job: the manifest does not name it"
         below = info.uri.key.removeprefix(directory.folder.key)
-        if sidecars.looks_like_one(below) and below not in beside:
+        if (sidecars.looks_like_one(below) or below in REPORT_FILES) and below not in beside:
             yield f"{below} is not of this job: the manifest does not name it"
     for files, total, what in (
         (manifest.shards, manifest.images_predicted, "results"),
         (manifest.errors_files, failed, "errors"),
+        (removed, sum(file.lines for file in removed), "removed images"),
     ):
         found = 0
         for file in files:
@@ -177,14 +243,25 @@ def _problems(manifest: Manifest, stores: objects.Stores, directory: objects.Obj
                 yield problem
         if found != total:
             yield f"the files hold {found} {what}, the manifest says {total}"
+    for reported in manifest.report:
+        _, problem = _check(stores, directory, reported)
+        if problem:
+            yield problem
     for name, listed in {sidecars.CANDIDATES: manifest.candidates, **manifest.formats}.items():
         for sidecar in listed:
+            if (
+                name == sidecars.CANDIDATES
+                and sidecar.name in deleted
+                and not stores.exists(directory.child(sidecar.name))
+            ):
+                continue
             _, problem = _check(stores, directory, OutputFile(sidecar.name, 0, sidecar.sha256), has_lines=False)
             if problem:
                 yield problem
         images = sum(sidecar.images for sidecar in listed)
-        if listed and images != manifest.images_predicted:
-            yield f"the files of {name} are about {images} images, but {manifest.images_predicted} were predicted"
+        expected = manifest.images_predicted + (manifest.left_to_base if name == sidecars.CANDIDATES else 0)
+        if listed and images != expected:
+            yield f"the files of {name} are about {images} images, but {expected} have results"
 
 
 def _check(

@@ -1,4 +1,4 @@
-"""Results of a shard as a whole, from its table: lines of JSON, and the other formats that a request may name.
+"""Results of a shard as a whole, from its table: lines of JSON, and the table of formats that a request may name.
 
 Formatting a shard at once is what makes it fast: which results stay is found in arrays, and each of them is one string.
 """
@@ -9,67 +9,19 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from arro3 import core
 
 from boxwright.batch.output import annotation_text, candidates, json_lines
-from boxwright.batch.output.candidates import SCALE, CandidateTable
-from boxwright.predictions import Selection
+from boxwright.batch.output.candidates import SCALE
+from boxwright.batch.output.selected_results import IMAGES_PER_SHARD, SelectedResults
+from boxwright.batch.output.selected_results import selected as selected
 
-IMAGES_PER_SHARD = 1_000_000  # at most; the ids in COCO files are numbered by shards of this size
 PIXEL_DECIMALS = 3
 _CORNERS = ("x_min", "y_min", "x_max", "y_max")
-
-
-@dataclasses.dataclass(frozen=True)
-class SelectedResults:
-    """What is published of a table.
-
-    Attributes:
-        table: with the images.
-        labels: (annotation spec id, display name) by label index.
-        rows: (R,) which of the table's candidates, in its order.
-        offsets: (N + 1,) where the rows of each image begin, and the last ones end.
-    """
-
-    table: CandidateTable
-    labels: Sequence[Sequence[str]]
-    rows: npt.NDArray[np.int64]
-    offsets: list[int]
-
-    @property
-    def label_indices(self) -> list[int]:
-        """(R,)."""
-        found: list[int] = self.table.label_indices[self.rows].tolist()
-        return found
-
-    @property
-    def numbers(self) -> npt.NDArray[np.float64]:
-        """(V, R) as they are published: scores, and of boxes x_min, y_min, x_max, y_max."""
-        numbers: npt.NDArray[np.float64] = self.table.values[:, self.rows] / SCALE
-        return numbers
-
-    @property
-    def image_indices(self) -> list[int]:
-        """(R,) the image of each row."""
-        found: list[int] = np.repeat(np.arange(len(self.table)), np.diff(self.offsets)).tolist()
-        return found
-
-    @property
-    def has_boxes(self) -> bool:
-        """Whether these are boxes, and not labels of whole images."""
-        return len(self.table.values) > 1
-
-
-def selected(table: CandidateTable, selection: Selection, labels: Sequence[Sequence[str]]) -> SelectedResults:
-    """What a selection leaves of a table."""
-    mask = selection.mask(table.scores, table.label_indices, table.offsets)
-    before = np.concatenate([[0], np.cumsum(mask)])
-    return SelectedResults(table, labels, np.flatnonzero(mask), before[table.offsets].tolist())
 
 
 def json_lines_of(results: SelectedResults, keys: json_lines.Keys) -> bytes:
@@ -86,15 +38,15 @@ def json_lines_of(results: SelectedResults, keys: json_lines.Keys) -> bytes:
         np.stack([*corners, score]),
         SCALE,
         results.table.label_indices[results.rows],
-        [head.encode("utf-8", "replace") for head in heads],
+        [f",{head}".encode("utf-8", "replace") for head in heads],
         [part.encode() for part in between],
-        [f"{tail},".encode("utf-8", "replace") for tail in tails],
+        [tail.encode("utf-8", "replace") for tail in tails],
     )
     places = starts[results.offsets].tolist()
-    parts = []
+    parts: list[bytes] = []
     for image_id, start, end in zip(results.table.ids, places, places[1:], strict=False):
         head = f'{{"ID":{json_lines.quoted(image_id)},"annotations":['.encode("utf-8", "replace")
-        parts += [head, text[start : max(start, end - 1)], b"]}\n"]  # without the last comma
+        parts += (head, text[start + 1 : end], b"]}\n")  # without the first comma
     return b"".join(parts)
 
 
@@ -170,14 +122,39 @@ class ResultFormat:
     Attributes:
         suffix: of its files.
         write: makes the file of a shard, from the results and the shard's number.
+        holds_labels: whether it has a place for labels of whole images.
     """
 
     suffix: str
     write: Callable[[SelectedResults, int], bytes]
+    holds_labels: bool = True
+
+
+def _of_tool(function: str) -> Callable[[SelectedResults, int], bytes]:
+    """A function of `tool_files`, which is loaded once it is called: few jobs ask for what it imports."""
+
+    def write(results: SelectedResults, shard: int) -> bytes:
+        from boxwright.batch.output import tool_files
+
+        made: bytes = getattr(tool_files, function)(results, shard)
+        return made
+
+    return write
 
 
 ALL: Mapping[str, ResultFormat] = {
     "csv": ResultFormat("csv", to_csv),
     "parquet": ResultFormat("parquet", to_parquet),
     "coco": ResultFormat("json", to_coco),
+    "yolo": ResultFormat("zip", _of_tool("to_yolo"), holds_labels=False),
+    "voc": ResultFormat("zip", _of_tool("to_voc"), holds_labels=False),
+    "cvat": ResultFormat("xml", _of_tool("to_cvat")),
+    "labelstudio": ResultFormat("json", _of_tool("to_labelstudio")),
+    "labelme": ResultFormat("zip", _of_tool("to_labelme")),
+    "vertex": ResultFormat("jsonl", _of_tool("to_vertex")),
 }
+
+
+def names_for(*, boxes: bool) -> list[str]:
+    """The formats that hold boxes, or labels of whole images."""
+    return [name for name, form in ALL.items() if boxes or form.holds_labels]

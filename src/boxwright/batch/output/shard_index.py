@@ -12,7 +12,8 @@ from typing import overload
 
 _RECORD = struct.Struct("<II32s")  # images predicted, images failed, sha256 of the shard's bytes
 _DIGEST_BYTES = 32
-_ABSENT = bytes(_RECORD.size)  # every shard has at least one image, so no record is all zeros
+_ABSENT = bytes(_RECORD.size)  # no digest is all zeros
+_NO_DIGEST = bytes(_DIGEST_BYTES).hex()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,7 @@ class ShardIndex:
         self.failed = 0
         self.errors_by_code: collections.Counter[str] = collections.Counter()
         self._one_colour: dict[int, int] = {}  # shards that have some
+        self._reused = array.array("I")  # by shard, 0 where there are none; as long as the last shard that has some
         self._sidecars: dict[str, bytearray] = {}  # digests by kind, 32 bytes a shard; zeros where there is none
 
     def add(
@@ -45,17 +47,19 @@ class ShardIndex:
         errors_by_code: Mapping[str, int],
         one_colour: int = 0,
         sidecars: Mapping[str, str] | None = None,
+        reused: int = 0,
     ) -> None:
         """Counts a shard; one that is counted already stays as it is.
 
         Args:
             shard: its number, from 1.
             predicted: images with a line in it.
-            failed: images with an error line; with `predicted` at least 1.
+            failed: images with an error line; with `predicted` and `reused` at least 1.
             sha256: hexadecimal digest of its bytes.
             errors_by_code: the failed images by canonical code name.
             one_colour: predicted images that have a single colour.
             sidecars: hexadecimal digests of the files beside it, by kind.
+            reused: images that were taken over from the job's base.
         """
         start, end = (shard - 1) * _RECORD.size, shard * _RECORD.size
         with self._lock:
@@ -68,6 +72,9 @@ class ShardIndex:
                 self.errors_by_code.update(errors_by_code)
                 if one_colour:
                     self._one_colour[shard] = one_colour
+                if reused:
+                    self._reused.extend([0] * max(0, shard - len(self._reused)))
+                    self._reused[shard - 1] = reused
                 for kind, digest in (sidecars or {}).items():
                     digests = self._sidecars.setdefault(kind, bytearray())
                     digests.extend(bytes(max(0, shard * _DIGEST_BYTES - len(digests))))
@@ -84,6 +91,17 @@ class ShardIndex:
         with self._lock:
             return sum(self._one_colour.get(shard, 0) for shard in shards)
 
+    @property
+    def reused(self) -> int:
+        """Images that were taken over from the job's base."""
+        with self._lock:
+            return sum(self._reused)
+
+    def reused_of(self, shards: range) -> list[int]:
+        """Images of each of these shards that were taken over."""
+        with self._lock:
+            return [self._reused[shard - 1] if shard <= len(self._reused) else 0 for shard in shards]
+
     def files(self, name_pattern: str) -> ShardFiles:
         """The shards as files, in order; the pattern makes a name of a number."""
         return ShardFiles(bytes(self._records), name_pattern)
@@ -94,7 +112,7 @@ class ShardIndex:
         return sorted(self._sidecars)
 
     def sidecars(self, kind: str) -> Iterator[tuple[int, int, str]]:
-        """Yields, in order, what is beside the shards of one kind: (shard, predicted images, digest)."""
+        """Yields, in order, what is beside the shards of one kind: (shard, images with a line in it, digest)."""
         digests = self._sidecars.get(kind, bytearray())
         for shard, (predicted, _, _) in enumerate(_RECORD.iter_unpack(self._records), 1):
             digest = bytes(digests[(shard - 1) * _DIGEST_BYTES : shard * _DIGEST_BYTES])
@@ -122,9 +140,7 @@ class ShardIndex:
         with self._lock:
             part = bytes(self._records[(shards.start - 1) * _RECORD.size : (shards.stop - 1) * _RECORD.size])
         found = [(predicted, failed, digest.hex()) for predicted, failed, digest in _RECORD.iter_unpack(part)]
-        return (
-            found if len(found) == len(shards) and all(predicted or failed for predicted, failed, _ in found) else None
-        )
+        return found if len(found) == len(shards) and all(digest != _NO_DIGEST for _, _, digest in found) else None
 
 
 class ShardFiles(Sequence[OutputFile]):

@@ -47,6 +47,7 @@ class ShardReport:
         pass_number: of the pass that worked it out, from 0.
         one_colour: predicted images that have a single colour, in which nothing can be found.
         sidecars: digests of the files beside the shard, by kind.
+        reused: images that were taken over from the job's base; without a line if only new images have one.
     """
 
     shard: int
@@ -58,6 +59,7 @@ class ShardReport:
     pass_number: int = 0
     one_colour: int = 0
     sidecars: dict[str, str] = dataclasses.field(default_factory=dict)
+    reused: int = 0
 
     def count_in(self, index: ShardIndex) -> None:
         """Adds the shard to an index, once."""
@@ -69,6 +71,7 @@ class ShardReport:
             self.errors_by_code,
             self.one_colour,
             self.sidecars,
+            self.reused,
         )
 
 
@@ -140,6 +143,8 @@ class ShardReportStore:
             for report in _read(self._report, failed):
                 by_code.update(report.errors_by_code)
             sums: dict[str, Any] = {"errors_by_code": by_code, "one_colour": index.one_colour_of(shards)}
+            if index.reused:
+                sums["reused"] = index.reused_of(shards)
             if index.sidecar_kinds:
                 sums["sidecars"] = index.sidecars_of(shards)
             head = json.dumps({"shards": records, **sums}, sort_keys=True).encode()
@@ -159,11 +164,11 @@ class ShardReportStore:
         for block, content in zip(whole, contents, strict=True):
             head = json.loads(content.partition(b"\n")[0])
             by_code, one_colour = head["errors_by_code"], head.get("one_colour", 0)
-            beside = head.get("sidecars", [{}] * BLOCK_SHARDS)
-            for shard, (predicted, failed, sha256), digests in zip(
-                _shards_of(block), head["shards"], beside, strict=True
+            beside, reused = head.get("sidecars", [{}] * BLOCK_SHARDS), head.get("reused", [0] * BLOCK_SHARDS)
+            for shard, (predicted, failed, sha256), digests, old in zip(
+                _shards_of(block), head["shards"], beside, reused, strict=True
             ):
-                index.add(shard, predicted, failed, sha256, by_code, one_colour, digests)
+                index.add(shard, predicted, failed, sha256, by_code, one_colour, digests, old)
                 by_code, one_colour = {}, 0  # they were the whole block's
         self._blocks.update(whole)
 

@@ -37,6 +37,7 @@ class ShardWriter:
         failures: Sequence[status_pb2.Status],
         one_colour: int = 0,
         beside: Mapping[str, bytes] | None = None,
+        reused: int = 0,
     ) -> ShardReport:
         """Puts a finished shard: what is beside it, error lines, report, then the shard itself.
 
@@ -47,6 +48,7 @@ class ShardWriter:
             failures: why these failed.
             one_colour: predicted images that have a single colour.
             beside: the shard's `sidecars`, by kind.
+            reused: images that were taken over from the job's base.
 
         Raises:
             ApiError: ABORTED if the shard is there already with other content.
@@ -62,6 +64,7 @@ class ShardWriter:
             failures=[(status.code, status.message) for status in failures[: errors.MAX_PARTIAL_FAILURES]],
             pass_number=self._pass_number,
             one_colour=one_colour,
+            reused=reused,
             sidecars={kind: hashlib.sha256(made).hexdigest() for kind, made in sorted((beside or {}).items())},
         )
         for kind, made in sorted((beside or {}).items()):

@@ -48,25 +48,38 @@ def wanted(spec: BatchSpec) -> list[str]:
 
 
 def of_shard(
-    spec: BatchSpec, shard: int, ids: Sequence[str], rows: Sequence[ImageCandidates | None]
-) -> dict[str, bytes]:
-    """The sidecars of a shard, by kind.
+    spec: BatchSpec,
+    shard: int,
+    ids: Sequence[str],
+    rows: Sequence[ImageCandidates | None],
+    reused: Sequence[bool],
+) -> tuple[bytes | None, dict[str, bytes]]:
+    """The result lines of a shard, if images of it were taken over, else None: they are known; and its sidecars, by kind.
 
     Args:
         spec: says which are wanted.
         shard: its number.
         ids: of its images, in order.
         rows: of the same images; None for those that failed.
+        reused: which of them were taken over.
     """
     if spec.table_floor is None:
-        return {}
+        return None, {}
     pairs = [(image_id, row) for image_id, row in zip(ids, rows, strict=True) if row is not None]
     table = CandidateTable.of(spec.kind, pairs)
     made = {}
     if spec.candidate_floor is not None:
-        origin = CandidatesOrigin(spec.kind, spec.model, spec.model_digest, spec.candidate_floor, spec.labels)
+        origin = CandidatesOrigin(
+            spec.kind, spec.model, spec.model_digest, spec.candidate_floor, spec.labels, spec.policy_digest
+        )
         made[CANDIDATES] = candidates.to_parquet(table, origin)
-    return made | (results(spec, shard, table)[1] if spec.formats else {})
+    if not any(reused):
+        return None, made | (results(spec, shard, table)[1] if spec.formats else {})
+    if spec.only_new:  # the candidates are those of all images all the same: the next job's base is whole
+        new = [(one, row) for one, row, old in zip(ids, rows, reused, strict=True) if row is not None and not old]
+        table = CandidateTable.of(spec.kind, new)
+    lines, beside = results(spec, shard, table)
+    return lines, made | beside
 
 
 def results(spec: BatchSpec, shard: int, table: CandidateTable) -> tuple[bytes, dict[str, bytes]]:

@@ -42,6 +42,7 @@ class Sink(OutputAccount):
         one_colour: int,
         ids: Sequence[str],
         candidates: Sequence[ImageCandidates | None],
+        reused: Sequence[bool] = (),
     ) -> ShardReport:
         """Puts a finished shard, see `commit`; everything in input order.
 
@@ -52,14 +53,17 @@ class Sink(OutputAccount):
             one_colour: predicted images that have a single colour.
             ids: of the images.
             candidates: of the images that were predicted, if the job needs them.
+            reused: which images were taken over from the job's base: their lines are not known yet.
         """
+        made, beside = sidecars.of_shard(self._spec, shard, ids, candidates, reused or [False] * len(ids))
         return self.commit(
             shard,
-            [line for line, status in zip(lines, statuses, strict=True) if status is None],
+            [line for line, status in zip(lines, statuses, strict=True) if status is None] if made is None else [made],
             [line for line, status in zip(lines, statuses, strict=True) if status is not None],
             [status for status in statuses if status is not None],
             one_colour,
-            sidecars.of_shard(self._spec, shard, ids, candidates),
+            beside,
+            sum(reused),
         )
 
     def commit(
@@ -70,8 +74,9 @@ class Sink(OutputAccount):
         failures: Sequence[status_pb2.Status],
         one_colour: int = 0,
         beside: Mapping[str, bytes] | None = None,
+        reused: int = 0,
     ) -> ShardReport:
         """Puts a finished shard, see `ShardWriter.put`, and counts it."""
-        report = self._writer.put(shard, lines, error_lines, failures, one_colour, beside)
+        report = self._writer.put(shard, lines, error_lines, failures, one_colour, beside, reused)
         self.count(report)
         return report

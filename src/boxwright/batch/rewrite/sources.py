@@ -17,13 +17,12 @@ from google.rpc import status_pb2
 
 from boxwright import errors, faults, names, objects
 from boxwright.batch.job import BatchSpec
-from boxwright.batch.output import sidecars
+from boxwright.batch.output import tombstone
 from boxwright.batch.output.account import CarriedOver
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_index import OutputFile
 
 HEADER = "plan/sources.json"
-MAX_SHARDS = 1_000_000  # of one job; a manifest that says more would take memory for nothing
 _WORST_FIRST = ("CANCELLED", "FAILED", "SUCCEEDED")
 
 
@@ -93,7 +92,9 @@ class Sources:
         self.rows_read = sum(manifest.rows_read for manifest in manifests)
         self.duplicates = sum(manifest.duplicates_removed for manifest in manifests)
         self.images_failed = sum(sum(manifest.errors_by_code.values()) for manifest in manifests)
-        self.images_planned = self.images_failed + sum(manifest.images_predicted for manifest in manifests)
+        self.images_planned = self.images_failed + sum(
+            manifest.images_predicted + manifest.left_to_base for manifest in manifests
+        )
         self.row_failures: list[status_pb2.Status] = []
         self.left_out: dict[str, dict[str, int]] = {}  # names are not listed again
 
@@ -146,12 +147,13 @@ class Sources:
             raise objects.explained(self._named, uri, error) from error
         try:
             manifest = Manifest.from_json(content)
-            _check_files(manifest, self._spec.kind)
+            manifest.check_files(self._spec.kind)
         except errors.ApiError as error:
             raise errors.ApiError(error.code, f"{uri}: {error.message}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise errors.bad_request(f"{uri}: This is not a manifest of a batch prediction: {error}.") from error
         self._check(uri, manifest)
+        self._check_kept(uri, content)
         return _Source(uri, hashlib.sha256(content).hexdigest(), manifest, first_shard)
 
     def _check(self, uri: objects.ObjectUri, manifest: Manifest) -> None:
@@ -166,7 +168,7 @@ class Sources:
                 f"{uri} was predicted with another model ({former}, digest {manifest.model['digest'][:12]}) than "
                 f"{self._spec.model} (digest {self._spec.model_digest[:12]}); name the model that it was predicted with."
             )
-        if sum(file.images for file in manifest.candidates) != manifest.images_predicted:
+        if sum(file.images for file in manifest.candidates) != manifest.images_predicted + manifest.left_to_base:
             origin = ", ".join(source["manifest"] for source in manifest.sources)
             remedy = (
                 f"name its source instead: {origin}" if origin else "predict its images again, with candidates=keep"
@@ -178,6 +180,19 @@ class Sources:
             raise errors.out_of_range(
                 f"{uri} has candidates with scores of at least {floor:g}, and a score threshold is {lowest:g}; choose a "
                 "higher one, or predict the images again with a lower batch_candidate_floor or score_threshold."
+            )
+
+    def _check_kept(self, uri: objects.ObjectUri, content: bytes) -> None:
+        """Refuses a manifest whose candidates were deleted since."""
+        folder = dataclasses.replace(uri, key=uri.key.rpartition("/")[0])
+        try:
+            stone = tombstone.read(self._named, folder, content)
+        except errors.ApiError as error:
+            raise errors.ApiError(error.code, f"{uri}: {error.message}") from error
+        if stone is not None:
+            raise errors.failed_precondition(
+                f"{uri}: the candidates of this job were deleted on {stone.delete_time} (setting candidates_days); predict "
+                "its images again."
             )
 
     def _freeze(self) -> None:
@@ -210,28 +225,6 @@ def checked(stores: objects.Stores, uri: objects.ObjectUri, sha256: str) -> byte
 def _number(name: str) -> int:
     """The number in the name of a result file or of one beside it."""
     return int(name.rpartition("_")[2].partition(".")[0])
-
-
-def _check_files(manifest: Manifest, kind: str) -> None:
-    """Raises ValueError or the like unless every file has the one name that it can have: it is read by that name."""
-    patterns = {
-        f"{kind}_{{}}.jsonl": [(file.name, file.lines) for file in manifest.shards],
-        sidecars.name_pattern(sidecars.CANDIDATES, kind): [(file.name, file.images) for file in manifest.candidates],
-        "errors_{}.jsonl": [(file.name, file.lines) for file in manifest.errors_files],
-    }
-    for pattern, files in patterns.items():
-        former = 0
-        for name, count in files:
-            number = _number(name)
-            if name != pattern.format(number) or not former < number <= MAX_SHARDS or count < 0:
-                raise ValueError(f"the file {name[:80]} has a name or a place that no job gives")
-            former = number
-    counts = (manifest.rows_read, manifest.duplicates_removed, manifest.images_predicted, manifest.images_of_one_colour)
-    if min(*counts, *manifest.errors_by_code.values()) < 0:
-        raise ValueError("a number is negative")
-    if not all(isinstance(manifest.model[key], str) for key in ("name", "digest")):
-        raise ValueError("the model has no name or digest")
-    float(manifest.settings.get("candidate_floor", 0.0))
 
 
 def _project_of(model: str) -> str:

@@ -37,4 +37,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    processes.end_quickly()
     main()

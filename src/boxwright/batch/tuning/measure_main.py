@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from boxwright import errors, machine, objects
+from boxwright import errors, machine, objects, processes
 from boxwright.batch.engine import opening
 from boxwright.batch.engine.engine import MachineEngine
 from boxwright.batch.engine.loaded_models import LoadedModels
@@ -244,4 +244,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    processes.end_quickly()
     main()

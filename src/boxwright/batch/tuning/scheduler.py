@@ -14,11 +14,11 @@ import contextlib
 import dataclasses
 import datetime
 import logging
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 
+from boxwright import temporary
 from boxwright.batch.job import BatchJob
 from boxwright.batch.tuning import tuning_file
 from boxwright.batch.tuning.command import TuningCommand
@@ -49,8 +49,8 @@ def measured(command: TuningCommand, cancelled: threading.Event) -> Tuning | Non
     key = tuning_file.key_of(command)
     deadline_s = time.monotonic() + LIMITS.time_s + END_S
     found: dict[int, tuple[int, float]] = {}
-    with tempfile.TemporaryDirectory(prefix="boxwright-tuning-", ignore_cleanup_errors=True) as folder:
-        child = Child(TUNE_MODULE, [folder, *LIMITS.to_arguments()], FEW_HEAPS)
+    with temporary.TemporaryFolder("tuning") as folder:
+        child = Child(TUNE_MODULE, [str(folder.path), *LIMITS.to_arguments()], FEW_HEAPS)
         try:
             child.send_line(command.to_json())
             while not cancelled.is_set() and time.monotonic() < deadline_s:

@@ -13,6 +13,7 @@ from concurrent import futures
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 import boxwright
@@ -23,8 +24,8 @@ from boxwright.classifier.evaluation import evaluate, mistakes, report
 from boxwright.classifier.network import loss, network
 from boxwright.classifier.training import features, input_size
 from boxwright.classifier.training.trained import EXPECTED_SHARE, Trained, TrainingContext
-from boxwright.images import decode, letterbox
-from boxwright.inference import classification, model_folder
+from boxwright.images import appearance, decode, letterbox
+from boxwright.inference import baseline, classification, model_folder
 from boxwright.learning import checkpoint, listener, model_draft, precision
 from boxwright.learning.job import JobError, Outcome, TrainingJob
 from boxwright.predictions import LabelScores
@@ -40,6 +41,7 @@ class _Evaluated:
     split: str
     examples: list[dataset.Example]
     judged: evaluate.ScoredImages
+    table: baseline.PlainTable
 
 
 class ModelBuilder:
@@ -84,6 +86,7 @@ class ModelBuilder:
             name: dataclasses.asdict(one) for name, one in trained.chosen.judged.items()
         }
         self._report(trained, evaluated, evaluation)
+        self._keep_baseline(evaluated)
         if work.notebook.stop_requested():
             raise listener.TrainingStopped
         model_draft.publish(self._draft, job.folder / model_draft.MODEL_FOLDER, evaluation)
@@ -166,7 +169,8 @@ class ModelBuilder:
 
         def predict(example: dataset.Example) -> Any:
             try:
-                return opened.predict(work.read_bytes(example.uri)).by_label(len(job.labels))
+                prepared = opened.prepare(work.read_bytes(example.uri))
+                return opened.postprocess(opened.infer(prepared), prepared), prepared.size_hw, appearance.of(prepared)
             except decode.DecodeError as error:
                 return error.reason
             except (OSError, LookupError, errors.ApiError) as error:
@@ -189,9 +193,23 @@ class ModelBuilder:
                     kept.append(example)
                     rows.append(answer)
         count = len(job.labels)
-        scores = np.stack(rows) if rows else np.zeros((0, count))
+        scores = np.stack([found.by_label(count) for found, _, _ in rows]) if rows else np.zeros((0, count))
         judged = evaluate.ScoredImages(dataset.targets(kept, count) > 0.5, scores, job.classification_type)
-        return _Evaluated("TEST" if splits.test else "VALIDATION", kept, judged)
+        found, sizes_hw, looks = zip(*rows, strict=True) if rows else ((), (), ())
+        table = baseline.PlainTable.of(sizes_hw, looks, found)
+        return _Evaluated("TEST" if splits.test else "VALIDATION", kept, judged, table)
+
+    def _keep_baseline(self, evaluated: _Evaluated) -> None:
+        """Writes what the images and results of the evaluation look like, which later ones are compared with."""
+        profile = baseline.Profile(len(self._job.labels))
+        profile.add(evaluated.table)
+        judged = evaluated.judged
+        is_kept = judged.scores >= baseline.FLOOR
+        scores, is_right = judged.scores[is_kept], judged.targets[is_kept]
+        truth = int(judged.targets.sum())
+        baseline.write(
+            self._draft, profile, baseline.Quality.of(scores, is_right, truth, _best_threshold(scores, is_right, truth))
+        )
 
     def _report(self, trained: Trained, evaluated: _Evaluated, evaluation: dict[str, Any]) -> None:
         """Writes the page, and what it warns of into the evaluation's extras."""
@@ -244,6 +262,15 @@ class ModelBuilder:
             }
             for one in doubtful
         ]
+
+
+def _best_threshold(scores: npt.NDArray[np.float64], is_right: npt.NDArray[np.bool_], truth: int) -> float:
+    """The score in twentieths at which F1 of all labels together is best; 0.5 without any result."""
+    steps = np.arange(1, baseline.SCORE_BINS) / baseline.SCORE_BINS
+    right = np.array([np.count_nonzero(is_right & (scores >= step)) for step in steps])
+    kept = np.array([np.count_nonzero(scores >= step) for step in steps])
+    f1 = 2 * right / np.maximum(kept + truth, 1)
+    return float(steps[f1.argmax()]) if f1.any() else baseline.CONFIDENT
 
 
 def _name(job: TrainingJob, label: int | None) -> str | None:

@@ -7,6 +7,7 @@ exists is done.
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import shutil
 from collections.abc import Callable
 from concurrent import futures
@@ -19,7 +20,7 @@ import boxwright
 from boxwright import boxes, errors
 from boxwright.detector.data import dataset
 from boxwright.detector.delivery import export, precision
-from boxwright.detector.evaluation import evaluate, orientation, report
+from boxwright.detector.evaluation import comparison, evaluate, orientation, report
 from boxwright.detector.network import dense
 from boxwright.detector.planning import input_size
 from boxwright.detector.planning.time_budget import DECODE_IMAGE_S, LAST_SECONDS_S, expected_s
@@ -30,8 +31,8 @@ from boxwright.detector.planning.trained import (
     PRETRAINED_FOLDER,
     Trained,
 )
-from boxwright.images import decode, letterbox
-from boxwright.inference import model_folder, predictor
+from boxwright.images import appearance, decode, letterbox
+from boxwright.inference import baseline, model_folder, predictor
 from boxwright.learning import checkpoint, listener, model_draft
 from boxwright.learning.job import JobError, Outcome, TrainingJob
 from boxwright.learning.listener import ElapsedTime, ProgressRelay
@@ -48,6 +49,8 @@ class _Evaluated:
     examples: list[dataset.Example]
     ground_truth: list[evaluate.GroundTruth]
     found: list[boxes.Detections]
+    sizes_hw: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    looks: list[bytes] = dataclasses.field(default_factory=list)
 
 
 class ModelBuilder:
@@ -91,6 +94,7 @@ class ModelBuilder:
         evaluation = evaluate.evaluate(job.labels, evaluated.ground_truth, evaluated.found, split=evaluated.split)
         evaluation["extras"]["quantisation"] = quantisation
         self._report(trained, evaluated, evaluation)
+        self._keep_baseline(draft, evaluated, evaluation)
         if self._notebook.stop_requested():
             raise listener.TrainingStopped
         model_draft.publish(draft, job.folder / model_draft.MODEL_FOLDER, evaluation)
@@ -155,9 +159,11 @@ class ModelBuilder:
         if not splits.test:
             notebook.warn("There is no test image: the model is evaluated on the validation images.")
 
-        def predict(example: dataset.Example) -> boxes.Detections | str:
+        def predict(example: dataset.Example) -> tuple[boxes.Detections, tuple[int, int], bytes] | str:
             try:
-                return opened.predict(self._read_bytes(example.uri))
+                prepared = opened.prepare(self._read_bytes(example.uri))
+                found = opened.postprocess(opened.infer(prepared), prepared)
+                return found, prepared.size_hw, appearance.of(prepared)
             except decode.DecodeError as error:
                 return error.reason
             except (OSError, LookupError, errors.ApiError) as error:
@@ -179,8 +185,24 @@ class ModelBuilder:
                         continue
                     result.examples.append(example)
                     result.ground_truth.append(evaluate.GroundTruth(example.boxes_norm, example.label_indices))
-                    result.found.append(answer)
+                    result.found.append(answer[0])
+                    result.sizes_hw.append(answer[1])
+                    result.looks.append(answer[2])
         return result
+
+    def _keep_baseline(self, draft: pathlib.Path, evaluated: _Evaluated, evaluation: dict[str, Any]) -> None:
+        """Writes what the images and results of the evaluation look like, which later ones are compared with."""
+        profile = baseline.Profile(len(self._job.labels))
+        profile.add(baseline.PlainTable.of(evaluated.sizes_hw, evaluated.looks, evaluated.found))
+        curves = evaluate.label_curves(len(self._job.labels), evaluated.ground_truth, evaluated.found)
+        column = evaluate.GRID.index(comparison.MATCH_IOU)
+        quality = baseline.Quality.of(
+            np.concatenate([one.scores for one in curves]),
+            np.concatenate([one.matched[:, column] for one in curves]),
+            sum(one.box_count for one in curves),
+            comparison.best_threshold(evaluation),
+        )
+        baseline.write(draft, profile, quality)
 
     def _report(self, trained: Trained, evaluated: _Evaluated, evaluation: dict[str, Any]) -> None:
         """Writes the page, and what it warns of into the evaluation's extras."""

@@ -17,6 +17,7 @@ from tests.support.predictions.batch_jobs import Bench
 from boxwright import boxes, errors, kinds
 from boxwright.batch.output import candidates, json_lines, result_formats, sidecars
 from boxwright.batch.output.candidates import CandidatesOrigin, CandidateTable
+from boxwright.images import appearance
 from boxwright.predictions import ImagePrediction, LabelScores, Selection
 
 LABELS = [["11", "cat"], ["12", 'Käse, "alt"'], ["13", "dog"]]
@@ -137,7 +138,7 @@ def test_other_readers_of_parquet_read_the_file(reader: str, tmp_path):
         ("gs://b/ä 1.jpg", 41, [], [], []),
     ]
     said = json.loads(metadata)
-    assert (said["format_version"], said["score_floor"], said["labels"]) == (1, 0.05, LABELS)
+    assert (said["format_version"], said["score_floor"], said["labels"]) == (2, 0.05, LABELS)
 
 
 @given(SHARD, st.integers(0, 100))
@@ -165,10 +166,30 @@ def test_what_is_no_file_of_candidates_is_refused_by_name(monkeypatch):
         with pytest.raises(errors.ApiError, match=r"gs://b/c\.parquet: this is no file of candidates") as caught:
             candidates.from_parquet(content, "gs://b/c.parquet")
         assert caught.value.code_name == "INVALID_ARGUMENT"
-    monkeypatch.setattr(candidates, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(candidates, "FORMAT_VERSION", 3)
+    whole = candidates.to_parquet(empty, _origin("image_classification"))
     with pytest.raises(errors.ApiError, match="use a newer one") as caught:
         candidates.from_parquet(whole, "gs://b/c.parquet")
     assert caught.value.code_name == "FAILED_PRECONDITION"
+
+
+def test_a_file_has_what_its_images_look_like_and_one_of_version_1_says_that_it_is_not_known(monkeypatch):
+    looks = np.array([(1 << 63, 127.5, 3.25), (0, 0.0, 0.0)], appearance.RECORD)
+    found = detections([(0, 0, 1, 1, 0.5, 2)])
+    rows = [
+        (f"gs://b/{n}", candidates.of_image(b"x", (1, 1), found, 0.0, one.tobytes())) for n, one in enumerate(looks)
+    ]
+    kind = "image_object_detection"
+    table = CandidateTable.of(kind, rows)
+    assert _again(table, kind).looks.tolist() == looks.tolist()
+    monkeypatch.setattr(candidates, "FORMAT_VERSION", 1)
+    monkeypatch.setattr(appearance, "RECORD", np.dtype([]))
+    older = candidates.to_parquet(table, _origin(kind))
+    monkeypatch.undo()
+    read, _ = candidates.from_parquet(older, "f")
+    assert read.ids == table.ids
+    assert np.isnan(read.looks["luma"]).all()
+    assert np.isnan(read.looks["sharpness"]).all()
 
 
 def test_a_row_a_box_in_csv_and_parquet_and_pixels_in_coco():
@@ -201,10 +222,10 @@ def test_a_row_a_box_in_csv_and_parquet_and_pixels_in_coco():
 def test_a_shard_has_beside_it_what_its_spec_asks_for(tmp_path):
     spec = Bench(tmp_path).spec(labels=LABELS, formats=["csv"])
     row = candidates.of_image(b"x", (1, 1), detections([(0, 0, 1, 1, 0.75, 0)]), 0.0)
-    assert sidecars.of_shard(Bench(tmp_path).spec(), 1, ["a"], [None]) == {}
-    assert list(sidecars.of_shard(spec, 1, ["a", "b"], [None, row])) == ["csv"]
+    assert sidecars.of_shard(Bench(tmp_path).spec(), 1, ["a"], [None], [False]) == (None, {})
+    assert list(sidecars.of_shard(spec, 1, ["a", "b"], [None, row], [False, False])[1]) == ["csv"]
     keeping = Bench(tmp_path).spec(labels=LABELS, candidate_floor=0.0)
-    (content,) = sidecars.of_shard(keeping, 1, ["a", "b"], [None, row]).values()
+    (content,) = sidecars.of_shard(keeping, 1, ["a", "b"], [None, row], [False, False])[1].values()
     assert candidates.from_parquet(content, "f")[0].ids == ["b"]
     assert sidecars.looks_like_one("candidates/image_object_detection_1.parquet")
     assert not sidecars.looks_like_one("other/image_object_detection_1.parquet")

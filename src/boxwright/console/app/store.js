@@ -28,8 +28,8 @@ export const credential = signal(heldCredential());
 export const needsSignIn = signal(false);
 /** Unfinished operations with their progress. @type {{value: any[]}} */
 export const running = signal([]);
-/** Names of operations that ended while this page looked on. @type {{value: number}} */
-export const ended = signal(0);
+/** Counts up when an operation has begun or ended while this page looked on. @type {{value: number}} */
+export const changed = signal(0);
 /** Permissions on the location that the caller has; null until known. @type {{value: Set<string> | null}} */
 export const granted = signal(null);
 /** @type {{value: {id: number, text: string}[]}} */

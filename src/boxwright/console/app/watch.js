@@ -1,7 +1,7 @@
 // @ts-check
 // Follows running operations, only while something runs and the tab is seen; asks once what the caller may do.
 import { get, list, post } from "./api.js";
-import { credential, ended, granted, needsSignIn, parent, running } from "./store.js";
+import { changed, credential, granted, needsSignIn, parent, running } from "./store.js";
 
 const PERIOD_MS = 2000;
 export const PERMISSIONS = [
@@ -23,8 +23,7 @@ export async function look() {
     const progress = await Promise.all(found.slice(0, 5).map((one) => get(`${one.name}:progress`).catch(() => ({}))));
     if (where !== parent()) return;
     running.value = found.map((one, index) => ({ ...one, progress: progress[index] ?? {} }));
-    const names = new Set(found.map((one) => one.name));
-    if (before.some((name) => !names.has(name))) ended.value++;
+    if (before.join() !== found.map((one) => one.name).join()) changed.value++;
   } catch {
     // the page that is shown says what is wrong
   } finally {

@@ -5,7 +5,7 @@ import { idOf, post } from "../app/api.js";
 import { number, percent, t, time } from "../app/i18n.js";
 import { models, operations, stateOf } from "../app/resources.js";
 import { go, href, route } from "../app/router.js";
-import { notify, parent, running } from "../app/store.js";
+import { notify, parent } from "../app/store.js";
 import { Act, Empty, Head, Loaded, State, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
 import { addresses } from "./import.js";
@@ -18,7 +18,7 @@ export function Batches({ id }) {
 }
 
 function List() {
-  const from = useLoad(async () => (await operations()).filter((one) => one.metadata?.batchPredictDetails), [running.value.length]);
+  const from = useLoad(async () => (await operations()).filter((one) => one.metadata?.batchPredictDetails), []);
   useCalls([{ verb: "GET", path: `${parent()}/operations` }]);
   const create = html`<a class="button first" href=${href("batches", "new")}>${t("batch.new")}</a>`;
   return html`<${Head} title=${t("nav.batches")} sub=${t("batch.sub")}>${create}<//>

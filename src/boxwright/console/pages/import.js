@@ -17,7 +17,7 @@ export const addresses = (text) => text.split(/\s+/).filter(Boolean);
 export function Import({ dataset }) {
   const [text, setText] = useState("");
   const id = idOf(dataset.name);
-  const from = useLoad(async () => (await operations()).filter((one) => one.metadata?.importDataDetails), [id, running.value.length]);
+  const from = useLoad(async () => (await operations()).filter((one) => one.metadata?.importDataDetails), [id]);
   const body = { inputConfig: { gcsSource: { inputUris: addresses(text) } } };
   const shownBody = text ? body : { inputConfig: { gcsSource: { inputUris: ["gs://BUCKET/labels.csv"] } } };
   useCalls([{ verb: "POST", path: `${dataset.name}:importData`, body: shownBody }, { verb: "GET", path: `${parent()}/operations?filter=works_on%3D${encodeURIComponent(dataset.name)}` }]);

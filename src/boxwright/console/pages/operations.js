@@ -15,7 +15,7 @@ const kindWords = (kind) => (has(`kind.${kind}`) ? t(`kind.${kind}`) : kind.repl
 
 export function Operations() {
   const [state, setState] = useState("");
-  const from = useLoad(() => operations(), [running.value.length]);
+  const from = useLoad(() => operations(), []);
   useCalls([{ verb: "GET", path: `${parent()}/operations` }]);
   const clean = (/** @type {any[]} */ ended) => async () => {
     for (const one of ended) await remove(one.name);

@@ -2,7 +2,7 @@
 // What every page is made of: its head, loading, errors, states, and buttons that say why they are off.
 import { html, useCallback, useEffect, useRef, useState } from "../vendor/ui.js";
 import { has, t } from "../app/i18n.js";
-import { calls, credential, ended, notify, place } from "../app/store.js";
+import { calls, changed, credential, notify, place } from "../app/store.js";
 import { askPermissions, look, may } from "../app/watch.js";
 
 /** The page's heading with its actions. @param {{title: any, sub?: any, children?: any}} props */
@@ -31,7 +31,7 @@ export function useLoad(load, inputs) {
       .then((value) => control.signal.aborted || setState({ key, value }))
       .catch((error) => control.signal.aborted || setState({ key, error }));
     return () => control.abort();
-  }, [key, turn, ended.value]);
+  }, [key, turn, changed.value]);
   const again = useCallback(() => setTurn((one) => one + 1), []);
   return state.key === key ? { value: state.value, error: state.error, again } : { value: undefined, error: undefined, again };
 }

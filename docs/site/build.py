@@ -30,7 +30,7 @@ ROOT_PAGES = {  # file of the root → page
     "SECURITY.md": "reporting-vulnerabilities.md",
 }
 NAVIGATION = {  # caption → pages; what is not named here stands under "More", and a page that is not there is left out
-    "Tutorial": ["getting-started", "id/getting-started"],
+    "Tutorial": ["getting-started", "console", "id/getting-started"],
     "How-to guides": [
         "import", "convert", "batch-prediction", "clients/README", "clients/python", "clients/node", "clients/go",
         "clients/java", "clients/csharp", "clients/ruby", "clients/php", "clients/curl", "clients/powershell",

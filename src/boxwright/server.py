@@ -19,6 +19,7 @@ from typing import TextIO
 from starlette import requests, responses, routing
 
 from boxwright import composition, errors
+from boxwright.console import files
 from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.surface import grpc_server, http_server, limits, request_policy, rest_server, token_route, waiting
 from boxwright.surface.certificate_files import CertificateFiles
@@ -142,17 +143,11 @@ async def _serve(
         parts.dispatcher, watcher, executor, request_guard=request_guard, bounds=bounds, budget=budget
     )
     grpc_port = _listen_grpc(grpc_api, chosen, certificate)
-    routes = [
-        routing.Route("/healthz", _answer(lambda: True)),
-        routing.Route("/readyz", _answer(ready.is_set)),
-    ]
-    if parts.tokens is not None:
-        routes += token_route.build_token_routes(
-            parts.tokens.service, parts.tokens.status, executor, bounds.body_timeout_s
-        )
+    routes = _routes(settings, parts, ready, executor)
     app = rest_server.build_rest_app(
-        parts.dispatcher, watcher, executor, routes, request_guard=request_guard, bounds=bounds, budget=budget
-    )
+        parts.dispatcher, watcher, executor, routes,
+        request_guard=request_guard, bounds=bounds, budget=budget, has_console=chosen.console,
+    )  # fmt: skip
     http = http_server.HttpServer(app, bounds, None if certificate is None else certificate.context)
     if settings.operations.worker:
         parts.worker.start()
@@ -177,6 +172,22 @@ async def _serve(
     executor.shutdown()
     parts.worker.close()
     log.info("event=stopped")
+
+
+def _routes(
+    settings: Settings, parts: composition.ServiceParts, ready: asyncio.Event, executor: futures.Executor
+) -> list[routing.Route]:
+    """The paths beside the API: health, tokens, the console."""
+    routes = [
+        routing.Route("/healthz", _answer(lambda: True)),
+        routing.Route("/readyz", _answer(ready.is_set)),
+    ]
+    if parts.tokens is not None:
+        tokens, silence_s = parts.tokens, settings.server.body_timeout_s
+        routes += token_route.build_token_routes(tokens.service, tokens.status, executor, silence_s)
+    if settings.server.console:
+        routes += files.build_console_routes()
+    return routes
 
 
 def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitable[responses.Response]]:
@@ -264,6 +275,7 @@ def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO, *, has_
         if has_accounts:
             note = "  access is OPEN although there are accounts: everybody who gets here may do everything\n"
             note += "         (boxwright serve --access required asks for accounts)\n"
+    console = f"  Pages  {scheme}://{host}:{port}/console/ in a browser\n" if settings.server.console else ""
     authority = settings.server.tls_cert and settings.server.tls_cert.with_name("ca.pem")
     if authority and authority.exists():
         token = f" --cacert {shlex.quote(str(authority))}{token}"
@@ -272,6 +284,7 @@ def _welcome(settings: Settings, port: int, grpc_port: int, out: TextIO, *, has_
         f"Boxwright is ready.\n"
         f"  REST   {scheme}://{host}:{port}/v1/projects/PROJECT/locations/{location}/…\n"
         f"  gRPC   {host}:{grpc_port}{'' if settings.server.tls_cert else ' (plaintext)'}\n"
+        f"{console}"
         f"{_stores_line(settings.storage)}"
         f"{note}"
         f"  curl   curl{token} {scheme}://{host}:{port}/v1/projects/demo/locations/{location}/datasets\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -19,13 +20,17 @@ NAMES_THAT_SAY_NOTHING = {"base", "common", "core", "helper", "helpers", "manage
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+SCRIPTS = sorted(path for path in (ROOT / "src").rglob("*.js") if path.parent.name != "vendor")
+SCRIPT_FUNCTION = re.compile(
+    r"( *)(?:export )?(?:default )?(?:async )?(?:function (\w+)|const (\w+) = .*(?:=>|function\b).*$)"
+)
 
 
 def _label(path: pathlib.Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", SOURCES + TESTS, ids=_label)
+@pytest.mark.parametrize("path", SOURCES + TESTS + SCRIPTS, ids=_label)
 def test_a_module_fits_in_four_hundred_lines(path: pathlib.Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= EXCEPTIONS.get(_label(path), (MAX_MODULE_LINES,))[0]
@@ -43,6 +48,19 @@ def test_a_function_fits_in_sixty_lines(path: pathlib.Path) -> None:
     assert not too_long
 
 
+@pytest.mark.parametrize("path", SCRIPTS, ids=_label)
+def test_a_function_of_the_console_fits_in_sixty_lines(path: pathlib.Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    too_long = []
+    for number, line in enumerate(lines):
+        if found := SCRIPT_FUNCTION.match(line):
+            ends = re.compile(found[1] + r"[\]})`]|" + found[1] + r"\S.*;$")
+            length = next((n for n, later in enumerate(lines[number + 1 :], 2) if ends.match(later)), 1)
+            if length > MAX_FUNCTION_LINES and not line.endswith(";"):
+                too_long.append(f"{found[2] or found[3]}: {length} lines")
+    assert not too_long
+
+
 def test_every_exception_is_still_needed() -> None:
     for place, (_, day, why) in EXCEPTIONS.items():
         assert (ROOT / place.split(":")[0]).exists(), f"{place} is gone; so should its exception be"
@@ -50,7 +68,7 @@ def test_every_exception_is_still_needed() -> None:
         assert why
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_label)
+@pytest.mark.parametrize("path", SOURCES + SCRIPTS, ids=_label)
 def test_a_module_is_named_after_what_it_holds(path: pathlib.Path) -> None:
     assert path.stem not in NAMES_THAT_SAY_NOTHING
     assert path.parent.name not in NAMES_THAT_SAY_NOTHING

@@ -227,6 +227,7 @@ def _say_how_to_call(running: service.Service, model_name: str, reporter: progre
         f' "outputConfig": {{"gcsDestination": {{"outputUriPrefix": "{output}"}}}},'
         f' "params": {{"score_threshold": "0.5"}}}}'
     )
+    reporter.say(f"\nOpen this address in a browser: {running.url}/console/")
     reporter.say(f"\nThe service keeps running: REST on {running.url}, gRPC on {running.grpc_target}. Try:\n")
     reporter.say(
         f"curl -X POST -H 'Content-Type: application/json' -d '{body}' {running.url}/v1/{model_name}:batchPredict\n"

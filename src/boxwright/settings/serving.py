@@ -37,6 +37,7 @@ class ServerSettings(Group):
     audit_reads: bool = setting(
         False, "Whether calls that only read are lines of the audit log too, beside changes and refusals."
     )
+    console: bool = setting(True, "Whether `/console/` serves the console, the pages for a browser.")
     tls_cert: pathlib.Path | None = setting(None, "Certificate chain (PEM) for both API servers; needs `tls_key`.")
     tls_key: pathlib.Path | None = setting(None, "Private key (PEM) of `tls_cert`.")
     tls_client_ca: pathlib.Path | None = setting(

@@ -1,4 +1,4 @@
-"""The page at ``/``: says what listens here, in a browser. It holds no data, and no script."""
+"""The page at ``/``: says what listens here, or leads browsers to the console. It holds no data, and no script."""
 
 from __future__ import annotations
 
@@ -22,3 +22,10 @@ Health: <a href="/healthz">alive</a>, <a href="/readyz">ready</a>.</p>
 async def show(request: requests.Request) -> responses.Response:
     """Answers with the page."""
     return responses.HTMLResponse(_PAGE, headers={"cache-control": "no-store"})
+
+
+async def lead(request: requests.Request) -> responses.Response:
+    """Leads browsers to the console, by a relative address; programs get the page."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return await show(request)
+    return responses.Response(status_code=307, headers={"cache-control": "no-store", "location": "console/"})

@@ -19,7 +19,11 @@ from boxwright import errors
 from boxwright.surface import routes
 
 PROBES = ("/healthz", "/readyz")  # asked by address, whatever that is; they hold no data
-PAGES = ("/",)  # static and without data: any page may lead a browser there, and none may frame it
+PAGES = (
+    "/",
+    "/console",
+    "/console/",
+)  # static and without data: any page may lead a browser there, and none may frame it
 DEFAULT_PORTS = {"http": 80, "https": 443}
 ANSWER_HEADERS = (  # on every answer
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),

@@ -20,7 +20,9 @@ from boxwright import errors
 from boxwright.surface import bodies, dispatch, home, limits, openapi, request_policy, routes, transcode, waiting
 
 # who may be asked by anybody: nothing behind these needs credentials, or they are what is exchanged for some
-PUBLIC_PATHS = ("/", "/healthz", "/readyz", "/token", "/introspect", "/revoke", "/v1/openapi.json")
+PUBLIC_PATHS = (
+    "/", "/healthz", "/readyz", "/token", "/introspect", "/revoke", "/v1/openapi.json", "/console", "/console/{path:path}",
+)  # fmt: skip
 _CODE_OF_STATUS = {401: errors.unauthenticated, 403: errors.permission_denied, 404: errors.not_found}
 
 
@@ -33,8 +35,11 @@ def build_rest_app(
     request_guard: request_policy.RequestPolicy,
     bounds: limits.ServerLimits,
     budget: limits.BodyBudget,
+    has_console: bool = False,
 ) -> types.ASGIApp:
     """Builds the ASGI application; `extra_routes` come before those under ``/v1/``.
+
+    With `has_console`, among them are the console's, and ``/`` leads browsers there.
 
     Raises:
         TypeError: an extra route is not in PUBLIC_PATHS, and nobody would judge its callers.
@@ -46,7 +51,7 @@ def build_rest_app(
     api = RestServer(reception, bounds, budget)
     app = applications.Starlette(
         routes=[
-            routing.Route("/", home.show),
+            routing.Route("/", home.lead if has_console else home.show),
             *extra_routes,
             routing.Route("/v1/openapi.json", _describe),
             routing.Route("/v1/{path:path}", api),
@@ -65,7 +70,9 @@ def _guarded(
     async def answer(scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         async def send_with_headers(event: types.Message) -> None:
             if event["type"] == "http.response.start":
-                event["headers"] = [*event.get("headers", ()), *request_policy.ANSWER_HEADERS]
+                given = list(event.get("headers", ()))
+                names = {name for name, _ in given}  # pages with scripts have a policy of their own
+                event["headers"] = given + [pair for pair in request_policy.ANSWER_HEADERS if pair[0] not in names]
             await send(event)
 
         if scope["type"] != "http":  # the server below speaks nothing else

@@ -5,6 +5,7 @@ browser       a real Chromium, driven by its DevTools protocol
 case_world    what the compliance cases name in braces: projects, data sets, models and operations in every state
 cases         compliance cases: requests and the answers they must get, read from JSON and sent over gRPC and REST
 foreign_site  a site of somebody else, for browsers
+console_page  the console in that Chromium, and what the browser complains of
 fuzzing       random requests, and the one rule for every answer
 half_http2    a gRPC caller that never ends its message
 languages     programs in Java, Ruby, PHP and C#: what they need, and how they are made ready to run

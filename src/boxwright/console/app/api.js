@@ -1,0 +1,87 @@
+// @ts-check
+// The public REST API: one function a verb, errors as the API says them, operations followed until they are done.
+import { credential, needsSignIn } from "./store.js";
+
+export const BASE = new URL("../v1/", document.baseURI);
+const PAGE_SIZE = 100;
+export const API_KEY = /^bxk_/; // an API key; anything else is a bearer token
+
+/** What the API answered instead of a result; `code` is its name in google.rpc.Code, or UNREACHABLE. */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} code @param {string} message */
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+function headers() {
+  /** @type {Record<string, string>} */
+  const found = {};
+  if (API_KEY.test(credential.value)) found["X-Goog-Api-Key"] = credential.value;
+  else if (credential.value) found.Authorization = `Bearer ${credential.value}`;
+  return found;
+}
+
+/**
+ * Sends a request and returns the JSON of its answer.
+ * @param {string} verb @param {string} path below /v1/ @param {any} [body] @param {AbortSignal} [signal]
+ */
+export async function send(verb, path, body, signal) {
+  const sent = headers();
+  if (body !== undefined) sent["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(new URL(path, BASE), { method: verb, headers: sent, body: body === undefined ? undefined : JSON.stringify(body), signal });
+  } catch (failure) {
+    if (signal?.aborted) throw failure;
+    throw new ApiError(0, "UNREACHABLE", "The service did not answer.");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  if (response.status === 401) needsSignIn.value = true;
+  throw new ApiError(response.status, answer.error?.status ?? String(response.status), answer.error?.message ?? response.statusText);
+}
+
+/** @param {string} path @param {AbortSignal} [signal] */
+export const get = (path, signal) => send("GET", path, undefined, signal);
+/** @param {string} path @param {any} body */
+export const post = (path, body = {}) => send("POST", path, body);
+/** @param {string} path */
+export const remove = (path) => send("DELETE", path);
+
+/**
+ * All items of a list, page by page, at most `most`.
+ * @param {string} path @param {string} field @param {number} [most]
+ */
+export async function list(path, field, most = 1000) {
+  /** @type {any[]} */
+  const found = [];
+  let token = "";
+  do {
+    const url = new URL(path, BASE);
+    url.searchParams.set("pageSize", String(PAGE_SIZE));
+    if (token) url.searchParams.set("pageToken", token);
+    const page = await get(url.href.slice(BASE.href.length));
+    found.push(...(page[field] ?? []));
+    token = page.nextPageToken ?? "";
+  } while (token && found.length < most);
+  return found;
+}
+
+/** Waits for an operation's end and returns it; raises what it ended with. @param {any} operation */
+export async function finished(operation) {
+  let found = operation;
+  while (!found.done) found = await post(`${found.name}:wait`, { timeout: "20s" });
+  if (found.error) throw new ApiError(0, codeName(found.error.code), found.error.message);
+  return found.response ?? {};
+}
+
+const CODES = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+  "UNAUTHENTICATED"];
+/** @param {number} code */
+export const codeName = (code) => CODES[code] ?? String(code);
+/** The last part of a resource's name. @param {string} name */
+export const idOf = (name) => name.slice(name.lastIndexOf("/") + 1);

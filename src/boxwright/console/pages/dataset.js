@@ -1,0 +1,52 @@
+// @ts-check
+// A dataset and its tabs, in AutoML's order: Import, Train, Evaluate, Test & Use, Batch.
+import { html, useState } from "../vendor/ui.js";
+import { get, idOf } from "../app/api.js";
+import { t } from "../app/i18n.js";
+import { kindOf, modelsOf } from "../app/resources.js";
+import { href } from "../app/router.js";
+import { parent } from "../app/store.js";
+import { Empty, Head, Loaded, useLoad } from "../parts/page.js";
+import { NewBatch } from "./batches.js";
+import { Evaluate } from "./evaluate.js";
+import { Import } from "./import.js";
+import { TestAndUse } from "./test.js";
+import { Train } from "./train.js";
+
+export const TABS = ["import", "train", "evaluate", "test", "batch"];
+
+/** @param {{id: string, tab?: string}} props */
+export function Dataset({ id, tab = "import" }) {
+  const from = useLoad(async (signal) => {
+    const [dataset, models] = await Promise.all([get(`${parent()}/datasets/${encodeURIComponent(id)}`, signal), modelsOf(id)]);
+    return { dataset, models };
+  }, [id]);
+  return html`<${Loaded} from=${from}>${(/** @type {any} */ { dataset, models }) => html`
+    <${Head} title=${dataset.displayName} sub=${`${t(`kind.${kindOf(dataset) || "other"}`)} · ${t("images.n", { n: dataset.exampleCount ?? 0 })}`} />
+    <${Tabs} label=${t("dataset.tabs")} place="datasets" id=${id} tabs=${TABS} tab=${tab} />
+    <${Content} tab=${tab} dataset=${dataset} models=${models} />`}<//>`;
+}
+
+/** @param {{tab: string, dataset: any, models: any[]}} props */
+function Content({ tab, dataset, models }) {
+  if (tab === "train") return html`<${Train} dataset=${dataset} models=${models} />`;
+  if (tab === "evaluate") return html`<${WithModel} models=${models} dataset=${dataset}>${(/** @type {any} */ model) => html`<${Evaluate} key=${model.name} model=${model} />`}<//>`;
+  if (tab === "test") return html`<${WithModel} models=${models} dataset=${dataset}>${(/** @type {any} */ model) => html`<${TestAndUse} key=${model.name} model=${model} />`}<//>`;
+  if (tab === "batch") return html`<${WithModel} models=${models} dataset=${dataset}>${(/** @type {any} */ model) => html`<${NewBatch} key=${model.name} model=${model} />`}<//>`;
+  return html`<${Import} dataset=${dataset} />`;
+}
+
+/** @param {{label: string, place: string, id: string, tabs: string[], tab: string}} props */
+export const Tabs = ({ label, place, id, tabs, tab }) =>
+  html`<nav class="tabs" aria-label=${label}>${tabs.map((one) => html`<a href=${href(place, id, one)} aria-current=${one === tab ? "page" : undefined}>${t(`tab.${one}`)}</a>`)}</nav>`;
+
+/** Chooses one of the dataset's models. @param {{models: any[], dataset: any, children: (model: any) => any}} props */
+function WithModel({ models, dataset, children }) {
+  const [name, setName] = useState("");
+  if (!models.length) {
+    return html`<${Empty} title=${t("models.none")} text=${t("models.none.text")}><a class="button first" href=${href("datasets", idOf(dataset.name), "train")}>${t("tab.train")}</a><//>`;
+  }
+  const model = models.find((one) => one.name === name) ?? models[0];
+  return html`<label class="row">${t("model")}<select value=${model.name} onChange=${(/** @type {any} */ e) => setName(e.target.value)}>
+      ${models.map((one) => html`<option value=${one.name}>${one.displayName}</option>`)}</select></label>${children(model)}`;
+}

@@ -1,0 +1,57 @@
+// @ts-check
+// Import from CSV lists in buckets, and what earlier imports refused.
+import { html, useState } from "../vendor/ui.js";
+import { codeName, idOf, post } from "../app/api.js";
+import { t, time } from "../app/i18n.js";
+import { kindOf, operations, stateOf } from "../app/resources.js";
+import { href } from "../app/router.js";
+import { notify, parent, running } from "../app/store.js";
+import { Act, Loaded, State, useCalls, useLoad } from "../parts/page.js";
+import { Table } from "../parts/table.js";
+import { RunningOperation } from "./operations.js";
+
+/** Addresses, one a line. @param {string} text */
+export const addresses = (text) => text.split(/\s+/).filter(Boolean);
+
+/** @param {{dataset: any}} props */
+export function Import({ dataset }) {
+  const [text, setText] = useState("");
+  const id = idOf(dataset.name);
+  const from = useLoad(async () => (await operations()).filter((one) => one.metadata?.importDataDetails), [id]);
+  const body = { inputConfig: { gcsSource: { inputUris: addresses(text) } } };
+  const shownBody = text ? body : { inputConfig: { gcsSource: { inputUris: ["gs://BUCKET/labels.csv"] } } };
+  useCalls([{ verb: "POST", path: `${dataset.name}:importData`, body: shownBody }, { verb: "GET", path: `${parent()}/operations?filter=works_on%3D${encodeURIComponent(dataset.name)}` }]);
+  const start = async () => {
+    await post(`${dataset.name}:importData`, body);
+    notify(t("import.started"));
+    setText("");
+    from.again();
+  };
+  const mine = running.value.filter((one) => one.progress?.works_on === dataset.name && one.metadata?.importDataDetails);
+  return html`<div class="columns">
+    <section class="card"><h2>${t("import.title")}</h2><p class="quiet">${t("import.text")}</p>
+      <label>${t("import.field")}<textarea rows="3" class="mono" placeholder="gs://bucket/labels.csv" value=${text} onInput=${(/** @type {any} */ e) => setText(e.target.value)}></textarea>
+        <span class="hint">${t("import.hint")}</span></label>
+      <div class="row"><${Act} permission="automl.datasets.import" look="first" off=${addresses(text).length ? "" : t("import.needed")} does=${start}>${t("import.start")}<//>
+      ${dataset.exampleCount > 0 && html`<a class="button" href=${href("datasets", id, "train")}>${t("datasets.next.train")}</a>`}</div></section>
+    <section class="card"><h2>${t("import.example")}</h2><p class="quiet">${t(`import.example.${kindOf(dataset) || "detection"}`)}</p>
+      <pre>${kindOf(dataset) === "classification" ? "TRAIN,gs://bucket/a.jpg,cat\nTEST,gs://bucket/b.jpg,dog\nUNASSIGNED,gs://bucket/c.jpg,cat" : "TRAIN,gs://bucket/a.jpg,car,0.1,0.2,,,0.4,0.6,,\nTEST,gs://bucket/b.jpg,bus,0.5,0.1,,,0.9,0.8,,\nUNASSIGNED,gs://bucket/c.jpg,,,,,,,,,"}</pre></section></div>
+    ${mine.map((one) => html`<${RunningOperation} key=${one.name} operation=${one} />`)}
+    <section class="stack"><h2>${t("import.history")}</h2><${Loaded} from=${from}>${(/** @type {any[]} */ found) => html`<${History} found=${found} />`}<//></section>`;
+}
+
+/** @param {{found: any[]}} props */
+function History({ found }) {
+  const refused = found.flatMap((one) => (one.metadata.partialFailures ?? []).map((/** @type {any} */ failure) => ({ ...failure, time: one.metadata.createTime })));
+  return html`<${Table} label=${t("import.history")} rows=${found} empty=${t("import.history.none")} columns=${[
+    { title: t("started"), value: (/** @type {any} */ one) => one.metadata.createTime, show: (/** @type {any} */ one) => html`<a href=${href("operations", idOf(one.name))}>${time(one.metadata.createTime)}</a>` },
+    { title: t("state"), value: stateOf, show: (/** @type {any} */ one) => html`<${State} of=${stateOf(one)} />` },
+    { title: t("import.refused"), isNumber: true, value: (/** @type {any} */ one) => (one.metadata.partialFailures ?? []).length },
+    { title: t("message"), show: (/** @type {any} */ one) => html`<span lang="en">${one.error?.message ?? "–"}</span>` },
+  ]} />
+  ${refused.length > 0 && html`<h3>${t("import.refused.title", { n: refused.length })}</h3><${Table} label=${t("import.refused")} rows=${refused} columns=${[
+    { title: t("started"), value: (/** @type {any} */ one) => one.time, show: (/** @type {any} */ one) => time(one.time) },
+    { title: t("code"), value: (/** @type {any} */ one) => codeName(one.code) },
+    { title: t("message"), value: (/** @type {any} */ one) => one.message, show: (/** @type {any} */ one) => html`<span lang="en">${one.message}</span>` },
+  ]} />`}`;
+}

@@ -1,0 +1,74 @@
+// @ts-check
+// Models: beside each other, and one with what is known of it.
+import { html, useState } from "../vendor/ui.js";
+import { get, idOf } from "../app/api.js";
+import { number, t, time } from "../app/i18n.js";
+import { datasets, metadataOf, models, newestFirst } from "../app/resources.js";
+import { go, href } from "../app/router.js";
+import { parent } from "../app/store.js";
+import { Act, Empty, Facts, Head, Loaded, State, useCalls, useLoad } from "../parts/page.js";
+import { Table } from "../parts/table.js";
+import { NewBatch } from "./batches.js";
+import { Tabs } from "./dataset.js";
+import { DeleteByName } from "./datasets.js";
+import { Evaluate } from "./evaluate.js";
+import { TestAndUse } from "./test.js";
+
+const TABS = ["about", "evaluate", "test", "batch"];
+
+export function Models() {
+  const from = useLoad(async () => {
+    const [found, sets] = await Promise.all([models(), datasets().catch(() => [])]);
+    return { found: newestFirst(found), names: Object.fromEntries(sets.map((one) => [idOf(one.name), one.displayName])) };
+  }, []);
+  useCalls([{ verb: "GET", path: `${parent()}/models` }]);
+  return html`<${Head} title=${t("nav.models")} sub=${t("models.sub")} />
+    <${Loaded} from=${from}>${(/** @type {any} */ { found, names }) => (found.length ? html`<${ModelTable} models=${found} names=${names} />`
+      : html`<${Empty} title=${t("models.none")} text=${t("models.none.text")}><a class="button" href=${href("datasets")}>${t("nav.datasets")}</a><//>`)}<//>`;
+}
+
+/** @param {{models: any[], names?: Record<string, string>, empty?: string}} props */
+export function ModelTable({ models: found, names, empty }) {
+  const columns = [
+    { title: t("name"), value: (/** @type {any} */ one) => one.displayName, show: (/** @type {any} */ one) => html`<a href=${href("models", idOf(one.name))}>${one.displayName}</a>` },
+    { title: t("created"), value: (/** @type {any} */ one) => one.createTime, show: (/** @type {any} */ one) => time(one.createTime) },
+    { title: t("train.type"), value: (/** @type {any} */ one) => metadataOf(one).modelType ?? "", show: (/** @type {any} */ one) => html`<span class="mono">${metadataOf(one).modelType ?? "–"}</span>` },
+    { title: t("models.qps"), isNumber: true, value: (/** @type {any} */ one) => metadataOf(one).nodeQps ?? 0, show: (/** @type {any} */ one) => (metadataOf(one).nodeQps ? number(metadataOf(one).nodeQps, 1) : "–") },
+    { title: t("state"), value: (/** @type {any} */ one) => one.deploymentState, show: (/** @type {any} */ one) => html`<${State} of=${one.deploymentState} />` },
+  ];
+  if (names) columns.splice(1, 0, { title: t("dataset"), value: (one) => names[one.datasetId] ?? "", show: (one) => (names[one.datasetId] ? html`<a href=${href("datasets", one.datasetId)}>${names[one.datasetId]}</a>` : t("models.gone")) });
+  return html`<${Table} label=${t("nav.models")} rows=${found} columns=${columns} empty=${empty} />`;
+}
+
+/** @param {{id: string, tab?: string}} props */
+export function Model({ id, tab = "about" }) {
+  const [isDoomed, setDoomed] = useState(false);
+  const name = `${parent()}/models/${encodeURIComponent(id)}`;
+  const from = useLoad((signal) => get(name, signal), [id]);
+  return html`<${Loaded} from=${from}>${(/** @type {any} */ model) => html`
+    <${Head} title=${model.displayName} sub=${`${t("model")} · ${time(model.createTime)}`}>
+      <${Act} permission="automl.models.delete" look="danger" does=${() => setDoomed(true)}>${t("delete")}<//><//>
+    <${Tabs} label=${t("model.tabs")} place="models" id=${id} tabs=${TABS} tab=${tab} />
+    ${tab === "evaluate" ? html`<${Evaluate} model=${model} />` : tab === "test" ? html`<${TestAndUse} model=${model} />` : tab === "batch" ? html`<${NewBatch} model=${model} />` : html`<${About} model=${model} />`}
+    ${isDoomed && html`<${DeleteByName} resource=${model} words=${t("models.delete.text")} close=${() => setDoomed(false)} done=${() => go("models")} />`}`}<//>`;
+}
+
+/** @param {{model: any}} props */
+function About({ model }) {
+  const from = useLoad((signal) => get(`${model.name}:describe`, signal), [model.name]);
+  useCalls([{ verb: "GET", path: model.name }, { verb: "GET", path: `${model.name}:describe` }]);
+  const metadata = metadataOf(model);
+  return html`<section class="card"><${Facts} pairs=${[
+    [t("state"), html`<${State} of=${model.deploymentState} />`], [t("dataset"), html`<a href=${href("datasets", model.datasetId)}>${model.datasetId}</a>`],
+    [t("train.type"), metadata.modelType], [t("models.cost"), metadata.trainCostMilliNodeHours && t("models.hours", { h: number(Number(metadata.trainCostMilliNodeHours) / 1000, 2) })],
+    [t("models.stop"), metadata.stopReason], [t("models.qps"), metadata.nodeQps && number(metadata.nodeQps, 1)], [t("resource"), html`<code>${model.name}</code>`]]} /></section>
+    <section class="stack"><h2>${t("models.describe")}</h2><${Loaded} from=${from}>${(/** @type {any} */ found) => html`<${Described} found=${found} />`}<//></section>`;
+}
+
+/** What DescribeModel says: plain values as facts, the rest as JSON. @param {{found: any}} props */
+function Described({ found }) {
+  const plain = Object.entries(found).filter(([, value]) => typeof value !== "object" || value === null);
+  const rest = Object.entries(found).filter(([, value]) => typeof value === "object" && value !== null);
+  return html`<div class="card" lang="en"><${Facts} pairs=${plain.map(([key, value]) => [key.replaceAll("_", " "), String(value ?? "–")])} /></div>
+    ${rest.map(([key, value]) => html`<details lang="en"><summary>${key.replaceAll("_", " ")}</summary><pre tabindex="0" role="region" aria-label=${key}>${JSON.stringify(value, null, 2)}</pre></details>`)}`;
+}

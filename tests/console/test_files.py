@@ -1,0 +1,133 @@
+"""The console's files: what they are sent with, how large they are, and where they are not served."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import pathlib
+import re
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from tests.conftest import Service
+
+from boxwright.console import files
+
+FOLDER = files.FOLDER
+MODULES = sorted(path for path in FOLDER.rglob("*.js") if path.parent.name != "vendor")
+VENDORED = sorted((FOLDER / "vendor").iterdir())
+IMPORT = re.compile(r'(?:from|import)\s*\(?\s*"(\.{1,2}/[^"]+)"')
+BROWSER = {
+    "accept": "text/html,*/*",
+    "sec-fetch-site": "none",
+    "sec-fetch-mode": "navigate",
+    "sec-fetch-dest": "document",
+}
+
+
+def _gz_bytes(paths: list[pathlib.Path]) -> int:
+    return sum(len(gzip.compress(path.read_bytes(), 9)) for path in paths)
+
+
+def _loaded_by(path: pathlib.Path) -> set[pathlib.Path]:
+    """The modules that a module imports at once, itself included."""
+    found: set[pathlib.Path] = set()
+    left = [path]
+    while left:
+        one = left.pop().resolve()
+        if one not in found:
+            found.add(one)
+            text = one.read_text(encoding="utf-8")
+            names = [name for name in IMPORT.findall(text) if f'import("{name}")' not in text]
+            left += [one.parent / name for name in names if one.parent.name != "vendor"]
+    return found
+
+
+@pytest.fixture
+def http(service: Service) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.url, trust_env=False, timeout=60) as client:
+        yield client
+
+
+def test_every_file_is_sent_with_the_strict_policy_and_its_type(http: httpx.Client) -> None:
+    for path, file in files.read_files().items():
+        answer = http.get(f"/console/{path}")
+        assert (answer.status_code, answer.content) == (200, file.content)
+        assert answer.headers.get_list("content-type") == [file.content_type]
+        assert answer.headers.get_list("content-security-policy") == [files.POLICY]
+        assert answer.headers["cache-control"] == "no-cache"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
+def test_a_file_that_the_browser_has_is_not_sent_again(http: httpx.Client) -> None:
+    etag = http.get("/console/app.css").headers["etag"]
+    again = http.get("/console/app.css", headers={"if-none-match": f'W/"other", {etag}'})
+    assert (again.status_code, again.content) == (304, b"")
+    assert http.get("/console/app.css", headers={"if-none-match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["nothing.js", "../settings/groups.py", "%2e%2e/files.py", "files.py", "app", "app/"])
+def test_nothing_but_the_pages_is_served(http: httpx.Client, path: str) -> None:
+    assert http.get(f"/console/{path}").status_code == 404
+
+
+def test_browsers_are_led_to_the_console_and_programs_are_not(http: httpx.Client) -> None:
+    led = http.get("/", headers=BROWSER)
+    assert (led.status_code, led.headers["location"]) == (307, "console/")
+    assert http.get("/console", headers=BROWSER).headers["location"] == "console/"
+    assert http.get("/").text.startswith("<!doctype html>")
+    assert http.get("/console/", headers=BROWSER | {"sec-fetch-site": "cross-site"}).status_code == 200
+    assert http.get("/console/app.css", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+
+
+def test_without_the_setting_there_is_no_console(service_factory: Callable[..., Service]) -> None:
+    url = service_factory(environment={"BOXWRIGHT_CONSOLE": "false"}).url
+    assert httpx.get(f"{url}/console/", trust_env=False).status_code == 404
+    assert httpx.get(f"{url}/", headers=BROWSER, trust_env=False).text.startswith("<!doctype html>")
+
+
+def test_what_a_browser_loads_is_small() -> None:
+    scripts = list(FOLDER.rglob("*.js"))
+    first = _loaded_by(FOLDER / "app" / "main.js")
+    assert _gz_bytes(scripts) <= 120_000
+    assert _gz_bytes(sorted(first)) <= 60_000
+    assert _gz_bytes(sorted(FOLDER.rglob("*.css"))) <= 15_000
+    assert len(first) <= 45
+
+
+def test_every_module_is_loaded_by_some_page() -> None:
+    assert set(MODULES) == {path for path in _loaded_by(FOLDER / "app" / "main.js") if path.parent.name != "vendor"}
+
+
+def test_every_module_says_what_it_is() -> None:
+    for path in MODULES:
+        assert path.read_text(encoding="utf-8").startswith("// "), path
+
+
+@pytest.mark.parametrize("path", VENDORED, ids=lambda path: path.name)
+def test_a_vendored_library_carries_its_licence(path: pathlib.Path) -> None:
+    head = path.read_text(encoding="utf-8").partition("*/")[0]
+    stated = re.findall(r"^(?:/\*! )?(\S+) \d+\.\d+\.\d+, (\S+)$", head, re.MULTILINE)
+    assert stated and {licence for _, licence in stated} <= {"MIT", "Apache-2.0"}
+    digest, content = re.search(r"sha256 of what follows: (\w+) \*/\n(.*)", path.read_text("utf-8"), re.DOTALL).groups()
+    assert hashlib.sha256(content.encode()).hexdigest() == digest, "changed by hand: see tools/vendor.mjs"
+    assert head.count("Permission is hereby granted") == sum(licence == "MIT" for _, licence in stated)
+
+
+def test_no_page_brings_markup_or_addresses_of_elsewhere() -> None:
+    for path in [*MODULES, FOLDER / "index.html", FOLDER / "app.css"]:
+        text = path.read_text(encoding="utf-8")
+        for word in (
+            "innerHTML",
+            "dangerouslySetInnerHTML",
+            "eval(",
+            "document.write",
+            "insertAdjacentHTML",
+            "document.cookie",
+        ):
+            assert word not in text, (path, word)
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), path
+        assert ' style="' not in text, path

@@ -55,8 +55,8 @@ class Dataset(inventory.Inventory):
         self._pending: list[tuple[object, ...]] = []  # rows of boxes that are not written yet
         self._asked: dict[tuple[str, str], tuple[str, str]] = {}  # what `note_repeated` has not looked for yet
         self._new_keys: list[tuple[str, int | None]] = []  # that are not written yet
-        self._key_run, self._keys_are_run = number_runs.NumberRun(), True  # whether all keys are of the run
-        self._runs: dict[str, number_runs.NumberRun] = {}  # by kind, what `note_repeated` need not write down
+        self._key_run, self._keys_are_run = number_runs.NumberRange(), True  # whether all keys are of the run
+        self._runs: dict[str, number_runs.NumberRange] = {}  # by kind, what `note_repeated` need not write down
         self._last_key: tuple[str, tuple[int, tuple[int, int] | None] | None] | None = None
 
     def __enter__(self) -> Self:
@@ -158,7 +158,7 @@ class Dataset(inventory.Inventory):
         """Tells `what` if `is_new` or this was asked for the name before; names are looked for many at a time."""
         run = self._runs.get(kind)
         if run is None:
-            run = self._runs[kind] = number_runs.NumberRun()
+            run = self._runs[kind] = number_runs.NumberRange()
         if run.takes(name):
             return
         if name in run or (kind, name) in self._asked:
@@ -198,7 +198,7 @@ class Dataset(inventory.Inventory):
 
     def forget_keys(self) -> None:
         """Before the next file, whose keys are its own."""
-        self._last_key, self._key_run, self._keys_are_run = None, number_runs.NumberRun(), True
+        self._last_key, self._key_run, self._keys_are_run = None, number_runs.NumberRange(), True
         self._new_keys.clear()
         self._db.execute("DELETE FROM keys")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 MOST_DIGITS = 18  # a database takes such a number
 
 
-class NumberRun:
+class NumberRange:
     """Whole numbers, one after the other, that were the first names of all; any other name ends the run."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ SIDE = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0, 0.5, 1e-9, 1e-12, 0
 
 @given(st.lists(NAMES, max_size=30))
 def test_a_run_and_a_set_know_the_same_names(names: list[str]):
-    run, others, seen = number_runs.NumberRun(), set[str](), set[str]()
+    run, others, seen = number_runs.NumberRange(), set[str](), set[str]()
     for name in names:
         is_new = run.takes(name)
         if not is_new:

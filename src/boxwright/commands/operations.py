@@ -175,6 +175,7 @@ def asked_and_spent(numbers: dict[str, Any]) -> dict[str, str]:
         "labels": ", ".join(numbers.get("labels", ())),
         "formats": ", ".join(numbers.get("formats", ())),
         "left out": f"{count:,.0f} names that are no images" if (count := numbers.get("left_out")) else "",
+        "base": numbers.get("reuse", ""),
         "ignored": f"params {', '.join(ignored)}" if ignored else "",
         "duration": output.duration(spent_s, with_tenths=True) if (spent_s := _spent_s(numbers)) is not None else "",
         "stages": ", ".join(

@@ -132,6 +132,8 @@ def in_words(numbers: dict[str, Any]) -> str:
         parts.append(f"{numbers['done']:,.0f} of {about}{numbers['total']:,.0f} images")
         if numbers.get("failed"):
             parts.append(f"{numbers['failed']:,.0f} failed")
+        if numbers.get("reused"):
+            parts.append(f"{numbers['reused']:,.0f} taken over")
         if numbers.get("images_of_one_colour"):
             parts.append(f"{numbers['images_of_one_colour']:,.0f} of one colour")
     if numbers.get("stage"):

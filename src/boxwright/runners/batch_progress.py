@@ -21,6 +21,7 @@ from boxwright.batch.engine import advice, stages
 WINDOW_S = 15.0
 LEAST_SPAN_S = 1.0  # a rate over less is noise
 LOG_INTERVAL_S = 10.0
+LEAST_STAGE_SHARE = 0.1  # of the time: below, starting and looking for former results hold a job up, and no stage does
 MAX_REASONS, MAX_REASON_CHARS = 8, 200  # of failures: what is stored with an operation is small
 
 log = logging.getLogger(__name__)
@@ -179,8 +180,9 @@ class BatchProgress:
 
     def _limit(self) -> dict[str, str]:
         """The bottleneck of the whole, and what helps."""
+        spent_s = sum(self._stage_s.values()) - self._stage_s[stages.READING]
         found = stages.bottleneck(self._stage_s, {})
-        if not found:
+        if not found or spent_s < LEAST_STAGE_SHARE * self._elapsed_s:
             return {}
         shared = self._shared_events / max(1, self._events)
         said = advice.from_numbers(found, self._spent(), shared=shared, **self._known)

@@ -108,12 +108,18 @@ def _concerns(said: Mapping[str, Any]) -> str:
     if said["foreign"]["images"] and said["foreign"]["images"] > 2 * UNFAMILIAR_SHARE * said["images"]:
         sentences.append(f"{said['foreign']['images']:,} images are unlike those that the model knows.")
     if said["duplicates"]["spare_images"]:
-        sentences.append(f"{said['duplicates']['spare_images']:,} images are there more than once; see duplicates.csv.")
+        sentences.append(
+            f"{_many(said['duplicates']['spare_images'], 'spare copy', 'spare copies')} of images; see duplicates.csv."
+        )
     if said["same_boxes"]:
         sentences.append("The same box is in very many images: a watermark, dirt, or a thing that never moves?")
     if not sentences:
         return "<p>Nothing looks wrong.</p>"
     return "<ul>" + "".join(f'<li class="warn">{html.escape(one)}</li>' for one in sentences) + "</ul>"
+
+
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"
 
 
 def _slider(threshold: float) -> str:
@@ -222,9 +228,9 @@ def _label_next(said: Mapping[str, Any]) -> str:
 
 def _duplicates(said: Mapping[str, Any]) -> str:
     counts = said["duplicates"]
-    text = f"{counts['equal_groups']:,} groups of images with equal bytes"
+    text = f"{_many(counts['equal_groups'], 'group', 'groups')} of images with equal bytes"
     if counts["is_known"]:
-        text += f", {counts['near_groups']:,} groups of images that look nearly equal"
+        text += f", {_many(counts['near_groups'], 'group', 'groups')} of images that look nearly equal"
     else:
         text += (
             "; whether images look nearly equal cannot be said, because the candidates do not tell what they look like"

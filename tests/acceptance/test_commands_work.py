@@ -398,14 +398,3 @@ def test_somebody_trains_and_predicts_without_writing_json(boxwright, service):
     page = service.buckets / "page.html"
     boxwright.done("results", "show", folder, "--buckets", service.buckets, "--out", page)
     assert page.read_text().count("data:image/jpeg;base64,") == IMAGES
-
-
-def test_a_dry_run_is_printed_and_described(boxwright, service, model):
-    name = "a_dry_run_is_printed_and_described"[:32]
-    csv_uri = _write_list(service, "commands-dry", ["gs://commands-dry/never.jpg"])
-    done = boxwright("batch", "predict", name, csv_uri, "gs://commands-dry/out/", "--dry-run")
-    assert done.returncode == 0, done.stderr
-    assert re.match(r"\d+ images, .* on \d+ cores?", done.stdout), done.stdout
-    assert re.search(r"^missing: +1 of \d+ that were looked for", done.stdout, re.MULTILINE), done.stdout
-    assert "gs://commands-dry/never.jpg does not exist" in done.stdout
-    assert [path.name for path in (service.bucket("commands-dry") / "out").iterdir()] == ["estimate.json"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import tarfile
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.support.clients.api import Api, metadata, open_api
 from tests.support.images import drawn_images
 from tests.support.machine.waiting import wait_until
 from tests.support.predictions.tiny_model import TinyModel
+from tests.support.services.command_line import CommandLine
 
 BUCKET = "dry"
 MODEL_ID = "IOD6700000000000000001"
@@ -175,3 +177,15 @@ def test_neither_a_dry_run_nor_a_bad_job_waits_behind_a_long_job(service_factory
             api.resume(dry)
         api.cancel(held)
         api.finished(held)
+
+
+def test_a_dry_run_is_printed_and_described(service, bucket):
+    (bucket / "printed.csv").write_text(f"gs://{BUCKET}/images/0000.jpg\ngs://{BUCKET}/never.jpg\n")
+    done = CommandLine(service.url)(
+        "batch", "predict", MODEL_ID, f"gs://{BUCKET}/printed.csv", f"gs://{BUCKET}/printed/", "--dry-run"
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"\d+ images, .* on \d+ cores?", done.stdout), done.stdout
+    assert re.search(r"^missing: +1 of \d+ that were looked for", done.stdout, re.MULTILINE), done.stdout
+    assert f"gs://{BUCKET}/never.jpg does not exist" in done.stdout
+    assert [path.name for path in (bucket / "printed").iterdir()] == ["estimate.json"]

@@ -89,6 +89,11 @@ def progress(row: sa.Row[Any]) -> struct_pb2.Struct:
     return result
 
 
+def member_of(annotation: types.AnnotationPayload) -> str:
+    """Which member of its detail an annotation has set; empty if none."""
+    return types.AnnotationPayload.pb(annotation).WhichOneof("detail") or ""
+
+
 def packed(response: message.Message | None = None) -> any_pb2.Any:
     """A response as `google.protobuf.Any`; Empty if there is none."""
     result = any_pb2.Any()
@@ -132,6 +137,7 @@ __all__ = [
     "annotation_payloads",
     "classification_type",
     "dataset",
+    "member_of",
     "model",
     "model_evaluation",
     "operation",

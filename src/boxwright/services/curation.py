@@ -18,7 +18,7 @@ from boxwright.services import example_labels, filters, messages, updates, valid
 from boxwright.services.resources import Resources
 
 
-class Curation(Resources):
+class CurationMethods(Resources):
     """The methods about examples."""
 
     def list_examples(self, request: pb.ListExamplesRequest, caller: Caller) -> pb.ListExamplesResponse:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 COORDINATE_DECIMALS = 6  # a millionth of the image side: below a pixel up to a million pixels a side
 SCORE_DECIMALS = 6
+MIN_EDGE_NORM = 0.01  # data_items.proto: the edge of a labelled box is at least 0.01 of the image's side
+EDGE_TOLERANCE_NORM = 1e-6  # printed coordinates may stick out, or be askew, by their last decimal
 
 
 @dataclasses.dataclass(frozen=True)

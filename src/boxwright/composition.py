@@ -46,6 +46,7 @@ from boxwright.runners import (
 )
 from boxwright.services import (
     automl,
+    curation,
     iam,
     iam_credentials,
     locations,
@@ -285,6 +286,7 @@ def build_service(settings: Settings) -> ServiceParts:
             "google.iam.credentials.v1.IAMCredentials": iam_credentials.IamCredentials(
                 None if tokens is None else tokens.impersonation, iam_credentials_pb.GenerateAccessTokenResponse
             ),
+            "boxwright.v1.Curation": curation.CurationMethods(db, ledger, policy, online, looks),
         },
         decider,
         planned=(),

@@ -3,6 +3,7 @@
     projects/{project}/locations/{location}                                    LocationName
     …/datasets/{dataset}                                                       DatasetName
     …/datasets/{dataset}/annotationSpecs/{annotation_spec}                     AnnotationSpecName
+    …/datasets/{dataset}/examples/{example}                                    ExampleName
     …/models/{model}                                                           ModelName
     …/models/{model}/modelEvaluations/{model_evaluation}                       ModelEvaluationName
     …/operations/{operation}                                                   OperationName
@@ -95,6 +96,10 @@ class DatasetName(ResourceName):
         """A label of this dataset."""
         return AnnotationSpecName(self.project, self.location, self.dataset, annotation_spec)
 
+    def example(self, example: str) -> ExampleName:
+        """An image of this dataset."""
+        return ExampleName(self.project, self.location, self.dataset, example)
+
 
 @dataclasses.dataclass(frozen=True)
 class AnnotationSpecName(ResourceName):
@@ -103,6 +108,15 @@ class AnnotationSpecName(ResourceName):
     PATTERN = DatasetName.PATTERN + "/annotationSpecs/{annotation_spec}"
     dataset: str
     annotation_spec: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleName(ResourceName):
+    """``…/datasets/{dataset}/examples/{example}``; the example is the SHA-256 of the image's bytes."""
+
+    PATTERN = DatasetName.PATTERN + "/examples/{example}"
+    dataset: str
+    example: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +172,7 @@ _PART = rf"(?:{_SEGMENT}|-)"
 _NAME = re.compile(
     rf"(?P<project>projects/{_SEGMENT})"
     rf"(?:(?P<location>/locations/{_PART})"
-    rf"(?:(?P<holder>/(?:datasets|models)/{_PART})(?:/(?:annotationSpecs|modelEvaluations)/{_PART})?"
+    rf"(?:(?P<holder>/(?:datasets|models)/{_PART})(?:/(?:annotationSpecs|examples|modelEvaluations)/{_PART})?"
     rf"|/operations/{_PART})?)?"
 )
 

@@ -64,6 +64,9 @@ ResumeOperation             e a E O r
 GetOperationProgress        v e a V E O r s
 ListLocations               v e a V E O r
 GetLocation                 v e a V E O r
+ListExamples                v e a V E O r d
+GetExample                  v e a V E O r d
+UpdateExample               e a E O r d
 SetIamPolicy:location       a O r
 SetIamPolicy:dataset        a O r d
 SetIamPolicy:model          a O r m
@@ -131,6 +134,12 @@ FIELDS: dict[str, dict[str, Any]] = {
     **{rpc: {"name": OPERATION} for rpc in ("GetOperation", "CancelOperation", "WaitOperation")},
     **{rpc: {"name": OPERATION} for rpc in ("ResumeOperation", "GetOperationProgress")},
     "DeleteOperation": {"name": f"{LOCATION}/operations/IOD404"},
+    "ListExamples": {"parent": DATASET},
+    "GetExample": {"name": f"{DATASET}/examples/{'0' * 64}"},
+    "UpdateExample": {
+        "example": {"name": f"{DATASET}/examples/{'0' * 64}", "etag": "e", "state": "LABELED"},
+        "update_mask": {"paths": ["state"]},
+    },
     "ListLocations": {"name": "projects/demo"},
     "GetLocation": {"name": LOCATION},
     "TestIamPermissions": {"resource": MODEL, "permissions": ["automl.models.predict"]},

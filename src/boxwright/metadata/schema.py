@@ -59,9 +59,14 @@ examples = sa.Table(
     sa.Column("width_px", sa.Integer, nullable=False),
     sa.Column("height_px", sa.Integer, nullable=False),
     sa.Column("state", sa.String(16), nullable=False, server_default=states.ExampleState.LABELED.value),
+    sa.Column(  # member that has changed it last; empty: anybody, or nobody since the import
+        "author", sa.String(320), nullable=False, server_default=sa.text("''")
+    ),
+    sa.Column("update_time_us", sa.BigInteger, nullable=False, server_default="0"),  # 0: not since the import
     _one_of("ml_use", states.MlUse),
     _one_of("state", states.ExampleState),
     sa.UniqueConstraint("dataset_id", "sha256", name="one_example_per_content"),
+    sa.Index("examples_of_dataset", "dataset_id", "id"),
 )
 
 annotations = sa.Table(
@@ -74,6 +79,7 @@ annotations = sa.Table(
     sa.Column("y_min", sa.Float),
     sa.Column("x_max", sa.Float),
     sa.Column("y_max", sa.Float),
+    sa.Index("annotations_of_spec", "annotation_spec_id", "example_id"),
 )
 
 models = sa.Table(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from boxwright import objects, rows
+from boxwright import boxes, objects, rows
 from boxwright.runners.import_rows import BadRow, ImportRow, RowAnnotation, check_label, image_of, with_set
 
 COLUMNS = 11
-MIN_EDGE_NORM = 0.01  # data_items.proto: a box edge is at least 0.01 of the image's side
-TOLERANCE_NORM = 1e-6  # printed coordinates may stick out, or be askew, by their last decimal
+MIN_EDGE_NORM = boxes.MIN_EDGE_NORM
+TOLERANCE_NORM = boxes.EDGE_TOLERANCE_NORM
 NEGATIVE_IMAGE = "NEGATIVE_IMAGE"  # v1beta1's mark for an image known to be empty
 _TWO_VERTICES = (True, True, False, False, True, True, False, False)
 

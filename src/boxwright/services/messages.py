@@ -99,6 +99,11 @@ def event_data(row: sa.Row[Any]) -> dict[str, Any]:
     return data
 
 
+def member_of(annotation: types.AnnotationPayload) -> str:
+    """Which member of its detail an annotation has set; empty if none."""
+    return types.AnnotationPayload.pb(annotation).WhichOneof("detail") or ""
+
+
 def packed(response: message.Message | None = None) -> any_pb2.Any:
     """A response as `google.protobuf.Any`; Empty if there is none."""
     result = any_pb2.Any()
@@ -143,6 +148,7 @@ __all__ = [
     "classification_type",
     "dataset",
     "event_data",
+    "member_of",
     "model",
     "model_evaluation",
     "operation",

@@ -242,26 +242,35 @@ def reflection_pool() -> descriptor_pool.DescriptorPool:
     _copy_file(health_pb2.DESCRIPTOR, pool, added)
     reflection_file = descriptor_pool.Default().FindFileContainingSymbol(reflection.SERVICE_NAME)
     _copy_file(reflection_file, pool, added)
-    described = descriptor_pb2.FileDescriptorProto(
-        name="google/cloud/automl/v1/services.proto", package="google.cloud.automl.v1", syntax="proto3"
-    )
-    services: dict[str, descriptor_pb2.ServiceDescriptorProto] = {}
+    for package in ("google.cloud.automl.v1", "boxwright.v1"):
+        _describe_services(package, pool, added)
     for row in methods.TABLE:
         for kind in (row.request_pb, row.response_pb):
             _copy_file(kind.DESCRIPTOR.file, pool, added)
-            if row.service.startswith(described.package) and kind.DESCRIPTOR.file.name not in described.dependency:
+    return pool
+
+
+def _describe_services(package: str, pool: descriptor_pool.DescriptorPool, added: set[str]) -> None:
+    """Adds a file with the services of a package to the pool, and the files of their messages."""
+    described = descriptor_pb2.FileDescriptorProto(
+        name=f"{package.replace('.', '/')}/services.proto", package=package, syntax="proto3"
+    )
+    services: dict[str, descriptor_pb2.ServiceDescriptorProto] = {}
+    for row in methods.TABLE:
+        of_package, _, name = row.service.rpartition(".")
+        if of_package != package:
+            continue
+        for kind in (row.request_pb, row.response_pb):
+            _copy_file(kind.DESCRIPTOR.file, pool, added)
+            if kind.DESCRIPTOR.file.name not in described.dependency:
                 described.dependency.append(kind.DESCRIPTOR.file.name)
-        if row.service.startswith(described.package):
-            name = row.service.removeprefix(described.package + ".")
-            service = services.setdefault(name, descriptor_pb2.ServiceDescriptorProto(name=name))
-            service.method.add(
-                name=row.rpc,
-                input_type="." + row.request_pb.DESCRIPTOR.full_name,
-                output_type="." + row.response_pb.DESCRIPTOR.full_name,
-            )
+        services.setdefault(name, descriptor_pb2.ServiceDescriptorProto(name=name)).method.add(
+            name=row.rpc,
+            input_type="." + row.request_pb.DESCRIPTOR.full_name,
+            output_type="." + row.response_pb.DESCRIPTOR.full_name,
+        )
     described.service.extend(services.values())
     pool.AddSerializedFile(described.SerializeToString())
-    return pool
 
 
 def _copy_file(file: descriptor.FileDescriptor, pool: descriptor_pool.DescriptorPool, added: set[str]) -> None:

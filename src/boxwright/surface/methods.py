@@ -1,7 +1,7 @@
 """The table of methods: one frozen row per rpc, from which both API servers are built.
 
     TABLE            every row, AutoMl in proto order, then PredictionService, Operations, Locations, IAMPolicy,
-                     IAMCredentials
+                     IAMCredentials, Curation
     row.request_pb   the protobuf class the API servers speak
     row.wrap(pb)     what the service method receives: the proto-plus type for AutoML messages, else the message itself
     is_set(pb, path) whether a required field (dotted, may end in a oneof) has a value
@@ -23,7 +23,7 @@ from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, field_mask_pb2, message, struct_pb2
 
-from boxwright import names
+from boxwright import curation_messages, names
 from boxwright.callers import Requirement
 from boxwright.surface import iam_credentials_pb
 
@@ -33,6 +33,7 @@ OPERATIONS = "google.longrunning.Operations"
 LOCATIONS = "google.cloud.location.Locations"
 IAM = "google.iam.v1.IAMPolicy"
 IAM_CREDENTIALS = "google.iam.credentials.v1.IAMCredentials"
+CURATION = "boxwright.v1.Curation"
 
 MAX_IMAGE_BODY_BYTES = 48 * 1024 * 1024  # a 30 MB image as base64, with room for the rest
 _MESSAGE_TYPE = 11  # FieldDescriptor.TYPE_MESSAGE
@@ -204,6 +205,7 @@ _LOCATION = "projects/*/locations/*"
 _DATASET = _LOCATION + "/datasets/*"
 _MODEL = _LOCATION + "/models/*"
 _OPERATION = _LOCATION + "/operations/*"
+_EXAMPLE = _DATASET + "/examples/*"
 _OUTPUT = "output_config.gcs_destination.output_uri_prefix"
 _INPUT = "input_config.gcs_source.input_uris"
 
@@ -346,8 +348,19 @@ _CREDENTIAL_ROWS = (
            permission="iam.serviceAccounts.getAccessToken", resource="name"),
 )  # fmt: skip
 
+_CURATION_ROWS = (
+    _get(CURATION, "ListExamples", f"/v1/{{parent={_DATASET}}}/examples", curation_messages.ListExamplesRequest,
+         curation_messages.ListExamplesResponse, ("parent",), "examples.list", is_ours=True),
+    _get(CURATION, "GetExample", f"/v1/{{name={_EXAMPLE}}}", curation_messages.GetExampleRequest,
+         curation_messages.Example, ("name",), "examples.get", is_ours=True),
+    Method(service=CURATION, rpc="UpdateExample", verb="PATCH", paths=(f"/v1/{{example.name={_EXAMPLE}}}",),
+           body="example", request=curation_messages.UpdateExampleRequest, response=curation_messages.Example,
+           required=("example.name", "example.etag", "update_mask"), is_ours=True,
+           permission="automl.examples.update", resource="example.name"),
+)  # fmt: skip
+
 TABLE: tuple[Method, ...] = (
-    _AUTOML_ROWS + _PREDICTION_ROWS + _OPERATION_ROWS + _LOCATION_ROWS + _IAM_ROWS + _CREDENTIAL_ROWS
-)
+    *_AUTOML_ROWS, *_PREDICTION_ROWS, *_OPERATION_ROWS, *_LOCATION_ROWS, *_IAM_ROWS, *_CREDENTIAL_ROWS, *_CURATION_ROWS,
+)  # fmt: skip
 # may be missing at start-up; they answer UNIMPLEMENTED then
 PLANNED = frozenset({"ListLocations", "GetLocation", *(row.rpc for row in _IAM_ROWS)})

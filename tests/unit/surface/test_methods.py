@@ -68,11 +68,17 @@ def test_our_own_additions_are_few_and_known() -> None:
         "/google.cloud.automl.v1.AutoMl/ImportModel": ("POST", "/v1/{name=projects/*/locations/*}/models:import"),
         "/google.longrunning.Operations/ResumeOperation": ("POST", operation + ":resume"),
         "/google.longrunning.Operations/GetOperationProgress": ("GET", operation + ":progress"),
+        "/boxwright.v1.Curation/ListExamples": ("GET", "/v1/{parent=projects/*/locations/*/datasets/*}/examples"),
+        "/boxwright.v1.Curation/GetExample": ("GET", "/v1/{name=projects/*/locations/*/datasets/*/examples/*}"),
+        "/boxwright.v1.Curation/UpdateExample": (
+            "PATCH",
+            "/v1/{example.name=projects/*/locations/*/datasets/*/examples/*}",
+        ),
     }
 
 
 def test_rows_are_unique_and_frozen() -> None:
-    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 4
+    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 7
     addresses = [(row.verb, path) for row in methods.TABLE for path in row.paths]
     assert len(set(addresses)) == len(addresses)
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from boxwright import errors
 from boxwright.metadata import schema
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
+REVISIONS = tuple(f"{number:04d}" for number in range(1, 15))
 HEAD = REVISIONS[-1]
 
 _stamps = sa.Table(

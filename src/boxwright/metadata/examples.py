@@ -1,0 +1,85 @@
+"""Rows of examples for reading and changing one by one. Statements only, no rules."""
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from boxwright.metadata.datasets import Annotation
+from boxwright.metadata.schema import annotation_specs, annotations, examples
+
+
+def find(connection: sa.Connection, dataset_id: str, sha256: str) -> sa.Row[Any] | None:
+    """Returns the row of the example with this content, or None."""
+    return connection.execute(
+        sa.select(examples).where(examples.c.dataset_id == dataset_id, examples.c.sha256 == sha256)
+    ).first()
+
+
+def select_of(dataset_id: str) -> sa.Select[Any]:
+    """The query for a dataset's examples, to be filtered and paged."""
+    return sa.select(examples).where(examples.c.dataset_id == dataset_id)
+
+
+def count(connection: sa.Connection, query: sa.Select[Any]) -> int:
+    """How many examples a query of `select_of` finds."""
+    return int(connection.execute(query.with_only_columns(sa.func.count())).scalar_one())
+
+
+def page_of(query: sa.Select[Any], *, after_id: int, skip: int, limit: int) -> sa.Select[Any]:
+    """The part of a query of `select_of` that follows a row, in the order of import."""
+    return query.where(examples.c.id > after_id).order_by(examples.c.id).offset(skip).limit(limit)
+
+
+def carries(dataset_id: str, label: str | None) -> sa.ColumnElement[bool]:
+    """Whether an example has an annotation with this label; None: with any label."""
+    found = sa.select(annotations.c.example_id)
+    if label is None:
+        return sa.exists(found.where(annotations.c.example_id == examples.c.id))
+    spec = sa.select(annotation_specs.c.id).where(
+        annotation_specs.c.dataset_id == dataset_id, annotation_specs.c.display_name == label
+    )
+    return examples.c.id.in_(found.where(annotations.c.annotation_spec_id.in_(spec)))
+
+
+def annotations_of(connection: sa.Connection, example_ids: Collection[int]) -> dict[int, list[Annotation]]:
+    """Returns the annotations of examples by the example's id, in the order in which they were added."""
+    found: dict[int, list[Annotation]] = {example_id: [] for example_id in example_ids}
+    rows = connection.execute(
+        sa.select(annotations, annotation_specs.c.display_name)
+        .join(annotation_specs, annotation_specs.c.id == annotations.c.annotation_spec_id)
+        .where(annotations.c.example_id.in_(example_ids))
+        .order_by(annotations.c.id)
+    )
+    for row in rows:
+        box = None if row.x_min is None else (row.x_min, row.y_min, row.x_max, row.y_max)
+        found[row.example_id].append(Annotation(row.annotation_spec_id, row.display_name, box))
+    return found
+
+
+def etag(row: sa.Row[Any], found: Sequence[Annotation]) -> str:
+    """The etag of an example with these annotations: 16 hexadecimal digits of what it says, an import's changes included."""
+    said = [row.ml_use, row.state, [[one.spec_id, one.box] for one in found]]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+def update(connection: sa.Connection, example_id: int, values: dict[str, Any]) -> None:
+    """Changes columns of one example."""
+    connection.execute(examples.update().where(examples.c.id == example_id).values(**values))
+
+
+def replace_annotations(connection: sa.Connection, example_id: int, wanted: Sequence[Annotation]) -> None:
+    """Gives an example these annotations instead of those that it has."""
+    connection.execute(annotations.delete().where(annotations.c.example_id == example_id))
+    rows = [
+        {
+            "example_id": example_id,
+            "annotation_spec_id": one.spec_id,
+            **dict(zip(("x_min", "y_min", "x_max", "y_max"), one.box or (None,) * 4, strict=True)),
+        }
+        for one in wanted
+    ]
+    if rows:
+        connection.execute(annotations.insert(), rows)

@@ -1,0 +1,100 @@
+"""The labels of one example on the wire: read and checked against its dataset, and written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from google.cloud.automl_v1 import types
+
+from boxwright import boxes, errors, kinds, states
+from boxwright.metadata import datasets
+from boxwright.metadata.datasets import Annotation
+from boxwright.services import messages
+
+MAX_ANNOTATIONS = 500  # of one image, as in an import
+_FIELD = "example.annotations"
+
+
+def payload(annotation: Annotation, kind: kinds.DatasetKind) -> types.AnnotationPayload:
+    """An annotation as the API's message; a label without a box gets the member of its dataset's kind."""
+    found = types.AnnotationPayload(annotation_spec_id=annotation.spec_id, display_name=annotation.label)
+    if annotation.box is None:
+        if kind is kinds.IMAGE_CLASSIFICATION:
+            found.classification = types.ClassificationAnnotation(score=1.0)
+        return found
+    x_min, y_min, x_max, y_max = annotation.box
+    vertices = [types.NormalizedVertex(x=x_min, y=y_min), types.NormalizedVertex(x=x_max, y=y_max)]
+    found.image_object_detection = types.ImageObjectDetectionAnnotation(
+        bounding_box=types.BoundingPoly(normalized_vertices=vertices), score=1.0
+    )
+    return found
+
+
+def read(connection: sa.Connection, dataset: sa.Row[Any], given: Sequence[types.AnnotationPayload]) -> list[Annotation]:
+    """The annotations that a request gives to an example of a dataset; a repeated one counts once.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT naming the annotation: its label is not the dataset's, its box is none, there are too
+            many.
+    """
+    if len(given) > MAX_ANNOTATIONS:
+        raise errors.invalid_argument(_FIELD, f"There are {len(given)}; an image has {MAX_ANNOTATIONS} at most.")
+    labels = dict(datasets.specs(connection, dataset.id))
+    ids = {label: spec_id for spec_id, label in labels.items()}
+    has_boxes = kinds.of_member(dataset.metadata_member) is kinds.OBJECT_DETECTION
+    wanted: dict[Annotation, None] = {}
+    for index, one in enumerate(given):
+        field = f"{_FIELD}[{index}]"
+        spec_id = one.annotation_spec_id or ids.get(one.display_name, "")
+        if spec_id not in labels:
+            shown = (one.annotation_spec_id or one.display_name)[:80]
+            raise errors.invalid_argument(field, f"The dataset has no label '{shown}'. Choose one of its labels.")
+        if one.display_name not in ("", labels[spec_id]):
+            raise errors.invalid_argument(
+                field, f"annotation_spec_id {spec_id} is '{labels[spec_id]}', not '{one.display_name[:80]}'."
+            )
+        wanted[Annotation(spec_id, labels[spec_id], _box(one, field) if has_boxes else _without_box(one, field))] = None
+    return list(wanted)
+
+
+def check_state(state: str, wanted: Sequence[Annotation], labels: states.ClassificationType | None) -> None:
+    """INVALID_ARGUMENT where an example's state and number of labels contradict each other.
+
+    Args:
+        labels: how many an image has; None for detection.
+    """
+    multiclass = labels is states.ClassificationType.MULTICLASS
+    if multiclass and len(wanted) > 1:
+        raise errors.invalid_argument(_FIELD, "An image of a MULTICLASS dataset has one label.")
+    if state == states.ExampleState.UNLABELED and wanted:
+        raise errors.invalid_argument("example.state", "An image with labels is not UNLABELED. Set it to LABELED.")
+    if state == states.ExampleState.LABELED and multiclass and not wanted:
+        raise errors.invalid_argument(
+            "example.state", "An image of a MULTICLASS dataset without a label is not LABELED. Set it to UNLABELED."
+        )
+
+
+def _box(one: types.AnnotationPayload, field: str) -> tuple[float, float, float, float]:
+    if messages.member_of(one) != "image_object_detection":
+        raise errors.invalid_argument(field, "An image of this dataset has boxes: set image_object_detection.")
+    vertices = one.image_object_detection.bounding_box.normalized_vertices
+    if len(vertices) != 2:
+        raise errors.invalid_argument(field, f"A box has two opposite normalized_vertices; this has {len(vertices)}.")
+    xs, ys = sorted(vertex.x for vertex in vertices), sorted(vertex.y for vertex in vertices)
+    if not all(math.isfinite(value) and 0 <= value <= 1 for value in (*xs, *ys)):
+        raise errors.invalid_argument(field, "Coordinates are fractions of the image's sides, from 0 to 1.")
+    shortest = boxes.MIN_EDGE_NORM - boxes.EDGE_TOLERANCE_NORM
+    if xs[1] - xs[0] < shortest or ys[1] - ys[0] < shortest:
+        raise errors.invalid_argument(
+            field, f"Each edge of a box is at least {boxes.MIN_EDGE_NORM} of the image's side. Draw a larger box."
+        )
+    return xs[0], ys[0], xs[1], ys[1]
+
+
+def _without_box(one: types.AnnotationPayload, field: str) -> tuple[float, float, float, float] | None:
+    if messages.member_of(one) not in ("", "classification"):
+        raise errors.invalid_argument(field, "An image of this dataset has labels without boxes: set classification.")
+    return None

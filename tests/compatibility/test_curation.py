@@ -1,0 +1,166 @@
+"""Examples read and changed one by one, over HTTP and gRPC, against a running service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from tests.support.clients import case_world
+from tests.support.clients.api import open_api
+from tests.support.images import drawn_images
+
+from boxwright import curation_messages as pb
+from boxwright.surface import methods
+
+BOX = {"boundingBox": {"normalizedVertices": [{"x": 0.5, "y": 0.75}, {"x": 0.25, "y": 0.5}]}}
+
+
+@pytest.fixture(scope="module")
+def world(service: Any, tiny_model: Any, tiny_classifier: Any) -> Iterator[case_world.World]:
+    with grpc.insecure_channel(service.grpc_target) as channel:
+        yield case_world.World(service, tiny_model, channel, tiny_classifier)
+
+
+@pytest.fixture
+def http(service: Any) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/v1/", timeout=60) as client:
+        yield client
+
+
+def _dataset(world: case_world.World, name: str, count: int = 10) -> str:
+    csv_uri = drawn_images.write_dataset(world.service.bucket(f"curation-{name}"), count)
+    with open_api(world.service) as api:
+        dataset = api.create_dataset(name)
+        assert not api.finished(api.start_import(dataset, csv_uri)).HasField("error")
+    return dataset
+
+
+def _list(http: httpx.Client, dataset: str, **query: Any) -> dict[str, Any]:
+    answer = http.get(f"{dataset}/examples", params=query)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _update(http: httpx.Client, example: dict[str, Any], mask: str) -> httpx.Response:
+    return http.patch(example["name"], params={"updateMask": mask}, json=example)
+
+
+def _grpc(world: case_world.World, rpc: str, request: Any) -> Any:
+    row = next(row for row in methods.TABLE if row.rpc == rpc)
+    call = world.channel.unary_unary(
+        row.full_name, request_serializer=type(request).serialize, response_deserializer=row.response.deserialize
+    )
+    return call(request, timeout=60)
+
+
+def test_examples_are_listed_read_and_changed(world: case_world.World, http: httpx.Client) -> None:
+    dataset = _dataset(world, "read_and_changed")
+    listed = _list(http, dataset)["examples"]
+    first = listed[0]
+    drawn = drawn_images.draw(0, size_hw=(96, 128)).boxes
+    assert len(listed) == 10
+    assert first["uri"].endswith("/images/0000.jpg")
+    assert [one["displayName"] for one in first["annotations"]] == [box[0] for box in drawn]
+    corner = first["annotations"][0]["imageObjectDetection"]["boundingBox"]["normalizedVertices"][0]
+    assert (corner["x"], corner["y"]) == pytest.approx(drawn[0][1:3], abs=1e-6)
+    assert http.get(first["name"]).json() == first
+
+    wanted = {"name": first["name"], "etag": first["etag"], "mlUse": "TEST"}
+    wanted["annotations"] = [{"displayName": "blue", "imageObjectDetection": BOX}] * 2
+    answer = _update(http, wanted, "annotations,mlUse")
+    assert answer.status_code == 200, answer.text
+    changed = answer.json()
+    vertices = changed["annotations"][0]["imageObjectDetection"]["boundingBox"]["normalizedVertices"]
+    assert vertices == [{"x": 0.25, "y": 0.5}, {"x": 0.5, "y": 0.75}]
+    assert (len(changed["annotations"]), changed["mlUse"], changed["state"]) == (1, "TEST", "LABELED")
+    assert changed["updateTime"]
+    assert changed["etag"] != first["etag"]
+    got = _grpc(world, "GetExample", pb.GetExampleRequest(name=first["name"]))
+    assert pb.Example.to_dict(got)["etag"] == changed["etag"]
+
+    late = _update(http, wanted, "annotations")  # with the etag from before
+    assert (late.status_code, late.json()["error"]["status"]) == (409, "ABORTED")
+    assert http.get(first["name"]).json() == changed
+    assert _list(http, dataset, filter="mlUse=TEST")["totalSize"] == 2
+
+
+def test_pages_and_skips_lead_through_all_examples_once(world: case_world.World, http: httpx.Client) -> None:
+    dataset = _dataset(world, "pages")
+    everything = [one["name"] for one in _list(http, dataset)["examples"]]
+    found, token = [], ""
+    while True:
+        page = _list(http, dataset, pageSize=4, pageToken=token)
+        found += [one["name"] for one in page["examples"]]
+        token = page.get("nextPageToken", "")
+        if not token:
+            break
+    assert found == everything
+    assert len(set(found)) == 10
+    skipped = _list(http, dataset, pageSize=3, skip=5)
+    assert [one["name"] for one in skipped["examples"]] == everything[5:8]
+    assert "examples" not in _list(http, dataset, skip=10)
+    with_red = _list(http, dataset, filter='label="red"')
+    assert {one["name"] for one in with_red["examples"]} == {
+        one["name"]
+        for one in _list(http, dataset)["examples"]
+        if "red" in [label["displayName"] for label in one["annotations"]]
+    }
+    assert _list(http, dataset, filter="NOT label=red").get("totalSize", 0) == 10 - with_red["totalSize"]
+    assert _list(http, dataset, filter='uri="/0003."')["totalSize"] == 1
+    assert _list(http, dataset, filter='uri="%"').get("totalSize", 0) == 0
+    wrong = http.get(f"{dataset}/examples", params={"pageToken": _list(http, dataset, pageSize=1)["nextPageToken"],
+                                                    "filter": "state=LABELED"})  # fmt: skip
+    assert (wrong.status_code, wrong.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+
+
+BAD = {
+    "an unknown label": ([{"displayName": "odd", "imageObjectDetection": BOX}], "no label 'odd'"),
+    "no box": ([{"displayName": "red"}], "set image_object_detection"),
+    "a label of the image": ([{"displayName": "red", "classification": {"score": 1}}], "set image_object_detection"),
+    "one corner": (
+        [{"displayName": "red", "imageObjectDetection": {"boundingBox": {"normalizedVertices": [{"x": 1}]}}}],
+        "two opposite normalized_vertices",
+    ),
+    "outside": (
+        [{"displayName": "red", "imageObjectDetection": {"boundingBox": {"normalizedVertices": [{"x": 2}, {}]}}}],
+        "from 0 to 1",
+    ),
+    "no area": (
+        [{"displayName": "red", "imageObjectDetection": {"boundingBox": {"normalizedVertices": [{"x": 1}, {}]}}}],
+        "at least 0.01",
+    ),
+    "too many": ([{"displayName": "red", "imageObjectDetection": BOX}] * 501, "500 at most"),
+}
+
+
+def test_labels_that_are_not_the_datasets_change_nothing(world: case_world.World, http: httpx.Client) -> None:
+    first = _list(http, _dataset(world, "bad_labels", 2), pageSize=1)["examples"][0]
+    for what, (given, said) in BAD.items():
+        answer = _update(http, {**first, "annotations": given}, "annotations")
+        assert (answer.status_code, said in answer.text) == (400, True), (what, answer.text)
+    unlabelled = _update(http, {**first, "state": "UNLABELED"}, "state")
+    assert (unlabelled.status_code, "is not UNLABELED" in unlabelled.text) == (400, True)
+    assert http.get(first["name"]).json() == first
+    emptied = _update(http, {"name": first["name"], "etag": first["etag"]}, "annotations").json()
+    assert "annotations" not in emptied  # nothing is in it, and that is known
+    assert emptied["state"] == "LABELED"
+
+
+def test_an_image_of_classification_keeps_the_rules_of_its_dataset(world: case_world.World, http: httpx.Client) -> None:
+    dataset = world.for_one_test()("D_labels")
+    assert dataset is not None
+    bare = _list(http, dataset, filter="state=UNLABELED")["examples"][0]
+    red, blue = ({"displayName": label, "classification": {"score": 1}} for label in drawn_images.LABELS)
+    for given, state in (([red, blue], "LABELED"), ([], "LABELED"), ([red], "UNLABELED")):
+        answer = _update(http, {**bare, "annotations": given, "state": state}, "annotations,state")
+        assert answer.status_code == 400, (given, state)
+    boxed = _update(http, {**bare, "annotations": [{"displayName": "red", "imageObjectDetection": BOX}]}, "annotations")
+    assert (boxed.status_code, "set classification" in boxed.text) == (400, True)
+    labelled = _update(http, {**bare, "annotations": [red], "state": "LABELED"}, "annotations,state").json()
+    assert [one["displayName"] for one in labelled["annotations"]] == ["red"]
+    back = _update(http, {**labelled, "annotations": [], "state": "UNLABELED"}, "annotations,state")
+    assert back.json()["etag"] == bare["etag"]

@@ -149,7 +149,7 @@ def test_the_limit_is_a_setting_too(service_factory, tiny_model: TinyModel):
 def test_the_response_carries_numbers_that_fit_the_folder(service, api, model, images, failed):
     operation, folder = _batch(service, api, model, images + [f"{images[0]}.gone"] * failed)
     result = _result(operation)
-    assert set(result) == {"images", "failed", "elapsed_s", "images_per_s", "manifest"}
+    assert set(result) == {"images", "failed", "elapsed_s", "images_per_s", "manifest", "report"}
     assert (result["images"], result["failed"]) == (str(6 + failed), str(failed))
     assert float(result["elapsed_s"]) > 0
     assert float(result["images_per_s"]) == pytest.approx((6 + failed) / float(result["elapsed_s"]), rel=0.02)

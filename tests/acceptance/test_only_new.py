@@ -49,7 +49,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def model(service, tiny_model: TinyModel) -> str:
-    return tiny_model.install(service.data_dir, "IOD7400000000000000001", display_name="only_new_1")
+    return tiny_model.install(service.data_dir, "IOD7410000000000000001", display_name="only_new_1")
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def _predict(api: Api, model: str, image: bytes = IMAGE, **params: str) -> list[
 def test_a_batch_writes_one_line_an_image_in_the_lists_order(api, service, model, bucket):
     operation, folder = _batch(api, bucket, model, "out", score_threshold="0.0")
     assert re.fullmatch(r"prediction-tiny-\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", folder.name)
-    names = ["candidates", "errors_1.jsonl", "image_classification_1.jsonl", "manifest.json"]
+    names = ["candidates", "errors_1.jsonl", "image_classification_1.jsonl", "manifest.json", "report"]
     assert sorted(path.name for path in folder.iterdir()) == names
     expected = [f"gs://{BUCKET}/{number:02d}.jpg" for number in range(12) if number != 3]
     lines = _lines(folder)

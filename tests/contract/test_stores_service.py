@@ -65,10 +65,12 @@ class World:
         return metadata(operation).batch_predict_details.output_info.gcs_output_directory
 
     def results(self, directory: str, base: str) -> dict[str, bytes]:
-        """The files of an output folder by name, with the bucket's name taken out of the lines."""
+        """The files of an output folder but the report, by name, with the bucket's name taken out of the lines."""
         found = {}
         for info in self.stores.list(objects.ObjectUri.parse(directory)):
-            name = info.uri.key.rpartition("/")[2]
+            folder, _, name = info.uri.key.rpartition("/")
+            if folder.endswith("/report"):
+                continue
             content = self.stores.get(info.uri)
             if name.endswith(".parquet"):  # the bucket's name is packed in it
                 table, _ = candidates.from_parquet(content, name)

@@ -28,7 +28,7 @@ from tests.support.processes.crashes import (
 from boxwright import kinds
 from boxwright.batch import spec_file
 from boxwright.batch.output.json_lines import error_line
-from boxwright.batch.output.manifest import Manifest
+from boxwright.batch.output.manifest import REPORT_FILES, Manifest
 
 IMAGES = 1600
 SHARDS = 33  # 1,600 images and a few that fail, fifty each
@@ -118,7 +118,8 @@ def _finish_and_compare(batch: Batch, name: str, before: dict[str, tuple[int, in
         after = stats(folder)
         assert {shard: after[shard] for shard in before} == before
         output = contents(folder)
-        assert len(output) == 2 * SHARDS + 2  # with candidates beside them; and the errors file and the manifest
+        beside = len(REPORT_FILES) + 2  # the errors file and the manifest
+        assert len(output) == 2 * SHARDS + beside  # with candidates beside them
         assert output == batch.undisturbed(api)
     crashes.assert_tidy(batch.service.data_dir)
 

@@ -26,7 +26,7 @@ from tests.support.processes.crashes import (
 from tests.support.stores import object_servers, rough_proxy
 
 from boxwright import objects
-from boxwright.batch.output.manifest import Manifest
+from boxwright.batch.output.manifest import REPORT_FILES, Manifest
 
 IMAGES, SHARDS = 200, 20
 SLOW = ENVIRONMENT | {"BOXWRIGHT_SHARD_IMAGES": "10", "BOXWRIGHT_CORES": "1"}  # two image threads
@@ -237,8 +237,9 @@ def test_permission_lost_and_a_store_that_is_down_for_long_fail_a_batch_that_can
             proxy.always(None)
             operation = api.finished(api.resume(first), timeout_s=240)
             assert not operation.HasField("error"), operation.error
-            # a shard's candidates and the shard itself; the errors and the manifest
-            assert proxy.seen.count("PUT") in {2 * (SHARDS - done) + 2 for done in (1, 2, 3)}
+            # a shard's candidates and the shard itself; the errors, the report and the manifest
+            beside = len(REPORT_FILES) + 2
+            assert proxy.seen.count("PUT") in {2 * (SHARDS - done) + beside for done in (1, 2, 3)}
             calm = api.start_batch(bench.model, "gs://b/list.csv", "gs://b/calm/", score_threshold="0.3")
             assert not api.finished(calm, timeout_s=240).HasField("error")
         found = metadata(operation).batch_predict_details.output_info.gcs_output_directory

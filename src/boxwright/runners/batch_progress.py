@@ -21,7 +21,9 @@ from boxwright.batch.engine import advice, stages
 WINDOW_S = 15.0
 LEAST_SPAN_S = 1.0  # a rate over less is noise
 LOG_INTERVAL_S = 10.0
-LEAST_STAGE_SHARE = 0.1  # of the time: below, starting and looking for former results hold a job up, and no stage does
+LEAST_STAGE_SHARE = (
+    0.1  # of the time of a job with former results: below, looking for them holds it up, and no stage does
+)
 MAX_REASONS, MAX_REASON_CHARS = 8, 200  # of failures: what is stored with an operation is small
 
 log = logging.getLogger(__name__)
@@ -182,7 +184,7 @@ class BatchProgress:
         """The bottleneck of the whole, and what helps."""
         spent_s = sum(self._stage_s.values()) - self._stage_s[stages.READING]
         found = stages.bottleneck(self._stage_s, {})
-        if not found or spent_s < LEAST_STAGE_SHARE * self._elapsed_s:
+        if not found or (self._last.get("reused") and spent_s < LEAST_STAGE_SHARE * self._elapsed_s):
             return {}
         shared = self._shared_events / max(1, self._events)
         said = advice.from_numbers(found, self._spent(), shared=shared, **self._known)

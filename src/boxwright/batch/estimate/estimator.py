@@ -22,7 +22,7 @@ from boxwright.batch.job import BatchJob
 from boxwright.inference.model_folder import ModelError, ModelInfo
 
 FORMAT_VERSION = 1
-FIXED_S = 0.6  # what every job takes beside its images: a lane, the plan, the manifest, the end
+FIXED_S = 0.1  # what every job takes beside its images: a lane, the plan, the manifest, the end
 LEAST_ERROR = 0.1  # of a time: a machine's pace is not the same from minute to minute
 SAID_EVERY_S = 0.5
 

@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+from tests.support.stores import object_servers
+
 CHUNK_BYTES = 1 << 16
 START_S = 20.0
 
@@ -36,7 +38,7 @@ def running(buckets: pathlib.Path, bucket: str, delay_s: float) -> Iterator[dict
             thread.start()
             line = asyncio.run_coroutine_threadsafe(_line(port, delay_s), loop).result()
             near = line.sockets[0].getsockname()[1]
-            yield {"BOXWRIGHT_GS": "cloud", "BOXWRIGHT_GS_EMULATOR": f"http://127.0.0.1:{near}"}
+            yield {"BOXWRIGHT_GS": "cloud", **object_servers.gcs_environment(f"http://127.0.0.1:{near}")}
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
         finally:

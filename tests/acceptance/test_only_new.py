@@ -35,6 +35,15 @@ class Scene:
 
     def predict(self, prefix: str = "out", **params: str) -> tuple[pathlib.Path, dict[str, str], dict[str, Any]]:
         """Predicts the folder; returns the results' folder, the response's metadata and the manifest."""
+        told = self._told(prefix, **params)
+        folder = self.bucket / pathlib.PurePosixPath(told["manifest"]).relative_to(f"gs:/{self.name}").parent
+        return folder, told, json.loads((folder / "manifest.json").read_bytes())
+
+    def estimate(self, prefix: str = "out", **params: str) -> dict[str, str]:
+        """What a dry run of the folder says."""
+        return self._told(prefix, validate_only="true", **params)
+
+    def _told(self, prefix: str, **params: str) -> dict[str, str]:
         operation = self.api.start_batch(
             self.model, f"gs://{self.name}/images/", f"gs://{self.name}/{prefix}/", **params
         )
@@ -42,9 +51,7 @@ class Scene:
         assert not done.HasField("error"), done.error
         result = types.BatchPredictResult.pb(types.BatchPredictResult())
         done.response.Unpack(result)
-        told = dict(result.metadata)
-        folder = self.bucket / pathlib.PurePosixPath(told["manifest"]).relative_to(f"gs:/{self.name}").parent
-        return folder, told, json.loads((folder / "manifest.json").read_bytes())
+        return dict(result.metadata)
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +164,17 @@ def test_the_commands_take_over_too(service, scene: Scene):
     folder = scene.bucket / "out" / again.stdout.split()[-1].rstrip("/").rpartition("/")[2]
     manifest = json.loads((folder / "manifest.json").read_bytes())
     assert (manifest["images_predicted"], manifest["reused"]) == (0, IMAGES + 1)
+
+
+def test_a_dry_run_says_what_share_would_be_taken_over(scene: Scene):
+    scene.predict()
+    (scene.images / "new.jpg").write_bytes(drawn_images.draw(53).content)
+    told = scene.estimate(reuse="auto")
+    assert float(told["reused_share"]) == pytest.approx(
+        IMAGES / (IMAGES + 2), abs=1e-6
+    )  # broken.jpg and new.jpg are tried
+    assert "reuse" not in told
+    assert "no former job" in scene.estimate("elsewhere", reuse="auto")["reuse"]
+    assert not {"reuse", "reused_share"} & set(scene.estimate())
+    _, told, _ = scene.predict(reuse="auto")
+    assert told["reused"] == str(IMAGES), "a dry run is no base, and leaves none behind"

@@ -46,6 +46,9 @@ def in_fields(told: Mapping[str, str]) -> dict[str, str]:
         "missing": missing,
         "suffixes": told.get("suffixes", ""),
         "time": f"{seconds[0]} to {seconds[1]} on {told.get('cores', '')} cores, {number('images_per_s', 1)} images/s",
+        "taken over": f"{float(told['reused_share']):.1%} of the images"
+        if "reused_share" in told
+        else told.get("reuse", ""),
         "limited by": told.get("limited_by", ""),
         "advice": told.get("advice", ""),
         "sample": f"{number('sample_images')} predicted, {number('sample_failed')} failed, "

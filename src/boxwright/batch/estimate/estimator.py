@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from boxwright import errors, objects
@@ -19,10 +19,12 @@ from boxwright.batch.estimate.survey import Survey
 from boxwright.batch.estimate.trial import Trial, TrialResult
 from boxwright.batch.events import Events
 from boxwright.batch.job import BatchJob
+from boxwright.batch.reuse import opening as reuse_opening
 from boxwright.inference.model_folder import ModelError, ModelInfo
 
 FORMAT_VERSION = 1
 FIXED_S = 0.1  # what every job takes beside its images: a lane, the plan, the manifest, the end
+REUSED_S = 0.0001  # of an image whose results are taken over (benchmarks.batch.reuse)
 LEAST_ERROR = 0.1  # of a time: a machine's pace is not the same from minute to minute
 SAID_EVERY_S = 0.5
 
@@ -58,23 +60,41 @@ def _estimate(
     with survey.taken(job, stores, should_stop, said.note) as listed:
         said.begin("looking for images")
         seen = sightings.look(stores, listed.sample, should_stop)
+        said.begin("looking for former results")
+        reuse = _reuse(job, stores, seen)
         said.begin("predicting a sample")
-        tried = Trial(job, models, peers, stores, should_stop).run(seen.seen, listed.images)
+        alone = dataclasses.replace(job, spec=dataclasses.replace(job.spec, base="", only_new=False))
+        tried = Trial(alone, models, peers, stores, should_stop).run(seen.seen, listed.images)
     output = objects.ObjectUri.parse(job.spec.output_directory)
     return {
-        "estimate": _document(job, listed, seen, tried, room.free_bytes(stores, output)),
+        "estimate": _document(job, listed, seen, tried, reuse, room.free_bytes(stores, output)),
         "row_failures": [[status.code, status.message] for status in listed.row_failures],
     }
 
 
+def _reuse(job: BatchJob, stores: objects.Stores, seen: Sightings) -> dict[str, Any]:
+    """Which share of the sample has the version that the job's base has, or why there is no base; empty without `reuse`."""
+    with reuse_opening.opened(job, stores) as base:
+        if base.results is None:
+            return {"reuse": f"nothing is taken over: {base.reason}"} if base.reason else {}
+        items = [one.item for one in seen.looked_at if one.error is None]
+        known = sum(row is not None for row in base.known(items))
+        return {"reused_share": round(known / max(1, len(seen.looked_at)), 6)}
+
+
 def _document(
-    job: BatchJob, listed: Survey, seen: Sightings, tried: TrialResult, free_bytes: int | None
+    job: BatchJob,
+    listed: Survey,
+    seen: Sightings,
+    tried: TrialResult,
+    reuse: Mapping[str, Any],
+    free_bytes: int | None,
 ) -> dict[str, Any]:
     """The estimate as ``estimate.json`` has it, without what only the service knows."""
     images = listed.images
     limit = stages.bottleneck(tried.stage_s, {}) if tried.stage_s else ""
     facts = JobFacts(tried.seconds, tried.stage_s, tried.amounts, _precision(job), job.share.cores)
-    seconds, low_s, high_s = expected_s(listed, tried)
+    seconds, low_s, high_s = expected_s(listed, tried, reuse.get("reused_share", 0.0))
     per_image = images / max(1, tried.counted)
     written = {kind: round(made * per_image) for kind, made in sorted(tried.sidecar_bytes.items())}
     answer: dict[str, Any] = {
@@ -85,6 +105,7 @@ def _document(
         "cores": job.share.cores,
         "limited_by": limit,
         "advice": advice(limit, facts),
+        **reuse,
         "jsonl_bytes": round(tried.jsonl_bytes * per_image),
         "candidates_bytes": written.pop("candidates", 0),
         **({"formats_bytes": written} if written else {}),
@@ -104,15 +125,21 @@ def _document(
     return document
 
 
-def expected_s(listed: Survey, tried: TrialResult) -> tuple[float, float, float]:
-    """Returns (seconds that the job takes from the moment that it begins, the least, the most)."""
+def expected_s(listed: Survey, tried: TrialResult, reused_share: float = 0.0) -> tuple[float, float, float]:
+    """Returns (seconds that the job takes from the moment that it begins, the least, the most).
+
+    Args:
+        listed: its inputs.
+        tried: its sample.
+        reused_share: of its images, whose results are taken over, [0, 1].
+    """
     if tried.images == 0:
         return 0.0, 0.0, 0.0
-    fixed_s = FIXED_S + listed.opening_s
+    fixed_s = FIXED_S + listed.opening_s + REUSED_S * reused_share * listed.images
     if tried.is_whole:
-        seconds = fixed_s + tried.seconds
+        seconds = fixed_s + tried.seconds * (1 - reused_share)
         return seconds, seconds * (1 - LEAST_ERROR), seconds * (1 + LEAST_ERROR) + tried.start_s
-    work_s = listed.images / tried.images_per_s
+    work_s = listed.images * (1 - reused_share) / tried.images_per_s
     error = min(0.9, max(LEAST_ERROR, tried.relative_error))
     begin_s = fixed_s + tried.ramp_s
     return begin_s + work_s, begin_s + work_s * (1 - error), begin_s + work_s * (1 + error) + tried.start_s

@@ -109,6 +109,8 @@ def test_the_time_of_a_job_is_that_of_its_images_and_what_every_job_takes():
     assert low == pytest.approx(seconds - 10)
     assert high == pytest.approx(seconds + 10 + 3)
     assert estimator.expected_s(Survey(), TrialResult()) == (0, 0, 0)
+    most, _, _ = estimator.expected_s(Survey(images=10_000), tried, reused_share=0.99)
+    assert most == pytest.approx(estimator.FIXED_S + 0.5 + 1 + 9_900 * estimator.REUSED_S)
 
 
 @pytest.mark.parametrize(

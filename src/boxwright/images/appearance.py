@@ -8,10 +8,13 @@ All is whole numbers until the last division, so that equal pixels have equal by
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
-from boxwright.images.letterbox import Prepared
+if TYPE_CHECKING:  # who reads candidates needs no decoders
+    from boxwright.images.letterbox import Prepared
 
 # dhash: bit 8 * row + column (from the highest) says whether a cell of 8 x 9 is darker than its right neighbour;
 # luma: mean brightness, 0 to 255 (ITU-R BT.601); sharpness: mean absolute second difference along rows, in grey levels.

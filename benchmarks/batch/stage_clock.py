@@ -63,7 +63,7 @@ class StageClock:
         from boxwright.inference import classification, loaded_model, predictor
 
         places: tuple[tuple[Any, str, str], ...] = (
-            (objects.Stores, "get", "fetch"),
+            (objects.Stores, "get_with_version", "fetch"),
             (decode, "decode", "decode"),
             (loaded_model, "letterbox", "letterbox"),
             (loaded_model.LoadedModel, "infer", "infer"),

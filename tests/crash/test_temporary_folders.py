@@ -15,11 +15,11 @@ FORMAT = {"model_format": "openvino", "gcs_destination": {"output_uri_prefix": "
 
 
 def test_the_next_start_removes_what_a_killed_export_has_left_and_nothing_of_a_service_that_runs(
-    service_factory, tiny_model: TinyModel, environment, tmp_path: pathlib.Path
+    service_factory, tiny_model: TinyModel, tmp_path: pathlib.Path
 ) -> None:
     place = tmp_path / "temporary"
     place.mkdir()
-    environment = {**environment, "TMPDIR": str(place)}
+    environment = {"TMPDIR": str(place)}
     hanging = {"BOXWRIGHT_FAULTS": "export.after_save:hang"}
     other = service_factory(
         environment={**environment, **hanging}, data_dir=tmp_path / "other", buckets=tmp_path / "other-buckets"

@@ -25,6 +25,7 @@ from tests.support.processes.crashes import (
     whole_shards,
 )
 
+from boxwright.batch.output.manifest import REPORT_FILES
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
 
@@ -159,7 +160,7 @@ def test_a_small_job_does_not_wait_behind_huge_ones_and_nothing_is_done_twice(se
     assert rewritten == []
     outputs = [contents(crashes.result_folder(bucket, f"huge-{number}")) for number in range(3)]
     assert outputs[0] == outputs[1] == outputs[2]
-    assert len(outputs[0]) == 2 * SHARDS + 1  # with their candidates; and the manifest
+    assert len(outputs[0]) == 2 * SHARDS + 1 + len(REPORT_FILES)  # with their candidates; the manifest and the report
     with _rows(service.data_dir / "metadata.sqlite") as rows:
         turns = {name.rpartition("/")[2]: rows[name.rpartition("/")[2]] for name in huge}
         assert any(row.lease_epoch > 1 for row in turns.values()), "nobody gave up a lane"

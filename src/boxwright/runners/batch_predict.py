@@ -26,17 +26,16 @@ from boxwright.inference import runtime_selection
 from boxwright.inference.model_folder import ModelError, ModelInfo
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
-from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
-from boxwright.processes import STOP_GRACE_S, Child, ChildExitError
+from boxwright.operations.runner import Context, Runner, Stopped, Success, TurnOver
+from boxwright.processes import STOP_GRACE_S, Child
 from boxwright.runners import base_choice, batch_choices, output_folders
 from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.dry_run import DryRuns
-from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
+from boxwright.runners.isolation import Isolation, events
 from boxwright.runners.plan_folders import PlanFolders
 
 REPORT_INTERVAL_S = 0.5
-MAX_UNEXPLAINED_DEATHS = 3  # of the child in a row, without an image that is to blame
 PASSES_FILE = "passes.json"
 
 log = logging.getLogger(__name__)
@@ -261,29 +260,22 @@ class BatchPredict(Runner):
         Raises:
             ApiError: the job has failed.
         """
-        isolation = Isolation(self._children, job)
         precision = job.spec.precision or ModelInfo.read(pathlib.Path(job.folders.model)).precision
         known = {"precision": precision, "cores": job.share.cores}
         predicts = not job.spec.reads_manifests
         progress = BatchProgress(before=context.reported, predicts=predicts, known=known, others=self._tuner.others)
-        deaths = 0
-        while True:
+
+        def run(child: Child) -> dict[str, Any]:
+            child.send_line(job.to_json())
             try:
-                with self._children.borrow(job.folders.model) as child:
-                    child.send_line(job.to_json())
-                    try:
-                        done = self._follow(child, context, progress, job.spec.image_timeout_s)
-                    except TurnOver:
-                        self._stop(child)  # in good order, so that the next job finds the model loaded
-                        raise
-                    finally:
-                        _report_end(context, progress)
-                break
-            except ChildExitError as death:
-                log.warning("event=inference_child_died operation=%s reason=%s", context.name, death)
-                deaths = 0 if isolation.convicts_somebody(context) else deaths + 1
-                if deaths == MAX_UNEXPLAINED_DEATHS:
-                    raise AttemptError(str(death)) from death
+                return self._follow(child, context, progress, job.spec.image_timeout_s)
+            except TurnOver:
+                self._stop(child)  # in good order, so that the next job finds the model loaded
+                raise
+            finally:
+                _report_end(context, progress)
+
+        done = Isolation(self._children, job).in_child(context, run)
         manifest = objects.ObjectUri.parse(job.spec.output_directory).child(MANIFEST_FILE)
         counts = {key: done[key] for key in ("errors_files", "left_out")}
         if done["reuse"]:
@@ -308,20 +300,11 @@ class BatchPredict(Runner):
         failures = _Failures()
         progress.begin_child()
         reported_s = 0.0
-        heard_s = time.monotonic()
         first_shard_s: float | None = None  # of this attempt: finding what is there already is no turn
+        heard = events(child, context, self._stop, image_timeout_s)
         while True:
-            if context.should_stop():
-                self._stop(child)
-                context.raise_if_stopped()
-            event = child.next_event(timeout_s=0.1)
-            if event is not None:
-                heard_s = time.monotonic()
+            event = next(heard)
             match event:
-                case None:
-                    if time.monotonic() - heard_s > image_timeout_s + SILENCE_MARGIN_S:
-                        child.close(grace_s=0)  # it holds the interpreter's lock and cannot even say so
-                        raise ChildExitError(f"the child {child.pid} was silent for too long and was ended")
                 case {"event": "progress" | "alive"}:
                     progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
@@ -332,8 +315,6 @@ class BatchPredict(Runner):
                             images=progress.newly_tried(),
                         )
                         progress.log(context.name)
-                case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
-                    context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
                 case {"event": "shard", "shard": shard, "failures": listed, "committed": committed}:
                     if listed:
                         failures.add(shard, listed)

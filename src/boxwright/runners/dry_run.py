@@ -10,16 +10,15 @@ from typing import Any
 
 from google.rpc import status_pb2
 
-from boxwright import errors, objects
+from boxwright import errors
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import BatchJob, EstimateCommand
-from boxwright.operations.runner import AttemptError, Context
-from boxwright.processes import Child, ChildExitError
-from boxwright.runners.isolation import SILENCE_MARGIN_S, Isolation
+from boxwright.operations.runner import Context
+from boxwright.processes import Child
+from boxwright.runners.isolation import Isolation, events
 
 ESTIMATE_FILE = "estimate.json"  # below the output prefix
 REPORT_INTERVAL_S = 0.5
-MAX_UNEXPLAINED_DEATHS = 3
 MAX_TOLD_CHARS = 1000
 SECONDS_PER_HOUR = 3600
 
@@ -52,18 +51,12 @@ class DryRuns:
         Raises:
             ApiError: with which the job itself would fail.
         """
-        isolation, deaths = Isolation(self._children, job), 0
-        while True:
-            try:
-                with self._children.borrow(job.folders.model) as child:
-                    child.send_line(EstimateCommand(job).to_json())
-                    event = self._follow(child, context, stop, job.spec.image_timeout_s)
-                break
-            except ChildExitError as death:
-                log.warning("event=inference_child_died operation=%s reason=%s", context.name, death)
-                deaths = 0 if isolation.convicts_somebody(context) else deaths + 1
-                if deaths == MAX_UNEXPLAINED_DEATHS:
-                    raise AttemptError(str(death)) from death
+
+        def estimated(child: Child) -> dict[str, Any]:
+            child.send_line(EstimateCommand(job).to_json())
+            return self._follow(child, context, stop, job.spec.image_timeout_s)
+
+        event = Isolation(self._children, job).in_child(context, estimated)
         estimate: dict[str, Any] = event["estimate"]
         if self._price:
             answer = estimate["answer"]
@@ -80,25 +73,15 @@ class DryRuns:
         self, child: Child, context: Context, stop: Callable[[Child], None], image_timeout_s: float
     ) -> dict[str, Any]:
         """Passes on what the child is at until it has the estimate; returns the event ``estimated``."""
-        heard_s, reported_s = time.monotonic(), 0.0
+        reported_s = 0.0
+        heard = events(child, context, stop, image_timeout_s)
         while True:
-            if context.should_stop():
-                stop(child)
-                context.raise_if_stopped()
-            event = child.next_event(timeout_s=0.1)
-            if event is not None:
-                heard_s = time.monotonic()
+            event = next(heard)
             match event:
-                case None:
-                    if time.monotonic() - heard_s > image_timeout_s + SILENCE_MARGIN_S:
-                        child.close(grace_s=0)
-                        raise ChildExitError(f"the child {child.pid} was silent for too long and was ended")
                 case {"event": "estimating", "stage": stage, "rows": rows}:
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()
                         context.report(progress={"stage": stage, "rows": rows})
-                case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
-                    context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
                 case {"event": "error", "code": code, "message": message, "row_failures": rows}:
                     failures = [status_pb2.Status(code=code, message=text) for code, text in rows]
                     context.report(partial_failures=failures)

@@ -1,22 +1,29 @@
-"""Finding the image that takes an inference child down with it: every suspect is tried alone in a child of its own."""
+"""Work in an inference child that may die: again in another one, without the image that takes children down with it.
+
+Every suspect is tried alone in a child of its own.
+"""
 
 from __future__ import annotations
 
 import logging
 import pathlib
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from google.rpc import status_pb2
 
+from boxwright import objects
 from boxwright.batch.child_pool import Children
 from boxwright.batch.engine import convictions, in_flight
 from boxwright.batch.engine.convictions import Convictions
 from boxwright.batch.job import BatchJob, TrialCommand
-from boxwright.operations.runner import Context
-from boxwright.processes import ChildExitError
+from boxwright.operations.runner import AttemptError, Context
+from boxwright.processes import Child, ChildExitError
 
 SILENCE_MARGIN_S = 20.0  # beyond an image's own time: loading a model says nothing for a while
 TRIALS = 2  # of one image alone
+MAX_UNEXPLAINED_DEATHS = 3  # of the child in a row, without an image that is to blame
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +42,27 @@ class Isolation:
         self._folder = pathlib.Path(job.folders.notes)
         self._convictions = Convictions(self._folder)
         self._known = len(self._convictions.read())
+
+    def in_child(self, context: Context, work: Callable[[Child], dict[str, Any]]) -> dict[str, Any]:
+        """Lets a child do the work, and another one if it dies, which leaves out the images that are convicted by then.
+
+        Args:
+            context: of the operation.
+            work: is handed the child; returns its last event.
+
+        Raises:
+            AttemptError: children die, and no image is to blame.
+        """
+        deaths = 0
+        while True:
+            try:
+                with self._children.borrow(self._job.folders.model) as child:
+                    return work(child)
+            except ChildExitError as death:
+                log.warning("event=inference_child_died operation=%s reason=%s", context.name, death)
+                deaths = 0 if self.convicts_somebody(context) else deaths + 1
+                if deaths == MAX_UNEXPLAINED_DEATHS:
+                    raise AttemptError(str(death)) from death
 
     def convicts_somebody(self, context: Context) -> bool:
         """Tries the images that were under way when a child died; returns whether any is convicted since the last call."""
@@ -74,3 +102,37 @@ class Isolation:
                 return convictions.crashed(image_id)
             child.close(grace_s=0)
             return convictions.hung(image_id, self._job.spec.image_timeout_s)
+
+
+def events(
+    child: Child, context: Context, stop: Callable[[Child], None], image_timeout_s: float
+) -> Iterator[dict[str, Any]]:
+    """Yields a child's events for as long as it lives and the operation goes on; the use of buckets is noted here.
+
+    Args:
+        child: at work.
+        context: of the operation.
+        stop: ends what the child is at, in good order.
+        image_timeout_s: of one image; a child that is silent for much longer is ended.
+
+    Raises:
+        Stopped: the operation should stop; the child has stopped.
+        ChildExitError: the child has ended, or was ended.
+    """
+    heard_s = time.monotonic()
+    while True:
+        if context.should_stop():
+            stop(child)
+            context.raise_if_stopped()
+        event = child.next_event(timeout_s=0.1)
+        if event is not None:
+            heard_s = time.monotonic()
+        match event:
+            case None:
+                if time.monotonic() - heard_s > image_timeout_s + SILENCE_MARGIN_S:
+                    child.close(grace_s=0)  # it holds the interpreter's lock and cannot even say so
+                    raise ChildExitError(f"the child {child.pid} was silent for too long and was ended")
+            case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
+                context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
+            case _:
+                yield event

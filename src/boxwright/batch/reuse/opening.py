@@ -13,11 +13,10 @@ import io
 import json
 import logging
 import pathlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from boxwright import faults, objects, private
+from boxwright import faults, objects, private, temporary
 from boxwright.batch import spec_file
 from boxwright.batch.job import BatchJob, BatchSpec
 from boxwright.batch.output.candidates import ImageCandidates
@@ -84,8 +83,9 @@ def opened(job: BatchJob, stores: objects.Stores) -> Iterator[OpenedBase]:
         yield OpenedBase(None, source, reason)
         return
     with contextlib.ExitStack() as kept:
-        folder = job.folders.notes or kept.enter_context(tempfile.TemporaryDirectory(prefix="boxwright-base-"))
-        path = pathlib.Path(folder, base_index.FILE)
+        notes = job.folders.notes
+        folder = pathlib.Path(notes) if notes else kept.enter_context(temporary.TemporaryFolder("base")).path
+        path = folder / base_index.FILE
         private.make_folder(path.parent)
         images = base_index.make(path, base, named)
         faults.point("reuse.after_index")

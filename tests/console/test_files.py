@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import gzip
 import hashlib
 import pathlib
@@ -100,6 +101,23 @@ def test_what_a_browser_loads_is_small() -> None:
 
 def test_every_module_is_loaded_by_some_page() -> None:
     assert set(MODULES) == {path for path in _loaded_by(FOLDER / "app" / "main.js") if path.parent.name != "vendor"}
+
+
+def test_imports_go_down_from_pages_to_parts_to_the_app_and_never_in_a_circle() -> None:
+    floors = {"vendor": 0, "text": 0, "app": 1, "parts": 2, "pages": 3}
+    imports = {
+        path: {(path.parent / name).resolve() for name in IMPORT.findall(path.read_text(encoding="utf-8"))}
+        for path in MODULES
+        if path != FOLDER / "app" / "main.js"  # which loads the pages
+    }
+    upward = [
+        f"{path.name} -> {other.name}"
+        for path, others in imports.items()
+        for other in others
+        if floors[other.parent.name] > floors[path.parent.name]
+    ]
+    assert not upward
+    assert len(list(graphlib.TopologicalSorter(imports).static_order())) >= len(imports)  # a circle raises
 
 
 def test_every_module_says_what_it_is() -> None:

@@ -6,7 +6,7 @@ import { t } from "../app/i18n.js";
 import { kindOf, modelsOf } from "../app/resources.js";
 import { href } from "../app/router.js";
 import { parent } from "../app/store.js";
-import { Empty, Head, Loaded, useLoad } from "../parts/page.js";
+import { Empty, Head, Loaded, Tabs, useLoad } from "../parts/page.js";
 import { NewBatch } from "./batches.js";
 import { Evaluate } from "./evaluate.js";
 import { Import } from "./import.js";
@@ -35,10 +35,6 @@ function Content({ tab, dataset, models }) {
   if (tab === "batch") return html`<${WithModel} models=${models} dataset=${dataset}>${(/** @type {any} */ model) => html`<${NewBatch} key=${model.name} model=${model} />`}<//>`;
   return html`<${Import} dataset=${dataset} />`;
 }
-
-/** @param {{label: string, place: string, id: string, tabs: string[], tab: string}} props */
-export const Tabs = ({ label, place, id, tabs, tab }) =>
-  html`<nav class="tabs" aria-label=${label}>${tabs.map((one) => html`<a href=${href(place, id, one)} aria-current=${one === tab ? "page" : undefined}>${t(`tab.${one}`)}</a>`)}</nav>`;
 
 /** Chooses one of the dataset's models. @param {{models: any[], dataset: any, children: (model: any) => any}} props */
 function WithModel({ models, dataset, children }) {

@@ -1,7 +1,8 @@
 // @ts-check
-// What every page is made of: its head, loading, errors, states, and buttons that say why they are off.
+// What every page is made of: its head, tabs, loading, errors, states, and buttons that say why they are off.
 import { html, useCallback, useEffect, useRef, useState } from "../vendor/ui.js";
 import { has, t } from "../app/i18n.js";
+import { href } from "../app/router.js";
 import { calls, changed, credential, notify, place } from "../app/store.js";
 import { askPermissions, look, may } from "../app/watch.js";
 
@@ -129,3 +130,7 @@ export function Code({ text, label }) {
 }
 
 export { askPermissions };
+
+/** @param {{label: string, place: string, id: string, tabs: string[], tab: string}} props */
+export const Tabs = ({ label, place, id, tabs, tab }) =>
+  html`<nav class="tabs" aria-label=${label}>${tabs.map((one) => html`<a href=${href(place, id, one)} aria-current=${one === tab ? "page" : undefined}>${t(`tab.${one}`)}</a>`)}</nav>`;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from boxwright import curation_messages
-from boxwright.surface.method import Method, reads
+from boxwright.surface.method_row import Method, reads
 
 CURATION = "boxwright.v1.Curation"
 

@@ -19,7 +19,7 @@ from google.protobuf import empty_pb2, struct_pb2
 
 from boxwright.surface import curation_rows, iam_credentials_pb
 from boxwright.surface.curation_rows import CURATION
-from boxwright.surface.method import (
+from boxwright.surface.method_row import (
     NO_PERMISSION,
     Method,
     is_set,

@@ -52,6 +52,7 @@ class Method:
         dataset_field: dotted request field with the id of a dataset below `resource`.
         post_paths: further path templates, which answer POST with body ``*``.
         only_reads: whether it changes nothing, though its verb is not GET.
+        cache_control: of an answer that is an HttpBody, for REST; empty: it may not be kept.
 
     Raises:
         TypeError: the permission or the resource is missing, or there is no such field.
@@ -75,6 +76,7 @@ class Method:
     dataset_field: str = ""
     post_paths: tuple[str, ...] = ()
     only_reads: bool = False
+    cache_control: str = ""
 
     def __post_init__(self) -> None:
         if not self.permission or not self.resource:

@@ -204,17 +204,21 @@ def merge(
             pending = []
     if pending:
         connection.execute(annotations.insert(), pending)
-    ids = list(seen_in)
+    _close_merge(connection, dataset_id, list(seen_in), grown)
+    connection.execute(
+        datasets.update().where(datasets.c.id == dataset_id).values(example_count=datasets.c.example_count + added)
+    )
+    return added
+
+
+def _close_merge(connection: sa.Connection, dataset_id: str, ids: list[int], grown: set[int]) -> None:
+    """Counts anew what a merge has changed: examples, and those of them that were there before."""
     for start in range(0, len(ids), INSERT_BATCH_ROWS):
         some = ids[start : start + INSERT_BATCH_ROWS]
         recount(connection, examples.c.id.in_(some))
         changed = examples.c.id.in_(grown.intersection(some))
         connection.execute(examples.update().where(changed).values(change_id=""))
     touch(connection, dataset_id)
-    connection.execute(
-        datasets.update().where(datasets.c.id == dataset_id).values(example_count=datasets.c.example_count + added)
-    )
-    return added
 
 
 def _example(

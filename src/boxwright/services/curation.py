@@ -66,14 +66,12 @@ class CurationMethods(Resources):
             had = examples.annotations_of(connection, [row.id])[row.id]
             updates.check_etag(example.etag, examples.etag(row, had), name)
             wanted: Sequence[Annotation] = had
-            said: Sequence[int] = ()
             if "annotations" in paths:
                 wanted = example_labels.read(connection, dataset, example.annotations)
-                said = example.sources
             values: dict[str, Any] = {path: getattr(example, path).name for path in paths if path != "annotations"}
             values.setdefault("state", row.state)
             example_labels.check_state(values["state"], wanted, messages.classification_type(dataset))
-            wanted = example_labels.with_sources(wanted, had, values["state"], said)
+            wanted = example_labels.with_sources(wanted, had, values["state"])
             if wanted != had:
                 examples.replace_annotations(connection, row.id, wanted)
             values |= {"author": caller.member, "update_time_us": database.now_us(connection)}

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 
-from boxwright import boxes, curation_messages, errors, kinds, states
+from boxwright import boxes, errors, kinds, states
 from boxwright.metadata import datasets
 from boxwright.metadata.datasets import Annotation
 from boxwright.services import messages
@@ -66,35 +66,27 @@ def read(connection: sa.Connection, dataset: sa.Row[Any], given: Sequence[types.
     return list(wanted.values())
 
 
-def with_sources(
-    wanted: Sequence[Annotation], had: Sequence[Annotation], state: str, said: Sequence[int]
-) -> list[Annotation]:
+def with_sources(wanted: Sequence[Annotation], had: Sequence[Annotation], state: str) -> list[Annotation]:
     """Says where the labels come from that an example is to have.
 
     A label that it has already keeps its source, its score and all decimals of its box. A new one is a person's, unless it
-    has a model's score: then it was ACCEPTED. What an example with labels for a person to judge (SUGGESTED) says a model's
-    score of is MODEL; what a person keeps of it in an example that is LABELED is ACCEPTED.
+    has a model's score: then it is MODEL where a person is still to judge it, and ACCEPTED where the example is LABELED.
+    What a LABELED example keeps of a model's labels is ACCEPTED.
 
     Args:
         wanted: as `read` or `examples.annotations_of` returns them.
         had: what the example has.
         state: that it is to have.
-        said: sources that the request names, by index, as numbers of `curation_messages.AnnotationSource`; 0: none.
     """
     before = {_sent(one): one for one in had}
     found = []
-    for index, one in enumerate(wanted):
-        known = before.get(_sent(one))
-        if known is not None:
-            source, score, box = Source(known.source), known.score, known.box
-        else:
-            score, box = one.score, one.box
-            source = Source.HUMAN if score is None else Source.MODEL
-            if index < len(said) and said[index]:
-                source = Source(curation_messages.AnnotationSource(said[index]).name)
-        if source is Source.MODEL and state == states.ExampleState.LABELED:
-            source = Source.ACCEPTED
-        found.append(dataclasses.replace(one, source=source.value, score=score, box=box))
+    for one in wanted:
+        kept = before.get(_sent(one))
+        if kept is None:
+            kept = dataclasses.replace(one, source=Source.HUMAN if one.score is None else Source.MODEL)
+        if kept.source == Source.MODEL and state == states.ExampleState.LABELED:
+            kept = dataclasses.replace(kept, source=Source.ACCEPTED.value)
+        found.append(kept)
     return found
 
 

@@ -48,6 +48,10 @@ def upgrade() -> None:
     op.create_index("examples_by_display_name", "examples", ["dataset_id", "display_name", "id"])
     op.create_index("examples_by_update_time", "examples", ["dataset_id", "update_time_us", "id"])
     op.create_index("examples_by_boxes", "examples", ["dataset_id", "annotation_count", "id"])
+    _create_tables(file_name)
+
+
+def _create_tables(file_name: sa.types.TypeEngine[str]) -> None:
     op.create_table(
         "changes",
         sa.Column("id", sa.String(40), primary_key=True),

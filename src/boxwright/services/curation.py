@@ -23,7 +23,7 @@ class CurationMethods(Resources):
     def list_examples(self, request: pb.ListExamplesRequest, caller: Caller) -> pb.ListExamplesResponse:
         """Lists a dataset's examples, by default in the order of their import."""
         name = self._named(names.DatasetName, request.parent, "parent")
-        page = example_lists.ExampleList(request, name.dataset)
+        page = example_lists.ExampleSelection(request, name.dataset)
         with self._db.read() as connection:
             dataset = self._dataset(connection, name, f"Dataset {name} was not found.")
             total = examples.count(connection, page.query) if request.filter.strip() else dataset.example_count

@@ -36,7 +36,7 @@ def filtered(dataset_id: str, text: str) -> sa.Select[Any]:
     return filters.apply(examples.select_of(dataset_id), text, clauses)
 
 
-class ExampleList:
+class ExampleSelection:
     """Which part of a dataset's examples a request asks for.
 
     Raises:

@@ -92,8 +92,8 @@ class LeaderSource:
     def next_chunk(self) -> Chunk | None:
         """See `ChunkSource`. For one thread at a time."""
         if self._first is not None:
-            chunk, self._first = self._first, None
-            return chunk
+            first, self._first = self._first, None
+            return first
         if not self._is_begun:
             self._is_begun = True
             for _ in range(CHUNKS_AHEAD):

@@ -6,7 +6,7 @@ import { language } from "./store.js";
 
 export const LANGUAGES = { en: "English", id: "Bahasa Indonesia" };
 /** @type {Record<string, Record<string, any>>} */
-const TEXTS = { en, id };
+export const TEXTS = { en, id };
 
 /**
  * The sentence with its placeholders filled in. A sentence with forms is chosen by `n`.

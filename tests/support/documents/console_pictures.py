@@ -73,7 +73,8 @@ def take(
     )
     console.open(path)
     console.page.run("new Promise((done) => setTimeout(done, 1200))")  # pictures and charts come after the words
-    shot = console.page.command("Page.captureScreenshot", format="jpeg", quality=QUALITY)
+    form = {"format": "jpeg", "quality": QUALITY} if file.suffix == ".jpg" else {"format": "png"}
+    shot = console.page.command("Page.captureScreenshot", **form)
     file.parent.mkdir(parents=True, exist_ok=True)
     return file.write_bytes(base64.b64decode(shot["data"]))
 
@@ -91,7 +92,7 @@ def _taken(console: ConsolePage, demo: Demo, every: pathlib.Path | None) -> Iter
             console.choose(theme=theme, language=language)
             for path in EVERY:
                 name = path.replace("{", "").replace("}", "").replace("/", "-")
-                file = every / f"{name}-{theme}-{language}.jpg"
+                file = every / f"{name}-{theme}-{language}.png"
                 yield file, take(console, path.format(**demo.ids), file)
 
 

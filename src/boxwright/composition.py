@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 
-from boxwright import extras, objects, places, processes, states
+from boxwright import derived_settings, extras, objects, places, processes, states
 from boxwright.access import (
     accounts,
     audit,
@@ -22,7 +22,6 @@ from boxwright.access import (
 )
 from boxwright.access.audit_log import AuditLog
 from boxwright.batch.child_pool import Children
-from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning.scheduler import Tuner
 from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
 from boxwright.batch.tuning.tuning_file import Tunings
@@ -33,7 +32,6 @@ from boxwright.online.deployed_models import DeployedModels
 from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
 from boxwright.runners import (
-    batch_choices,
     batch_predict,
     dry_run,
     export,
@@ -59,12 +57,11 @@ from boxwright.services import (
     store_checks,
     validation,
 )
-from boxwright.settings import QuotaSettings, Settings
+from boxwright.settings import Settings
 from boxwright.surface import dispatch, iam_credentials_pb
 from boxwright.weights import installed
 
 DRAIN_S = 8.0
-LOCAL_NAMES = ("localhost", "automl.localhost", "127.0.0.1", "[::1]")  # by which client-env names the service
 
 Kind = states.OperationKind
 log = logging.getLogger(__name__)
@@ -123,56 +120,13 @@ class ServiceParts:
     tokens: TokenParts | None
 
 
-def token_rules(settings: Settings) -> authenticate.TokenRules:
-    """What tokens must be like, by the settings."""
-    server = settings.server
-    usual = authenticate.TokenRules()
-    scheme = "https" if server.tls_cert else "http"
-    own = {f"{scheme}://{host}:{server.port}" for host in (*LOCAL_NAMES, server.host)}
-    own |= {server.public_url.rstrip("/")} if server.public_url else set()
-    return authenticate.TokenRules(
-        audiences=usual.audiences | {f"{origin}/" for origin in own} | set(server.token_audiences),
-        token_audiences=usual.token_audiences | {f"{origin}/token" for origin in own} | set(server.token_audiences),
-        skew_s=server.clock_skew_s,
-        life_s=server.token_life_s,
-    )
-
-
-def _quota_limits(settings: Settings) -> quotas.QuotaLimits:
-    """How much callers may ask; who is alone may ask everything."""
-    chosen = settings.quota
-    if not settings.server.requires_accounts:
-        return quotas.QuotaLimits()
-    return quotas.QuotaLimits(
-        requests=chosen.requests_per_minute,
-        models=chosen.models_per_minute,
-        predictions=chosen.predict_per_minute,
-        failed_authentications=chosen.failed_authentications_per_minute,
-        tokens=chosen.tokens_per_minute,
-    )
-
-
-def _amount_limits(quota: QuotaSettings, folders: ModelFolders, space: amounts.DiskSpace) -> amounts.AmountLimits:
-    """How much projects may have."""
-    return amounts.AmountLimits(
-        operations=quota.operations,
-        datasets=quota.datasets,
-        models=quota.models,
-        stored_bytes=quota.stored_bytes,
-        batch_jobs_waiting=quota.batch_jobs_waiting_max,
-        batch_images_a_day=quota.batch_images_a_day_max,
-        size_of=folders.size_bytes,
-        space=space,
-    )
-
-
 def _build_access(
     settings: Settings, db: database.Database, recorder: audit.CallRecorder, counted: quotas.Quotas
 ) -> tuple[decide.OpenDecider | decide.PolicyDecider, TokenParts | None]:
     """Who decides on calls, and who gives tokens."""
     if not settings.server.requires_accounts:
         return decide.OpenDecider(), None
-    reader, rules = index.IndexReader(db), token_rules(settings)
+    reader, rules = index.IndexReader(db), derived_settings.token_rules(settings)
     authenticator = authenticate.Authenticator(db, reader, rules)
     federated = federation.Federation(reader, rules.skew_s)
     service = exchange.TokenService(db, authenticator, rules, recorder=recorder, quotas=counted, federation=federated)
@@ -204,7 +158,9 @@ def build_worker(settings: Settings) -> WorkerParts:
         db,
         lease_ttl_s=settings.operations.lease_ttl_s,
         # without a worker others do the work, in data directories of their own
-        limits=_amount_limits(settings.quota, folders, space if settings.operations.worker else amounts.DiskSpace()),
+        limits=derived_settings.amount_limits(
+            settings.quota, folders, space if settings.operations.worker else amounts.DiskSpace()
+        ),
         note_event=event_notes.EventNotes(messages.event_data).note,
     )
     children = Children(stores.variables)
@@ -269,7 +225,7 @@ def build_service(settings: Settings) -> ServiceParts:
         notify_hosts=destinations.AllowedHosts.of(settings.notify.hosts),
     )
     recorder = audit.CallRecorder(worker_parts.audit, reads=settings.server.audit_reads)
-    counted = quotas.Quotas(_quota_limits(settings))
+    counted = quotas.Quotas(derived_settings.quota_limits(settings))
     decider, tokens = _build_access(settings, db, recorder, counted)
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s, decider.grants)
     resuming = resume.ResumeService(db, ledger, policy, online, looks, decider.check)
@@ -342,8 +298,8 @@ def _runners(
             folders,
             children,
             tuner,
-            _output_settings(settings),
-            _machine_share(settings),
+            derived_settings.output_settings(settings),
+            derived_settings.machine_share(settings),
             dry_run.DryRuns(children, settings.batch.price_per_core_hour),
             validation.batch_params,
         ),
@@ -365,30 +321,3 @@ def _model_importer(
     reader = import_model.RequestReader(read_files, model_imports.params)
     work_dir = settings.storage.data_dir / "work"
     return import_model.ImportModel(db, stores, work_dir, folders, limits, reader, resources.random_digits)
-
-
-def _output_settings(settings: Settings) -> batch_choices.OutputSettings:
-    """What of the settings reaches the output of a batch prediction."""
-    return batch_choices.OutputSettings(
-        shard_images=settings.batch.shard_images,
-        row_failure_limit=settings.batch.row_failure_limit,
-        image_failure_limit=settings.batch.image_failure_limit,
-        image_timeout_s=settings.batch.image_timeout_s,
-        camel_case=settings.batch.camel_case,
-        precision=settings.inference.precision,
-        keeps_candidates=settings.batch.candidates == "keep",
-        candidate_floor=settings.batch.candidate_floor,
-        report=settings.batch.report,
-        reuse=settings.batch.reuse,
-        reuse_audit=settings.batch.reuse_audit,
-    )
-
-
-def _machine_share(settings: Settings) -> MachineShare:
-    """What this machine gives a batch prediction."""
-    return MachineShare(
-        cores=settings.operations.cores,
-        runtime=settings.inference.runtime,
-        in_flight_bytes=settings.batch.usable_in_flight_bytes,
-        models_bytes=settings.batch.models_bytes,
-    )

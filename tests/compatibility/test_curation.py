@@ -164,3 +164,34 @@ def test_an_image_of_classification_keeps_the_rules_of_its_dataset(world: case_w
     assert [one["displayName"] for one in labelled["annotations"]] == ["red"]
     back = _update(http, {**labelled, "annotations": [], "state": "UNLABELED"}, "annotations,state")
     assert back.json()["etag"] == bare["etag"]
+
+
+def test_an_example_says_its_name_and_where_its_labels_come_from(world: case_world.World, http: httpx.Client) -> None:
+    first = _list(http, _dataset(world, "sources", 2))["examples"][0]
+    assert first["displayName"] == "0000.jpg"
+    assert set(first["sources"]) == {"IMPORTED"}
+    detected = {"displayName": "red", "imageObjectDetection": {**BOX, "score": 0.75}}
+    wanted = {**first, "state": "SUGGESTED", "annotations": [*first["annotations"], detected]}
+    suggested = _update(http, wanted, "annotations,state").json()
+    assert suggested["sources"] == [*first["sources"], "MODEL"]
+    assert suggested["annotations"][-1]["imageObjectDetection"]["score"] == 0.75
+    drawn = {"displayName": "blue", "imageObjectDetection": BOX}
+    kept = [suggested["annotations"][0], suggested["annotations"][-1], drawn]
+    accepted = _update(http, {**suggested, "state": "LABELED", "annotations": kept}, "annotations,state").json()
+    assert accepted["sources"] == ["IMPORTED", "ACCEPTED", "HUMAN"]
+    assert accepted["annotations"][:2] == kept[:2]
+    again = _update(http, {**accepted, "mlUse": "TEST"}, "mlUse,annotations").json()
+    assert again["sources"] == accepted["sources"]
+    assert again["annotations"] == accepted["annotations"]
+    odd = {"displayName": "red", "imageObjectDetection": {**BOX, "score": 2}}
+    assert "scores are from 0 to 1" in _update(http, {**again, "annotations": [odd]}, "annotations").text
+
+
+def test_what_is_accepted_as_it_is_needs_no_labels_again(world: case_world.World, http: httpx.Client) -> None:
+    first = _list(http, _dataset(world, "accepted", 1))["examples"][0]
+    detected = [{"displayName": "red", "imageObjectDetection": {**BOX, "score": 0.5}}]
+    wanted = {**first, "state": "SUGGESTED", "annotations": detected}
+    suggested = _update(http, wanted, "annotations,state").json()
+    accepted = _update(http, {**suggested, "annotations": [], "state": "LABELED"}, "state").json()
+    assert (suggested["sources"], accepted["sources"]) == (["MODEL"], ["ACCEPTED"])
+    assert accepted["annotations"] == suggested["annotations"]

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from boxwright.metadata.datasets import Annotation
+from boxwright.metadata.example_counts import recount
 from boxwright.metadata.schema import annotation_specs, annotations, examples
 
 
@@ -55,7 +56,8 @@ def annotations_of(connection: sa.Connection, example_ids: Collection[int]) -> d
     )
     for row in rows:
         box = None if row.x_min is None else (row.x_min, row.y_min, row.x_max, row.y_max)
-        found[row.example_id].append(Annotation(row.annotation_spec_id, row.display_name, box))
+        one = Annotation(row.annotation_spec_id, row.display_name, box, row.source, row.score)
+        found[row.example_id].append(one)
     return found
 
 
@@ -66,8 +68,8 @@ def etag(row: sa.Row[Any], found: Sequence[Annotation]) -> str:
 
 
 def update(connection: sa.Connection, example_id: int, values: dict[str, Any]) -> None:
-    """Changes columns of one example."""
-    connection.execute(examples.update().where(examples.c.id == example_id).values(**values))
+    """Changes columns of one example, which no change of many examples has left as it is then."""
+    connection.execute(examples.update().where(examples.c.id == example_id).values(**{"change_id": "", **values}))
 
 
 def replace_annotations(connection: sa.Connection, example_id: int, wanted: Sequence[Annotation]) -> None:
@@ -78,8 +80,11 @@ def replace_annotations(connection: sa.Connection, example_id: int, wanted: Sequ
             "example_id": example_id,
             "annotation_spec_id": one.spec_id,
             **dict(zip(("x_min", "y_min", "x_max", "y_max"), one.box or (None,) * 4, strict=True)),
+            "source": one.source,
+            "score": one.score,
         }
         for one in wanted
     ]
     if rows:
         connection.execute(annotations.insert(), rows)
+    recount(connection, examples.c.id == example_id)

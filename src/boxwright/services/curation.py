@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from boxwright import curation_messages as pb
 from boxwright import errors, kinds, names, states
 from boxwright.callers import Caller
-from boxwright.metadata import database, examples
+from boxwright.metadata import database, example_counts, examples
 from boxwright.metadata.datasets import Annotation
 from boxwright.metadata.messages import timestamp
 from boxwright.metadata.schema import examples as examples_table
@@ -71,10 +71,12 @@ class CurationMethods(Resources):
             values: dict[str, Any] = {path: getattr(example, path).name for path in paths if path != "annotations"}
             values.setdefault("state", row.state)
             example_labels.check_state(values["state"], wanted, messages.classification_type(dataset))
-            if "annotations" in paths:
+            wanted = example_labels.with_sources(wanted, had, values["state"])
+            if wanted != had:
                 examples.replace_annotations(connection, row.id, wanted)
             values |= {"author": caller.member, "update_time_us": database.now_us(connection)}
             examples.update(connection, row.id, values)
+            example_counts.touch(connection, name.dataset)
             return _answer(connection, name, self._example(connection, name)[1])
 
     def _example(self, connection: sa.Connection, name: names.ExampleName) -> tuple[sa.Row[Any], sa.Row[Any]]:
@@ -108,6 +110,8 @@ def _example(dataset: names.DatasetName, row: sa.Row[Any], found: Sequence[Annot
         annotations=[example_labels.payload(one, kind) for one in found],
         etag=examples.etag(row, found),
         author=row.author,
+        display_name=row.display_name,
+        sources=[getattr(pb.AnnotationSource, one.source) for one in found],
         update_time=timestamp(row.update_time_us) if row.update_time_us else None,
     )
 

@@ -1,7 +1,8 @@
 """The body of a REST request: what its headers say is judged before a byte of it is read.
 
 A browser may send `text/plain`, forms and bodies without a type to any address without asking; JSON it may not. A body
-therefore needs the type that the service's clients send.
+therefore needs the type that the service's clients send: JSON, or for a method that takes bytes (`raw_bodies`) the type of
+an image or of any octets. For all of these a browser asks before it sends a page's request to another origin.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from google.rpc import code_pb2
 from starlette import requests
 
 from boxwright import errors
-from boxwright.surface import limits, routes
+from boxwright.surface import limits, raw_bodies, routes
 
 JSON = "application/json"
 
@@ -27,7 +28,7 @@ def check_headers(request: requests.Request, route: routes.Route, bounds: limits
     if declared_bytes > limit_bytes:
         raise _too_large(limit_bytes)
     if declared_bytes and route.body is not None:
-        _check_type(request)
+        _check_type(request, route)
 
 
 async def read(request: requests.Request, route: routes.Route, body: limits.Body, bounds: limits.ServerLimits) -> None:
@@ -51,20 +52,24 @@ async def read(request: requests.Request, route: routes.Route, body: limits.Body
             return
         if chunk:
             if route.body is not None:
-                _check_type(request)
+                _check_type(request, route)
             if len(body.content) + len(chunk) > limit_bytes:
                 raise _too_large(limit_bytes)
             body.add(chunk)
 
 
-def _check_type(request: requests.Request) -> None:
+def _check_type(request: requests.Request, route: routes.Route) -> None:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise errors.bad_request("Content-Encoding is not supported. Send the body uncompressed.")
     sent = request.headers.getlist("content-type")
-    if len(sent) != 1 or sent[0].partition(";")[0].strip().lower() != JSON:
-        shown = f"Content-Type '{routes.shown(', '.join(sent))}' is not supported" if sent else "A body needs a type"
-        raise errors.bad_request(f"{shown}. Send the body with 'Content-Type: {JSON}'.")
+    found = sent[0].partition(";")[0].strip().lower() if len(sent) == 1 else ""
+    is_raw = raw_bodies.is_taken(route.row, route.body)
+    if found == raw_bodies.OCTETS or found.startswith("image/") if is_raw else found == JSON:
+        return
+    shown = f"Content-Type '{routes.shown(', '.join(sent))}' is not supported" if sent else "A body needs a type"
+    wanted = f"{raw_bodies.OCTETS}' or that of the image, such as 'image/png" if is_raw else JSON
+    raise errors.bad_request(f"{shown}. Send the body with 'Content-Type: {wanted}'.")
 
 
 def _declared_bytes(request: requests.Request) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from google.protobuf import descriptor
 
 import boxwright
-from boxwright.surface import methods
+from boxwright.surface import methods, raw_bodies
 
 MAX_QUERY_DEPTH = 2  # of nested message fields as query parameters
 _Field = descriptor.FieldDescriptor
@@ -43,6 +43,7 @@ _WELL_KNOWN: dict[str, dict[str, Any]] = {
     "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
 }
+_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}  # of an HttpBody
 _ERROR: dict[str, Any] = {
     "type": "object",
     "required": ["error"],
@@ -113,17 +114,25 @@ def _operation(
         "tags": [row.service],
         "parameters": parameters,
         "responses": {
-            "200": {"description": "The answer.", "content": _json(_reference(row.response_pb.DESCRIPTOR, schemas))},
+            "200": {"description": "The answer.", "content": _answer(row, schemas)},
             "default": {
                 "description": "A google.rpc.Status.",
                 "content": _json({"$ref": "#/components/schemas/Error"}),
             },
         },
     }
-    if body is not None:
+    if raw_bodies.is_taken(row, body):
+        operation["requestBody"] = {"content": dict.fromkeys((raw_bodies.OCTETS, "image/*"), _BYTES), "required": True}
+    elif body is not None:
         kind = request if body == "*" else request.fields_by_name[body].message_type
         operation["requestBody"] = {"content": _json(_reference(kind, schemas))}
     return operation
+
+
+def _answer(row: methods.Method, schemas: dict[str, Any]) -> dict[str, Any]:
+    """What a method answers with, by type."""
+    kind = row.response_pb.DESCRIPTOR
+    return {"*/*": _BYTES} if raw_bodies.is_kind(kind) else _json(_reference(kind, schemas))
 
 
 def _camel(paths: tuple[str, ...]) -> set[str]:

@@ -10,19 +10,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from concurrent import futures
-from typing import Any
+from typing import Any, TypeVar
 
+from google.api import httpbody_pb2
 from google.protobuf import message
 from google.rpc import error_details_pb2
 from starlette import applications, exceptions, requests, responses, routing, types
 
 from boxwright import errors
-from boxwright.surface import bodies, dispatch, home, limits, openapi, request_policy, routes, transcode, waiting
+from boxwright.surface import (
+    bodies,
+    dispatch,
+    home,
+    limits,
+    openapi,
+    raw_bodies,
+    request_policy,
+    routes,
+    transcode,
+    waiting,
+)
 
 # who may be asked by anybody: nothing behind these needs credentials, or they are what is exchanged for some
 PUBLIC_PATHS = (
     "/", "/healthz", "/readyz", "/token", "/introspect", "/revoke", "/v1/openapi.json", "/console", "/console/{path:path}",
 )  # fmt: skip
+_T = TypeVar("_T")
 _CODE_OF_STATUS = {401: errors.unauthenticated, 403: errors.permission_denied, 404: errors.not_found}
 
 
@@ -124,26 +137,29 @@ class RestServer:
         bodies.check_headers(request, route, self._bounds)
         await bodies.read(request, route, body, self._bounds)
 
-        def write(answer: message.Message) -> bytes:
-            return transcode.write_message(
+        def write(answer: message.Message) -> responses.Response:
+            if isinstance(answer, httpbody_pb2.HttpBody):
+                return raw_bodies.respond(route.row, answer, request.headers.get("if-none-match", ""))
+            content = transcode.write_message(
                 answer, integers_for_enums=options.integers_for_enums, is_pretty=options.is_pretty
             )
+            return _json_response(200, content)
 
-        content = await _unless_disconnected(
+        content_type = request.headers.get("content-type", "")
+        return await _unless_disconnected(
             request,
             self._reception.answer(
                 route.row,
-                lambda: transcode.read_request(route, query, body.content),
+                lambda: transcode.read_request(route, query, body.content, content_type),
                 caller,
                 write,
                 remaining_s=None,
                 body=body,
             ),
         )
-        return _json_response(200, content)
 
 
-async def _unless_disconnected(request: requests.Request, work: Coroutine[Any, Any, bytes]) -> bytes:
+async def _unless_disconnected(request: requests.Request, work: Coroutine[Any, Any, _T]) -> _T:
     answering = asyncio.ensure_future(work)
     hanging_up = asyncio.ensure_future(request.receive())  # after the body only the disconnect can arrive
     try:

@@ -23,7 +23,7 @@ from google.protobuf import descriptor, json_format, message
 from google.rpc import code_pb2, error_details_pb2
 
 from boxwright import errors
-from boxwright.surface import routes
+from boxwright.surface import raw_bodies, routes
 
 HTTP_CODES = {
     code_pb2.CANCELLED: 499,
@@ -82,16 +82,27 @@ def read_options(query: bytes) -> Options:
     )
 
 
-def read_request(route: routes.Route, query: bytes, body: bytes | bytearray = b"") -> message.Message:
+def read_request(
+    route: routes.Route, query: bytes, body: bytes | bytearray = b"", content_type: str = ""
+) -> message.Message:
     """Builds the request message from path, query and body; the path wins over the others.
+
+    Args:
+        route: the row, and what the path says.
+        query: percent-encoded.
+        body: JSON, or for a row that takes an HttpBody its bytes.
+        content_type: of the body, for such a row.
 
     Raises:
         ApiError: INVALID_ARGUMENT naming what cannot be understood.
     """
     request = route.row.request_pb()
-    if route.body is not None:
+    is_raw = raw_bodies.is_taken(route.row, route.body)
+    if route.body is not None and not is_raw:
         _read_body(request, route.body, body)
     _read_query(request, query)
+    if route.body is not None and is_raw:
+        raw_bodies.put(request, route.body, content_type, body)  # whatever the query has said of that field
     target, steps = request, route.field.split(".")
     for step in steps[:-1]:
         target = getattr(target, step)

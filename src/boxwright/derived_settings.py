@@ -1,0 +1,82 @@
+"""What rooms are given of the settings, in the rooms' own types."""
+
+from __future__ import annotations
+
+from boxwright.access import authenticate, quotas
+from boxwright.batch.job import MachineShare
+from boxwright.inference.model_store import ModelFolders
+from boxwright.operations import amounts
+from boxwright.runners import batch_choices
+from boxwright.settings import QuotaSettings, Settings
+
+LOCAL_NAMES = ("localhost", "automl.localhost", "127.0.0.1", "[::1]")  # by which client-env names the service
+
+
+def token_rules(settings: Settings) -> authenticate.TokenRules:
+    """What tokens must be like, by the settings."""
+    server = settings.server
+    usual = authenticate.TokenRules()
+    scheme = "https" if server.tls_cert else "http"
+    own = {f"{scheme}://{host}:{server.port}" for host in (*LOCAL_NAMES, server.host)}
+    own |= {server.public_url.rstrip("/")} if server.public_url else set()
+    return authenticate.TokenRules(
+        audiences=usual.audiences | {f"{origin}/" for origin in own} | set(server.token_audiences),
+        token_audiences=usual.token_audiences | {f"{origin}/token" for origin in own} | set(server.token_audiences),
+        skew_s=server.clock_skew_s,
+        life_s=server.token_life_s,
+    )
+
+
+def quota_limits(settings: Settings) -> quotas.QuotaLimits:
+    """How much callers may ask; who is alone may ask everything."""
+    chosen = settings.quota
+    if not settings.server.requires_accounts:
+        return quotas.QuotaLimits()
+    return quotas.QuotaLimits(
+        requests=chosen.requests_per_minute,
+        models=chosen.models_per_minute,
+        predictions=chosen.predict_per_minute,
+        failed_authentications=chosen.failed_authentications_per_minute,
+        tokens=chosen.tokens_per_minute,
+    )
+
+
+def amount_limits(quota: QuotaSettings, folders: ModelFolders, space: amounts.DiskSpace) -> amounts.AmountLimits:
+    """How much projects may have."""
+    return amounts.AmountLimits(
+        operations=quota.operations,
+        datasets=quota.datasets,
+        models=quota.models,
+        stored_bytes=quota.stored_bytes,
+        batch_jobs_waiting=quota.batch_jobs_waiting_max,
+        batch_images_a_day=quota.batch_images_a_day_max,
+        size_of=folders.size_bytes,
+        space=space,
+    )
+
+
+def output_settings(settings: Settings) -> batch_choices.OutputSettings:
+    """What of the settings reaches the output of a batch prediction."""
+    return batch_choices.OutputSettings(
+        shard_images=settings.batch.shard_images,
+        row_failure_limit=settings.batch.row_failure_limit,
+        image_failure_limit=settings.batch.image_failure_limit,
+        image_timeout_s=settings.batch.image_timeout_s,
+        camel_case=settings.batch.camel_case,
+        precision=settings.inference.precision,
+        keeps_candidates=settings.batch.candidates == "keep",
+        candidate_floor=settings.batch.candidate_floor,
+        report=settings.batch.report,
+        reuse=settings.batch.reuse,
+        reuse_audit=settings.batch.reuse_audit,
+    )
+
+
+def machine_share(settings: Settings) -> MachineShare:
+    """What this machine gives a batch prediction."""
+    return MachineShare(
+        cores=settings.operations.cores,
+        runtime=settings.inference.runtime,
+        in_flight_bytes=settings.batch.usable_in_flight_bytes,
+        models_bytes=settings.batch.models_bytes,
+    )

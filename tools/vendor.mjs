@@ -1,4 +1,4 @@
-// Makes src/boxwright/console/vendor/ from npm packages: node tools/vendor.mjs
+// Makes src/boxwright/console/vendor/ from npm packages: node tools/vendor.mjs [another folder, which is there]
 //
 // Only who changes a vendored library runs this. It needs npm and a registry; who uses or packages Boxwright needs neither.
 import { execFileSync } from "node:child_process";
@@ -19,7 +19,7 @@ import htm from "htm";
 import { h } from "preact";
 export const html = htm.bind(h);
 `;
-const OUT = fileURLToPath(new URL("../src/boxwright/console/vendor/", import.meta.url));
+const OUT = process.argv[2] ?? fileURLToPath(new URL("../src/boxwright/console/vendor/", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "vendor-"));
 
 function head(names) {

@@ -77,6 +77,15 @@ class ExampleState(enum.StrEnum):
     SUGGESTED = "SUGGESTED"  # its labels are a proposal that nobody has looked at
 
 
+class AnnotationSource(enum.StrEnum):
+    """Where a label of an image comes from; names of `curation_messages.AnnotationSource`."""
+
+    IMPORTED = "IMPORTED"
+    HUMAN = "HUMAN"
+    MODEL = "MODEL"  # found by a model, and nobody has looked at it
+    ACCEPTED = "ACCEPTED"  # found by a model, and somebody has said that it is right
+
+
 class ClassificationType(enum.StrEnum):
     """How many labels an image of a classification dataset has; names of `ClassificationType`."""
 

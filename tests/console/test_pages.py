@@ -13,17 +13,17 @@ import httpx
 import pytest
 from tests.console.conftest import PARENT, World
 from tests.support.access.guarded_service import run_guarded_service
+from tests.support.clients import console_tools
 from tests.support.clients.console_page import ConsolePage, open_console
 from tests.support.machine import http_site
 
-AXE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache", "boxwright", "axe-core-4.14.1")
 HOSTILE = "gs://photos/<img src=x onerror=document.title='taken'>.csv"
 SHOTS = os.environ.get("BOXWRIGHT_CONSOLE_SHOTS")  # a folder for a picture of every page, for a person to look at
 
 
 @pytest.fixture
 def axe() -> str:
-    script = AXE / "node_modules" / "axe-core" / "axe.min.js"
+    script = console_tools.MODULES / "axe-core" / "axe.min.js"
     if not script.exists():
         pytest.skip("axe-core is not installed: `make test` installs it where there is npm")
     return script.read_text(encoding="utf-8")

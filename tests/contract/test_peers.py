@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from tests.support.images import drawn_images
-from tests.support.machine.waiting import PATIENCE_S
+from tests.support.machine.waiting import PATIENCE_S, wait_until
 from tests.support.predictions.batch_jobs import Bench, in_order
 from tests.support.predictions.tiny_model import TinyModel
 
@@ -127,6 +127,27 @@ def test_four_threads_give_the_same_bytes_in_one_process_or_in_several(bench, ti
         for file, content in bench.output(name).items():
             assert file == "manifest.json" or content == reference[file]
         assert len(peers.pids) == processes - 1
+
+
+class _Drained:
+    """A job whose chunks are all given away."""
+
+    asked = 0
+
+    def next_chunk(self) -> None:
+        self.asked += 1
+
+
+def test_a_peer_that_begins_when_the_job_is_over_makes_no_folder(bench, tiny_model, peers):
+    """The job's folders may be deleted by then, and nobody would delete a new one."""
+    job, source = _job(bench, tiny_model, "late", 2), _Drained()
+    peers.gather(1)
+    peers.begin(source, job, lambda peer, totals: None)
+    (late,) = peers._at_work
+    wait_until(late._over.is_set, "the peer's end of the job")
+    assert source.asked
+    assert not pathlib.Path(job.folders.notes).exists()
+    peers.end()
 
 
 def test_every_process_does_a_part(bench, tiny_model, predictor, peers):

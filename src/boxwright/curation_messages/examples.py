@@ -64,7 +64,8 @@ class Example(proto.Message):
         update_time: when it was changed last; absent if it was not since the import.
         display_name: name of the file as a person knows it.
         sources: where the labels come from, one for each of `annotations`. A label that a model has found (MODEL) has the
-            model's score in its payload, one that a person has accepted (ACCEPTED) keeps it; others have score 1.
+            model's score in its payload, one that a person has accepted (ACCEPTED) keeps it; others have score 1. Only the
+            service writes it: a new label whose score is between 0 and 1 is a model's, other new ones are a person's.
     """
 
     class MlUse(proto.Enum):

@@ -7,11 +7,24 @@ from typing import Any
 import sqlalchemy as sa
 
 from boxwright import states
-from boxwright.metadata.schema import annotation_specs, annotations, datasets, examples
+from boxwright.metadata.example_counts import recount, touch
+from boxwright.metadata.schema import (
+    annotation_specs,
+    annotations,
+    changes,
+    datasets,
+    examples,
+    former_annotations,
+    former_examples,
+)
 
 INSERT_BATCH_ROWS = 2000
+MAX_DISPLAY_NAME_CHARS = 255
 _KEPT: set[tuple[Any, ...]] = {("kept",)}  # in place of annotations: of an example that stays as it is
-_ANNOTATION_COLUMNS = ("example_id", "annotation_spec_id", "x_min", "y_min", "x_max", "y_max")
+_ANNOTATION_COLUMNS = ("example_id", "annotation_spec_id", "x_min", "y_min", "x_max", "y_max", "source", "score")
+_SOURCES = {
+    states.ExampleState.SUGGESTED: states.AnnotationSource.MODEL
+}  # of annotations, by the state of their example
 
 
 def insert(connection: sa.Connection, values: dict[str, Any]) -> None:
@@ -44,6 +57,10 @@ def delete(connection: sa.Connection, dataset_id: str) -> None:
     connection.execute(annotations.delete().where(annotations.c.example_id.in_(mine)))
     connection.execute(examples.delete().where(examples.c.dataset_id == dataset_id))
     connection.execute(annotation_specs.delete().where(annotation_specs.c.dataset_id == dataset_id))
+    made = sa.select(changes.c.id).where(changes.c.dataset_id == dataset_id)
+    for table in (former_annotations, former_examples):
+        connection.execute(table.delete().where(table.c.change_id.in_(made)))
+    connection.execute(changes.delete().where(changes.c.dataset_id == dataset_id))
     connection.execute(datasets.delete().where(datasets.c.id == dataset_id))
 
 
@@ -149,8 +166,9 @@ def merge(
 
     Args:
         images: dicts with sha256, uri, ml_use, width_px, height_px, state and annotations: [(label, x_min, y_min, x_max,
-            y_max), …], the coordinates None for a label of the image as a whole; and is_copy, if an earlier one of the same
-            import has the same content.
+            y_max), …], the coordinates None for a label of the image as a whole. They may have is_copy: an earlier one of
+            the same import has the same content; display_name, otherwise the last part of uri; source, otherwise MODEL
+            for a proposal and IMPORTED for others; scores, one for each annotation.
         new_spec_id: makes ids for labels not seen before.
         has_one_label: an example that has an annotation gets no other.
     """
@@ -158,13 +176,16 @@ def merge(
     added = 0
     pending: list[dict[str, Any]] = []
     seen_in: dict[int, set[tuple[Any, ...]]] = {}  # of this batch's examples, those not yet written included
+    grown: set[int] = set()  # what was there already and has more now
     for image in images:
         example_id, had = _example(connection, dataset_id, image)
         added += had is None
         if had is _KEPT:
             continue
         seen = seen_in.setdefault(example_id, had or set())
-        for label, *corners in image["annotations"]:
+        source = image.get("source") or _SOURCES.get(image["state"], states.AnnotationSource.IMPORTED)
+        scores = image.get("scores") or (None,) * len(image["annotations"])
+        for (label, *corners), score in zip(image["annotations"], scores, strict=True):
             if has_one_label and seen:
                 break
             if label not in known_specs:
@@ -175,16 +196,29 @@ def merge(
             annotation = (known_specs[label], *corners)
             if annotation not in seen:
                 seen.add(annotation)
-                pending.append(dict(zip(_ANNOTATION_COLUMNS, (example_id, *annotation), strict=True)))
+                if had is not None:
+                    grown.add(example_id)
+                pending.append(dict(zip(_ANNOTATION_COLUMNS, (example_id, *annotation, source, score), strict=True)))
         if len(pending) >= INSERT_BATCH_ROWS:
             connection.execute(annotations.insert(), pending)
             pending = []
     if pending:
         connection.execute(annotations.insert(), pending)
+    _close_merge(connection, dataset_id, list(seen_in), grown)
     connection.execute(
         datasets.update().where(datasets.c.id == dataset_id).values(example_count=datasets.c.example_count + added)
     )
     return added
+
+
+def _close_merge(connection: sa.Connection, dataset_id: str, ids: list[int], grown: set[int]) -> None:
+    """Counts anew what a merge has changed: examples, and those of them that were there before."""
+    for start in range(0, len(ids), INSERT_BATCH_ROWS):
+        some = ids[start : start + INSERT_BATCH_ROWS]
+        recount(connection, examples.c.id.in_(some))
+        changed = examples.c.id.in_(grown.intersection(some))
+        connection.execute(examples.update().where(changed).values(change_id=""))
+    touch(connection, dataset_id)
 
 
 def _example(
@@ -198,6 +232,7 @@ def _example(
     ).first()
     if found is None:
         values = {key: image[key] for key in ("sha256", "uri", "ml_use", "width_px", "height_px", "state")}
+        values["display_name"] = display_name(image.get("display_name") or image["uri"])
         result = connection.execute(examples.insert().values(dataset_id=dataset_id, **values))
         key = result.inserted_primary_key
         assert key is not None
@@ -209,7 +244,7 @@ def _example(
     if had is states.ExampleState.SUGGESTED and (given is states.ExampleState.LABELED or is_next_proposal):
         connection.execute(annotations.delete().where(annotations.c.example_id == found.id))
     if had is not states.ExampleState.LABELED and given is not states.ExampleState.UNLABELED:
-        connection.execute(examples.update().where(examples.c.id == found.id).values(state=given))
+        connection.execute(examples.update().where(examples.c.id == found.id).values(state=given, change_id=""))
     present = connection.execute(
         sa.select(
             annotations.c.annotation_spec_id,
@@ -220,6 +255,11 @@ def _example(
         ).where(annotations.c.example_id == found.id)
     )
     return found.id, {tuple(annotation) for annotation in present}
+
+
+def display_name(text: str) -> str:
+    """The name of a file by its path or URI, as an example has it."""
+    return text.rsplit("/", 1)[-1][:MAX_DISPLAY_NAME_CHARS]
 
 
 def superseded(connection: sa.Connection, dataset_id: str) -> dict[int, str]:
@@ -248,11 +288,15 @@ class Annotation:
         spec_id: of its annotation spec.
         label: the spec's display name.
         box: x_min, y_min, x_max, y_max in [0, 1]; None if it is of the image as a whole.
+        source: name of `states.AnnotationSource`.
+        score: that a model gave it, in [0, 1]; None if none did, or it is not known.
     """
 
     spec_id: str
     label: str
     box: tuple[float, float, float, float] | None
+    source: str = states.AnnotationSource.IMPORTED.value
+    score: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from boxwright.metadata.datasets import Annotation
+from boxwright.metadata.example_counts import recount
 from boxwright.metadata.schema import annotation_specs, annotations, examples
 
 
@@ -28,9 +29,36 @@ def count(connection: sa.Connection, query: sa.Select[Any]) -> int:
     return int(connection.execute(query.with_only_columns(sa.func.count())).scalar_one())
 
 
-def page_of(query: sa.Select[Any], *, after_id: int, skip: int, limit: int) -> sa.Select[Any]:
-    """The part of a query of `select_of` that follows a row, in the order of import."""
-    return query.where(examples.c.id > after_id).order_by(examples.c.id).offset(skip).limit(limit)
+ORDERS: dict[str, sa.Column[Any]] = {  # by what a list of examples can be ordered; equal ones in the order of import
+    "import_order": examples.c.id,
+    "update_time": examples.c.update_time_us,
+    "display_name": examples.c.display_name,
+    "boxes": examples.c.annotation_count,
+}
+
+
+def page_of(
+    query: sa.Select[Any],
+    *,
+    after: tuple[int, Any] | None = None,
+    order: str = "import_order",
+    is_turned: bool = False,
+    skip: int,
+    limit: int,
+) -> sa.Select[Any]:
+    """The part of a query of `select_of` that follows a row.
+
+    Args:
+        after: id of that row, and its value of the order's column; None: from the start.
+        order: key of `ORDERS`.
+        is_turned: whether the last of that order is first.
+    """
+    columns = list(dict.fromkeys((ORDERS[order], examples.c.id)))
+    if after is not None:
+        row_id, value = after
+        place = sa.tuple_(*(sa.literal(row_id if column is examples.c.id else value) for column in columns))
+        query = query.where(sa.tuple_(*columns) < place if is_turned else sa.tuple_(*columns) > place)
+    return query.order_by(*(column.desc() if is_turned else column for column in columns)).offset(skip).limit(limit)
 
 
 def carries(dataset_id: str, label: str | None) -> sa.ColumnElement[bool]:
@@ -44,6 +72,12 @@ def carries(dataset_id: str, label: str | None) -> sa.ColumnElement[bool]:
     return examples.c.id.in_(found.where(annotations.c.annotation_spec_id.in_(spec)))
 
 
+def has_source(source: str) -> sa.ColumnElement[bool]:
+    """Whether an example has an annotation that comes from there."""
+    mine = annotations.c.example_id == examples.c.id
+    return sa.exists(sa.select(annotations.c.id).where(mine, annotations.c.source == source))
+
+
 def annotations_of(connection: sa.Connection, example_ids: Collection[int]) -> dict[int, list[Annotation]]:
     """Returns the annotations of examples by the example's id, in the order in which they were added."""
     found: dict[int, list[Annotation]] = {example_id: [] for example_id in example_ids}
@@ -55,7 +89,8 @@ def annotations_of(connection: sa.Connection, example_ids: Collection[int]) -> d
     )
     for row in rows:
         box = None if row.x_min is None else (row.x_min, row.y_min, row.x_max, row.y_max)
-        found[row.example_id].append(Annotation(row.annotation_spec_id, row.display_name, box))
+        one = Annotation(row.annotation_spec_id, row.display_name, box, row.source, row.score)
+        found[row.example_id].append(one)
     return found
 
 
@@ -66,8 +101,8 @@ def etag(row: sa.Row[Any], found: Sequence[Annotation]) -> str:
 
 
 def update(connection: sa.Connection, example_id: int, values: dict[str, Any]) -> None:
-    """Changes columns of one example."""
-    connection.execute(examples.update().where(examples.c.id == example_id).values(**values))
+    """Changes columns of one example, which no change of many examples has left as it is then."""
+    connection.execute(examples.update().where(examples.c.id == example_id).values(**{"change_id": "", **values}))
 
 
 def replace_annotations(connection: sa.Connection, example_id: int, wanted: Sequence[Annotation]) -> None:
@@ -78,8 +113,11 @@ def replace_annotations(connection: sa.Connection, example_id: int, wanted: Sequ
             "example_id": example_id,
             "annotation_spec_id": one.spec_id,
             **dict(zip(("x_min", "y_min", "x_max", "y_max"), one.box or (None,) * 4, strict=True)),
+            "source": one.source,
+            "score": one.score,
         }
         for one in wanted
     ]
     if rows:
         connection.execute(annotations.insert(), rows)
+    recount(connection, examples.c.id == example_id)

@@ -4,6 +4,7 @@ What is changed here needs a migration in `migrations/versions`; a test compares
 """
 
 import enum
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,8 +18,24 @@ def _one_of(column: str, values: type[enum.StrEnum]) -> sa.CheckConstraint:
     return sa.CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
 
 
+def _corners() -> list[sa.Column[float]]:
+    """All four: fractions of the upright image's sides; null: of the image as a whole."""
+    return [sa.Column(corner, sa.Float) for corner in ("x_min", "y_min", "x_max", "y_max")]
+
+
+def _image_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("sha256", sa.String(64), nullable=False),  # identity is the content
+        sa.Column("uri", sa.String(2000), nullable=False),
+        sa.Column("ml_use", sa.String(16), nullable=False),
+        sa.Column("width_px", sa.Integer, nullable=False),
+        sa.Column("height_px", sa.Integer, nullable=False),
+    ]
+
+
 # lists by name have the same order in every database, whatever its locale
 _BY_BYTES = sa.String(128).with_variant(sa.String(128, collation="C"), "postgresql")
+_FILE_NAME = sa.String(255).with_variant(sa.String(255, collation="C"), "postgresql")  # short enough for an index
 _TERMINAL = ", ".join(f"'{state}'" for state in sorted(states.OPERATION_TERMINAL))
 
 datasets = sa.Table(
@@ -36,6 +53,7 @@ datasets = sa.Table(
     sa.Column("create_time_us", sa.BigInteger, nullable=False),
     sa.Column("update_time_us", sa.BigInteger, nullable=False),
     sa.Column("example_count", sa.Integer, nullable=False, default=0),
+    sa.Column("content_version", sa.BigInteger, nullable=False, server_default="0"),  # grows with what is in it
     sa.Index("datasets_newest_first", "project", "location", "create_time_us", "id"),
 )
 
@@ -45,6 +63,8 @@ annotation_specs = sa.Table(
     sa.Column("id", sa.String(40), primary_key=True),
     sa.Column("dataset_id", sa.String(40), nullable=False),
     sa.Column("display_name", _BY_BYTES, nullable=False),
+    sa.Column("colour", sa.String(7), nullable=False, server_default=sa.text("''")),  # #rrggbb; empty: none chosen
+    sa.Column("hot_key", sa.String(1), nullable=False, server_default=sa.text("''")),  # empty: none
     sa.UniqueConstraint("dataset_id", "display_name", name="one_spec_per_label"),
 )
 
@@ -53,20 +73,23 @@ examples = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("dataset_id", sa.String(40), nullable=False),
-    sa.Column("sha256", sa.String(64), nullable=False),  # identity is the content
-    sa.Column("uri", sa.String(2000), nullable=False),
-    sa.Column("ml_use", sa.String(16), nullable=False),
-    sa.Column("width_px", sa.Integer, nullable=False),
-    sa.Column("height_px", sa.Integer, nullable=False),
+    *_image_columns(),
     sa.Column("state", sa.String(16), nullable=False, server_default=states.ExampleState.LABELED.value),
-    sa.Column(  # member that has changed it last; empty: anybody, or nobody since the import
-        "author", sa.String(320), nullable=False, server_default=sa.text("''")
-    ),
+    # member that has changed it last; empty: anybody, or nobody since the import
+    sa.Column("author", sa.String(320), nullable=False, server_default=sa.text("''")),
     sa.Column("update_time_us", sa.BigInteger, nullable=False, server_default="0"),  # 0: not since the import
+    sa.Column("display_name", _FILE_NAME, nullable=False, server_default=sa.text("''")),
+    sa.Column("annotation_count", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("min_edge_px", sa.Float),  # shortest edge of its boxes; null: it has none
+    # the change of many examples that left it as it is; empty: none, or it was changed since
+    sa.Column("change_id", sa.String(40), nullable=False, server_default=sa.text("''")),
     _one_of("ml_use", states.MlUse),
     _one_of("state", states.ExampleState),
     sa.UniqueConstraint("dataset_id", "sha256", name="one_example_per_content"),
     sa.Index("examples_of_dataset", "dataset_id", "id"),
+    sa.Index("examples_by_display_name", "dataset_id", "display_name", "id"),
+    sa.Index("examples_by_update_time", "dataset_id", "update_time_us", "id"),
+    sa.Index("examples_by_boxes", "dataset_id", "annotation_count", "id"),
 )
 
 annotations = sa.Table(
@@ -75,11 +98,47 @@ annotations = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("example_id", sa.Integer, nullable=False, index=True),
     sa.Column("annotation_spec_id", sa.String(40), nullable=False, index=True),
-    sa.Column("x_min", sa.Float),  # all four: fractions of the upright image's sides; null: of the image as a whole
-    sa.Column("y_min", sa.Float),
-    sa.Column("x_max", sa.Float),
-    sa.Column("y_max", sa.Float),
+    *_corners(),
+    sa.Column("source", sa.String(16), nullable=False, server_default=states.AnnotationSource.IMPORTED.value),
+    sa.Column("score", sa.Float),  # that a model gave it, [0, 1]; null: none did, or it is not known
+    _one_of("source", states.AnnotationSource),
     sa.Index("annotations_of_spec", "annotation_spec_id", "example_id"),
+)
+
+changes = sa.Table(  # changes of many examples, which can be taken back
+    "changes",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("dataset_id", sa.String(40), nullable=False),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("example_count", sa.Integer, nullable=False),
+    sa.Column("specs", sa.JSON, nullable=False),  # of the former annotations: [[id, display name, colour, hot key], …]
+    sa.Index("changes_of_dataset", "dataset_id", "create_time_us"),
+)
+
+former_examples = sa.Table(  # examples as they were before a change
+    "former_examples",
+    metadata,
+    sa.Column("change_id", sa.String(40), primary_key=True),
+    sa.Column("example_id", sa.Integer, primary_key=True, autoincrement=False),
+    *_image_columns(),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("author", sa.String(320), nullable=False),
+    sa.Column("update_time_us", sa.BigInteger, nullable=False),
+    sa.Column("display_name", _FILE_NAME, nullable=False),
+    sa.Column("former_change_id", sa.String(40), nullable=False),
+)
+
+former_annotations = sa.Table(  # their annotations
+    "former_annotations",
+    metadata,
+    sa.Column("change_id", sa.String(40), primary_key=True),
+    sa.Column("annotation_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("example_id", sa.Integer, nullable=False),
+    sa.Column("annotation_spec_id", sa.String(40), nullable=False),
+    *_corners(),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("score", sa.Float),
 )
 
 models = sa.Table(
@@ -149,9 +208,7 @@ operations = sa.Table(
     sa.Column("queued_time_us", sa.BigInteger, nullable=False, server_default="0"),  # last put in the queue
     sa.Column("plan_of", sa.String(40)),  # id of the operation whose plan it goes on with; null: its plan is its own
     sa.Column("progress", sa.JSON),  # how far it is in numbers, as its runner reports it
-    sa.Column(
-        "caller", sa.String(320), nullable=False, server_default=sa.text("''")
-    ),  # member that started it; empty: anybody
+    sa.Column("caller", sa.String(320), nullable=False, server_default=sa.text("''")),  # who started it; empty: anybody
     sa.Column("charged_project", sa.String(128), nullable=False, server_default=sa.text("''")),
     sa.Column("caller_groups", sa.Text, nullable=False, server_default=sa.text("'[]'")),  # JSON, a list of members
     sa.Column("priority", sa.String(8), nullable=False, server_default=states.Priority.NORMAL),

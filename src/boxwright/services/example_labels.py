@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,21 +16,24 @@ from boxwright.metadata import datasets
 from boxwright.metadata.datasets import Annotation
 from boxwright.services import messages
 
+Source = states.AnnotationSource
 MAX_ANNOTATIONS = 500  # of one image, as in an import
 _FIELD = "example.annotations"
+_OF_MODELS = (Source.MODEL, Source.ACCEPTED)
 
 
 def payload(annotation: Annotation, kind: kinds.DatasetKind) -> types.AnnotationPayload:
     """An annotation as the API's message; a label without a box gets the member of its dataset's kind."""
     found = types.AnnotationPayload(annotation_spec_id=annotation.spec_id, display_name=annotation.label)
+    score = annotation.score if annotation.source in _OF_MODELS and annotation.score is not None else 1.0
     if annotation.box is None:
         if kind is kinds.IMAGE_CLASSIFICATION:
-            found.classification = types.ClassificationAnnotation(score=1.0)
+            found.classification = types.ClassificationAnnotation(score=score)
         return found
     x_min, y_min, x_max, y_max = annotation.box
     vertices = [types.NormalizedVertex(x=x_min, y=y_min), types.NormalizedVertex(x=x_max, y=y_max)]
     found.image_object_detection = types.ImageObjectDetectionAnnotation(
-        bounding_box=types.BoundingPoly(normalized_vertices=vertices), score=1.0
+        bounding_box=types.BoundingPoly(normalized_vertices=vertices), score=score
     )
     return found
 
@@ -45,7 +50,7 @@ def read(connection: sa.Connection, dataset: sa.Row[Any], given: Sequence[types.
     labels = dict(datasets.specs(connection, dataset.id))
     ids = {label: spec_id for spec_id, label in labels.items()}
     has_boxes = kinds.of_member(dataset.metadata_member) is kinds.OBJECT_DETECTION
-    wanted: dict[Annotation, None] = {}
+    wanted: dict[tuple[Any, ...], Annotation] = {}
     for index, one in enumerate(given):
         field = f"{_FIELD}[{index}]"
         spec_id = one.annotation_spec_id or ids.get(one.display_name, "")
@@ -56,8 +61,47 @@ def read(connection: sa.Connection, dataset: sa.Row[Any], given: Sequence[types.
             raise errors.invalid_argument(
                 field, f"annotation_spec_id {spec_id} is '{labels[spec_id]}', not '{one.display_name[:80]}'."
             )
-        wanted[Annotation(spec_id, labels[spec_id], _box(one, field) if has_boxes else _without_box(one, field))] = None
-    return list(wanted)
+        box = _box(one, field) if has_boxes else _without_box(one, field)
+        wanted.setdefault((spec_id, box), Annotation(spec_id, labels[spec_id], box, Source.HUMAN, _score(one, field)))
+    return list(wanted.values())
+
+
+def with_sources(wanted: Sequence[Annotation], had: Sequence[Annotation], state: str) -> list[Annotation]:
+    """Says where the labels come from that an example is to have.
+
+    A label that it has already keeps its source, its score and all decimals of its box. A new one is a person's, unless it
+    has a model's score: then it is MODEL where a person is still to judge it, and ACCEPTED where the example is LABELED.
+    What a LABELED example keeps of a model's labels is ACCEPTED.
+
+    Args:
+        wanted: as `read` or `examples.annotations_of` returns them.
+        had: what the example has.
+        state: that it is to have.
+    """
+    before = {_sent(one): one for one in had}
+    found = []
+    for one in wanted:
+        kept = before.get(_sent(one))
+        if kept is None:
+            kept = dataclasses.replace(one, source=Source.HUMAN if one.score is None else Source.MODEL)
+        if kept.source == Source.MODEL and state == states.ExampleState.LABELED:
+            kept = dataclasses.replace(kept, source=Source.ACCEPTED.value)
+        found.append(kept)
+    return found
+
+
+def _sent(one: Annotation) -> tuple[Any, ...]:
+    """A label as it comes back from a client: coordinates have the precision of the messages."""
+    return one.spec_id, *(struct.unpack("4f", struct.pack("4f", *one.box)) if one.box else ())
+
+
+def _score(one: types.AnnotationPayload, field: str) -> float | None:
+    """The score that a model gave a label; None where a person gives it, which counts as 1."""
+    member = messages.member_of(one)
+    score = getattr(one, member).score if member else 0.0
+    if not 0 <= score <= 1:  # also refuses NaN
+        raise errors.invalid_argument(field, f"Its score is {score:g}; scores are from 0 to 1.")
+    return float(score) if 0 < score < 1 else None
 
 
 def check_state(state: str, wanted: Sequence[Annotation], labels: states.ClassificationType | None) -> None:

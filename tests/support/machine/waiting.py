@@ -17,11 +17,15 @@ PRESSURE = pathlib.Path("/proc/pressure")
 
 
 def wait_until(
-    look: Callable[[], _T | None], what: str, *, timeout_s: float = PATIENCE_S, interval_s: float = 0.02
+    look: Callable[[], _T | None],
+    what: str | Callable[[], str],
+    *,
+    timeout_s: float = PATIENCE_S,
+    interval_s: float = 0.02,
 ) -> _T:
     """Returns the first true value of `look`: looks, pauses, looks again.
 
-    Fails, naming what was waited for, after `timeout_s`, or after `PATIENCE_S` if that is later.
+    Fails, naming what was waited for (a callable says it then), after `timeout_s`, or after `PATIENCE_S` if that is later.
     """
     pause = threading.Event()
     timeout_s = max(timeout_s, PATIENCE_S)
@@ -31,7 +35,7 @@ def wait_until(
         if seen:
             return seen
         if time.monotonic() > deadline_s:
-            raise AssertionError(f"waited {timeout_s:.0f} s in vain: {what}")
+            raise AssertionError(f"waited {timeout_s:.0f} s in vain: {what() if callable(what) else what}")
         pause.wait(interval_s)
 
 

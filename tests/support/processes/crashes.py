@@ -114,4 +114,4 @@ def assert_tidy(data_dir: pathlib.Path) -> None:
         scratch = data_dir / "state" / "boxwright" / "operations"
         return [*(data_dir / "work").iterdir(), *(scratch.iterdir() if scratch.is_dir() else ())]
 
-    wait_until(lambda: not left(), f"the end of {left()}")
+    wait_until(lambda: not left(), lambda: f"the end of {left()}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
+import sqlalchemy as sa
 
 from boxwright import states
-from boxwright.metadata import database, datasets
+from boxwright.metadata import database, datasets, schema
 
 
 @pytest.fixture
@@ -213,3 +214,42 @@ def test_what_is_known_of_contents_is_asked_at_once(db):
         "b": datasets.KnownExample("gs://b/b.jpg", "TRAIN", (), "UNLABELED"),
         "c": datasets.KnownExample("gs://b/c.jpg", "TRAIN", ("car", "bike")),
     }
+
+
+def _rows(db) -> dict[str, tuple]:
+    with db.read() as connection:
+        columns = [
+            schema.examples.c[name]
+            for name in ("sha256", "display_name", "annotation_count", "min_edge_px", "change_id")
+        ]
+        return {row[0]: tuple(row[1:]) for row in connection.execute(sa.select(*columns))}
+
+
+def test_an_example_has_the_name_of_its_file_and_what_is_counted_of_its_boxes(db):
+    _merge(
+        db,
+        _image("a", CAR, ("car", 0.0, 0.0, 1.0, 1 / 9), uri="gs://b/sub/x.jpg"),
+        _image("b", uri="gs://b/" + "n" * 300),
+    )
+    _merge(db, {**_image("c", ("car", None, None, None, None)), "display_name": "C:\\own name.png"})
+    rows = _rows(db)
+    assert rows["a"] == ("x.jpg", 2, pytest.approx(1.0), "")
+    assert rows["b"] == ("n" * 255, 0, None, "")
+    assert rows["c"] == ("C:\\own name.png", 1, None, "")
+
+
+def test_what_an_import_changes_is_no_longer_as_a_change_of_many_left_it(db):
+    _merge(db, _image("a", CAR), _image("b", CAR), _image("c", state="UNLABELED"), _image("d", CAR))
+    with db.write() as connection:
+        connection.execute(schema.examples.update().values(change_id="x"))
+    _merge(db, _image("a", CAR, BIKE), _image("b", CAR), _image("c", CAR))
+    assert {sha256: row[3] for sha256, row in _rows(db).items()} == {"a": "", "b": "x", "c": "", "d": "x"}
+    assert _rows(db)["a"][1] == 2
+
+
+def test_an_annotation_says_where_it_comes_from(db):
+    _merge(db, _image("a", CAR), _proposal("b", CAR), {**_proposal("c", CAR, BIKE), "scores": [0.75, None]})
+    with db.read() as connection:
+        query = sa.select(schema.annotations.c.source, schema.annotations.c.score).order_by(schema.annotations.c.id)
+        found = [tuple(row) for row in connection.execute(query)]
+    assert found == [("IMPORTED", None), ("MODEL", None), ("MODEL", 0.75), ("MODEL", None)]

@@ -82,9 +82,18 @@ class LeaderSource:
         self._times = times
         self._is_begun = False
         self._is_drained = False
+        self._first: Chunk | None = None
+
+    def has_work(self) -> bool:
+        """Waits for the first chunk; without one the job may be over already, and its folders gone."""
+        self._first = self.next_chunk()
+        return self._first is not None
 
     def next_chunk(self) -> Chunk | None:
         """See `ChunkSource`. For one thread at a time."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
         if not self._is_begun:
             self._is_begun = True
             for _ in range(CHUNKS_AHEAD):
@@ -130,6 +139,8 @@ def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: Le
     with contextlib.ExitStack() as watch:
         try:
             predictor = models.for_job(job)
+            if not source.has_work():
+                return
             threads = image_threads(job.share, predictor)
             journal = watch.enter_context(
                 in_flight.watching(job.folders.notes, threads, job.spec.image_timeout_s, peer)

@@ -6,13 +6,14 @@ import { t } from "../app/i18n.js";
 import { kindOf, modelsOf } from "../app/resources.js";
 import { href } from "../app/router.js";
 import { parent } from "../app/store.js";
+import { later } from "../parts/later.js";
 import { Empty, Head, Loaded, Tabs, useLoad } from "../parts/page.js";
-import { NewBatch } from "./batches.js";
-import { Evaluate } from "./evaluate.js";
 import { Import } from "./import.js";
-import { TestAndUse } from "./test.js";
 import { Train } from "./train.js";
 
+const NewBatch = later(() => import("./new_batch.js"), "NewBatch");
+const Evaluate = later(() => import("./evaluate.js"), "Evaluate");
+const TestAndUse = later(() => import("./test.js"), "TestAndUse");
 export const TABS = ["import", "train", "evaluate", "test", "batch"];
 
 /** @param {{id: string, tab?: string}} props */

@@ -6,13 +6,14 @@ import { number, t, time } from "../app/i18n.js";
 import { datasets, metadataOf, models, newestFirst } from "../app/resources.js";
 import { go, href } from "../app/router.js";
 import { parent } from "../app/store.js";
+import { later } from "../parts/later.js";
 import { Act, Empty, Facts, Head, Loaded, State, Tabs, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
-import { NewBatch } from "./batches.js";
 import { DeleteByName } from "./datasets.js";
-import { Evaluate } from "./evaluate.js";
-import { TestAndUse } from "./test.js";
 
+const NewBatch = later(() => import("./new_batch.js"), "NewBatch");
+const Evaluate = later(() => import("./evaluate.js"), "Evaluate");
+const TestAndUse = later(() => import("./test.js"), "TestAndUse");
 const TABS = ["about", "evaluate", "test", "batch"];
 
 export function Models() {

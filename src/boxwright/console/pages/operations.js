@@ -127,7 +127,7 @@ function Ended({ operation }) {
 }
 
 /** @param {{operation: any}} props */
-function Details({ operation }) {
+export function Details({ operation }) {
   const { progress, metadata = {} } = operation;
   const batch = metadata.batchPredictDetails;
   const inputs = batch?.inputConfig?.gcsSource?.inputUris ?? metadata.importDataDetails?.inputConfig?.gcsSource?.inputUris;

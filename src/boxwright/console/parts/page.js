@@ -33,7 +33,7 @@ export function useLoad(load, inputs) {
       .catch((error) => control.signal.aborted || setState({ key, error }));
     return () => control.abort();
   }, [key, turn, changed.value]);
-  const again = useCallback(() => setTurn((one) => one + 1), []);
+  const again = useCallback(() => setTurn((/** @type {number} */ one) => one + 1), []);
   return state.key === key ? { value: state.value, error: state.error, again } : { value: undefined, error: undefined, again };
 }
 

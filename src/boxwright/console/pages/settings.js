@@ -42,7 +42,7 @@ function Session() {
 }
 
 function About() {
-  const licences = [["Preact 11.2.0", "MIT"], ["@preact/signals 2.11.4", "MIT"], ["htm 3.1.1", "Apache-2.0"], ["uPlot 1.6.32", "MIT"]];
+  const licences = [["Preact 11.2.0", "MIT"], ["@preact/signals 2.11.4", "MIT"], ["htm 3.1.1", "Apache-2.0"]];
   return html`<section class="card"><h2>${t("settings.about")}</h2>
     <${Facts} pairs=${[[t("settings.api"), html`<code>${BASE.href}</code>`], [t("settings.openapi"), html`<a href=${new URL("openapi.json", BASE).href}>openapi.json</a>`]]} />
     <h3>${t("settings.licences")}</h3><${Facts} pairs=${licences} /></section>`;

@@ -67,6 +67,7 @@ GetLocation                 v e a V E O r
 ListExamples                v e a V E O r d
 GetExample                  v e a V E O r d
 UpdateExample               e a E O r d
+GetExampleImage             v e a V E O r d
 SetIamPolicy:location       a O r
 SetIamPolicy:dataset        a O r d
 SetIamPolicy:model          a O r m
@@ -136,6 +137,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "DeleteOperation": {"name": f"{LOCATION}/operations/IOD404"},
     "ListExamples": {"parent": DATASET},
     "GetExample": {"name": f"{DATASET}/examples/{'0' * 64}"},
+    "GetExampleImage": {"name": f"{DATASET}/examples/{'0' * 64}"},
     "UpdateExample": {
         "example": {"name": f"{DATASET}/examples/{'0' * 64}", "etag": "e", "state": "LABELED"},
         "update_mask": {"paths": ["state"]},

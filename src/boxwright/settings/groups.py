@@ -57,6 +57,11 @@ class StorageSettings(Group):
         None,
         "Folder of credential profiles, `NAME.env` each: tenants' own credentials for their buckets; unset: there are none.",
     )
+    picture_cache_bytes: int = setting(
+        2_147_483_648,
+        "Room for pictures of images that the console has shown, in `data_dir`, in bytes; 0: they are made each time.",
+        check=fields.between(0, 1 << 50),
+    )
     retry_s: float = setting(
         20.0,
         "Seconds for which one call to a store waits for trouble to pass, with growing pauses between attempts.",

@@ -7,6 +7,7 @@ const PERIOD_MS = 2000;
 export const PERMISSIONS = [
   "automl.datasets.create", "automl.datasets.delete", "automl.datasets.import", "automl.models.create", "automl.models.delete",
   "automl.models.deploy", "automl.models.undeploy", "automl.models.predict", "automl.operations.cancel", "automl.operations.delete",
+  "automl.examples.create", "automl.examples.update", "automl.examples.delete",
 ];
 let timer = 0;
 let isAsking = false;

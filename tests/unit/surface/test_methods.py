@@ -70,6 +70,14 @@ def test_our_own_additions_are_few_and_known() -> None:
         "/google.longrunning.Operations/GetOperationProgress": ("GET", operation + ":progress"),
         "/boxwright.v1.Curation/ListExamples": ("GET", "/v1/{parent=projects/*/locations/*/datasets/*}/examples"),
         "/boxwright.v1.Curation/GetExample": ("GET", "/v1/{name=projects/*/locations/*/datasets/*/examples/*}"),
+        "/boxwright.v1.Curation/UploadExample": (
+            "POST",
+            "/v1/{parent=projects/*/locations/*/datasets/*}/examples:upload",
+        ),
+        "/boxwright.v1.Curation/LookupExamples": (
+            "POST",
+            "/v1/{parent=projects/*/locations/*/datasets/*}/examples:lookup",
+        ),
         "/boxwright.v1.Curation/GetExampleImage": (
             "GET",
             "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:image",
@@ -82,7 +90,7 @@ def test_our_own_additions_are_few_and_known() -> None:
 
 
 def test_rows_are_unique_and_frozen() -> None:
-    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 8
+    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 10
     addresses = [(row.verb, path) for row in methods.TABLE for path in row.paths]
     assert len(set(addresses)) == len(addresses)
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -27,20 +27,29 @@ function headers() {
 /**
  * Sends a request and returns the JSON of its answer.
  * @param {string} verb @param {string} path below /v1/ @param {any} [body] @param {AbortSignal} [signal]
+ * @param {boolean} [keepalive] whether it is sent even when the page goes
  */
-export async function send(verb, path, body, signal) {
+export async function send(verb, path, body, signal, keepalive = false) {
+  return (await answered(verb, path, body, signal, keepalive)).json().catch(() => ({}));
+}
+
+/** The bytes of a picture. @param {string} path below /v1/ @param {AbortSignal} [signal] */
+export const bytes = async (path, signal) => (await answered("GET", path, undefined, signal, false)).blob();
+
+/** @param {string} verb @param {string} path @param {any} body @param {AbortSignal | undefined} signal @param {boolean} keepalive */
+async function answered(verb, path, body, signal, keepalive) {
   const sent = headers();
   if (body !== undefined) sent["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(new URL(path, BASE), { method: verb, headers: sent, body: body === undefined ? undefined : JSON.stringify(body), signal });
+    response = await fetch(new URL(path, BASE), { method: verb, headers: sent, body: body === undefined ? undefined : JSON.stringify(body), signal, keepalive });
   } catch (failure) {
     if (signal?.aborted) throw failure;
     throw new ApiError(0, "UNREACHABLE", "The service did not answer.");
   }
-  const answer = await response.json().catch(() => ({}));
-  if (response.ok) return answer;
+  if (response.ok) return response;
   if (response.status === 401) needsSignIn.value = true;
+  const answer = await response.json().catch(() => ({}));
   throw new ApiError(response.status, answer.error?.status ?? String(response.status), answer.error?.message ?? response.statusText);
 }
 

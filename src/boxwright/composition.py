@@ -31,6 +31,7 @@ from boxwright.notifications import destinations, event_notes, sender
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
+from boxwright.pictures import builder, cache, decoders
 from boxwright.runners import (
     batch_predict,
     dry_run,
@@ -44,9 +45,10 @@ from boxwright.runners import (
 )
 from boxwright.services import (
     automl,
-    curation,
+    curation_service,
     iam,
     iam_credentials,
+    image_pictures,
     locations,
     messages,
     model_imports,
@@ -115,6 +117,7 @@ class ServiceParts:
 
     worker: WorkerParts
     online: DeployedModels
+    pictures: builder.PictureBuilder
     dispatcher: dispatch.Dispatcher
     operations: operations.Operations
     tokens: TokenParts | None
@@ -223,12 +226,15 @@ def build_service(settings: Settings) -> ServiceParts:
         # with --no-worker the trainings run in other processes, which may have what they need
         trains=extras.can_train() or not settings.operations.worker,
         notify_hosts=destinations.AllowedHosts.of(settings.notify.hosts),
+        undo_days=settings.operations.undo_days,
+        undo_examples=settings.operations.undo_examples,
     )
     recorder = audit.CallRecorder(worker_parts.audit, reads=settings.server.audit_reads)
     counted = quotas.Quotas(derived_settings.quota_limits(settings))
     decider, tokens = _build_access(settings, db, recorder, counted)
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s, decider.grants)
     resuming = resume.ResumeService(db, ledger, policy, online, looks, decider.check)
+    pictures = _build_pictures(settings)
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
         {
@@ -242,14 +248,23 @@ def build_service(settings: Settings) -> ServiceParts:
             "google.iam.credentials.v1.IAMCredentials": iam_credentials.IamCredentials(
                 None if tokens is None else tokens.impersonation, iam_credentials_pb.GenerateAccessTokenResponse
             ),
-            "boxwright.v1.Curation": curation.CurationMethods(db, ledger, policy, online, looks),
+            "boxwright.v1.Curation": curation_service.CurationService(
+                db, ledger, policy, online, looks, pictures=image_pictures.ImagePictures(pictures, worker_parts.stores)
+            ),
         },
         decider,
         planned=(),
         recorder=recorder,
         quotas=counted,
     )
-    return ServiceParts(worker_parts, online, dispatcher, operations_service, tokens)
+    return ServiceParts(worker_parts, online, pictures, dispatcher, operations_service, tokens)
+
+
+def _build_pictures(settings: Settings) -> builder.PictureBuilder:
+    """Who makes pictures: no more at once than there are cores, and threads that ask."""
+    count = min(settings.server.decoding_threads, settings.operations.cores)
+    kept = cache.PictureCache(settings.storage.data_dir / "pictures", settings.storage.picture_cache_bytes)
+    return builder.PictureBuilder(decoders.DecoderProcesses(count, settings.batch.image_timeout_s), kept)
 
 
 def _runners(

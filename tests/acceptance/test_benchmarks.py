@@ -184,3 +184,11 @@ def test_scaling(tmp_path: pathlib.Path) -> None:
     assert all(line["images_per_s"] > 0 for line in found["cores"])
     figures = _written(tmp_path / "result.json", "batch.scaling")
     assert _committed("scaling").keys() - {"two_cores_images_per_s"} <= figures.keys()
+
+
+def test_the_loop_of_labelling_training_and_predicting(tmp_path: pathlib.Path) -> None:
+    _run("training.loop", "--result", tmp_path / "result.json")
+    (row,) = _written(tmp_path / "result.json", "training.loop")["loop"]
+    assert row["added"] == 6
+    assert 0 <= row["kept"] <= row["suggested"]
+    assert all(0 <= row[kind] <= 1 for kind in ("begun", "loop", "random"))

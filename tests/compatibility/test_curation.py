@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -195,3 +196,79 @@ def test_what_is_accepted_as_it_is_needs_no_labels_again(world: case_world.World
     accepted = _update(http, {**suggested, "annotations": [], "state": "LABELED"}, "state").json()
     assert (suggested["sources"], accepted["sources"]) == (["MODEL"], ["ACCEPTED"])
     assert accepted["annotations"] == suggested["annotations"]
+
+
+def _names(listed: dict[str, Any]) -> list[str]:
+    return [one["displayName"] for one in listed.get("examples", [])]
+
+
+@pytest.mark.parametrize(
+    "order", ["display_name", "displayName desc", "boxes", "boxes desc", "update_time desc", "import_order desc"]
+)
+def test_a_list_in_another_order_has_every_example_once(
+    world: case_world.World, http: httpx.Client, order: str
+) -> None:
+    dataset = _dataset(world, f"by_{order.replace(' ', '_')}", 8)
+    for one in _list(http, dataset)["examples"][2:6:3]:
+        assert (
+            _update(
+                http, {**one, "annotations": one["annotations"][:1], "mlUse": "TEST"}, "annotations,mlUse"
+            ).status_code
+            == 200
+        )
+    everything = _list(http, dataset, orderBy=order)["examples"]
+    assert len({one["name"] for one in everything}) == 8
+    sorted_by = {
+        "display": lambda one: one["displayName"],
+        "boxes": lambda one: len(one["annotations"]),
+        "update": lambda one: one.get("updateTime", ""),
+        "import": lambda one: one["uri"],
+    }[re.split("[_ N]", order)[0]]
+    values = [sorted_by(one) for one in everything]
+    assert values == sorted(values, reverse=order.endswith("desc"))
+    found, token = [], ""
+    while True:
+        page = _list(http, dataset, pageSize=3, pageToken=token, orderBy=order)
+        found += page["examples"]
+        token = page.get("nextPageToken", "")
+        if not token:
+            break
+    assert found == everything
+    assert _list(http, dataset, pageSize=2, skip=3, orderBy=order)["examples"] == everything[3:5]
+    stale = http.get(
+        f"{dataset}/examples", params={"pageToken": _list(http, dataset, pageSize=1)["nextPageToken"], "orderBy": order}
+    )
+    assert stale.status_code == 400
+
+
+def test_a_list_is_filtered_by_counts_sizes_and_sources(world: case_world.World, http: httpx.Client) -> None:
+    dataset = _dataset(world, "by_counts", 6)
+    listed = _list(http, dataset)["examples"]
+    emptied = _update(http, {**listed[0], "annotations": []}, "annotations").json()
+    small = {
+        "displayName": "red",
+        "imageObjectDetection": {"boundingBox": {"normalizedVertices": [{}, {"x": 0.03, "y": 0.5}]}},
+    }
+    _update(http, {**listed[1], "annotations": [small]}, "annotations")
+    detected = {"displayName": "red", "imageObjectDetection": {**BOX, "score": 0.75}}
+    _update(http, {**listed[2], "annotations": [detected], "state": "SUGGESTED"}, "annotations,state")
+    counts = {one["displayName"]: len(one["annotations"]) for one in listed[3:]} | dict(
+        zip(_names({"examples": listed[:3]}), (0, 1, 1), strict=True)
+    )
+    meant = {"boxes=0": {0}, "boxes>=2": set(range(2, 20)), "boxes<2": {0, 1}, "NOT boxes>1": {0, 1}}
+    for text, allowed in meant.items():
+        assert _names(_list(http, dataset, filter=text)) == [
+            name for name in sorted(counts) if counts[name] in allowed
+        ], text
+    assert _names(_list(http, dataset, filter="min_edge_px<4")) == ["0001.jpg"]
+    assert _names(_list(http, dataset, filter="min_edge_px<4 AND boxes>1")) == []
+    assert emptied["displayName"] not in _names(_list(http, dataset, filter="minEdgePx>=0"))
+    assert _names(_list(http, dataset, filter="source=MODEL")) == ["0002.jpg"]
+    assert _names(_list(http, dataset, filter="source=HUMAN")) == ["0001.jpg"]
+    assert _list(http, dataset, filter="NOT source=IMPORTED")["totalSize"] == 3
+    assert _list(http, dataset, filter="author=user:a@b.c").get("totalSize", 0) == 0
+    for wrong in ("boxes>many", "label>1", "source=odd"):
+        answer = http.get(f"{dataset}/examples", params={"filter": wrong})
+        assert (answer.status_code, "filter" in answer.text) == (400, True)
+    basic = _list(http, dataset, view="BASIC")["examples"][3]
+    assert ("annotations" not in basic, "sources" not in basic, basic["etag"]) == (True, True, listed[3]["etag"])

@@ -16,7 +16,8 @@ SOURCES = "\n".join(
 
 def _read(language: str) -> dict[str, dict[str, str]]:
     """Sentences by id, each by its forms; a sentence with one form has it as ``other``."""
-    text = (FOLDER / "text" / f"{language}.js").read_text(encoding="utf-8")
+    modules = sorted((FOLDER / "text").glob(f"{language}*.js"))  # those of pages that are loaded later, too
+    text = "\n".join(path.read_text(encoding="utf-8") for path in modules)
     found = {key: dict(FORM.findall(forms)) if forms else {"other": plain} for key, plain, forms in ENTRY.findall(text)}
     assert len(found) == len(ENTRY.findall(text)), "a sentence is there twice"
     return found

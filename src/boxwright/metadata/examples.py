@@ -29,9 +29,36 @@ def count(connection: sa.Connection, query: sa.Select[Any]) -> int:
     return int(connection.execute(query.with_only_columns(sa.func.count())).scalar_one())
 
 
-def page_of(query: sa.Select[Any], *, after_id: int, skip: int, limit: int) -> sa.Select[Any]:
-    """The part of a query of `select_of` that follows a row, in the order of import."""
-    return query.where(examples.c.id > after_id).order_by(examples.c.id).offset(skip).limit(limit)
+ORDERS: dict[str, sa.Column[Any]] = {  # by what a list of examples can be ordered; equal ones in the order of import
+    "import_order": examples.c.id,
+    "update_time": examples.c.update_time_us,
+    "display_name": examples.c.display_name,
+    "boxes": examples.c.annotation_count,
+}
+
+
+def page_of(
+    query: sa.Select[Any],
+    *,
+    after: tuple[int, Any] | None = None,
+    order: str = "import_order",
+    is_turned: bool = False,
+    skip: int,
+    limit: int,
+) -> sa.Select[Any]:
+    """The part of a query of `select_of` that follows a row.
+
+    Args:
+        after: id of that row, and its value of the order's column; None: from the start.
+        order: key of `ORDERS`.
+        is_turned: whether the last of that order is first.
+    """
+    columns = list(dict.fromkeys((ORDERS[order], examples.c.id)))
+    if after is not None:
+        row_id, value = after
+        place = sa.tuple_(*(sa.literal(row_id if column is examples.c.id else value) for column in columns))
+        query = query.where(sa.tuple_(*columns) < place if is_turned else sa.tuple_(*columns) > place)
+    return query.order_by(*(column.desc() if is_turned else column for column in columns)).offset(skip).limit(limit)
 
 
 def carries(dataset_id: str, label: str | None) -> sa.ColumnElement[bool]:
@@ -43,6 +70,23 @@ def carries(dataset_id: str, label: str | None) -> sa.ColumnElement[bool]:
         annotation_specs.c.dataset_id == dataset_id, annotation_specs.c.display_name == label
     )
     return examples.c.id.in_(found.where(annotations.c.annotation_spec_id.in_(spec)))
+
+
+def carries_spec(spec_id: str) -> sa.ColumnElement[bool]:
+    """Whether an example has an annotation of this annotation spec."""
+    return examples.c.id.in_(sa.select(annotations.c.example_id).where(annotations.c.annotation_spec_id == spec_id))
+
+
+def known_among(connection: sa.Connection, dataset_id: str, sha256s: Collection[str]) -> set[str]:
+    """Those of at most 1000 contents that the dataset has."""
+    query = sa.select(examples.c.sha256).where(examples.c.dataset_id == dataset_id, examples.c.sha256.in_(sha256s))
+    return set(connection.execute(query).scalars())
+
+
+def has_source(source: str) -> sa.ColumnElement[bool]:
+    """Whether an example has an annotation that comes from there."""
+    mine = annotations.c.example_id == examples.c.id
+    return sa.exists(sa.select(annotations.c.id).where(mine, annotations.c.source == source))
 
 
 def annotations_of(connection: sa.Connection, example_ids: Collection[int]) -> dict[int, list[Annotation]]:

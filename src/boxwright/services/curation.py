@@ -8,38 +8,30 @@ from typing import Any
 import sqlalchemy as sa
 
 from boxwright import curation_messages as pb
-from boxwright import errors, kinds, names, states
+from boxwright import errors, kinds, names
 from boxwright.callers import Caller
 from boxwright.metadata import database, example_counts, examples
 from boxwright.metadata.datasets import Annotation
 from boxwright.metadata.messages import timestamp
-from boxwright.metadata.schema import examples as examples_table
-from boxwright.services import example_labels, filters, messages, updates, validation
-from boxwright.services.resources import Resources
+from boxwright.services import example_labels, example_lists, messages, updates
+from boxwright.services.dataset_summaries import SummaryMethods
 
 
-class CurationMethods(Resources):
+class CurationMethods(SummaryMethods):
     """The methods about examples."""
 
     def list_examples(self, request: pb.ListExamplesRequest, caller: Caller) -> pb.ListExamplesResponse:
-        """Lists a dataset's examples in the order of their import."""
+        """Lists a dataset's examples, by default in the order of their import."""
         name = self._named(names.DatasetName, request.parent, "parent")
-        size = validation.page_size(request.page_size)
-        if request.skip < 0:
-            raise errors.invalid_argument("skip", f"{request.skip} is negative.")
-        query = filters.apply(examples.select_of(name.dataset), request.filter, _clauses(name.dataset))
-        scope = f"examples {name} {request.filter}"
-        after = database.PageKey.from_token(request.page_token, scope)
+        page = example_lists.ExampleSelection(request, name.dataset)
         with self._db.read() as connection:
             dataset = self._dataset(connection, name, f"Dataset {name} was not found.")
-            total = examples.count(connection, query) if request.filter.strip() else dataset.example_count
-            after_id = after.create_time_us if after else 0  # the rows' order is that of their ids
-            page = examples.page_of(query, after_id=after_id, skip=request.skip, limit=size + 1)
-            rows = connection.execute(page).all()
-            found = examples.annotations_of(connection, [row.id for row in rows[:size]])
-        token = database.PageKey(rows[size - 1].id, "").token(scope) if len(rows) > size else ""
+            total = examples.count(connection, page.query) if request.filter.strip() else dataset.example_count
+            rows, token = page.rows(connection)
+            found = examples.annotations_of(connection, [row.id for row in rows])
+        is_basic = request.view == request.View.BASIC
         return pb.ListExamplesResponse(
-            examples=[_example(name, row, found[row.id]) for row in rows[:size]],
+            examples=[_example(name, row, found[row.id], is_basic=is_basic) for row in rows],
             next_page_token=token,
             total_size=total,
         )
@@ -98,7 +90,10 @@ def _answer(connection: sa.Connection, name: names.ExampleName, row: sa.Row[Any]
     return _example(name.parent.dataset(name.dataset), row, found)
 
 
-def _example(dataset: names.DatasetName, row: sa.Row[Any], found: Sequence[Annotation]) -> pb.Example:
+def _example(
+    dataset: names.DatasetName, row: sa.Row[Any], found: Sequence[Annotation], *, is_basic: bool = False
+) -> pb.Example:
+    said = () if is_basic else found
     kind = kinds.of_name(dataset.dataset)
     return pb.Example(
         name=str(dataset.example(row.sha256)),
@@ -107,11 +102,11 @@ def _example(dataset: names.DatasetName, row: sa.Row[Any], found: Sequence[Annot
         state=row.state,
         width_px=row.width_px,
         height_px=row.height_px,
-        annotations=[example_labels.payload(one, kind) for one in found],
+        annotations=[example_labels.payload(one, kind) for one in said],
         etag=examples.etag(row, found),
         author=row.author,
         display_name=row.display_name,
-        sources=[getattr(pb.AnnotationSource, one.source) for one in found],
+        sources=[getattr(pb.AnnotationSource, one.source) for one in said],
         update_time=timestamp(row.update_time_us) if row.update_time_us else None,
     )
 
@@ -121,21 +116,3 @@ def _known(kind: Any, value: int, field: str) -> None:
     if not value or value not in iter(kind):
         listed = ", ".join(one.name for one in kind if one)
         raise errors.invalid_argument(field, f"Choose one of: {listed}.")
-
-
-def _clauses(dataset_id: str) -> dict[str, filters.Clause]:
-    return {
-        "label": lambda term: examples.carries(dataset_id, term.value),
-        "state": _one_of(examples_table.c.state, "state", tuple(states.ExampleState)),
-        "ml_use": _one_of(examples_table.c.ml_use, "ml_use", tuple(states.MlUse)),
-        "uri": lambda term: examples_table.c.uri.contains(term.value or "", autoescape=True),
-    }
-
-
-def _one_of(column: sa.Column[Any], field: str, values: Sequence[str]) -> filters.Clause:
-    def clause(term: filters.Term) -> sa.ColumnElement[bool]:
-        if term.value not in values:
-            raise errors.invalid_argument("filter", f"{field} is one of: {', '.join(values)}.")
-        return column == term.value
-
-    return clause

@@ -57,6 +57,11 @@ class StorageSettings(Group):
         None,
         "Folder of credential profiles, `NAME.env` each: tenants' own credentials for their buckets; unset: there are none.",
     )
+    picture_cache_bytes: int = setting(
+        2_147_483_648,
+        "Room for pictures of images that the console has shown, in `data_dir`, in bytes; 0: they are made each time.",
+        check=fields.between(0, 1 << 50),
+    )
     retry_s: float = setting(
         20.0,
         "Seconds for which one call to a store waits for trouble to pass, with growing pauses between attempts.",
@@ -149,6 +154,14 @@ class OperationsSettings(Group):
     )
     import_row_failure_limit: float = setting(
         0.5, "Share of failed rows, 0 to 1, above which an import imports nothing.", check=fields.between(0, 1)
+    )
+    undo_days: float = setting(
+        30.0, "Days for which a change of many images can be taken back.", check=fields.between(0, 3650)
+    )
+    undo_examples: int = setting(
+        1_000_000,
+        "Former images that are kept for that in a dataset; those of its newest change are kept in any case.",
+        check=fields.between(0, 1 << 40),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from google.api import httpbody_pb2
+
 from boxwright import curation_messages
 from boxwright.surface.method_row import Method, reads
 
@@ -19,4 +21,8 @@ ROWS = (
            body="example", request=curation_messages.UpdateExampleRequest, response=curation_messages.Example,
            required=("example.name", "example.etag", "update_mask"), is_ours=True,
            permission="automl.examples.update", resource="example.name"),
+    reads(CURATION, "GetExampleImage", f"/v1/{{name={_EXAMPLE}}}:image", curation_messages.GetExampleImageRequest,
+          httpbody_pb2.HttpBody, ("name",), "examples.get", is_ours=True, decodes=True,
+          # an example's name is its content
+          cache_control="private, max-age=31536000, immutable"),
 )  # fmt: skip

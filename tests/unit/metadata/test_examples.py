@@ -33,12 +33,24 @@ def db(tmp_path):
     opened.close()
 
 
+@pytest.mark.parametrize("is_turned", [False, True])
+@pytest.mark.parametrize("order", examples.ORDERS)
+def test_a_page_in_any_order_is_found_by_an_index(db, order, is_turned) -> None:
+    page = examples.page_of(
+        examples.select_of("IOD1"), after=(10, 1), order=order, is_turned=is_turned, skip=5, limit=5
+    )
+    with db.read() as connection:
+        text = str(page.compile(connection.engine, compile_kwargs={"literal_binds": True}))
+        plan = [row[3] for row in connection.execute(sa.text("EXPLAIN QUERY PLAN " + text))]
+    assert not [step for step in plan if step.startswith("SCAN") or "TEMP B-TREE" in step], plan
+
+
 @pytest.mark.parametrize("label", ["", "cat"])
 def test_a_page_is_found_by_indexes_and_not_sorted(db, label) -> None:
     query = examples.select_of("IOD1")
     if label:
         query = query.where(examples.carries("IOD1", label))
-    page = examples.page_of(query, after_id=10, skip=5, limit=5)
+    page = examples.page_of(query, after=(10, 10), skip=5, limit=5)
     with db.read() as connection:
         text = str(page.compile(connection.engine, compile_kwargs={"literal_binds": True}))
         plan = [row[3] for row in connection.execute(sa.text("EXPLAIN QUERY PLAN " + text))]

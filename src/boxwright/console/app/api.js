@@ -25,34 +25,40 @@ function headers() {
 }
 
 /**
- * Sends a request and returns the JSON of its answer.
- * @param {string} verb @param {string} path below /v1/ @param {any} [body] @param {AbortSignal} [signal]
+ * Sends a request; an answer other than of success is raised.
+ * @param {string} verb @param {string} path below /v1/ @param {BodyInit} [body] @param {string} [type] of the body @param {AbortSignal} [signal]
  * @param {boolean} [keepalive] whether it is sent even when the page goes
  */
-export async function send(verb, path, body, signal, keepalive = false) {
-  return (await answered(verb, path, body, signal, keepalive)).json().catch(() => ({}));
-}
-
-/** The bytes of a picture. @param {string} path below /v1/ @param {AbortSignal} [signal] */
-export const bytes = async (path, signal) => (await answered("GET", path, undefined, signal, false)).blob();
-
-/** @param {string} verb @param {string} path @param {any} body @param {AbortSignal | undefined} signal @param {boolean} keepalive */
-async function answered(verb, path, body, signal, keepalive) {
+async function ask(verb, path, body, type, signal, keepalive = false) {
   const sent = headers();
-  if (body !== undefined) sent["Content-Type"] = "application/json";
+  if (type) sent["Content-Type"] = type;
   let response;
   try {
-    response = await fetch(new URL(path, BASE), { method: verb, headers: sent, body: body === undefined ? undefined : JSON.stringify(body), signal, keepalive });
+    response = await fetch(new URL(path, BASE), { method: verb, headers: sent, body, signal, keepalive });
   } catch (failure) {
     if (signal?.aborted) throw failure;
     throw new ApiError(0, "UNREACHABLE", "The service did not answer.");
   }
   if (response.ok) return response;
+  const { error } = await response.json().catch(() => ({}));
   if (response.status === 401) needsSignIn.value = true;
-  const answer = await response.json().catch(() => ({}));
-  throw new ApiError(response.status, answer.error?.status ?? String(response.status), answer.error?.message ?? response.statusText);
+  throw new ApiError(response.status, error?.status ?? String(response.status), error?.message ?? response.statusText);
 }
 
+/**
+ * Sends a request and returns the JSON of its answer.
+ * @param {string} verb @param {string} path below /v1/ @param {any} [body] @param {AbortSignal} [signal] @param {boolean} [keepalive]
+ */
+export async function send(verb, path, body, signal, keepalive) {
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const response = await ask(verb, path, text, text && "application/json", signal, keepalive);
+  return response.json().catch(() => ({}));
+}
+
+/** The bytes of an answer: a picture, a file. @param {string} path @param {AbortSignal} [signal] @returns {Promise<Blob>} */
+export const getBytes = async (path, signal) => (await ask("GET", path, undefined, undefined, signal)).blob();
+/** Sends bytes and returns the JSON of the answer. @param {string} path @param {Blob} bytes @param {AbortSignal} [signal] */
+export const sendBytes = async (path, bytes, signal) => (await ask("POST", path, bytes, bytes.type || "application/octet-stream", signal)).json();
 /** @param {string} path @param {AbortSignal} [signal] */
 export const get = (path, signal) => send("GET", path, undefined, signal);
 /** @param {string} path @param {any} body */

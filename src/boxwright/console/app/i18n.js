@@ -6,15 +6,21 @@ import { language } from "./store.js";
 
 export const LANGUAGES = { en: "English", id: "Bahasa Indonesia" };
 /** @type {Record<string, Record<string, any>>} */
-export const TEXTS = { en, id };
+export const TEXTS = { en: { ...en }, id: { ...id } };
+
+/** Adds the sentences of a page that is loaded later. @param {Record<string, any>} english @param {Record<string, any>} indonesian */
+export function speak(english, indonesian) {
+  Object.assign(TEXTS.en, english);
+  Object.assign(TEXTS.id, indonesian);
+}
 
 /**
  * The sentence with its placeholders filled in. A sentence with forms is chosen by `n`.
  * @param {string} key @param {Record<string, any>} [values]
  */
 export function t(key, values = {}) {
-  const chosen = TEXTS[language.value] ?? en;
-  let text = chosen[key] ?? /** @type {any} */ (en)[key];
+  const chosen = TEXTS[language.value] ?? TEXTS.en;
+  let text = chosen[key] ?? TEXTS.en[key];
   if (text === undefined) return key;
   if (typeof text === "object") text = text[new Intl.PluralRules(language.value).select(values.n)] ?? text.other;
   return text.replace(/\{(\w+)\}/g, (/** @type {string} */ whole, /** @type {string} */ name) => {
@@ -25,7 +31,7 @@ export function t(key, values = {}) {
 }
 
 /** Whether there is a sentence of this id. @param {string} key */
-export const has = (key) => key in en;
+export const has = (key) => key in TEXTS.en;
 
 /** @param {number} value @param {number} [digits] */
 export function number(value, digits = 0) {

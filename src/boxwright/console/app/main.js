@@ -2,24 +2,28 @@
 // The console's start: which page is shown.
 import { effect, html, render, useEffect } from "../vendor/ui.js";
 import { Frame } from "../parts/frame.js";
-import { Batches } from "../pages/batches.js";
 import { Dataset } from "../pages/dataset.js";
 import { Datasets } from "../pages/datasets.js";
-import { Model, Models } from "../pages/models.js";
-import { Operation, Operations } from "../pages/operations.js";
-import { Settings } from "../pages/settings.js";
 import { SignIn } from "../pages/signin.js";
+import { later } from "../parts/later.js";
 import { Head } from "../parts/page.js";
 import { t } from "./i18n.js";
 import { go, href, route } from "./router.js";
 import * as store from "./store.js";
 import { askPermissions, look } from "./watch.js";
 
+const Batches = later(() => import("../pages/batches.js"), "Batches");
+const Model = later(() => import("../pages/models.js"), "Model");
+const Models = later(() => import("../pages/models.js"), "Models");
+const Operation = later(() => import("../pages/operations.js"), "Operation");
+const Operations = later(() => import("../pages/operations.js"), "Operations");
+const Settings = later(() => import("../pages/settings.js"), "Settings");
+
 function Page() {
   const [place, id, tab] = route.value.parts;
   if (place === "datasets") return id ? html`<${Dataset} key=${id} id=${id} tab=${tab} />` : html`<${Datasets} />`;
   if (place === "models") return id ? html`<${Model} key=${id} id=${id} tab=${tab} />` : html`<${Models} />`;
-  if (place === "batches") return html`<${Batches} id=${id} />`;
+  if (place === "batches") return html`<${Batches} id=${id} tab=${tab} />`;
   if (place === "operations") return id ? html`<${Operation} key=${id} id=${id} />` : html`<${Operations} />`;
   if (place === "settings") return html`<${Settings} />`;
   return html`<${Head} title=${t("lost.title")} sub=${t("lost.text")} /><div><a class="button" href=${href("datasets")}>${t("nav.datasets")}</a></div>`;

@@ -1,6 +1,6 @@
 // @ts-check
 // Pictures of images, as large as the view needs: the whole image, and the part that is seen where that is not enough.
-import { bytes } from "../app/api.js";
+import { getBytes } from "../app/api.js";
 import { clamped } from "./geometry.js";
 
 export const FIRST_EDGE_PX = 1280;
@@ -13,7 +13,7 @@ const kept = new Map();
 export function picture(path) {
   let found = kept.get(path);
   kept.delete(path);
-  found ??= bytes(path).then((blob) => createImageBitmap(blob));
+  found ??= getBytes(path).then((blob) => createImageBitmap(blob));
   kept.set(path, found);
   found.catch(() => kept.delete(path));
   if (kept.size > MOST_KEPT) kept.delete(/** @type {string} */ (kept.keys().next().value));

@@ -1,20 +1,26 @@
 // @ts-check
-// Batch predictions: all of them, a new one, one with its progress and its results' place.
+// Batch predictions: all of them, a new one, one with its progress and its results.
 import { html, useState } from "../vendor/ui.js";
-import { idOf, post } from "../app/api.js";
-import { number, percent, t, time } from "../app/i18n.js";
+import { idOf } from "../app/api.js";
+import { percent, speak, t, time } from "../app/i18n.js";
 import { models, operations, stateOf } from "../app/resources.js";
-import { go, href, route } from "../app/router.js";
-import { notify, parent } from "../app/store.js";
-import { Act, Empty, Head, Loaded, State, useCalls, useLoad } from "../parts/page.js";
+import { href, route } from "../app/router.js";
+import { parent } from "../app/store.js";
+import { later } from "../parts/later.js";
+import { Empty, Head, Loaded, State, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
-import { addresses } from "./import.js";
-import { Operation } from "./operations.js";
+import en from "../text/en_batches.js";
+import id from "../text/id_batches.js";
 
-/** @param {{id?: string}} props */
-export function Batches({ id }) {
+speak(en, id);
+
+const NewBatchFrom = later(() => import("./new_batch.js"), "NewBatchFrom");
+const Job = later(() => import("./batch_job.js"), "Job");
+
+/** @param {{id?: string, tab?: string}} props */
+export function Batches({ id, tab }) {
   if (id === "new") return html`<${ChooseModel} />`;
-  return id ? html`<${Operation} key=${id} id=${id} />` : html`<${List} />`;
+  return id ? html`<${Job} key=${id} id=${id} tab=${tab} />` : html`<${List} />`;
 }
 
 function List() {
@@ -31,48 +37,28 @@ const COLUMNS = () => [
   { title: t("state"), value: stateOf, show: (/** @type {any} */ one) => html`<${State} of=${stateOf(one)} />` },
   { title: t("progress"), isNumber: true, value: (/** @type {any} */ one) => one.metadata.progressPercent ?? 0, show: (/** @type {any} */ one) => percent((one.metadata.progressPercent ?? 0) / 100) },
   { title: t("batch.inputs"), value: inputsOf, show: (/** @type {any} */ one) => html`<span class="mono">${inputsOf(one)}</span>` },
-  { title: t("batch.results"), value: resultsOf, show: (/** @type {any} */ one) => html`<span class="mono">${resultsOf(one)}</span>` },
+  { title: t("batch.results"), value: resultsOf, show: (/** @type {any} */ one) => (resultsOf(one) ? html`<a class="mono" href=${href("batches", idOf(one.name), "results")}>${resultsOf(one)}</a>` : "–") },
 ];
 
 /** @param {any} one */
-const inputsOf = (one) => (one.metadata.batchPredictDetails.inputConfig?.gcsSource?.inputUris ?? []).join(" ");
+function inputsOf(one) {
+  const uris = one.metadata.batchPredictDetails.inputConfig?.gcsSource?.inputUris ?? [];
+  return uris.slice(0, 3).join(" ") + (uris.length > 3 ? ` + ${uris.length - 3}` : "");
+}
+
 /** @param {any} one */
 const resultsOf = (one) => one.metadata.batchPredictDetails.outputInfo?.gcsOutputDirectory ?? "";
 
 function ChooseModel() {
   const from = useLoad(models, []);
   const [name, setName] = useState("");
-  return html`<${Head} title=${t("batch.new")} />
+  const query = route.value.query;
+  return html`<${Head} title=${t("batch.new")} sub=${query.get("from") ? t(`batch.as.${query.get("as") ?? "same"}`) : t("batch.new.text")} />
     <${Loaded} from=${from}>${(/** @type {any[]} */ found) => {
       if (!found.length) return html`<${Empty} title=${t("models.none")} text=${t("models.none.text")}><a class="button" href=${href("datasets")}>${t("nav.datasets")}</a><//>`;
-      const wanted = name || `${parent()}/models/${route.value.query.get("model")}`;
+      const wanted = name || `${parent()}/models/${query.get("model")}`;
       const model = found.find((one) => one.name === wanted) ?? found[0];
       return html`<label class="row">${t("model")}<select value=${model.name} onChange=${(/** @type {any} */ e) => setName(e.target.value)}>
-        ${found.map((one) => html`<option value=${one.name}>${one.displayName}</option>`)}</select></label><${NewBatch} key=${model.name} model=${model} />`;
+        ${found.map((one) => html`<option value=${one.name}>${one.displayName}</option>`)}</select></label><${NewBatchFrom} key=${model.name} model=${model} query=${query} />`;
     }}<//>`;
-}
-
-/** @param {{model: any}} props */
-export function NewBatch({ model }) {
-  const [inputs, setInputs] = useState("");
-  const [output, setOutput] = useState("");
-  const [threshold, setThreshold] = useState(0.5);
-  const [isOnce] = useState(() => `console-${Date.now().toString(36)}-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`);
-  const body = {
-    inputConfig: { gcsSource: { inputUris: inputs ? addresses(inputs) : ["gs://BUCKET/images.csv"] } },
-    outputConfig: { gcsDestination: { outputUriPrefix: output || "gs://BUCKET/results/" } },
-    params: { score_threshold: String(threshold), request_id: isOnce },
-  };
-  useCalls([{ verb: "POST", path: `${model.name}:batchPredict`, body }]);
-  const off = !addresses(inputs).length ? t("batch.inputs.needed") : !output.trim() ? t("batch.output.needed") : "";
-  const start = async () => {
-    const operation = await post(`${model.name}:batchPredict`, body);
-    notify(t("batch.started"));
-    go("batches", idOf(operation.name));
-  };
-  return html`<section class="card">
-    <label>${t("batch.inputs")}<textarea rows="3" class="mono" placeholder="gs://bucket/images.csv" value=${inputs} onInput=${(/** @type {any} */ e) => setInputs(e.target.value)}></textarea><span class="hint">${t("batch.inputs.hint")}</span></label>
-    <label>${t("batch.output")}<input class="mono" placeholder="gs://bucket/results/" value=${output} onInput=${(/** @type {any} */ e) => setOutput(e.target.value)} /><span class="hint">${t("batch.output.hint")}</span></label>
-    <label>${t("threshold")}: ${number(threshold, 2)}<input type="range" min="0.01" max="1" step="0.01" value=${threshold} onInput=${(/** @type {any} */ e) => setThreshold(Number(e.target.value))} /><span class="hint">${t("batch.threshold.hint")}</span></label>
-    <div><${Act} permission="automl.models.predict" look="first" off=${off} does=${start}>${t("batch.start")}<//></div></section>`;
 }

@@ -226,6 +226,8 @@ def build_service(settings: Settings) -> ServiceParts:
         # with --no-worker the trainings run in other processes, which may have what they need
         trains=extras.can_train() or not settings.operations.worker,
         notify_hosts=destinations.AllowedHosts.of(settings.notify.hosts),
+        undo_days=settings.operations.undo_days,
+        undo_examples=settings.operations.undo_examples,
     )
     recorder = audit.CallRecorder(worker_parts.audit, reads=settings.server.audit_reads)
     counted = quotas.Quotas(derived_settings.quota_limits(settings))

@@ -68,6 +68,15 @@ ListExamples                v e a V E O r d
 GetExample                  v e a V E O r d
 UpdateExample               e a E O r d
 GetExampleImage             v e a V E O r d
+BatchUpdateExamples         e a E O r d
+BatchDeleteExamples         e a E O r d
+RevertChange                e a E O r d
+SummarizeDataset            v e a V E O r d n
+ListAnnotationSpecs         v e a V E O r d
+CreateAnnotationSpec        e a E O r d
+UpdateAnnotationSpec        e a E O r d
+DeleteAnnotationSpec        e a E O r d
+MergeAnnotationSpecs        e a E O r d
 SetIamPolicy:location       a O r
 SetIamPolicy:dataset        a O r d
 SetIamPolicy:model          a O r m
@@ -142,6 +151,18 @@ FIELDS: dict[str, dict[str, Any]] = {
         "example": {"name": f"{DATASET}/examples/{'0' * 64}", "etag": "e", "state": "LABELED"},
         "update_mask": {"paths": ["state"]},
     },
+    "BatchUpdateExamples": {"parent": DATASET, "filter": "*", "state": "LABELED"},
+    "BatchDeleteExamples": {"parent": DATASET, "filter": "*"},
+    "RevertChange": {"name": f"{DATASET}/changes/1"},
+    "SummarizeDataset": {"name": DATASET},
+    "ListAnnotationSpecs": {"parent": DATASET},
+    "CreateAnnotationSpec": {"parent": DATASET, "annotation_spec": {"display_name": "l"}},
+    "UpdateAnnotationSpec": {
+        "annotation_spec": {"name": f"{DATASET}/annotationSpecs/1", "display_name": "l"},
+        "update_mask": {"paths": ["display_name"]},
+    },
+    "DeleteAnnotationSpec": {"name": f"{DATASET}/annotationSpecs/1"},
+    "MergeAnnotationSpecs": {"name": f"{DATASET}/annotationSpecs/1", "into": f"{DATASET}/annotationSpecs/2"},
     "ListLocations": {"name": "projects/demo"},
     "GetLocation": {"name": LOCATION},
     "TestIamPermissions": {"resource": MODEL, "permissions": ["automl.models.predict"]},
@@ -257,7 +278,7 @@ def _by_rest(cast: Cast, row: methods.Method, request: Any, headers: dict[str, s
     query = {}
     if body not in (None, "*"):
         query = {"updateMask": payload["updateMask"]} if "updateMask" in payload else {}
-        payload = payload[body]
+        payload = payload[request.DESCRIPTOR.fields_by_name[body].json_name]
     sent = payload if body is not None else None
     answer = cast.service.http.request(verb, path, json=sent, params=query, headers=headers)
     if answer.status_code == 200:

@@ -155,6 +155,14 @@ class OperationsSettings(Group):
     import_row_failure_limit: float = setting(
         0.5, "Share of failed rows, 0 to 1, above which an import imports nothing.", check=fields.between(0, 1)
     )
+    undo_days: float = setting(
+        30.0, "Days for which a change of many images can be taken back.", check=fields.between(0, 3650)
+    )
+    undo_examples: int = setting(
+        1_000_000,
+        "Former images that are kept for that in a dataset; those of its newest change are kept in any case.",
+        check=fields.between(0, 1 << 40),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

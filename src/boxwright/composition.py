@@ -53,6 +53,7 @@ from boxwright.services import (
     messages,
     model_imports,
     operations,
+    outcome_cache,
     prediction,
     resources,
     resume,
@@ -247,7 +248,14 @@ def build_service(settings: Settings) -> ServiceParts:
                 None if tokens is None else tokens.impersonation, iam_credentials_pb.GenerateAccessTokenResponse
             ),
             "boxwright.v1.Curation": curation_service.CurationService(
-                db, ledger, policy, online, looks, pictures=image_pictures.ImagePictures(pictures, worker_parts.stores)
+                db,
+                ledger,
+                policy,
+                online,
+                looks,
+                decider.check,
+                pictures=image_pictures.ImagePictures(pictures, worker_parts.stores),
+                judged=outcome_cache.OutcomeCache(worker_parts.folders.local),
             ),
         },
         decider,

@@ -19,6 +19,14 @@ def find(connection: sa.Connection, dataset_id: str, sha256: str) -> sa.Row[Any]
     ).first()
 
 
+def existing(connection: sa.Connection, dataset_id: str, sha256: Collection[str]) -> set[str]:
+    """Which of these contents, 1000 at most, the dataset has."""
+    rows = connection.execute(
+        sa.select(examples.c.sha256).where(examples.c.dataset_id == dataset_id, examples.c.sha256.in_(sha256))
+    )
+    return {row.sha256 for row in rows}
+
+
 def select_of(dataset_id: str) -> sa.Select[Any]:
     """The query for a dataset's examples, to be filtered and paged."""
     return sa.select(examples).where(examples.c.dataset_id == dataset_id)

@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from boxwright.services.curation import CurationMethods
+from boxwright.services.evaluations import EvaluationMethods
 from boxwright.services.example_pictures import PictureMethods
 from boxwright.services.image_pictures import ImagePictures
+from boxwright.services.outcome_cache import OutcomeCache
+from boxwright.services.suggested_annotations import SuggestionMethods
 
 
-class CurationService(CurationMethods, PictureMethods):
+class CurationService(CurationMethods, PictureMethods, EvaluationMethods, SuggestionMethods):
     """`boxwright.v1.Curation`.
 
     Args:
         ground: as of `Resources`.
         pictures: makes pictures of images.
+        judged: the evaluations of models.
         more: as of `Resources`, by name.
     """
 
-    def __init__(self, *ground: Any, pictures: ImagePictures, **more: Any) -> None:
+    def __init__(self, *ground: Any, pictures: ImagePictures, judged: OutcomeCache, **more: Any) -> None:
         super().__init__(*ground, **more)
         self._pictures = pictures
+        self._judged = judged

@@ -11,6 +11,7 @@ CURATION = "boxwright.v1.Curation"
 
 _DATASET = "projects/*/locations/*/datasets/*"
 _EXAMPLE = _DATASET + "/examples/*"
+_MODEL = "projects/*/locations/*/models/*"
 
 ROWS = (
     reads(CURATION, "ListExamples", f"/v1/{{parent={_DATASET}}}/examples", curation_messages.ListExamplesRequest,
@@ -25,4 +26,14 @@ ROWS = (
           httpbody_pb2.HttpBody, ("name",), "examples.get", is_ours=True, decodes=True,
           # an example's name is its content
           cache_control="private, max-age=31536000, immutable"),
+    Method(service=CURATION, rpc="SuggestAnnotations", verb="POST", paths=(f"/v1/{{name={_EXAMPLE}}}:suggest",),
+           body="*", request=curation_messages.SuggestAnnotationsRequest,
+           response=curation_messages.SuggestAnnotationsResponse, required=("name", "model"), is_ours=True,
+           only_reads=True, decodes=True, permission="automl.examples.get", resource="name"),
+    reads(CURATION, "ListEvaluatedExamples", f"/v1/{{parent={_MODEL}}}/evaluatedExamples",
+          curation_messages.ListEvaluatedExamplesRequest, curation_messages.ListEvaluatedExamplesResponse, ("parent",),
+          "modelEvaluations.list", is_ours=True),
+    reads(CURATION, "SummarizeEvaluation", f"/v1/{{name={_MODEL}}}:summarizeEvaluation",
+          curation_messages.SummarizeEvaluationRequest, curation_messages.EvaluationSummary, ("name",),
+          "modelEvaluations.get", is_ours=True),
 )  # fmt: skip

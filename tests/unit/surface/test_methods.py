@@ -74,6 +74,18 @@ def test_our_own_additions_are_few_and_known() -> None:
             "GET",
             "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:image",
         ),
+        "/boxwright.v1.Curation/SuggestAnnotations": (
+            "POST",
+            "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:suggest",
+        ),
+        "/boxwright.v1.Curation/ListEvaluatedExamples": (
+            "GET",
+            "/v1/{parent=projects/*/locations/*/models/*}/evaluatedExamples",
+        ),
+        "/boxwright.v1.Curation/SummarizeEvaluation": (
+            "GET",
+            "/v1/{name=projects/*/locations/*/models/*}:summarizeEvaluation",
+        ),
         "/boxwright.v1.Curation/UpdateExample": (
             "PATCH",
             "/v1/{example.name=projects/*/locations/*/datasets/*/examples/*}",
@@ -82,7 +94,7 @@ def test_our_own_additions_are_few_and_known() -> None:
 
 
 def test_rows_are_unique_and_frozen() -> None:
-    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 8
+    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 11
     addresses = [(row.verb, path) for row in methods.TABLE for path in row.paths]
     assert len(set(addresses)) == len(addresses)
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -122,7 +122,7 @@ class EvaluationMethods(Resources):
         """Writes the names of examples that are in the dataset still."""
         digests = [found.examples.sha256[image] for image in images]
         with self._db.read() as connection:
-            there = examples.existing(connection, dataset.dataset, digests)
+            there = examples.present(connection, dataset.dataset, digests)
         for one, sha256 in zip(message.evaluated_examples, digests, strict=True):
             if sha256 in there:
                 one.example = str(dataset.example(sha256))

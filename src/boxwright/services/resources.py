@@ -42,6 +42,8 @@ class Policy:
         resume_days: how long after its end a batch prediction can be resumed.
         trains: whether this installation can train models.
         notify_hosts: the hosts that events may be sent to.
+        undo_days: for how long a change of many examples can be taken back.
+        undo_examples: former examples that are kept for that in a dataset, those of the newest change aside.
     """
 
     locations: Sequence[str] = ("us-central1",)
@@ -51,6 +53,8 @@ class Policy:
     resume_days: float = 7.0
     trains: bool = True
     notify_hosts: AllowedHosts = dataclasses.field(default_factory=AllowedHosts)
+    undo_days: float = 30.0
+    undo_examples: int = 1_000_000
 
 
 def random_digits() -> str:

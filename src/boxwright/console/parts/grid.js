@@ -28,56 +28,47 @@ function geometry(widthPx, heightPx, total, tilePx) {
   return { columns, rowPx, rows, spacePx, scale, page: Math.max(1, Math.floor(heightPx / rowPx)) * columns };
 }
 
-/**
- * @param {{total: number, item: (index: number) => any, want: (first: number, last: number) => void, tilePx: number, label: string,
- *   chosen: Chosen, choose: (chosen: Chosen) => void, open: (index: number) => void, tile: (item: any, index: number) => any,
- *   name: (item: any) => string, start?: number, press?: (event: any, active: number) => boolean}} props
- *   `tile`: what a tile shows; `name`: what it is called; `press`: keys of the page, true if it has taken one
- */
-export function Grid({ total, item, want, tilePx, label, chosen, choose, open, tile, name, start = 0, press }) {
-  const at = useRef(/** @type {any} */ (null));
+/** What can be seen of a scrolled part. @param {any} at */
+function useView(at) {
   const [view, setView] = useState({ widthPx: 0, heightPx: 0, topPx: 0 });
-  const [active, setActive] = useState(start);
-  const [anchor, setAnchor] = useState(start);
-  const { columns, rowPx, rows, spacePx, scale, page } = geometry(view.widthPx, view.heightPx, total, tilePx);
-  const seenPx = view.topPx * scale;
-  const firstRow = Math.max(0, Math.floor(seenPx / rowPx) - OVERSCAN);
-  const lastRow = view.widthPx ? Math.min(rows - 1, Math.floor((seenPx + view.heightPx) / rowPx) + OVERSCAN) : -1;
-
   useEffect(() => {
-    const measure = () => setView({ widthPx: at.current.clientWidth, heightPx: at.current.clientHeight, topPx: at.current.scrollTop });
+    const measure = () => setView({ widthPx: at.current.clientWidth - 2 * GAP_PX, heightPx: at.current.clientHeight, topPx: at.current.scrollTop });
     const watch = new ResizeObserver(measure);
     watch.observe(at.current);
+    at.current.addEventListener("scroll", measure, { passive: true });
     measure();
     return () => watch.disconnect();
   }, []);
-  useEffect(() => {
-    if (lastRow >= 0) want(firstRow * columns, Math.min(total, (lastRow + 1) * columns) - 1);
-  }, [firstRow, lastRow, columns, total, want]);
+  return view;
+}
 
-  const reveal = (/** @type {number} */ index) => {
-    const topPx = Math.floor(index / columns) * rowPx;
-    const mostPx = topPx + rowPx - view.heightPx;
-    if (topPx < seenPx) at.current.scrollTop = topPx / scale;
-    else if (mostPx > seenPx) at.current.scrollTop = mostPx / scale + (scale > 1 ? 1 : 0);
-  };
-  useEffect(() => {
-    if (start && view.widthPx) reveal(start);
-  }, [view.widthPx > 0]);
+/** Places from one to another. @param {number} from @param {number} to @returns {Chosen} */
+function range(from, to) {
+  const places = new Set();
+  for (let index = Math.min(from, to); index <= Math.max(from, to); index++) places.add(index);
+  return { isAll: false, places };
+}
 
-  const range = (/** @type {number} */ from, /** @type {number} */ to) => {
-    const places = new Set();
-    for (let index = Math.min(from, to); index <= Math.max(from, to); index++) places.add(index);
-    return { isAll: false, places };
-  };
+/** @param {Chosen} chosen @param {number} index @returns {Chosen} with this place turned over */
+function toggled(chosen, index) {
+  const places = new Set(chosen.isAll ? [] : chosen.places);
+  if (!places.delete(index)) places.add(index);
+  return { isAll: false, places };
+}
+
+/**
+ * What keys and clicks do: they move the active tile, choose, and open.
+ * @param {{total: number, columns: number, page: number, start: number, chosen: Chosen, choose: (chosen: Chosen) => void, open: (index: number) => void,
+ *   reveal: (index: number) => void, press?: (event: any, active: number) => boolean}} props
+ */
+function useActs({ total, columns, page, start, chosen, choose, open, reveal, press }) {
+  const [active, setActive] = useState(start);
+  const [anchor, setAnchor] = useState(start);
   const pick = (/** @type {number} */ index, /** @type {any} */ event) => {
     setActive(index);
     if (event.shiftKey) return choose(range(anchor, index));
     setAnchor(index);
-    if (!event.ctrlKey && !event.metaKey) return choose(range(index, index));
-    const places = new Set(chosen.isAll ? [] : chosen.places);
-    if (!places.delete(index)) places.add(index);
-    choose({ isAll: false, places });
+    choose(event.ctrlKey || event.metaKey ? toggled(chosen, index) : range(index, index));
   };
   const move = (/** @type {number} */ index, /** @type {any} */ event) => {
     const to = Math.max(0, Math.min(total - 1, index));
@@ -99,7 +90,35 @@ export function Grid({ total, item, want, tilePx, label, chosen, choose, open, t
     event.preventDefault();
     event.stopPropagation();
   };
+  return { active, pick, keys };
+}
 
+/**
+ * @param {{total: number, item: (index: number) => any, want: (first: number, last: number) => void, tilePx: number, label: string,
+ *   chosen: Chosen, choose: (chosen: Chosen) => void, open: (index: number) => void, tile: (item: any, index: number) => any,
+ *   name: (item: any) => string, start?: number, press?: (event: any, active: number) => boolean}} props
+ *   `tile`: what a tile shows; `name`: what it is called; `press`: keys of the page, true if it has taken one
+ */
+export function Grid({ total, item, want, tilePx, label, chosen, choose, open, tile, name, start = 0, press }) {
+  const at = useRef(/** @type {any} */ (null));
+  const view = useView(at);
+  const { columns, rowPx, rows, spacePx, scale, page } = geometry(view.widthPx, view.heightPx, total, tilePx);
+  const seenPx = view.topPx * scale;
+  const firstRow = Math.max(0, Math.floor(seenPx / rowPx) - OVERSCAN);
+  const lastRow = view.widthPx > 0 ? Math.min(rows - 1, Math.floor((seenPx + view.heightPx) / rowPx) + OVERSCAN) : -1;
+  useEffect(() => {
+    if (lastRow >= 0) want(firstRow * columns, Math.min(total, (lastRow + 1) * columns) - 1);
+  }, [firstRow, lastRow, columns, total, want]);
+  const reveal = (/** @type {number} */ index) => {
+    const topPx = Math.floor(index / columns) * rowPx;
+    const mostPx = topPx + rowPx - view.heightPx;
+    if (topPx < seenPx) at.current.scrollTop = topPx / scale;
+    else if (mostPx > seenPx) at.current.scrollTop = Math.ceil(mostPx / scale) + GAP_PX;
+  };
+  useEffect(() => {
+    if (start && view.widthPx > 0) reveal(start);
+  }, [view.widthPx > 0]);
+  const { active, pick, keys } = useActs({ total, columns, page, start, chosen, choose, open, reveal, press });
   const drawn = [];
   for (let row = firstRow; row <= lastRow; row++) {
     const cells = [];
@@ -109,11 +128,10 @@ export function Grid({ total, item, want, tilePx, label, chosen, choose, open, t
         aria-colindex=${(index % columns) + 1} aria-label=${one ? name(one) : String(index + 1)} onClick=${(/** @type {any} */ event) => pick(index, event)} onDblClick=${() => open(index)}>
         ${one ? tile(one, index) : html`<span class="bone"></span>`}</div>`);
     }
-    const topPx = view.topPx + row * rowPx - seenPx;
-    drawn.push(html`<div key=${row} role="row" class="cells" aria-rowindex=${row + 1}
-      style=${{ top: `${topPx}px`, height: `${rowPx - GAP_PX}px`, gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))` }}>${cells}</div>`);
+    drawn.push(html`<div key=${row} role="row" class="cells" aria-rowindex=${row + 1} style=${{
+      top: `${view.topPx + row * rowPx - seenPx}px`, height: `${rowPx - GAP_PX}px`, gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))` }}>${cells}</div>`);
   }
   return html`<div class="grid" ref=${at} role="grid" tabindex="0" aria-label=${label} aria-rowcount=${rows} aria-colcount=${columns} aria-multiselectable="true"
-      aria-activedescendant=${total ? `tile-${active}` : undefined} onKeyDown=${keys} onScroll=${() => setView({ ...view, topPx: at.current.scrollTop })}>
+      aria-activedescendant=${total ? `tile-${active}` : undefined} onKeyDown=${keys}>
     <div class="space" role="presentation" style=${{ height: `${spacePx}px` }}>${drawn}</div></div>`;
 }

@@ -20,7 +20,7 @@ export function usePaged(load, key) {
   const ask = useCallback((/** @type {number} */ page) => {
     const control = new AbortController();
     held.asked.set(page, control);
-    loader.current(page * PAGE, PAGE, control.signal).then(({ items, total }) => {
+    loader.current(page * PAGE, PAGE, control.signal).then((/** @type {{items: any[], total: number}} */ { items, total }) => {
       held.asked.delete(page);
       if (control.signal.aborted) return;
       held.pages.delete(page);
@@ -29,7 +29,7 @@ export function usePaged(load, key) {
       held.total = total;
       held.error = undefined;
       show();
-    }, (error) => {
+    }, (/** @type {any} */ error) => {
       held.asked.delete(page);
       if (control.signal.aborted) return;
       held.error = error;

@@ -52,6 +52,7 @@ async function ask(entry) {
 /** Asks for a picture, or finds it; returns what gives it back. @param {string} path @param {(entry: Entry) => void} tell */
 function use(path, tell) {
   const found = entries.get(path);
+  /** @type {Entry} */
   const entry = found && !found.error ? found : { path, users: new Set() };
   entries.delete(path);
   entries.set(path, entry);

@@ -4,12 +4,13 @@ import { html, useState } from "../vendor/ui.js";
 import { get, idOf } from "../app/api.js";
 import { t } from "../app/i18n.js";
 import { kindOf, modelsOf } from "../app/resources.js";
-import { href } from "../app/router.js";
+import { href, route } from "../app/router.js";
 import { parent } from "../app/store.js";
 import { later } from "../parts/later.js";
 import { Empty, Head, Loaded, Tabs, useLoad } from "../parts/page.js";
 import { Import } from "./import.js";
 
+const Edit = later(() => import("./edit.js"), "Edit");
 const Images = later(() => import("./images.js"), "Images");
 const Labels = later(() => import("./labels.js"), "Labels");
 const NewBatch = later(() => import("./new_batch.js"), "NewBatch");
@@ -24,10 +25,10 @@ export function Dataset({ id, tab = "import" }) {
     const [dataset, models] = await Promise.all([get(`${parent()}/datasets/${encodeURIComponent(id)}`, signal), modelsOf(id)]);
     return { dataset, models };
   }, [id]);
-  return html`<${Loaded} from=${from}>${(/** @type {any} */ { dataset, models }) => html`
+  return html`<${Loaded} from=${from}>${(/** @type {any} */ { dataset, models }) => (tab === "images" && route.value.parts[3] ? html`<${Edit} key=${id} dataset=${dataset} example=${route.value.parts[3]} models=${models} />` : html`
     <${Head} title=${dataset.displayName} sub=${`${t(`kind.${kindOf(dataset) || "other"}`)} · ${t("images.n", { n: dataset.exampleCount ?? 0 })}`} />
     <${Tabs} label=${t("dataset.tabs")} place="datasets" id=${id} tabs=${TABS} tab=${tab} />
-    <${Content} tab=${tab} dataset=${dataset} models=${models} />`}<//>`;
+    <${Content} tab=${tab} dataset=${dataset} models=${models} />`)}<//>`;
 }
 
 /** @param {{tab: string, dataset: any, models: any[]}} props */

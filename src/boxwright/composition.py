@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+from typing import Any
 
 from boxwright import derived_settings, extras, objects, places, processes, states
 from boxwright.access import (
@@ -57,6 +58,7 @@ from boxwright.services import (
     resources,
     resume,
     store_checks,
+    uploads,
     validation,
 )
 from boxwright.settings import Settings
@@ -235,22 +237,19 @@ def build_service(settings: Settings) -> ServiceParts:
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s, decider.grants)
     resuming = resume.ResumeService(db, ledger, policy, online, looks, decider.check)
     pictures = _build_pictures(settings)
+    ground = (db, ledger, policy, online, looks)
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
         {
-            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, ledger, policy, online, looks),
-            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(
-                db, ledger, policy, online, looks, decider.check
-            ),
+            "google.cloud.automl.v1.AutoMl": automl.AutoMl(*ground),
+            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(*ground, decider.check),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),
             "google.iam.v1.IAMPolicy": iam.IamPolicy(db, decider, served),
             "google.iam.credentials.v1.IAMCredentials": iam_credentials.IamCredentials(
                 None if tokens is None else tokens.impersonation, iam_credentials_pb.GenerateAccessTokenResponse
             ),
-            "boxwright.v1.Curation": curation_service.CurationService(
-                db, ledger, policy, online, looks, pictures=image_pictures.ImagePictures(pictures, worker_parts.stores)
-            ),
+            "boxwright.v1.Curation": _build_curation(settings, worker_parts.stores, pictures, ground),
         },
         decider,
         planned=(),
@@ -258,6 +257,17 @@ def build_service(settings: Settings) -> ServiceParts:
         quotas=counted,
     )
     return ServiceParts(worker_parts, online, pictures, dispatcher, operations_service, tokens)
+
+
+def _build_curation(
+    settings: Settings, stores: objects.Stores, pictures: builder.PictureBuilder, ground: tuple[Any, ...]
+) -> curation_service.CurationService:
+    """The service of our own; `ground` is what `Resources` needs."""
+    return curation_service.CurationService(
+        *ground,
+        pictures=image_pictures.ImagePictures(pictures, stores),
+        uploads=uploads.UploadFolder(stores, *derived_settings.upload_folder(settings.storage)),
+    )
 
 
 def _build_pictures(settings: Settings) -> builder.PictureBuilder:

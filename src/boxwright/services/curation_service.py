@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from boxwright.services.curation import CurationMethods
 from boxwright.services.example_pictures import PictureMethods
 from boxwright.services.image_pictures import ImagePictures
+from boxwright.services.uploads import UploadFolder, UploadMethods
 
 
-class CurationService(CurationMethods, PictureMethods):
+class CurationService(UploadMethods, PictureMethods):
     """`boxwright.v1.Curation`.
 
     Args:
         ground: as of `Resources`.
         pictures: makes pictures of images.
+        uploads: where images are kept that are sent.
         more: as of `Resources`, by name.
     """
 
-    def __init__(self, *ground: Any, pictures: ImagePictures, **more: Any) -> None:
+    def __init__(self, *ground: Any, pictures: ImagePictures, uploads: UploadFolder, **more: Any) -> None:
         super().__init__(*ground, **more)
         self._pictures = pictures
+        self._decoding = pictures.builder
+        self._uploads = uploads

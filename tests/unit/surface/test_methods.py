@@ -70,6 +70,14 @@ def test_our_own_additions_are_few_and_known() -> None:
         "/google.longrunning.Operations/GetOperationProgress": ("GET", operation + ":progress"),
         "/boxwright.v1.Curation/ListExamples": ("GET", "/v1/{parent=projects/*/locations/*/datasets/*}/examples"),
         "/boxwright.v1.Curation/GetExample": ("GET", "/v1/{name=projects/*/locations/*/datasets/*/examples/*}"),
+        "/boxwright.v1.Curation/UploadExample": (
+            "POST",
+            "/v1/{parent=projects/*/locations/*/datasets/*}/examples:upload",
+        ),
+        "/boxwright.v1.Curation/LookupExamples": (
+            "POST",
+            "/v1/{parent=projects/*/locations/*/datasets/*}/examples:lookup",
+        ),
         "/boxwright.v1.Curation/GetExampleImage": (
             "GET",
             "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:image",

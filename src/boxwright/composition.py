@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+from typing import Any
 
 from boxwright import derived_settings, extras, objects, places, processes, states
 from boxwright.access import (
@@ -31,6 +32,7 @@ from boxwright.notifications import destinations, event_notes, sender
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
+from boxwright.pictures import builder, cache, decoders
 from boxwright.runners import (
     batch_predict,
     dry_run,
@@ -44,17 +46,20 @@ from boxwright.runners import (
 )
 from boxwright.services import (
     automl,
-    curation,
+    curation_service,
     iam,
     iam_credentials,
+    image_pictures,
     locations,
     messages,
     model_imports,
     operations,
+    outcome_cache,
     prediction,
     resources,
     resume,
     store_checks,
+    uploads,
     validation,
 )
 from boxwright.settings import Settings
@@ -115,6 +120,7 @@ class ServiceParts:
 
     worker: WorkerParts
     online: DeployedModels
+    pictures: builder.PictureBuilder
     dispatcher: dispatch.Dispatcher
     operations: operations.Operations
     tokens: TokenParts | None
@@ -231,27 +237,47 @@ def build_service(settings: Settings) -> ServiceParts:
     decider, tokens = _build_access(settings, db, recorder, counted)
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s, decider.grants)
     resuming = resume.ResumeService(db, ledger, policy, online, looks, decider.check)
+    pictures = _build_pictures(settings)
+    ground = (db, ledger, policy, online, looks)
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
         {
-            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, ledger, policy, online, looks),
-            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(
-                db, ledger, policy, online, looks, decider.check
-            ),
+            "google.cloud.automl.v1.AutoMl": automl.AutoMl(*ground),
+            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(*ground, decider.check),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),
             "google.iam.v1.IAMPolicy": iam.IamPolicy(db, decider, served),
             "google.iam.credentials.v1.IAMCredentials": iam_credentials.IamCredentials(
                 None if tokens is None else tokens.impersonation, iam_credentials_pb.GenerateAccessTokenResponse
             ),
-            "boxwright.v1.Curation": curation.CurationMethods(db, ledger, policy, online, looks),
+            "boxwright.v1.Curation": _build_curation(settings, worker_parts, pictures, (*ground, decider.check)),
         },
         decider,
         planned=(),
         recorder=recorder,
         quotas=counted,
     )
-    return ServiceParts(worker_parts, online, dispatcher, operations_service, tokens)
+    return ServiceParts(worker_parts, online, pictures, dispatcher, operations_service, tokens)
+
+
+def _build_curation(
+    settings: Settings, worker_parts: WorkerParts, pictures: builder.PictureBuilder, ground: tuple[Any, ...]
+) -> curation_service.CurationService:
+    """The service of our own; `ground` is what `Resources` needs."""
+    stores = worker_parts.stores
+    return curation_service.CurationService(
+        *ground,
+        pictures=image_pictures.ImagePictures(pictures, stores),
+        uploads=uploads.UploadFolder(stores, *derived_settings.upload_folder(settings.storage)),
+        judged=outcome_cache.OutcomeCache(worker_parts.folders.local),
+    )
+
+
+def _build_pictures(settings: Settings) -> builder.PictureBuilder:
+    """Who makes pictures: no more at once than there are cores, and threads that ask."""
+    count = min(settings.server.decoding_threads, settings.operations.cores)
+    kept = cache.PictureCache(settings.storage.data_dir / "pictures", settings.storage.picture_cache_bytes)
+    return builder.PictureBuilder(decoders.DecoderProcesses(count, settings.batch.image_timeout_s), kept)
 
 
 def _runners(

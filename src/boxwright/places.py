@@ -19,7 +19,7 @@ from boxwright import errors, objects, private
 from boxwright.metadata import database
 from boxwright.settings import Settings, StorageSettings
 
-STATE_FOLDERS = ("state", "models", "work", "audit")  # in data_dir
+STATE_FOLDERS = ("state", "models", "work", "audit", "pictures")  # in data_dir
 STATE_FILES = ("metadata.sqlite*", "tuning.json*", "notify.secret*")  # patterns; likewise
 CLIENT_FILES = ("ca-key.pem", "account.json")  # what `boxwright client-env` writes beside the server's key
 

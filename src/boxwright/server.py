@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent import futures
-from typing import TextIO
+from typing import Any, TextIO
 
 from starlette import requests, responses, routing
 
@@ -132,22 +132,21 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     chosen = settings.server
     executor = futures.ThreadPoolExecutor(chosen.request_threads, thread_name_prefix="request")
+    decoding = futures.ThreadPoolExecutor(chosen.decoding_threads, thread_name_prefix="decoding")
     watcher = waiting.OperationNotifier(parts.operations.finished_among, hold_s=chosen.hold_s, executor=executor)
     parts.worker.ledger.listeners.append(lambda name, state: watcher.notify(name))
     ready = asyncio.Event()
     bounds = limits.ServerLimits(
         **{field.name: getattr(chosen, field.name) for field in dataclasses.fields(limits.ServerLimits)}
     )
-    budget = limits.BodyBudget(bounds.bodies_bytes)
-    grpc_api = grpc_server.build_grpc_server(
-        parts.dispatcher, watcher, executor, request_guard=request_guard, bounds=bounds, budget=budget
-    )
+    shared: dict[str, Any] = {
+        "request_guard": request_guard, "bounds": bounds, "budget": limits.BodyBudget(bounds.bodies_bytes),
+        "decoding": decoding,
+    }  # fmt: skip
+    grpc_api = grpc_server.build_grpc_server(parts.dispatcher, watcher, executor, **shared)
     grpc_port = _listen_grpc(grpc_api, chosen, certificate)
     routes = _routes(settings, parts, ready, executor)
-    app = rest_server.build_rest_app(
-        parts.dispatcher, watcher, executor, routes,
-        request_guard=request_guard, bounds=bounds, budget=budget, has_console=chosen.console,
-    )  # fmt: skip
+    app = rest_server.build_rest_app(parts.dispatcher, watcher, executor, routes, has_console=chosen.console, **shared)
     http = http_server.HttpServer(app, bounds, None if certificate is None else certificate.context)
     if settings.operations.worker:
         parts.worker.start()
@@ -169,6 +168,8 @@ async def _serve(
     await asyncio.gather(grpc_api.stop(GRPC_GRACE_S), http_task)
     await asyncio.to_thread(parts.worker.worker.drain, composition.DRAIN_S)
     parts.online.close()
+    parts.pictures.close()
+    decoding.shutdown()
     executor.shutdown()
     parts.worker.close()
     log.info("event=stopped")

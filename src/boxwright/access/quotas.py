@@ -21,6 +21,7 @@ WINDOW_S = 60.0
 MAX_KEYS = 10_000  # projects or addresses; the one that has asked least recently is forgotten
 REQUESTS = refusals.QuotaMetric("Requests", "requests", "RequestsPerMinutePerProject")
 MODELS = refusals.QuotaMetric("Model creations", "model_creations", "ModelCreationsPerMinutePerProject")
+PICTURES = ("GetExampleImage", "GetResultImage")  # a page shows a hundred; threads of their own bound them
 PREDICTIONS = refusals.QuotaMetric("Prediction requests", "predict_requests", "PredictRequestsPerMinutePerProject")
 _RENEWED = "ACCESS_TOKEN_EXPIRED"  # which clients answer with a new token, and which nobody can guess
 
@@ -97,6 +98,8 @@ class Quotas:
         Raises:
             ApiError: RESOURCE_EXHAUSTED with the time after which it may be made again.
         """
+        if rpc in PICTURES:
+            return
         if rpc == "Predict":
             self._take(PREDICTIONS, project)
             return

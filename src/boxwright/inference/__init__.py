@@ -13,6 +13,8 @@
     classification     a loaded classifier: a score for every label
     model_opening      a model folder of either kind, loaded
     baseline           what a model's test images look like, and how others differ
+    evaluated_examples what was found in a model's test images, kept beside it
+    outcomes           which of it is right, at any two thresholds
     export_formats     the files of a model that other runtimes read
 
 Training evaluates with the code that predicts, so `batch`, `online`, `detector` and `classifier` stand on this room.

@@ -19,6 +19,12 @@ def find(connection: sa.Connection, dataset_id: str, sha256: str) -> sa.Row[Any]
     ).first()
 
 
+def present(connection: sa.Connection, dataset_id: str, sha256s: Collection[str]) -> set[str]:
+    """Those of these contents that a dataset has; at most as many as one statement takes, some thousands."""
+    query = sa.select(examples.c.sha256).where(examples.c.dataset_id == dataset_id, examples.c.sha256.in_(sha256s))
+    return set(connection.execute(query).scalars())
+
+
 def select_of(dataset_id: str) -> sa.Select[Any]:
     """The query for a dataset's examples, to be filtered and paged."""
     return sa.select(examples).where(examples.c.dataset_id == dataset_id)

@@ -57,6 +57,16 @@ class StorageSettings(Group):
         None,
         "Folder of credential profiles, `NAME.env` each: tenants' own credentials for their buckets; unset: there are none.",
     )
+    uploads_uri: str | None = setting(
+        None,
+        "Folder for images that are sent to datasets, `s3://BUCKET/FOLDER`; unset: bucket `uploads` in `buckets_dir`.",
+        check=fields.names_folder,
+    )
+    picture_cache_bytes: int = setting(
+        2_147_483_648,
+        "Room for pictures of images that the console has shown, in `data_dir`, in bytes; 0: they are made each time.",
+        check=fields.between(0, 1 << 50),
+    )
     retry_s: float = setting(
         20.0,
         "Seconds for which one call to a store waits for trouble to pass, with growing pauses between attempts.",

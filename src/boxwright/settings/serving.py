@@ -98,8 +98,17 @@ class ServerSettings(Group):
         "Seconds for which GetOperation of a running operation is held open, from its second poll on; 0 for never.",
         check=fields.between(0, 60),
     )
-    request_threads: int = setting(16, "Threads that answer API calls.", check=fields.between(1, 1000))
+    request_threads: int = setting(
+        16,
+        "Threads that answer API calls; half as many more answer those that decode images.",
+        check=fields.between(1, 1000),
+    )
     log_level: str = setting("INFO", "Least severe log level written to standard error.", check=fields.is_log_level)
+
+    @property
+    def decoding_threads(self) -> int:
+        """Threads for the calls that decode images."""
+        return max(1, self.request_threads // 2)
 
     @property
     def requires_accounts(self) -> bool:

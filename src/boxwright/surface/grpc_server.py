@@ -71,9 +71,10 @@ def build_grpc_server(
     request_guard: request_policy.RequestPolicy,
     bounds: limits.ServerLimits,
     budget: limits.BodyBudget,
+    decoding: futures.Executor | None = None,
 ) -> GrpcServer:
     """Builds the gRPC server, without ports, inside the running event loop."""
-    reception = waiting.CallExecutor(dispatcher, watcher, executor)
+    reception = waiting.CallExecutor(dispatcher, watcher, executor, decoding)
     receiver = grpc_messages.MessageReader(bounds, budget)
 
     def handlers_of(rows: Iterable[methods.Method]) -> dict[str, grpc.RpcMethodHandler]:

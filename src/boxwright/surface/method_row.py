@@ -52,6 +52,7 @@ class Method:
         dataset_field: dotted request field with the id of a dataset below `resource`.
         post_paths: further path templates, which answer POST with body ``*``.
         only_reads: whether it changes nothing, though its verb is not GET.
+        decodes: whether it decodes an image: such calls have threads of their own, so that others need not wait for them.
         cache_control: of an answer that is an HttpBody, for REST; empty: it may not be kept.
 
     Raises:
@@ -76,6 +77,7 @@ class Method:
     dataset_field: str = ""
     post_paths: tuple[str, ...] = ()
     only_reads: bool = False
+    decodes: bool = False
     cache_control: str = ""
 
     def __post_init__(self) -> None:

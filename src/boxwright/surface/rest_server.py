@@ -48,6 +48,7 @@ def build_rest_app(
     request_guard: request_policy.RequestPolicy,
     bounds: limits.ServerLimits,
     budget: limits.BodyBudget,
+    decoding: futures.Executor | None = None,
     has_console: bool = False,
 ) -> types.ASGIApp:
     """Builds the ASGI application; `extra_routes` come before those under ``/v1/``.
@@ -60,7 +61,7 @@ def build_rest_app(
     unguarded = [route.path for route in extra_routes if getattr(route, "path", None) not in PUBLIC_PATHS]
     if unguarded:
         raise TypeError(f"Nobody judges the callers of {', '.join(unguarded)}.")
-    reception = waiting.CallExecutor(dispatcher, watcher, executor)
+    reception = waiting.CallExecutor(dispatcher, watcher, executor, decoding)
     api = RestServer(reception, bounds, budget)
     app = applications.Starlette(
         routes=[

@@ -161,12 +161,20 @@ class CallExecutor:
         dispatcher: where every call goes.
         watcher: who knows when operations end.
         executor: the bounded thread pool in which dispatch runs.
+        decoding: the one for calls that decode images; None: there is no other.
     """
 
-    def __init__(self, dispatcher: dispatch.Dispatcher, watcher: OperationNotifier, executor: futures.Executor) -> None:
+    def __init__(
+        self,
+        dispatcher: dispatch.Dispatcher,
+        watcher: OperationNotifier,
+        executor: futures.Executor,
+        decoding: futures.Executor | None = None,
+    ) -> None:
         self._dispatcher = dispatcher
         self._watcher = watcher
         self._executor = executor
+        self._decoding = decoding or executor
         self._waiting: collections.Counter[str] = collections.Counter()  # by member
 
     async def admit(self, method: str, headers: dispatch.Headers, address: str = "") -> callers.Caller:
@@ -217,7 +225,7 @@ class CallExecutor:
                 with body.used() if body is not None else contextlib.nullcontext():
                     return self._dispatcher.serve(row, read, caller, write)
 
-            return await self._run(serve)
+            return await self._run(serve, self._decoding if row.decodes else self._executor)
         started_s = asyncio.get_running_loop().time()
         request: Any = await self._run(lambda: self._dispatcher.guard(row.dotted_name, read))
         operation: Any = await self._run(lambda: self._dispatcher.call(row, request, caller))
@@ -250,9 +258,9 @@ class CallExecutor:
             return 0.0
         return min(self._watcher.hold_s, (ASSUMED_DEADLINE_S if remaining_s is None else remaining_s) / 3)
 
-    async def _run(self, work: Callable[[], _T]) -> _T:
+    async def _run(self, work: Callable[[], _T], executor: futures.Executor | None = None) -> _T:
         try:
-            answer = asyncio.get_running_loop().run_in_executor(self._executor, work)
+            answer = asyncio.get_running_loop().run_in_executor(executor or self._executor, work)
         except RuntimeError as closed:  # the pool takes no more work
             raise errors.unavailable("The service is shutting down; try again shortly.") from closed
         return await answer

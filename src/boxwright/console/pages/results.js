@@ -87,6 +87,7 @@ function Labels({ counts, threshold, label, choose }) {
 
 /** How scores are spread; the bars' heights are square roots, so that few high scores can be seen. @param {{counts: any, threshold: number, label: string}} props */
 function Spread({ counts, threshold, label }) {
+  /** @type {number[]} */
   const bars = useMemo(() => histogram(counts, label), [counts, label]);
   const drawn = useMemo(() => {
     const most = Math.sqrt(Math.max(1, ...bars));

@@ -33,7 +33,7 @@ export function Frame({ children }) {
       ${PLACES.map((one) => html`<a class="item" href=${href(one)} aria-current=${one === here ? "page" : undefined}>${t(`nav.${one}`)}</a>`)}
     </nav>
     <main id="main" tabindex="-1">${children}</main>
-    <div class="notices" role="status" aria-live="polite">${store.notices.value.map((one) => html`<div key=${one.id}><span>${one.text}</span>
+    <div class="notices" role="status" aria-live="polite">${store.notices.value.map((one) => html`<div key=${one.id}><span>${one.text}</span>${one.act && html`<button type="button" class="act-back" onClick=${() => takeBack(one)}>${one.act.label}</button>`}
       <button type="button" aria-label=${t("dismiss")} onClick=${() => store.dismiss(one.id)}>×</button></div>`)}</div>
     ${isSheet && html`<${Sheet} close=${() => setSheet(false)} />`}
   </div>`;
@@ -43,6 +43,12 @@ export function Frame({ children }) {
 function skip(event) {
   event.preventDefault();
   document.getElementById("main")?.focus();
+}
+
+/** @param {any} notice */
+function takeBack({ id, act }) {
+  store.dismiss(id);
+  Promise.resolve(act.does()).catch((error) => store.notify(error.message));
 }
 
 function who() {

@@ -10,12 +10,10 @@ import { ASKED, examplesPath, labelsOf, readExamples } from "../parts/examples.j
 import { Grid, NOTHING, isChosen } from "../parts/grid.js";
 import { usePaged } from "../parts/paged.js";
 import { Empty, Loaded, Trouble, useCalls, useLoad } from "../parts/page.js";
-import en from "../text/en_images.js";
-import id from "../text/id_images.js";
 import { Actions } from "./image_actions.js";
 import { Filters } from "./image_filters.js";
 
-speak(en, id);
+await speak("images");
 const [LEAST_PX, MOST_PX, USUAL_PX] = [128, 320, 176];
 
 /** The address of the images that a query asks for, or of one of them. @param {any} dataset @param {URLSearchParams} query @param {string} [example] its id */

@@ -68,6 +68,6 @@ export function ResultViewer({ result, labels, back, on, close }) {
     <p aria-live="polite">${t("test.found", { n: found.length })}${result.widthPx ? html` <span class="quiet">· ${number(result.widthPx)} × ${number(result.heightPx)} px</span>` : ""}</p>
     ${result.reason && html`<p lang="en">${result.reason}</p>`}
     ${found.length > 0 && html`<${Table} key=${result.name} label=${t("test.labels")} rows=${found} columns=${[
-      { title: t("label"), value: (/** @type {any} */ one) => one.displayName }, { title: t("test.best"), isNumber: true, value: scoreOf, show: (/** @type {any} */ one) => percent(scoreOf(one)) }]} />`}
+      { title: t("label"), value: (/** @type {any} */ one) => one.displayName }, { title: t("results.score"), isNumber: true, value: scoreOf, show: (/** @type {any} */ one) => percent(scoreOf(one)) }]} />`}
     </div><form method="dialog" class="ends"><button>${t("close")}</button></form><//>`;
 }

@@ -9,11 +9,9 @@ import { Confusion, StoredConfusion } from "../parts/confusion.js";
 import { Act, Empty, Loaded, Numbers, useCalls, useLoad } from "../parts/page.js";
 import { useRested } from "../parts/rested.js";
 import { Table } from "../parts/table.js";
-import en from "../text/en_evaluate.js";
-import id from "../text/id_evaluate.js";
 import { EvaluatedImages, KINDS, filterOf, listPath } from "./evaluated_images.js";
 
-speak(en, id);
+await speak("evaluate");
 const LABELS = 20; // evaluations that are asked for at once: each has 529 thresholds
 
 /** @param {{model: any}} props */

@@ -21,5 +21,5 @@ export default {
   "evaluate.side": "Is it there?", "evaluate.side.truth": "Is there", "evaluate.side.found": "Was found", "evaluate.outcome": "Outcome", "evaluate.overlap": "Overlap", "evaluate.score": "Score",
   "outcome.TRUE_POSITIVE": "Right", "outcome.FALSE_POSITIVE": "False alarm", "outcome.FALSE_NEGATIVE": "Missed", "outcome.CONFUSED": "Wrong label",
   "evaluate.unkept": "Single images cannot be shown.",
-  "evaluate.ap50": "AP at IoU 0.5", "evaluate.f1": "Best F1", "evaluate.at": "At confidence", "evaluate.this": "this model",
+  "evaluate.f1": "Best F1", "evaluate.at": "At confidence",
 };

@@ -21,5 +21,5 @@ export default {
   "evaluate.side": "Apakah ada?", "evaluate.side.truth": "Memang ada", "evaluate.side.found": "Ditemukan", "evaluate.outcome": "Hasil", "evaluate.overlap": "Tumpang tindih", "evaluate.score": "Skor",
   "outcome.TRUE_POSITIVE": "Benar", "outcome.FALSE_POSITIVE": "Temuan palsu", "outcome.FALSE_NEGATIVE": "Terlewat", "outcome.CONFUSED": "Label salah",
   "evaluate.unkept": "Gambar satu per satu tidak dapat ditampilkan.",
-  "evaluate.ap50": "AP pada IoU 0,5", "evaluate.f1": "F1 terbaik", "evaluate.at": "Pada keyakinan", "evaluate.this": "model ini",
+  "evaluate.f1": "F1 terbaik", "evaluate.at": "Pada keyakinan",
 };

@@ -106,7 +106,7 @@ function settle(one, sent) {
   tell();
 }
 
-/** @param {Tracked} one @param {any} failure */
+/** @param {Tracked} one @param {any} failure @returns {Promise<void>} */
 async function mend(one, failure) {
   one.error = failure;
   if (failure.status === 401) one.state = "signedOut";
@@ -117,12 +117,11 @@ async function mend(one, failure) {
   tell();
 }
 
-/** Somebody has changed the image: both changes as one, or a choice. @param {Tracked} one */
+/** Somebody has changed the image: both changes as one, or a choice. @param {Tracked} one @returns {Promise<void>} */
 async function reconcile(one) {
   try {
     one.theirs = await get(one.name);
   } catch (failure) {
-    if (/** @type {any} */ (failure).code === "ABORTED") throw failure;
     return mend(one, failure);
   }
   const theirs = contentOf(one.theirs);

@@ -1,6 +1,7 @@
 // @ts-check
 // One dataset being edited: the image shown, its history, what is selected, the label in use, suggestions. No DOM.
-import { get, list, post } from "../app/api.js";
+import { get, post } from "../app/api.js";
+import { labelsOf } from "../parts/examples.js";
 import { signal } from "../vendor/ui.js";
 import * as geometry from "./geometry.js";
 import * as model from "./model.js";
@@ -13,7 +14,6 @@ import { copied, isSameContent, suggestionsFor } from "./wire.js";
 export const LEAST_EDGE_NORM = 0.01; // the API's rule
 export const MOST_ITEMS = 500; // the API's rule
 const KEPT_HISTORIES = 50;
-const SPECS = 1000;
 
 export class Session {
   /** @param {any} dataset @param {boolean} hasBoxes @param {boolean} isSingle whether an image has one label at most */
@@ -40,6 +40,10 @@ export class Session {
     this.corner = signal(null);
     /** A sentence's id with its values, said politely. @type {{value: [string, any] | null}} */
     this.said = signal(null);
+    /** Labels that are drawn instead of the image's own, to compare. @type {{value: readonly Item[] | null}} */
+    this.preview = signal(null);
+    /** Why nothing may be changed, or empty. */
+    this.off = "";
     /** @type {Map<string, model.History>} */
     this.histories = new Map();
     /** @type {Item[]} */
@@ -70,7 +74,7 @@ export class Session {
   get spec() { return this.specs.value.find((one) => specIdOf(one) === this.specId.value); }
 
   async loadSpecs() {
-    this.specs.value = await list(`${this.dataset.name}/annotationSpecs`, "annotationSpecs", SPECS);
+    this.specs.value = await labelsOf(this.dataset.name);
     if (!this.spec) this.specId.value = this.specs.value[0] ? specIdOf(this.specs.value[0]) : "";
   }
 
@@ -86,6 +90,7 @@ export class Session {
     this.selected.value = new Set();
     this.found.value = [];
     this.corner.value = null;
+    this.preview.value = null;
     this.said.value = null;
     this.isChanged = false;
     this.example.value = example;
@@ -112,7 +117,7 @@ export class Session {
   say(key, values = {}) { this.said.value = [key, values]; }
 
   /** Does a command and saves what it makes. @param {model.Command} command */
-  run(command) { this.become(model.run(this.history.value, command)); }
+  run(command) { this.off ? this.say("edit.off", { why: this.off }) : this.become(model.run(this.history.value, command)); }
   undo() { this.become(model.undo(this.history.value)); }
   redo() { this.become(model.redo(this.history.value)); }
 

@@ -1,6 +1,5 @@
 // @ts-check
 // Draws the picture and the boxes on two canvases, and places the one box that is being edited over them.
-import { labelColour } from "../parts/picture.js";
 import { HANDLES, toField } from "./geometry.js";
 import { MODEL } from "./model.js";
 
@@ -105,10 +104,4 @@ export function place(frame, box_px, colour = "", isSuggested = false) {
     one.style.left = handle.includes("w") ? "0" : handle.includes("e") ? "100%" : "50%";
     one.style.top = handle.includes("n") ? "0" : handle.includes("s") ? "100%" : "50%";
   }
-}
-
-/** The colour of each label: its own, or one by its place. @param {any[]} specs @param {(spec: any) => string} idOf @returns {(specId: string) => string} */
-export function coloursOf(specs, idOf) {
-  const found = new Map(specs.map((one, index) => [idOf(one), /^#[0-9a-f]{6}$/.test(one.colour ?? "") ? one.colour : labelColour(index)]));
-  return (specId) => found.get(specId) ?? labelColour(0);
 }

@@ -71,7 +71,7 @@ function Shown({ dataset, labels, query, again }) {
     const one = item(index);
     if (!one) return;
     Object.assign(last, { list, index });
-    location.hash = imagesHref(dataset, query, idOf(one.name));
+    location.hash = imagesHref(dataset, new URLSearchParams([...query, ["at", String(index)]]), idOf(one.name));
   };
   const done = () => {
     choose(NOTHING);

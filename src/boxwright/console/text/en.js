@@ -13,7 +13,7 @@ export default {
   "theme.system": "As the system", "theme.light": "Light", "theme.dark": "Dark",
   "skip": "Skip to the content", "rail": "Pages", "place.label": "Project and location. Change them in Settings.",
   "nav.datasets": "Datasets", "nav.models": "Models", "nav.batches": "Batch jobs", "nav.operations": "Operations", "nav.settings": "Settings",
-  "tab.import": "Import", "tab.images": "Images", "tab.train": "Train", "tab.evaluate": "Evaluate", "tab.test": "Test & Use", "tab.batch": "Batch", "tab.about": "About",
+  "tab.import": "Import", "tab.images": "Images", "tab.labels": "Labels", "tab.train": "Train", "tab.evaluate": "Evaluate", "tab.test": "Test & Use", "tab.batch": "Batch", "tab.about": "About",
   "who.open": "Open access", "who.key": "Signed in by API key", "who.token": "Signed in by token",
   "running.none": "Nothing is running", "running.some": { one: "{n} running", other: "{n} running" }, "running.left": "{time} left",
   "keys.title": "Keyboard shortcuts", "keys.sheet": "Shows this list", "keys.close": "Closes a dialog",

@@ -13,7 +13,7 @@ export default {
   "theme.system": "Seperti sistem", "theme.light": "Terang", "theme.dark": "Gelap",
   "skip": "Langsung ke isi", "rail": "Halaman", "place.label": "Project dan lokasi. Ubah di Pengaturan.",
   "nav.datasets": "Set data", "nav.models": "Model", "nav.batches": "Tugas batch", "nav.operations": "Operasi", "nav.settings": "Pengaturan",
-  "tab.import": "Impor", "tab.images": "Gambar", "tab.train": "Latih", "tab.evaluate": "Evaluasi", "tab.test": "Uji & Gunakan", "tab.batch": "Batch", "tab.about": "Tentang",
+  "tab.import": "Impor", "tab.images": "Gambar", "tab.labels": "Label", "tab.train": "Latih", "tab.evaluate": "Evaluasi", "tab.test": "Uji & Gunakan", "tab.batch": "Batch", "tab.about": "Tentang",
   "who.open": "Akses terbuka", "who.key": "Masuk dengan kunci API", "who.token": "Masuk dengan token",
   "running.none": "Tidak ada yang berjalan", "running.some": { other: "{n} berjalan" }, "running.left": "sisa {time}",
   "keys.title": "Pintasan papan ketik", "keys.sheet": "Menampilkan daftar ini", "keys.close": "Menutup dialog",

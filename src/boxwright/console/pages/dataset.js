@@ -8,9 +8,9 @@ import { href } from "../app/router.js";
 import { parent } from "../app/store.js";
 import { later } from "../parts/later.js";
 import { Empty, Head, Loaded, Tabs, useLoad } from "../parts/page.js";
-import { Import } from "./import.js";
 import { Train } from "./train.js";
 
+const Import = later(() => import("./import.js"), "Import");
 const Images = later(() => import("./images.js"), "Images");
 const NewBatch = later(() => import("./new_batch.js"), "NewBatch");
 const Evaluate = later(() => import("./evaluate.js"), "Evaluate");

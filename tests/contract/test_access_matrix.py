@@ -69,6 +69,9 @@ ListExamples                v e a V E O r d
 GetExample                  v e a V E O r d
 UpdateExample               e a E O r d
 GetExampleImage             v e a V E O r d
+SuggestAnnotations          e a E O r
+ListEvaluatedExamples       v e a V E O r m
+SummarizeEvaluation         v e a V E O r m
 UploadExample               e a E O r d
 LookupExamples              v e a V E O r d
 BatchUpdateExamples         e a E O r d
@@ -152,6 +155,9 @@ FIELDS: dict[str, dict[str, Any]] = {
     "UploadExample": {"parent": DATASET, "image": {"data": b"x"}},
     "LookupExamples": {"parent": DATASET, "sha256": ["0" * 64]},
     "GetExampleImage": {"name": f"{DATASET}/examples/{'0' * 64}"},
+    "SuggestAnnotations": {"name": f"{DATASET}/examples/{'0' * 64}", "model": MODEL},
+    "ListEvaluatedExamples": {"parent": MODEL},
+    "SummarizeEvaluation": {"name": MODEL},
     "UpdateExample": {
         "example": {"name": f"{DATASET}/examples/{'0' * 64}", "etag": "e", "state": "LABELED"},
         "update_mask": {"paths": ["state"]},
@@ -354,7 +360,7 @@ def _check_refusal(
         assert found.message == f"Requests to this API method {row.dotted_name} are blocked."
         return
     lacking = {need.permission: need.resource for need in methods.requirements(row, request_of(row, FIELDS[call]))}
-    if call == "ResumeOperation":
+    if call in ("ResumeOperation", "SuggestAnnotations"):
         lacking["automl.models.predict"] = MODEL
     permission = info.metadata["permission"]
     assert (info.reason, info.domain) == ("IAM_PERMISSION_DENIED", "automl.googleapis.com")

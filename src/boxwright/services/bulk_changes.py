@@ -17,6 +17,7 @@ from boxwright.services.example_labels import MAX_ANNOTATIONS
 from boxwright.services.resources import DAY_US, Resources
 
 MAX_NAMES = 1000
+MAX_EXAMPLES = 100_000  # of one call: other writers wait for its end, and leases of operations last some seconds
 State, Source = states.ExampleState, states.AnnotationSource
 _Condition = sa.ColumnElement[bool]
 
@@ -152,6 +153,11 @@ def _selected(
             raise errors.failed_precondition(
                 f"The filter finds {found} examples, and expected_count is {request.expected_count}; nothing was changed. "
                 "List them again, and repeat the call with their number."
+            )
+        if found > MAX_EXAMPLES:
+            raise errors.failed_precondition(
+                f"The filter finds {found} examples; one call changes {MAX_EXAMPLES} at most, and nothing was changed. "
+                "Narrow the filter, for instance by ml_use or a part of uri."
             )
         return table.c.id.in_(query.with_only_columns(table.c.id))
     if len(request.names) > MAX_NAMES:

@@ -64,12 +64,12 @@ export function Actions(props) {
   return html`<div class="bulk" role="group" aria-label=${t("images.acts")}>
     <span class="small" role="status">${count ? t("images.chosen", { n: count }) : t("images.choose")}</span>
     ${count === 1 && !chosen.isAll && html`<button type="button" onClick=${() => open([...chosen.places][0])}>${t("images.open")}</button>`}
-    ${acts.map((one) => html`<${Act} permission=${may} off=${off} does=${() => begin(one)}>${t(`images.act.${one}`)}<//>`)}
-    ${!isClassified && html`<${Act} permission=${may} off=${off} does=${() => send("batchUpdate", { state: "LABELED" })}>${t("images.act.confirm")}<//>`}
-    <${Act} permission="automl.examples.delete" off=${off} look="danger" does=${() => send("batchDelete", {})}>${t("delete")}<//>
+    ${count > 0 && acts.map((one) => html`<${Act} permission=${may} off=${off} does=${() => begin(one)}>${t(`images.act.${one}`)}<//>`)}
+    ${count > 0 && !isClassified && html`<${Act} permission=${may} off=${off} does=${() => send("batchUpdate", { state: "LABELED" })}>${t("images.act.confirm")}<//>`}
+    ${count > 0 && html`<${Act} permission="automl.examples.delete" off=${off} look="danger" does=${() => send("batchDelete", {})}>${t("delete")}<//>`}
     ${total > 0 && !chosen.isAll && html`<button type="button" class="plain" onClick=${() => choose({ isAll: true, places: new Set() })}>${t("images.choose.all", { n: total })}</button>`}
     ${count > 0 && html`<button type="button" class="plain" onClick=${() => choose(NOTHING)}>${t("images.choose.none")}</button>`}
-    ${act && html`<form class="row" onSubmit=${(/** @type {any} */ e) => { e.preventDefault(); send("batchUpdate", forms[act][1]()); }}>
+    ${act && count > 0 && html`<form class="row" onSubmit=${(/** @type {any} */ e) => { e.preventDefault(); send("batchUpdate", forms[act][1]()); }}>
       ${act === "relabel" && html`<label class="row">${t("images.from")}<select value=${from} onChange=${(/** @type {any} */ e) => setFrom(e.target.value)}>${options(forms.relabel[0])}</select></label>`}
       <label class="row">${t(act === "relabel" ? "images.to" : `images.act.${act}`)}<select value=${value} onChange=${(/** @type {any} */ e) => setValue(e.target.value)}>${options(forms[act][0])}</select></label>
       <button class="first" disabled=${!value}>${t("images.do", { n: count })}</button></form>`}

@@ -46,7 +46,7 @@ function Shown({ dataset, labels, query, again }) {
   };
   const open = (/** @type {number} */ index) => {
     const one = item(index);
-    if (one) location.hash = imagesHref(dataset, query, idOf(one.name));
+    if (one) location.hash = imagesHref(dataset, new URLSearchParams([...query, ["at", String(index)]]), idOf(one.name));
   };
   const done = () => {
     choose(NOTHING);

@@ -1,9 +1,9 @@
 // @ts-check
 // Images of a batch job with what was found in them: small ones beside each other, and one large.
-import { html, useEffect, useState } from "../vendor/ui.js";
-import { getBytes } from "../app/api.js";
+import { html, useEffect } from "../vendor/ui.js";
 import { number, percent, t } from "../app/i18n.js";
 import { Dialog, Trouble } from "./page.js";
+import { usePhoto } from "./photo.js";
 import { Picture, boxesOf, scoreOf } from "./picture.js";
 import { Table } from "./table.js";
 
@@ -11,28 +11,6 @@ const [SMALL_PX, LARGE_PX] = [256, 1280]; // edges that the service makes
 
 /** The last part of an image's address, which people know it by. @param {string} id */
 export const shortName = (id) => id.slice(Math.max(id.lastIndexOf("/"), id.lastIndexOf("#")) + 1) || id;
-
-/** A picture of a result as an address of this browser; gone with the part that shows it. @param {string} name @param {number} edgePx */
-function usePicture(name, edgePx) {
-  const [state, setState] = useState(/** @type {{key?: string, src?: string, error?: any}} */ ({}));
-  const key = `${name} ${edgePx}`;
-  useEffect(() => {
-    const control = new AbortController();
-    let src = "";
-    getBytes(`${name}:image?edgePx=${edgePx}`, control.signal)
-      .then((bytes) => {
-        if (control.signal.aborted) return;
-        src = URL.createObjectURL(bytes);
-        setState({ key, src });
-      })
-      .catch((error) => control.signal.aborted || setState({ key, error }));
-    return () => {
-      control.abort();
-      URL.revokeObjectURL(src);
-    };
-  }, [key]);
-  return state.key === key ? state : {};
-}
 
 /** What was found, for who cannot see it. @param {any} result */
 function words(result) {
@@ -43,7 +21,7 @@ function words(result) {
 
 /** @param {{result: any, labels: string[], edgePx: number}} props */
 function Shown({ result, labels, edgePx }) {
-  const { src, error } = usePicture(result.name, edgePx);
+  const { src, error } = usePhoto(`${result.name}:image?edgePx=${edgePx}`);
   if (error) return html`<span class="quiet small" lang="en">${error.message}</span>`;
   if (!src) return html`<span class="bone"></span>`;
   return html`<${Picture} src=${src} alt=${words(result)} found=${boxesOf(result.annotations ?? [], labels)} />`;

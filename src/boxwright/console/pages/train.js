@@ -7,14 +7,12 @@ import { KINDS, budgetOf, kindOf, metadataOf } from "../app/resources.js";
 import { href } from "../app/router.js";
 import { notify, parent, running } from "../app/store.js";
 import { Act, Loaded, useCalls, useLoad } from "../parts/page.js";
-import en from "../text/en_train.js";
-import id from "../text/id_train.js";
 import { ModelComparison, trainedSeconds } from "./model_comparison.js";
 import { ModelTable } from "./models.js";
 import { RunningOperation } from "./operations.js";
 import { Readiness, blocks } from "./readiness.js";
 
-speak(en, id);
+await speak("train");
 
 /** @param {{dataset: any, models: any[]}} props */
 export function Train({ dataset, models }) {

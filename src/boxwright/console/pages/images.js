@@ -12,12 +12,10 @@ import { ASKED, examplesPath, labelsOf, readExamples } from "../parts/examples.j
 import { Grid, NOTHING, isChosen } from "../parts/grid.js";
 import { usePaged } from "../parts/paged.js";
 import { Empty, Loaded, Trouble, useCalls, useLoad } from "../parts/page.js";
-import en from "../text/en_images.js";
-import id from "../text/id_images.js";
 import { Actions, UPDATE, change } from "./image_actions.js";
 import { Filters } from "./image_filters.js";
 
-speak(en, id);
+await speak("images");
 const [LEAST_PX, MOST_PX] = [128, 320];
 /** How images were shown last, until the tab is closed; and which one was opened from which list. */
 const last = { tilePx: 176, showsBoxes: true, list: "", index: 0 };

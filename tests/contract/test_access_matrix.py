@@ -68,6 +68,8 @@ ListExamples                v e a V E O r d
 GetExample                  v e a V E O r d
 UpdateExample               e a E O r d
 GetExampleImage             v e a V E O r d
+ListResults                 v e a V E O r s
+SummarizeResults            v e a V E O r s
 SetIamPolicy:location       a O r
 SetIamPolicy:dataset        a O r d
 SetIamPolicy:model          a O r m
@@ -138,6 +140,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "ListExamples": {"parent": DATASET},
     "GetExample": {"name": f"{DATASET}/examples/{'0' * 64}"},
     "GetExampleImage": {"name": f"{DATASET}/examples/{'0' * 64}"},
+    "ListResults": {"parent": OPERATION},
+    "SummarizeResults": {"name": OPERATION},
     "UpdateExample": {
         "example": {"name": f"{DATASET}/examples/{'0' * 64}", "etag": "e", "state": "LABELED"},
         "update_mask": {"paths": ["state"]},

@@ -7,9 +7,10 @@ from typing import Any
 from boxwright.services.curation import CurationMethods
 from boxwright.services.example_pictures import PictureMethods
 from boxwright.services.image_pictures import ImagePictures
+from boxwright.services.result_methods import ResultMethods, ResultViews
 
 
-class CurationService(CurationMethods, PictureMethods):
+class CurationService(CurationMethods, PictureMethods, ResultMethods):
     """`boxwright.v1.Curation`.
 
     Args:
@@ -21,3 +22,4 @@ class CurationService(CurationMethods, PictureMethods):
     def __init__(self, *ground: Any, pictures: ImagePictures, **more: Any) -> None:
         super().__init__(*ground, **more)
         self._pictures = pictures
+        self._views = ResultViews()

@@ -11,6 +11,7 @@ CURATION = "boxwright.v1.Curation"
 
 _DATASET = "projects/*/locations/*/datasets/*"
 _EXAMPLE = _DATASET + "/examples/*"
+_OPERATION = "projects/*/locations/*/operations/*"
 
 ROWS = (
     reads(CURATION, "ListExamples", f"/v1/{{parent={_DATASET}}}/examples", curation_messages.ListExamplesRequest,
@@ -25,4 +26,9 @@ ROWS = (
           httpbody_pb2.HttpBody, ("name",), "examples.get", is_ours=True, decodes=True,
           # an example's name is its content
           cache_control="private, max-age=31536000, immutable"),
+    reads(CURATION, "ListResults", f"/v1/{{parent={_OPERATION}}}/results", curation_messages.ListResultsRequest,
+          curation_messages.ListResultsResponse, ("parent",), "operations.get", or_starter=True, is_ours=True),
+    reads(CURATION, "SummarizeResults", f"/v1/{{name={_OPERATION}}}:summarizeResults",
+          curation_messages.SummarizeResultsRequest, curation_messages.ResultsSummary, ("name",), "operations.get",
+          or_starter=True, is_ours=True),
 )  # fmt: skip

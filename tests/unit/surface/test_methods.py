@@ -74,6 +74,8 @@ def test_our_own_additions_are_few_and_known() -> None:
             "GET",
             "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:image",
         ),
+        "/boxwright.v1.Curation/ListResults": ("GET", operation.replace("name", "parent") + "/results"),
+        "/boxwright.v1.Curation/SummarizeResults": ("GET", operation + ":summarizeResults"),
         "/boxwright.v1.Curation/UpdateExample": (
             "PATCH",
             "/v1/{example.name=projects/*/locations/*/datasets/*/examples/*}",
@@ -82,7 +84,7 @@ def test_our_own_additions_are_few_and_known() -> None:
 
 
 def test_rows_are_unique_and_frozen() -> None:
-    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 8
+    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 10
     addresses = [(row.verb, path) for row in methods.TABLE for path in row.paths]
     assert len(set(addresses)) == len(addresses)
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -89,7 +89,7 @@ def check_threshold(request_threshold: float, job: BatchJobFacts, source: Source
     )
 
 
-class ResultPages:
+class ResultReader:
     """Answers lists of results; keeps rankings between calls."""
 
     def __init__(self) -> None:

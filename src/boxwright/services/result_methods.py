@@ -29,7 +29,7 @@ class ResultViews:
     """What is kept of folders between calls; every call is judged by its caller's grants before."""
 
     def __init__(self) -> None:
-        self.lists = result_lists.ResultPages()
+        self.lists = result_lists.ResultReader()
         self._folders: RecentCache[ResultFolder] = RecentCache(
             MOST_FOLDER_BYTES, lambda one: _FILE_BYTES * (1 + len(one.shards) + len(one.errors_files))
         )

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const VERSIONS = {
-  esbuild: "0.28.2", preact: "11.2.0", "@preact/signals": "2.11.4", "@preact/signals-core": "1.14.5", htm: "3.1.1", uplot: "1.6.32",
+  esbuild: "0.28.2", preact: "11.2.0", "@preact/signals": "2.11.4", "@preact/signals-core": "1.14.5", htm: "3.1.1",
 };
 const UI = `
 export { h, render, Fragment } from "preact";
@@ -49,10 +49,7 @@ try {
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, dependencies: VERSIONS }));
   execFileSync("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], { cwd: folder, stdio: "inherit" });
   writeFileSync(join(folder, "ui.js"), UI);
-  writeFileSync(join(folder, "uplot.js"), 'export { default } from "uplot";\n');
   write("ui.js", ["preact", "@preact/signals", "@preact/signals-core", "htm"], bundle("ui.js"));
-  write("uplot.js", ["uplot"], bundle("uplot.js"));
-  write("uplot.css", ["uplot"], readFileSync(join(folder, "node_modules/uplot/dist/uPlot.min.css"), "utf8"));
 } finally {
   rmSync(folder, { recursive: true });
 }

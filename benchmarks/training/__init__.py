@@ -1,8 +1,9 @@
-"""Training: `classification`, `label_next`, `networks` and `quality` measure; the others are an experiment and a data maker.
+"""Training: `classification`, `label_next`, `loop`, `networks` and `quality` measure; the others are an experiment and a data maker.
 
 ablation_experiment  experiment: quality with one ingredient of training taken out in turn
 classification       quality of a classifier after a training of a number of minutes
 label_next           uncertain images of a report against images taken at random
+loop                 average precision after a round of the loop of labelling, training and predicting
 make_variants        data maker: other data sets out of a labelled folder
 networks             what networks cost: multiplications, weights, images per second
 quality              average precision after a training of a number of minutes

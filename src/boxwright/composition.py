@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+from typing import Any
 
 from boxwright import derived_settings, extras, objects, places, processes, states
 from boxwright.access import (
@@ -53,10 +54,12 @@ from boxwright.services import (
     messages,
     model_imports,
     operations,
+    outcome_cache,
     prediction,
     resources,
     resume,
     store_checks,
+    uploads,
     validation,
 )
 from boxwright.settings import Settings
@@ -226,6 +229,8 @@ def build_service(settings: Settings) -> ServiceParts:
         # with --no-worker the trainings run in other processes, which may have what they need
         trains=extras.can_train() or not settings.operations.worker,
         notify_hosts=destinations.AllowedHosts.of(settings.notify.hosts),
+        undo_days=settings.operations.undo_days,
+        undo_examples=settings.operations.undo_examples,
     )
     recorder = audit.CallRecorder(worker_parts.audit, reads=settings.server.audit_reads)
     counted = quotas.Quotas(derived_settings.quota_limits(settings))
@@ -233,22 +238,19 @@ def build_service(settings: Settings) -> ServiceParts:
     looks = store_checks.StoreChecks(worker_parts.stores, settings.storage.look_s, decider.grants)
     resuming = resume.ResumeService(db, ledger, policy, online, looks, decider.check)
     pictures = _build_pictures(settings)
+    ground = (db, ledger, policy, online, looks)
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
         {
-            "google.cloud.automl.v1.AutoMl": automl.AutoMl(db, ledger, policy, online, looks),
-            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(
-                db, ledger, policy, online, looks, decider.check
-            ),
+            "google.cloud.automl.v1.AutoMl": automl.AutoMl(*ground),
+            "google.cloud.automl.v1.PredictionService": prediction.PredictionService(*ground, decider.check),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),
             "google.iam.v1.IAMPolicy": iam.IamPolicy(db, decider, served),
             "google.iam.credentials.v1.IAMCredentials": iam_credentials.IamCredentials(
                 None if tokens is None else tokens.impersonation, iam_credentials_pb.GenerateAccessTokenResponse
             ),
-            "boxwright.v1.Curation": curation_service.CurationService(
-                db, ledger, policy, online, looks, pictures=image_pictures.ImagePictures(pictures, worker_parts.stores)
-            ),
+            "boxwright.v1.Curation": _build_curation(settings, worker_parts, pictures, (*ground, decider.check)),
         },
         decider,
         planned=(),
@@ -256,6 +258,19 @@ def build_service(settings: Settings) -> ServiceParts:
         quotas=counted,
     )
     return ServiceParts(worker_parts, online, pictures, dispatcher, operations_service, tokens)
+
+
+def _build_curation(
+    settings: Settings, worker_parts: WorkerParts, pictures: builder.PictureBuilder, ground: tuple[Any, ...]
+) -> curation_service.CurationService:
+    """The service of our own; `ground` is what `Resources` needs."""
+    stores = worker_parts.stores
+    return curation_service.CurationService(
+        *ground,
+        pictures=image_pictures.ImagePictures(pictures, stores),
+        uploads=uploads.UploadFolder(stores, *derived_settings.upload_folder(settings.storage)),
+        judged=outcome_cache.OutcomeCache(worker_parts.folders.local),
+    )
 
 
 def _build_pictures(settings: Settings) -> builder.PictureBuilder:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pathlib
+
+from boxwright import objects
 from boxwright.access import authenticate, quotas
 from boxwright.batch.job import MachineShare
 from boxwright.inference.model_store import ModelFolders
 from boxwright.operations import amounts
 from boxwright.runners import batch_choices
-from boxwright.settings import QuotaSettings, Settings
+from boxwright.settings import QuotaSettings, Settings, StorageSettings
 
+UPLOADS = "uploads"  # the bucket of images that are sent, where the operator has chosen no other
 LOCAL_NAMES = ("localhost", "automl.localhost", "127.0.0.1", "[::1]")  # by which client-env names the service
 
 
@@ -80,3 +84,12 @@ def machine_share(settings: Settings) -> MachineShare:
         in_flight_bytes=settings.batch.usable_in_flight_bytes,
         models_bytes=settings.batch.models_bytes,
     )
+
+
+def upload_folder(storage: StorageSettings) -> tuple[objects.ObjectUri | None, pathlib.Path | None]:
+    """Where images are kept that are sent: its address, None if there is none; and its bucket, if that is to be made."""
+    if storage.uploads_uri is not None:
+        return objects.ObjectUri.parse(storage.uploads_uri), None
+    if not storage.serves_buckets_dir:
+        return None, None
+    return objects.ObjectUri("gs", UPLOADS, ""), storage.buckets_dir / UPLOADS

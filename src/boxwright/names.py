@@ -4,6 +4,7 @@
     …/datasets/{dataset}                                                       DatasetName
     …/datasets/{dataset}/annotationSpecs/{annotation_spec}                     AnnotationSpecName
     …/datasets/{dataset}/examples/{example}                                    ExampleName
+    …/datasets/{dataset}/changes/{change}                                      ChangeName
     …/models/{model}                                                           ModelName
     …/models/{model}/modelEvaluations/{model_evaluation}                       ModelEvaluationName
     …/operations/{operation}                                                   OperationName
@@ -101,6 +102,10 @@ class DatasetName(ResourceName):
         """An image of this dataset."""
         return ExampleName(self.project, self.location, self.dataset, example)
 
+    def change(self, change: str) -> ChangeName:
+        """A change of many images of this dataset."""
+        return ChangeName(self.project, self.location, self.dataset, change)
+
 
 @dataclasses.dataclass(frozen=True)
 class AnnotationSpecName(ResourceName):
@@ -118,6 +123,15 @@ class ExampleName(ResourceName):
     PATTERN = DatasetName.PATTERN + "/examples/{example}"
     dataset: str
     example: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ChangeName(ResourceName):
+    """``…/datasets/{dataset}/changes/{change}``."""
+
+    PATTERN = DatasetName.PATTERN + "/changes/{change}"
+    dataset: str
+    change: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +200,7 @@ _PART = rf"(?:{_SEGMENT}|-)"
 _NAME = re.compile(
     rf"(?P<project>projects/{_SEGMENT})"
     rf"(?:(?P<location>/locations/{_PART})"
-    rf"(?:(?P<holder>/(?:datasets|models)/{_PART})(?:/(?:annotationSpecs|examples|modelEvaluations)/{_PART})?"
+    rf"(?:(?P<holder>/(?:datasets|models)/{_PART})(?:/(?:annotationSpecs|changes|examples|modelEvaluations)/{_PART})?"
     rf"|/operations/{_PART}(?:/results/{_PART})?)?)?"
 )
 

@@ -6,6 +6,7 @@ past the decision: most of them then meet what is not there, which is the cheape
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import re
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from tests.support.access.guarded_service import LOCATION, GuardedService, run_g
 
 from boxwright import callers, names, states
 from boxwright.operations import ledger
-from boxwright.surface import methods, routes, transcode
+from boxwright.surface import methods, raw_bodies, routes, transcode
 
 DATASET, MODEL = f"{LOCATION}/datasets/IOD1", f"{LOCATION}/models/IOD2"
 OPERATION = f"{LOCATION}/operations/IOD3"
@@ -68,6 +69,20 @@ ListExamples                v e a V E O r d
 GetExample                  v e a V E O r d
 UpdateExample               e a E O r d
 GetExampleImage             v e a V E O r d
+SuggestAnnotations          e a E O r
+ListEvaluatedExamples       v e a V E O r m
+SummarizeEvaluation         v e a V E O r m
+UploadExample               e a E O r d
+LookupExamples              v e a V E O r d
+BatchUpdateExamples         e a E O r d
+BatchDeleteExamples         e a E O r d
+RevertChange                e a E O r d
+SummarizeDataset            v e a V E O r d n
+ListAnnotationSpecs         v e a V E O r d
+CreateAnnotationSpec        e a E O r d
+UpdateAnnotationSpec        e a E O r d
+DeleteAnnotationSpec        e a E O r d
+MergeAnnotationSpecs        e a E O r d
 ListResults                 v e a V E O r s
 SummarizeResults            v e a V E O r s
 SetIamPolicy:location       a O r
@@ -139,13 +154,30 @@ FIELDS: dict[str, dict[str, Any]] = {
     "DeleteOperation": {"name": f"{LOCATION}/operations/IOD404"},
     "ListExamples": {"parent": DATASET},
     "GetExample": {"name": f"{DATASET}/examples/{'0' * 64}"},
+    "UploadExample": {"parent": DATASET, "image": {"data": b"x"}},
+    "LookupExamples": {"parent": DATASET, "sha256": ["0" * 64]},
     "GetExampleImage": {"name": f"{DATASET}/examples/{'0' * 64}"},
+    "SuggestAnnotations": {"name": f"{DATASET}/examples/{'0' * 64}", "model": MODEL},
+    "ListEvaluatedExamples": {"parent": MODEL},
+    "SummarizeEvaluation": {"name": MODEL},
     "ListResults": {"parent": OPERATION},
     "SummarizeResults": {"name": OPERATION},
     "UpdateExample": {
         "example": {"name": f"{DATASET}/examples/{'0' * 64}", "etag": "e", "state": "LABELED"},
         "update_mask": {"paths": ["state"]},
     },
+    "BatchUpdateExamples": {"parent": DATASET, "filter": "*", "state": "LABELED"},
+    "BatchDeleteExamples": {"parent": DATASET, "filter": "*"},
+    "RevertChange": {"name": f"{DATASET}/changes/1"},
+    "SummarizeDataset": {"name": DATASET},
+    "ListAnnotationSpecs": {"parent": DATASET},
+    "CreateAnnotationSpec": {"parent": DATASET, "annotation_spec": {"display_name": "l"}},
+    "UpdateAnnotationSpec": {
+        "annotation_spec": {"name": f"{DATASET}/annotationSpecs/1", "display_name": "l"},
+        "update_mask": {"paths": ["display_name"]},
+    },
+    "DeleteAnnotationSpec": {"name": f"{DATASET}/annotationSpecs/1"},
+    "MergeAnnotationSpecs": {"name": f"{DATASET}/annotationSpecs/1", "into": f"{DATASET}/annotationSpecs/2"},
     "ListLocations": {"name": "projects/demo"},
     "GetLocation": {"name": LOCATION},
     "TestIamPermissions": {"resource": MODEL, "permissions": ["automl.models.predict"]},
@@ -261,9 +293,13 @@ def _by_rest(cast: Cast, row: methods.Method, request: Any, headers: dict[str, s
     query = {}
     if body not in (None, "*"):
         query = {"updateMask": payload["updateMask"]} if "updateMask" in payload else {}
-        payload = payload[body]
+        payload = payload[request.DESCRIPTOR.fields_by_name[body].json_name]
     sent = payload if body is not None else None
-    answer = cast.service.http.request(verb, path, json=sent, params=query, headers=headers)
+    if raw_bodies.is_taken(row, body):
+        octets = headers | {"Content-Type": raw_bodies.OCTETS}
+        answer = cast.service.http.request(verb, path, content=base64.b64decode(sent["data"]), headers=octets)
+    else:
+        answer = cast.service.http.request(verb, path, json=sent, params=query, headers=headers)
     if answer.status_code == 200:
         return status_pb2.Status()
     error = answer.json()["error"]
@@ -328,7 +364,7 @@ def _check_refusal(
         assert found.message == f"Requests to this API method {row.dotted_name} are blocked."
         return
     lacking = {need.permission: need.resource for need in methods.requirements(row, request_of(row, FIELDS[call]))}
-    if call == "ResumeOperation":
+    if call in ("ResumeOperation", "SuggestAnnotations"):
         lacking["automl.models.predict"] = MODEL
     permission = info.metadata["permission"]
     assert (info.reason, info.domain) == ("IAM_PERMISSION_DENIED", "automl.googleapis.com")

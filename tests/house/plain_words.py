@@ -154,6 +154,7 @@ PLAIN = {
     "receiver": "who gets events",
     "record": "what a database keeps of one thing",
     "recorder": "writes down what has happened",
+    "refusal": "why something is not done",
     "refused": "an answer that is no",
     "region": "a part of an image, the field's term",
     "relay": "passes on what it is told",

@@ -19,6 +19,12 @@ def find(connection: sa.Connection, dataset_id: str, sha256: str) -> sa.Row[Any]
     ).first()
 
 
+def present(connection: sa.Connection, dataset_id: str, sha256s: Collection[str]) -> set[str]:
+    """Those of these contents that a dataset has; at most as many as one statement takes, some thousands."""
+    query = sa.select(examples.c.sha256).where(examples.c.dataset_id == dataset_id, examples.c.sha256.in_(sha256s))
+    return set(connection.execute(query).scalars())
+
+
 def select_of(dataset_id: str) -> sa.Select[Any]:
     """The query for a dataset's examples, to be filtered and paged."""
     return sa.select(examples).where(examples.c.dataset_id == dataset_id)
@@ -70,6 +76,17 @@ def carries(dataset_id: str, label: str | None) -> sa.ColumnElement[bool]:
         annotation_specs.c.dataset_id == dataset_id, annotation_specs.c.display_name == label
     )
     return examples.c.id.in_(found.where(annotations.c.annotation_spec_id.in_(spec)))
+
+
+def carries_spec(spec_id: str) -> sa.ColumnElement[bool]:
+    """Whether an example has an annotation of this annotation spec."""
+    return examples.c.id.in_(sa.select(annotations.c.example_id).where(annotations.c.annotation_spec_id == spec_id))
+
+
+def known_among(connection: sa.Connection, dataset_id: str, sha256s: Collection[str]) -> set[str]:
+    """Those of at most 1000 contents that the dataset has."""
+    query = sa.select(examples.c.sha256).where(examples.c.dataset_id == dataset_id, examples.c.sha256.in_(sha256s))
+    return set(connection.execute(query).scalars())
 
 
 def has_source(source: str) -> sa.ColumnElement[bool]:

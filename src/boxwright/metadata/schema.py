@@ -19,8 +19,7 @@ def _one_of(column: str, values: type[enum.StrEnum]) -> sa.CheckConstraint:
 
 
 def _corners() -> list[sa.Column[float]]:
-    """All four: fractions of the upright image's sides; null: of the image as a whole."""
-    return [sa.Column(corner, sa.Float) for corner in ("x_min", "y_min", "x_max", "y_max")]
+    return [sa.Column(name, sa.Float) for name in ("x_min", "y_min", "x_max", "y_max")]  # in [0, 1]; null: no box
 
 
 def _image_columns() -> list[sa.Column[Any]]:
@@ -112,6 +111,7 @@ changes = sa.Table(  # changes of many examples, which can be taken back
     sa.Column("dataset_id", sa.String(40), nullable=False),
     sa.Column("create_time_us", sa.BigInteger, nullable=False),
     sa.Column("example_count", sa.Integer, nullable=False),
+    sa.Column("has_deleted", sa.Boolean, nullable=False),  # whether it took the examples out of the dataset
     sa.Column("specs", sa.JSON, nullable=False),  # of the former annotations: [[id, display name, colour, hot key], …]
     sa.Index("changes_of_dataset", "dataset_id", "create_time_us"),
 )

@@ -24,7 +24,7 @@ ROWS_PER_FILE = 100_000  # about 10 MB: far below the 100 MB that an import CSV 
 class ExportData(Runner):
     """Writes a dataset as import CSVs: original paths, the sets as imported; an import of them makes the same dataset.
 
-    Images whose labels are only proposed are left out.
+    Images whose labels are only proposed are left out, as are unlabelled ones where a row cannot say that they are.
     """
 
     def __init__(self, db: database.Database, stores: objects.Stores) -> None:
@@ -47,13 +47,9 @@ class ExportData(Runner):
                 str(prefix.child(f"export_data-{row.display_name}-{stamp(context.create_time_us)}"))
             )
             kind = kinds.of_member(row.metadata_member)
-            cells = data_forms.of(kind).cells
-            known = (
-                example
-                for example in datasets.examples_of(connection, name.dataset)
-                if example.state != states.ExampleState.SUGGESTED  # an import of it would confirm what nobody has seen
-            )
-            rows = itertools.chain.from_iterable(map(cells, known))
+            form = data_forms.of(kind)
+            known = (example for example in datasets.examples_of(connection, name.dataset) if _is_said(example, form))
+            rows = itertools.chain.from_iterable(map(form.cells, known))
             done = 0
             for number in itertools.count(1):
                 batch = list(itertools.islice(rows, ROWS_PER_FILE))
@@ -111,6 +107,12 @@ class ExportModel(Runner):
     def made_output(self, context: Context) -> bool:
         """See `operations.runner.Runner`."""
         return output_folders.holds_anything(self._stores.of_project(context.name.project), context.output_directory)
+
+
+def _is_said(example: datasets.Example, form: data_forms.DataForm) -> bool:
+    """Whether the CSV can say of an example what is known of it."""
+    # an import of a proposal would confirm what nobody has seen; a row without labels says what its kind says by it
+    return example.state in (states.ExampleState.LABELED, form.bare_state)
 
 
 def _csv(rows: list[list[object]]) -> bytes:

@@ -14,10 +14,10 @@ from boxwright.metadata import database, example_counts, examples
 from boxwright.metadata.datasets import Annotation
 from boxwright.metadata.messages import timestamp
 from boxwright.services import example_labels, example_lists, messages, updates
-from boxwright.services.resources import Resources
+from boxwright.services.dataset_summaries import SummaryMethods
 
 
-class CurationMethods(Resources):
+class CurationMethods(SummaryMethods):
     """The methods about examples."""
 
     def list_examples(self, request: pb.ListExamplesRequest, caller: Caller) -> pb.ListExamplesResponse:

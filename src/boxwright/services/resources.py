@@ -42,6 +42,8 @@ class Policy:
         resume_days: how long after its end a batch prediction can be resumed.
         trains: whether this installation can train models.
         notify_hosts: the hosts that events may be sent to.
+        undo_days: for how long a change of many examples can be taken back.
+        undo_examples: former examples that are kept for that in a dataset, those of the newest change aside.
     """
 
     locations: Sequence[str] = ("us-central1",)
@@ -51,6 +53,8 @@ class Policy:
     resume_days: float = 7.0
     trains: bool = True
     notify_hosts: AllowedHosts = dataclasses.field(default_factory=AllowedHosts)
+    undo_days: float = 30.0
+    undo_examples: int = 1_000_000
 
 
 def random_digits() -> str:
@@ -63,6 +67,9 @@ class OnlineModels(Protocol):
 
     def predict(self, folder: str, image_bytes: bytes) -> tuple[ImagePrediction, list[tuple[str, str]]]:
         """Returns what was found and the model's (annotation spec id, display name) by label index."""
+
+    def predict_loading(self, folder: str, image_bytes: bytes) -> tuple[ImagePrediction, list[tuple[str, str]]]:
+        """As `predict`; a model that is not deployed is loaded for it."""
 
     def describe(self, folder: str) -> dict[str, Any]:
         """Returns what the model's own document says beyond its labels: input, precision, provenance, digests."""

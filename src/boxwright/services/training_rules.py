@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -174,48 +174,89 @@ def check_examples(
     Raises:
         ApiError: FAILED_PRECONDITION naming the labels that have too few images, or what else is missing.
     """
+    for refusal in refusals(connection, name, kind, min_images_per_label):
+        raise errors.failed_precondition(refusal.message)
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """Why a training of a dataset is refused.
+
+    Attributes:
+        code: in capitals, for programs.
+        message: what CreateModel says.
+        labels: those that are meant, with the images of each that count.
+    """
+
+    code: str
+    message: str
+    labels: tuple[tuple[str, int], ...] = ()
+
+
+def refusals(
+    connection: sa.Connection, name: names.DatasetName, kind: kinds.DatasetKind, min_images_per_label: int
+) -> Iterator[Refusal]:
+    """Yields all that speaks against a training, in the order in which it is looked at."""
     rules = _RULES[kind]
     counts = datasets.examples_per_spec(connection, name.dataset)
     proposed = datasets.proposed_specs(connection, name.dataset)
     specs = [one for one in datasets.specs(connection, name.dataset) if counts.get(one[0]) or one[0] not in proposed]
     if not specs:
-        raise errors.failed_precondition(f"Dataset {name} {rules.empty}.")
-    _check_label_count(name, [label for _, label in specs], rules.label_range)
-    lacking = [
-        f"'{label}' has {counts.get(spec, 0)}" for spec, label in specs if counts.get(spec, 0) < min_images_per_label
-    ]
-    if lacking:
-        raise errors.failed_precondition(
-            f"Each label needs at least {min_images_per_label} images {rules.carries}; in {name} {_listed(lacking)}. "
-            "Import more images of these labels, or lower the minimum in the service's settings."
+        yield Refusal("NO_LABELS", f"Dataset {name} {rules.empty}.")
+        return
+    yield from _label_count_refusals(name, [label for _, label in specs], rules.label_range)
+    few = [(label, counts.get(spec, 0)) for spec, label in specs if counts.get(spec, 0) < min_images_per_label]
+    if few:
+        yield Refusal(
+            "LABEL_WITH_FEW_IMAGES",
+            f"Each label needs at least {min_images_per_label} images {rules.carries}; in {name} "
+            f"{_listed([f'{_quoted(label)} has {count}' for label, count in few])}. "
+            "Import more images of these labels, or lower the minimum in the service's settings.",
+            tuple(few),
         )
     uses = datasets.labelled_per_use(connection, name.dataset)
     if not any(uses.get(use) for use in LEARNED_USES):
-        raise errors.failed_precondition(
-            f"Dataset {name} has no images to train on: none is assigned to TRAIN or left UNASSIGNED."
+        yield Refusal(
+            "NO_TRAIN_IMAGES",
+            f"Dataset {name} has no images to train on: none is assigned to TRAIN or left UNASSIGNED.",
         )
-    if rules.learns_every_label:
+    elif rules.learns_every_label:
         learned = datasets.examples_per_spec(connection, name.dataset, LEARNED_USES)
-        unlearned = [f"'{label}'" for spec, label in specs if not learned.get(spec)]
+        unlearned = [label for spec, label in specs if not learned.get(spec)]
         if unlearned:
-            raise errors.failed_precondition(
-                f"Every image of {_listed(unlearned)} in {name} is for VALIDATION or TEST, so there is none to learn from. "
-                "Import images of these labels for TRAIN, or leave them UNASSIGNED."
+            yield Refusal(
+                "LABEL_WITHOUT_TRAIN_IMAGES",
+                f"Every image of {_listed([_quoted(label) for label in unlearned])} in {name} is for VALIDATION or TEST, so "
+                "there is none to learn from. Import images of these labels for TRAIN, or leave them UNASSIGNED.",
+                tuple((label, 0) for label in unlearned),
             )
 
 
-def _check_label_count(name: names.DatasetName, labels: list[str], limits: tuple[int, int | None]) -> None:
+def most_labels(kind: kinds.DatasetKind) -> int | None:
+    """How many labels a model of a kind learns at most; None for no limit."""
+    return _RULES[kind].label_range[1]
+
+
+def _label_count_refusals(
+    name: names.DatasetName, labels: list[str], limits: tuple[int, int | None]
+) -> Iterator[Refusal]:
     least, most = limits
     if len(labels) < least:
-        raise errors.failed_precondition(
+        yield Refusal(
+            "FEW_LABELS",
             f"A model tells at least {least} labels apart; {name} has {len(labels)}: '{labels[0]}'. "
-            "Import images of another label."
+            "Import images of another label.",
         )
     if most is not None and len(labels) > most:
-        raise errors.failed_precondition(
+        yield Refusal(
+            "MANY_LABELS",
             f"A model learns at most {most} labels; {name} has {len(labels)}. "
-            "Make a dataset with fewer labels; look whether a column of the CSV holds something else than labels."
+            "Make a dataset with fewer labels; look whether a column of the CSV holds something else than labels.",
         )
+
+
+def _quoted(label: str) -> str:
+    return f"'{label}'"
 
 
 def _listed(entries: list[str]) -> str:

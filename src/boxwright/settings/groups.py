@@ -57,6 +57,11 @@ class StorageSettings(Group):
         None,
         "Folder of credential profiles, `NAME.env` each: tenants' own credentials for their buckets; unset: there are none.",
     )
+    uploads_uri: str | None = setting(
+        None,
+        "Folder for images that are sent to datasets, `s3://BUCKET/FOLDER`; unset: bucket `uploads` in `buckets_dir`.",
+        check=fields.names_folder,
+    )
     picture_cache_bytes: int = setting(
         2_147_483_648,
         "Room for pictures of images that the console has shown, in `data_dir`, in bytes; 0: they are made each time.",
@@ -154,6 +159,14 @@ class OperationsSettings(Group):
     )
     import_row_failure_limit: float = setting(
         0.5, "Share of failed rows, 0 to 1, above which an import imports nothing.", check=fields.between(0, 1)
+    )
+    undo_days: float = setting(
+        30.0, "Days for which a change of many images can be taken back.", check=fields.between(0, 3650)
+    )
+    undo_examples: int = setting(
+        1_000_000,
+        "Former images that are kept for that in a dataset; those of its newest change are kept in any case.",
+        check=fields.between(0, 1 << 40),
     )
 
 

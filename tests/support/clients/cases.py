@@ -146,14 +146,15 @@ def _spelled(row: methods.Method, request: dict[str, Any]) -> tuple[str, str, by
     match = re.fullmatch(r"(.*)\{([\w.]+)=[^}]*\}(.*)", row.paths[0])
     assert match
     owner, _, last = match[2].rpartition(".")
-    holder = rest[owner] if owner else rest
+    fields = row.request_pb.DESCRIPTOR.fields_by_name
+    holder = rest[fields[owner].json_name] if owner else rest
     name = holder[last] if owner else holder.pop(last)
     url = match[1] + urllib.parse.quote(name, safe="/") + match[3]
     body: Any = None
     if row.body == "*":
         body, rest = rest, {}
     elif row.body is not None:
-        body = rest.pop(row.body, {})
+        body = rest.pop(fields[row.body].json_name, {})
     query = urllib.parse.urlencode(rest, doseq=True)
     encoded = None if body is None else json.dumps(body).encode()
     return row.verb, url + ("?" + query if query else ""), encoded

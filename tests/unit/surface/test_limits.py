@@ -9,9 +9,9 @@ from boxwright import errors
 from boxwright.surface import limits, methods
 
 
-def test_only_predict_takes_more_than_the_general_limit() -> None:
+def test_only_images_take_more_than_the_general_limit() -> None:
     bounds = limits.ServerLimits(body_bytes=1000)
-    assert {row.rpc for row in methods.TABLE if bounds.of(row) != 1000} == {"Predict"}
+    assert {row.rpc for row in methods.TABLE if bounds.of(row) != 1000} == {"Predict", "UploadExample"}
     assert bounds.largest_bytes == methods.MAX_IMAGE_BODY_BYTES
     assert (
         limits.ServerLimits(body_bytes=2 * methods.MAX_IMAGE_BODY_BYTES).largest_bytes

@@ -70,9 +70,29 @@ def test_our_own_additions_are_few_and_known() -> None:
         "/google.longrunning.Operations/GetOperationProgress": ("GET", operation + ":progress"),
         "/boxwright.v1.Curation/ListExamples": ("GET", "/v1/{parent=projects/*/locations/*/datasets/*}/examples"),
         "/boxwright.v1.Curation/GetExample": ("GET", "/v1/{name=projects/*/locations/*/datasets/*/examples/*}"),
+        "/boxwright.v1.Curation/UploadExample": (
+            "POST",
+            "/v1/{parent=projects/*/locations/*/datasets/*}/examples:upload",
+        ),
+        "/boxwright.v1.Curation/LookupExamples": (
+            "POST",
+            "/v1/{parent=projects/*/locations/*/datasets/*}/examples:lookup",
+        ),
         "/boxwright.v1.Curation/GetExampleImage": (
             "GET",
             "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:image",
+        ),
+        "/boxwright.v1.Curation/SuggestAnnotations": (
+            "POST",
+            "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:suggest",
+        ),
+        "/boxwright.v1.Curation/ListEvaluatedExamples": (
+            "GET",
+            "/v1/{parent=projects/*/locations/*/models/*}/evaluatedExamples",
+        ),
+        "/boxwright.v1.Curation/SummarizeEvaluation": (
+            "GET",
+            "/v1/{name=projects/*/locations/*/models/*}:summarizeEvaluation",
         ),
         "/boxwright.v1.Curation/ListResults": ("GET", operation.replace("name", "parent") + "/results"),
         "/boxwright.v1.Curation/SummarizeResults": ("GET", operation + ":summarizeResults"),
@@ -80,11 +100,27 @@ def test_our_own_additions_are_few_and_known() -> None:
             "PATCH",
             "/v1/{example.name=projects/*/locations/*/datasets/*/examples/*}",
         ),
+        **{
+            f"/boxwright.v1.Curation/{rpc}": (verb, path.replace("D", "projects/*/locations/*/datasets/*", 1))
+            for rpc, verb, path in (
+                ("BatchUpdateExamples", "POST", "/v1/{parent=D}/examples:batchUpdate"),
+                ("BatchDeleteExamples", "POST", "/v1/{parent=D}/examples:batchDelete"),
+                ("RevertChange", "POST", "/v1/{name=D/changes/*}:revert"),
+                ("SummarizeDataset", "GET", "/v1/{name=D}:summarize"),
+                ("ListAnnotationSpecs", "GET", "/v1/{parent=D}/annotationSpecs"),
+                ("CreateAnnotationSpec", "POST", "/v1/{parent=D}/annotationSpecs"),
+                ("UpdateAnnotationSpec", "PATCH", "/v1/{annotation_spec.name=D/annotationSpecs/*}"),
+                ("DeleteAnnotationSpec", "DELETE", "/v1/{name=D/annotationSpecs/*}"),
+                ("MergeAnnotationSpecs", "POST", "/v1/{name=D/annotationSpecs/*}:merge"),
+            )
+        },
     }
 
 
 def test_rows_are_unique_and_frozen() -> None:
-    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE) == 31 + 10
+    of_google = [row for row in methods.TABLE if not row.is_ours]
+    assert len({row.full_name for row in methods.TABLE}) == len(methods.TABLE)
+    assert len(of_google) == 31
     addresses = [(row.verb, path) for row in methods.TABLE for path in row.paths]
     assert len(set(addresses)) == len(addresses)
     with pytest.raises(dataclasses.FrozenInstanceError):

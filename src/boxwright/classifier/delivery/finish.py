@@ -25,7 +25,7 @@ from boxwright.classifier.network import loss, network
 from boxwright.classifier.training import features, input_size
 from boxwright.classifier.training.trained import EXPECTED_SHARE, Trained, TrainingContext
 from boxwright.images import appearance, decode, letterbox
-from boxwright.inference import baseline, classification, model_folder
+from boxwright.inference import baseline, classification, evaluated_examples, model_folder
 from boxwright.learning import checkpoint, listener, model_draft, precision
 from boxwright.learning.job import JobError, Outcome, TrainingJob
 from boxwright.predictions import LabelScores
@@ -42,6 +42,8 @@ class _Evaluated:
     examples: list[dataset.Example]
     judged: evaluate.ScoredImages
     table: baseline.PlainTable
+    found: list[LabelScores]
+    sizes_hw: list[tuple[int, int]]
 
 
 class ModelBuilder:
@@ -87,6 +89,7 @@ class ModelBuilder:
         }
         self._report(trained, evaluated, evaluation)
         self._keep_baseline(evaluated)
+        self._keep_examples(evaluated)
         if work.notebook.stop_requested():
             raise listener.TrainingStopped
         model_draft.publish(self._draft, job.folder / model_draft.MODEL_FOLDER, evaluation)
@@ -197,7 +200,7 @@ class ModelBuilder:
         judged = evaluate.ScoredImages(dataset.targets(kept, count) > 0.5, scores, job.classification_type)
         found, sizes_hw, looks = zip(*rows, strict=True) if rows else ((), (), ())
         table = baseline.PlainTable.of(sizes_hw, looks, found)
-        return _Evaluated("TEST" if splits.test else "VALIDATION", kept, judged, table)
+        return _Evaluated("TEST" if splits.test else "VALIDATION", kept, judged, table, list(found), list(sizes_hw))
 
     def _keep_baseline(self, evaluated: _Evaluated) -> None:
         """Writes what the images and results of the evaluation look like, which later ones are compared with."""
@@ -210,6 +213,17 @@ class ModelBuilder:
         baseline.write(
             self._draft, profile, baseline.Quality.of(scores, is_right, truth, _best_threshold(scores, is_right, truth))
         )
+
+    def _keep_examples(self, evaluated: _Evaluated) -> None:
+        """Writes the labels that the images have and those that were found, for a look at single images later."""
+        rows = zip(evaluated.examples, evaluated.found, evaluated.sizes_hw, strict=True)
+        images = [
+            evaluated_examples.EvaluatedImage(one.uri, one.sha256, size_hw, one.label_indices, None, found)
+            for one, found, size_hw in rows
+        ]
+        labels = [label["display_name"] for label in self._job.labels]
+        kept = evaluated_examples.collect(images, labels, split=evaluated.split, has_boxes=False)
+        evaluated_examples.write(self._draft, kept)
 
     def _report(self, trained: Trained, evaluated: _Evaluated, evaluation: dict[str, Any]) -> None:
         """Writes the page, and what it warns of into the evaluation's extras."""

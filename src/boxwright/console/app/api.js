@@ -27,13 +27,14 @@ function headers() {
 /**
  * Sends a request; an answer other than of success is raised.
  * @param {string} verb @param {string} path below /v1/ @param {BodyInit} [body] @param {string} [type] of the body @param {AbortSignal} [signal]
+ * @param {boolean} [keepalive] whether it is sent even when the page goes
  */
-async function ask(verb, path, body, type, signal) {
+async function ask(verb, path, body, type, signal, keepalive = false) {
   const sent = headers();
   if (type) sent["Content-Type"] = type;
   let response;
   try {
-    response = await fetch(new URL(path, BASE), { method: verb, headers: sent, body, signal });
+    response = await fetch(new URL(path, BASE), { method: verb, headers: sent, body, signal, keepalive });
   } catch (failure) {
     if (signal?.aborted) throw failure;
     throw new ApiError(0, "UNREACHABLE", "The service did not answer.");
@@ -46,11 +47,11 @@ async function ask(verb, path, body, type, signal) {
 
 /**
  * Sends a request and returns the JSON of its answer.
- * @param {string} verb @param {string} path below /v1/ @param {any} [body] @param {AbortSignal} [signal]
+ * @param {string} verb @param {string} path below /v1/ @param {any} [body] @param {AbortSignal} [signal] @param {boolean} [keepalive]
  */
-export async function send(verb, path, body, signal) {
+export async function send(verb, path, body, signal, keepalive) {
   const text = body === undefined ? undefined : JSON.stringify(body);
-  const response = await ask(verb, path, text, text && "application/json", signal);
+  const response = await ask(verb, path, text, text && "application/json", signal, keepalive);
   return response.json().catch(() => ({}));
 }
 

@@ -32,7 +32,7 @@ export const running = signal([]);
 export const changed = signal(0);
 /** Permissions on the location that the caller has; null until known. @type {{value: Set<string> | null}} */
 export const granted = signal(null);
-/** @type {{value: {id: number, text: string}[]}} */
+/** @type {{value: {id: number, text: string, act?: {label: string, does: () => any}}[]}} */
 export const notices = signal([]);
 /** What the page asks of the API, for "Show as API call". @type {{value: {verb: string, path: string, body?: any}[]}} */
 export const calls = signal([]);
@@ -89,12 +89,13 @@ export function holdCredential(value) {
 }
 
 let numbered = 0;
+const MOST_NOTICES = 3;
 
-/** Shows a sentence for some seconds. @param {string} text */
-export function notify(text) {
+/** Shows a sentence for some seconds, longer with an act that takes something back. @param {string} text @param {{label: string, does: () => any}} [act] */
+export function notify(text, act) {
   const id = ++numbered;
-  notices.value = [...notices.value, { id, text }];
-  setTimeout(() => dismiss(id), 8000);
+  notices.value = [...notices.value.slice(1 - MOST_NOTICES), { id, text, act }];
+  setTimeout(() => dismiss(id), act ? 30000 : 8000);
 }
 
 /** @param {number} id */

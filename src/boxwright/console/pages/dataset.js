@@ -1,20 +1,23 @@
 // @ts-check
-// A dataset and its tabs, in AutoML's order: Import, Train, Evaluate, Test & Use, Batch.
+// A dataset and its tabs, in AutoML's order: Import, Images, Labels, Train, Evaluate, Test & Use, Batch.
 import { html, useState } from "../vendor/ui.js";
 import { get, idOf } from "../app/api.js";
 import { t } from "../app/i18n.js";
 import { kindOf, modelsOf } from "../app/resources.js";
-import { href } from "../app/router.js";
+import { href, route } from "../app/router.js";
 import { parent } from "../app/store.js";
 import { later } from "../parts/later.js";
 import { Empty, Head, Loaded, Tabs, useLoad } from "../parts/page.js";
 import { Import } from "./import.js";
-import { Train } from "./train.js";
 
+const Edit = later(() => import("./edit.js"), "Edit");
+const Images = later(() => import("./images.js"), "Images");
+const Labels = later(() => import("./labels.js"), "Labels");
 const NewBatch = later(() => import("./new_batch.js"), "NewBatch");
 const Evaluate = later(() => import("./evaluate.js"), "Evaluate");
+const Train = later(() => import("./train.js"), "Train");
 const TestAndUse = later(() => import("./test.js"), "TestAndUse");
-export const TABS = ["import", "train", "evaluate", "test", "batch"];
+export const TABS = ["import", "images", "labels", "train", "evaluate", "test", "batch"];
 
 /** @param {{id: string, tab?: string}} props */
 export function Dataset({ id, tab = "import" }) {
@@ -22,14 +25,16 @@ export function Dataset({ id, tab = "import" }) {
     const [dataset, models] = await Promise.all([get(`${parent()}/datasets/${encodeURIComponent(id)}`, signal), modelsOf(id)]);
     return { dataset, models };
   }, [id]);
-  return html`<${Loaded} from=${from}>${(/** @type {any} */ { dataset, models }) => html`
+  return html`<${Loaded} from=${from}>${(/** @type {any} */ { dataset, models }) => (tab === "images" && route.value.parts[3] ? html`<${Edit} key=${id} dataset=${dataset} example=${route.value.parts[3]} models=${models} />` : html`
     <${Head} title=${dataset.displayName} sub=${`${t(`kind.${kindOf(dataset) || "other"}`)} · ${t("images.n", { n: dataset.exampleCount ?? 0 })}`} />
     <${Tabs} label=${t("dataset.tabs")} place="datasets" id=${id} tabs=${TABS} tab=${tab} />
-    <${Content} tab=${tab} dataset=${dataset} models=${models} />`}<//>`;
+    <${Content} tab=${tab} dataset=${dataset} models=${models} />`)}<//>`;
 }
 
 /** @param {{tab: string, dataset: any, models: any[]}} props */
 function Content({ tab, dataset, models }) {
+  if (tab === "images") return html`<${Images} dataset=${dataset} />`;
+  if (tab === "labels") return html`<${Labels} dataset=${dataset} />`;
   if (tab === "train") return html`<${Train} dataset=${dataset} models=${models} />`;
   if (tab === "evaluate") return html`<${WithModel} models=${models} dataset=${dataset}>${(/** @type {any} */ model) => html`<${Evaluate} key=${model.name} model=${model} />`}<//>`;
   if (tab === "test") return html`<${WithModel} models=${models} dataset=${dataset}>${(/** @type {any} */ model) => html`<${TestAndUse} key=${model.name} model=${model} />`}<//>`;

@@ -7,10 +7,11 @@ import { datasets, metadataOf, models, newestFirst } from "../app/resources.js";
 import { go, href } from "../app/router.js";
 import { parent } from "../app/store.js";
 import { later } from "../parts/later.js";
-import { Act, Empty, Facts, Head, Loaded, State, Tabs, useCalls, useLoad } from "../parts/page.js";
+import { Act, Empty, Head, Loaded, State, Tabs, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
 import { DeleteByName } from "./datasets.js";
 
+const About = later(() => import("./model_about.js"), "About");
 const NewBatch = later(() => import("./new_batch.js"), "NewBatch");
 const Evaluate = later(() => import("./evaluate.js"), "Evaluate");
 const TestAndUse = later(() => import("./test.js"), "TestAndUse");
@@ -49,26 +50,6 @@ export function Model({ id, tab = "about" }) {
     <${Head} title=${model.displayName} sub=${`${t("model")} · ${time(model.createTime)}`}>
       <${Act} permission="automl.models.delete" look="danger" does=${() => setDoomed(true)}>${t("delete")}<//><//>
     <${Tabs} label=${t("model.tabs")} place="models" id=${id} tabs=${TABS} tab=${tab} />
-    ${tab === "evaluate" ? html`<${Evaluate} model=${model} />` : tab === "test" ? html`<${TestAndUse} model=${model} />` : tab === "batch" ? html`<${NewBatch} model=${model} />` : html`<${About} model=${model} />`}
+    ${tab === "evaluate" ? html`<${Evaluate} model=${model} />` : tab === "test" ? html`<${TestAndUse} model=${model} />` : tab === "batch" ? html`<${NewBatch} model=${model} />` : html`<${About} model=${model} again=${from.again} />`}
     ${isDoomed && html`<${DeleteByName} resource=${model} words=${t("models.delete.text")} close=${() => setDoomed(false)} done=${() => go("models")} />`}`}<//>`;
-}
-
-/** @param {{model: any}} props */
-function About({ model }) {
-  const from = useLoad((signal) => get(`${model.name}:describe`, signal), [model.name]);
-  useCalls([{ verb: "GET", path: model.name }, { verb: "GET", path: `${model.name}:describe` }]);
-  const metadata = metadataOf(model);
-  return html`<section class="card"><${Facts} pairs=${[
-    [t("state"), html`<${State} of=${model.deploymentState} />`], [t("dataset"), html`<a href=${href("datasets", model.datasetId)}>${model.datasetId}</a>`],
-    [t("train.type"), metadata.modelType], [t("models.cost"), metadata.trainCostMilliNodeHours && t("models.hours", { h: number(Number(metadata.trainCostMilliNodeHours) / 1000, 2) })],
-    [t("models.stop"), metadata.stopReason], [t("models.qps"), metadata.nodeQps && number(metadata.nodeQps, 1)], [t("resource"), html`<code>${model.name}</code>`]]} /></section>
-    <section class="stack"><h2>${t("models.describe")}</h2><${Loaded} from=${from}>${(/** @type {any} */ found) => html`<${Described} found=${found} />`}<//></section>`;
-}
-
-/** What DescribeModel says: plain values as facts, the rest as JSON. @param {{found: any}} props */
-function Described({ found }) {
-  const plain = Object.entries(found).filter(([, value]) => typeof value !== "object" || value === null);
-  const rest = Object.entries(found).filter(([, value]) => typeof value === "object" && value !== null);
-  return html`<div class="card" lang="en"><${Facts} pairs=${plain.map(([key, value]) => [key.replaceAll("_", " "), String(value ?? "–")])} /></div>
-    ${rest.map(([key, value]) => html`<details lang="en"><summary>${key.replaceAll("_", " ")}</summary><pre tabindex="0" role="region" aria-label=${key}>${JSON.stringify(value, null, 2)}</pre></details>`)}`;
 }

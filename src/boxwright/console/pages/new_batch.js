@@ -9,11 +9,9 @@ import { notify, parent } from "../app/store.js";
 import { FORMATS, draftOf, emptyDraft, isRewrite, lines, requestOf } from "../parts/batch_request.js";
 import { Act, Loaded, useCalls, useLoad } from "../parts/page.js";
 import { Picker } from "../parts/picker.js";
-import en from "../text/en_batches.js";
-import id from "../text/id_batches.js";
 import { Estimate } from "./batch_estimate.js";
 
-speak(en, id);
+await speak("batches");
 
 const WHOLE_BOXES = ["", "10", "20", "50", "100", "200", "500"];
 
@@ -21,7 +19,7 @@ const WHOLE_BOXES = ["", "10", "20", "50", "100", "200", "500"];
 export function NewBatch({ model, initial = {} }) {
   const [draft, setDraft] = useState(() => ({ ...emptyDraft(), ...initial }));
   const [isOnce] = useState(() => `console-${Date.now().toString(36)}-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`);
-  const change = (/** @type {any} */ values) => setDraft((before) => ({ ...before, ...values }));
+  const change = (/** @type {any} */ values) => setDraft((/** @type {any} */ before) => ({ ...before, ...values }));
   const body = requestOf(draft, { request_id: isOnce });
   useCalls([{ verb: "POST", path: `${model.name}:batchPredict`, body }, { verb: "POST", path: `${model.name}:batchPredict`, body: requestOf(draft, { validate_only: "true" }) }]);
   const off = !lines(draft.inputs).length ? t("batch.inputs.needed") : !draft.output.trim() ? t("batch.output.needed") : "";

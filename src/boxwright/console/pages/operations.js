@@ -15,6 +15,7 @@ const kindWords = (kind) => (has(`kind.${kind}`) ? t(`kind.${kind}`) : kind.repl
 
 export function Operations() {
   const [state, setState] = useState("");
+  const [kind, setKind] = useState("");
   const from = useLoad(() => operations(), []);
   useCalls([{ verb: "GET", path: `${parent()}/operations` }]);
   const clean = (/** @type {any[]} */ ended) => async () => {
@@ -24,11 +25,13 @@ export function Operations() {
   };
   return html`<${Head} title=${t("nav.operations")} sub=${t("operations.sub")} />
     <${Loaded} from=${from}>${(/** @type {any[]} */ found) => {
-      const shown = found.filter((one) => !state || stateOf(one) === state);
+      const shown = found.filter((one) => (!state || stateOf(one) === state) && (!kind || operationKind(one) === kind));
       const ended = shown.filter((one) => one.done);
       if (!found.length) return html`<${Empty} title=${t("operations.none")} text=${t("operations.none.text")} />`;
       return html`<div class="row"><label class="row">${t("state")}<select value=${state} onChange=${(/** @type {any} */ e) => setState(e.target.value)}><option value="">${t("all")}</option>
           ${["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"].map((one) => html`<option value=${one}>${t(`state.${one}`)}</option>`)}</select></label>
+        <label class="row">${t("kind")}<select value=${kind} onChange=${(/** @type {any} */ e) => setKind(e.target.value)}><option value="">${t("all")}</option>
+          ${[...new Set(found.map(operationKind))].sort().map((one) => html`<option value=${one}>${kindWords(one)}</option>`)}</select></label>
         <${Act} permission="automl.operations.delete" off=${ended.length ? "" : t("operations.clean.none")} does=${clean(ended)}>${t("operations.clean", { n: ended.length })}<//></div>
         <${Table} label=${t("nav.operations")} rows=${shown} empty=${t("operations.none")} columns=${[
           { title: t("started"), value: (/** @type {any} */ one) => one.metadata?.createTime, show: (/** @type {any} */ one) => html`<a href=${href("operations", idOf(one.name))}>${time(one.metadata?.createTime)}</a>` },

@@ -4,17 +4,16 @@ import { html, useState } from "../vendor/ui.js";
 import { BASE, get } from "../app/api.js";
 import { t } from "../app/i18n.js";
 import * as store from "../app/store.js";
-import { isSignedIn, may, PERMISSIONS } from "../app/watch.js";
+import { isSignedIn } from "../app/watch.js";
 import { Choices } from "../parts/frame.js";
-import { Act, Facts, Head, Loaded, useCalls, useLoad } from "../parts/page.js";
+import { Act, Facts, Head, Loaded, useLoad } from "../parts/page.js";
+import { Access } from "./access.js";
 
 export function Settings() {
-  useCalls([{ verb: "GET", path: `projects/${store.place.value.project}/locations` },
-    { verb: "POST", path: `${store.parent()}:testIamPermissions`, body: { permissions: PERMISSIONS } }]);
   return html`<${Head} title=${t("nav.settings")} />
     <div class="columns"><${Place} /><section class="card"><h2>${t("settings.browser")}</h2><div class="row"><${Choices} /></div>
       <label class="row"><input type="checkbox" checked=${store.shortcuts.value === "on"} onChange=${(/** @type {any} */ e) => store.chooseShortcuts(e.target.checked ? "on" : "off")} />${t("settings.shortcuts")}</label></section>
-    <${Access} /><${About} /></div>`;
+    <${Session} /><${About} /></div><${Access} />`;
 }
 
 function Place() {
@@ -33,18 +32,17 @@ function Place() {
     <div><button class="first">${t("settings.place.choose")}</button></div></form></section>`;
 }
 
-function Access() {
+function Session() {
   const signOut = () => {
     store.holdCredential("");
     store.needsSignIn.value = true;
   };
   return html`<section class="card"><h2>${t("settings.access")}</h2><p>${isSignedIn() ? t("settings.signed") : t("settings.open")}</p>
-    <${Facts} pairs=${PERMISSIONS.map((one) => [one.replace("automl.", ""), may(one) ? t("yes") : t("no")])} />
     <div class="row">${isSignedIn() ? html`<${Act} does=${signOut}>${t("signout")}<//>` : html`<${Act} does=${signOut}>${t("signin.enter")}<//>`}</div></section>`;
 }
 
 function About() {
-  const licences = [["Preact 11.2.0", "MIT"], ["@preact/signals 2.11.4", "MIT"], ["htm 3.1.1", "Apache-2.0"], ["uPlot 1.6.32", "MIT"]];
+  const licences = [["Preact 11.2.0", "MIT"], ["@preact/signals 2.11.4", "MIT"], ["htm 3.1.1", "Apache-2.0"]];
   return html`<section class="card"><h2>${t("settings.about")}</h2>
     <${Facts} pairs=${[[t("settings.api"), html`<code>${BASE.href}</code>`], [t("settings.openapi"), html`<a href=${new URL("openapi.json", BASE).href}>openapi.json</a>`]]} />
     <h3>${t("settings.licences")}</h3><${Facts} pairs=${licences} /></section>`;

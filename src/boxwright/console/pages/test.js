@@ -7,6 +7,7 @@ import { notify } from "../app/store.js";
 import { Act, Code, Dialog, State, Trouble, useCalls, useLoad } from "../parts/page.js";
 import { Picture, boxesOf, labelColour, scoreOf } from "../parts/picture.js";
 import { Table } from "../parts/table.js";
+import { AddPicture } from "./add_picture.js";
 import { programs } from "./programs.js";
 
 const FLOOR = "0.01"; // asked once; the slider chooses among what came
@@ -49,7 +50,7 @@ function Trial({ model, isDeployed, threshold, choose }) {
       const answer = await post(`${model.name}:predict`, body);
       URL.revokeObjectURL(url.current);
       url.current = URL.createObjectURL(file);
-      setShown({ src: url.current, name: file.name, payload: answer.payload ?? [], seconds: (performance.now() - started) / 1000 });
+      setShown({ src: url.current, file, name: file.name, payload: answer.payload ?? [], seconds: (performance.now() - started) / 1000 });
     } catch (failure) {
       setError(failure);
     }
@@ -58,7 +59,7 @@ function Trial({ model, isDeployed, threshold, choose }) {
   return html`<section class="stack"><${DropZone} off=${isDeployed ? "" : t("test.off")} take=${predict} />
     <div role="status" aria-live="polite" class="quiet">${isBusy ? t("test.busy") : ""}</div>
     ${error && html`<${Trouble} error=${error} />`}
-    ${shown && html`<${Found} shown=${shown} threshold=${threshold} choose=${choose} />`}</section>`;
+    ${shown && html`<${Found} model=${model} shown=${shown} threshold=${threshold} choose=${choose} />`}</section>`;
 }
 
 /** @param {{off: string, take: (file: File) => void}} props */
@@ -83,8 +84,8 @@ function DropZone({ off, take }) {
     ${off && html`<span class="quiet small">${off}</span>`}</div>`;
 }
 
-/** @param {{shown: any, threshold: number, choose: (value: number) => void}} props */
-function Found({ shown, threshold, choose }) {
+/** @param {{model: any, shown: any, threshold: number, choose: (value: number) => void}} props */
+function Found({ model, shown, threshold, choose }) {
   const labels = [...new Set(shown.payload.map((/** @type {any} */ one) => one.displayName))].sort();
   const kept = shown.payload.filter((/** @type {any} */ one) => scoreOf(one) >= threshold);
   const rows = labels.map((label) => {
@@ -98,7 +99,7 @@ function Found({ shown, threshold, choose }) {
       { title: t("label"), value: (/** @type {any} */ one) => one.label, show: (/** @type {any} */ one) => html`<span class="swatch" style=${{ background: labelColour(labels.indexOf(one.label)) }}></span>${one.label}` },
       { title: t("test.count"), isNumber: true, value: (/** @type {any} */ one) => one.count },
       { title: t("test.best"), isNumber: true, value: (/** @type {any} */ one) => one.best ?? 0, show: (/** @type {any} */ one) => (one.best === null ? "–" : percent(one.best)) },
-    ]} /></div></div>`;
+    ]} /></div></div><${AddPicture} key=${shown.src} model=${model} file=${shown.file} found=${kept} />`;
 }
 
 /** @param {{model: any, threshold: number}} props */

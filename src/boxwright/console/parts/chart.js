@@ -1,94 +1,71 @@
 // @ts-check
-// A line chart by uPlot, which is fetched when the first chart is shown. Its numbers stand in a table beside it.
-import { html, useEffect, useRef, useState } from "../vendor/ui.js";
-import { t } from "../app/i18n.js";
-import { theme } from "../app/store.js";
+// A line chart as SVG: axes, up to three lines, a mark, and the values at the pointer. Its numbers stand in a table beside it.
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
+import { number } from "../app/i18n.js";
 
-const HEIGHT_PX = 280;
-/** @type {Promise<any> | undefined} */
-let drawing;
+const [HEIGHT_PX, LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX] = [280, 56, 14, 10, 46];
+const TICKS = 5;
 
-function uplot() {
-  if (!drawing) {
-    const sheet = document.createElement("link");
-    sheet.rel = "stylesheet";
-    sheet.href = new URL("../vendor/uplot.css", import.meta.url).href;
-    document.head.append(sheet);
-    drawing = import("../vendor/uplot.js").then((one) => one.default);
+/** Round numbers in a range, about five of them. @param {number} low @param {number} high */
+export function ticks(low, high) {
+  const rough = (high - low) / TICKS || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5].find((one) => one * power >= rough) ?? 10);
+  const first = Math.ceil(low / step - 1e-9);
+  return Array.from({ length: Math.max(0, Math.floor(high / step + 1e-9) - first + 1) }, (_, index) => (first + index) * step);
+}
+
+/** The least and the largest number; of one number or none, a range that holds it. @param {(number | null)[]} values @returns {[number, number]} */
+function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const one of values) {
+    if (one === null) continue;
+    low = Math.min(low, one);
+    high = Math.max(high, one);
   }
-  return drawing;
+  if (low > high) return [0, 1];
+  return low === high ? [low - 1, high + 1] : [low, high];
 }
 
-/** A colour of the sheet as it is now: a canvas knows no variables. @param {string} name */
-function colour(name) {
-  const probe = document.createElement("span");
-  probe.style.color = `var(${name})`;
-  document.body.append(probe);
-  const found = getComputedStyle(probe).color;
-  probe.remove();
-  return found;
-}
+/** @param {number} value */
+const shortNumber = (value) => number(value, Math.abs(value) >= 100 || Number.isInteger(value) ? 0 : Math.abs(value) >= 1 ? 1 : 2);
 
 /**
- * @param {{label: string, x: string, lines: string[], data: number[][], mark?: number, unit?: boolean}} props
- *   `data`: the values of x, then of each line; `mark`: an x to point at; `unit`: both axes go from 0 to 1.
+ * @param {{label: string, x: string, lines: string[], data: (number | null)[][], mark?: number, unit?: boolean}} props
+ *   `data`: the values of x, rising, then of each line, null where there is none; `mark`: an x to point at; `unit`: both axes go from 0 to 1.
  */
 export function Chart({ label, x, lines, data, mark, unit = true }) {
   const at = useRef(/** @type {any} */ (null));
-  const chart = useRef(/** @type {any} */ (null));
-  const point = useRef(mark);
-  const [failed, setFailed] = useState(false);
-  point.current = mark;
+  const [width, setWidth] = useState(600);
+  const [pointed, setPointed] = useState(-1);
   useEffect(() => {
-    let isGone = false;
-    const resized = new ResizeObserver(() => chart.current?.setSize({ width: at.current.clientWidth, height: HEIGHT_PX }));
-    uplot()
-      .then((Plot) => {
-        if (isGone) return;
-        chart.current = new Plot(options({ x, lines, unit, width: at.current.clientWidth, point }), data, at.current);
-        resized.observe(at.current);
-      })
-      .catch(() => setFailed(true));
-    return () => {
-      isGone = true;
-      resized.disconnect();
-      chart.current?.destroy();
-      chart.current = null;
-    };
-  }, [theme.value, lines.join(), x]);
-  useEffect(() => chart.current?.setData(data), [data]);
-  useEffect(() => chart.current?.redraw(false), [mark]);
-  if (failed) return html`<p class="quiet">${t("chart.failed")}</p>`;
-  return html`<div class="chart" role="img" aria-label=${label} ref=${at}></div>`;
-}
-
-/** @param {{x: string, lines: string[], unit: boolean, width: number, point: {current: number | undefined}}} what */
-function options({ x, lines, unit, width, point }) {
-  const colours = [colour("--accent"), colour("--bad"), colour("--warn")];
-  const ink = colour("--quiet");
-  const axis = { stroke: ink, grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
-  const scale = unit ? { range: [0, 1.02] } : {};
-  const shown = (/** @type {any} */ _, /** @type {number | null} */ value) => (value === null ? "–" : value.toFixed(3));
-  return {
-    width, height: HEIGHT_PX,
-    scales: { x: { time: false, ...(unit ? { range: [0, 1] } : {}) }, y: scale },
-    axes: [{ ...axis, label: x, labelSize: 24 }, { ...axis, size: 56 }],
-    series: [{ label: x, value: shown }, ...lines.map((one, index) => ({
-      label: one, stroke: colours[index % 3], width: 2, dash: [[], [6, 4], [2, 3]][index % 3], value: shown, spanGaps: true, points: { show: !unit },
-    }))],
-    hooks: {
-      draw: [(/** @type {any} */ u) => {
-        if (point.current === undefined) return;
-        const left = Math.round(u.valToPos(point.current, "x", true));
-        u.ctx.save();
-        u.ctx.strokeStyle = ink;
-        u.ctx.lineWidth = 2;
-        u.ctx.beginPath();
-        u.ctx.moveTo(left, u.bbox.top);
-        u.ctx.lineTo(left, u.bbox.top + u.bbox.height);
-        u.ctx.stroke();
-        u.ctx.restore();
-      }],
-    },
+    const resized = new ResizeObserver(() => setWidth(Math.max(200, at.current?.clientWidth ?? 0)));
+    resized.observe(at.current);
+    return () => resized.disconnect();
+  }, []);
+  const [xs, ...rows] = data;
+  /** @type {{left: (value: number) => number, down: (value: number) => number, paths: string[], across: number[], up: number[]}} */
+  const drawn = useMemo(() => {
+    const [low, high] = unit ? [0, 1] : extent(xs);
+    const [bottom, top] = unit ? [0, 1.02] : extent(rows.flat());
+    const left = (/** @type {number} */ value) => LEFT_PX + ((value - low) / (high - low)) * (width - LEFT_PX - RIGHT_PX);
+    const down = (/** @type {number} */ value) => HEIGHT_PX - BOTTOM_PX - ((value - bottom) / (top - bottom)) * (HEIGHT_PX - TOP_PX - BOTTOM_PX);
+    const paths = rows.map((row) => xs.map((one, index) => (row[index] == null ? "" : `${left(/** @type {number} */ (one)).toFixed(1)} ${down(/** @type {number} */ (row[index])).toFixed(1)}`)).filter(Boolean));
+    return { left, down, paths: paths.map((points) => (points.length ? `M${points.join("L")}` : "")), across: ticks(low, high), up: ticks(bottom, top) };
+  }, [data, width, unit]);
+  const { left, down } = drawn;
+  const point = (/** @type {PointerEvent} */ event) => {
+    const at_px = event.clientX - at.current.getBoundingClientRect().left;
+    setPointed(xs.reduce((/** @type {number} */ best, one, index) => (best < 0 || Math.abs(left(Number(one)) - at_px) < Math.abs(left(Number(xs[best])) - at_px) ? index : best), -1));
   };
+  const floor = HEIGHT_PX - BOTTOM_PX;
+  return html`<div class="chart"><svg ref=${at} role="img" aria-label=${label} height=${HEIGHT_PX} onPointerMove=${point} onPointerLeave=${() => setPointed(-1)}>
+      ${drawn.up.map((one) => html`<path class="grid" d=${`M${LEFT_PX} ${down(one)}H${width - RIGHT_PX}`} /><text x=${LEFT_PX - 8} y=${down(one) + 4} text-anchor="end">${shortNumber(one)}</text>`)}
+      ${drawn.across.map((one) => html`<path class="grid" d=${`M${left(one)} ${TOP_PX}V${floor}`} /><text x=${left(one)} y=${floor + 18} text-anchor="middle">${shortNumber(one)}</text>`)}
+      <text x=${(LEFT_PX + width) / 2} y=${HEIGHT_PX - 6} text-anchor="middle">${x}</text>
+      ${drawn.paths.map((path, index) => html`<path class=${`line line${index % 3}`} d=${path} />`)}
+      ${mark !== undefined && html`<path class="mark" d=${`M${left(mark)} ${TOP_PX}V${floor}`} />`}
+      ${pointed >= 0 && html`<path class="pointed" d=${`M${left(Number(xs[pointed]))} ${TOP_PX}V${floor}`} />`}</svg>
+    <div class="row small legend">${lines.map((one, index) => html`<span><svg width="26" height="10" aria-hidden="true"><path class=${`line line${index % 3}`} d="M0 5H26" /></svg> ${one}${pointed >= 0 && rows[index]?.[pointed] != null ? `: ${number(/** @type {number} */ (rows[index][pointed]), 3)}` : ""}</span>`)}
+      ${pointed >= 0 && html`<span class="quiet">${x}: ${number(Number(xs[pointed]), 3)}</span>`}</div></div>`;
 }

@@ -2,7 +2,7 @@
 // The frame around each page: rail, header with running operations, language and theme, notices, the sheet of shortcuts.
 import { html, useEffect, useState } from "../vendor/ui.js";
 import { API_KEY } from "../app/api.js";
-import { LANGUAGES, duration, has, percent, t } from "../app/i18n.js";
+import { LANGUAGES, duration, has, percent, t, turnTo } from "../app/i18n.js";
 import { go, href, route } from "../app/router.js";
 import * as store from "../app/store.js";
 import { CallsButton } from "./calls.js";
@@ -33,7 +33,7 @@ export function Frame({ children }) {
       ${PLACES.map((one) => html`<a class="item" href=${href(one)} aria-current=${one === here ? "page" : undefined}>${t(`nav.${one}`)}</a>`)}
     </nav>
     <main id="main" tabindex="-1">${children}</main>
-    <div class="notices" role="status" aria-live="polite">${store.notices.value.map((one) => html`<div key=${one.id}><span>${one.text}</span>
+    <div class="notices" role="status" aria-live="polite">${store.notices.value.map((one) => html`<div key=${one.id}><span>${one.text}</span>${one.act && html`<button type="button" class="act-back" onClick=${() => takeBack(one)}>${one.act.label}</button>`}
       <button type="button" aria-label=${t("dismiss")} onClick=${() => store.dismiss(one.id)}>×</button></div>`)}</div>
     ${isSheet && html`<${Sheet} close=${() => setSheet(false)} />`}
   </div>`;
@@ -43,6 +43,12 @@ export function Frame({ children }) {
 function skip(event) {
   event.preventDefault();
   document.getElementById("main")?.focus();
+}
+
+/** @param {any} notice */
+function takeBack({ id, act }) {
+  store.dismiss(id);
+  Promise.resolve(act.does()).catch((error) => store.notify(error.message));
 }
 
 function who() {
@@ -60,7 +66,7 @@ function Running() {
 }
 
 export function Choices() {
-  return html`<select aria-label=${t("language")} value=${store.language.value} onChange=${(/** @type {any} */ e) => store.chooseLanguage(e.target.value)}>
+  return html`<select aria-label=${t("language")} value=${store.language.value} onChange=${(/** @type {any} */ e) => turnTo(e.target.value)}>
       ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code}>${name}</option>`)}</select>
     <select aria-label=${t("theme")} value=${store.theme.value} onChange=${(/** @type {any} */ e) => store.chooseTheme(e.target.value)}>
       ${["system", "light", "dark"].map((one) => html`<option value=${one}>${t(`theme.${one}`)}</option>`)}</select>`;

@@ -36,7 +36,7 @@ export function Picker({ title, take, close, isFolder = false }) {
     <div class="row"><span class="mono">${prefix || t("picker.buckets")}</span>${prefix && html`<button type="button" onClick=${() => setPrefix(above(prefix))}>${t("picker.up")}</button>`}
       ${prefix && html`<button type="button" class="first" onClick=${() => chosen(prefix)}>${t("picker.take")}</button>`}</div>
     ${found.error && html`<${Trouble} error=${found.error} />`}
-    <ul class="entries" aria-busy=${found.isBusy}>${found.items.map((one) => html`<li key=${one.uri}>${one.isFolder
+    <ul class="entries" aria-busy=${found.isBusy}>${found.items.map((/** @type {any} */ one) => html`<li key=${one.uri}>${one.isFolder
       ? html`<button type="button" class="plain" onClick=${() => setPrefix(one.uri)}>${nameOf(one.uri)}</button>`
       : html`<button type="button" class="plain" disabled=${isFolder} onClick=${() => chosen(one.uri)}>${nameOf(one.uri)}</button>
         <span class="quiet small">${bytes(Number(one.sizeBytes ?? 0))} · ${time(one.updateTime)}</span>`}</li>`)}</ul>

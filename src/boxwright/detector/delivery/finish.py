@@ -32,7 +32,7 @@ from boxwright.detector.planning.trained import (
     Trained,
 )
 from boxwright.images import appearance, decode, letterbox
-from boxwright.inference import baseline, model_folder, predictor
+from boxwright.inference import baseline, evaluated_examples, model_folder, predictor
 from boxwright.learning import checkpoint, listener, model_draft
 from boxwright.learning.job import JobError, Outcome, TrainingJob
 from boxwright.learning.listener import ElapsedTime, ProgressRelay
@@ -95,6 +95,7 @@ class ModelBuilder:
         evaluation["extras"]["quantisation"] = quantisation
         self._report(trained, evaluated, evaluation)
         self._keep_baseline(draft, evaluated, evaluation)
+        self._keep_examples(draft, evaluated)
         if self._notebook.stop_requested():
             raise listener.TrainingStopped
         model_draft.publish(draft, job.folder / model_draft.MODEL_FOLDER, evaluation)
@@ -203,6 +204,17 @@ class ModelBuilder:
             comparison.best_threshold(evaluation),
         )
         baseline.write(draft, profile, quality)
+
+    def _keep_examples(self, draft: pathlib.Path, evaluated: _Evaluated) -> None:
+        """Writes what is in the images and what was found, for a look at single images later."""
+        rows = zip(evaluated.examples, evaluated.found, evaluated.sizes_hw, strict=True)
+        images = [
+            evaluated_examples.EvaluatedImage(one.uri, one.sha256, size_hw, one.label_indices, one.boxes_norm, found)
+            for one, found, size_hw in rows
+        ]
+        labels = [label["display_name"] for label in self._job.labels]
+        kept = evaluated_examples.collect(images, labels, split=evaluated.split, has_boxes=True)
+        evaluated_examples.write(draft, kept)
 
     def _report(self, trained: Trained, evaluated: _Evaluated, evaluation: dict[str, Any]) -> None:
         """Writes the page, and what it warns of into the evaluation's extras."""

@@ -58,6 +58,7 @@ def _create_tables(file_name: sa.types.TypeEngine[str]) -> None:
         sa.Column("dataset_id", sa.String(40), nullable=False),
         sa.Column("create_time_us", sa.BigInteger, nullable=False),
         sa.Column("example_count", sa.Integer, nullable=False),
+        sa.Column("has_deleted", sa.Boolean, nullable=False),
         sa.Column("specs", sa.JSON, nullable=False),
     )
     op.create_index("changes_of_dataset", "changes", ["dataset_id", "create_time_us"])

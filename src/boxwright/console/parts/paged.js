@@ -1,0 +1,76 @@
+// @ts-check
+// A long list by place: the pages around what is looked at are asked for, and kept while they are near.
+import { useCallback, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
+
+const [PAGE, MOST_PAGES, REST_MS] = [100, 16, 60];
+
+/**
+ * @param {(skip: number, count: number, signal: AbortSignal) => Promise<{items: any[], total: number}>} load
+ * @param {string} key names what is listed: another key begins anew
+ * @returns {{total: number | undefined, error: any, item: (index: number) => any, want: (first: number, last: number) => void, again: () => void}}
+ */
+export function usePaged(load, key) {
+  const [, setTurn] = useState(0);
+  const [since, setSince] = useState(0);
+  const before = useRef(/** @type {any} */ (undefined));
+  const held = useMemo(() => {
+    const old = before.current?.key === key ? before.current : undefined; // shown until it is read again
+    const former = old?.pages.size ? old.pages : (old?.former ?? new Map());
+    return { key, pages: new Map(), former, asked: new Map(), total: /** @type {number | undefined} */ (old?.total), error: /** @type {any} */ (undefined), first: 0, last: 0, timer: 0, isGone: false };
+  }, [key, since]);
+  before.current = held;
+  const show = useCallback(() => void (held.isGone || setTurn((/** @type {number} */ one) => one + 1)), [held]);
+  const loader = useRef(load);
+  loader.current = load;
+
+  const ask = useCallback((/** @type {number} */ page) => {
+    const control = new AbortController();
+    held.asked.set(page, control);
+    loader.current(page * PAGE, PAGE, control.signal).then((/** @type {{items: any[], total: number}} */ { items, total }) => {
+      held.asked.delete(page);
+      if (control.signal.aborted) return;
+      held.pages.delete(page);
+      held.pages.set(page, items);
+      for (const old of [...held.pages.keys()].slice(0, Math.max(0, held.pages.size - MOST_PAGES))) held.pages.delete(old);
+      held.total = total;
+      held.error = undefined;
+      show();
+    }, (/** @type {any} */ error) => {
+      held.asked.delete(page);
+      if (control.signal.aborted) return;
+      held.error = error;
+      show();
+    });
+  }, [held]);
+
+  const fetchNear = useCallback(() => {
+    const [from, to] = [Math.floor(held.first / PAGE), Math.floor(held.last / PAGE)];
+    for (const [page, control] of held.asked) {
+      if (page < from - 1 || page > to + 1) {
+        control.abort();
+        held.asked.delete(page);
+      }
+    }
+    for (let page = from; page <= to; page++) if (!held.pages.has(page) && !held.asked.has(page)) ask(page);
+  }, [held]);
+
+  const want = useCallback((/** @type {number} */ first, /** @type {number} */ last) => {
+    [held.first, held.last] = [first, last];
+    clearTimeout(held.timer);
+    held.timer = setTimeout(fetchNear, REST_MS); // what is only passed by is never asked for
+  }, [held]);
+
+  useEffect(() => {
+    ask(0);
+    return () => {
+      held.isGone = true;
+      clearTimeout(held.timer);
+      for (const control of held.asked.values()) control.abort();
+    };
+  }, [held]);
+  return {
+    total: held.total, error: held.error, want,
+    item: (index) => (held.pages.get(Math.floor(index / PAGE)) ?? held.former.get(Math.floor(index / PAGE)))?.[index % PAGE],
+    again: useCallback(() => setSince((/** @type {number} */ one) => one + 1), []),
+  };
+}

@@ -1,0 +1,22 @@
+// Sentences of the images page in English.
+export default {
+  "undo": "Undo", "images.order": "Order", "images.filter": "Which images are shown", "images.name": "File name contains", "images.set": "Set", "images.sizes": "Boxes",
+  "images.size": "Size", "images.boxes": "Show boxes", "images.nothing": "Nothing in it", "images.none": "No images yet",
+  "images.none.text": "Import images from this computer or from a bucket first.", "images.none.such": "No image is like that",
+  "images.none.such.text": "Choose fewer conditions, or show all images.", "images.all": "Show all images",
+  "images.keys": "Arrow keys move, Space chooses, Shift extends, Ctrl+A chooses all, Enter opens.", "images.acts": "What to do with the chosen images",
+  "images.choose": "Choose images first.", "images.chosen": { one: "{n} image chosen", other: "{n} images chosen" },
+  "images.choose.all": { one: "Choose {n} image", other: "Choose all {n} images" }, "images.choose.none": "Choose none", "images.open": "Open",
+  "images.far": "Some chosen images are far away. Choose all, or fewer.", "images.many": "Choose {n} images at most, or all.",
+  "images.labels.more": { one: "{n} further label is not listed.", other: "{n} further labels are not listed." },
+  "images.act.set": "Move to a set", "images.act.add": "Add a label", "images.act.relabel": "Change a label", "images.act.take": "Take a label off",
+  "images.act.nothing": "Nothing in them", "images.single": "Choose single images for this, not all at once.", "images.keys.labels": "Keys 1 to 9 give a label.",
+  "images.act.confirm": "Labels are right", "images.from": "From", "images.to": "To", "images.do": { one: "Change {n} image", other: "Change {n} images" },
+  "images.changed": { one: "{n} image is changed.", other: "{n} images are changed." }, "images.deleted": { one: "{n} image is deleted.", other: "{n} images are deleted." },
+  "images.reverted": "It is as before.", "images.reverted.some": { one: "It is as before, but for {n} image that was changed since.", other: "It is as before, but for {n} images that were changed since." },
+  "images.order.import_order": "As imported", "images.order.update_time.desc": "Latest changes first", "images.order.display_name": "By file name",
+  "images.order.boxes.desc": "Most boxes first", "images.order.boxes": "Fewest boxes first",
+  "set.TRAIN": "Training", "set.VALIDATION": "Validation", "set.TEST": "Test", "set.UNASSIGNED": "Not assigned",
+  "example.LABELED": "Labelled", "example.UNLABELED": "Not labelled", "example.SUGGESTED": "Suggested",
+  "boxes.none": "Without boxes", "boxes.some": "With boxes", "boxes.many": "20 boxes or more", "boxes.tiny": "A box under 16 pixels",
+};

@@ -1,0 +1,22 @@
+// Sentences of the images page in Bahasa Indonesia.
+export default {
+  "undo": "Urungkan", "images.order": "Urutan", "images.filter": "Gambar yang ditampilkan", "images.name": "Nama berkas memuat", "images.set": "Bagian", "images.sizes": "Kotak",
+  "images.size": "Ukuran", "images.boxes": "Tampilkan kotak", "images.nothing": "Tidak ada apa pun", "images.none": "Belum ada gambar",
+  "images.none.text": "Impor gambar dari komputer ini atau dari bucket terlebih dahulu.", "images.none.such": "Tidak ada gambar seperti itu",
+  "images.none.such.text": "Kurangi syaratnya, atau tampilkan semua gambar.", "images.all": "Tampilkan semua gambar",
+  "images.keys": "Tombol panah berpindah, Spasi memilih, Shift memperluas, Ctrl+A memilih semua, Enter membuka.", "images.acts": "Tindakan untuk gambar yang dipilih",
+  "images.choose": "Pilih gambar terlebih dahulu.", "images.chosen": "{n} gambar dipilih",
+  "images.choose.all": "Pilih semua {n} gambar", "images.choose.none": "Batalkan pilihan", "images.open": "Buka",
+  "images.far": "Sebagian gambar yang dipilih terlalu jauh. Pilih semua, atau lebih sedikit.", "images.many": "Pilih paling banyak {n} gambar, atau semua.",
+  "images.labels.more": "{n} label lainnya tidak ditampilkan.",
+  "images.act.set": "Pindahkan ke bagian", "images.act.add": "Tambahkan label", "images.act.relabel": "Ganti label", "images.act.take": "Hapus label",
+  "images.act.nothing": "Tidak ada isinya", "images.single": "Pilih gambar satu per satu untuk ini, bukan semuanya sekaligus.", "images.keys.labels": "Tombol 1 sampai 9 memberi label.",
+  "images.act.confirm": "Label sudah benar", "images.from": "Dari", "images.to": "Menjadi", "images.do": "Ubah {n} gambar",
+  "images.changed": "{n} gambar diubah.", "images.deleted": "{n} gambar dihapus.",
+  "images.reverted": "Sudah seperti semula.", "images.reverted.some": "Sudah seperti semula, kecuali {n} gambar yang telah diubah sejak itu.",
+  "images.order.import_order": "Menurut urutan impor", "images.order.update_time.desc": "Perubahan terbaru dahulu", "images.order.display_name": "Menurut nama berkas",
+  "images.order.boxes.desc": "Kotak terbanyak dahulu", "images.order.boxes": "Kotak tersedikit dahulu",
+  "set.TRAIN": "Pelatihan", "set.VALIDATION": "Validasi", "set.TEST": "Pengujian", "set.UNASSIGNED": "Belum ditentukan",
+  "example.LABELED": "Berlabel", "example.UNLABELED": "Belum berlabel", "example.SUGGESTED": "Disarankan",
+  "boxes.none": "Tanpa kotak", "boxes.some": "Dengan kotak", "boxes.many": "20 kotak atau lebih", "boxes.tiny": "Ada kotak di bawah 16 piksel",
+};

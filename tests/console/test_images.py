@@ -1,0 +1,242 @@
+"""The images of a dataset in the console: a grid of any length, keys, filters, and changes of many at once."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from tests.conftest import Service, _start
+from tests.support.clients.console_page import ConsolePage, open_console
+from tests.support.databases import large_dataset
+
+SOME, MANY = 1500, 100_000
+MOST_NODES = 300
+PARENT = "projects/demo/locations/us-central1"
+DATASET = f"{PARENT}/datasets/{large_dataset.DATASET}"
+IMAGES = f"datasets/{large_dataset.DATASET}/images"
+GRID = "document.querySelector('.grid')"
+PICTURES = "[...document.querySelectorAll('.cell img')].filter((one) => one.naturalWidth > 0).length"
+ALL_SHOWN = f"document.querySelectorAll('.cell').length > 0 && {PICTURES} === document.querySelectorAll('.cell').length"
+LAST_SHOWN = f"document.querySelector('#tile-{SOME - 1} img')"
+CHOSEN = "document.querySelector('.bulk [role=status]').innerText"
+CTRL, SHIFT = 2, 8
+
+
+class Images:
+    """A service with one dataset, and its page of images in a browser."""
+
+    def __init__(self, service: Service, console: ConsolePage) -> None:
+        self.service = service
+        self.console = console
+
+    def call(self, path: str, **query: str) -> dict[str, Any]:
+        answer = httpx.get(f"{self.service.url}/v1/{path}", params=query, trust_env=False, timeout=60)
+        return dict(answer.raise_for_status().json())
+
+    def count(self, where: str) -> int:
+        """How many images a filter lets pass, by the API."""
+        return int(self.call(f"{DATASET}/examples", filter=where, pageSize="1").get("totalSize", 0))
+
+    def open(self, query: str = "") -> None:
+        """Opens the page and waits until pictures are shown."""
+        self.console.open(IMAGES + (f"?{query}" if query else ""))
+        self.console.until(ALL_SHOWN)
+
+    def first(self) -> str:
+        """The name of the first file that is shown."""
+        return str(self.console.page.run("document.querySelector('.cell .caption .mono').innerText"))
+
+    def active(self) -> int:
+        return int(self.console.page.run(f"{GRID}.getAttribute('aria-activedescendant').slice(5)"))
+
+    def focus(self) -> None:
+        self.console.page.run(f"{GRID}.focus()")
+
+
+def _filled(folder: pathlib.Path, count: int) -> Iterator[Images]:
+    large_dataset.fill(folder / "data", folder / "buckets", count)
+    service = _start(folder, {}, {})
+    try:
+        with open_console(folder, f"{service.url}/console/") as console:
+            console.page.command(
+                "Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False
+            )
+            yield Images(service, console)
+    finally:
+        service.stop()
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
+    yield from _filled(tmp_path_factory.mktemp("images"), SOME)
+
+
+def test_pictures_are_shown_with_their_boxes_as_one_path_a_label(images: Images) -> None:
+    images.open()
+    assert images.first() == "00000.jpg"
+    paths = images.console.page.run(
+        "[...document.querySelectorAll('#tile-0 path')].map((one) => one.getAttribute('d'))"
+    )
+    assert len(paths) == 2
+    assert all(path.count("Z") == 1 for path in paths)
+    assert (
+        images.console.page.run(f"{GRID}.getAttribute('aria-rowcount') * {GRID}.getAttribute('aria-colcount')") == SOME
+    )
+    images.console.page.run("document.querySelector('input[type=checkbox]').click()")
+    images.console.until("!document.querySelector('.cell path')")
+    images.console.page.run("document.querySelector('input[type=checkbox]').click()")
+    assert images.console.complaints() == []
+    assert images.console.strangers(images.call("openapi.json")) == []
+
+
+def test_keys_lead_through_the_grid_choose_and_open(images: Images) -> None:
+    console = images.console
+    images.open()
+    images.focus()
+    columns = int(console.page.run(f"{GRID}.getAttribute('aria-colcount')"))
+    for key, place in (
+        ("ArrowRight", 1),
+        ("ArrowDown", 1 + columns),
+        ("ArrowLeft", columns),
+        ("End", SOME - 1),
+        ("Home", 0),
+    ):
+        console.press(key)
+        console.until(f"{GRID}.getAttribute('aria-activedescendant') === 'tile-{place}'")
+    console.press("PageDown")
+    console.until(f"{GRID}.getAttribute('aria-activedescendant') !== 'tile-0'")
+    assert images.active() % columns == 0
+    console.press("Home")
+    console.press(" ")
+    console.until(f"{CHOSEN} === '1 image chosen'")
+    console.press("ArrowRight", SHIFT)
+    console.press("ArrowRight", SHIFT)
+    console.until(f"{CHOSEN} === '3 images chosen'")
+    assert console.page.run("document.querySelectorAll('.cell[aria-selected=true]').length") == 3
+    console.press("a", CTRL)
+    console.until(f"{CHOSEN} === '1,500 images chosen'")
+    console.press("Escape")
+    console.until(f"{CHOSEN} === 'Choose images first.'")
+    console.press("End")
+    console.until(LAST_SHOWN)
+    console.press("Enter")
+    last = images.call(f"{DATASET}/examples", pageSize="1", skip=str(SOME - 1))["examples"][0]["name"]
+    console.until(f"location.hash.includes({json.dumps('/images/' + last.rpartition('/')[2])})")
+    console.page.run("history.back()")
+    console.until(f"{GRID} && {GRID}.getAttribute('aria-activedescendant') === 'tile-{SOME - 1}'")
+
+
+def test_what_is_asked_for_is_in_the_address_and_is_what_the_api_finds(images: Images) -> None:
+    console = images.console
+    images.open("set=TEST&order=display_name")
+    console.until(f"document.body.innerText.includes('{images.count('ml_use=TEST'):,} images')")
+    assert images.first() == "00004.jpg"
+    console.type_into("input[type=search]", "0001")
+    console.until("location.hash.includes('name=0001') && location.hash.includes('set=TEST')")
+    console.until(f"document.querySelectorAll('.cell').length === {images.count('ml_use=TEST AND uri=0001')}")
+    console.open(f"{IMAGES}?name=none-such")
+    console.until("document.body.innerText.includes('No image is like that')")
+    console.click("Show all images")
+    console.until(ALL_SHOWN)
+    assert not console.page.run("location.hash.includes('?')")
+
+
+def test_what_is_done_with_many_can_be_taken_back(images: Images) -> None:
+    console = images.console
+    images.open()
+    images.focus()
+    before = images.count("ml_use=TEST")
+    console.press(" ")
+    console.press("ArrowRight", SHIFT)
+    console.press("ArrowRight", SHIFT)
+    console.click("Move to a set")
+    console.page.run("document.querySelector('.bulk form select').value = 'TEST'")
+    console.page.run("document.querySelector('.bulk form select').dispatchEvent(new Event('change', {bubbles: true}))")
+    console.click("Change 3 images")
+    console.click("Undo")
+    console.until("document.body.innerText.includes('It is as before.')")
+    assert images.count("ml_use=TEST") == before
+    console.until(ALL_SHOWN)
+    images.focus()
+    console.press("End")
+    console.until(LAST_SHOWN)
+    console.press(" ")
+    console.click("Nothing in them")
+    console.until("document.body.innerText.includes('1 image is changed.')")
+    assert (images.count("boxes=0"), images.count("state=LABELED")) == (1, SOME)
+    console.until(f"{GRID}.getAttribute('aria-activedescendant') === 'tile-{SOME - 1}'")  # it stays where it was
+    console.page.run("[...document.querySelectorAll('.act-back')].at(-1).click()")
+    console.until("[...document.querySelectorAll('.notices span')].at(-1).innerText.includes('It is as before.')")
+    assert images.count("boxes=0") == 0
+
+
+def test_all_that_match_are_deleted_at_once_and_come_back(images: Images) -> None:
+    console = images.console
+    images.open("set=VALIDATION")
+    images.focus()
+    console.press("a", CTRL)
+    console.until(f"{CHOSEN} === '300 images chosen'")
+    console.click("Delete")
+    console.until("document.body.innerText.includes('300 images are deleted.')")
+    assert images.count("") == SOME - 300
+    console.click("Undo")
+    console.until(ALL_SHOWN)
+    assert images.count("ml_use=VALIDATION") == 300
+
+
+SCROLL = """(async () => {
+  const grid = document.querySelector('.grid');
+  let nodes = 0;
+  for (let step = 0; step <= STEPS; step++) {
+    grid.scrollTop = (grid.scrollHeight - grid.clientHeight) * step / STEPS;
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    nodes = Math.max(nodes, grid.querySelectorAll('*').length);
+  }
+  return nodes;
+})()"""
+
+
+def _scrolled(images: Images, steps: int) -> tuple[int, int]:
+    """Scrolls through the whole grid; returns the most nodes it had, and how many requests that took."""
+    before = len(images.console.requests())
+    nodes = int(images.console.page.run(SCROLL.replace("STEPS", str(steps))))
+    images.console.until(ALL_SHOWN)
+    assert images.console.page.run("document.querySelector('.cell:last-child').id")
+    return nodes, len(images.console.requests()) - before
+
+
+def test_a_scroll_needs_few_nodes_and_asks_for_nothing_that_is_passed_by(images: Images) -> None:
+    images.open()
+    nodes, requests = _scrolled(images, 40)
+    assert nodes <= MOST_NODES
+    assert requests <= 120, "a list and the pictures of where it ends, and of where it may have rested"
+    assert images.console.page.run("[...document.querySelectorAll('.cell')].at(-1).id") == f"tile-{SOME - 1}"
+
+
+@pytest.mark.full
+def test_a_hundred_thousand_images_are_scrolled_through_in_flat_memory(tmp_path: pathlib.Path) -> None:
+    for images in _filled(tmp_path, MANY):
+        console = images.console
+        images.open()
+        used = []
+        for _ in range(10):
+            nodes, requests = _scrolled(images, 60)
+            assert nodes <= MOST_NODES
+            assert requests <= 200
+            console.page.run(f"{GRID}.scrollTop = 0")
+            console.until(ALL_SHOWN)
+            console.page.command("HeapProfiler.collectGarbage")
+            used.append(console.page.command("Runtime.getHeapUsage")["usedSize"])
+        assert max(used[5:]) <= 1.2 * max(used[:5]), used  # lists and pictures are kept up to a number of them
+        console.page.run(f"{GRID}.scrollTop = ({GRID}.scrollHeight - {GRID}.clientHeight) * 0.9")
+        console.until(f"{ALL_SHOWN} && document.querySelector('.cell').id.length === 'tile-90000'.length")
+        images.focus()
+        console.press("End")
+        console.until(f"document.getElementById('tile-{MANY - 1}')?.innerText.includes('99999.jpg')")
+        console.press("a", CTRL)
+        console.until(f"{CHOSEN} === '100,000 images chosen'")
+        assert console.complaints() == []

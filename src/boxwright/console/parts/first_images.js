@@ -3,11 +3,9 @@
 import { html, useState } from "../vendor/ui.js";
 import { speak, t } from "../app/i18n.js";
 import { uploadsTo } from "../app/uploads.js";
-import en from "../text/en_uploads.js";
-import id from "../text/id_uploads.js";
 import { DropZone } from "./upload.js";
 
-speak(en, id);
+await speak("uploads");
 
 /** @param {{dialog: any}} props `dialog`: asks for a dataset's name and kind */
 export function FirstImages({ dialog }) {

@@ -6,11 +6,9 @@ import { speak, t } from "../app/i18n.js";
 import { notify } from "../app/store.js";
 import { uploadsTo } from "../app/uploads.js";
 import { may } from "../app/watch.js";
-import en from "../text/en_uploads.js";
-import id from "../text/id_uploads.js";
 import { Numbers, Trouble } from "./page.js";
 
-speak(en, id);
+await speak("uploads");
 
 const ROW_PX = 54;
 const LIST_PX = 378;

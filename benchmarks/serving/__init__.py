@@ -3,6 +3,7 @@
 access              what access control adds to a call
 images_page         the console's page of images: its start, frames, jumps, memory
 online              latency and rate of the API servers
+pictures            images that are sent, and their pictures
 prediction_process  what it costs that Predict decodes in a process of its own
 startup             start of the service, first and later jobs
 """

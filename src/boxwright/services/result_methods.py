@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from google.api import httpbody_pb2
 from google.rpc import code_pb2
 
 from boxwright import curation_messages as pb
@@ -12,12 +13,14 @@ from boxwright import errors, names, objects, states
 from boxwright.batch.job import MANIFEST_FILE
 from boxwright.batch.output import score_counts
 from boxwright.batch.results import folder as result_folder
-from boxwright.batch.results import summary
+from boxwright.batch.results import listing, members, summary
 from boxwright.batch.results.cache import RecentCache
 from boxwright.batch.results.folder import ResultFolder
 from boxwright.batch.results.listing import Source
+from boxwright.batch.results.shard import FailedImage
 from boxwright.callers import Caller
 from boxwright.services import result_lists
+from boxwright.services.image_pictures import ImagePictures, picture_request
 from boxwright.services.resources import Resources
 
 MOST_SUMMARY_BYTES = 64_000_000
@@ -65,6 +68,7 @@ class ResultMethods(Resources):
     """The methods about what batch predictions have found."""
 
     _views: ResultViews
+    _pictures: ImagePictures
 
     def list_results(self, request: pb.ListResultsRequest, caller: Caller) -> pb.ListResultsResponse:
         """Lists the results of a batch prediction, by default in the order of its files; failed images come last."""
@@ -110,6 +114,30 @@ class ResultMethods(Resources):
             answer.files.add(path=path.encode("utf-8", "replace").decode(), size_bytes=size_bytes)
         response: pb.ResultsSummary = pb.ResultsSummary.wrap(answer)
         return response
+
+    def get_result_image(self, request: pb.GetResultImageRequest, caller: Caller) -> httpbody_pb2.HttpBody:
+        """Returns the picture of a result's image as it is now; the caller needs a grant to read it."""
+        name = self._named(names.ResultName, request.name, "name")
+        place = result_lists.place_of(name)
+        wanted = picture_request(request.edge_px, request.region)
+        row, operation = self._batch_row(str(name.parent.operation(name.operation)), "name")
+        job = result_lists.facts(row)
+        source = self._source(row, operation, job.kind, caller)
+        found = source and listing.image_at(source, result_lists.wanted("", 0.0, job), place)
+        if found is None or source is None:
+            raise errors.not_found(f"Result {name} was not found.")
+        text = found.id if isinstance(found, FailedImage) else found.shard.table.ids[found.row]
+        parts = members.parts(text)
+        try:
+            uri = objects.ObjectUri.parse(text if parts is None else parts[0])
+        except objects.BadUri as error:
+            raise errors.failed_precondition(f"{error.message} There is no picture of it.") from error
+        stores = self._looks.check(caller, [uri], project=name.project)
+        if parts is None:
+            return self._pictures.of_object(uri, wanted, stores)
+        info = stores.head(uri)
+        identity = f"{text} {info.size_bytes} {stores.version(uri).version}"
+        return self._pictures.of_bytes(text, identity, lambda: members.read(stores, info, parts[1]), wanted)
 
     def _batch_row(self, text: str, field: str) -> tuple[sa.Row[Any], names.OperationName]:
         """The row of a batch prediction, and its name.

@@ -37,6 +37,12 @@ class Images:
         answer = httpx.get(f"{self.service.url}/v1/{path}", params=query, trust_env=False, timeout=60)
         return dict(answer.raise_for_status().json())
 
+    def done(self, path: str, **body: Any) -> dict[str, Any]:
+        """The operation that a call starts, at its end."""
+        with httpx.Client(base_url=f"{self.service.url}/v1/", trust_env=False, timeout=90) as http:
+            operation = http.post(path, json=body).raise_for_status().json()
+            return dict(http.post(f"{operation['name']}:wait", json={"timeout": "60s"}).raise_for_status().json())
+
     def count(self, where: str) -> int:
         """How many images a filter lets pass, by the API."""
         return int(self.call(f"{DATASET}/examples", filter=where, pageSize="1").get("totalSize", 0))
@@ -186,6 +192,38 @@ def test_all_that_match_are_deleted_at_once_and_come_back(images: Images) -> Non
     console.click("Undo")
     console.until(ALL_SHOWN)
     assert images.count("ml_use=VALIDATION") == 300
+
+
+def test_keys_give_labels_where_images_have_labels_of_their_own(images: Images) -> None:
+    rows = ["cat", "dog", "", "", ""]
+    listed = "".join(
+        f"gs://{large_dataset.BUCKET}/{n:05d}.jpg{',' if one else ''}{one}\n" for n, one in enumerate(rows)
+    )
+    (images.service.bucket(large_dataset.BUCKET) / "labels.csv").write_text(listed, encoding="utf-8")
+    metadata = {"classificationType": "MULTICLASS"}
+    made = images.done(f"{PARENT}/datasets", displayName="pets", imageClassificationDatasetMetadata=metadata)[
+        "response"
+    ]["name"]
+    source = {"gcsSource": {"inputUris": [f"gs://{large_dataset.BUCKET}/labels.csv"]}}
+    images.done(f"{made}:importData", inputConfig=source)
+    console = images.console
+    console.open(f"datasets/{made.rpartition('/')[2]}/images?order=display_name")
+    console.until(ALL_SHOWN)
+    assert "Nothing in them" not in console.settled(), "an image has a label, not boxes"
+    images.focus()
+    console.press("2")  # the first image, then the next one is active
+    console.until("document.querySelector('#tile-0')?.innerText.includes('dog')")
+    console.until(f"{GRID}.getAttribute('aria-activedescendant') === 'tile-1'")
+    console.press("ArrowRight")
+    console.press("ArrowRight", SHIFT)
+    console.press("ArrowRight", SHIFT)
+    console.press("1")
+    console.until(
+        "['#tile-2', '#tile-3', '#tile-4'].every((one) => document.querySelector(one)?.innerText.includes('cat'))"
+    )
+    found = images.call(f"{made}/examples", orderBy="display_name")["examples"]
+    labels = [[one["displayName"] for one in example["annotations"]] for example in found]
+    assert labels == [["dog"], ["dog"], ["cat"], ["cat"], ["cat"]]
 
 
 SCROLL = """(async () => {

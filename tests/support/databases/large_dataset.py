@@ -49,8 +49,8 @@ def fill(data_dir: pathlib.Path, buckets: pathlib.Path, count: int) -> str:
 
 def _dataset(count: int, now_us: int) -> dict[str, Any]:
     return {
-        "id": DATASET, "project": "demo", "location": "us-central1", "display_name": "large", "description": "", "labels": {},
-        "metadata_member": kinds.OBJECT_DETECTION.dataset_member, "metadata_bytes": b"", "etag": "1",
+        "id": DATASET, "project": "demo", "location": "us-central1", "display_name": "large", "description": "",
+        "labels": {}, "metadata_member": kinds.OBJECT_DETECTION.dataset_member, "metadata_bytes": b"", "etag": "1",
         "create_time_us": now_us, "update_time_us": now_us, "example_count": count,
     }  # fmt: skip
 

@@ -8,8 +8,8 @@ import { href, route } from "../app/router.js";
 import { parent } from "../app/store.js";
 import { later } from "../parts/later.js";
 import { Empty, Head, Loaded, Tabs, useLoad } from "../parts/page.js";
-import { Import } from "./import.js";
 
+const Import = later(() => import("./import.js"), "Import");
 const Edit = later(() => import("./edit.js"), "Edit");
 const Images = later(() => import("./images.js"), "Images");
 const Labels = later(() => import("./labels.js"), "Labels");

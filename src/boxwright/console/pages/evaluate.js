@@ -9,12 +9,9 @@ import { Confusion, StoredConfusion } from "../parts/confusion.js";
 import { Act, Empty, Loaded, Numbers, useCalls, useLoad } from "../parts/page.js";
 import { useRested } from "../parts/rested.js";
 import { Table } from "../parts/table.js";
-import en from "../text/en_evaluate.js";
-import id from "../text/id_evaluate.js";
 import { EvaluatedImages, KINDS, filterOf, listPath } from "./evaluated_images.js";
-import { ModelComparison } from "./model_comparison.js";
 
-speak(en, id);
+await speak("evaluate");
 const LABELS = 20; // evaluations that are asked for at once: each has 529 thresholds
 
 /** @param {{model: any}} props */
@@ -68,7 +65,7 @@ function Evaluation({ model, first }) {
     <${Curves} entries=${entries} confidence=${at.confidence} />
     <section class="stack"><h2>${t("evaluate.labels")}</h2><${LabelTable} rows=${rows} nearest=${nearest} />
       ${token && html`<div class="row"><${Act} does=${more}>${t("evaluate.labels.more")}<//><span class="quiet">${t("evaluate.labels.shown", { n: labels.length })}</span></div>`}</section>
-    ${examples}<${ModelComparison} model=${model} />`;
+    ${examples}`;
 }
 
 /**

@@ -6,10 +6,8 @@ import { number, speak, t } from "../app/i18n.js";
 import { changed, notify } from "../app/store.js";
 import { Act, Dialog, Empty, Loaded, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
-import en from "../text/en_labels.js";
-import id from "../text/id_labels.js";
 
-speak(en, id);
+await speak("labels");
 
 const MOST = 5000; // labels that are shown
 const KEYS = /^[0-9a-z]?$/;

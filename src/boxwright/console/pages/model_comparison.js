@@ -1,39 +1,45 @@
 // @ts-check
-// The models of a dataset beside each other, by the evaluation of each.
-import { html, useState } from "../vendor/ui.js";
+// A dataset's models beside each other: when, from how much, how long, and how good.
+import { html } from "../vendor/ui.js";
 import { get, idOf } from "../app/api.js";
-import { number, t, time } from "../app/i18n.js";
-import { entriesAt, modelsOf, readEvaluations } from "../app/resources.js";
+import { duration, number, t, time } from "../app/i18n.js";
+import { metadataOf, readEvaluations } from "../app/resources.js";
 import { href } from "../app/router.js";
 import { Loaded, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
 
-const MOST_MODELS = 12; // the newest ones
-const IOU = 0.5;
+const MOST = 12; // models whose evaluations are read: each is some 50 kB
+const WHOLE = encodeURIComponent("NOT annotation_spec_id:*");
+const SECONDS = 3.6; // in a milli node hour
 
-/** What a model is measured by. @param {any} model @param {AbortSignal} signal */
-async function measured(model, signal) {
-  const page = await get(`${model.name}/modelEvaluations?pageSize=1`, signal); // the one of all labels comes first
-  const { whole } = readEvaluations(page.modelEvaluation ?? []);
-  if (!whole) return { model };
-  const best = entriesAt(whole, IOU).reduce((/** @type {any} */ a, /** @type {any} */ one) => (one.f1 > (a?.f1 ?? -1) ? one : a), null);
-  const half = whole.grid.find((/** @type {any} */ row) => Math.abs((row.iouThreshold ?? 0) - IOU) < 0.001);
-  return { model, precision: whole.precision, ap50: half ? (half.meanAveragePrecision ?? 0) : undefined, f1: best?.f1, confidence: best?.confidence, images: whole.images };
+/** Seconds that the training of a model took; 0 if that is not known. @param {any} model */
+export const trainedSeconds = (model) => Number(metadataOf(model).trainCostMilliNodeHours ?? 0) * SECONDS;
+
+/** @param {{models: any[], children: any}} props `children`: what is shown where there is nothing to compare. */
+export function ModelComparison({ models, children }) {
+  const from = useLoad(async (signal) => Promise.all(models.slice(0, MOST).map(async (model) => {
+    const found = await get(`${model.name}/modelEvaluations?filter=${WHOLE}`, signal).catch(() => ({}));
+    return { model, ...numbersOf(found.modelEvaluation ?? []) };
+  })), models.map((one) => one.name));
+  if (models.length < 2) return children;
+  return html`<${Loaded} from=${from}>${(/** @type {any[]} */ rows) => {
+    const best = Math.max(...rows.map((one) => one.ap ?? 0));
+    return html`<${Table} label=${t("train.models")} rows=${rows} columns=${[
+      { title: t("name"), value: (/** @type {any} */ one) => one.model.displayName, show: (/** @type {any} */ one) => html`<a href=${href("models", idOf(one.model.name), "evaluate")}>${one.model.displayName}</a>` },
+      { title: t("created"), value: (/** @type {any} */ one) => one.model.createTime, show: (/** @type {any} */ one) => time(one.model.createTime) },
+      { title: t("train.type"), value: (/** @type {any} */ one) => metadataOf(one.model).modelType ?? "", show: (/** @type {any} */ one) => html`<span class="mono">${metadataOf(one.model).modelType ?? "–"}</span>` },
+      { title: t("compare.ap"), isNumber: true, value: (/** @type {any} */ one) => one.ap ?? -1, show: (/** @type {any} */ one) => (one.ap === undefined ? "–" : html`${number(one.ap, 3)}${one.ap === best ? ` · ${t("compare.best")}` : ""}`) },
+      { title: t("compare.ap50"), isNumber: true, value: (/** @type {any} */ one) => one.ap50 ?? -1, show: (/** @type {any} */ one) => (one.ap50 === undefined ? "–" : number(one.ap50, 3)) },
+      { title: t("compare.images"), isNumber: true, value: (/** @type {any} */ one) => one.images },
+      { title: t("compare.time"), isNumber: true, value: (/** @type {any} */ one) => trainedSeconds(one.model), show: (/** @type {any} */ one) => (trainedSeconds(one.model) ? duration(trainedSeconds(one.model)) : "–") },
+    ]} />${models.length > MOST && html`<p class="quiet">${t("compare.more", { n: models.length - MOST })}</p>`}`;
+  }}<//>`;
 }
 
-/** @param {{model: any}} props */
-export function ModelComparison({ model }) {
-  const [isOpen, setOpen] = useState(false);
-  return html`<details onToggle=${(/** @type {any} */ e) => setOpen(e.target.open)}><summary>${t("evaluate.compare")}</summary><div class="spaced">${isOpen && html`<${Models} model=${model} />`}</div></details>`;
-}
-
-/** @param {{model: any}} props */
-function Models({ model }) {
-  const from = useLoad(async (signal) => Promise.all((await modelsOf(model.datasetId)).slice(0, MOST_MODELS).map((one) => measured(one, signal))), [model.datasetId]);
-  const share = (/** @type {string} */ key, /** @type {string} */ title) => ({ title, isNumber: true, value: (/** @type {any} */ one) => one[key] ?? -1, show: (/** @type {any} */ one) => (one[key] === undefined ? "–" : number(one[key], 3)) });
-  return html`<p class="quiet">${t("evaluate.compare.text")}</p><${Loaded} from=${from}>${(/** @type {any[]} */ rows) => html`<${Table} label=${t("evaluate.compare")} rows=${rows} columns=${[
-    { title: t("model"), value: (/** @type {any} */ one) => one.model.displayName, show: (/** @type {any} */ one) => (one.model.name === model.name ? html`${one.model.displayName} <span class="quiet">(${t("evaluate.this")})</span>` : html`<a href=${href("models", idOf(one.model.name), "evaluate")}>${one.model.displayName}</a>`) },
-    { title: t("created"), value: (/** @type {any} */ one) => one.model.createTime, show: (/** @type {any} */ one) => time(one.model.createTime) },
-    share("precision", t("evaluate.ap")), ...(rows.some((one) => one.ap50 !== undefined) ? [share("ap50", t("evaluate.ap50"))] : []), share("f1", t("evaluate.f1")), share("confidence", t("evaluate.at")),
-    { title: t("images"), isNumber: true, value: (/** @type {any} */ one) => one.images ?? 0 }]} />`}<//>`;
+/** @param {any[]} evaluations */
+function numbersOf(evaluations) {
+  const { whole } = readEvaluations(evaluations);
+  if (!whole) return { images: 0 };
+  const half = whole.grid.find((/** @type {any} */ one) => Math.abs((one.iouThreshold ?? 0) - 0.5) < 0.001);
+  return { ap: whole.precision, ap50: half?.meanAveragePrecision, images: whole.images };
 }

@@ -47,10 +47,10 @@ function Explorer({ operation, counts, again }) {
       <${Labels} counts=${counts} threshold=${threshold} label=${label} choose=${setLabel} />
       <${Spread} counts=${counts} threshold=${threshold} label=${label} />
       ${!operation.done && html`<div class="row"><span class="quiet">${t("results.grows")}</span><button type="button" onClick=${again}>${t("again.look")}</button></div>`}</section>
-    <section class="stack"><div class="head"><h2>${t("images")}</h2><div class="row">
+    <section class="stack"><h2>${t("images")}</h2><div class="row">
       <label class="row">${t("results.order")}<select value=${order} onChange=${(/** @type {any} */ e) => setOrder(e.target.value)}>${ORDERS.map((one) =>
         html`<option value=${one} disabled=${one.startsWith("uncertainty") && !counts.hasCandidates}>${t(`order.${one.replace(" ", ".")}`)}</option>`)}</select></label>
-      <label class="row">${t("results.show")}<select value=${shown} onChange=${(/** @type {any} */ e) => setShown(e.target.value)}>${Object.keys(SHOWN).map((one) => html`<option value=${one}>${t(`results.show.${one}`)}</option>`)}</select></label></div></div>
+      <label class="row">${t("results.show")}<select value=${shown} onChange=${(/** @type {any} */ e) => setShown(e.target.value)}>${Object.keys(SHOWN).map((one) => html`<option value=${one}>${t(`results.show.${one}`)}</option>`)}</select></label></div>
       ${gallery}</section>`;
 }
 

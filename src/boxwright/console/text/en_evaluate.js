@@ -20,6 +20,6 @@ export default {
   "evaluate.page": "Page {n} of {all}", "evaluate.page.back": "Previous page", "evaluate.page.on": "Next page",
   "evaluate.side": "Is it there?", "evaluate.side.truth": "Is there", "evaluate.side.found": "Was found", "evaluate.outcome": "Outcome", "evaluate.overlap": "Overlap", "evaluate.score": "Score",
   "outcome.TRUE_POSITIVE": "Right", "outcome.FALSE_POSITIVE": "False alarm", "outcome.FALSE_NEGATIVE": "Missed", "outcome.CONFUSED": "Wrong label",
-  "evaluate.unkept": "Single images cannot be shown.", "evaluate.compare": "Compare the models of this dataset", "evaluate.compare.text": "Each model is measured on the test images that the dataset had when it was trained.",
-  "evaluate.ap50": "AP at IoU 0.5", "evaluate.f1": "Best F1", "evaluate.at": "At confidence", "evaluate.this": "this model",
+  "evaluate.unkept": "Single images cannot be shown.",
+  "evaluate.f1": "Best F1", "evaluate.at": "At confidence",
 };

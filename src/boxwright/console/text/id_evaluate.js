@@ -20,6 +20,6 @@ export default {
   "evaluate.page": "Halaman {n} dari {all}", "evaluate.page.back": "Halaman sebelumnya", "evaluate.page.on": "Halaman berikutnya",
   "evaluate.side": "Apakah ada?", "evaluate.side.truth": "Memang ada", "evaluate.side.found": "Ditemukan", "evaluate.outcome": "Hasil", "evaluate.overlap": "Tumpang tindih", "evaluate.score": "Skor",
   "outcome.TRUE_POSITIVE": "Benar", "outcome.FALSE_POSITIVE": "Temuan palsu", "outcome.FALSE_NEGATIVE": "Terlewat", "outcome.CONFUSED": "Label salah",
-  "evaluate.unkept": "Gambar satu per satu tidak dapat ditampilkan.", "evaluate.compare": "Bandingkan model set data ini", "evaluate.compare.text": "Setiap model diukur dengan gambar uji yang dimiliki set data ketika model itu dilatih.",
-  "evaluate.ap50": "AP pada IoU 0,5", "evaluate.f1": "F1 terbaik", "evaluate.at": "Pada keyakinan", "evaluate.this": "model ini",
+  "evaluate.unkept": "Gambar satu per satu tidak dapat ditampilkan.",
+  "evaluate.f1": "F1 terbaik", "evaluate.at": "Pada keyakinan",
 };

@@ -42,7 +42,7 @@ function Shown({ image, edgePx }) {
   if (error) return html`<span class="quiet small" lang="en">${error.message}</span>`;
   if (!src) return html`<span class="bone"></span>`;
   const [widthPx, heightPx] = [image.widthPx || 1, image.heightPx || 1];
-  return html`<span class=${edgePx === SMALL_PX ? "whole" : "picture"}><img src=${src} alt=${`${fileName(image.uri)}: ${words(image)}`} /><svg viewBox=${`0 0 ${widthPx} ${heightPx}`} aria-hidden="true">
+  return html`<span class="whole"><img src=${src} alt=${`${fileName(image.uri)}: ${words(image)}`} /><svg viewBox=${`0 0 ${widthPx} ${heightPx}`} aria-hidden="true">
     ${(image.annotations ?? []).map((/** @type {any} */ one) => boxesOf([one.annotation], []).map((box) => {
       const at = { x: box.left * widthPx, y: box.top * heightPx, width: box.width * widthPx, height: box.height * heightPx };
       return html`<g><rect class="halo" ...${at} /><rect class=${look(one)} ...${at}><title>${box.label}</title></rect></g>`;
@@ -76,8 +76,8 @@ export function EvaluatedTiles({ images, dataset, open }) {
 export function EvaluatedViewer({ image, dataset, back, on, close }) {
   const rows = image.annotations ?? [];
   return html`<${Dialog} title=${fileName(image.uri)} close=${close}><div class="viewer stack evaluated">
-    <div class="row"><button type="button" disabled=${!back} onClick=${back}>← ${t("evaluate.page.back")}</button><button type="button" disabled=${!on} onClick=${on}>${t("evaluate.page.on")} →</button><${Fix} image=${image} dataset=${dataset} /></div>
-    <p class="mono">${image.uri}</p><${Shown} key=${image.uri} image=${image} edgePx=${LARGE_PX} /><${Legend} /><p aria-live="polite">${words(image)}</p>
+    <div class="row"><button type="button" disabled=${!back} onClick=${back}>← ${t("evaluate.image.back")}</button><button type="button" disabled=${!on} onClick=${on}>${t("evaluate.image.on")} →</button><${Fix} image=${image} dataset=${dataset} /></div>
+    <p class="mono">${image.uri}</p><${Shown} key=${image.uri} image=${image} edgePx=${LARGE_PX} />${rows.some((/** @type {any} */ one) => one.annotation.imageObjectDetection) && html`<${Legend} />`}<p aria-live="polite">${words(image)}</p>
     <${Table} key=${image.uri} label=${t("evaluate.gallery")} rows=${rows} columns=${[
       { title: t("label"), value: (/** @type {any} */ one) => one.annotation.displayName },
       { title: t("evaluate.side"), value: (/** @type {any} */ one) => t(one.isTruth ? "evaluate.side.truth" : "evaluate.side.found") },

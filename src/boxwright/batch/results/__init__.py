@@ -8,5 +8,5 @@
     ranking     pages of results in another order, ranked a part at a time
     cache       what is kept in memory between calls
 
-Nothing is written, and a call reads a bounded number of files (ADR 0046).
+Nothing is written, and a call reads a bounded number of files (ADR 0047).
 """

@@ -10,7 +10,9 @@ ENTRY = re.compile(r'"([\w.-]+)": (?:"((?:[^"\\]|\\.)*)"|\{ ((?:\w+: "(?:[^"\\]|
 FORM = re.compile(r'(\w+): "((?:[^"\\]|\\.)*)"')
 PLACEHOLDER = re.compile(r"\{\w+\}")
 SOURCES = "\n".join(
-    path.read_text(encoding="utf-8") for room in ("app", "parts", "editor", "pages") for path in sorted((FOLDER / room).iterdir())
+    path.read_text(encoding="utf-8")
+    for room in ("app", "parts", "editor", "pages")
+    for path in sorted((FOLDER / room).iterdir())
 )
 
 

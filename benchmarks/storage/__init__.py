@@ -1,6 +1,7 @@
-"""Crash safety, and files of labelled images.
+"""Crash safety, files of labelled images, and datasets.
 
 conversion   time and memory of `boxwright convert`
 crash        soak test: kills processes while batches run
 crash_world  part: the processes that are killed
+curation     time of lists, summaries and changes of a large dataset
 """

@@ -54,6 +54,7 @@ from boxwright.services import (
     messages,
     model_imports,
     operations,
+    outcome_cache,
     prediction,
     resources,
     resume,
@@ -249,7 +250,7 @@ def build_service(settings: Settings) -> ServiceParts:
             "google.iam.credentials.v1.IAMCredentials": iam_credentials.IamCredentials(
                 None if tokens is None else tokens.impersonation, iam_credentials_pb.GenerateAccessTokenResponse
             ),
-            "boxwright.v1.Curation": _build_curation(settings, worker_parts.stores, pictures, ground),
+            "boxwright.v1.Curation": _build_curation(settings, worker_parts, pictures, (*ground, decider.check)),
         },
         decider,
         planned=(),
@@ -260,13 +261,15 @@ def build_service(settings: Settings) -> ServiceParts:
 
 
 def _build_curation(
-    settings: Settings, stores: objects.Stores, pictures: builder.PictureBuilder, ground: tuple[Any, ...]
+    settings: Settings, worker_parts: WorkerParts, pictures: builder.PictureBuilder, ground: tuple[Any, ...]
 ) -> curation_service.CurationService:
     """The service of our own; `ground` is what `Resources` needs."""
+    stores = worker_parts.stores
     return curation_service.CurationService(
         *ground,
         pictures=image_pictures.ImagePictures(pictures, stores),
         uploads=uploads.UploadFolder(stores, *derived_settings.upload_folder(settings.storage)),
+        judged=outcome_cache.OutcomeCache(worker_parts.folders.local),
     )
 
 

@@ -21,7 +21,7 @@ class World:
     """A running service with something of everything.
 
     Attributes:
-        ids: of a dataset, a model and a batch prediction.
+        ids: of a dataset, one of its examples, a model and a batch prediction.
     """
 
     service: Service
@@ -40,7 +40,11 @@ class World:
         dataset, model, batch = self.ids["dataset"], self.ids["model"], self.ids["batch"]
         return [
             "datasets",
-            *(f"datasets/{dataset}/{tab}" for tab in ("import", "train", "evaluate", "test", "batch")),
+            *(
+                f"datasets/{dataset}/{tab}"
+                for tab in ("import", "images", "labels", "train", "evaluate", "test", "batch")
+            ),
+            f"datasets/{dataset}/images/{self.ids['example']}",
             "models",
             *(f"models/{model}/{tab}" for tab in ("about", "evaluate", "test", "batch")),
             "batches",
@@ -70,6 +74,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "batch": batch,
         }
         world.ids = {kind: one["name"].rpartition("/")[2] for kind, one in named.items()}
+        first = world.get(f"{PARENT}/datasets/{world.ids['dataset']}/examples")["examples"][0]
+        world.ids["example"] = first["name"].rpartition("/")[2]
         yield world
     finally:
         service.stop()

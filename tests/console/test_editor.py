@@ -154,3 +154,64 @@ def test_suggestions_are_accepted_and_rejected_by_key(editor: Editor) -> None:
     after = editor.get(example["name"])
     assert (after["state"], after["sources"]) == ("LABELED", ["ACCEPTED"])
     assert after["annotations"][0]["imageObjectDetection"]["score"] == pytest.approx(0.9)
+
+
+def test_dragging_among_five_hundred_boxes_draws_no_box_again(editor: Editor) -> None:
+    example = editor.examples()[5]
+    boxes = [
+        (("red", "blue")[(row + column) % 2], column * 2.5, row * 2.0, column * 2.5 + 2, row * 2.0 + 1.5)
+        for row in range(20)
+        for column in range(25)
+    ]
+    editor.put(example, boxes)
+    editor.open(example)
+    assert editor.console.page.run("document.querySelectorAll('[role=option]').length") <= 100
+    editor.click((1, 0.7))
+    editor.console.until("!document.querySelector('.edited').hidden")
+    draws = "Number(document.querySelectorAll('.field canvas')[1].dataset.draws)"
+    (x, y), before = editor.at(1, 0.7), editor.console.page.run(draws)
+    editor.mouse("mousePressed", (x, y))
+    for step in range(1, 41):
+        editor.mouse("mouseMoved", (x + step, y + step))
+    moved = "new DOMMatrix(getComputedStyle(document.querySelector('.edited')).transform).e"
+    editor.console.until(f"{moved} > 30")
+    assert editor.console.page.run(draws) == before
+    editor.mouse("mouseReleased", (x + 40, y + 40))
+    editor.saved()
+    assert len(editor.boxes_px(example)) == 500
+    editor.drag((52, 42), (62, 46))  # one more than the API takes
+    editor.console.until("document.querySelector('.said').innerText.includes('500')")
+    editor.put(example, boxes[:2])
+
+
+@pytest.mark.parametrize("kind", ["MULTICLASS", "MULTILABEL"])
+def test_labels_of_whole_images_are_given_by_key(world: World, editor: Editor, kind: str) -> None:
+    with httpx.Client(base_url=f"{world.service.url}/v1/", trust_env=False, timeout=60) as http:
+        body = {
+            "displayName": f"keys_{kind.lower()}",
+            "imageClassificationDatasetMetadata": {"classificationType": kind},
+        }
+        dataset = http.post(f"{PARENT}/datasets", json=body).json()
+        dataset = http.post(f"{dataset['name']}:wait", json={"timeout": "60s"}).json()
+        name = dataset["response"]["name"]
+        for picture in sorted((world.service.buckets / "photos").rglob("*.jpg"))[:2]:
+            http.post(f"{name}/examples:upload?displayName={picture.name}", content=picture.read_bytes())
+    editor.dataset = name
+    first, second = editor.examples()
+    editor.console.open(f"datasets/{name.rpartition('/')[2]}/images/{first['name'].rpartition('/')[2]}")
+    for label in ("cat", "dog"):  # the first labels of the dataset are made here
+        editor.console.type_into(".side input", label)
+        editor.console.click(f"Add “{label}”")
+        editor.console.until(f"[...document.querySelectorAll('.pick')].some((e) => e.innerText.startsWith('{label}'))")
+    editor.key("z", CONTROL)
+    editor.key("z", CONTROL)
+    editor.key("1")
+    editor.key("2")
+    editor.key("d")
+    editor.console.until(f"location.hash.includes('{second['name'].rpartition('/')[2]}')")
+    editor.saved()
+    found = editor.get(first["name"])
+    given = sorted(one["displayName"] for one in found["annotations"])
+    assert (found["state"], given) == ("LABELED", ["dog"] if kind == "MULTICLASS" else ["cat", "dog"])
+    http_delete = httpx.delete(f"{world.service.url}/v1/{name}", trust_env=False, timeout=60)
+    assert http_delete.status_code == 200

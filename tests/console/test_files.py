@@ -18,6 +18,8 @@ from boxwright.console import files
 FOLDER = files.FOLDER
 MODULES = sorted(path for path in FOLDER.rglob("*.js") if path.parent.name != "vendor")
 VENDORED = sorted((FOLDER / "vendor").iterdir())
+TEXTS = sorted((FOLDER / "text").iterdir())
+SPOKEN = re.compile(r'\bspeak\("(\w*)"\)')
 IMPORT = re.compile(r'(?:from|import)\s*\(?\s*"(\.{1,2}/[^"]+)"')
 BROWSER = {
     "accept": "text/html,*/*",
@@ -25,10 +27,6 @@ BROWSER = {
     "sec-fetch-mode": "navigate",
     "sec-fetch-dest": "document",
 }
-
-
-def _gz_bytes(paths: list[pathlib.Path]) -> int:
-    return sum(len(gzip.compress(path.read_bytes(), 9)) for path in paths)
 
 
 def _loaded_by(path: pathlib.Path, *, later: bool = False) -> set[pathlib.Path]:
@@ -63,6 +61,26 @@ def test_every_file_is_sent_with_the_strict_policy_and_its_type(http: httpx.Clie
         assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
 
 
+def test_a_browser_that_takes_gzip_gets_the_same_files(http: httpx.Client) -> None:
+    for accepted, encoding in (("gzip, br", "gzip"), ("identity", None)):
+        answer = http.get("/console/app/main.js", headers={"accept-encoding": accepted})
+        assert answer.headers.get("content-encoding") == encoding
+        assert answer.headers["vary"] == "accept-encoding"
+        assert answer.content == files.read_files()["app/main.js"].content
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(FOLDER).as_posix())
+def test_what_is_left_out_of_a_module_is_no_program(path: pathlib.Path) -> None:
+    """Every comment that is left out begins a line, and ends one, or says the type of what follows."""
+    text = path.read_text(encoding="utf-8")
+    sent = files.without_comments(text)
+    assert sent.count("\n") == text.count("\n")
+    for before, after in zip(text.split("\n"), sent.split("\n"), strict=True):
+        without_types = re.sub(r"/\*\* @type \{.*?\} \*/ ?", "", before)
+        assert after in (without_types, ""), before
+        assert after or not before or before.startswith(("//", "/**", " *")), before
+
+
 def test_a_file_that_the_browser_has_is_not_sent_again(http: httpx.Client) -> None:
     etag = http.get("/console/app.css").headers["etag"]
     again = http.get("/console/app.css", headers={"if-none-match": f'W/"other", {etag}'})
@@ -91,17 +109,26 @@ def test_without_the_setting_there_is_no_console(service_factory: Callable[..., 
 
 
 def test_what_a_browser_loads_is_small() -> None:
-    scripts = list(FOLDER.rglob("*.js"))
+    sent = files.read_files()
+    size = {FOLDER / path: len(file.compressed) for path, file in sent.items() if path}
     first = _loaded_by(FOLDER / "app" / "main.js")
-    assert _gz_bytes(scripts) <= 120_000
-    assert _gz_bytes(sorted(first)) <= 60_000
-    assert _gz_bytes(sorted(FOLDER.rglob("*.css"))) <= 15_000
+    for language in ("en", "id"):  # a browser loads one
+        others = {path for path in TEXTS if not path.name.startswith(language)}
+        every = [sent[path] for path in sorted(sent) if path.endswith(".js") and FOLDER / path not in others]
+        assert len(gzip.compress(b"".join(file.content for file in every), 9)) <= 120_000
+        assert sum(len(file.compressed) for file in every) <= 150_000  # each module on its own, as they are sent
+        assert sum(size[path] for path in first) + size[FOLDER / "text" / f"{language}.js"] <= 60_000
+    assert sum(size[path] for path in FOLDER.rglob("*.css")) <= 15_000
     assert len(first) <= 45
 
 
 def test_every_module_is_loaded_by_some_page() -> None:
     found = _loaded_by(FOLDER / "app" / "main.js", later=True)
-    assert set(MODULES) == {path for path in found if path.parent.name != "vendor"}
+    assert set(MODULES) - set(TEXTS) == {path for path in found if path.parent.name != "vendor"}
+    spoken = {part for path in found for part in SPOKEN.findall(path.read_text(encoding="utf-8"))}
+    assert {path.name for path in TEXTS} == {
+        f"{language}{part and '_'}{part}.js" for part in spoken for language in ("en", "id")
+    }
 
 
 def test_imports_go_down_from_pages_to_parts_to_the_app_and_never_in_a_circle() -> None:

@@ -11,17 +11,19 @@ LONGER = r"""(async () => {
   const word = (one) => one + '~'.repeat(Math.ceil(one.length * 0.4));
   const longer = (text) => text.replace(/\{\w+\}|\p{L}+/gu, (one) => one.startsWith('{') ? one : word(one));
   const {language} = await at('app/store.js');
-  const {TEXTS} = await at('app/i18n.js');
+  const {TEXTS, turnTo} = await at('app/i18n.js');
+  await turnTo('id');
   for (const [key, text] of Object.entries(TEXTS.id)) {
     TEXTS.id[key] = typeof text === 'string' ? longer(text)
       : Object.fromEntries(Object.entries(text).map(([form, one]) => [form, longer(one)]));
   }
+  language.value = 'en';
   language.value = 'id';
 })()"""
 CUT_OFF = """[...document.querySelectorAll('button, a.button, th, h1, h2, label, nav a')].filter((one) => {
   const style = getComputedStyle(one);
   const isCut = style.overflowX === 'hidden' && style.textOverflow !== 'ellipsis' && one.scrollWidth > one.clientWidth + 1;
-  return one.offsetParent && isCut;
+  return one.offsetParent && isCut && !one.matches('.hidden');
 }).map((one) => one.outerHTML.slice(0, 120))"""
 
 

@@ -69,6 +69,9 @@ ListExamples                v e a V E O r d
 GetExample                  v e a V E O r d
 UpdateExample               e a E O r d
 GetExampleImage             v e a V E O r d
+SuggestAnnotations          e a E O r
+ListEvaluatedExamples       v e a V E O r m
+SummarizeEvaluation         v e a V E O r m
 UploadExample               e a E O r d
 LookupExamples              v e a V E O r d
 BatchUpdateExamples         e a E O r d
@@ -80,6 +83,8 @@ CreateAnnotationSpec        e a E O r d
 UpdateAnnotationSpec        e a E O r d
 DeleteAnnotationSpec        e a E O r d
 MergeAnnotationSpecs        e a E O r d
+ListResults                 v e a V E O r s
+SummarizeResults            v e a V E O r s
 SetIamPolicy:location       a O r
 SetIamPolicy:dataset        a O r d
 SetIamPolicy:model          a O r m
@@ -152,6 +157,11 @@ FIELDS: dict[str, dict[str, Any]] = {
     "UploadExample": {"parent": DATASET, "image": {"data": b"x"}},
     "LookupExamples": {"parent": DATASET, "sha256": ["0" * 64]},
     "GetExampleImage": {"name": f"{DATASET}/examples/{'0' * 64}"},
+    "SuggestAnnotations": {"name": f"{DATASET}/examples/{'0' * 64}", "model": MODEL},
+    "ListEvaluatedExamples": {"parent": MODEL},
+    "SummarizeEvaluation": {"name": MODEL},
+    "ListResults": {"parent": OPERATION},
+    "SummarizeResults": {"name": OPERATION},
     "UpdateExample": {
         "example": {"name": f"{DATASET}/examples/{'0' * 64}", "etag": "e", "state": "LABELED"},
         "update_mask": {"paths": ["state"]},
@@ -354,7 +364,7 @@ def _check_refusal(
         assert found.message == f"Requests to this API method {row.dotted_name} are blocked."
         return
     lacking = {need.permission: need.resource for need in methods.requirements(row, request_of(row, FIELDS[call]))}
-    if call == "ResumeOperation":
+    if call in ("ResumeOperation", "SuggestAnnotations"):
         lacking["automl.models.predict"] = MODEL
     permission = info.metadata["permission"]
     assert (info.reason, info.domain) == ("IAM_PERMISSION_DENIED", "automl.googleapis.com")

@@ -15,6 +15,7 @@ import json
 import pathlib
 import zipfile
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -195,14 +196,14 @@ def _is_whole(found: EvaluatedExamples) -> bool:
     ):
         if any(len(one) != len(images) for one in (labels, *more)) or (np.diff(images) < 0).any():
             return False
-        if len(images) and not (0 <= images[0] and images[-1] < len(found)):
+        if len(images) and not (images[0] >= 0 and images[-1] < len(found)):
             return False
-        if len(labels) and not (0 <= labels.min() and labels.max() < len(found.labels)):
+        if len(labels) and not (labels.min() >= 0 and labels.max() < len(found.labels)):
             return False
     return len(found.sha256) == len(found.sizes_hw) == len(found)
 
 
-def _joined(parts: Sequence[npt.NDArray[np.generic]], kind: type, *columns: int) -> npt.NDArray[np.generic]:
+def _joined(parts: Sequence[npt.NDArray[Any]], kind: type, *columns: int) -> npt.NDArray[Any]:
     if not parts:
         return np.zeros((0, *columns), kind)
     return np.concatenate(parts).astype(kind).reshape(-1, *columns)

@@ -6,15 +6,17 @@ Outcomes.counts() -> (C, 3)                     true positives, false positives,
 best_score(table, iou) -> float                 the threshold of the API's grid with the best F1
 
 A finding below the score threshold is as if it were not there. Findings, best score first, take the free box of their own
-label that they overlap most, if they overlap it enough: this is the matching of `detector.evaluation.evaluate`, so the counts are
+label that they overlap most, if they overlap it enough: the matching of `detector.evaluation.evaluate`, so the counts are
 those of the model's evaluation. What is left of both is then paired in the same way whatever its label: such a pair is
-CONFUSED, a false positive of one label and a false negative of another. Labels of whole images overlap by 1.
+CONFUSED, a false positive of one label and a false negative of another. Labels of whole images pair as boxes that cover
+the image would.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +79,7 @@ class Outcomes:
         table = np.zeros((size + 1, size + 1), np.int64)
         columns = np.where(self.truth_found_as == NOTHING, size, self.truth_found_as)
         np.add.at(table, (self.examples.truth_labels, columns), 1)
-        np.add.at(table, (size, self.examples.finding_labels[self._alarms]), 1)
+        np.add.at(table[size], self.examples.finding_labels[self._alarms], 1)
         return table
 
     def counts(self) -> npt.NDArray[np.int64]:
@@ -191,6 +193,6 @@ def best_score(table: OutcomeTable, iou: float) -> float:
     return chosen
 
 
-def _ratio(part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

@@ -28,6 +28,7 @@ LOAD_ATTEMPTS = 2  # of one model: a process that ends twice while it loads the 
 MIN_DECODES = 2  # at once, so that one image that takes long does not stop all others
 STEADY_S = 10.0  # a process that ends earlier is started again after a pause
 PAUSES_S = (0.0, 0.1, 0.5, 2.0, 5.0)  # after so many that were not steady, one after the other
+LENDING_S = 60.0  # to wait for others that predict with models which are not deployed
 DEFAULT_TIMEOUT_S = 30.0  # for decoding one image
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,8 @@ class DeployedModels:
         self._lock = threading.Lock()
         self._deployed: dict[str, _Deployment] = {}  # what answers, or will first
         self._node_counts: dict[str, int] = {}  # what was asked for last
+        self._lending = threading.Lock()
+        self._lent = ""  # a model that is loaded and not deployed: one at most
         self._process: PredictionProcess | None = None
         self._numbers = itertools.count(1)
         self._unsteady = 0  # processes, one after the other
@@ -99,6 +102,7 @@ class DeployedModels:
         """Loads a model in the background; while it loads again for another node count, the old one answers."""
         with self._lock:
             current = self._deployed.get(folder)
+            self._lent = "" if self._lent == folder else self._lent
             asked, self._node_counts[folder] = self._node_counts.get(folder), node_count
             if current is not None and current.node_count == node_count == asked and not current.has_failed:
                 return
@@ -112,6 +116,7 @@ class DeployedModels:
         """Frees a model's memory once its running predictions have ended."""
         with self._lock:
             self._node_counts.pop(folder, None)
+            self._lent = "" if self._lent == folder else self._lent
             deployment = self._deployed.pop(folder, None)
         if deployment is not None:
             deployment.loading.add_done_callback(_unload)
@@ -154,6 +159,40 @@ class DeployedModels:
                 raise errors.invalid_argument("payload.image.image_bytes", str(error)) from error
             return found, [(label.annotation_spec_id, label.display_name) for label in model.labels]
         raise errors.unavailable("The process that predicts is being started again; try again shortly.")
+
+    def predict_loading(self, folder: str, image_bytes: bytes) -> tuple[ImagePrediction, list[tuple[str, str]]]:
+        """As `predict`; a model that is not deployed is loaded for it, and stays until another one is wanted.
+
+        One such model is in memory at most, so who wants others waits.
+
+        Raises:
+            ApiError: as `predict`; UNAVAILABLE if others took too long.
+        """
+        with self._lock:
+            is_deployed = folder in self._deployed and self._lent != folder
+        if is_deployed:
+            return self.predict(folder, image_bytes)
+        if not self._lending.acquire(timeout=LENDING_S):
+            raise errors.unavailable("Other models are being loaded. Try again shortly, or deploy this one.")
+        try:
+            self._lend(folder)
+            return self.predict(folder, image_bytes)
+        finally:
+            self._lending.release()
+
+    def _lend(self, folder: str) -> None:
+        """Loads a model that is not deployed, in the place of the one that was lent before."""
+        former = None
+        with self._lock:
+            current = self._deployed.get(folder)
+            if current is not None and not (self._lent == folder and current.has_failed):
+                return
+            if self._lent != folder:
+                former = self._deployed.pop(self._lent, None)
+            self._lent = folder
+            self._deployed[folder] = _Deployment(1, self._loader.submit(self._load, folder, 1))
+        if former is not None:
+            former.loading.add_done_callback(_unload)
 
     def describe(self, folder: str) -> dict[str, Any]:
         """Returns what model.json says beyond the labels.

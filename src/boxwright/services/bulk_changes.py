@@ -17,6 +17,7 @@ from boxwright.services.example_labels import MAX_ANNOTATIONS
 from boxwright.services.resources import DAY_US, Resources
 
 MAX_NAMES = 1000
+MAX_EXAMPLES = 100_000  # of one call: other writers wait for its end, and leases of operations last some seconds
 State, Source = states.ExampleState, states.AnnotationSource
 _Condition = sa.ColumnElement[bool]
 
@@ -153,6 +154,11 @@ def _selected(
                 f"The filter finds {found} examples, and expected_count is {request.expected_count}; nothing was changed. "
                 "List them again, and repeat the call with their number."
             )
+        if found > MAX_EXAMPLES:
+            raise errors.failed_precondition(
+                f"The filter finds {found} examples; one call changes {MAX_EXAMPLES} at most, and nothing was changed. "
+                "Narrow the filter, for instance by ml_use or a part of uri."
+            )
         return table.c.id.in_(query.with_only_columns(table.c.id))
     if len(request.names) > MAX_NAMES:
         raise errors.invalid_argument("names", f"There are {len(request.names)}; {MAX_NAMES} at most, or use filter.")
@@ -160,7 +166,7 @@ def _selected(
     for index, one in enumerate(wanted):
         if one.parent.dataset(one.dataset) != name:
             raise errors.invalid_argument(f"names[{index}]", f"{one} is not of {name}.")
-    known = examples.known_among(connection, name.dataset, [one.example for one in wanted])
+    known = examples.present(connection, name.dataset, [one.example for one in wanted])
     for one in wanted:
         if one.example not in known:
             raise errors.not_found(f"Example {one} was not found; nothing was changed.")

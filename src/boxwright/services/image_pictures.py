@@ -63,15 +63,18 @@ class ImagePictures:
         Raises:
             ApiError: FAILED_PRECONDITION: it is no usable image, or was replaced; as `Stores.get`.
         """
-        stores = self._stores.of_project(project)
+        return self._answer(uri, sha256, lambda: self.content(uri, sha256, project=project), wanted)
 
-        def read() -> bytes:
-            data = stores.get(objects.ObjectUri.parse(uri), max_bytes=decode.MAX_IMAGE_BYTES)
-            if hashlib.sha256(data).hexdigest() != sha256:
-                raise errors.failed_precondition(f"{uri}: {REPLACED}")
-            return data
+    def content(self, uri: str, sha256: str, *, project: str) -> bytes:
+        """The bytes of an image that are known by their digest; as `of_content`.
 
-        return self._answer(uri, sha256, read, wanted)
+        Raises:
+            ApiError: FAILED_PRECONDITION: the image was replaced; as `Stores.get`.
+        """
+        data = self._stores.of_project(project).get(objects.ObjectUri.parse(uri), max_bytes=decode.MAX_IMAGE_BYTES)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise errors.failed_precondition(f"{uri}: {REPLACED}")
+        return data
 
     def of_object(
         self, uri: objects.ObjectUri, wanted: PictureRequest, stores: objects.Stores

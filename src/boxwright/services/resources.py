@@ -68,6 +68,9 @@ class OnlineModels(Protocol):
     def predict(self, folder: str, image_bytes: bytes) -> tuple[ImagePrediction, list[tuple[str, str]]]:
         """Returns what was found and the model's (annotation spec id, display name) by label index."""
 
+    def predict_loading(self, folder: str, image_bytes: bytes) -> tuple[ImagePrediction, list[tuple[str, str]]]:
+        """As `predict`; a model that is not deployed is loaded for it."""
+
     def describe(self, folder: str) -> dict[str, Any]:
         """Returns what the model's own document says beyond its labels: input, precision, provenance, digests."""
 

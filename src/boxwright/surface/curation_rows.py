@@ -13,6 +13,7 @@ MAX_UPLOAD_BYTES = 32 * 1024 * 1024  # an image of 30 MB, and a little more, whi
 
 _DATASET = "projects/*/locations/*/datasets/*"
 _EXAMPLE = _DATASET + "/examples/*"
+_MODEL = "projects/*/locations/*/models/*"
 
 ROWS = (
     reads(CURATION, "ListExamples", f"/v1/{{parent={_DATASET}}}/examples", curation_messages.ListExamplesRequest,
@@ -35,4 +36,14 @@ ROWS = (
           httpbody_pb2.HttpBody, ("name",), "examples.get", is_ours=True, decodes=True,
           # an example's name is its content
           cache_control="private, max-age=31536000, immutable"),
+    Method(service=CURATION, rpc="SuggestAnnotations", verb="POST", paths=(f"/v1/{{name={_EXAMPLE}}}:suggest",),
+           body="*", request=curation_messages.SuggestAnnotationsRequest,
+           response=curation_messages.SuggestAnnotationsResponse, required=("name", "model"), is_ours=True,
+           only_reads=True, decodes=True, permission="automl.examples.get", resource="name"),
+    reads(CURATION, "ListEvaluatedExamples", f"/v1/{{parent={_MODEL}}}/evaluatedExamples",
+          curation_messages.ListEvaluatedExamplesRequest, curation_messages.ListEvaluatedExamplesResponse, ("parent",),
+          "modelEvaluations.list", is_ours=True),
+    reads(CURATION, "SummarizeEvaluation", f"/v1/{{name={_MODEL}}}:summarizeEvaluation",
+          curation_messages.SummarizeEvaluationRequest, curation_messages.EvaluationSummary, ("name",),
+          "modelEvaluations.get", is_ours=True),
 )  # fmt: skip

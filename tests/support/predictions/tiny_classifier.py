@@ -13,10 +13,10 @@ import pathlib
 import numpy as np
 import pytest
 from tests.support.images import drawn_images
-from tests.support.predictions.tiny_model import INPUT_HW, SPEC_IDS, TinyModel
+from tests.support.predictions.tiny_model import INPUT_HW, SPEC_IDS, TinyModel, evaluated
 
 from boxwright import kinds, temporary
-from boxwright.inference import model_folder
+from boxwright.inference import evaluated_examples, model_folder
 from boxwright.learning import model_draft
 
 SEEN_IMAGES, EVALUATED_IMAGES = 8, 6
@@ -77,13 +77,18 @@ def _exported(classification_type: str) -> pathlib.Path:
     weight = np.stack([line, -line])
     made.put_head(network.Head(weight, -weight @ features.mean(axis=0)))
     classifier = opened()
-    scores, targets = [], []
+    scores, targets, images = [], [], []
     for seed in range(SEEN_IMAGES, SEEN_IMAGES + EVALUATED_IMAGES):
         drawing = drawn_images.draw(seed, boxes=1)
-        scores.append(classifier.predict(drawing.content).by_label(len(labels)))
+        found = classifier.predict(drawing.content)
+        scores.append(found.by_label(len(labels)))
+        indices = np.asarray([drawn_images.LABELS.index(drawing.boxes[0][0])])
+        images.append(evaluated(seed, drawing.content, indices, None, found))
         targets.append([name == drawing.boxes[0][0] for name in drawn_images.LABELS])
     evaluation = evaluate.evaluate(
         labels, np.asarray(targets), np.asarray(scores), classification_type=classification_type, split="TEST"
     )
+    kept = evaluated_examples.collect(images, drawn_images.LABELS, split="TEST", has_boxes=False)
+    evaluated_examples.write(draft, kept)
     model_draft.publish(draft, root / "model", evaluation)
     return root / "model"

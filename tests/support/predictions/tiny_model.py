@@ -20,8 +20,10 @@ import pytest
 from tests.support.images import drawn_images
 
 from boxwright import boxes, kinds, temporary
+from boxwright.inference import evaluated_examples
 from boxwright.learning import model_draft
 from boxwright.metadata import database, models
+from boxwright.predictions import ImagePrediction
 from boxwright.runners import training_forms
 
 MODEL_ID = "IOD4412217016962778756"
@@ -90,6 +92,16 @@ def make() -> TinyModel:
     return TinyModel(_exported())
 
 
+def evaluated(
+    seed: int, content: bytes, label_indices: Any, boxes_norm: Any, found: ImagePrediction
+) -> evaluated_examples.EvaluatedImage:
+    """A drawn image of an evaluation."""
+    digest = hashlib.sha256(content).hexdigest()
+    return evaluated_examples.EvaluatedImage(
+        f"gs://drawn/{seed:04d}.jpg", digest, (48, 64), label_indices, boxes_norm, found
+    )
+
+
 @functools.cache
 def _exported() -> pathlib.Path:
     import torch  # seconds to import: only for tests that need a model
@@ -126,14 +138,17 @@ def _exported() -> pathlib.Path:
         provenance={},
     )
     opened = predictor.Predictor.open(draft, streams=1)
-    ground_truth, found = [], []
+    ground_truth, found, images = [], [], []
     for seed in range(EVALUATED_IMAGES):
         drawing = drawn_images.draw(seed)
         corners = np.asarray([box[1:] for box in drawing.boxes], np.float32)
         indices = np.asarray([drawn_images.LABELS.index(box[0]) for box in drawing.boxes], np.int64)
         ground_truth.append(evaluate.GroundTruth(corners, indices))
         found.append(opened.predict(drawing.content))
+        images.append(evaluated(seed, drawing.content, indices, corners, found[-1]))
     assert any(isinstance(one, boxes.Detections) and len(one) for one in found), "the tiny model finds nothing"
+    kept = evaluated_examples.collect(images, drawn_images.LABELS, split="TEST", has_boxes=True)
+    evaluated_examples.write(draft, kept)
     model_draft.publish(draft, root / "model", evaluate.evaluate(labels, ground_truth, found, split="TEST"))
     return root / "model"
 

@@ -182,3 +182,48 @@ def test_closing_ends_the_process_and_what_it_is_asked(open_models, monkeypatch,
         assert asked.result(300).code == code_pb2.UNAVAILABLE
     assert not child.is_running()
     assert _refusal(deployed).code == code_pb2.UNAVAILABLE
+
+
+def test_one_model_that_is_not_deployed_is_lent_at_a_time(deployed):
+    before = _ask(deployed)
+    for folder in ("two", "one", "two"):
+        found, labels = deployed.predict_loading(folder, drawn_images.draw(0).content)
+        assert (found.boxes_norm.tobytes(), found.scores.tobytes(), labels) == before
+    assert set(deployed._deployed) == {"one", "two"}  # the second one stays for the next image
+    deployed.undeploy("one")
+    deployed.predict_loading("one", drawn_images.draw(0).content)
+    assert set(deployed._deployed) == {"one"}  # it took the place of the second one
+
+
+def test_a_lent_model_that_is_deployed_stays(deployed):
+    image = drawn_images.draw(0).content
+    deployed.undeploy("one")
+    deployed.predict_loading("one", image)
+    deployed.deploy("one", 1)
+    deployed.predict_loading("two", image)
+    assert set(deployed._deployed) == {"one", "two"}
+    deployed.undeploy("two")
+    assert _refusal(deployed, "two").code == code_pb2.UNAVAILABLE
+    _ask(deployed)
+
+
+def test_many_ask_for_models_that_are_not_deployed_and_all_are_answered(open_models):
+    models = open_models()
+    image = drawn_images.draw(0).content
+    with futures.ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(models.predict_loading, ("one", "two")[number % 2], image) for number in range(8)]
+        scores = {one.result(timeout=120)[0].scores.tobytes() for one in asked}
+    assert len(scores) == 1
+    assert len(models._deployed) == 1
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_again_when_it_is_asked_for_again(open_models, models_dir):
+    models = open_models()
+    image = drawn_images.draw(0).content
+    content = (models_dir / "one" / "model.json").read_bytes()
+    (models_dir / "one" / "model.json").write_bytes(b"{")
+    with pytest.raises(errors.ApiError) as refused:
+        models.predict_loading("one", image)
+    assert refused.value.code == code_pb2.FAILED_PRECONDITION
+    (models_dir / "one" / "model.json").write_bytes(content)
+    assert len(models.predict_loading("one", image)[0])

@@ -1,17 +1,31 @@
 // @ts-check
 // Sentences by their ids, in the chosen language; numbers, times and plurals by Intl.
-import en from "../text/en.js";
-import id from "../text/id.js";
-import { language } from "./store.js";
+import { chooseLanguage, language } from "./store.js";
 
 export const LANGUAGES = { en: "English", id: "Bahasa Indonesia" };
-/** @type {Record<string, Record<string, any>>} */
-export const TEXTS = { en: { ...en }, id: { ...id } };
+/** Sentences by language: those of the pages that have been opened. @type {Record<string, Record<string, any>>} */
+export const TEXTS = { en: {}, id: {} };
+/** @type {Set<string>} */
+const spoken = new Set();
 
-/** Adds the sentences of a page that is loaded later. @param {Record<string, any>} english @param {Record<string, any>} indonesian */
-export function speak(english, indonesian) {
-  Object.assign(TEXTS.en, english);
-  Object.assign(TEXTS.id, indonesian);
+/** @param {string} code of a language @param {string} part */
+async function learn(code, part) {
+  const { default: sentences } = await import(`../text/${code}${part && `_${part}`}.js`);
+  Object.assign(TEXTS[code], sentences);
+}
+
+/** Fetches the sentences of a part of the console, in the chosen language; empty: those of every page. @param {string} part */
+export async function speak(part) {
+  spoken.add(part);
+  await learn(code(), part);
+}
+
+const code = () => (language.value in TEXTS ? language.value : "en");
+
+/** Turns to another language, once its sentences are there. @param {string} chosen */
+export async function turnTo(chosen) {
+  await Promise.all([...spoken].map((part) => learn(chosen, part)));
+  chooseLanguage(chosen);
 }
 
 /**
@@ -19,8 +33,7 @@ export function speak(english, indonesian) {
  * @param {string} key @param {Record<string, any>} [values]
  */
 export function t(key, values = {}) {
-  const chosen = TEXTS[language.value] ?? TEXTS.en;
-  let text = chosen[key] ?? TEXTS.en[key];
+  let text = TEXTS[code()][key];
   if (text === undefined) return key;
   if (typeof text === "object") text = text[new Intl.PluralRules(language.value).select(values.n)] ?? text.other;
   return text.replace(/\{(\w+)\}/g, (/** @type {string} */ whole, /** @type {string} */ name) => {
@@ -31,7 +44,7 @@ export function t(key, values = {}) {
 }
 
 /** Whether there is a sentence of this id. @param {string} key */
-export const has = (key) => key in TEXTS.en;
+export const has = (key) => key in TEXTS[code()];
 
 /** @param {number} value @param {number} [digits] */
 export function number(value, digits = 0) {

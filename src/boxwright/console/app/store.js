@@ -89,11 +89,12 @@ export function holdCredential(value) {
 }
 
 let numbered = 0;
+const MOST_NOTICES = 3;
 
 /** Shows a sentence for some seconds, longer with an act that takes something back. @param {string} text @param {{label: string, does: () => any}} [act] */
 export function notify(text, act) {
   const id = ++numbered;
-  notices.value = [...notices.value, { id, text, act }];
+  notices.value = [...notices.value.slice(1 - MOST_NOTICES), { id, text, act }];
   setTimeout(() => dismiss(id), act ? 30000 : 8000);
 }
 

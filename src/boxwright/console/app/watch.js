@@ -8,6 +8,7 @@ export const PERMISSIONS = [
   "automl.datasets.create", "automl.datasets.delete", "automl.datasets.import", "automl.models.create", "automl.models.delete",
   "automl.models.deploy", "automl.models.undeploy", "automl.models.export", "automl.models.predict", "automl.operations.cancel", "automl.operations.delete",
   "automl.examples.create", "automl.examples.update", "automl.examples.delete",
+  "automl.annotationSpecs.create", "automl.annotationSpecs.update", "automl.annotationSpecs.delete",
 ];
 let timer = 0;
 let isAsking = false;

@@ -8,10 +8,8 @@ import { notify, parent, place } from "../app/store.js";
 import { isSignedIn } from "../app/watch.js";
 import { Act, Code, Facts, Loaded, Trouble, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
-import en from "../text/en_access.js";
-import id from "../text/id_access.js";
 
-speak(en, id);
+await speak("access");
 
 /** Where a role may be granted. */
 const ROLES = {

@@ -19,8 +19,9 @@ export function suggestions(found, dataset) {
       return Math.max(...values) - Math.min(...values) >= LEAST_EDGE;
     });
   };
-  if (kindOf(dataset) === "detection") return found.filter(isLarge).slice(0, MOST);
-  return found.slice(0, dataset.imageClassificationDatasetMetadata?.classificationType === "MULTILABEL" ? MOST : 1);
+  const named = found.map(({ annotationSpecId, ...rest }) => rest); // the model's ids; another dataset knows its labels by name
+  if (kindOf(dataset) === "detection") return named.filter(isLarge).slice(0, MOST);
+  return named.slice(0, dataset.imageClassificationDatasetMetadata?.classificationType === "MULTILABEL" ? MOST : 1);
 }
 
 /** @param {{model: any, file: File, found: any[]}} props `found`: payloads above the threshold, best first */

@@ -25,13 +25,14 @@ export function Job({ id, tab = "job" }) {
   const live = running.value.find((one) => one.name === name);
   const from = useLoad(async (signal) => {
     const [operation, progress] = await Promise.all([get(name, signal), get(`${name}:progress`, signal)]);
-    return { ...operation, progress };
+    const model = await get(progress.model, signal).catch(() => ({})); // it may be gone, or not be the reader's to see
+    return { ...operation, progress, modelName: model.displayName };
   }, [id]);
   useCalls(tab === "job" ? [{ verb: "GET", path: name }, { verb: "GET", path: `${name}:progress` }] : []);
   return html`<${Loaded} from=${from}>${(/** @type {any} */ found) => {
     const operation = live ? { ...live, progress: { ...found.progress, ...live.progress } } : found;
     const model = idOf(operation.progress.model ?? "");
-    return html`<${Head} title=${t("kind.batch_predict")} sub=${html`${time(operation.metadata?.createTime)}${model && html` · <a href=${href("models", model)}>${t("model")} ${model}</a>`}`} />
+    return html`<${Head} title=${t("kind.batch_predict")} sub=${html`${time(operation.metadata?.createTime)}${model && html` · <a href=${href("models", model)}>${t("model")} ${found.modelName ?? model}</a>`}`} />
       <${Tabs} label=${t("batch.tabs")} place="batches" id=${id} tabs=${TABS} tab=${tab} />
       ${tab === "results" ? html`<${Results} operation=${operation} />` : tab === "next" ? html`<${LabelNext} operation=${operation} />`
         : tab === "failed" ? html`<${Failed} operation=${operation} />` : tab === "files" ? html`<${Files} operation=${operation} />` : html`<${Overview} operation=${operation} />`}`;

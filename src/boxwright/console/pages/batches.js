@@ -9,10 +9,8 @@ import { parent } from "../app/store.js";
 import { later } from "../parts/later.js";
 import { Empty, Head, Loaded, State, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
-import en from "../text/en_batches.js";
-import id from "../text/id_batches.js";
 
-speak(en, id);
+await speak("batches");
 
 const NewBatchFrom = later(() => import("./new_batch.js"), "NewBatchFrom");
 const Job = later(() => import("./batch_job.js"), "Job");

@@ -1,5 +1,5 @@
 // @ts-check
-// A dataset and its tabs, in AutoML's order: Import, Images, Train, Evaluate, Test & Use, Batch.
+// A dataset and its tabs, in AutoML's order: Import, Images, Labels, Train, Evaluate, Test & Use, Batch.
 import { html, useState } from "../vendor/ui.js";
 import { get, idOf } from "../app/api.js";
 import { t } from "../app/i18n.js";
@@ -8,15 +8,16 @@ import { href, route } from "../app/router.js";
 import { parent } from "../app/store.js";
 import { later } from "../parts/later.js";
 import { Empty, Head, Loaded, Tabs, useLoad } from "../parts/page.js";
-import { Import } from "./import.js";
-import { Train } from "./train.js";
 
+const Import = later(() => import("./import.js"), "Import");
 const Edit = later(() => import("./edit.js"), "Edit");
 const Images = later(() => import("./images.js"), "Images");
+const Labels = later(() => import("./labels.js"), "Labels");
 const NewBatch = later(() => import("./new_batch.js"), "NewBatch");
 const Evaluate = later(() => import("./evaluate.js"), "Evaluate");
+const Train = later(() => import("./train.js"), "Train");
 const TestAndUse = later(() => import("./test.js"), "TestAndUse");
-export const TABS = ["import", "images", "train", "evaluate", "test", "batch"];
+export const TABS = ["import", "images", "labels", "train", "evaluate", "test", "batch"];
 
 /** @param {{id: string, tab?: string}} props */
 export function Dataset({ id, tab = "import" }) {
@@ -33,6 +34,7 @@ export function Dataset({ id, tab = "import" }) {
 /** @param {{tab: string, dataset: any, models: any[]}} props */
 function Content({ tab, dataset, models }) {
   if (tab === "images") return html`<${Images} dataset=${dataset} />`;
+  if (tab === "labels") return html`<${Labels} dataset=${dataset} />`;
   if (tab === "train") return html`<${Train} dataset=${dataset} models=${models} />`;
   if (tab === "evaluate") return html`<${WithModel} models=${models} dataset=${dataset}>${(/** @type {any} */ model) => html`<${Evaluate} key=${model.name} model=${model} />`}<//>`;
   if (tab === "test") return html`<${WithModel} models=${models} dataset=${dataset}>${(/** @type {any} */ model) => html`<${TestAndUse} key=${model.name} model=${model} />`}<//>`;

@@ -6,7 +6,10 @@ import { t, time } from "../app/i18n.js";
 import { KINDS, datasets, kindOf, models, newestFirst } from "../app/resources.js";
 import { go, href } from "../app/router.js";
 import { notify, parent } from "../app/store.js";
-import { Act, Dialog, Empty, Head, Loaded, Numbers, useCalls, useLoad } from "../parts/page.js";
+import { later } from "../parts/later.js";
+import { Act, Dialog, Head, Loaded, Numbers, useCalls, useLoad } from "../parts/page.js";
+
+const FirstImages = later(() => import("../parts/first_images.js"), "FirstImages");
 
 export function Datasets() {
   const [isNew, setNew] = useState(false);
@@ -17,7 +20,7 @@ export function Datasets() {
   return html`<${Head} title=${t("nav.datasets")} sub=${t("datasets.sub")}>${create}<//>
     <${Loaded} from=${from}>${(/** @type {any} */ { sets, made }) => (sets.length
       ? html`<ul class="cards">${sets.map((/** @type {any} */ one) => html`<${Card} dataset=${one} models=${made.filter((/** @type {any} */ m) => m.datasetId === idOf(one.name))} doom=${() => setDoomed(one)} />`)}</ul>`
-      : html`<${Empty} title=${t("datasets.empty")} text=${t("datasets.empty.text")}>${create}<//>`)}<//>
+      : html`<${FirstImages} dialog=${NewDataset} />`)}<//>
     ${isNew && html`<${NewDataset} close=${() => setNew(false)} />`}
     ${doomed && html`<${DeleteByName} resource=${doomed} words=${t("datasets.delete.text", { n: doomed.exampleCount ?? 0 })} close=${() => setDoomed(null)} done=${from.again} />`}`;
 }
@@ -41,15 +44,16 @@ const draft = (displayName, kind, isMulti) => ({
   [`${/** @type {any} */ (KINDS)[kind].name}DatasetMetadata`]: kind === "classification" ? { classificationType: isMulti ? "MULTILABEL" : "MULTICLASS" } : {},
 });
 
-/** @param {{close: () => void}} props */
-function NewDataset({ close }) {
-  const [name, setName] = useState("");
+/** @param {{close: () => void, name?: string, made?: (dataset: any) => void}} props `name`: proposed; `made`: hears of the dataset */
+function NewDataset({ close, name: proposed = "", made: hear }) {
+  const [name, setName] = useState(proposed);
   const [kind, setKind] = useState("detection");
   const isNamed = /^[A-Za-z0-9_]{1,32}$/.test(name);
   const create = async () => {
     const [base, multi] = kind.split(".");
     const made = await finished(await post(`${parent()}/datasets`, draft(name, base, Boolean(multi))));
     notify(t("datasets.created", { name }));
+    hear?.(made);
     close();
     go("datasets", idOf(made.name), "import");
   };

@@ -14,13 +14,11 @@ import { flush } from "../editor/save.js";
 import { Session } from "../editor/session.js";
 import { ASKED, SETS, filterOf, fileOf, orderOf } from "../parts/examples.js";
 import { Dialog, Trouble, useCalls } from "../parts/page.js";
-import en from "../text/en_edit.js";
-import id from "../text/id_edit.js";
 import { Field } from "./edit_field.js";
 import { SavingTrouble, Status } from "./edit_saving.js";
 import { Side } from "./edit_side.js";
 
-speak(en, id);
+await speak("edit");
 const UPDATE = "automl.examples.update";
 /** Sessions outlive the page: who signs in again, or looks at another tab, has the same history. @type {Map<string, Session>} */
 const sessions = new Map();

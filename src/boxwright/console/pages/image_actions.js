@@ -9,69 +9,92 @@ import { NOTHING } from "../parts/grid.js";
 import { Act, Trouble } from "../parts/page.js";
 
 const MOST_NAMES = 1000; // that a call takes
+export const UPDATE = "automl.examples.update";
 
-/** Which examples a call means: their names, or everything that the filter lets pass. */
-function selected(/** @type {any} */ { chosen, query, total, item }) {
-  if (chosen.isAll) return { filter: filterOfAll(query), expectedCount: total };
-  return { names: [...chosen.places].map((index) => item(index)?.name).filter(Boolean) };
+/**
+ * Sends changes of many images, one after the other, says what is done, and offers to take it back.
+ * @param {string} dataset its name @param {any} which names, or a filter and its count @param {[string, any][]} steps verbs with what they say
+ * @param {() => void} done is called after a change, and after it is taken back
+ */
+export async function change(dataset, which, steps, done) {
+  /** @type {string[]} */
+  const made = [];
+  let most = 0;
+  try {
+    for (const [verb, body] of steps) {
+      const { change: name, updatedCount = 0, deletedCount = 0 } = await post(`${dataset}/examples:${verb}`, { ...which, ...body });
+      if (name) made.unshift(name);
+      most = Math.max(most, updatedCount, deletedCount);
+    }
+  } finally {
+    const sentence = steps[0][0] === "batchDelete" ? "images.deleted" : "images.changed";
+    if (made.length || most) notify(t(sentence, { n: most }), made.length ? { label: t("undo"), does: () => revert(made, done) } : undefined);
+    if (made.length) done();
+  }
+}
+
+/** @param {string[]} made names of changes, the last first @param {() => void} done */
+async function revert(made, done) {
+  let kept = 0;
+  for (const name of made) kept = Math.max(kept, (await post(`${name}:revert`)).keptCount ?? 0);
+  notify(kept ? t("images.reverted.some", { n: kept }) : t("images.reverted"));
+  done();
 }
 
 /**
  * @param {{dataset: any, labels: any[], query: URLSearchParams, chosen: import("../parts/grid.js").Chosen, choose: (chosen: any) => void, total: number,
- *   item: (index: number) => any, open: (index: number) => void, done: () => void, isClassified: boolean}} props
+ *   names: (places: Iterable<number>) => string[], open: (index: number) => void, done: () => void, isClassified: boolean}} props
+ *   `names`: of the examples at these places, as far as they are known
  */
-export function Actions(props) {
-  const { dataset, labels, chosen, choose, total, item, open, done, isClassified } = props;
+export function Actions({ dataset, labels, query, chosen, choose, total, names, open, done, isClassified }) {
   const [act, setAct] = useState("");
   const [value, setValue] = useState("");
   const [from, setFrom] = useState("");
   const [error, setError] = useState(/** @type {any} */ (null));
   const count = chosen.isAll ? total : chosen.places.size;
-  const missing = chosen.isAll ? 0 : [...chosen.places].filter((index) => !item(index)).length;
-  const off = !count ? t("images.choose") : missing ? t("images.far") : !chosen.isAll && count > MOST_NAMES ? t("images.many", { n: MOST_NAMES }) : "";
-  const revert = async (/** @type {string} */ change) => {
-    const { keptCount = 0 } = await post(`${change}:revert`);
-    notify(keptCount ? t("images.reverted.some", { n: keptCount }) : t("images.reverted"));
-    done();
-  };
-  const send = async (/** @type {string} */ verb, /** @type {any} */ body) => {
+  const found = chosen.isAll ? [] : names(chosen.places);
+  let off = count ? "" : t("images.choose");
+  if (!chosen.isAll && count > MOST_NAMES) off = t("images.many", { n: MOST_NAMES });
+  else if (!chosen.isAll && found.length < count) off = t("images.far");
+  const send = async (/** @type {[string, any][]} */ ...steps) => {
     setError(null);
     try {
-      const answer = await post(`${dataset.name}/examples:${verb}`, { ...selected(props), ...body });
-      const n = answer.updatedCount ?? answer.deletedCount ?? 0;
-      notify(t(verb === "batchDelete" ? "images.deleted" : "images.changed", { n }), answer.change && { label: t("undo"), does: () => revert(answer.change) });
+      await change(dataset.name, chosen.isAll ? { filter: filterOfAll(query), expectedCount: total } : { names: found }, steps, done);
       setAct("");
-      done();
     } catch (failure) {
       setError(failure);
     }
   };
+  const named = labels.map((one) => [one.displayName, one.displayName]);
   const forms = /** @type {Record<string, any>} */ ({
     set: [SETS.map((one) => [one, t(`set.${one}`)]), () => ({ mlUse: value })],
-    add: [labels.map((one) => [one.displayName, one.displayName]), () => ({ addLabel: value })],
-    take: [labels.map((one) => [one.displayName, one.displayName]), () => ({ removeLabel: value })],
-    relabel: [labels.map((one) => [one.displayName, one.displayName]), () => ({ relabelFrom: from, relabelTo: value })],
+    add: [named, () => ({ addLabel: value })],
+    take: [named, () => ({ removeLabel: value })],
+    relabel: [named, () => ({ relabelFrom: from, relabelTo: value })],
   });
   const begin = (/** @type {string} */ one) => {
     setAct(act === one ? "" : one);
-    setValue(forms[one][0][0]?.[0] ?? "");
+    setValue(forms[one][0][one === "relabel" && labels.length > 1 ? 1 : 0]?.[0] ?? "");
     setFrom(labels[0]?.displayName ?? "");
     setError(null);
   };
-  const may = "automl.examples.update";
-  const acts = ["set", ...(isClassified ? ["add"] : []), "relabel", "take"];
-  const options = (/** @type {string[][]} */ found) => found.map(([one, say]) => html`<option value=${one}>${say}</option>`);
+  const submit = (/** @type {any} */ event) => {
+    event.preventDefault();
+    send(["batchUpdate", forms[act][1]()]);
+  };
+  const options = (/** @type {string[][]} */ list) => list.map(([one, say]) => html`<option value=${one}>${say}</option>`);
   return html`<div class="bulk" role="group" aria-label=${t("images.acts")}>
     <span class="small" role="status">${count ? t("images.chosen", { n: count }) : t("images.choose")}</span>
-    ${count === 1 && !chosen.isAll && html`<button type="button" onClick=${() => open([...chosen.places][0])}>${t("images.open")}</button>`}
-    ${count > 0 && acts.map((one) => html`<${Act} permission=${may} off=${off} does=${() => begin(one)}>${t(`images.act.${one}`)}<//>`)}
-    ${count > 0 && !isClassified && html`<${Act} permission=${may} off=${off} does=${() => send("batchUpdate", { state: "LABELED" })}>${t("images.act.confirm")}<//>`}
-    ${count > 0 && html`<${Act} permission="automl.examples.delete" off=${off} look="danger" does=${() => send("batchDelete", {})}>${t("delete")}<//>`}
-    ${total > 0 && !chosen.isAll && html`<button type="button" class="plain" onClick=${() => choose({ isAll: true, places: new Set() })}>${t("images.choose.all", { n: total })}</button>`}
-    ${count > 0 && html`<button type="button" class="plain" onClick=${() => choose(NOTHING)}>${t("images.choose.none")}</button>`}
-    ${act && count > 0 && html`<form class="row" onSubmit=${(/** @type {any} */ e) => { e.preventDefault(); send("batchUpdate", forms[act][1]()); }}>
-      ${act === "relabel" && html`<label class="row">${t("images.from")}<select value=${from} onChange=${(/** @type {any} */ e) => setFrom(e.target.value)}>${options(forms.relabel[0])}</select></label>`}
+    <button type="button" disabled=${count !== 1 || chosen.isAll} onClick=${() => open([...chosen.places][0])}>${t("images.open")}</button>
+    ${["set", ...(isClassified ? ["add"] : []), "relabel", "take"].map((one) => html`<${Act} permission=${UPDATE} off=${off} does=${() => begin(one)}>${t(`images.act.${one}`)}<//>`)}
+    ${!isClassified && html`<${Act} permission=${UPDATE} off=${off} does=${() => send(["batchUpdate", { state: "LABELED" }])}>${t("images.act.confirm")}<//>
+      <${Act} permission=${UPDATE} off=${off || (chosen.isAll ? t("images.single") : "")} does=${() => send(["batchUpdate", { state: "UNLABELED" }], ["batchUpdate", { state: "LABELED" }])}>${t("images.act.nothing")}<//>`}
+    <${Act} permission="automl.examples.delete" off=${off} look="danger" does=${() => send(["batchDelete", {}])}>${t("delete")}<//>
+    <button type="button" class="plain" disabled=${!total || chosen.isAll} onClick=${() => choose({ isAll: true, places: new Set() })}>${t("images.choose.all", { n: total })}</button>
+    <button type="button" class="plain" disabled=${!count} onClick=${() => choose(NOTHING)}>${t("images.choose.none")}</button>
+    ${act && count > 0 && html`<form class="row" onSubmit=${submit}>
+      ${act === "relabel" && html`<label class="row">${t("images.from")}<select value=${from} onChange=${(/** @type {any} */ e) => setFrom(e.target.value)}>${options(named)}</select></label>`}
       <label class="row">${t(act === "relabel" ? "images.to" : `images.act.${act}`)}<select value=${value} onChange=${(/** @type {any} */ e) => setValue(e.target.value)}>${options(forms[act][0])}</select></label>
-      <button class="first" disabled=${!value}>${t("images.do", { n: count })}</button></form>`}
+      <button class="first" disabled=${!value || Boolean(off)}>${t("images.do", { n: count })}</button></form>`}
     ${error && html`<${Trouble} error=${error} />`}</div>`;
 }

@@ -18,8 +18,11 @@ function countsOf(summary) {
   return found;
 }
 
-/** @param {{labels: any[], query: URLSearchParams, change: (values: Record<string, string>) => void, dataset: any, changed: any}} props */
-export function Filters({ labels, query, change, dataset, changed }) {
+/**
+ * @param {{labels: any[], query: URLSearchParams, change: (values: Record<string, string>) => void, dataset: any, changed: number, hasBoxes: boolean}} props
+ *   `changed` grows with each change of the images
+ */
+export function Filters({ labels, query, change, dataset, changed, hasBoxes }) {
   const from = useLoad((signal) => get(`${dataset.name}:summarize`, signal).catch(() => null), [dataset.name, changed]);
   const [counts, setCounts] = useState(/** @type {Record<string, number>} */ ({}));
   useEffect(() => void (from.value && setCounts(countsOf(from.value))), [from.value]);
@@ -33,16 +36,17 @@ export function Filters({ labels, query, change, dataset, changed }) {
     <select value=${query.get(key) ?? ""} onChange=${(/** @type {any} */ e) => change({ [key]: e.target.value })}><option value="">${t("all")}</option>
       ${values.map((one) => html`<option value=${one}>${say(one)}${counts[one] === undefined ? "" : ` (${number(counts[one])})`}</option>`)}</select></label>`;
   const label = query.get("label") ?? "";
-  return html`<form class="card filters" role="search" aria-label=${t("images.filter")} onSubmit=${(/** @type {any} */ e) => e.preventDefault()}>
+  const [startsOpen] = useState(() => matchMedia("(min-width: 901px)").matches || query.size > 0);
+  return html`<details class="card filters" open=${startsOpen}><summary>${t("images.filter")}</summary><form class="stack" role="search" aria-label=${t("images.filter")} onSubmit=${(/** @type {any} */ e) => e.preventDefault()}>
     <label>${t("images.name")}<input type="search" value=${typed} onInput=${(/** @type {any} */ e) => setTyped(e.target.value)} /></label>
     ${group("state", STATES, t("state"), (one) => t(`example.${one}`))}
     ${group("set", SETS, t("images.set"), (one) => t(`set.${one}`))}
-    ${group("boxes", BOX_CHOICES, t("images.sizes"), (one) => t(`boxes.${one}`))}
+    ${hasBoxes && group("boxes", BOX_CHOICES, t("images.sizes"), (one) => t(`boxes.${one}`))}
     <label>${t("images.order")}<select value=${query.get("order") ?? ""} onChange=${(/** @type {any} */ e) => change({ order: e.target.value === ORDERS[0] ? "" : e.target.value })}>
-      ${ORDERS.map((one) => html`<option value=${one === ORDERS[0] ? "" : one}>${t(`images.order.${one.replace(" ", ".")}`)}</option>`)}</select></label>
+      ${ORDERS.filter((one) => hasBoxes || !one.startsWith("boxes")).map((one) => html`<option value=${one === ORDERS[0] ? "" : one}>${t(`images.order.${one.replace(" ", ".")}`)}</option>`)}</select></label>
     <fieldset><legend>${t("label")}</legend><div class="choices">
       <button type="button" class="choice" aria-pressed=${!label} onClick=${() => change({ label: "" })}>${t("all")}</button>
       ${labels.slice(0, MOST_LABELS).map((one) => html`<button type="button" class="choice" key=${one.name} aria-pressed=${label === one.displayName} onClick=${() => change({ label: label === one.displayName ? "" : one.displayName })}>
         <span class="swatch" style=${{ background: one.shade }}></span><span class="word">${one.displayName}</span><span class="count">${number(one.exampleCount ?? 0)}</span></button>`)}</div>
-      ${labels.length > MOST_LABELS && html`<p class="quiet small">${t("images.labels.more", { n: labels.length - MOST_LABELS })}</p>`}</fieldset></form>`;
+      ${labels.length > MOST_LABELS && html`<p class="quiet small">${t("images.labels.more", { n: labels.length - MOST_LABELS })}</p>`}</fieldset></form></details>`;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// Import from CSV lists in buckets, and what earlier imports refused.
+// Images from this computer, CSV lists in buckets, and what earlier imports refused.
 import { html, useState } from "../vendor/ui.js";
 import { codeName, idOf, post } from "../app/api.js";
 import { t, time } from "../app/i18n.js";
@@ -8,6 +8,7 @@ import { href } from "../app/router.js";
 import { notify, parent, running } from "../app/store.js";
 import { Act, Loaded, State, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
+import { Upload } from "../parts/upload.js";
 import { RunningOperation } from "./operations.js";
 
 /** Addresses, one a line. @param {string} text */
@@ -20,7 +21,8 @@ export function Import({ dataset }) {
   const from = useLoad(async () => (await operations()).filter((one) => one.metadata?.importDataDetails), [id]);
   const body = { inputConfig: { gcsSource: { inputUris: addresses(text) } } };
   const shownBody = text ? body : { inputConfig: { gcsSource: { inputUris: ["gs://BUCKET/labels.csv"] } } };
-  useCalls([{ verb: "POST", path: `${dataset.name}:importData`, body: shownBody }, { verb: "GET", path: `${parent()}/operations?filter=works_on%3D${encodeURIComponent(dataset.name)}` }]);
+  useCalls([{ verb: "POST", path: `${dataset.name}/examples:upload?displayName=photo.jpg` }, { verb: "POST", path: `${dataset.name}/examples:lookup`, body: { sha256: ["SHA256"] } },
+    { verb: "POST", path: `${dataset.name}:importData`, body: shownBody }, { verb: "GET", path: `${parent()}/operations?filter=works_on%3D${encodeURIComponent(dataset.name)}` }]);
   const start = async () => {
     await post(`${dataset.name}:importData`, body);
     notify(t("import.started"));
@@ -28,7 +30,8 @@ export function Import({ dataset }) {
     from.again();
   };
   const mine = running.value.filter((one) => one.progress?.works_on === dataset.name && one.metadata?.importDataDetails);
-  return html`<div class="columns">
+  return html`<${Upload} dataset=${dataset.name}><a class="button first" href=${href("datasets", id, "images")}>${t("upload.images")}</a><//>
+    <div class="columns">
     <section class="card"><h2>${t("import.title")}</h2><p class="quiet">${t("import.text")}</p>
       <label>${t("import.field")}<textarea rows="3" class="mono" placeholder="gs://bucket/labels.csv" value=${text} onInput=${(/** @type {any} */ e) => setText(e.target.value)}></textarea>
         <span class="hint">${t("import.hint")}</span></label>

@@ -37,9 +37,11 @@ function Chooser({ operation, counts }) {
   const pages = usePages(operation.name, ORDER, TILES);
   const results = pages.from.value?.results ?? [];
   const labels = counts.labels.map((/** @type {any} */ one) => one.name);
+  const most = Math.min(MOST, counts.imageCount); // there are no more
+  const wanted = Math.min(count, most);
   const { sets = [], model = undefined } = from.value ?? {};
   const dataset = sets.find((/** @type {any} */ one) => one.name === name) ?? sets.find((/** @type {any} */ one) => idOf(one.name) === model?.datasetId) ?? sets[0];
-  const body = { operation: operation.name, ...ORDER, limit: count, state: "SUGGESTED" };
+  const body = { operation: operation.name, ...ORDER, limit: wanted, state: "SUGGESTED" };
   useCalls([{ verb: "GET", path: `${operation.name}/results?${new URLSearchParams(ORDER)}` }, { verb: "POST", path: `${dataset?.name ?? "DATASET"}/examples:addResults`, body }]);
   const add = async () => {
     await finished(await post(`${dataset.name}/examples:addResults`, body));
@@ -49,9 +51,9 @@ function Chooser({ operation, counts }) {
   const one = results[opened];
   return html`<section class="card"><h2>${t("next.title")}</h2><p class="quiet">${t("next.text")}</p>
       <${Loaded} from=${from}>${() => (dataset ? html`<div class="row">
-        <label>${t("next.count")}<input type="number" min="1" max=${MOST} value=${count} onInput=${(/** @type {any} */ e) => setCount(Math.min(MOST, Math.max(1, Math.round(Number(e.target.value)) || 1)))} /></label>
+        <label>${t("next.count")}<input type="number" min="1" max=${most} value=${wanted} onInput=${(/** @type {any} */ e) => setCount(Math.min(most, Math.max(1, Math.round(Number(e.target.value)) || 1)))} /></label>
         <label>${t("dataset")}<select value=${dataset.name} onChange=${(/** @type {any} */ e) => setName(e.target.value)}>${sets.map((/** @type {any} */ set) => html`<option value=${set.name}>${set.displayName}</option>`)}</select></label></div>
-        <div class="row"><${Act} permission="automl.datasets.import" look="first" does=${add}>${t("next.add", { n: count })}<//></div>`
+        <div class="row"><${Act} permission="automl.datasets.import" look="first" does=${add}>${t("next.add", { n: wanted })}<//></div>`
         : html`<p>${t("next.nowhere")} <a href=${href("datasets")}>${t("nav.datasets")}</a></p>`)}<//>
       ${added && html`<p role="status">${t("next.done", { name: added.displayName })} <a class="button first" href=${`${href("datasets", idOf(added.name), "images")}?state=SUGGESTED`}>${t("next.open")}</a></p>`}</section>
     <section class="stack"><h2>${t("next.first")}</h2><${Loaded} from=${pages.from}>${() => (results.length ? html`<${ResultTiles} results=${results} labels=${labels} open=${setOpened} showsReason=${true} />` : html`<p class="quiet">${t("results.none.such")}</p>`)}<//></section>

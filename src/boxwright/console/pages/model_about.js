@@ -8,10 +8,8 @@ import { href } from "../app/router.js";
 import { notify } from "../app/store.js";
 import { Act, Dialog, Facts, Loaded, State, useCalls, useLoad } from "../parts/page.js";
 import { Picker } from "../parts/picker.js";
-import en from "../text/en_models.js";
-import id from "../text/id_models.js";
 
-speak(en, id);
+await speak("models");
 
 const FORMATS = ["onnx", "openvino"];
 const NAME = /^[A-Za-z][A-Za-z0-9_]{0,31}$/;

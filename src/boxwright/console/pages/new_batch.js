@@ -9,11 +9,9 @@ import { notify, parent } from "../app/store.js";
 import { FORMATS, draftOf, emptyDraft, isRewrite, lines, requestOf } from "../parts/batch_request.js";
 import { Act, Loaded, useCalls, useLoad } from "../parts/page.js";
 import { Picker } from "../parts/picker.js";
-import en from "../text/en_batches.js";
-import id from "../text/id_batches.js";
 import { Estimate } from "./batch_estimate.js";
 
-speak(en, id);
+await speak("batches");
 
 const WHOLE_BOXES = ["", "10", "20", "50", "100", "200", "500"];
 

@@ -44,7 +44,7 @@ function Reasons({ operation, counts }) {
   };
   return html`<section class="stack"><h2>${t("batch.failures")}</h2>
     <${Table} label=${t("batch.failures")} rows=${counts.errors} columns=${[
-      { title: t("images"), isNumber: true, value: (/** @type {any} */ one) => one.images }, { title: t("code"), value: (/** @type {any} */ one) => codeName(one.code) },
+      { title: t("code"), value: (/** @type {any} */ one) => codeName(one.code) }, { title: t("images"), isNumber: true, value: (/** @type {any} */ one) => one.images },
       { title: t("message"), value: (/** @type {any} */ one) => one.message, show: (/** @type {any} */ one) => html`<span lang="en">${one.message}</span>` }]} />
     <div class="row">${errorFiles(operation, operation.progress).length > 0 && html`<a class="button first" href=${`${href("batches", "new")}?model=${encodeURIComponent(model)}&from=${encodeURIComponent(id)}&as=retry`}>${t("job.retry")}</a>`}
       <${Act} does=${keep}>${t("failed.list")}${read ? ` ${number(read)}` : ""}<//></div></section>`;

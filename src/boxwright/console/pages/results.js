@@ -1,16 +1,16 @@
 // @ts-check
 // Results of a batch job: counts at any threshold from memory, how scores are spread, and the images.
-import { html, useEffect, useMemo, useState } from "../vendor/ui.js";
+import { html, useMemo, useState } from "../vendor/ui.js";
 import { get } from "../app/api.js";
 import { number, t } from "../app/i18n.js";
 import { STEPS, countAt, histogram, quotedText, readSummary, stepOf } from "../parts/counts.js";
 import { Empty, Loaded, Numbers, useCalls, useLoad } from "../parts/page.js";
 import { labelColour } from "../parts/picture.js";
 import { usePages } from "../parts/result_pages.js";
+import { useRested } from "../parts/rested.js";
 import { ResultTiles, ResultViewer } from "../parts/result_tiles.js";
 import { Table } from "../parts/table.js";
 
-const REST_MS = 150;
 const TILES = 36; // images on a page
 const CHIPS = 24; // labels with a button of their own
 const ORDERS = ["list_order", "score desc", "score", "boxes desc", "boxes", "uncertainty desc"];
@@ -47,21 +47,11 @@ function Explorer({ operation, counts, again }) {
       <${Labels} counts=${counts} threshold=${threshold} label=${label} choose=${setLabel} />
       <${Spread} counts=${counts} threshold=${threshold} label=${label} />
       ${!operation.done && html`<div class="row"><span class="quiet">${t("results.grows")}</span><button type="button" onClick=${again}>${t("again.look")}</button></div>`}</section>
-    <section class="stack"><div class="head"><h2>${t("images")}</h2><div class="row">
+    <section class="stack"><h2>${t("images")}</h2><div class="row">
       <label class="row">${t("results.order")}<select value=${order} onChange=${(/** @type {any} */ e) => setOrder(e.target.value)}>${ORDERS.map((one) =>
         html`<option value=${one} disabled=${one.startsWith("uncertainty") && !counts.hasCandidates}>${t(`order.${one.replace(" ", ".")}`)}</option>`)}</select></label>
-      <label class="row">${t("results.show")}<select value=${shown} onChange=${(/** @type {any} */ e) => setShown(e.target.value)}>${Object.keys(SHOWN).map((one) => html`<option value=${one}>${t(`results.show.${one}`)}</option>`)}</select></label></div></div>
+      <label class="row">${t("results.show")}<select value=${shown} onChange=${(/** @type {any} */ e) => setShown(e.target.value)}>${Object.keys(SHOWN).map((one) => html`<option value=${one}>${t(`results.show.${one}`)}</option>`)}</select></label></div>
       ${gallery}</section>`;
-}
-
-/** A value once it has not changed for a moment. @template T @param {T} value @returns {T} */
-function useRested(value) {
-  const [rested, setRested] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setRested(value), REST_MS);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return rested;
 }
 
 /** @param {{counts: any, threshold: number, label: string}} props */

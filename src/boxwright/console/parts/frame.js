@@ -2,7 +2,7 @@
 // The frame around each page: rail, header with running operations, language and theme, notices, the sheet of shortcuts.
 import { html, useEffect, useState } from "../vendor/ui.js";
 import { API_KEY } from "../app/api.js";
-import { LANGUAGES, duration, has, percent, t } from "../app/i18n.js";
+import { LANGUAGES, duration, has, percent, t, turnTo } from "../app/i18n.js";
 import { go, href, route } from "../app/router.js";
 import * as store from "../app/store.js";
 import { CallsButton } from "./calls.js";
@@ -66,7 +66,7 @@ function Running() {
 }
 
 export function Choices() {
-  return html`<select aria-label=${t("language")} value=${store.language.value} onChange=${(/** @type {any} */ e) => store.chooseLanguage(e.target.value)}>
+  return html`<select aria-label=${t("language")} value=${store.language.value} onChange=${(/** @type {any} */ e) => turnTo(e.target.value)}>
       ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code}>${name}</option>`)}</select>
     <select aria-label=${t("theme")} value=${store.theme.value} onChange=${(/** @type {any} */ e) => store.chooseTheme(e.target.value)}>
       ${["system", "light", "dark"].map((one) => html`<option value=${one}>${t(`theme.${one}`)}</option>`)}</select>`;

@@ -59,10 +59,11 @@ function toggled(chosen, index) {
 /**
  * What keys and clicks do: they move the active tile, choose, and open.
  * @param {{total: number, columns: number, page: number, start: number, chosen: Chosen, choose: (chosen: Chosen) => void, open: (index: number) => void,
- *   reveal: (index: number) => void, press?: (event: any, active: number) => boolean}} props
+ *   reveal: (index: number) => void, press?: (event: any, active: number, move: (index: number) => void) => boolean}} props
  */
 function useActs({ total, columns, page, start, chosen, choose, open, reveal, press }) {
-  const [active, setActive] = useState(start);
+  const [last, setActive] = useState(start);
+  const active = Math.max(0, Math.min(total - 1, last)); // a list may become shorter
   const [anchor, setAnchor] = useState(start);
   const pick = (/** @type {number} */ index, /** @type {any} */ event) => {
     setActive(index);
@@ -86,7 +87,7 @@ function useActs({ total, columns, page, start, chosen, choose, open, reveal, pr
     else if (event.key === " ") pick(active, { ctrlKey: true });
     else if (isCommand && event.key.toLowerCase() === "a") choose({ isAll: true, places: new Set() });
     else if (event.key === "Escape" && (chosen.isAll || chosen.places.size)) choose(NOTHING);
-    else if (isCommand || event.altKey || !press?.(event, active)) return;
+    else if (isCommand || event.altKey || !press?.(event, active, (/** @type {number} */ index) => move(index, {}))) return;
     event.preventDefault();
     event.stopPropagation();
   };
@@ -96,8 +97,8 @@ function useActs({ total, columns, page, start, chosen, choose, open, reveal, pr
 /**
  * @param {{total: number, item: (index: number) => any, want: (first: number, last: number) => void, tilePx: number, label: string,
  *   chosen: Chosen, choose: (chosen: Chosen) => void, open: (index: number) => void, tile: (item: any, index: number) => any,
- *   name: (item: any) => string, start?: number, press?: (event: any, active: number) => boolean}} props
- *   `tile`: what a tile shows; `name`: what it is called; `press`: keys of the page, true if it has taken one
+ *   name: (item: any) => string, start?: number, press?: (event: any, active: number, move: (index: number) => void) => boolean}} props
+ *   `tile`: what a tile shows; `name`: what it is called; `press`: keys of the page, true if it has taken one; `move` makes another tile active
  */
 export function Grid({ total, item, want, tilePx, label, chosen, choose, open, tile, name, start = 0, press }) {
   const at = useRef(/** @type {any} */ (null));
@@ -132,6 +133,6 @@ export function Grid({ total, item, want, tilePx, label, chosen, choose, open, t
       top: `${view.topPx + row * rowPx - seenPx}px`, height: `${rowPx - GAP_PX}px`, gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))` }}>${cells}</div>`);
   }
   return html`<div class="grid" ref=${at} role="grid" tabindex="0" aria-label=${label} aria-rowcount=${rows} aria-colcount=${columns} aria-multiselectable="true"
-      aria-activedescendant=${total ? `tile-${active}` : undefined} onKeyDown=${keys}>
+      aria-activedescendant=${firstRow * columns <= active && active < (lastRow + 1) * columns ? `tile-${active}` : undefined} onKeyDown=${keys}>
     <div class="space" role="presentation" style=${{ height: `${spacePx}px` }}>${drawn}</div></div>`;
 }

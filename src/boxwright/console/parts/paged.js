@@ -2,7 +2,7 @@
 // A long list by place: the pages around what is looked at are asked for, and kept while they are near.
 import { useCallback, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
 
-const [PAGE, MOST_PAGES, REST_MS] = [100, 40, 60];
+const [PAGE, MOST_PAGES, REST_MS] = [100, 16, 60];
 
 /**
  * @param {(skip: number, count: number, signal: AbortSignal) => Promise<{items: any[], total: number}>} load
@@ -12,7 +12,13 @@ const [PAGE, MOST_PAGES, REST_MS] = [100, 40, 60];
 export function usePaged(load, key) {
   const [, setTurn] = useState(0);
   const [since, setSince] = useState(0);
-  const held = useMemo(() => ({ pages: new Map(), asked: new Map(), total: /** @type {number | undefined} */ (undefined), error: /** @type {any} */ (undefined), first: 0, last: 0, timer: 0, isGone: false }), [key, since]);
+  const before = useRef(/** @type {any} */ (undefined));
+  const held = useMemo(() => {
+    const old = before.current?.key === key ? before.current : undefined; // shown until it is read again
+    const former = old?.pages.size ? old.pages : (old?.former ?? new Map());
+    return { key, pages: new Map(), former, asked: new Map(), total: /** @type {number | undefined} */ (old?.total), error: /** @type {any} */ (undefined), first: 0, last: 0, timer: 0, isGone: false };
+  }, [key, since]);
+  before.current = held;
   const show = useCallback(() => void (held.isGone || setTurn((/** @type {number} */ one) => one + 1)), [held]);
   const loader = useRef(load);
   loader.current = load;
@@ -64,7 +70,7 @@ export function usePaged(load, key) {
   }, [held]);
   return {
     total: held.total, error: held.error, want,
-    item: (index) => held.pages.get(Math.floor(index / PAGE))?.[index % PAGE],
+    item: (index) => (held.pages.get(Math.floor(index / PAGE)) ?? held.former.get(Math.floor(index / PAGE)))?.[index % PAGE],
     again: useCallback(() => setSince((/** @type {number} */ one) => one + 1), []),
   };
 }

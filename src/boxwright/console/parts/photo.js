@@ -4,7 +4,7 @@ import { effect, useEffect, useState } from "../vendor/ui.js";
 import { getBytes } from "../app/api.js";
 import { credential, place } from "../app/store.js";
 
-const [MOST_ASKED, MOST_KEPT] = [6, 240];
+const [MOST_ASKED, MOST_KEPT] = [5, 240]; // a browser has six lines to a service: one stays for lists
 /**
  * @typedef {{path: string, users: Set<(entry: Entry) => void>, src?: string, error?: any, control?: AbortController}} Entry
  * @type {Map<string, Entry>}

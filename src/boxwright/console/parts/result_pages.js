@@ -4,7 +4,7 @@ import { useCallback, useEffect, useState } from "../vendor/ui.js";
 import { BASE, get } from "../app/api.js";
 import { useLoad } from "./page.js";
 
-const MOST_ASKED = 8; // calls for one page: a rare label may be far away
+const [MOST_ASKED, MOST_EMPTY] = [8, 200]; // calls for one page: a rare label may be far away, and an order of all takes a while
 
 /**
  * Results from a page's token on, until `size` are there or the list ends.
@@ -17,7 +17,7 @@ export async function readPage(operation, query, token, size, signal) {
   const results = [];
   let total = -1;
   let next = token;
-  for (let asked = 0; asked < MOST_ASKED && results.length < size; asked++) {
+  for (let asked = 0; asked < (results.length ? MOST_ASKED : MOST_EMPTY) && results.length < size; asked++) {
     url.searchParams.set("pageSize", String(size - results.length));
     if (next) url.searchParams.set("pageToken", next);
     const page = await get(url.href.slice(BASE.href.length), signal);

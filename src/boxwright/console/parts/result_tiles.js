@@ -30,11 +30,14 @@ function Shown({ result, labels, edgePx }) {
 /** @param {{results: any[], labels: string[], open: (index: number) => void, showsReason?: boolean}} props `labels`: their order gives the colours */
 export function ResultTiles({ results, labels, open, showsReason = false }) {
   return html`<ul class="tiles">${results.map((one, index) => html`<li key=${one.name}><button type="button" class="tile" onClick=${() => open(index)}>
-    <span class="pane">${one.error ? html`<span class="small" lang="en">${one.error.message}</span>` : html`<${Shown} result=${one} labels=${labels} edgePx=${SMALL_PX} />`}</span>
+    <span class="pane" style=${ratioOf(one)}>${one.error ? html`<span class="small" lang="en">${one.error.message}</span>` : html`<${Shown} result=${one} labels=${labels} edgePx=${SMALL_PX} />`}</span>
     <span class="caption small"><span class="mono">${shortName(one.imageId)}</span>
       <span class="quiet">${one.error ? t("results.failed.one") : best(one)}</span>
       ${showsReason && one.reason && html`<span lang="en">${one.reason}</span>`}</span></button></li>`)}</ul>`;
 }
+
+/** So that a picture fills its place, whatever its size. @param {any} result */
+const ratioOf = (result) => (result.widthPx && result.heightPx ? { "--ratio": String(result.widthPx / result.heightPx) } : {});
 
 /** @param {any} result */
 function best(result) {
@@ -58,13 +61,13 @@ export function ResultViewer({ result, labels, back, on, close }) {
     return () => removeEventListener("keydown", press);
   });
   const found = result.annotations ?? [];
-  return html`<${Dialog} title=${shortName(result.imageId)} close=${close}><div class="viewer stack">
+  return html`<${Dialog} title=${shortName(result.imageId)} close=${close}><div class="viewer stack" style=${ratioOf(result)}>
     <div class="row"><button type="button" disabled=${!back} onClick=${back}>← ${t("results.back")}</button><button type="button" disabled=${!on} onClick=${on}>${t("results.on")} →</button></div>
     <p class="mono">${result.imageId}</p>
     ${result.error ? html`<${Trouble} error=${{ code: result.error.code, message: result.error.message }} />` : html`<${Shown} key=${result.name} result=${result} labels=${labels} edgePx=${LARGE_PX} />`}
     <p aria-live="polite">${t("test.found", { n: found.length })}${result.widthPx ? html` <span class="quiet">· ${number(result.widthPx)} × ${number(result.heightPx)} px</span>` : ""}</p>
     ${result.reason && html`<p lang="en">${result.reason}</p>`}
     ${found.length > 0 && html`<${Table} key=${result.name} label=${t("test.labels")} rows=${found} columns=${[
-      { title: t("label"), value: (/** @type {any} */ one) => one.displayName }, { title: t("test.best"), isNumber: true, value: scoreOf, show: (/** @type {any} */ one) => percent(scoreOf(one)) }]} />`}
+      { title: t("label"), value: (/** @type {any} */ one) => one.displayName }, { title: t("results.score"), isNumber: true, value: scoreOf, show: (/** @type {any} */ one) => percent(scoreOf(one)) }]} />`}
     </div><form method="dialog" class="ends"><button>${t("close")}</button></form><//>`;
 }

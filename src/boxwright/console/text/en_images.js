@@ -10,6 +10,7 @@ export default {
   "images.far": "Some chosen images are far away. Choose all, or fewer.", "images.many": "Choose {n} images at most, or all.",
   "images.labels.more": { one: "{n} further label is not listed.", other: "{n} further labels are not listed." },
   "images.act.set": "Move to a set", "images.act.add": "Add a label", "images.act.relabel": "Change a label", "images.act.take": "Take a label off",
+  "images.act.nothing": "Nothing in them", "images.single": "Choose single images for this, not all at once.", "images.keys.labels": "Keys 1 to 9 give a label.",
   "images.act.confirm": "Labels are right", "images.from": "From", "images.to": "To", "images.do": { one: "Change {n} image", other: "Change {n} images" },
   "images.changed": { one: "{n} image is changed.", other: "{n} images are changed." }, "images.deleted": { one: "{n} image is deleted.", other: "{n} images are deleted." },
   "images.reverted": "It is as before.", "images.reverted.some": { one: "It is as before, but for {n} image that was changed since.", other: "It is as before, but for {n} images that were changed since." },

@@ -10,6 +10,7 @@ export default {
   "images.far": "Sebagian gambar yang dipilih terlalu jauh. Pilih semua, atau lebih sedikit.", "images.many": "Pilih paling banyak {n} gambar, atau semua.",
   "images.labels.more": "{n} label lainnya tidak ditampilkan.",
   "images.act.set": "Pindahkan ke bagian", "images.act.add": "Tambahkan label", "images.act.relabel": "Ganti label", "images.act.take": "Hapus label",
+  "images.act.nothing": "Tidak ada isinya", "images.single": "Pilih gambar satu per satu untuk ini, bukan semuanya sekaligus.", "images.keys.labels": "Tombol 1 sampai 9 memberi label.",
   "images.act.confirm": "Label sudah benar", "images.from": "Dari", "images.to": "Menjadi", "images.do": "Ubah {n} gambar",
   "images.changed": "{n} gambar diubah.", "images.deleted": "{n} gambar dihapus.",
   "images.reverted": "Sudah seperti semula.", "images.reverted.some": "Sudah seperti semula, kecuali {n} gambar yang telah diubah sejak itu.",

@@ -1,0 +1,34 @@
+// @ts-check
+// Whether a dataset can be trained from, in words: what a training is refused by, and what it is worse for.
+import { html } from "../vendor/ui.js";
+import { idOf } from "../app/api.js";
+import { has, number, t } from "../app/i18n.js";
+import { href } from "../app/router.js";
+import { Numbers } from "../parts/page.js";
+
+const LOOKS = { BLOCKS: "bad", WARNS: "warn", TELLS: "" };
+const MOST = 20; // findings that are shown
+/** @param {any} summary @param {(count: any) => boolean} which */
+const images = (summary, which) => (summary.counts ?? []).filter(which).reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.exampleCount, 0);
+/** What keeps a training from being started, if anything does. @param {any} summary */
+export const blocks = (summary) => (summary?.findings ?? []).filter((/** @type {any} */ one) => one.level === "BLOCKS");
+
+/** @param {{dataset: any, summary: any}} props */
+export function Readiness({ dataset, summary }) {
+  const found = summary.findings ?? [];
+  const labelled = (/** @type {string[]} */ uses) => images(summary, (one) => one.state === "LABELED" && uses.includes(one.mlUse));
+  return html`<section class="card"><h2>${t("ready.title")}</h2>
+    <${Numbers} pairs=${[[t("ready.labels"), number((summary.labels ?? []).length)], [t("ready.train"), number(labelled(["TRAIN"]))],
+      [t("ready.validation"), number(labelled(["VALIDATION"]))], [t("ready.test"), number(labelled(["TEST"]))], [t("ready.unassigned"), number(labelled(["UNASSIGNED"]))]]} />
+    ${blocks(summary).length ? "" : html`<p><span class="state good">${t("ready.yes")}</span></p>`}
+    ${found.length > 0 && html`<ul class="findings">${found.slice(0, MOST).map((/** @type {any} */ one) => html`<li>
+      <span class="state ${/** @type {any} */ (LOOKS)[one.level] ?? ""}">${t(`level.${one.level}`)}</span> ${words(one)}</li>`)}</ul>`}
+    ${found.length > MOST && html`<p class="quiet">${t("ready.more", { n: found.length - MOST })}</p>`}
+    <p class="small"><a href=${href("datasets", idOf(dataset.name), "labels")}>${t("ready.to.labels")}</a></p></section>`;
+}
+
+/** A finding in the page's language; one that it does not know in the API's own words. @param {any} one */
+function words(one) {
+  const key = `ready.${one.code}`;
+  return has(key) ? t(key, { n: one.count ?? 0, label: one.label ?? "" }) : html`<span lang="en">${one.message}</span>`;
+}

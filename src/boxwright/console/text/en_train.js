@@ -1,0 +1,20 @@
+// Sentences of the page for training in English.
+export default {
+  "ready.title": "Ready to train?", "ready.labels": "Labels", "ready.train": "To learn from", "ready.validation": "For validation", "ready.test": "For the test",
+  "ready.unassigned": "In no set yet", "ready.yes": "Nothing stands in the way of a training.", "ready.no": "The dataset is not ready. See above.",
+  "ready.more": { one: "{n} more", other: "{n} more" }, "ready.to.labels": "Labels of this dataset",
+  "level.BLOCKS": "In the way", "level.WARNS": "Careful", "level.TELLS": "To know",
+  "ready.NO_IMAGES": "The dataset has no images. Import some first.", "ready.NO_LABELS": "No image has a label yet. Label some images first.",
+  "ready.FEW_LABELS": "A classifier needs at least two labels.", "ready.MANY_LABELS": "The dataset has more labels than a model can learn.",
+  "ready.LABEL_WITH_FEW_IMAGES": { one: "The label {label} has {n} image only. Label more, merge the label or delete it.", other: "The label {label} has {n} images only. Label more, merge the label or delete it." },
+  "ready.NO_TRAIN_IMAGES": "All images are for validation or the test. Put some in the set TRAIN.",
+  "ready.LABEL_WITHOUT_TRAIN_IMAGES": "All images of the label {label} are for validation or the test. Put some in the set TRAIN.",
+  "ready.TRAINING_UNDER_WAY": "A training of this dataset runs. The next one begins after its end.", "ready.OPERATION_UNDER_WAY": "An import or another operation works on this dataset. Wait for its end.",
+  "ready.NO_TEST_IMAGES": "No image is for the test, so the new model cannot be evaluated.",
+  "ready.TINY_BOXES": { one: "{n} box is narrower than 8 pixels. Objects that small are hard to find.", other: "{n} boxes are narrower than 8 pixels. Objects that small are hard to find." },
+  "ready.UNLABELED_LEFT_OUT": { one: "{n} image without labels is left out.", other: "{n} images without labels are left out." },
+  "ready.SUGGESTED_LEFT_OUT": { one: "{n} image has suggestions that nobody has looked at. It is left out.", other: "{n} images have suggestions that nobody has looked at. They are left out." },
+  "train.budget.last": "{name}, of the same type, took {time}.", "train.budget.first": "How long it really takes is known after the first training of this type.",
+  "compare.ap": "Average precision", "compare.ap50": "At overlap 0.5", "compare.images": "Test images", "compare.time": "Training time", "compare.best": "best",
+  "compare.more": { one: "{n} older model is not shown.", other: "{n} older models are not shown." },
+};

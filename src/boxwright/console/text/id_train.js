@@ -1,0 +1,20 @@
+// Kalimat halaman pelatihan dalam bahasa Indonesia.
+export default {
+  "ready.title": "Siap dilatih?", "ready.labels": "Label", "ready.train": "Untuk dipelajari", "ready.validation": "Untuk validasi", "ready.test": "Untuk pengujian",
+  "ready.unassigned": "Belum masuk bagian", "ready.yes": "Tidak ada yang menghalangi pelatihan.", "ready.no": "Set data belum siap. Lihat di atas.",
+  "ready.more": { other: "{n} lagi" }, "ready.to.labels": "Label set data ini",
+  "level.BLOCKS": "Menghalangi", "level.WARNS": "Perhatian", "level.TELLS": "Keterangan",
+  "ready.NO_IMAGES": "Set data ini tidak berisi gambar. Impor dahulu.", "ready.NO_LABELS": "Belum ada gambar yang berlabel. Beri label dahulu.",
+  "ready.FEW_LABELS": "Klasifikasi memerlukan sedikitnya dua label.", "ready.MANY_LABELS": "Set data ini memiliki lebih banyak label daripada yang dapat dipelajari model.",
+  "ready.LABEL_WITH_FEW_IMAGES": { other: "Label {label} hanya memiliki {n} gambar. Tambah label, gabungkan, atau hapus label itu." },
+  "ready.NO_TRAIN_IMAGES": "Semua gambar untuk validasi atau pengujian. Masukkan sebagian ke bagian TRAIN.",
+  "ready.LABEL_WITHOUT_TRAIN_IMAGES": "Semua gambar dengan label {label} untuk validasi atau pengujian. Masukkan sebagian ke bagian TRAIN.",
+  "ready.TRAINING_UNDER_WAY": "Pelatihan set data ini sedang berjalan. Yang berikutnya dimulai setelah itu selesai.", "ready.OPERATION_UNDER_WAY": "Impor atau operasi lain sedang mengerjakan set data ini. Tunggu sampai selesai.",
+  "ready.NO_TEST_IMAGES": "Tidak ada gambar untuk pengujian, sehingga model baru tidak dapat dievaluasi.",
+  "ready.TINY_BOXES": { other: "{n} kotak lebih sempit dari 8 piksel. Objek sekecil itu sulit ditemukan." },
+  "ready.UNLABELED_LEFT_OUT": { other: "{n} gambar tanpa label tidak disertakan." },
+  "ready.SUGGESTED_LEFT_OUT": { other: "{n} gambar memiliki saran yang belum dilihat siapa pun. Gambar itu tidak disertakan." },
+  "train.budget.last": "{name}, dengan tipe yang sama, memerlukan {time}.", "train.budget.first": "Lama sebenarnya diketahui setelah pelatihan pertama dengan tipe ini.",
+  "compare.ap": "Presisi rata-rata", "compare.ap50": "Pada tumpang tindih 0,5", "compare.images": "Gambar pengujian", "compare.time": "Lama pelatihan", "compare.best": "terbaik",
+  "compare.more": { other: "{n} model lama tidak ditampilkan." },
+};

@@ -118,6 +118,7 @@ def test_images_are_looked_at_one_after_the_other_by_keyboard_alone(
     console.tab_to(first)
     console.press("Enter")
     console.until(f"document.querySelector('dialog h2')?.innerText === '{first}'")
+    console.until("document.querySelector('dialog .picture img')?.complete")
     console.press("ArrowRight")
     console.until(f"document.querySelector('dialog h2')?.innerText === '{second}'")
     console.press("ArrowLeft")
@@ -154,7 +155,7 @@ def test_a_file_is_downloaded_as_it_is(world: World, console: ConsolePage, job: 
     console.page.command("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     console.open(f"batches/{job}/files")
     console.page.run(
-        "[...document.querySelectorAll('main tbody button')].find((one) => one.innerText.endsWith(' manifest.json')).click()"
+        "[...document.querySelectorAll('main tbody button')].find((one) => one.textContent.trim().endsWith(' manifest.json')).click()"
     )
     kept = tmp_path / "manifest.json"
     wait_until(kept.exists, "the browser has saved a file")

@@ -1,6 +1,6 @@
 // @ts-check
 // Images of a batch job with what was found in them: small ones beside each other, and one large.
-import { html, useEffect } from "../vendor/ui.js";
+import { html, useEffect, useRef } from "../vendor/ui.js";
 import { number, percent, t } from "../app/i18n.js";
 import { Dialog, Trouble } from "./page.js";
 import { usePhoto } from "./photo.js";
@@ -50,16 +50,18 @@ function best(result) {
  * @param {{result: any, labels: string[], back?: () => void, on?: () => void, close: () => void}} props
  */
 export function ResultViewer({ result, labels, back, on, close }) {
+  const leads = useRef(/** @type {any} */ ({}));
+  leads.current = { ArrowLeft: back, ArrowRight: on }; // as of the image that is shown, also when keys come fast
   useEffect(() => {
     const press = (/** @type {KeyboardEvent} */ event) => {
-      const go = { ArrowLeft: back, ArrowRight: on }[event.key];
+      const go = leads.current[event.key];
       if (!go || event.altKey || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       go();
     };
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);
-  });
+  }, []);
   const found = result.annotations ?? [];
   return html`<${Dialog} title=${shortName(result.imageId)} close=${close}><div class="viewer stack" style=${ratioOf(result)}>
     <div class="row"><button type="button" disabled=${!back} onClick=${back}>← ${t("results.back")}</button><button type="button" disabled=${!on} onClick=${on}>${t("results.on")} →</button></div>

@@ -10,11 +10,9 @@ import { Act, Loaded, State, useCalls, useLoad } from "../parts/page.js";
 import { Picker } from "../parts/picker.js";
 import { Table } from "../parts/table.js";
 import { Upload } from "../parts/upload.js";
-import english from "../text/en_batches.js";
-import indonesian from "../text/id_batches.js";
 import { RunningOperation } from "./operations.js";
 
-speak(english, indonesian);
+await speak("batches"); // those of the picker
 
 /** Addresses, one a line. @param {string} text */
 export const addresses = (text) => text.split(/\s+/).filter(Boolean);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,8 @@ class Job:
         drawn_images.write_csv(self.folder, "list.csv", self.rows)
         with open_api(service) as api:
             self.name = self.run(api, score_threshold="0.3")
+            done = metadata(api.get(self.name)).batch_predict_details
+            self.output = done.output_info.gcs_output_directory
 
     def run(self, api: Any, **params: str) -> str:
         """The name of another batch prediction that succeeds."""
@@ -37,7 +40,6 @@ class Job:
         name: str = api.start_batch(self.model, f"gs://{bucket}/list.csv", f"gs://{bucket}/out/", **params)
         operation = api.finished(name)
         assert not operation.HasField("error"), operation.error
-        self.output = metadata(operation).batch_predict_details.output_info.gcs_output_directory
         return name
 
 
@@ -59,8 +61,8 @@ def _get(http: httpx.Client, path: str, **query: Any) -> dict[str, Any]:
     return found
 
 
-def _refusal(http: httpx.Client, path: str, **query: Any) -> tuple[str, str]:
-    error = http.get(path, params=query).json()["error"]
+def _refusal(http: httpx.Client, address: str, **query: Any) -> tuple[str, str]:
+    error = http.get(address, params=query).json()["error"]
     return error["status"], error["message"]
 
 
@@ -68,7 +70,7 @@ def _grpc(service: Any, rpc: str, request: Any) -> Any:
     row = next(row for row in methods.TABLE if row.rpc == rpc)
     with grpc.insecure_channel(service.grpc_target) as channel:
         call = channel.unary_unary(
-            row.full_name, request_serializer=type(request).serialize, response_deserializer=row.response.deserialize
+            row.full_name, request_serializer=type(request).serialize, response_deserializer=row.response_pb.FromString
         )
         return call(request, timeout=60)
 
@@ -169,3 +171,153 @@ def test_a_job_without_candidates_says_why_its_threshold_cannot_be_lowered(job: 
     assert [one.get("annotations") for one in mine] == [one.get("annotations") for one in others]
     assert _refusal(http, f"{name}/results", scoreThreshold=0.2)[0] == "OUT_OF_RANGE"
     assert _refusal(http, f"{name}/results", orderBy="uncertainty desc")[0] == "FAILED_PRECONDITION"
+
+
+def test_pictures_of_results_are_those_of_the_decoder(job: Job, http: httpx.Client) -> None:
+    found = http.get(f"{job.name}/results/1-2:image", params={"edgePx": 256})
+    assert found.status_code == 200, found.text
+    assert found.headers["content-type"] == "image/jpeg"
+    assert found.headers["cache-control"] == "private, no-cache"
+    again = http.get(
+        f"{job.name}/results/1-2:image", params={"edgePx": 256}, headers={"If-None-Match": found.headers["etag"]}
+    )
+    assert again.status_code == 304
+    picture = _grpc(
+        job.service, "GetResultImage", pb.GetResultImageRequest(name=f"{job.name}/results/1-2", edge_px=256)
+    )
+    assert picture.data == found.content
+    file = job.folder / "images" / job.rows[2].rpartition("/")[2]
+    former = file.read_bytes()
+    file.write_bytes((job.folder / "images" / job.rows[3].rpartition("/")[2]).read_bytes())
+    changed = http.get(f"{job.name}/results/1-2:image", params={"edgePx": 256})
+    file.write_bytes(former)
+    assert changed.content != found.content  # as it is now
+    assert _refusal(http, f"{job.name}/results/e1-0:image")[0] == "FAILED_PRECONDITION"  # no image
+
+
+def test_pictures_of_members_of_archives(job: Job, http: httpx.Client) -> None:
+    with tarfile.open(job.folder / "all.tar", "w") as archive:
+        for row in job.rows[:3]:
+            name = row.rpartition("/")[2]
+            archive.add(job.folder / "images" / name, f"day#1/{name}")
+    with open_api(job.service) as api:
+        name = api.start_batch(job.model, f"gs://{job.folder.name}/all.tar", f"gs://{job.folder.name}/out/")
+        assert not api.finished(name).HasField("error")
+    listed = _get(http, f"{name}/results")["results"]
+    for number, one in enumerate(listed):
+        mine = http.get(f"{one['name']}:image", params={"edgePx": 256})
+        assert mine.status_code == 200, mine.text
+        assert mine.content == http.get(f"{job.name}/results/1-{number}:image", params={"edgePx": 256}).content
+    (job.folder / "all.tar").unlink()
+    assert _refusal(http, f"{listed[0]['name']}:image")[0] == "NOT_FOUND"
+
+
+def test_files_are_sent_to_be_kept_and_not_shown(job: Job, http: httpx.Client) -> None:
+    output = job.folder.parent / job.output.removeprefix("gs://")
+    for path, kind in (
+        ("manifest.json", "application/json"),
+        ("errors_1.jsonl", "text/plain; charset=utf-8"),
+        ("report/report.html", "application/octet-stream"),
+    ):
+        answer = http.get(f"{job.name}:download", params={"path": path})
+        assert answer.status_code == 200, answer.text
+        assert answer.content == (output / path).read_bytes()
+        assert answer.headers["content-type"] == kind
+        assert answer.headers["content-disposition"] == "attachment"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    for path in ("../list.csv", "/etc/passwd", "report", "report/", "a/../manifest.json", "", "manifest.json\0"):
+        assert http.get(f"{job.name}:download", params={"path": path}).status_code in (400, 404), path
+    (output / "large.csv").write_bytes(bytes((32 << 20) + 1))
+    code, message = _refusal(http, f"{job.name}:download", path="large.csv")
+    (output / "large.csv").unlink()
+    assert (code, f"{job.output}/large.csv" in message) == ("FAILED_PRECONDITION", True)
+
+
+def test_folders_are_listed_a_page_at_a_time(job: Job, http: httpx.Client) -> None:
+    location = job.name.partition("/operations/")[0]
+    prefix = f"gs://{job.folder.name}/"
+    (job.folder / "ü<b>").mkdir(exist_ok=True)
+    (job.folder / "link").unlink(missing_ok=True)
+    (job.folder / "link").symlink_to("/etc")
+    whole = _get(http, f"{location}/objects", prefix=prefix)["objects"]
+    assert {one["uri"]: one.get("isFolder", False) for one in whole}.items() >= {
+        (f"{prefix}images/", True),
+        (f"{prefix}list.csv", False),
+        (f"{prefix}out/", True),
+        (f"{prefix}ü<b>/", True),
+    }
+    assert f"{prefix}link" not in {one["uri"].rstrip("/") for one in whole}
+    listed = next(one for one in whole if one["uri"].endswith("list.csv"))
+    assert (int(listed["sizeBytes"]), "updateTime" in listed) == ((job.folder / "list.csv").stat().st_size, True)
+    paged: list[dict[str, Any]] = []
+    token = ""
+    while True:
+        page = _get(http, f"{location}/objects", prefix=prefix, pageSize=2, pageToken=token)
+        paged += page["objects"]
+        token = page.get("nextPageToken", "")
+        if not token:
+            break
+    assert paged == whole
+    buckets = _get(http, f"{location}/objects", pageSize=1000)["objects"]
+    assert prefix in [one["uri"] for one in buckets]
+
+
+def _added(job: Job, http: httpx.Client, dataset: str, **body: Any) -> list[dict[str, Any]]:
+    """The dataset's examples after results were added."""
+    answer = http.post(f"{dataset}/examples:addResults", json={"operation": job.name, **body})
+    assert answer.status_code == 200, answer.text
+    with open_api(job.service) as api:
+        operation = api.finished(answer.json()["name"])
+    assert not operation.HasField("error"), operation.error
+    found: list[dict[str, Any]] = _get(http, f"{dataset}/examples").get("examples", [])
+    return found
+
+
+def _new_dataset(http: httpx.Client, job: Job, name: str) -> str:
+    location = job.name.partition("/operations/")[0]
+    is_detection = "/operations/IOD" in job.name
+    kind: dict[str, Any] = (
+        {"imageObjectDetectionDatasetMetadata": {}}
+        if is_detection
+        else {"imageClassificationDatasetMetadata": {"classificationType": "MULTILABEL"}}
+    )
+    answer = http.post(f"{location}/datasets", json={"displayName": name, **kind})
+    assert answer.status_code == 200, answer.text
+    found: str = answer.json()["response"]["name"]
+    return found
+
+
+def test_results_become_suggestions_with_the_models_scores(job: Job, http: httpx.Client) -> None:
+    dataset = _new_dataset(http, job, "added_suggestions")
+    listed = _get(http, f"{job.name}/results", orderBy="uncertainty desc")["results"]
+    made = _added(job, http, dataset, orderBy="uncertainty desc", limit=4)
+    assert [one["uri"] for one in made] == [one["imageId"] for one in listed[:4]]
+    for example, result in zip(made, listed, strict=False):
+        found = result.get("annotations", [])
+        assert example["state"] == "SUGGESTED" or not found
+        assert {one["displayName"] for one in example.get("annotations", [])} <= {one["displayName"] for one in found}
+        assert set(example.get("sources", [])) <= {"MODEL"}
+    labels = sum(len(one.get("annotations", [])) for one in made)
+    assert labels > 0
+    again = _added(job, http, dataset, orderBy="uncertainty desc", limit=4)  # sent twice it does no harm
+    assert [(one["uri"], len(one.get("annotations", []))) for one in again] == [
+        (one["uri"], len(one.get("annotations", []))) for one in made
+    ]
+
+
+def test_results_are_added_by_name_and_in_other_states(job: Job, http: httpx.Client) -> None:
+    bare = _added(
+        job, http, _new_dataset(http, job, "added_bare"), names=[f"{job.name}/results/1-3"], state="UNLABELED"
+    )
+    assert [(one["uri"], one["state"], "annotations" in one) for one in bare] == [(job.rows[3], "UNLABELED", False)]
+    dataset = _new_dataset(http, job, "added_labelled")
+    labelled = _added(job, http, dataset, filter="boxes>=1", limit=2, state="LABELED", scoreThreshold=0.2)
+    assert [one["state"] for one in labelled] == ["LABELED", "LABELED"]
+    assert all(one["annotations"] for one in labelled)
+    other = job.name.replace("projects/demo/", "projects/other/")
+    answer = http.post(f"{dataset}/examples:addResults", json={"operation": other})
+    assert answer.status_code == 404
+    for body in ({"limit": -1}, {"names": ["x"]}, {"filter": "colour=red"}, {"scoreThreshold": 2}):
+        assert http.post(f"{dataset}/examples:addResults", json={"operation": job.name, **body}).status_code == 400, (
+            body
+        )

@@ -21,7 +21,7 @@ class World:
     """A running service with something of everything.
 
     Attributes:
-        ids: of a dataset, a model and a batch prediction.
+        ids: of a dataset, one of its examples, a model and a batch prediction.
     """
 
     service: Service
@@ -35,17 +35,28 @@ class World:
         return dict(httpx.get(f"{self.service.url}/v1/{path}", trust_env=False, timeout=60).json())
 
     @property
+    def has_result_pictures(self) -> bool:
+        """Whether the service makes pictures of results: GetResultImage."""
+        return any("/results/{result}:image" in path for path in self.get("openapi.json")["paths"])
+
+    @property
     def pages(self) -> list[str]:
         """Every page of the console, with real ids."""
         dataset, model, batch = self.ids["dataset"], self.ids["model"], self.ids["batch"]
         return [
             "datasets",
-            *(f"datasets/{dataset}/{tab}" for tab in ("import", "images", "labels", "train", "evaluate", "test", "batch")),
+            *(
+                f"datasets/{dataset}/{tab}"
+                for tab in ("import", "images", "labels", "train", "evaluate", "test", "batch")
+            ),
+            f"datasets/{dataset}/images/{self.ids['example']}",
             "models",
             *(f"models/{model}/{tab}" for tab in ("about", "evaluate", "test", "batch")),
             "batches",
             "batches/new",
             f"batches/{batch}",
+            *(f"batches/{batch}/{tab}" for tab in ("next", "failed", "files")),
+            *([f"batches/{batch}/results"] if self.has_result_pictures else []),
             "operations",
             f"operations/{batch}",
             "settings",
@@ -70,6 +81,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "batch": batch,
         }
         world.ids = {kind: one["name"].rpartition("/")[2] for kind, one in named.items()}
+        first = world.get(f"{PARENT}/datasets/{world.ids['dataset']}/examples")["examples"][0]
+        world.ids["example"] = first["name"].rpartition("/")[2]
         yield world
     finally:
         service.stop()

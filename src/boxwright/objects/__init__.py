@@ -12,6 +12,7 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     profiles    a tenant's own credentials, for that tenant's folders
     profile_connections  connections with these, and with nothing of the environment
     store_config  what an installation serves, and the environment of its stores
+    entries     what lies directly in a folder
     listing     names in order, however many
     backend     what every way to keep objects can do
     limited_use  what work may use of the stores, and that it says so

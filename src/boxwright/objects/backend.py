@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Protocol
 
+from boxwright.objects.entries import Entry
 from boxwright.objects.folders import ObjectVersion, StoreKey
 from boxwright.objects.listing import Bounds
 from boxwright.objects.uris import ObjectUri
@@ -60,6 +61,10 @@ class Backend(Protocol):
 
         Keys that `bounds` rules out need not come.
         """
+        ...
+
+    def entries(self, prefix: ObjectUri, after: str) -> Iterator[Entry]:
+        """Yields what lies directly in a folder, in order, from behind a name on."""
         ...
 
     def delete(self, uri: ObjectUri) -> None:

@@ -22,7 +22,7 @@ from obstore import exceptions
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from boxwright import errors
-from boxwright.objects import listing, profile_connections, store_errors
+from boxwright.objects import entries, listing, profile_connections, store_errors
 from boxwright.objects.folders import ObjectVersion, StoreKey
 from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
 from boxwright.objects.uris import ObjectUri
@@ -81,6 +81,18 @@ class Cloud:
         )
         for batch in found:
             yield [(entry["path"], ObjectVersion(entry["size"], _version(entry))) for entry in batch]
+
+    def entries(self, prefix: ObjectUri, after: str) -> Iterator[entries.Entry]:
+        """See `Backend.entries`."""
+        place = self.place(prefix)
+        below = f"{place.key.rstrip('/')}/" if place.key else ""
+
+        def listed(start: str) -> Iterator[Any]:
+            return obstore.list(
+                place.store, prefix=below.rstrip("/") or None, offset=start or None, chunk_size=listing.PAGE_NAMES
+            )
+
+        return entries.of_keys(listed, below, after)
 
     def place(self, uri: ObjectUri) -> StoreKey:
         """Finds where an object is or would be."""

@@ -22,8 +22,8 @@ from obstore import exceptions
 from obstore.store import LocalStore
 
 from boxwright import errors, private
-from boxwright.objects import listing, store_errors
-from boxwright.objects.uris import ObjectUri, bad_uri
+from boxwright.objects import entries, listing, store_errors
+from boxwright.objects.uris import BadUri, ObjectUri, bad_uri
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -68,6 +68,10 @@ class Folders(abc.ABC):
     @abc.abstractmethod
     def folder(self, uri: ObjectUri) -> tuple[pathlib.Path, str, str]:
         """Returns (existing folder that the URI may not leave, path below it, what the URI's key has before that)."""
+
+    @abc.abstractmethod
+    def outermost(self) -> list[ObjectUri]:
+        """The folders that there are and that nothing leads out of, in order."""
 
     def reading(self, uri: ObjectUri) -> StoreKey:
         """Finds an object that is known to be a regular file inside its folder."""
@@ -188,6 +192,12 @@ class Folders(abc.ABC):
         paths = listing.walked(os.fsencode(folder / key), start, is_wanted)
         yield from listing.pages(below + os.fsdecode(path) for path in paths)
 
+    def entries(self, prefix: ObjectUri, after: str) -> Iterator[entries.Entry]:
+        """See `Backend.entries`."""
+        self.place(prefix)
+        folder, key, _ = self.folder(prefix)
+        return entries.of_folder(os.fsencode(folder / key), after, STAGING.search)
+
     def delete(self, uri: ObjectUri) -> None:
         """Deletes an object; none is fine."""
         self.place(uri)
@@ -222,6 +232,14 @@ def _explained(uri: ObjectUri) -> Iterator[None]:
         raise bad_uri(str(uri), error.strerror or "the file system refuses it") from error
 
 
+def _is_no_bucket(name: str) -> bool:
+    """Whether a name in the folder of the buckets is that of no bucket."""
+    try:
+        return not name.endswith("/") or ObjectUri.parse(f"gs://{name}").bucket != name.rstrip("/")
+    except BadUri:
+        return True
+
+
 class BucketFolders(Folders):
     """Buckets that are the sub-folders of one folder.
 
@@ -247,6 +265,11 @@ class BucketFolders(Folders):
                 raise store_errors.no_bucket(uri, ", a folder below the buckets folder")
             self._known[uri.bucket] = folder
         return self._known[uri.bucket], uri.key, ""
+
+    def outermost(self) -> list[ObjectUri]:
+        """See `Folders.outermost`."""
+        found = entries.of_folder(os.fsencode(self.root), "", _is_no_bucket)
+        return [ObjectUri("gs", entry.name.rstrip("/"), "") for entry in found]
 
     def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
         """See `Folders.put`."""
@@ -280,3 +303,7 @@ class AllowedFolders(Folders):
         raise errors.permission_denied(
             f"{uri} is not below a folder that this installation allows; the setting file_roots names them."
         )
+
+    def outermost(self) -> list[ObjectUri]:
+        """See `Folders.outermost`."""
+        return [ObjectUri("file", "", f"{root.strip('/')}/") for root in sorted(self._roots)]

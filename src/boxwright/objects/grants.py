@@ -86,6 +86,11 @@ class Grants:
         """Whether the caller has a permission, one of `PERMISSIONS`, on an object or folder."""
         return any(grant.gives(permission) and grant.contains(uri) for grant in self.given)
 
+    @property
+    def readable(self) -> list[ObjectUri]:
+        """The buckets and folders that may be read, in order."""
+        return sorted({ObjectUri(one.scheme, one.bucket, one.prefix) for one in self.given if one.can_read}, key=str)
+
     def lost_reading(self, later: Grants) -> ObjectUri | None:
         """A folder that may be read by these grants and not by later ones, wholly; None if there is none."""
         folders = (ObjectUri(grant.scheme, grant.bucket, grant.prefix) for grant in self.given if grant.can_read)

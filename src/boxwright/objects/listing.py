@@ -179,6 +179,11 @@ def _below(root: bytes, folder: bytes, after: bytes) -> Iterator[bytes]:
             yield path
 
 
+def names_in_order(folder: bytes) -> Iterator[bytes]:
+    """Yields the names in a folder, in order; those of folders and of links to folders end in a slash."""
+    return in_order(_names(folder))
+
+
 def _names(folder: bytes) -> Iterator[bytes]:
     try:
         with os.scandir(folder) as entries:

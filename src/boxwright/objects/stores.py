@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import copy
 import dataclasses
+import itertools
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from boxwright.objects import listing, store_errors
 from boxwright.objects.backend import Backend, ObjectInfo
 from boxwright.objects.bucket_uses import NoteUse
 from boxwright.objects.clouds import Cloud, GcsEmulator, TenantClouds
+from boxwright.objects.entries import Entry
 from boxwright.objects.folders import AllowedFolders, BucketFolders, Folders, ObjectVersion
 from boxwright.objects.grants import LIST, READ, WRITE, Grants, Limits
 from boxwright.objects.limited_use import LimitedUse
@@ -310,6 +312,17 @@ class Stores(LimitedUse):
         backend = self._backend(prefix, LIST, is_folder=True)
         with store_errors.translated(prefix):
             yield from listing.all_pages(lambda start: backend.keys(prefix, start, bounds), after, self._patiently)
+
+    def entries(self, folder: ObjectUri, after: str, most: int) -> builtins.list[Entry]:
+        """What lies directly in a folder, in the order of the names, at most so many from behind a name on."""
+        backend = self._backend(folder, LIST, is_folder=True)
+        with store_errors.translated(folder):
+            return self._patiently(lambda: builtins.list(itertools.islice(backend.entries(folder, after), most)))
+
+    def readable_folders(self) -> builtins.list[ObjectUri]:
+        """The buckets and folders that may be read: as granted, else those of this machine."""
+        local = [one for scheme, one in self._backends.items() if scheme != STATE and isinstance(one, Folders)]
+        return self._limits.grants.readable if self._limits else [uri for one in local for uri in one.outermost()]
 
     def delete_prefix(self, uri: ObjectUri) -> None:
         """Deletes every object below a prefix of the service's own state."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from boxwright.services.bucket_objects import ObjectMethods
 from boxwright.services.evaluations import EvaluationMethods
 from boxwright.services.example_pictures import PictureMethods
 from boxwright.services.image_pictures import ImagePictures
@@ -13,7 +14,9 @@ from boxwright.services.suggested_annotations import SuggestionMethods
 from boxwright.services.uploads import UploadFolder, UploadMethods
 
 
-class CurationService(UploadMethods, PictureMethods, EvaluationMethods, SuggestionMethods, ResultMethods):
+class CurationService(
+    UploadMethods, PictureMethods, EvaluationMethods, SuggestionMethods, ResultMethods, ObjectMethods
+):
     """`boxwright.v1.Curation`.
 
     Args:

@@ -63,7 +63,7 @@ class ImagePictures:
         Raises:
             ApiError: FAILED_PRECONDITION: it is no usable image, or was replaced; as `Stores.get`.
         """
-        return self._answer(uri, sha256, lambda: self.content(uri, sha256, project=project), wanted)
+        return self.of_bytes(uri, sha256, lambda: self.content(uri, sha256, project=project), wanted)
 
     def content(self, uri: str, sha256: str, *, project: str) -> bytes:
         """The bytes of an image that are known by their digest; as `of_content`.
@@ -90,13 +90,18 @@ class ImagePictures:
             return stores.get(uri, max_bytes=decode.MAX_IMAGE_BYTES)
 
         if found.version:
-            return self._answer(str(uri), f"{uri} {found.size_bytes} {found.version}", read, wanted)
+            return self.of_bytes(str(uri), f"{uri} {found.size_bytes} {found.version}", read, wanted)
         data = read()  # the store has no versions: only the bytes tell
-        return self._answer(str(uri), hashlib.sha256(data).hexdigest(), lambda: data, wanted)
+        return self.of_bytes(str(uri), hashlib.sha256(data).hexdigest(), lambda: data, wanted)
 
-    def _answer(
+    def of_bytes(
         self, uri: str, identity: str, read: Callable[[], bytes], wanted: PictureRequest
     ) -> httpbody_pb2.HttpBody:
+        """The picture of bytes, which are read if there is none yet; `identity` names the bytes, `uri` is for messages.
+
+        Raises:
+            ApiError: FAILED_PRECONDITION: it is no usable image; as `read`.
+        """
         try:
             picture = self.builder.picture(identity, read, wanted)
         except decode.DecodeError as error:

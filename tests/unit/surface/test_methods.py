@@ -95,6 +95,16 @@ def test_our_own_additions_are_few_and_known() -> None:
             "/v1/{name=projects/*/locations/*/models/*}:summarizeEvaluation",
         ),
         "/boxwright.v1.Curation/ListResults": ("GET", operation.replace("name", "parent") + "/results"),
+        "/boxwright.v1.Curation/AddResults": (
+            "POST",
+            "/v1/{parent=projects/*/locations/*/datasets/*}/examples:addResults",
+        ),
+        "/boxwright.v1.Curation/GetResultImage": (
+            "GET",
+            "/v1/{name=projects/*/locations/*/operations/*/results/*}:image",
+        ),
+        "/boxwright.v1.Curation/DownloadObject": ("GET", operation + ":download"),
+        "/boxwright.v1.Curation/ListObjects": ("GET", "/v1/{parent=projects/*/locations/*}/objects"),
         "/boxwright.v1.Curation/SummarizeResults": ("GET", operation + ":summarizeResults"),
         "/boxwright.v1.Curation/UpdateExample": (
             "PATCH",

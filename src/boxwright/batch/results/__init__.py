@@ -6,6 +6,7 @@
     wanted      which results are asked for, by a filter and a threshold
     listing     pages of results in the order of the files
     ranking     pages of results in another order, ranked a part at a time
+    members     images in archives, read again
     cache       what is kept in memory between calls
 
 Nothing is written, and a call reads a bounded number of files (ADR 0047).

@@ -3,6 +3,7 @@
 import { html, useMemo, useState } from "../vendor/ui.js";
 import { get } from "../app/api.js";
 import { number, t } from "../app/i18n.js";
+import { language } from "../app/store.js";
 import { STEPS, countAt, histogram, quotedText, readSummary, stepOf } from "../parts/counts.js";
 import { Empty, Loaded, Numbers, useCalls, useLoad } from "../parts/page.js";
 import { labelColour } from "../parts/picture.js";
@@ -69,10 +70,11 @@ function Labels({ counts, threshold, label, choose }) {
   const indexes = useMemo(() => new Map(counts.labels.map((/** @type {any} */ one, /** @type {number} */ index) => [one.name, index])), [counts]);
   const chip = (/** @type {any} */ one) => html`<button type="button" class="chip" key=${one.name} aria-pressed=${one.name === label} onClick=${() => choose(one.name === label ? "" : one.name)}>
     <span class="swatch" style=${{ background: labelColour(indexes.get(one.name)) }}></span><span class="word">${one.name}</span> <span class="count">${number(one.found[k])}</span></button>`;
+  const more = useMemo(() => counts.labels.length > CHIPS && html`<label class="row">${t("results.labels.more", { n: counts.labels.length })}<select value=${label} onChange=${(/** @type {any} */ e) => choose(e.target.value)}>
+    <option value="">${t("all")}</option>${counts.labels.map((/** @type {any} */ one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>`, [counts, label, language.value]);
   return html`<div class="stack"><div class="row" role="group" aria-label=${t("results.labels")}>
       <button type="button" class="chip" aria-pressed=${label === ""} onClick=${() => choose("")}>${t("all")}</button>${first.map(chip)}</div>
-    ${counts.labels.length > CHIPS && html`<label class="row">${t("results.labels.more", { n: counts.labels.length })}<select value=${label} onChange=${(/** @type {any} */ e) => choose(e.target.value)}>
-      <option value="">${t("all")}</option>${counts.labels.map((/** @type {any} */ one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>`}</div>`;
+    ${more}</div>`;
 }
 
 /** How scores are spread; the bars' heights are square roots, so that few high scores can be seen. @param {{counts: any, threshold: number, label: string}} props */

@@ -12,7 +12,7 @@ import { Table } from "../parts/table.js";
 import { Upload } from "../parts/upload.js";
 import { RunningOperation } from "./operations.js";
 
-await speak("batches");
+await speak("batches"); // those of the picker
 
 /** Addresses, one a line. @param {string} text */
 export const addresses = (text) => text.split(/\s+/).filter(Boolean);

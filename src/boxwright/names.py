@@ -8,6 +8,7 @@
     …/models/{model}                                                           ModelName
     …/models/{model}/modelEvaluations/{model_evaluation}                       ModelEvaluationName
     …/operations/{operation}                                                   OperationName
+    …/operations/{operation}/results/{result}                                  ResultName
     projects/{project}/serviceAccounts/{email}                                 AccountName
 
 `parse(text, field)` raises INVALID_ARGUMENT naming the request field; whether the thing exists, or the location is
@@ -161,6 +162,19 @@ class OperationName(ResourceName):
     PATTERN = LocationName.PATTERN + "/operations/{operation}"
     operation: str
 
+    def result(self, result: str) -> ResultName:
+        """A result of this batch prediction."""
+        return ResultName(self.project, self.location, self.operation, result)
+
+
+@dataclasses.dataclass(frozen=True)
+class ResultName(ResourceName):
+    """``…/operations/{operation}/results/{result}``; the result is the image's place in the files."""
+
+    PATTERN = OperationName.PATTERN + "/results/{result}"
+    operation: str
+    result: str
+
 
 @dataclasses.dataclass(frozen=True)
 class AccountName:
@@ -187,7 +201,7 @@ _NAME = re.compile(
     rf"(?P<project>projects/{_SEGMENT})"
     rf"(?:(?P<location>/locations/{_PART})"
     rf"(?:(?P<holder>/(?:datasets|models)/{_PART})(?:/(?:annotationSpecs|changes|examples|modelEvaluations)/{_PART})?"
-    rf"|/operations/{_PART})?)?"
+    rf"|/operations/{_PART}(?:/results/{_PART})?)?)?"
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.console.conftest import World
 from tests.support.clients.console_page import ConsolePage
 
 LOAD = """

@@ -83,6 +83,8 @@ CreateAnnotationSpec        e a E O r d
 UpdateAnnotationSpec        e a E O r d
 DeleteAnnotationSpec        e a E O r d
 MergeAnnotationSpecs        e a E O r d
+ListResults                 v e a V E O r s
+SummarizeResults            v e a V E O r s
 SetIamPolicy:location       a O r
 SetIamPolicy:dataset        a O r d
 SetIamPolicy:model          a O r m
@@ -158,6 +160,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "SuggestAnnotations": {"name": f"{DATASET}/examples/{'0' * 64}", "model": MODEL},
     "ListEvaluatedExamples": {"parent": MODEL},
     "SummarizeEvaluation": {"name": MODEL},
+    "ListResults": {"parent": OPERATION},
+    "SummarizeResults": {"name": OPERATION},
     "UpdateExample": {
         "example": {"name": f"{DATASET}/examples/{'0' * 64}", "etag": "e", "state": "LABELED"},
         "update_mask": {"paths": ["state"]},

@@ -97,7 +97,7 @@ class PolicyDecider:
 
     def _has_started(self, caller: callers.Caller, text: str) -> bool:
         try:
-            name = names.OperationName.parse(text)
+            name = names.OperationName.parse(text.partition("/results/")[0])
         except errors.ApiError:
             return False
         query = sa.select(operations.c.caller).where(

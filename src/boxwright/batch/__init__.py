@@ -13,6 +13,7 @@
     estimate    a dry run: what a job would read, take and write
     rewrite     results made again from candidates, without inference
     report      what the results of a job say, as a page and lists
+    results     the results of a job, for who looks at them
     child_main  the inference child: one job after another
     events      what a child process says
     child_pool  the inference children of a service

@@ -37,7 +37,8 @@ class Result(proto.Message):
     """What a batch prediction says of one image.
 
     Attributes:
-        name: ``…/operations/{operation}/results/{ordinal}``; the ordinal is the image's place in the list, from 0.
+        name: ``…/operations/{operation}/results/{place}``; the place is ``K-R``, line R (from 0) of result file K, or
+            ``eK-R`` of errors file K.
         image_id: as in the JSONL files.
         width_px: of the upright image; 0 if not known.
         height_px: of the upright image; 0 if not known.
@@ -63,8 +64,10 @@ class ListResultsRequest(proto.Message):
 
     Attributes:
         parent: name of the operation; it may still be running: finished shards are there.
-        filter: terms joined by AND; fields ``label``, ``image_id``, ``has_error``, and the numbers ``score``, ``boxes``.
-        order_by: ``list_order`` (default), ``score``, ``boxes``, ``uncertainty``; `` desc`` turns it round.
+        filter: terms joined by AND; fields ``label``, ``image_id`` (a part of it), ``has_error``, and the numbers ``score``,
+            ``boxes``. ``label`` and ``score`` are about one finding.
+        order_by: ``list_order`` (default; failed images come last), ``score``, ``boxes``, ``uncertainty``, with ``desc``
+            or not. The last three have the first 100,000 images, without failed ones.
         page_size: 1 to 1000; 0 means 100.
         page_token: of the page before.
         skip: how many results are left out before the page's first one, counted from the token's place.

@@ -83,12 +83,6 @@ def carries_spec(spec_id: str) -> sa.ColumnElement[bool]:
     return examples.c.id.in_(sa.select(annotations.c.example_id).where(annotations.c.annotation_spec_id == spec_id))
 
 
-def known_among(connection: sa.Connection, dataset_id: str, sha256s: Collection[str]) -> set[str]:
-    """Those of at most 1000 contents that the dataset has."""
-    query = sa.select(examples.c.sha256).where(examples.c.dataset_id == dataset_id, examples.c.sha256.in_(sha256s))
-    return set(connection.execute(query).scalars())
-
-
 def has_source(source: str) -> sa.ColumnElement[bool]:
     """Whether an example has an annotation that comes from there."""
     mine = annotations.c.example_id == examples.c.id

@@ -1,12 +1,12 @@
 """Counts of what is in a dataset. Statements that read every example; who asks often keeps what they say."""
 
-import itertools
+import math
 
 import sqlalchemy as sa
 
 from boxwright import states
 from boxwright.metadata.example_counts import EDGE_PX
-from boxwright.metadata.schema import annotation_specs, annotations, examples
+from boxwright.metadata.schema import annotations, examples
 
 EDGES_PX = (8, 16, 32, 64, 128, 256)
 
@@ -36,19 +36,21 @@ def edges(connection: sa.Connection, dataset_id: str) -> dict[str, tuple[float, 
     A class holds the boxes whose shorter edge is below its bound, and not below that of the class before; the last one,
     which has no bound, the rest. Labels without boxes are left out.
     """
-    below = [sa.func.sum(sa.case((edge_px > EDGE_PX, 1), else_=0)) for edge_px in EDGES_PX]
-    mine = sa.select(annotation_specs.c.id).where(annotation_specs.c.dataset_id == dataset_id)
-    rows = connection.execute(
-        sa.select(annotations.c.annotation_spec_id, sa.func.min(EDGE_PX), sa.func.count(), *below)
+    measured = (
+        sa.select(annotations.c.annotation_spec_id, EDGE_PX.label("edge_px"))
         .join(examples, examples.c.id == annotations.c.example_id)
-        .where(annotations.c.annotation_spec_id.in_(mine), annotations.c.x_min.is_not(None))
-        .group_by(annotations.c.annotation_spec_id)
+        .where(examples.c.dataset_id == dataset_id, annotations.c.x_min.is_not(None))
+        .offset(0)  # so that each edge is measured once, not for every bound
+        .subquery()
     )
-    found = {}
-    for spec_id, shortest_px, total, *counts in rows:
-        bounds = [0, *(int(count) for count in counts), total]
-        found[spec_id] = (
-            float(shortest_px),
-            [after - before for before, after in itertools.pairwise(bounds)],
-        )
+    edge_px = measured.c.edge_px
+    number = sa.case(*((edge_px < bound, index) for index, bound in enumerate(EDGES_PX)), else_=len(EDGES_PX))
+    classed = sa.select(*measured.c, number.label("number")).subquery()
+    group = (classed.c.annotation_spec_id, classed.c.number)
+    rows = connection.execute(sa.select(*group, sa.func.count(), sa.func.min(classed.c.edge_px)).group_by(*group))
+    found: dict[str, tuple[float, list[int]]] = {}
+    for spec_id, index, count, shortest_px in rows:
+        before_px, counts = found.get(spec_id, (math.inf, [0] * (len(EDGES_PX) + 1)))
+        counts[index] = count
+        found[spec_id] = (min(before_px, shortest_px), counts)
     return found

@@ -166,7 +166,7 @@ def _selected(
     for index, one in enumerate(wanted):
         if one.parent.dataset(one.dataset) != name:
             raise errors.invalid_argument(f"names[{index}]", f"{one} is not of {name}.")
-    known = examples.known_among(connection, name.dataset, [one.example for one in wanted])
+    known = examples.present(connection, name.dataset, [one.example for one in wanted])
     for one in wanted:
         if one.example not in known:
             raise errors.not_found(f"Example {one} was not found; nothing was changed.")

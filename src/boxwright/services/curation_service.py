@@ -8,11 +8,12 @@ from boxwright.services.evaluations import EvaluationMethods
 from boxwright.services.example_pictures import PictureMethods
 from boxwright.services.image_pictures import ImagePictures
 from boxwright.services.outcome_cache import OutcomeCache
+from boxwright.services.result_methods import ResultMethods, ResultViews
 from boxwright.services.suggested_annotations import SuggestionMethods
 from boxwright.services.uploads import UploadFolder, UploadMethods
 
 
-class CurationService(UploadMethods, PictureMethods, EvaluationMethods, SuggestionMethods):
+class CurationService(UploadMethods, PictureMethods, EvaluationMethods, SuggestionMethods, ResultMethods):
     """`boxwright.v1.Curation`.
 
     Args:
@@ -31,3 +32,4 @@ class CurationService(UploadMethods, PictureMethods, EvaluationMethods, Suggesti
         self._decoding = pictures.builder
         self._uploads = uploads
         self._judged = judged
+        self._views = ResultViews()

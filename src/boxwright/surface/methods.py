@@ -17,7 +17,7 @@ from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, struct_pb2
 
-from boxwright.surface import curation_rows, iam_credentials_pb, label_rows
+from boxwright.surface import curation_rows, iam_credentials_pb, label_rows, result_rows
 from boxwright.surface.curation_rows import CURATION
 from boxwright.surface.method_row import (
     NO_PERMISSION,
@@ -176,7 +176,7 @@ _CREDENTIAL_ROWS = (
 
 TABLE: tuple[Method, ...] = (
     *_AUTOML_ROWS, *_PREDICTION_ROWS, *_OPERATION_ROWS, *_LOCATION_ROWS, *_IAM_ROWS, *_CREDENTIAL_ROWS, *curation_rows.ROWS,
-    *label_rows.ROWS,
+    *label_rows.ROWS, *result_rows.ROWS,
 )  # fmt: skip
 # may be missing at start-up; they answer UNIMPLEMENTED then
 PLANNED = frozenset({"ListLocations", "GetLocation", *(row.rpc for row in _IAM_ROWS)})

@@ -94,6 +94,8 @@ def test_our_own_additions_are_few_and_known() -> None:
             "GET",
             "/v1/{name=projects/*/locations/*/models/*}:summarizeEvaluation",
         ),
+        "/boxwright.v1.Curation/ListResults": ("GET", operation.replace("name", "parent") + "/results"),
+        "/boxwright.v1.Curation/SummarizeResults": ("GET", operation + ":summarizeResults"),
         "/boxwright.v1.Curation/UpdateExample": (
             "PATCH",
             "/v1/{example.name=projects/*/locations/*/datasets/*/examples/*}",

@@ -3,6 +3,7 @@
     json_lines     one image, one line
     sink           shards written once, errors gathered at the end: a writer and an account
     candidates     all that was found, down to a floor, as tables and as Parquet files
+    score_counts   how many results have which score, of a shard and of many
     annotation_text  the annotations of many results at once, as bytes
     selected_results  what is published of a table
     result_formats  results as lines of JSON, CSV, Parquet and COCO, a shard at once; the table of formats

@@ -9,7 +9,7 @@ millionths, exactly what the result lines round to. A file has a row an image:
 
 Version 1 has no version, one_colour, dhash, luma and sharpness.
 Lists are in the order of the results, best score first. Later versions may add columns. The metadata, JSON in one key,
-say what the file was made with, and how many candidates of each label have which score.
+say what the file was made with, how many candidates of each label have which score, and images by their best score.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from arro3 import io as arrow_io
 
 import boxwright
 from boxwright import boxes, errors, kinds
+from boxwright.batch.output.score_counts import ScoreCounts
 from boxwright.images import appearance
 from boxwright.predictions import ImagePrediction
 
@@ -224,6 +225,7 @@ def to_parquet(table: CandidateTable, origin: CandidatesOrigin) -> bytes:
         **dataclasses.asdict(origin),
         "scale": SCALE,
         "score_histograms": _histograms(table, len(origin.labels)).tolist(),
+        "score_counts": counts_of(table, origin.labels).to_values(),
     }
     batch = core.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
     return parquet_bytes(batch, {METADATA_KEY: json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))})
@@ -274,6 +276,29 @@ def from_parquet(content: bytes, name: str) -> tuple[CandidateTable, CandidatesO
         raise
     except Exception as error:  # the library raises what its parts raise
         raise errors.bad_request(f"{name}: this is no file of candidates ({type(error).__name__}: {error}).") from error
+
+
+def counts_of(table: CandidateTable, labels: Sequence[Sequence[str]]) -> ScoreCounts:
+    """The counts of a table; `labels` are (annotation spec id, display name) by label index."""
+    names = [name for _, name in labels]
+    return ScoreCounts.of(table.values[0], SCALE, table.label_indices, table.offsets, names)
+
+
+def metadata_of(source: IO[bytes]) -> dict[str, Any]:
+    """What a file's metadata say; only its end is read.
+
+    Raises:
+        ValueError: it is no file of candidates of a version that this program reads.
+    """
+    try:
+        metadata: dict[str, Any] = json.loads(arrow_io.read_parquet(source).schema.metadata[METADATA_KEY.encode()])
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":  # as in `_read`
+            raise ValueError(f"it has no metadata of candidates ({type(error).__name__})") from error
+        raise
+    if metadata.get("format_version") not in READ_VERSIONS:
+        raise ValueError("it has a format version that this Boxwright does not read")
+    return metadata
 
 
 def _read(content: bytes) -> tuple[dict[str, Any], core.Table]:

@@ -15,7 +15,8 @@ export function readSummary(summary) {
   return {
     imageCount: Number(summary.imageCount ?? 0), errorCount: Number(summary.errorCount ?? 0), threshold: summary.scoreThreshold ?? 0,
     hasCandidates: Boolean(summary.hasCandidates), reason: summary.reason ?? "", folder: (summary.outputDirectory ?? "").replace(/\/+$/, ""),
-    labels: (summary.labels ?? []).map((/** @type {any} */ one) => ({ name: one.displayName ?? "", found: row(one.foundAbove), images: row(one.imagesAbove) })),
+    labels: (summary.labels ?? []).map((/** @type {any} */ one) => ({ name: one.displayName ?? "", found: row(one.foundAbove), images: row(one.imagesAbove) }))
+      .sort((/** @type {LabelCounts} */ a, /** @type {LabelCounts} */ b) => (a.name < b.name ? -1 : 1)), // as a dataset's labels, so that their colours are the same
     imagesAbove: row(summary.imagesAbove),
     errors: (summary.errors ?? []).map((/** @type {any} */ one) => ({ code: one.code ?? 0, message: one.message ?? "", images: Number(one.imageCount ?? 0) })),
     files: (summary.files ?? []).map((/** @type {any} */ one) => ({ path: one.path ?? "", bytes: Number(one.sizeBytes ?? 0) })),

@@ -1,0 +1,171 @@
+"""The results of batch predictions, over HTTP and gRPC, against a running service: counts, pages, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from tests.support.clients.api import metadata, open_api
+from tests.support.images import drawn_images
+
+from boxwright import curation_messages as pb
+from boxwright.surface import methods
+
+IMAGES = 9
+
+
+class Job:
+    """A finished batch prediction of nine images and a file that is none."""
+
+    def __init__(self, service: Any, model: Any) -> None:
+        bucket = f"results-{model.kind.name.replace('_', '-')}"
+        self.service, self.folder = service, service.bucket(bucket)
+        self.model = model.install(service.data_dir, model.kind.prefix + "3" * 18)
+        names = drawn_images.write_images(self.folder / "images", IMAGES)
+        (self.folder / "images" / "text.jpg").write_bytes(b"no image")
+        self.rows = [f"gs://{bucket}/images/{name}" for name in [*names, "text.jpg"]]
+        drawn_images.write_csv(self.folder, "list.csv", self.rows)
+        with open_api(service) as api:
+            self.name = self.run(api, score_threshold="0.3")
+
+    def run(self, api: Any, **params: str) -> str:
+        """The name of another batch prediction that succeeds."""
+        bucket = self.folder.name
+        name: str = api.start_batch(self.model, f"gs://{bucket}/list.csv", f"gs://{bucket}/out/", **params)
+        operation = api.finished(name)
+        assert not operation.HasField("error"), operation.error
+        self.output = metadata(operation).batch_predict_details.output_info.gcs_output_directory
+        return name
+
+
+@pytest.fixture(scope="module", params=["tiny_model", "tiny_classifier"])
+def job(request: pytest.FixtureRequest, service: Any) -> Job:
+    return Job(service, request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def http(service: Any) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/v1/", timeout=60) as client:
+        yield client
+
+
+def _get(http: httpx.Client, path: str, **query: Any) -> dict[str, Any]:
+    answer = http.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _refusal(http: httpx.Client, path: str, **query: Any) -> tuple[str, str]:
+    error = http.get(path, params=query).json()["error"]
+    return error["status"], error["message"]
+
+
+def _grpc(service: Any, rpc: str, request: Any) -> Any:
+    row = next(row for row in methods.TABLE if row.rpc == rpc)
+    with grpc.insecure_channel(service.grpc_target) as channel:
+        call = channel.unary_unary(
+            row.full_name, request_serializer=type(request).serialize, response_deserializer=row.response.deserialize
+        )
+        return call(request, timeout=60)
+
+
+def _score(annotation: dict[str, Any]) -> float:
+    found = annotation.get("imageObjectDetection") or annotation["classification"]
+    return float(found["score"])
+
+
+def test_results_are_counted_and_listed_alike_through_both_doors(job: Job, http: httpx.Client) -> None:
+    counts = _get(http, f"{job.name}:summarizeResults")
+    assert (counts["imageCount"], counts["errorCount"], counts["hasCandidates"]) == ("9", "1", True)
+    assert counts["scoreThreshold"] == pytest.approx(0.3)
+    assert counts["outputDirectory"] == job.output
+    assert [(one["code"], one["imageCount"]) for one in counts["errors"]] == [(3, "1")]
+    assert "manifest.json" in [one["path"] for one in counts["files"]]
+    listed = _get(http, f"{job.name}/results")
+    assert listed["totalSize"] == 10
+    assert [one["imageId"] for one in listed["results"]] == job.rows
+    assert listed["results"][-1]["error"]["code"] == 3
+    first = listed["results"][0]
+    assert (first["name"], first["widthPx"] > 0) == (f"{job.name}/results/1-0", True)
+    over_grpc = _grpc(job.service, "ListResults", pb.ListResultsRequest(parent=job.name))
+    assert [one.image_id for one in over_grpc.results] == job.rows
+    assert len(over_grpc.results[0].annotations) == len(first.get("annotations", []))
+    summed = _grpc(job.service, "SummarizeResults", pb.SummarizeResultsRequest(name=job.name))
+    assert [str(count) for count in summed.images_above] == counts["imagesAbove"]
+
+
+def test_the_slider_and_the_list_say_the_same_at_every_threshold(job: Job, http: httpx.Client) -> None:
+    counts = _get(http, f"{job.name}:summarizeResults")
+    for percent in (5, 30, 50, 80, 100):
+        listed = _get(http, f"{job.name}/results", scoreThreshold=percent / 100, filter="has_error=false")["results"]
+        found = [one.get("annotations", []) for one in listed]
+        assert all(_score(one) >= percent / 100 - 1e-6 for image in found for one in image)
+        assert sum(map(bool, found)) == int(counts["imagesAbove"][percent])
+        for label in counts["labels"]:
+            carried = sum(one["displayName"] == label["displayName"] for image in found for one in image)
+            assert carried == int(label["foundAbove"][percent])
+
+
+def test_pages_orders_and_filters(job: Job, http: httpx.Client) -> None:
+    ids: list[str] = []
+    token = ""
+    while True:
+        page = _get(http, f"{job.name}/results", pageSize=4, pageToken=token)
+        ids += [one["imageId"] for one in page.get("results", [])]
+        token = page.get("nextPageToken", "")
+        if not token:
+            break
+    assert ids == job.rows
+    skipped = _get(http, f"{job.name}/results", pageSize=2, skip=3)
+    assert [one["imageId"] for one in skipped["results"]] == job.rows[3:5]
+    failed = _get(http, f"{job.name}/results", filter="has_error=true")
+    assert [one["imageId"] for one in failed["results"]] == job.rows[-1:]
+    best = _get(http, f"{job.name}/results", orderBy="score desc", scoreThreshold=0.05)["results"]
+    scores = [max(map(_score, one["annotations"]), default=0.0) for one in best if "annotations" in one]
+    assert scores == sorted(scores, reverse=True)
+    unsure = _get(http, f"{job.name}/results", orderBy="uncertainty desc")["results"]
+    assert len(unsure) == IMAGES
+    assert all(("reason" in one) == (one.get("uncertainty", 0) > 0) for one in unsure)
+
+
+def test_requests_that_mean_nothing_are_refused(job: Job, http: httpx.Client) -> None:
+    results = f"{job.name}/results"
+    for query, said in (
+        ({"filter": "colour=red"}, "Unknown field 'colour'"),
+        ({"filter": "score=high"}, "score is compared with a number"),
+        ({"filter": "label>3"}, "Field 'label' is no number"),
+        ({"filter": "has_error=maybe"}, "has_error is one of"),
+        ({"orderBy": "name"}, "'name' is no order of this list"),
+        ({"orderBy": "list_order desc"}, "no other direction"),
+        ({"scoreThreshold": 1.5}, "0 means the threshold of the job"),
+        ({"skip": -1}, "-1 is negative"),
+        ({"pageToken": "AAAA"}, "not a page token"),
+    ):
+        code, message = _refusal(http, results, **query)
+        assert (code, said in message) == ("INVALID_ARGUMENT", True), message
+    token = _get(http, results, pageSize=1)["nextPageToken"]
+    assert _refusal(http, results, pageToken=token, filter="boxes=1")[0] == "INVALID_ARGUMENT"
+    location = job.name.partition("/operations/")[0]
+    assert _refusal(http, f"{location}/operations/IOD404/results")[0] == "NOT_FOUND"
+    assert _refusal(http, f"{location}/operations/IOD404:summarizeResults")[0] == "NOT_FOUND"
+    with open_api(job.service) as api:
+        other = api.start_import(api.create_dataset("none"), f"gs://{job.folder.name}/list.csv")
+    assert _refusal(http, f"{other}/results")[0] == "FAILED_PRECONDITION"
+
+
+def test_a_job_without_candidates_says_why_its_threshold_cannot_be_lowered(job: Job, http: httpx.Client) -> None:
+    with open_api(job.service) as api:
+        name = job.run(api, score_threshold="0.3", candidates="none")
+    counts = _get(http, f"{name}:summarizeResults")
+    assert not counts.get("hasCandidates")
+    assert "kept no candidates" in counts["reason"]
+    assert [one["imageId"] for one in _get(http, f"{name}/results")["results"]] == job.rows
+    mine = _get(http, f"{name}/results", filter="has_error=false")["results"]
+    others = _get(http, f"{job.name}/results", filter="has_error=false")["results"]
+    assert [one.get("annotations") for one in mine] == [one.get("annotations") for one in others]
+    assert _refusal(http, f"{name}/results", scoreThreshold=0.2)[0] == "OUT_OF_RANGE"
+    assert _refusal(http, f"{name}/results", orderBy="uncertainty desc")[0] == "FAILED_PRECONDITION"

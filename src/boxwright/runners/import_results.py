@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from boxwright import errors, objects, states
-from boxwright.runners.import_rows import ImportRow, RowAnnotation
+from boxwright.runners.import_rows import BadRow, ImportRow, RowAnnotation, check_label
 
 LEAST_EDGE = 0.01  # of a box that a dataset takes, as of rows
 MOST_FOUND = 500  # of an image
@@ -52,6 +52,11 @@ def as_row(image: Mapping[str, Any], state: str, *, has_one_label: bool) -> tupl
     found = [] if state == states.ExampleState.UNLABELED else list(image["found"])
     kept = [(label, corners, score) for label, corners, score in found if corners is None or _is_large(corners)]
     kept = kept[: 1 if has_one_label else MOST_FOUND]
+    for label, *_ in kept:  # the folder's files may have been written by others
+        try:
+            check_label(label)
+        except BadRow as error:
+            raise ValueError(str(error)) from error
     annotations = tuple(RowAnnotation(label, corners) for label, corners, _ in kept)
     return ImportRow(states.MlUse.UNASSIGNED, image["id"], annotations), [score for _, _, score in kept]
 

@@ -86,7 +86,7 @@ class Service:
         """Mean over the IoU thresholds of the overall evaluation."""
         found = self.call("GET", f"{model}/modelEvaluations")["modelEvaluation"]
         (overall,) = [one for one in found if "annotationSpecId" not in one]
-        return float(overall["imageObjectDetectionEvaluationMetrics"]["boundingBoxMeanAveragePrecision"])
+        return float(overall["imageObjectDetectionEvaluationMetrics"].get("boundingBoxMeanAveragePrecision", 0.0))
 
 
 def _box(annotation: dict[str, Any]) -> tuple[float, float, float, float]:

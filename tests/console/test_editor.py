@@ -195,7 +195,9 @@ def test_labels_of_whole_images_are_given_by_key(world: World, editor: Editor, k
         dataset = http.post(f"{dataset['name']}:wait", json={"timeout": "60s"}).json()
         name = dataset["response"]["name"]
         for picture in sorted((world.service.buckets / "photos").rglob("*.jpg"))[:2]:
-            http.post(f"{name}/examples:upload?displayName={picture.name}", content=picture.read_bytes())
+            content, headers = picture.read_bytes(), {"content-type": "application/octet-stream"}
+            sent = http.post(f"{name}/examples:upload?displayName={picture.name}", content=content, headers=headers)
+            assert sent.status_code == 200, sent.text
     editor.dataset = name
     first, second = editor.examples()
     editor.console.open(f"datasets/{name.rpartition('/')[2]}/images/{first['name'].rpartition('/')[2]}")

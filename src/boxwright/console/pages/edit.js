@@ -42,7 +42,7 @@ export function Edit({ dataset, example, filter, models = [] }) {
   const [error, setError] = useState(/** @type {any} */ (null));
   const [isSheet, setSheet] = useState(false);
   const [turn, setTurn] = useState(0);
-  const [, setPlace] = useState(""); // the queue knows its place
+  const [place, setPlace] = useState({ at: 0, of: 0 });
   const tools = useRef(/** @type {any} */ (null));
   const name = `${dataset.name}/examples/${example}`;
   session.off = may(UPDATE) ? "" : t("denied", { permission: UPDATE });
@@ -53,13 +53,13 @@ export function Edit({ dataset, example, filter, models = [] }) {
     const control = new AbortController();
     const at = route.value.query.get("at");
     Promise.all([session.specs.value.length && turn === 0 ? null : session.loadSpecs(), session.open(name, control.signal), queue.find(name, at === null ? null : Number(at) || 0)])
-      .then(() => control.signal.aborted || (setError(null), setPlace(`${queue.placeOf(name)} ${queue.total}`), preload(queue, name)))
+      .then(() => control.signal.aborted || (setError(null), setPlace({ at: queue.placeOf(name), of: queue.total }), preload(queue, name)))
       .catch((failure) => control.signal.aborted || setError(failure));
     return () => control.abort();
   }, [name, queue, turn]);
   useEffect(() => () => session.leave(), [session]);
   const isThere = session.example.value?.name === name;
-  return html`<div class="editor"><${Bar} session=${session} queue=${queue} query=${query} host=${host} tools=${tools} isThere=${isThere} />
+  return html`<div class="editor"><${Bar} session=${session} query=${query} host=${host} tools=${tools} isThere=${isThere} place=${place} />
     <${SavingTrouble} session=${session} />
     ${error && html`<${Trouble} error=${error} again=${() => setTurn(turn + 1)} />`}
     <div class="work"><${Field} session=${session} host=${host} bind=${(/** @type {any} */ one) => { tools.current = one; }} /><${Side} session=${session} host=${host} models=${models} /></div>
@@ -86,8 +86,8 @@ async function go(session, queue, step, query) {
   location.replace(`${href("datasets", idOf(session.dataset.name), "images", idOf(next))}?${at}`);
 }
 
-/** @param {{session: Session, queue: Queue, query: URLSearchParams, host: any, tools: any, isThere: boolean}} props */
-function Bar({ session, queue, query, host, tools, isThere }) {
+/** @param {{session: Session, query: URLSearchParams, host: any, tools: any, isThere: boolean, place: {at: number, of: number}}} props */
+function Bar({ session, query, host, tools, isThere, place }) {
   const { example: { value: example }, content } = session;
   const act = (/** @type {string} */ name) => () => tools.current && perform({ act: name }, session, tools.current, host);
   const back = `${href("datasets", idOf(session.dataset.name), "images")}${query.size ? `?${query}` : ""}`;
@@ -99,7 +99,7 @@ function Bar({ session, queue, query, host, tools, isThere }) {
   return html`<div class="bar row"><a class="button" href=${back}>${t("edit.images")}</a>
     <h1 class="name">${isThere ? fileOf(example) : session.dataset.displayName}</h1>
     <span class="row tight"><button type="button" aria-label=${t("edit.back")} title=${t("edit.back")} onClick=${act("back")}>‹</button>
-      <span class="small">${isThere && queue.total ? t("edit.place", { at: queue.placeOf(example.name), of: queue.total }) : "…"}</span>
+      <span class="small">${isThere && place.of ? t("edit.place", place) : "…"}</span>
       <button type="button" aria-label=${t("edit.forward")} title=${t("edit.forward")} onClick=${act("forward")}>›</button></span>
     <button type="button" class="first" title=${t("edit.done.hint")} onClick=${done}>${t("edit.done")}</button>
     ${!session.isSingle && html`<button type="button" title=${t("edit.empty.hint")} onClick=${act("empty")}>${t("edit.empty")}</button>`}

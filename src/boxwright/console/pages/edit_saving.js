@@ -10,6 +10,8 @@ import { Trouble } from "../parts/page.js";
 
 const LOOKS = /** @type {Record<string, string>} */ ({ saved: "good", waits: "runs", sending: "runs", away: "warn", signedOut: "warn", refused: "bad", conflict: "bad" });
 
+const LOOK_MS = 5000;
+
 /** One line: saved or not, and what is kept here. */
 export function Status() {
   const { state, kept } = save.saving.value;
@@ -60,7 +62,12 @@ function Conflict({ session, name }) {
 /** What closed tabs have left behind is offered. */
 function Left() {
   const [entries, setEntries] = useState(/** @type {any[]} */ ([]));
-  useEffect(() => void save.leftBehind().then(setEntries), []);
+  useEffect(() => {
+    const look = () => save.leftBehind().then(setEntries);
+    look();
+    const timer = setInterval(look, LOOK_MS); // a tab that is being closed still holds its lock for a moment
+    return () => clearInterval(timer);
+  }, []);
   if (!entries.length) return null;
   const end = (/** @type {any} */ does) => async () => {
     await does(entries);

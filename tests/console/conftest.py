@@ -40,7 +40,10 @@ class World:
         dataset, model, batch = self.ids["dataset"], self.ids["model"], self.ids["batch"]
         return [
             "datasets",
-            *(f"datasets/{dataset}/{tab}" for tab in ("import", "images", "labels", "train", "evaluate", "test", "batch")),
+            *(
+                f"datasets/{dataset}/{tab}"
+                for tab in ("import", "images", "labels", "train", "evaluate", "test", "batch")
+            ),
             "models",
             *(f"models/{model}/{tab}" for tab in ("about", "evaluate", "test", "batch")),
             "batches",

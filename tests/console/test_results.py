@@ -154,9 +154,10 @@ def test_a_file_is_downloaded_as_it_is(world: World, console: ConsolePage, job: 
     _needs(world, ":download")
     console.page.command("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     console.open(f"batches/{job}/files")
-    console.page.run(
-        "[...document.querySelectorAll('main tbody button')].find((one) => one.textContent.trim().endsWith(' manifest.json')).click()"
+    button = (
+        "[...document.querySelectorAll('main tbody button')].find((one) => one.textContent.endsWith(' manifest.json'))"
     )
+    console.page.run(f"{button}.click()")
     kept = tmp_path / "manifest.json"
     wait_until(kept.exists, "the browser has saved a file")
     folder = world.get(f"{PARENT}/operations/{job}:summarizeResults")["outputDirectory"].removeprefix("gs://")

@@ -1,8 +1,10 @@
 """The service.
 
 access              what access control adds to a call
+evaluation          an evaluation at new and at known thresholds
 images_page         the console's page of images: its start, frames, jumps, memory
 online              latency and rate of the API servers
+pictures            images that are sent, and their pictures
 prediction_process  what it costs that Predict decodes in a process of its own
 results_page        the console's page of results: its start, a step of its slider
 startup             start of the service, first and later jobs

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from benchmarks.harness import arguments, results
 from boxwright import curation_messages as pb
-from boxwright.callers import Caller
+from boxwright.callers import ANONYMOUS, Caller
 from boxwright.metadata import database, datasets, example_counts, schema
 from boxwright.operations.ledger import Ledger
 from boxwright.services.curation import CurationMethods
@@ -28,7 +28,6 @@ from boxwright.services.resources import Policy
 
 DATASET = "projects/p/locations/us-central1/datasets/IOD1"
 LABELS, BOXES, REPEATS, ROWS = 50, 3, 5, 5000
-NOBODY = cast(Caller, type("Nobody", (), {"member": ""})())
 
 
 def fill(db: database.Database, images: int) -> None:
@@ -86,7 +85,7 @@ class _Measured:
         times = []
         for _ in range(repeats):
             began = time.perf_counter()
-            answer = method(request, NOBODY)
+            answer = method(request, ANONYMOUS)
             times.append(1000 * (time.perf_counter() - began))
         self.ms[what] = round(statistics.median(times), 1)
         print(f"{what:56} {self.ms[what]:10.1f} ms", flush=True)

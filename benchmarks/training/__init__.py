@@ -1,4 +1,4 @@
-"""Training: `classification`, `label_next`, `loop`, `networks` and `quality` measure; the others are an experiment and a data maker.
+"""Training: `classification`, `label_next`, `loop`, `networks` and `quality` measure; two others are no benchmarks.
 
 ablation_experiment  experiment: quality with one ingredient of training taken out in turn
 classification       quality of a classifier after a training of a number of minutes

@@ -4,8 +4,8 @@
 
 For each seed, scenes are drawn. A service of its own imports the first ones with their boxes and trains a model;
 a batch predicts the pool; `AddResults` puts the most uncertain images into the dataset as suggestions. A person is played
-who keeps a suggestion that fits what is there and puts right what does not. The second model is trained with these, a third one
-with as many images of the pool taken at random. Their average precision is that on the same TEST images.
+who keeps a suggestion that fits what is there and puts right what does not. The second model is trained with these, a
+third one with as many images of the pool taken at random. Their average precision is that on the same TEST images.
 """
 
 from __future__ import annotations

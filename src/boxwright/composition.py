@@ -45,6 +45,7 @@ from boxwright.runners import (
     train_model,
 )
 from boxwright.services import (
+    added_results,
     automl,
     curation_service,
     iam,
@@ -301,6 +302,7 @@ def _runners(
             image_timeout_s=settings.batch.image_timeout_s,
             new_digits=resources.random_digits,
             is_reviewed=validation.is_reviewed,
+            added=added_results.of_import,
         ),
         Kind.CREATE_MODEL: train_model.TrainModel(
             db,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from boxwright import objects
+from boxwright import errors, objects
 from boxwright.access import authenticate, quotas
 from boxwright.batch.job import MachineShare
 from boxwright.inference.model_store import ModelFolders
@@ -87,9 +87,17 @@ def machine_share(settings: Settings) -> MachineShare:
 
 
 def upload_folder(storage: StorageSettings) -> tuple[objects.ObjectUri | None, pathlib.Path | None]:
-    """Where images are kept that are sent: its address, None if there is none; and its bucket, if that is to be made."""
+    """Where images are kept that are sent: its address, None if there is none; and its bucket, if that is to be made.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT: the service does not reach it.
+    """
     if storage.uploads_uri is not None:
-        return objects.ObjectUri.parse(storage.uploads_uri), None
+        uri = objects.ObjectUri.parse(storage.uploads_uri)
+        if uri.scheme not in storage.schemes:
+            why = f"'{storage.uploads_uri}' is not reached: add {uri.scheme} to schemes (BOXWRIGHT_SCHEMES)."
+            raise errors.invalid_argument("uploads_uri", why)
+        return uri, None
     if not storage.serves_buckets_dir:
         return None, None
     return objects.ObjectUri("gs", UPLOADS, ""), storage.buckets_dir / UPLOADS

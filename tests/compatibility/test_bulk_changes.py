@@ -157,11 +157,13 @@ def test_deleted_examples_come_back_with_their_labels(world: case_world.World, h
 def test_labels_of_whole_images_are_given_and_taken(world: case_world.World, http: httpx.Client) -> None:
     dataset = world.for_one_test()("D_labels")
     assert dataset is not None
+    first = next(one for one in _all(http, dataset) if _labels(one) == ["red"])
+    _post(http, f"{dataset}/examples:batchUpdate", {"names": [first["name"]], "state": "SUGGESTED"})
     before = _all(http, dataset)
     done = _post(
         http, f"{dataset}/examples:batchUpdate", {"filter": "*", "expectedCount": len(before), "addLabel": "red"}
     )
-    assert done["updatedCount"] == sum(_labels(one) != ["red"] for one in before)
+    assert done["updatedCount"] == 1 + sum(_labels(one) != ["red"] for one in before)  # a person has judged it, too
     labelled = _all(http, dataset)
     assert {(tuple(_labels(one)), one["state"]) for one in labelled} == {(("red",), "LABELED")}
     bare = _post(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import io
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -17,9 +18,13 @@ from PIL import Image
 from tests.support.clients.api import open_api
 from tests.support.images import corpus, drawn_images
 from tests.support.images.corpus.samples import Picture, Sample
+from tests.support.machine.waiting import wait_until
+from tests.support.processes import crashes
 
 from boxwright import curation_messages as pb
+from boxwright import faults
 from boxwright.metadata import database, datasets
+from boxwright.pictures import child_main
 from boxwright.services import image_pictures
 
 JPEG_NOISE = 4.0  # beside what the sample itself allows; a wrong turn gives more than 40
@@ -120,6 +125,27 @@ def test_only_what_is_in_the_dataset_is_shown(service: Any, http: httpx.Client) 
     assert http.get(f"{name}:image").status_code == 200
     file.unlink()
     assert http.get(f"{name}:image").status_code == 200  # it is kept: the name is the content
+
+
+def test_other_calls_are_answered_while_images_hang_their_decoders(service_factory: Callable[..., Any]) -> None:
+    content = drawn_images.draw(7).content
+    service = service_factory(
+        environment={
+            faults.VARIABLE: f"image {hashlib.sha256(content).hexdigest()}:hang@*",
+            "BOXWRIGHT_REQUEST_THREADS": "2",
+            "BOXWRIGHT_IMAGE_TIMEOUT_S": "3000",
+        }
+    )
+    dataset = _dataset(service, "hanging", {"a.jpg": content})
+    with httpx.Client(base_url=f"{service.url}/v1/", timeout=300, trust_env=False) as http:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            url = f"{_name(dataset, content)}:image"
+            asked = [pool.submit(http.get, url, params={"edgePx": edge}) for edge in (256, 640, 1280, 2560) * 2]
+            wait_until(lambda: crashes.children_of(service.process.pid, child_main.__name__), "a decoder")
+            assert http.get(dataset).status_code == 200
+            assert not [one for one in asked if one.done()]
+            service.kill()
+        assert all(one.exception() for one in asked)
 
 
 def _checked(http: httpx.Client, dataset: str, sample: Sample) -> None:

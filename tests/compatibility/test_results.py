@@ -260,3 +260,64 @@ def test_folders_are_listed_a_page_at_a_time(job: Job, http: httpx.Client) -> No
     assert paged == whole
     buckets = _get(http, f"{location}/objects", pageSize=1000)["objects"]
     assert prefix in [one["uri"] for one in buckets]
+
+
+def _added(job: Job, http: httpx.Client, dataset: str, **body: Any) -> list[dict[str, Any]]:
+    """The dataset's examples after results were added."""
+    answer = http.post(f"{dataset}/examples:addResults", json={"operation": job.name, **body})
+    assert answer.status_code == 200, answer.text
+    with open_api(job.service) as api:
+        operation = api.finished(answer.json()["name"])
+    assert not operation.HasField("error"), operation.error
+    found: list[dict[str, Any]] = _get(http, f"{dataset}/examples").get("examples", [])
+    return found
+
+
+def _new_dataset(http: httpx.Client, job: Job, name: str) -> str:
+    location = job.name.partition("/operations/")[0]
+    is_detection = "/operations/IOD" in job.name
+    kind: dict[str, Any] = (
+        {"imageObjectDetectionDatasetMetadata": {}}
+        if is_detection
+        else {"imageClassificationDatasetMetadata": {"classificationType": "MULTILABEL"}}
+    )
+    answer = http.post(f"{location}/datasets", json={"displayName": name, **kind})
+    assert answer.status_code == 200, answer.text
+    found: str = answer.json()["response"]["name"]
+    return found
+
+
+def test_results_become_suggestions_with_the_models_scores(job: Job, http: httpx.Client) -> None:
+    dataset = _new_dataset(http, job, "added_suggestions")
+    listed = _get(http, f"{job.name}/results", orderBy="uncertainty desc")["results"]
+    made = _added(job, http, dataset, orderBy="uncertainty desc", limit=4)
+    assert [one["uri"] for one in made] == [one["imageId"] for one in listed[:4]]
+    for example, result in zip(made, listed, strict=False):
+        found = result.get("annotations", [])
+        assert example["state"] == "SUGGESTED" or not found
+        assert {one["displayName"] for one in example.get("annotations", [])} <= {one["displayName"] for one in found}
+        assert set(example.get("sources", [])) <= {"MODEL"}
+    labels = sum(len(one.get("annotations", [])) for one in made)
+    assert labels > 0
+    again = _added(job, http, dataset, orderBy="uncertainty desc", limit=4)  # sent twice it does no harm
+    assert [(one["uri"], len(one.get("annotations", []))) for one in again] == [
+        (one["uri"], len(one.get("annotations", []))) for one in made
+    ]
+
+
+def test_results_are_added_by_name_and_in_other_states(job: Job, http: httpx.Client) -> None:
+    bare = _added(
+        job, http, _new_dataset(http, job, "added_bare"), names=[f"{job.name}/results/1-3"], state="UNLABELED"
+    )
+    assert [(one["uri"], one["state"], "annotations" in one) for one in bare] == [(job.rows[3], "UNLABELED", False)]
+    dataset = _new_dataset(http, job, "added_labelled")
+    labelled = _added(job, http, dataset, filter="boxes>=1", limit=2, state="LABELED", scoreThreshold=0.2)
+    assert [one["state"] for one in labelled] == ["LABELED", "LABELED"]
+    assert all(one["annotations"] for one in labelled)
+    other = job.name.replace("projects/demo/", "projects/other/")
+    answer = http.post(f"{dataset}/examples:addResults", json={"operation": other})
+    assert answer.status_code == 404
+    for body in ({"limit": -1}, {"names": ["x"]}, {"filter": "colour=red"}, {"scoreThreshold": 2}):
+        assert http.post(f"{dataset}/examples:addResults", json={"operation": job.name, **body}).status_code == 400, (
+            body
+        )

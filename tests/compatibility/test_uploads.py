@@ -18,7 +18,8 @@ from tests.support.clients.api import open_api
 from tests.support.images import drawn_images
 
 from boxwright import curation_messages as pb
-from boxwright import faults
+from boxwright import derived_settings, errors, faults
+from boxwright.settings import StorageSettings
 
 JPEG, OTHER = {"Content-Type": "image/jpeg"}, {"Content-Type": "application/octet-stream"}
 
@@ -114,6 +115,19 @@ def test_what_is_no_image_is_refused_with_the_decoders_sentence_and_leaves_nothi
     assert not (service.bucket("uploads") / dataset.rpartition("/")[2]).exists()
 
 
+def test_pages_of_other_sites_send_nothing(service: Any, http: httpx.Client) -> None:
+    dataset = _dataset(service, "other_sites")
+    content = drawn_images.draw(5).content
+    for foreign in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        for typed in (JPEG, OTHER):
+            answer = http.post(f"{dataset}/examples:upload", content=content, headers=typed | foreign)
+            assert answer.status_code == 403, answer.text
+    for simple in ("text/plain", "multipart/form-data; boundary=a", "application/x-www-form-urlencoded"):
+        answer = http.post(f"{dataset}/examples:upload", content=content, headers={"Content-Type": simple})
+        assert answer.status_code == 400, answer.text
+    assert _listed(http, dataset) == []
+
+
 def test_looking_up_says_what_is_there(service: Any, http: httpx.Client) -> None:
     dataset = _dataset(service, "looked_up")
     contents = [drawn_images.draw(number).content for number in range(3)]
@@ -194,6 +208,8 @@ def test_a_kill_between_file_and_row_is_made_good_by_sending_again(
 
 
 def test_a_service_without_a_folder_says_what_its_operator_can_do(service_factory: Callable[..., Any]) -> None:
+    with pytest.raises(errors.ApiError, match="BOXWRIGHT_SCHEMES"):
+        derived_settings.upload_folder(StorageSettings(uploads_uri="s3://bucket/folder/"))
     chosen = {"BOXWRIGHT_SCHEMES": "s3"}
     with _client(other := service_factory(environment=chosen)) as http:
         answer = _upload(http, _dataset(other, "nowhere"), drawn_images.draw(1).content)

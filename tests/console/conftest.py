@@ -21,7 +21,7 @@ class World:
     """A running service with something of everything.
 
     Attributes:
-        ids: of a dataset, a model and a batch prediction.
+        ids: of a dataset, one of its examples, a model and a batch prediction.
     """
 
     service: Service
@@ -49,6 +49,7 @@ class World:
                 f"datasets/{dataset}/{tab}"
                 for tab in ("import", "images", "labels", "train", "evaluate", "test", "batch")
             ),
+            f"datasets/{dataset}/images/{self.ids['example']}",
             "models",
             *(f"models/{model}/{tab}" for tab in ("about", "evaluate", "test", "batch")),
             "batches",
@@ -80,6 +81,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "batch": batch,
         }
         world.ids = {kind: one["name"].rpartition("/")[2] for kind, one in named.items()}
+        first = world.get(f"{PARENT}/datasets/{world.ids['dataset']}/examples")["examples"][0]
+        world.ids["example"] = first["name"].rpartition("/")[2]
         yield world
     finally:
         service.stop()

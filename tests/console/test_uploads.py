@@ -92,6 +92,13 @@ def test_a_dropped_folder_becomes_a_dataset_and_dropping_it_again_adds_nothing(
     console.until("document.querySelectorAll('.upload-list .item').length === 3")
     text = console.page.run("document.querySelector('.upload-list').innerText")
     assert "The file is empty." in text and "Not an image" in text and "truncated" in text
+    console.page.run(
+        "window.saved = []; const real = URL.createObjectURL; URL.createObjectURL = (one) => (saved.push(one), real(one))"
+    )
+    console.click("Save the refused as CSV")
+    lines = console.page.run("saved[0].text()").splitlines()
+    assert lines[0] == "file,message" and len(lines) == 4
+    assert '"my photos!/empty.png","The file is empty."' in lines
     (folder / "new.jpg").write_bytes(drawn_images.draw(500).content)
     console.open(f"datasets/{dataset}/import")  # the page knows nothing any more
     _drop(console, folder)

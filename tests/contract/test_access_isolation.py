@@ -230,6 +230,11 @@ def _probes(neighbours: Neighbours) -> dict[str, tuple[str, str, Any]]:
     found["filter in A"] = ("GET", f"{own}/operations?filter=worksOn%3D{dataset}", None)
     found["filter of the id in A"] = ("GET", f"{own}/operations?filter=operation_id%3D{_id(operation)}", None)
     found["dataset of models in A"] = ("GET", f"{own}/models?filter=dataset_id%3D{_id(dataset)}", None)
+    example = "0" * 64
+    found["picture"] = ("GET", f"{dataset}/examples/{example}:image", None)
+    found["picture in A"] = ("GET", f"{own}/datasets/{_id(dataset)}/examples/{example}:image", None)
+    found["look up"] = ("POST", f"{dataset}/examples:lookup", {"sha256": [example]})
+    found["look up in A"] = ("POST", f"{own}/datasets/{_id(dataset)}/examples:lookup", {"sha256": [example]})
     found["policy"] = ("GET", f"{dataset}:getIamPolicy", None)
     found["policy in A"] = ("GET", f"{own}/datasets/{_id(dataset)}:getIamPolicy", None)
     found["permissions"] = ("POST", f"{dataset}:testIamPermissions", {"permissions": ["automl.datasets.get"]})

@@ -85,6 +85,7 @@ DeleteAnnotationSpec        e a E O r d
 MergeAnnotationSpecs        e a E O r d
 ListResults                 v e a V E O r s
 SummarizeResults            v e a V E O r s
+AddResults                  e a E O r
 GetResultImage              v e a V E O r s
 DownloadObject              v e a V E O r s
 ListObjects                 v e a V E O r
@@ -165,6 +166,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "SummarizeEvaluation": {"name": MODEL},
     "ListResults": {"parent": OPERATION},
     "SummarizeResults": {"name": OPERATION},
+    "AddResults": {"parent": DATASET, "operation": OPERATION},
     "GetResultImage": {"name": f"{OPERATION}/results/1-0"},
     "DownloadObject": {"name": OPERATION, "path": "manifest.json"},
     "ListObjects": {"parent": LOCATION},

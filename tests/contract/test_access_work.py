@@ -127,3 +127,63 @@ def test_a_batch_counts_its_images_for_its_project(service: GuardedService) -> N
     assert code == 200, operation
     done = wait_until(lambda: _done(service, client, operation["name"]), "the results made again")
     assert "error" not in done and counted() == before + 3, "no image was predicted"
+
+
+def _of(service: GuardedService, account: Account, path: str) -> tuple[int, str]:
+    headers = {"Authorization": f"Bearer {account.signed()}"}
+    answer = service.http.request("GET", f"/v1/{path}", headers=headers)
+    return answer.status_code, answer.text
+
+
+def test_results_are_for_who_started_the_batch_and_for_who_may_read_its_folder(service: GuardedService) -> None:
+    client, viewer = service.registry.account("starter"), service.registry.account("onlooker")
+    service.registry.grant(client.member, "roles/automl.predictor", MODEL_NAME)
+    service.registry.grant_folder(client.member, "gs://b/", read=True, write=True)
+    service.registry.grant(viewer.member, "roles/automl.viewer", "projects/demo")
+    request = {
+        "inputConfig": {"gcsSource": {"inputUris": ["gs://b/list.csv"]}},
+        "outputConfig": {"gcsDestination": {"outputUriPrefix": "gs://b/mine/"}},
+    }
+    _, operation = ask(service, client, "POST", f"{MODEL_NAME}:batchPredict", request)
+    name = operation["name"]
+    wait_until(lambda: _done(service, client, name), "the batch to end")
+    paths = [
+        f"{name}/results",
+        f"{name}:summarizeResults",
+        f"{name}/results/1-0:image",
+        f"{name}:download?path=manifest.json",
+    ]
+    assert [_of(service, client, path)[0] for path in paths] == [200] * 4
+    stranger = service.registry.account("stranger")
+    assert [_of(service, stranger, path)[0] for path in paths] == [403] * 4
+    refused = [_of(service, viewer, path) for path in paths]
+    assert all(
+        code == 403 and "storage.objects.get" in text for code, text in refused
+    )  # sees the operation, not the folder
+    service.registry.grant_folder(viewer.member, "gs://b/mine/", read=True)
+    assert [_of(service, viewer, path)[0] for path in paths] == [200, 200, 403, 200]  # the images are elsewhere
+
+    objects = f"{LOCATION}/objects"
+    assert _of(service, client, objects)[0] == 403  # may only predict
+    code, text = _of(service, viewer, objects)
+    assert (code, '"gs://b/mine/"' in text, '"gs://b/"' in text) == (200, True, False)
+    assert _of(service, viewer, f"{objects}?prefix=gs://b/mine/")[0] == 200
+    for prefix in ("gs://b/", "gs://b/min", "gs://absent/", "gs://b/mine/../"):
+        assert _of(service, viewer, f"{objects}?prefix={prefix}")[0] in (400, 403), prefix
+    assert "absent" in _of(service, viewer, f"{objects}?prefix=gs://absent/")[1]
+
+    editor = service.registry.account("editor")
+    service.registry.grant(editor.member, "roles/automl.editor", "projects/demo")
+    body = {"displayName": "added", "imageObjectDetectionDatasetMetadata": {}}
+    dataset = ask(service, editor, "POST", f"{LOCATION}/datasets", body)[1]["response"]["name"]
+    code, answer = ask(service, editor, "POST", f"{dataset}/examples:addResults", {"operation": name})
+    assert (code, "storage.objects.get" in answer["error"]["message"]) == (403, True)
+    service.registry.grant_folder(editor.member, "gs://b/mine/", read=True)
+    code, started = ask(service, editor, "POST", f"{dataset}/examples:addResults", {"operation": name})
+    ended = wait_until(lambda: _done(service, editor, started["name"]), "the results to be added")
+    assert (code, ended["error"]["code"]) == (200, 3)  # no image may be read, so every row has failed
+    service.registry.grant_folder(editor.member, "gs://b/", read=True)
+    _, started = ask(service, editor, "POST", f"{dataset}/examples:addResults", {"operation": name})
+    ended = wait_until(lambda: _done(service, editor, started["name"]), "the results to be added")
+    assert "error" not in ended, ended
+    assert len(ask(service, editor, "GET", f"{dataset}/examples")[1]["examples"]) == 3

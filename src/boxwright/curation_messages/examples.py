@@ -65,7 +65,8 @@ class Example(proto.Message):
         display_name: name of the file as a person knows it.
         sources: where the labels come from, one for each of `annotations`. A label that a model has found (MODEL) has the
             model's score in its payload, one that a person has accepted (ACCEPTED) keeps it; others have score 1. Only the
-            service writes it: a new label whose score is between 0 and 1 is a model's, other new ones are a person's.
+            service writes it: a new label whose score is between 0 and 1 is a model's, other new ones are a person's. A
+            model's label that is sent without its score has been accepted.
     """
 
     class MlUse(proto.Enum):

@@ -131,12 +131,42 @@ class OutcomeTable:
         findings, truths, ious = self._findings[good], self._truths[good], self._ious[good]
         same = examples.finding_labels[findings] == examples.truth_labels[truths]
         for mask in (same, ~same):
-            pairs = zip(findings[mask].tolist(), truths[mask].tolist(), ious[mask].tolist(), strict=True)
-            for finding, truth, overlap in pairs:
-                if finding_partners[finding] == NOTHING and truth_partners[truth] == NOTHING:
-                    finding_partners[finding], truth_partners[truth] = truth, finding
-                    truth_ious[truth] = overlap
+            free = mask & (finding_partners[findings] == NOTHING) & (truth_partners[truths] == NOTHING)
+            chosen = np.flatnonzero(free)[_taken(findings[free], truths[free])]
+            finding_partners[findings[chosen]] = truths[chosen]
+            truth_partners[truths[chosen]] = findings[chosen]
+            truth_ious[truths[chosen]] = ious[chosen]
         return Outcomes(examples, kept, truth_partners, finding_partners, truth_ious)
+
+
+def _taken(findings: npt.NDArray[np.int64], truths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Which pairs come about where the best finding takes its best label, then the next its best of those that are left.
+
+    All findings ask for their best label at once. A label keeps the best finding that has asked; the others ask for their
+    next one, until nobody has any left. This is deferred acceptance (Gale and Shapley, 1962): as all labels prefer the same
+    findings, its result is that of taking turns.
+
+    Args:
+        findings: (N,) of pairs, ascending: the best first.
+        truths: (N,) of the same pairs; of one finding, the label that it overlaps most first.
+
+    Returns:
+        indices of pairs.
+    """
+    asking, at = np.unique(findings, return_index=True)
+    end = np.append(at[1:], len(findings))
+    nobody = len(asking)
+    keeps = np.full(int(truths.max(initial=-1)) + 1, nobody)
+    active = np.arange(nobody)
+    while len(active):
+        wanted = truths[at[active]]
+        former = keeps[wanted]
+        np.minimum.at(keeps, wanted, active)
+        sent_away = np.unique(former[(former != nobody) & (keeps[wanted] != former)])
+        active = np.concatenate([active[keeps[wanted] != active], sent_away])
+        at[active] += 1
+        active = active[at[active] < end[active]]
+    return at[keeps[keeps != nobody]]
 
 
 def _overlapping(

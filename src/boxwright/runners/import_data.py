@@ -31,7 +31,7 @@ from boxwright.batch.engine import convictions
 from boxwright.images import decode, size_processes
 from boxwright.metadata import database, datasets, messages
 from boxwright.operations.runner import Context, Runner, Success
-from boxwright.runners import data_forms, import_labels, import_rows, import_sets, suggestions
+from boxwright.runners import data_forms, import_labels, import_results, import_rows, import_sets, suggestions
 
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 _STAGING = """
 CREATE TABLE images (id INTEGER PRIMARY KEY, uri TEXT UNIQUE, ml_use TEXT, rows INTEGER DEFAULT 0, place TEXT,
                      told TEXT DEFAULT '', set_place TEXT, sha256 TEXT, width_px INTEGER, height_px INTEGER);
-CREATE TABLE annotations (image_id INTEGER, label TEXT, x_min REAL, y_min REAL, x_max REAL, y_max REAL);
+CREATE TABLE annotations (image_id INTEGER, label TEXT, x_min REAL, y_min REAL, x_max REAL, y_max REAL, score REAL);
 CREATE INDEX annotations_of_image ON annotations (image_id);
 """
 
@@ -59,6 +59,7 @@ class _Target:
     form: data_forms.DataForm
     has_one_label: bool
     is_reviewed: bool = True  # whether a person has looked at the labels
+    added: import_results.AddedResults | None = None  # of a batch prediction, in the place of lists
 
 
 @dataclasses.dataclass
@@ -93,6 +94,7 @@ class ImportData(Runner):
         image_timeout_s: for decoding one image.
         new_digits: makes annotation spec ids.
         is_reviewed: whether a request's params say that a person has looked at the labels.
+        added: what a request adds of a batch prediction; None if it names lists.
     """
 
     def __init__(
@@ -106,7 +108,9 @@ class ImportData(Runner):
         image_timeout_s: float,
         new_digits: Callable[[], str],
         is_reviewed: Callable[[Mapping[str, str]], bool],
+        added: Callable[[types.ImportDataRequest], import_results.AddedResults | None] = lambda request: None,
     ) -> None:
+        self._added = added
         self._db = db
         self._stores = stores
         self._work_dir = work_dir
@@ -120,7 +124,9 @@ class ImportData(Runner):
         """See `operations.runner.Runner`."""
         message = types.ImportDataRequest.deserialize(request)
         is_reviewed = self._is_reviewed(message.input_config.params)
-        target = dataclasses.replace(self._target(names.DatasetName.parse(message.name)), is_reviewed=is_reviewed)
+        target = dataclasses.replace(
+            self._target(names.DatasetName.parse(message.name)), is_reviewed=is_reviewed, added=self._added(message)
+        )
         folder = self._work_dir / context.name.operation
         private.make_folder(folder)
         # a file of its own: another process may not know yet that it has lost its lease
@@ -131,7 +137,11 @@ class ImportData(Runner):
                 staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _STAGING)
                 tally = _RowCounts()
                 stores = context.limited(self._stores).named().stoppable(context.raise_if_stopped)
-                self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, target, context)
+                if target.added is None:
+                    lists = message.input_config.gcs_source.input_uris
+                    self._stage_rows(stores, lists, staging, tally, target, context)
+                else:
+                    self._stage_results(stores, target.added, staging, tally, target, context)
                 with size_processes.SizeProcesses(self._image_timeout_s) as sizes:
                     look = functools.partial(self._look_at, objects.Breaker(stores), sizes, context)
                     self._look_at_images(look, staging, tally, context)
@@ -199,6 +209,31 @@ class ImportData(Runner):
         if tally.rows == 0:
             raise rows.none_to_import(lists)
 
+    def _stage_results(
+        self,
+        stores: objects.Stores,
+        added: import_results.AddedResults,
+        staging: sqlite3.Connection,
+        tally: _RowCounts,
+        target: _Target,
+        context: Context,
+    ) -> None:
+        staging.execute("BEGIN")
+        for image in added.images(stores):
+            context.raise_if_stopped()
+            tally.rows += 1
+            place = f"{added.operation}, {image['id']}"
+            try:
+                row, scores = import_results.as_row(image, added.state, has_one_label=target.has_one_label)
+                self._stage(staging, row, place, tally, target)
+                import_results.stage_scores(staging, row, scores)
+            except (import_rows.BadRow, ValueError) as error:
+                tally.fail(place, str(error))
+        staging.execute("COMMIT")
+        if tally.rows == 0:
+            raise errors.bad_request(f"No result of {added.operation} is as asked for; nothing was added.")
+        context.report(progress_percent=ROWS_PERCENT)
+
     def _stage(
         self,
         staging: sqlite3.Connection,
@@ -227,7 +262,7 @@ class ImportData(Runner):
             if count + len(row.annotations) > most:
                 raise import_rows.BadRow(f"{row.uri} has more than {most} {what}")
         staging.executemany(
-            "INSERT INTO annotations VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO annotations (image_id, label, x_min, y_min, x_max, y_max) VALUES (?, ?, ?, ?, ?, ?)",
             [(image_id, label, *(box or NO_BOX)) for label, box in row.annotations],
         )
 
@@ -310,6 +345,9 @@ class ImportData(Runner):
         (total,) = staging.execute("SELECT count(*) FROM images WHERE sha256 IS NOT NULL").fetchone()
         done = 0
         images = _staged_images(staging, target.form.bare_state)
+        if target.added is not None:
+            is_bare = target.added.state == states.ExampleState.UNLABELED
+            images = map(functools.partial(import_results.of_model, is_bare=is_bare), images)
         if not target.is_reviewed:
             images = map(suggestions.as_proposal, images)
         while batch := list(itertools.islice(images, MERGE_IMAGES)):
@@ -341,7 +379,8 @@ def _staged_images(staging: sqlite3.Connection, bare_state: states.ExampleState)
     )
     for image_id, uri, ml_use, sha256, width_px, height_px, place, set_place, is_copy in staged:
         annotations = staging.execute(
-            "SELECT label, x_min, y_min, x_max, y_max FROM annotations WHERE image_id = ? ORDER BY rowid", (image_id,)
+            "SELECT label, x_min, y_min, x_max, y_max, score FROM annotations WHERE image_id = ? ORDER BY rowid",
+            (image_id,),
         ).fetchall()
         yield {
             "uri": uri,
@@ -353,5 +392,6 @@ def _staged_images(staging: sqlite3.Connection, bare_state: states.ExampleState)
             "place": place,
             "set_place": set_place,
             "is_copy": bool(is_copy),
-            "annotations": annotations,
+            "annotations": [tuple(row[:5]) for row in annotations],
+            "scores": [row[5] for row in annotations],
         }

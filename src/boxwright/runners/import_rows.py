@@ -80,10 +80,11 @@ def image_of(cells: Sequence[str], schemes: Sequence[str]) -> tuple[states.MlUse
     return ml_use, uri
 
 
-def check_label(label: str, column: int) -> None:
-    """Raises BadRow unless a cell can be a label."""
+def check_label(label: str, column: int | None = None) -> None:
+    """Raises BadRow unless a text, that of a cell of this column if there is one, can be a label."""
     if len(label) > MAX_LABEL_CHARS or not label.isprintable():
-        raise BadRow(f"column {column}: a label is printable text of at most {MAX_LABEL_CHARS} characters")
+        where = "" if column is None else f"column {column}: "
+        raise BadRow(f"{where}a label is printable text of at most {MAX_LABEL_CHARS} characters")
 
 
 def _check_uri(uri: str, schemes: Sequence[str], column: int = 2) -> None:

@@ -196,6 +196,8 @@ def _wanted(connection: sa.Connection, dataset: sa.Row[Any], request: pb.BatchUp
         raise errors.invalid_argument("add_label", "A label of a whole image is for datasets of image classification.")
     if bool(wanted.relabels[0]) != bool(wanted.relabels[1]):
         raise errors.invalid_argument("relabel_to", "relabel_from and relabel_to go together.")
+    if wanted.adds and not state and messages.classification_type(dataset) is states.ClassificationType.MULTICLASS:
+        wanted = dataclasses.replace(wanted, state=State.LABELED.value)  # who gives the only label has judged the image
     if state == State.UNLABELED and (wanted.adds or wanted.relabels[0]):
         raise errors.invalid_argument(
             "state", "UNLABELED takes all labels away; it cannot go with a label that is given."

@@ -71,7 +71,7 @@ def with_sources(wanted: Sequence[Annotation], had: Sequence[Annotation], state:
 
     A label that it has already keeps its source, its score and all decimals of its box. A new one is a person's, unless it
     has a model's score: then it is MODEL where a person is still to judge it, and ACCEPTED where the example is LABELED.
-    What a LABELED example keeps of a model's labels is ACCEPTED.
+    What a LABELED example keeps of a model's labels is ACCEPTED, as is a model's label that comes back without its score.
 
     Args:
         wanted: as `read` or `examples.annotations_of` returns them.
@@ -84,7 +84,7 @@ def with_sources(wanted: Sequence[Annotation], had: Sequence[Annotation], state:
         kept = before.get(_sent(one))
         if kept is None:
             kept = dataclasses.replace(one, source=Source.HUMAN if one.score is None else Source.MODEL)
-        if kept.source == Source.MODEL and state == states.ExampleState.LABELED:
+        if kept.source == Source.MODEL and (state == states.ExampleState.LABELED or one.score is None):
             kept = dataclasses.replace(kept, source=Source.ACCEPTED.value)
         found.append(kept)
     return found

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from google.cloud.automl_v1 import types
 
 from boxwright import errors, kinds, states
-from boxwright.services import job_params, model_imports, validation
+from boxwright.services import added_results, job_params, model_imports, validation
 
 MAX_SHOWN_LISTS = 20
 Kind = states.OperationKind
@@ -29,7 +29,10 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
         case Kind.BATCH_PREDICT:
             return _batch(types.BatchPredictRequest.deserialize(row.request))
         case Kind.IMPORT_DATA:
-            return _import(types.ImportDataRequest.deserialize(row.request).input_config.params)
+            asked = types.ImportDataRequest.deserialize(row.request)
+            if added_results.of_import(asked) is not None:
+                return added_results.facts(asked.input_config.params)
+            return _import(asked.input_config.params)
         case Kind.IMPORT_MODEL:
             config = types.ImportDataRequest.deserialize(row.request).input_config
             lists = list(config.gcs_source.input_uris)

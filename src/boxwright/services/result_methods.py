@@ -6,10 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from google.api import httpbody_pb2
+from google.longrunning import operations_pb2
 from google.rpc import code_pb2
 
 from boxwright import curation_messages as pb
-from boxwright import errors, names, objects, states
+from boxwright import errors, kinds, names, objects, states
 from boxwright.batch.job import MANIFEST_FILE
 from boxwright.batch.output import score_counts
 from boxwright.batch.results import folder as result_folder
@@ -18,11 +19,13 @@ from boxwright.batch.results.cache import RecentCache
 from boxwright.batch.results.folder import ResultFolder
 from boxwright.batch.results.listing import Source
 from boxwright.batch.results.shard import FailedImage
-from boxwright.callers import Caller
-from boxwright.services import result_lists
+from boxwright.callers import Caller, Requirement
+from boxwright.services import added_results, exclusivity, result_lists
+from boxwright.services.added_results import AddedResults
 from boxwright.services.image_pictures import ImagePictures, picture_request
 from boxwright.services.resources import Resources
 
+ADD_METHOD = "boxwright.v1.Curation.AddResults"
 MOST_SUMMARY_BYTES = 64_000_000
 MOST_FOLDER_BYTES = 64_000_000
 _FILE_BYTES = 300  # about what a file takes in memory
@@ -138,6 +141,75 @@ class ResultMethods(Resources):
         info = stores.head(uri)
         identity = f"{text} {info.size_bytes} {stores.version(uri).version}"
         return self._pictures.of_bytes(text, identity, lambda: members.read(stores, info, parts[1]), wanted)
+
+    def add_results(self, request: pb.AddResultsRequest, caller: Caller) -> operations_pb2.Operation:
+        """Starts adding images of a batch prediction to a dataset, with what was found in them; in the caller's name."""
+        name = self._named(names.DatasetName, request.parent, "parent")
+        operation = names.OperationName.parse(request.operation, "operation")
+        self._check_caller(caller, ADD_METHOD, [Requirement("automl.operations.get", str(operation), True)])
+        with self._db.read() as connection:
+            self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
+        row, operation = self._batch_row(request.operation, "operation")
+        if operation.project != name.project:
+            raise errors.failed_precondition(f"{operation} is of another project than {name}.")
+        job = result_lists.facts(row)
+        if job.kind != kinds.of_name(name.dataset).name:
+            raise errors.failed_precondition(f"The results of {operation} are of another kind than the dataset {name}.")
+        added = self._added(request, row, operation, job)
+        source = self._source(row, operation, job.kind, caller)
+        if source is None:
+            raise errors.failed_precondition(f"Operation {operation} has no results yet.")
+        result_lists.check_threshold(request.score_threshold, job, source)
+        if added.order == "uncertainty" and not source.folder.has_candidates:
+            raise errors.failed_precondition(f"The order by uncertainty needs candidates. {source.folder.reason}")
+        with self._db.write() as connection:
+            self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
+            exclusivity.check(self._ledger, connection, name, states.OperationKind.IMPORT_DATA)
+            asked = added.to_import(name)
+            draft = self._draft(caller, name.parent, states.OperationKind.IMPORT_DATA, asked, works_on=str(name))
+            started = self._ledger.start(connection, draft)
+        return self._announced(started)
+
+    @staticmethod
+    def _added(
+        request: pb.AddResultsRequest, row: sa.Row[Any], operation: names.OperationName, job: result_lists.BatchJobFacts
+    ) -> AddedResults:
+        """What a request adds.
+
+        Raises:
+            ApiError: INVALID_ARGUMENT naming the field that is not possible.
+        """
+        if len(request.names) > added_results.MOST_NAMES:
+            raise errors.invalid_argument(
+                "names", f"At most {added_results.MOST_NAMES}; use filter and limit for more."
+            )
+        if request.names and (request.filter or request.order_by or request.limit):
+            raise errors.invalid_argument("names", "Give names, or filter, order_by and limit.")
+        for text in request.names:
+            one = names.ResultName.parse(text, "names")
+            if one.parent.operation(one.operation) != operation:
+                raise errors.invalid_argument("names", f"{text} is no result of {operation}.")
+            result_lists.place_of(one)
+        if request.limit < 0:
+            raise errors.invalid_argument("limit", f"{request.limit} is negative.")
+        result_lists.wanted(request.filter, request.score_threshold, job)
+        order, is_turned = added_results.order_of(request.order_by)
+        state = request.state or pb.Example.State.SUGGESTED
+        if state not in iter(pb.Example.State):
+            raise errors.invalid_argument("state", "Choose one of: LABELED, UNLABELED, SUGGESTED.")
+        return AddedResults(
+            str(operation),
+            row.output_directory,
+            job.kind,
+            list(job.threshold),
+            float(request.score_threshold),
+            list(request.names),
+            request.filter,
+            order,
+            is_turned,
+            request.limit,
+            pb.Example.State(state).name,
+        )
 
     def _batch_row(self, text: str, field: str) -> tuple[sa.Row[Any], names.OperationName]:
         """The row of a batch prediction, and its name.

@@ -152,3 +152,39 @@ def test_too_many_findings_raise_the_least_score_that_is_kept() -> None:
     assert outcomes.OutcomeTable(few).at(0.5, 0.5).counts().tolist() == (
         outcomes.OutcomeTable(everything).at(0.5, 0.5).counts().tolist()
     )
+
+
+def test_crowds_are_paired_as_if_findings_took_turns() -> None:
+    """Many boxes on one place, so that findings ask one label after another."""
+    for seed in range(5):
+        random = np.random.default_rng(seed)
+        images = []
+        for number in range(6):
+            corners = random.uniform(0.3, 0.4, (30, 2))
+            there = np.hstack([corners, corners + 0.3]).astype(np.float32)
+            places = random.uniform(0.3, 0.4, (60, 2))
+            scores = np.sort(np.round(random.random(60), 1))[::-1].astype(np.float32)
+            boxes_norm = np.hstack([places, places + 0.3]).astype(np.float32)
+            found = boxes.Detections(boxes_norm, scores, random.integers(0, 3, 60))
+            images.append(
+                evaluated_examples.EvaluatedImage(str(number), "", (9, 9), random.integers(0, 3, 30), there, found)
+            )
+        table = _collected(images, has_boxes=True)
+        examples, outcome = table.examples, table.at(0.5, 0.2)
+        partners = np.full(len(examples.finding_labels), outcomes.NOTHING)
+        taken: set[int] = set()
+        for is_same in (True, False):
+            for finding in np.flatnonzero(examples.finding_scores >= 0.2):
+                if partners[finding] != outcomes.NOTHING:
+                    continue
+                own = np.flatnonzero(examples.truth_images == examples.finding_images[finding])
+                right = examples.truth_labels[own] == examples.finding_labels[finding]
+                iou = boxes.pairwise_iou(
+                    examples.finding_boxes_norm[[finding]].astype(np.float64),
+                    examples.truth_boxes_norm[own].astype(np.float64),
+                )[0]
+                usable = [(-iou[at], row) for at, row in enumerate(own) if right[at] == is_same and row not in taken]
+                if usable and -min(usable)[0] >= 0.5:
+                    partners[finding] = min(usable)[1]
+                    taken.add(int(partners[finding]))
+        assert outcome.finding_partners.tolist() == partners.tolist()

@@ -27,6 +27,7 @@ function cleared(canvas, field, ratio) {
 export function drawPicture(canvas, field, view, image, layers, isSmooth) {
   const ratio = devicePixelRatio || 1;
   const paint = cleared(canvas, field, ratio);
+  canvas.dataset.view = `${view.scale} ${view.left_px} ${view.top_px}`;
   paint.scale(ratio, ratio);
   paint.imageSmoothingEnabled = isSmooth || view.scale < CRISP_SCALE;
   paint.imageSmoothingQuality = "high";
@@ -84,11 +85,13 @@ function name(paint, ratio, { item, x, y, w, colour }) {
   const width = paint.measureText(text).width + 8 * ratio;
   if (width > Math.max(w * 1.5, 60 * ratio)) return;
   const top = Math.max(0, y - 17 * ratio);
+  paint.fillStyle = "#111d";
+  paint.fillRect(x - ratio, top, width + 4 * ratio, 17 * ratio);
   paint.fillStyle = colour;
-  paint.fillRect(x - ratio, top, width, 17 * ratio);
+  paint.fillRect(x - ratio, top, 4 * ratio, 17 * ratio);
   paint.fillStyle = "#fff";
   paint.textBaseline = "middle";
-  paint.fillText(text, x + 3 * ratio, top + 9 * ratio);
+  paint.fillText(text, x + 7 * ratio, top + 9 * ratio);
 }
 
 /** Places the edited box with its handles; hides it without one. @param {HTMLElement} frame @param {readonly [number, number, number, number] | null} box_px in the field @param {string} [colour] @param {boolean} [isSuggested] */

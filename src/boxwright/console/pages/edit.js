@@ -42,6 +42,7 @@ export function Edit({ dataset, example, filter, models = [] }) {
   const [error, setError] = useState(/** @type {any} */ (null));
   const [isSheet, setSheet] = useState(false);
   const [turn, setTurn] = useState(0);
+  const [, setPlace] = useState(""); // the queue knows its place
   const tools = useRef(/** @type {any} */ (null));
   const name = `${dataset.name}/examples/${example}`;
   session.off = may(UPDATE) ? "" : t("denied", { permission: UPDATE });
@@ -52,7 +53,7 @@ export function Edit({ dataset, example, filter, models = [] }) {
     const control = new AbortController();
     const at = route.value.query.get("at");
     Promise.all([session.specs.value.length && turn === 0 ? null : session.loadSpecs(), session.open(name, control.signal), queue.find(name, at === null ? null : Number(at) || 0)])
-      .then(() => control.signal.aborted || (setError(null), setTurn((/** @type {number} */ one) => one), preload(queue, name)))
+      .then(() => control.signal.aborted || (setError(null), setPlace(`${queue.placeOf(name)} ${queue.total}`), preload(queue, name)))
       .catch((failure) => control.signal.aborted || setError(failure));
     return () => control.abort();
   }, [name, queue, turn]);

@@ -28,7 +28,7 @@ function makeBoard(session) {
   const size = signal({ width_px: 0, height_px: 0 });
   /** @type {{value: import("../editor/view.js").Layer[]}} */
   const layers = signal([]);
-  return { session, view, size, layers, isSmooth: signal(false), fitted: "" };
+  return { session, view, size, layers, isSmooth: signal(false), fitted: "", whole: /** @type {any} */ (null) };
 }
 
 /** @param {{session: Session, host: any, bind: (tools: Tools) => void}} props */
@@ -81,9 +81,9 @@ function Corner({ board }) {
 const fitting = (board) => effect(() => {
   const { value: example } = board.session.example;
   const size = board.size.value;
-  if (!example || size.width_px < 10 || board.fitted === example.name) return;
+  if (!example || size.width_px < 10 || (board.fitted === example.name && board.view.peek() !== board.whole)) return;
   board.fitted = example.name;
-  board.view.value = fitted(board.session.image, size);
+  board.whole = board.view.value = fitted(board.session.image, size); // fitted again as long as nobody has zoomed
 });
 
 /** Draws at most once a frame, and only what has changed. @param {any} board @param {HTMLCanvasElement} below @param {HTMLCanvasElement} above */

@@ -45,8 +45,8 @@ function Evaluation({ model, first }) {
   const [iou, setIou] = useState(ious.length ? ious.reduce((/** @type {number} */ a, /** @type {number} */ b) => (Math.abs(b - 0.5) < Math.abs(a - 0.5) ? b : a)) : 0);
   const [label, setLabel] = useState("");
   const chosen = labels.find((/** @type {any} */ one) => one.id === label) ?? whole;
-  const entries = useMemo(() => entriesAt(chosen, iou), [chosen, iou]);
-  const best = entries.reduce((/** @type {number} */ a, /** @type {any} */ one, /** @type {number} */ index) => (one.f1 >= entries[a].f1 ? index : a), 0);
+  const entries = useMemo(() => entriesAt(chosen, iou).filter((/** @type {any} */ one) => one.confidence > 0), [chosen, iou]); // at 0 everything is found
+  const best = entries.reduce((/** @type {number} */ a, /** @type {any} */ one, /** @type {number} */ index) => (one.f1 > 0 && one.f1 >= entries[a].f1 ? index : a), Math.max(0, entries.findIndex((/** @type {any} */ one) => one.confidence >= 0.5)));
   const [confidence, setConfidence] = useState(entries[best]?.confidence ?? 0.5);
   const nearest = (/** @type {any[]} */ all) => all.reduce((a, b) => (Math.abs(b.confidence - confidence) < Math.abs(a.confidence - confidence) ? b : a), all[0]);
   const at = nearest(entries) ?? { precision: 0, recall: 0, f1: 0, confidence: 0 };

@@ -34,7 +34,7 @@ export function EvaluatedImages({ model, iou, score, label, kind, choose, cell }
   const button = (/** @type {string} */ one) => html`<button type="button" class="chip" aria-pressed=${!cell && one === kind} onClick=${() => choose(one)}>${t(`evaluate.gallery.${one}`)}</button>`;
   return html`<section class="stack"><h2 id="evaluated">${t("evaluate.gallery")}</h2><div class="row" role="group" aria-label=${t("evaluate.gallery.kinds")}>${KINDS.map(button)}
       ${cell && html`<span class="chip note">${t("evaluate.gallery.cell")}: ${cell.true ?? t("evaluate.nothing")} → ${cell.predicted ?? t("evaluate.missed")}</span>`}</div>
-    <${Legend} /><${Gallery} key=${JSON.stringify(query)} model=${model} query=${query} /></section>`;
+    ${iou > 0 && html`<${Legend} />`}<${Gallery} key=${JSON.stringify(query)} model=${model} query=${query} /></section>`;
 }
 
 /** @param {{model: any, query: Record<string, string | number>}} props */

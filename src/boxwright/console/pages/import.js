@@ -2,14 +2,17 @@
 // Images from this computer, CSV lists in buckets, and what earlier imports refused.
 import { html, useState } from "../vendor/ui.js";
 import { codeName, idOf, post } from "../app/api.js";
-import { t, time } from "../app/i18n.js";
+import { speak, t, time } from "../app/i18n.js";
 import { kindOf, operations, stateOf } from "../app/resources.js";
 import { href } from "../app/router.js";
 import { notify, parent, running } from "../app/store.js";
 import { Act, Loaded, State, useCalls, useLoad } from "../parts/page.js";
+import { Picker } from "../parts/picker.js";
 import { Table } from "../parts/table.js";
 import { Upload } from "../parts/upload.js";
 import { RunningOperation } from "./operations.js";
+
+await speak("batches"); // those of the picker
 
 /** Addresses, one a line. @param {string} text */
 export const addresses = (text) => text.split(/\s+/).filter(Boolean);
@@ -17,6 +20,7 @@ export const addresses = (text) => text.split(/\s+/).filter(Boolean);
 /** @param {{dataset: any}} props */
 export function Import({ dataset }) {
   const [text, setText] = useState("");
+  const [isOpen, setOpen] = useState(false);
   const id = idOf(dataset.name);
   const from = useLoad(async () => (await operations()).filter((one) => one.metadata?.importDataDetails), [id]);
   const body = { inputConfig: { gcsSource: { inputUris: addresses(text) } } };
@@ -35,6 +39,8 @@ export function Import({ dataset }) {
     <section class="card"><h2>${t("import.title")}</h2><p class="quiet">${t("import.text")}</p>
       <label>${t("import.field")}<textarea rows="3" class="mono" placeholder="gs://bucket/labels.csv" value=${text} onInput=${(/** @type {any} */ e) => setText(e.target.value)}></textarea>
         <span class="hint">${t("import.hint")}</span></label>
+      <div><button type="button" onClick=${() => setOpen(true)}>${t("picker.open")}</button></div>
+      ${isOpen && html`<${Picker} title=${t("import.field")} take=${(/** @type {string} */ uri) => setText((/** @type {string} */ one) => `${one.trim()}\n${uri}`.trim())} close=${() => setOpen(false)} />`}
       <div class="row"><${Act} permission="automl.datasets.import" look="first" off=${addresses(text).length ? "" : t("import.needed")} does=${start}>${t("import.start")}<//>
       ${dataset.exampleCount > 0 && html`<a class="button" href=${href("datasets", id, "train")}>${t("datasets.next.train")}</a>`}</div></section>
     <section class="card"><h2>${t("import.example")}</h2><p class="quiet">${t(`import.example.${kindOf(dataset) || "detection"}`)}</p>

@@ -30,7 +30,7 @@ export function Confusion({ summary, chosen, choose }) {
   const table = html`<${Table} label=${t("evaluate.mistakes")} rows=${mistakes} empty=${t("evaluate.mistakes.none")} columns=${[
     { title: t("evaluate.truth"), value: (/** @type {any} */ one) => one.true ?? t("evaluate.nothing") }, { title: t("evaluate.predicted"), value: (/** @type {any} */ one) => one.predicted ?? t("evaluate.missed") },
     { title: t("evaluate.count"), isNumber: true, value: (/** @type {any} */ one) => one.n },
-    { title: t("evaluate.gallery"), show: (/** @type {any} */ one) => html`<button type="button" onClick=${() => choose(one)}>${t("evaluate.show")}<span class="hidden"> (${words(one, one.n)})</span></button>` }]} />`;
+    { title: t("evaluate.gallery"), show: (/** @type {any} */ one) => html`<button type="button" aria-label=${`${t("evaluate.show")}: ${words(one, one.n)}`} onClick=${() => choose(one)}>${t("evaluate.show")}</button>` }]} />`;
   return html`<section class="stack"><h2>${t("evaluate.confusion")}</h2>${found}
     <details open=${labels.length > MOST_LABELS}><summary>${t("evaluate.mistakes")}</summary><div class="spaced">${table}</div></details></section>`;
 }

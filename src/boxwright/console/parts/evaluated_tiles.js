@@ -41,9 +41,10 @@ function Shown({ image, edgePx }) {
   if (!image.example) return html`<span class="quiet small">${t("evaluate.gone")}</span>`;
   if (error) return html`<span class="quiet small" lang="en">${error.message}</span>`;
   if (!src) return html`<span class="bone"></span>`;
-  return html`<span class="picture"><img src=${src} alt=${`${fileName(image.uri)}: ${words(image)}`} /><svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">
+  const [widthPx, heightPx] = [image.widthPx || 1, image.heightPx || 1];
+  return html`<span class="whole"><img src=${src} alt=${`${fileName(image.uri)}: ${words(image)}`} /><svg viewBox=${`0 0 ${widthPx} ${heightPx}`} aria-hidden="true">
     ${(image.annotations ?? []).map((/** @type {any} */ one) => boxesOf([one.annotation], []).map((box) => {
-      const at = { x: box.left, y: box.top, width: box.width, height: box.height };
+      const at = { x: box.left * widthPx, y: box.top * heightPx, width: box.width * widthPx, height: box.height * heightPx };
       return html`<g><rect class="halo" ...${at} /><rect class=${look(one)} ...${at}><title>${box.label}</title></rect></g>`;
     }))}</svg></span>`;
 }
@@ -61,7 +62,7 @@ function Labels({ image }) {
 export const Fix = ({ image, dataset }) => (image.example ? html`<a class="button" href=${href("datasets", dataset, "images", idOf(image.example))}>${t("evaluate.fix")}<span class="hidden"> (${fileName(image.uri)})</span></a>` : null);
 
 /** What the lines mean. */
-export const Legend = () => html`<p class="small quiet">${t("evaluate.legend")} ${["right", "confused", "wrong"].map((one) => html`<span class="key"><svg width="26" height="14" aria-hidden="true"><rect class=${`there ${one}`} x="2" y="2" width="22" height="10" /></svg> ${t(`evaluate.legend.${one}`)} </span>`)}</p>`;
+export const Legend = () => html`<div class="small quiet"><p>${t("evaluate.legend")}</p><div class="row">${["right", "confused", "wrong"].map((one) => html`<span class="key"><svg width="26" height="14" aria-hidden="true"><rect class=${`there ${one}`} x="2" y="2" width="22" height="10" /></svg> ${t(`evaluate.legend.${one}`)}</span>`)}</div></div>`;
 
 /** @param {{images: any[], dataset: string, open: (index: number) => void}} props */
 export function EvaluatedTiles({ images, dataset, open }) {
@@ -75,8 +76,8 @@ export function EvaluatedTiles({ images, dataset, open }) {
 export function EvaluatedViewer({ image, dataset, back, on, close }) {
   const rows = image.annotations ?? [];
   return html`<${Dialog} title=${fileName(image.uri)} close=${close}><div class="viewer stack evaluated">
-    <div class="row"><button type="button" disabled=${!back} onClick=${back}>← ${t("evaluate.page.back")}</button><button type="button" disabled=${!on} onClick=${on}>${t("evaluate.page.on")} →</button><${Fix} image=${image} dataset=${dataset} /></div>
-    <p class="mono">${image.uri}</p><${Shown} key=${image.uri} image=${image} edgePx=${LARGE_PX} /><${Legend} /><p aria-live="polite">${words(image)}</p>
+    <div class="row"><button type="button" disabled=${!back} onClick=${back}>← ${t("evaluate.image.back")}</button><button type="button" disabled=${!on} onClick=${on}>${t("evaluate.image.on")} →</button><${Fix} image=${image} dataset=${dataset} /></div>
+    <p class="mono">${image.uri}</p><${Shown} key=${image.uri} image=${image} edgePx=${LARGE_PX} />${rows.some((/** @type {any} */ one) => one.annotation.imageObjectDetection) && html`<${Legend} />`}<p aria-live="polite">${words(image)}</p>
     <${Table} key=${image.uri} label=${t("evaluate.gallery")} rows=${rows} columns=${[
       { title: t("label"), value: (/** @type {any} */ one) => one.annotation.displayName },
       { title: t("evaluate.side"), value: (/** @type {any} */ one) => t(one.isTruth ? "evaluate.side.truth" : "evaluate.side.found") },

@@ -40,8 +40,8 @@ export function words(example) {
   return example.state === "UNLABELED" ? t("example.UNLABELED") : t("images.nothing");
 }
 
-/** An example's name for who cannot see it. @param {any} example */
-export const spoken = (example) => `${fileOf(example)}, ${has(`example.${example.state}`) ? t(`example.${example.state}`) : ""}, ${words(example)}`;
+/** An example's name for who cannot see it: begins with what is seen. @param {any} example */
+export const spoken = (example) => `${fileOf(example)} ${words(example)}, ${has(`example.${example.state}`) ? t(`example.${example.state}`) : ""}`;
 
 /** @param {{example: any, colours: Map<string, string>, edgePx: number, showsBoxes: boolean, isChosen: boolean}} props */
 export function ExampleTile({ example, colours, edgePx, showsBoxes, isChosen }) {
@@ -50,5 +50,5 @@ export function ExampleTile({ example, colours, edgePx, showsBoxes, isChosen }) 
     ${src && showsBoxes && html`<svg viewBox=${`0 0 ${example.widthPx || 1} ${example.heightPx || 1}`} aria-hidden="true">${paths(example).map((one) => html`<path d=${one.d} fill="none"
       stroke=${colours.get(one.label) ?? "currentColor"} stroke-width="2" vector-effect="non-scaling-stroke" stroke-dasharray=${one.isGuess ? "5 4" : undefined} />`)}</svg>`}
     ${isChosen && html`<span class="tick" aria-hidden="true">✓</span>`}</span>
-    <span class="caption small"><span class="mono">${fileOf(example)}</span><span class=${example.state === "LABELED" ? "quiet" : "state warn"}>${words(example)}</span></span>`;
+    <span class="caption small"><span class="mono">${fileOf(example)}</span>${" "}<span class=${example.state === "LABELED" ? "quiet" : "state warn"}>${words(example)}</span></span>`;
 }

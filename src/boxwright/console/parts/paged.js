@@ -5,6 +5,31 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "../vendor/ui.
 const [PAGE, MOST_PAGES, REST_MS] = [100, 16, 60];
 
 /**
+ * What is known of a list before it is read: what was known of it before, until that is read again.
+ * @param {string} key @param {any} before of this or another list
+ */
+function begun(key, before) {
+  const old = before?.key === key ? before : undefined;
+  const former = old?.pages.size ? old.pages : (old?.former ?? new Map());
+  const nothing = /** @type {any} */ (undefined);
+  return { key, pages: new Map(), former, asked: new Map(), total: /** @type {number | undefined} */ (old?.total), error: nothing, first: 0, last: 0, timer: 0, isGone: false };
+}
+
+/** Gives up what is still asked for. @param {any} held */
+function leave(held) {
+  held.isGone = true;
+  clearTimeout(held.timer);
+  for (const control of held.asked.values()) control.abort();
+}
+
+/** Keeps a page, and no more of them than `MOST_PAGES`. @param {Map<number, any[]>} pages @param {number} page @param {any[]} items */
+function keep(pages, page, items) {
+  pages.delete(page);
+  pages.set(page, items);
+  for (const old of [...pages.keys()].slice(0, Math.max(0, pages.size - MOST_PAGES))) pages.delete(old);
+}
+
+/**
  * @param {(skip: number, count: number, signal: AbortSignal) => Promise<{items: any[], total: number}>} load
  * @param {string} key names what is listed: another key begins anew
  * @returns {{total: number | undefined, error: any, item: (index: number) => any, want: (first: number, last: number) => void, again: () => void}}
@@ -13,11 +38,7 @@ export function usePaged(load, key) {
   const [, setTurn] = useState(0);
   const [since, setSince] = useState(0);
   const before = useRef(/** @type {any} */ (undefined));
-  const held = useMemo(() => {
-    const old = before.current?.key === key ? before.current : undefined; // shown until it is read again
-    const former = old?.pages.size ? old.pages : (old?.former ?? new Map());
-    return { key, pages: new Map(), former, asked: new Map(), total: /** @type {number | undefined} */ (old?.total), error: /** @type {any} */ (undefined), first: 0, last: 0, timer: 0, isGone: false };
-  }, [key, since]);
+  const held = useMemo(() => begun(key, before.current), [key, since]);
   before.current = held;
   const show = useCallback(() => void (held.isGone || setTurn((/** @type {number} */ one) => one + 1)), [held]);
   const loader = useRef(load);
@@ -29,9 +50,7 @@ export function usePaged(load, key) {
     loader.current(page * PAGE, PAGE, control.signal).then((/** @type {{items: any[], total: number}} */ { items, total }) => {
       held.asked.delete(page);
       if (control.signal.aborted) return;
-      held.pages.delete(page);
-      held.pages.set(page, items);
-      for (const old of [...held.pages.keys()].slice(0, Math.max(0, held.pages.size - MOST_PAGES))) held.pages.delete(old);
+      keep(held.pages, page, items);
       held.total = total;
       held.error = undefined;
       show();
@@ -62,11 +81,7 @@ export function usePaged(load, key) {
 
   useEffect(() => {
     ask(0);
-    return () => {
-      held.isGone = true;
-      clearTimeout(held.timer);
-      for (const control of held.asked.values()) control.abort();
-    };
+    return () => leave(held);
   }, [held]);
   return {
     total: held.total, error: held.error, want,

@@ -7,6 +7,7 @@ import { notify } from "../app/store.js";
 import { uploadsTo } from "../app/uploads.js";
 import { may } from "../app/watch.js";
 import { Numbers, Trouble } from "./page.js";
+import { save } from "./save.js";
 
 await speak("uploads");
 
@@ -88,13 +89,23 @@ function Results({ items, counts }) {
   const first = Math.max(0, Math.min(Math.floor(top / ROW_PX) - 4, found.length - 1));
   const rows = found.slice(first, first + Math.ceil(LIST_PX / ROW_PX) + 8);
   return html`<div class="row">${STATES.filter((one) => one === "all" || counts[one] > 0).map((one) => html`<button key=${one} type="button" class="chip" aria-pressed=${one === shown} onClick=${() => setShown(one)}>
-      ${t(`upload.${one}`)} <span class="count">${one === "all" ? items.length : counts[one]}</span></button>`)}</div>
+      ${t(`upload.${one}`)} <span class="count">${one === "all" ? items.length : counts[one]}</span></button>`)}
+      ${counts.refused > 0 && html`<button type="button" onClick=${() => saveRefused(items)}>${t("upload.save")}</button>`}</div>
     <div class="upload-list" tabindex="0" role="region" aria-label=${t("upload.list")} onScroll=${(/** @type {any} */ e) => setTop(e.target.scrollTop)}>
       <ul class="space" ref=${(/** @type {any} */ at) => tall(at, found.length * ROW_PX)}>
         ${rows.map((one, index) => html`<li key=${first + index} class="item" aria-setsize=${found.length} aria-posinset=${first + index + 1} ref=${(/** @type {any} */ at) => place(at, (first + index) * ROW_PX)}>
           <span class="path" title=${one.path}>${one.path}</span>
           <span class="small"><span class="state ${LOOKS[/** @type {keyof LOOKS} */ (one.state)]}">${t(`upload.${one.state}`)}</span> <span class="quiet" lang="en" title=${one.message}>${one.message}</span></span></li>`)}</ul></div>`;
 }
+
+/** Gives the files that were refused as a table, with the whole sentences. @param {any[]} items */
+function saveRefused(items) {
+  const rows = items.filter((one) => one.state === "refused").map((one) => `${field(one.path)},${field(one.message)}\r\n`);
+  save(new Blob(["file,message\r\n", ...rows], { type: "text/csv" }), "refused.csv");
+}
+
+/** Text for a table: a program that opens it takes no formula from a file's name. @param {string} text */
+const field = (text) => `"${text.replace(/^(?=[=+\-@\t\r])/, "'").replaceAll('"', '""')}"`;
 
 const LOOKS = { waiting: "", sending: "runs", added: "good", there: "good", refused: "bad" };
 

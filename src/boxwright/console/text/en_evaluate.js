@@ -17,9 +17,8 @@ export default {
   "evaluate.legend.right": "right", "evaluate.legend.confused": "wrong label", "evaluate.legend.wrong": "missed or false alarm",
   "evaluate.fix": "Fix the label", "evaluate.gone": "The image is not in the dataset any more.", "evaluate.open": "Look closer",
   "evaluate.tile.right": { one: "{n} right", other: "{n} right" }, "evaluate.tile.missed": { one: "{n} missed", other: "{n} missed" }, "evaluate.tile.alarms": { one: "{n} false alarm", other: "{n} false alarms" }, "evaluate.tile.wrong": { one: "{n} wrong label", other: "{n} wrong labels" }, "evaluate.tile.empty": "nothing there, nothing found",
-  "evaluate.page": "Page {n} of {all}", "evaluate.page.back": "Previous page", "evaluate.page.on": "Next page",
+  "evaluate.image.back": "Previous image", "evaluate.image.on": "Next image", "evaluate.page": "Page {n} of {all}", "evaluate.page.back": "Previous page", "evaluate.page.on": "Next page",
   "evaluate.side": "Is it there?", "evaluate.side.truth": "Is there", "evaluate.side.found": "Was found", "evaluate.outcome": "Outcome", "evaluate.overlap": "Overlap", "evaluate.score": "Score",
   "outcome.TRUE_POSITIVE": "Right", "outcome.FALSE_POSITIVE": "False alarm", "outcome.FALSE_NEGATIVE": "Missed", "outcome.CONFUSED": "Wrong label",
   "evaluate.unkept": "Single images cannot be shown.",
-  "evaluate.f1": "Best F1", "evaluate.at": "At confidence",
 };

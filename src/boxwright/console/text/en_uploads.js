@@ -7,5 +7,5 @@ export default {
   "upload.trouble": "The upload waits. Nothing is lost: what was sent is not sent again.",
   "upload.done": { one: "Done: {n} image is new.", other: "Done: {n} images are new." }, "upload.images": "See the images",
   "upload.all": "All files", "upload.waiting": "Waiting", "upload.sending": "On the way", "upload.added": "Added", "upload.there": "Already there", "upload.refused": "Refused",
-  "upload.list": "What became of each file", "upload.file": "File",
+  "upload.list": "What became of each file", "upload.save": "Save the refused as CSV",
 };

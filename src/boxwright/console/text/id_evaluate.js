@@ -17,9 +17,8 @@ export default {
   "evaluate.legend.right": "benar", "evaluate.legend.confused": "label salah", "evaluate.legend.wrong": "terlewat atau temuan palsu",
   "evaluate.fix": "Perbaiki label", "evaluate.gone": "Gambar ini sudah tidak ada di set data.", "evaluate.open": "Lihat lebih dekat",
   "evaluate.tile.right": { other: "{n} benar" }, "evaluate.tile.missed": { other: "{n} terlewat" }, "evaluate.tile.alarms": { other: "{n} temuan palsu" }, "evaluate.tile.wrong": { other: "{n} label salah" }, "evaluate.tile.empty": "tidak ada apa-apa, tidak ada temuan",
-  "evaluate.page": "Halaman {n} dari {all}", "evaluate.page.back": "Halaman sebelumnya", "evaluate.page.on": "Halaman berikutnya",
+  "evaluate.image.back": "Gambar sebelumnya", "evaluate.image.on": "Gambar berikutnya", "evaluate.page": "Halaman {n} dari {all}", "evaluate.page.back": "Halaman sebelumnya", "evaluate.page.on": "Halaman berikutnya",
   "evaluate.side": "Apakah ada?", "evaluate.side.truth": "Memang ada", "evaluate.side.found": "Ditemukan", "evaluate.outcome": "Hasil", "evaluate.overlap": "Tumpang tindih", "evaluate.score": "Skor",
   "outcome.TRUE_POSITIVE": "Benar", "outcome.FALSE_POSITIVE": "Temuan palsu", "outcome.FALSE_NEGATIVE": "Terlewat", "outcome.CONFUSED": "Label salah",
   "evaluate.unkept": "Gambar satu per satu tidak dapat ditampilkan.",
-  "evaluate.f1": "F1 terbaik", "evaluate.at": "Pada keyakinan",
 };

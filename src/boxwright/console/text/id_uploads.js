@@ -7,5 +7,5 @@ export default {
   "upload.trouble": "Pengunggahan menunggu. Tidak ada yang hilang: yang sudah terkirim tidak dikirim lagi.",
   "upload.done": { other: "Selesai: {n} gambar baru." }, "upload.images": "Lihat gambarnya",
   "upload.all": "Semua berkas", "upload.waiting": "Menunggu", "upload.sending": "Sedang dikirim", "upload.added": "Ditambahkan", "upload.there": "Sudah ada", "upload.refused": "Ditolak",
-  "upload.list": "Hasil tiap berkas", "upload.file": "Berkas",
+  "upload.list": "Hasil tiap berkas", "upload.save": "Simpan yang ditolak sebagai CSV",
 };

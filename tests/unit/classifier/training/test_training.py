@@ -19,7 +19,7 @@ from tests.unit.classifier.conftest import Watcher, elapsed
 from boxwright.classifier import session
 from boxwright.classifier.network import network
 from boxwright.classifier.training import features, label_weighting, start
-from boxwright.inference import classification
+from boxwright.inference import classification, evaluated_examples, outcomes
 from boxwright.learning import checkpoint, device, listener, trainer
 from boxwright.learning.job import JobError, Outcome, TrainingJob
 
@@ -87,6 +87,13 @@ def test_its_evaluation_and_report_are_kept_with_it(undisturbed: tuple[pathlib.P
     quantisation = found["extras"]["quantisation"]
     assert quantisation["compared_images"] == {"VALIDATION": 6, "TRAIN": 48} and quantisation["reason"]
     assert {"top1_accuracy", "ms_per_image"} == set(quantisation["fp32"]) == set(quantisation["int8"])
+    kept = evaluated_examples.read(undisturbed[0] / "model")
+    assert kept is not None and (kept.split, len(kept), kept.has_boxes) == ("TEST", 6, False)
+    for at in found["overall"]["confidence_metrics_entry"][1:]:
+        counts = outcomes.OutcomeTable(kept).at(0.5, at["confidence_threshold"]).counts().sum(axis=0)
+        assert counts.tolist() == [
+            at[f"{name}_count"] for name in ("true_positive", "false_positive", "false_negative")
+        ]
     page = (undisturbed[0] / "model" / "report.html").read_text()
     assert all(one["display_name"] in page for one in conftest.LABELS) and "What was taken for what" in page
     assert "$" not in page.partition("</style>")[2].replace("$5", "")  # every place of the template is filled

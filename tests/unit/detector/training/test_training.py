@@ -21,7 +21,7 @@ from tests.unit.detector.conftest import Watcher, elapsed
 from boxwright.detector import session
 from boxwright.detector.network import loss
 from boxwright.detector.planning import input_size, schedule
-from boxwright.inference import baseline, predictor
+from boxwright.inference import baseline, evaluated_examples, outcomes, predictor
 from boxwright.learning import checkpoint, listener, pixel_cache
 from boxwright.learning import trainer as learning_trainer
 from boxwright.learning.job import JobError, Outcome, TrainingJob
@@ -52,6 +52,7 @@ def test_a_training_leaves_a_model_that_predicts(
     assert outcome.stop_reason == "MODEL_CONVERGED"
     assert sorted(path.name for path in (folder / "model").iterdir()) == [
         "baseline.json",
+        "evaluated.npz",
         "evaluation.json",
         "model.json",
         "model.onnx",
@@ -72,6 +73,14 @@ def test_a_training_leaves_a_model_that_predicts(
     assert known.profile.images == document["provenance"]["images"]["TEST"]
     assert known.quality.truth == evaluation["overall"]["evaluated_bounding_box_count"]
     assert evaluation["overall"]["evaluated_example_count"] == document["provenance"]["images"]["TEST"]
+    kept = evaluated_examples.read(folder / "model")
+    assert kept is not None and (kept.split, kept.labels) == ("TEST", tuple(one.display_name for one in opened.labels))
+    assert len(kept) == evaluation["overall"]["evaluated_example_count"]
+    for entry in evaluation["overall"]["bounding_box_metrics_entries"][::5]:
+        for at in entry["confidence_metrics_entries"][::5]:
+            counts = outcomes.OutcomeTable(kept).at(entry["iou_threshold"], at["confidence_threshold"]).counts()
+            rates = outcomes.precision_recall_f1(*counts.sum(axis=0))
+            assert rates == pytest.approx((at["precision"], at["recall"], at["f1_score"]), abs=1e-9)
     stages = [stage for _, stage, _ in watcher.events]
     assert set(stages) == {"training", "exporting", "quantising", "evaluating"} and stages == sorted(
         stages, key=stages.index

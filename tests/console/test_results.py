@@ -177,7 +177,8 @@ def test_what_to_label_next_goes_into_a_dataset_as_suggestions(world: World, con
     console.type_into("main input[type=number]", "3")
     console.click("Add 3 images to the dataset")
     console.until("[...document.querySelectorAll('a.button')].some((one) => one.innerText === 'Label them now')")
-    assert world.get(f"{dataset}/examples?filter=state%3DSUGGESTED")["totalSize"] == before + 3
+    after = world.get(f"{dataset}/examples?filter=state%3DSUGGESTED")["totalSize"]
+    assert before < after <= before + 3, "an image that the dataset has already keeps its labels"
     console.click("Label them now")
     console.until(f"location.hash === '#/datasets/{world.ids['dataset']}/images?state=SUGGESTED'")
 

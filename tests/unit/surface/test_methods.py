@@ -60,71 +60,74 @@ def test_every_operations_row_is_what_the_official_client_sends() -> None:
     transport.close()
 
 
+OPERATION = "/v1/{name=projects/*/locations/*/operations/*}"
+OURS: dict[str, tuple[str, ...]] = {
+    "/google.cloud.automl.v1.AutoMl/DescribeModel": ("GET", "/v1/{name=projects/*/locations/*/models/*}:describe"),
+    "/google.cloud.automl.v1.AutoMl/ImportModel": ("POST", "/v1/{name=projects/*/locations/*}/models:import"),
+    "/google.longrunning.Operations/ResumeOperation": ("POST", OPERATION + ":resume"),
+    "/google.longrunning.Operations/GetOperationProgress": ("GET", OPERATION + ":progress"),
+    "/boxwright.v1.Curation/ListExamples": ("GET", "/v1/{parent=projects/*/locations/*/datasets/*}/examples"),
+    "/boxwright.v1.Curation/GetExample": ("GET", "/v1/{name=projects/*/locations/*/datasets/*/examples/*}"),
+    "/boxwright.v1.Curation/UploadExample": (
+        "POST",
+        "/v1/{parent=projects/*/locations/*/datasets/*}/examples:upload",
+    ),
+    "/boxwright.v1.Curation/LookupExamples": (
+        "POST",
+        "/v1/{parent=projects/*/locations/*/datasets/*}/examples:lookup",
+    ),
+    "/boxwright.v1.Curation/GetExampleImage": (
+        "GET",
+        "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:image",
+    ),
+    "/boxwright.v1.Curation/SuggestAnnotations": (
+        "POST",
+        "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:suggest",
+    ),
+    "/boxwright.v1.Curation/ListEvaluatedExamples": (
+        "GET",
+        "/v1/{parent=projects/*/locations/*/models/*}/evaluatedExamples",
+    ),
+    "/boxwright.v1.Curation/SummarizeEvaluation": (
+        "GET",
+        "/v1/{name=projects/*/locations/*/models/*}:summarizeEvaluation",
+    ),
+    "/boxwright.v1.Curation/ListResults": ("GET", OPERATION.replace("name", "parent") + "/results"),
+    "/boxwright.v1.Curation/AddResults": (
+        "POST",
+        "/v1/{parent=projects/*/locations/*/datasets/*}/examples:addResults",
+    ),
+    "/boxwright.v1.Curation/GetResultImage": (
+        "GET",
+        "/v1/{name=projects/*/locations/*/operations/*/results/*}:image",
+    ),
+    "/boxwright.v1.Curation/DownloadObject": ("GET", OPERATION + ":download"),
+    "/boxwright.v1.Curation/ListObjects": ("GET", "/v1/{parent=projects/*/locations/*}/objects"),
+    "/boxwright.v1.Curation/SummarizeResults": ("GET", OPERATION + ":summarizeResults"),
+    "/boxwright.v1.Curation/UpdateExample": (
+        "PATCH",
+        "/v1/{example.name=projects/*/locations/*/datasets/*/examples/*}",
+    ),
+    **{
+        f"/boxwright.v1.Curation/{rpc}": (verb, path.replace("D", "projects/*/locations/*/datasets/*", 1))
+        for rpc, verb, path in (
+            ("BatchUpdateExamples", "POST", "/v1/{parent=D}/examples:batchUpdate"),
+            ("BatchDeleteExamples", "POST", "/v1/{parent=D}/examples:batchDelete"),
+            ("RevertChange", "POST", "/v1/{name=D/changes/*}:revert"),
+            ("SummarizeDataset", "GET", "/v1/{name=D}:summarize"),
+            ("ListAnnotationSpecs", "GET", "/v1/{parent=D}/annotationSpecs"),
+            ("CreateAnnotationSpec", "POST", "/v1/{parent=D}/annotationSpecs"),
+            ("UpdateAnnotationSpec", "PATCH", "/v1/{annotation_spec.name=D/annotationSpecs/*}"),
+            ("DeleteAnnotationSpec", "DELETE", "/v1/{name=D/annotationSpecs/*}"),
+            ("MergeAnnotationSpecs", "POST", "/v1/{name=D/annotationSpecs/*}:merge"),
+        )
+    },
+}
+
+
 def test_our_own_additions_are_few_and_known() -> None:
     ours = {row.full_name: (row.verb, *row.paths) for row in methods.TABLE if row.is_ours}
-    operation = "/v1/{name=projects/*/locations/*/operations/*}"
-    assert ours == {
-        "/google.cloud.automl.v1.AutoMl/DescribeModel": ("GET", "/v1/{name=projects/*/locations/*/models/*}:describe"),
-        "/google.cloud.automl.v1.AutoMl/ImportModel": ("POST", "/v1/{name=projects/*/locations/*}/models:import"),
-        "/google.longrunning.Operations/ResumeOperation": ("POST", operation + ":resume"),
-        "/google.longrunning.Operations/GetOperationProgress": ("GET", operation + ":progress"),
-        "/boxwright.v1.Curation/ListExamples": ("GET", "/v1/{parent=projects/*/locations/*/datasets/*}/examples"),
-        "/boxwright.v1.Curation/GetExample": ("GET", "/v1/{name=projects/*/locations/*/datasets/*/examples/*}"),
-        "/boxwright.v1.Curation/UploadExample": (
-            "POST",
-            "/v1/{parent=projects/*/locations/*/datasets/*}/examples:upload",
-        ),
-        "/boxwright.v1.Curation/LookupExamples": (
-            "POST",
-            "/v1/{parent=projects/*/locations/*/datasets/*}/examples:lookup",
-        ),
-        "/boxwright.v1.Curation/GetExampleImage": (
-            "GET",
-            "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:image",
-        ),
-        "/boxwright.v1.Curation/SuggestAnnotations": (
-            "POST",
-            "/v1/{name=projects/*/locations/*/datasets/*/examples/*}:suggest",
-        ),
-        "/boxwright.v1.Curation/ListEvaluatedExamples": (
-            "GET",
-            "/v1/{parent=projects/*/locations/*/models/*}/evaluatedExamples",
-        ),
-        "/boxwright.v1.Curation/SummarizeEvaluation": (
-            "GET",
-            "/v1/{name=projects/*/locations/*/models/*}:summarizeEvaluation",
-        ),
-        "/boxwright.v1.Curation/ListResults": ("GET", operation.replace("name", "parent") + "/results"),
-        "/boxwright.v1.Curation/AddResults": (
-            "POST",
-            "/v1/{parent=projects/*/locations/*/datasets/*}/examples:addResults",
-        ),
-        "/boxwright.v1.Curation/GetResultImage": (
-            "GET",
-            "/v1/{name=projects/*/locations/*/operations/*/results/*}:image",
-        ),
-        "/boxwright.v1.Curation/DownloadObject": ("GET", operation + ":download"),
-        "/boxwright.v1.Curation/ListObjects": ("GET", "/v1/{parent=projects/*/locations/*}/objects"),
-        "/boxwright.v1.Curation/SummarizeResults": ("GET", operation + ":summarizeResults"),
-        "/boxwright.v1.Curation/UpdateExample": (
-            "PATCH",
-            "/v1/{example.name=projects/*/locations/*/datasets/*/examples/*}",
-        ),
-        **{
-            f"/boxwright.v1.Curation/{rpc}": (verb, path.replace("D", "projects/*/locations/*/datasets/*", 1))
-            for rpc, verb, path in (
-                ("BatchUpdateExamples", "POST", "/v1/{parent=D}/examples:batchUpdate"),
-                ("BatchDeleteExamples", "POST", "/v1/{parent=D}/examples:batchDelete"),
-                ("RevertChange", "POST", "/v1/{name=D/changes/*}:revert"),
-                ("SummarizeDataset", "GET", "/v1/{name=D}:summarize"),
-                ("ListAnnotationSpecs", "GET", "/v1/{parent=D}/annotationSpecs"),
-                ("CreateAnnotationSpec", "POST", "/v1/{parent=D}/annotationSpecs"),
-                ("UpdateAnnotationSpec", "PATCH", "/v1/{annotation_spec.name=D/annotationSpecs/*}"),
-                ("DeleteAnnotationSpec", "DELETE", "/v1/{name=D/annotationSpecs/*}"),
-                ("MergeAnnotationSpecs", "POST", "/v1/{name=D/annotationSpecs/*}:merge"),
-            )
-        },
-    }
+    assert ours == OURS
 
 
 def test_rows_are_unique_and_frozen() -> None:

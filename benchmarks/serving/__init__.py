@@ -1,6 +1,7 @@
 """The service.
 
 access              what access control adds to a call
+batch_results       the summary, pages, filters and an order of a large batch prediction's results
 evaluation          an evaluation at new and at known thresholds
 images_page         the console's page of images: its start, frames, jumps, memory
 online              latency and rate of the API servers

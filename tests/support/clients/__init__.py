@@ -6,6 +6,7 @@ case_world     what the compliance cases name in braces: projects, data sets, mo
 cases          compliance cases: requests and the answers they must get, read from JSON and sent over gRPC and REST
 console_page   the console in that Chromium, and what the browser complains of
 console_tools  where axe-core and TypeScript are
+editor_page    the console's label editor, by mouse, touch and keys
 foreign_site   a site of somebody else, for browsers
 fuzzing        random requests, and the one rule for every answer
 half_http2    a gRPC caller that never ends its message

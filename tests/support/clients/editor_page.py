@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from typing import Any
 
 import httpx
@@ -21,6 +20,17 @@ KEYS = {
 }
 ALT, CONTROL, SHIFT = 1, 2, 8
 WAIT_S = 30
+FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"  # what was done is shown
+STEADY = """new Promise((done) => {
+  const view = () => document.querySelector('.field canvas')?.dataset.view;
+  let last = view(), frames = 0;
+  const look = () => {
+    frames = view() === last ? frames + 1 : 0;
+    last = view();
+    if (frames < 10) requestAnimationFrame(look); else done();
+  };
+  look();
+})"""  # the field has its size
 
 
 @dataclasses.dataclass
@@ -52,11 +62,11 @@ class Editor:
 
     def ready(self) -> None:
         self.console.until("document.querySelector('.pick') && document.querySelector('.field canvas')?.dataset.view")
-        time.sleep(0.3)  # the field has its size
+        self.console.page.run(STEADY)
 
     def view(self) -> tuple[float, float, float]:
         """CSS pixels an image pixel, and where the image's corner lies in the window."""
-        return tuple(  # type: ignore[return-value]
+        return tuple(
             self.console.page.run(
                 "(() => { const one = document.querySelector('.field canvas'), at = one.getBoundingClientRect(); "
                 "const [scale, left, top] = one.dataset.view.split(' ').map(Number); "
@@ -111,7 +121,7 @@ class Editor:
 
     def saved(self) -> None:
         """Waits until everything is with the service."""
-        time.sleep(0.1)
+        self.console.page.run(FRAMES)
         self.console.until("document.querySelector('[data-saving]')?.dataset.saving === 'saved'")
 
     def shows(self, state: str) -> None:

@@ -6,7 +6,7 @@ import { MODEL } from "./model.js";
 import { specIdOf } from "./session.js";
 
 /** @typedef {import("./session.js").Session} Session */
-/** @typedef {import("./tools.js").Tools} Tools */
+/** @typedef {import("./gestures.js").Gestures} Gestures */
 /** What the page itself does. @typedef {{go: (step: 1 | -1) => void, sheet: () => void, search: () => void, leave: () => void, suggest: () => void, pixels: () => void}} Host */
 
 const NEW_PX = 40; // half the edge of a box that a key makes, on the screen
@@ -22,14 +22,14 @@ function gestureOf(act) {
   return `${act} ${chain.number}`;
 }
 
-/** Does what a key asks for; false where there is nothing to do and the key keeps its usual meaning. @param {{act: string, value?: any}} asked @param {Session} session @param {Tools} tools @param {Host} host @returns {boolean} */
+/** Does what a key asks for; false where there is nothing to do and the key keeps its usual meaning. @param {{act: string, value?: any}} asked @param {Session} session @param {Gestures} tools @param {Host} host @returns {boolean} */
 export function perform({ act, value }, session, tools, host) {
   const done = /** @type {any} */ (ACTS)[act]?.(session, tools, host, value);
   return done !== false;
 }
 
 const ACTS = {
-  new: (/** @type {Session} */ session, /** @type {Tools} */ tools) => {
+  new: (/** @type {Session} */ session, /** @type {Gestures} */ tools) => {
     if (!session.hasBoxes) return false;
     const { width_px, height_px } = tools.field();
     const [x, y] = tools.at ?? [width_px / 2, height_px / 2];
@@ -38,7 +38,7 @@ const ACTS = {
     session.corner.value = null;
     session.add(geometry.boxOf(left, top, right, bottom));
   },
-  move: (/** @type {Session} */ session, /** @type {Tools} */ tools, /** @type {Host} */ _host, /** @type {[number, number]} */ [x, y]) => {
+  move: (/** @type {Session} */ session, /** @type {Gestures} */ tools, /** @type {Host} */ _host, /** @type {[number, number]} */ [x, y]) => {
     const { width_px, height_px } = session.image;
     if (session.chosen.some((one) => one.key > 0)) return session.place((box) => geometry.moved(box, x / width_px, y / height_px), gestureOf("move"));
     const view = tools.view.value; // nothing is selected: the view moves
@@ -48,11 +48,11 @@ const ACTS = {
   resizeNear: resizing("w", "n"),
   next: (/** @type {Session} */ session) => stepped(session, 1),
   previous: (/** @type {Session} */ session) => stepped(session, -1),
-  label: (/** @type {Session} */ session, /** @type {Tools} */ _tools, /** @type {Host} */ _host, /** @type {string} */ key) => {
+  label: (/** @type {Session} */ session, /** @type {Gestures} */ _tools, /** @type {Host} */ _host, /** @type {string} */ key) => {
     const spec = session.specs.value[hotKeysOf(session.specs.value).indexOf(key)];
     if (spec) session.label(specIdOf(spec));
   },
-  search: (/** @type {Session} */ _session, /** @type {Tools} */ _tools, /** @type {Host} */ host) => host.search(),
+  search: (/** @type {Session} */ _session, /** @type {Gestures} */ _tools, /** @type {Host} */ host) => host.search(),
   remove: (/** @type {Session} */ session) => session.remove(),
   reject: (/** @type {Session} */ session) => (session.chosen.some((one) => one.source === MODEL) ? session.remove() : false),
   accept: (/** @type {Session} */ session) => {
@@ -70,18 +70,18 @@ const ACTS = {
   duplicate: (/** @type {Session} */ session) => session.paste(session.chosen, 10),
   all: (/** @type {Session} */ session) => session.select(session.content.items.map((one) => one.key)),
   repeat: (/** @type {Session} */ session) => session.repeat(),
-  forward: (/** @type {Session} */ _session, /** @type {Tools} */ _tools, /** @type {Host} */ host) => host.go(1),
-  back: (/** @type {Session} */ _session, /** @type {Tools} */ _tools, /** @type {Host} */ host) => host.go(-1),
-  empty: (/** @type {Session} */ session, /** @type {Tools} */ _tools, /** @type {Host} */ host) => {
+  forward: (/** @type {Session} */ _session, /** @type {Gestures} */ _tools, /** @type {Host} */ host) => host.go(1),
+  back: (/** @type {Session} */ _session, /** @type {Gestures} */ _tools, /** @type {Host} */ host) => host.go(-1),
+  empty: (/** @type {Session} */ session, /** @type {Gestures} */ _tools, /** @type {Host} */ host) => {
     if (session.isSingle) return session.say("edit.single");
     session.complete(true);
     host.go(1);
   },
-  suggest: (/** @type {Session} */ session, /** @type {Tools} */ _tools, /** @type {Host} */ host) => {
+  suggest: (/** @type {Session} */ session, /** @type {Gestures} */ _tools, /** @type {Host} */ host) => {
     if (!session.found.value.length) return host.suggest();
     session.isFoundShown.value = !session.isFoundShown.value;
   },
-  zoom: (/** @type {Session} */ session, /** @type {Tools} */ tools) => {
+  zoom: (/** @type {Session} */ session, /** @type {Gestures} */ tools) => {
     const shown = geometry.zoomedTo(session.image, tools.field(), session.active?.box_norm ?? [0, 0, 1, 1]);
     const { left_px, top_px, scale } = tools.view.value;
     const isThere = Math.hypot(shown.left_px - left_px, shown.top_px - top_px) < 1 && Math.abs(shown.scale - scale) < 1e-6;
@@ -95,23 +95,23 @@ const ACTS = {
     session.run({ kind: "mlUse", mlUse });
     session.say(`edit.set.${mlUse}`);
   },
-  sheet: (/** @type {Session} */ _session, /** @type {Tools} */ _tools, /** @type {Host} */ host) => host.sheet(),
-  pixels: (/** @type {Session} */ _session, /** @type {Tools} */ _tools, /** @type {Host} */ host) => host.pixels(),
-  leave: (/** @type {Session} */ session, /** @type {Tools} */ tools, /** @type {Host} */ host) => {
+  sheet: (/** @type {Session} */ _session, /** @type {Gestures} */ _tools, /** @type {Host} */ host) => host.sheet(),
+  pixels: (/** @type {Session} */ _session, /** @type {Gestures} */ _tools, /** @type {Host} */ host) => host.pixels(),
+  leave: (/** @type {Session} */ session, /** @type {Gestures} */ tools, /** @type {Host} */ host) => {
     if (session.corner.value) session.corner.value = null;
     else if (session.selected.value.size) session.select([]);
     else host.leave();
     tools.restore();
   },
-  larger: (/** @type {Session} */ _session, /** @type {Tools} */ tools) => tools.zoom(1.25),
-  smaller: (/** @type {Session} */ _session, /** @type {Tools} */ tools) => tools.zoom(0.8),
-  fit: (/** @type {Session} */ session, /** @type {Tools} */ tools) => void (tools.view.value = geometry.fitted(session.image, tools.field())),
-  one: (/** @type {Session} */ _session, /** @type {Tools} */ tools) => tools.zoom(1 / tools.view.value.scale),
+  larger: (/** @type {Session} */ _session, /** @type {Gestures} */ tools) => tools.zoom(1.25),
+  smaller: (/** @type {Session} */ _session, /** @type {Gestures} */ tools) => tools.zoom(0.8),
+  fit: (/** @type {Session} */ session, /** @type {Gestures} */ tools) => void (tools.view.value = geometry.fitted(session.image, tools.field())),
+  one: (/** @type {Session} */ _session, /** @type {Gestures} */ tools) => tools.zoom(1 / tools.view.value.scale),
 };
 
 /** @param {string} across @param {string} down */
 function resizing(across, down) {
-  return (/** @type {Session} */ session, /** @type {Tools} */ _tools, /** @type {Host} */ _host, /** @type {[number, number]} */ [x, y]) => {
+  return (/** @type {Session} */ session, /** @type {Gestures} */ _tools, /** @type {Host} */ _host, /** @type {[number, number]} */ [x, y]) => {
     const { width_px, height_px } = session.image;
     session.place((box) => geometry.resized(box, x ? across : down, x / width_px, y / height_px, session.least_norm), gestureOf(across));
   };

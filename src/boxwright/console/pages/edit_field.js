@@ -9,7 +9,7 @@ import { actOf, hotKeysOf } from "../editor/keys.js";
 import { MODEL } from "../editor/model.js";
 import { needed, pathOf, picture } from "../editor/pictures.js";
 import { specIdOf } from "../editor/session.js";
-import { Tools } from "../editor/tools.js";
+import { Gestures } from "../editor/gestures.js";
 import { drawBoxes, drawPicture, place } from "../editor/view.js";
 
 /** @typedef {import("../editor/session.js").Session} Session */
@@ -31,7 +31,7 @@ function makeBoard(session) {
   return { session, view, size, layers, isSmooth: signal(false), fitted: "", whole: /** @type {any} */ (null) };
 }
 
-/** @param {{session: Session, host: any, bind: (tools: Tools) => void}} props */
+/** @param {{session: Session, host: any, bind: (tools: Gestures) => void}} props */
 export function Field({ session, host, bind }) {
   const field = useRef(/** @type {any} */ (null));
   const [error, setError] = useState(/** @type {any} */ (null));
@@ -39,7 +39,7 @@ export function Field({ session, host, bind }) {
   const [picked, drawn, frame] = [useRef(/** @type {any} */ (null)), useRef(/** @type {any} */ (null)), useRef(/** @type {any} */ (null))];
   const tools = useRef(/** @type {any} */ (null));
   useEffect(() => {
-    tools.current = new Tools(session, board.view, () => board.size.value, frame.current, () => coloursOf(session)(session.specId.value));
+    tools.current = new Gestures(session, board.view, () => board.size.value, frame.current, () => coloursOf(session)(session.specId.value));
     bind(tools.current);
     const watcher = new ResizeObserver(([{ contentRect }]) => (board.size.value = { width_px: contentRect.width, height_px: contentRect.height }));
     watcher.observe(field.current);
@@ -107,7 +107,7 @@ function painting(board, below, above) {
   return () => stops.forEach((stop) => stop());
 }
 
-/** Keeps the edited box at its place. @param {any} board @param {Tools} tools */
+/** Keeps the edited box at its place. @param {any} board @param {Gestures} tools */
 const framing = (board, tools) => effect(() => {
   const { session } = board;
   const active = session.preview.value || session.areHidden.value ? undefined : session.active;
@@ -146,7 +146,7 @@ function loading(board, setError) {
   };
 }
 
-/** @param {KeyboardEvent} event @param {Session} session @param {Tools} tools @param {any} host */
+/** @param {KeyboardEvent} event @param {Session} session @param {Gestures} tools @param {any} host */
 function pressed(event, session, tools, host) {
   if (event.key === " ") {
     tools.isPanning = true;
@@ -158,7 +158,7 @@ function pressed(event, session, tools, host) {
   event.stopPropagation(); // the frame's keys are not meant
 }
 
-/** @param {KeyboardEvent} event @param {Session} session @param {Tools} tools */
+/** @param {KeyboardEvent} event @param {Session} session @param {Gestures} tools */
 function released(event, session, tools) {
   if (event.key === " ") tools.isPanning = false;
   if (event.key.toLowerCase() === "h") session.areHidden.value = false;

@@ -10,7 +10,7 @@ const CLICK_PX = 4; // a press that moves less is a click
 const FINGER_CLICK_PX = 10;
 const WHEEL_STEP = 1.0015;
 
-export class Tools {
+export class Gestures {
   /**
    * @param {import("./session.js").Session} session
    * @param {{value: geometry.View}} view @param {() => geometry.Size} field its size

@@ -32,13 +32,15 @@ SHOWN = {  # file → page, theme; `{dataset}`, `{example}`, `{model}` and `{bat
     "console-images": ("datasets/{dataset}/images", "light"),
     "console-editor": ("datasets/{dataset}/images/{example}", "dark"),
     "console-evaluate": ("datasets/{dataset}/evaluate", "light"),
-    "console-results": ("batches/{batch}", "light"),
+    "console-results": ("batches/{batch}/results", "light"),
 }
 _DATASET_TABS = ("import", "images", "labels", "train", "evaluate", "test", "batch")
+_BATCH_TABS = ("", "/results", "/next", "/failed", "/files")
 EVERY = (
     "datasets", *(f"datasets/{{dataset}}/{tab}" for tab in _DATASET_TABS), "datasets/{dataset}/images/{example}",
     "models", *(f"models/{{model}}/{tab}" for tab in ("about", "evaluate", "test", "batch")),
-    "batches", "batches/new", "batches/{batch}", "operations", "operations/{batch}", "settings", "nowhere",
+    "batches", "batches/new", *(f"batches/{{batch}}{tab}" for tab in _BATCH_TABS),
+    "operations", "operations/{batch}", "settings", "nowhere",
 )  # fmt: skip
 
 

@@ -303,6 +303,8 @@ def _by_rest(cast: Cast, row: methods.Method, request: Any, headers: dict[str, s
         query = {"updateMask": payload["updateMask"]} if "updateMask" in payload else {}
         payload = payload[request.DESCRIPTOR.fields_by_name[body].json_name]
     sent = payload if body is not None else None
+    if row.rpc == "DownloadObject":
+        query = {"path": payload["path"]}
     if raw_bodies.is_taken(row, body):
         octets = headers | {"Content-Type": raw_bodies.OCTETS}
         answer = cast.service.http.request(verb, path, content=base64.b64decode(sent["data"]), headers=octets)
@@ -374,6 +376,8 @@ def _check_refusal(
     lacking = {need.permission: need.resource for need in methods.requirements(row, request_of(row, FIELDS[call]))}
     if call in ("ResumeOperation", "SuggestAnnotations"):
         lacking["automl.models.predict"] = MODEL
+    if call == "AddResults":
+        lacking["automl.operations.get"] = OPERATION
     permission = info.metadata["permission"]
     assert (info.reason, info.domain) == ("IAM_PERMISSION_DENIED", "automl.googleapis.com")
     assert lacking[permission] == info.metadata["resource"]

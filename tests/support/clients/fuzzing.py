@@ -36,7 +36,8 @@ class Tally:
 
     def take_http(self, response: requests.Response) -> None:
         """Counts a REST answer after checking it."""
-        if response.status_code == 200 and response.headers["content-type"] == "image/jpeg":
+        is_file = "attachment" in response.headers.get("content-disposition", "")
+        if response.status_code == 200 and (is_file or response.headers["content-type"] == "image/jpeg"):
             self.counts["REST", "OK"] += 1
             return
         assert response.headers["content-type"] == "application/json; charset=UTF-8", response.headers

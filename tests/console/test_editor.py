@@ -201,11 +201,15 @@ SMALL = """(async () => {
   const {suggestionsFor, exampleOf} = await at('editor/wire.js');
   const {get, send} = await at('app/api.js');
   const {name, etag} = await get(NAME);
-  const corners = [[0, 0, 0.001, 0.5], [0, 0, 0.001, 0.5], [0.9995, 0.2, 1, 0.2004], [0.3, 0.99999, 0.9, 1], [0.7, 0.7, 0.7, 0.7], [-0.01, 0.4, 0.004, 1.02]];
+  const corners = [[0, 0, 0.001, 0.5], [0, 0, 0.001, 0.5],
+    [0.9995, 0.2, 1, 0.2004], [0.3, 0.99999, 0.9, 1], [0.7, 0.7, 0.7, 0.7],
+    [-0.01, 0.4, 0.004, 1.02]];
   const findings = corners.map(([left, top, right, bottom]) => ({displayName: 'red', annotationSpecId: SPEC,
     imageObjectDetection: {score: 0.6, boundingBox: {normalizedVertices: [{x: left, y: top}, {x: right, y: bottom}]}}}));
-  const items = suggestionsFor(findings, [], [0.01, 0.01]).map((one, index) => ({...one, key: index + 1, source: 'ACCEPTED'}));
-  const answer = await send('PATCH', `${name}?updateMask=annotations,state`, exampleOf(name, etag, {items, state: 'LABELED', mlUse: 'TRAIN'}));
+  const items = suggestionsFor(findings, [], [0.01, 0.01])
+    .map((one, index) => ({...one, key: index + 1, source: 'ACCEPTED'}));
+  const content = {items, state: 'LABELED', mlUse: 'TRAIN'};
+  const answer = await send('PATCH', `${name}?updateMask=annotations,state`, exampleOf(name, etag, content));
   return answer.annotations.length;
 })()"""
 

@@ -156,6 +156,72 @@ def test_suggestions_are_accepted_and_rejected_by_key(editor: Editor) -> None:
     assert after["annotations"][0]["imageObjectDetection"]["score"] == pytest.approx(0.9)
 
 
+def test_what_a_model_suggests_is_accepted_one_by_one_and_all_at_once(world: World, editor: Editor) -> None:
+    example = editor.examples()[4]
+    editor.put(example, [])
+    model = f"{PARENT}/models/{world.ids['model']}"
+    asked = httpx.post(
+        f"{editor.url}/v1/{example['name']}:suggest",
+        json={"model": model, "scoreThreshold": 0.05},
+        trust_env=False,
+        timeout=60,
+    ).json()["annotations"]
+    corners = [one["imageObjectDetection"]["boundingBox"]["normalizedVertices"] for one in asked]
+    count = len({(one["displayName"], str(box)) for one, box in zip(asked, corners, strict=True)})
+    assert count >= 3
+    editor.open(example)
+    editor.console.page.run(
+        "(() => { const one = document.querySelector('.side input[type=range]'); one.value = '0.05'; "
+        "one.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
+    editor.console.until("document.activeElement.classList.contains('field')")
+    editor.key("s")
+    options = "document.querySelectorAll('[role=option]').length"
+    editor.console.until(f"{options} === {count}")
+    assert editor.boxes_px(example) == []
+    editor.key("Tab")
+    editor.key("Enter")
+    editor.saved()
+    assert len(editor.boxes_px(example)) == 1
+    editor.key("x")  # the next one is not right
+    editor.key("Enter", SHIFT)
+    editor.saved()
+    after = editor.get(example["name"])
+    assert after["sources"] == ["ACCEPTED"] * (count - 1)
+    given = sorted(round(one["imageObjectDetection"]["score"], 4) for one in asked)
+    kept = [round(one["imageObjectDetection"]["score"], 4) for one in after["annotations"]]
+    assert all(one in given for one in kept)
+    editor.key("z", CONTROL)  # what was accepted at once is one step
+    editor.saved()
+    assert len(editor.boxes_px(example)) == 1
+
+
+SMALL = """(async () => {
+  const at = (path) => import(new URL(path, document.baseURI));
+  const {suggestionsFor, exampleOf} = await at('editor/wire.js');
+  const {get, send} = await at('app/api.js');
+  const {name, etag} = await get(NAME);
+  const corners = [[0, 0, 0.001, 0.5], [0, 0, 0.001, 0.5],
+    [0.9995, 0.2, 1, 0.2004], [0.3, 0.99999, 0.9, 1], [0.7, 0.7, 0.7, 0.7],
+    [-0.01, 0.4, 0.004, 1.02]];
+  const findings = corners.map(([left, top, right, bottom]) => ({displayName: 'red', annotationSpecId: SPEC,
+    imageObjectDetection: {score: 0.6, boundingBox: {normalizedVertices: [{x: left, y: top}, {x: right, y: bottom}]}}}));
+  const items = suggestionsFor(findings, [], [0.01, 0.01])
+    .map((one, index) => ({...one, key: index + 1, source: 'ACCEPTED'}));
+  const content = {items, state: 'LABELED', mlUse: 'TRAIN'};
+  const answer = await send('PATCH', `${name}?updateMask=annotations,state`, exampleOf(name, etag, content));
+  return answer.annotations.length;
+})()"""
+
+
+def test_small_findings_get_edges_that_the_service_takes(editor: Editor) -> None:
+    example = editor.examples()[5]
+    spec = editor.put(example, [("red", 5, 5, 20, 20)])["annotations"][0]["annotationSpecId"]
+    editor.console.open("settings")
+    program = SMALL.replace("NAME", repr(example["name"])).replace("SPEC", repr(spec))
+    assert editor.console.page.run(program) == 5
+
+
 def test_dragging_among_five_hundred_boxes_draws_no_box_again(editor: Editor) -> None:
     example = editor.examples()[5]
     boxes = [

@@ -158,7 +158,7 @@ def test_a_click_finds_the_smallest_box_and_again_the_one_below(console: Console
     for (let i = 0; i < 4; i++) order.push(selected = geometry.nextUnder(found, selected).key);
     const boundingBox = {normalizedVertices: [{x: 0.2, y: 0.2}, {x: 0.6, y: 0.59}]};
     const findings = ['car', 'bus'].map((one) => ({annotationSpecId: one, imageObjectDetection: {score: 0.5, boundingBox}}));
-    const suggested = wire.suggestionsFor(findings, items);
+    const suggested = wire.suggestionsFor(findings, items, [0.01, 0.01]);
     return [order, suggested.map((one) => one.specId)];
     """
     assert _run(console, program) == [[3, 2, 1, 3], ["bus"]]

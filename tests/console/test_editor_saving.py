@@ -6,11 +6,13 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from tests.conftest import Service, _start
 from tests.console.conftest import PARENT
+from tests.support.access.guarded_service import run_guarded_service
 from tests.support.clients.console_page import ConsolePage, open_console
-from tests.support.clients.editor_page import Editor
+from tests.support.clients.editor_page import CONTROL, Editor
 from tests.support.releases import data_folder
 from tests.support.services.command_line import CommandLine
 
@@ -120,3 +122,53 @@ def test_a_tab_that_is_reloaded_or_closed_without_a_line_leaves_its_changes(plac
     assert len(editor.boxes_px(second)) == 1
     editor.open(second)
     assert not editor.console.page.run("document.body.innerText.includes('A closed tab has left')")
+
+
+# a box and its copy, and no moment for the page to ask anything before its token has ended
+EDIT_AND_END = """import(new URL('app/store.js', document.baseURI)).then((store) => {
+  const field = document.querySelector('.field');
+  for (const key of [{key: 'w'}, {key: 'd', ctrlKey: true}]) {
+    field.dispatchEvent(new KeyboardEvent('keydown', {...key, bubbles: true, cancelable: true}));
+  }
+  store.credential.value = 'ENDED';
+})"""
+
+
+@pytest.mark.full
+def test_what_is_edited_when_the_sign_in_has_ended_is_saved_after_the_next_one(tmp_path: pathlib.Path) -> None:
+    release = _unpack(tmp_path)
+    with run_guarded_service(release) as guarded, open_console(tmp_path, f"{guarded.url}/console/") as console:
+        headers = {"x-goog-api-key": guarded.registry.api_key(guarded.owner)}
+        with httpx.Client(base_url=f"{guarded.url}/v1/", headers=headers, trust_env=False, timeout=60) as http:
+            dataset = http.get(f"{PARENT}/datasets").json()["datasets"][0]["name"]
+            first, second = http.get(f"{dataset}/examples").json()["examples"][:2]
+            editor = Editor(console, guarded.url, dataset)
+            console.page.go(f"{guarded.url}/console/")
+            _sign_in(console, guarded.registry.token(guarded.owner))
+            console.until("document.body.innerText.includes('shapes')")
+            editor.follow(first)
+            editor.key("a", CONTROL)
+            editor.key("Delete")
+            editor.saved()
+            assert "annotations" not in http.get(first["name"]).json()
+            ended = guarded.registry.token(guarded.owner, life_s=-1)
+            console.page.run(EDIT_AND_END.replace("ENDED", ended))
+            console.until("document.querySelector('input[type=password]')")
+            assert "annotations" not in http.get(first["name"]).json()
+            _sign_in(console, ended)
+            console.until("document.querySelector('[role=alert]')")
+            console.page.run("document.querySelector('input').select()")
+            _sign_in(console, guarded.registry.token(guarded.owner))
+            editor.ready()
+            editor.saved()
+            assert len(http.get(first["name"]).json()["annotations"]) == 2
+            editor.key("z", CONTROL)  # the page that is back has the history
+            editor.saved()
+            assert len(http.get(first["name"]).json()["annotations"]) == 1
+            editor.follow(second)
+            assert not console.page.run("document.body.innerText.includes('A closed tab has left')")
+
+
+def _sign_in(console: ConsolePage, credential: str) -> None:
+    console.type_into("input[type=password]", credential)
+    console.click("Sign in")

@@ -60,6 +60,13 @@ class Editor:
         )
         self.ready()
 
+    def follow(self, example: dict[str, Any]) -> None:
+        """Leads to an image within the page that is open."""
+        place = f"datasets/{self.dataset.rpartition('/')[2]}/images/{example['name'].rpartition('/')[2]}"
+        self.console.page.run(f"location.hash = '#/{place}'")
+        self.console.until("document.querySelector('.editor')")
+        self.ready()
+
     def ready(self) -> None:
         self.console.until("document.querySelector('.pick') && document.querySelector('.field canvas')?.dataset.view")
         self.console.page.run(STEADY)

@@ -31,6 +31,12 @@ export const models = () => list(`${parent()}/models`, "model");
 export const operations = (most = 300) => list(`${parent()}/operations`, "operations", most);
 /** The models of a dataset, newest first. @param {string} dataset its id */
 export const modelsOf = async (dataset) => newestFirst((await models()).filter((one) => one.datasetId === dataset));
+/** Models that can suggest labels for a dataset: its own, then others of its kind, newest first. @param {any} dataset */
+export async function suggesting(dataset) {
+  const found = newestFirst((await models()).filter((one) => kindOf(one) === kindOf(dataset)));
+  const isOwn = (/** @type {any} */ one) => one.datasetId === idOf(dataset.name);
+  return [...found.filter(isOwn), ...found.filter((one) => !isOwn(one))];
+}
 /** @param {any[]} resources */
 export const newestFirst = (resources) => [...resources].sort((a, b) => (b.createTime ?? "").localeCompare(a.createTime ?? ""));
 

@@ -83,12 +83,14 @@ async function save(one) {
   one.state = "sending";
   tell();
   const sent = one.mine;
+  const signedIn = credential.value;
   try {
     const answer = await send("PATCH", `${one.name}?${MASK}`, exampleOf(one.name, one.etag, sent));
     one.etag = answer.etag;
     settle(one, sent);
   } catch (failure) {
     await mend(one, /** @type {any} */ (failure));
+    if (one.state === "signedOut" && credential.value !== signedIn) later(one, "waits", 0); // somebody has signed in meanwhile
   }
 }
 

@@ -187,18 +187,22 @@ export class Session {
 
   /** A person agrees with a model. @param {Item[]} items labels not accepted yet, or findings */
   accept(items) {
-    const fresh = items.filter((one) => one.key < 0);
+    const room = this.hasBoxes ? MOST_ITEMS - this.content.items.length : Infinity;
+    const given = new Set(this.content.items.filter((one) => one.source !== model.MODEL).map((one) => one.specId));
+    const found = items.filter((one) => one.key < 0 && (this.hasBoxes || !given.has(one.specId))).sort((a, b) => b.score - a.score);
+    const fresh = found.slice(0, this.isSingle ? 1 : room);
     const labels = items.filter((one) => one.key > 0 && one.source === model.MODEL);
     let key = model.freeKey(this.content.items);
     const gesture = `accept ${++this.gestures}`;
     if (labels.length) this.run({ kind: "accept", keys: labels.map((one) => one.key), gesture });
     if (fresh.length) {
-      const more = fresh.slice(0, MOST_ITEMS - this.content.items.length).map((one) => ({ ...one, key: key++, source: model.ACCEPTED }));
+      const more = fresh.map((one) => ({ ...one, key: key++, source: model.ACCEPTED }));
       if (this.hasBoxes) this.run({ kind: "add", items: more, gesture });
       else for (const one of more) this.run({ kind: "toggle", specId: one.specId, items: [one], isSingle: this.isSingle, gesture });
-      this.found.value = this.found.value.filter((one) => !fresh.includes(one));
+      if (!this.off) this.found.value = this.found.value.filter((one) => !fresh.includes(one));
     }
-    if (labels.length + fresh.length) this.say("edit.accepted", { n: labels.length + fresh.length });
+    if (found.length > room) this.say("edit.full", { n: MOST_ITEMS });
+    else if (labels.length + fresh.length && !this.off) this.say("edit.accepted", { n: labels.length + fresh.length });
   }
 
   /** All suggestions at or above the threshold. */
@@ -239,9 +243,10 @@ export class Session {
     const example = this.example.value.name;
     const answer = await post(`${example}:suggest`, { model: name, scoreThreshold: 0.05 });
     if (this.example.value.name !== example) return;
-    this.found.value = suggestionsFor(answer.annotations ?? [], this.content.items);
+    this.found.value = suggestionsFor(answer.annotations ?? [], this.content.items, this.least_norm);
     this.isFoundShown.value = true;
-    this.say("edit.found", { n: this.found.value.length });
+    const labels = (answer.unknownLabels ?? []).join(", ");
+    this.say(labels ? "edit.found.others" : "edit.found", { n: this.found.value.length, labels });
   }
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
 // An example of the API as what is edited, and back; what two people have made of one image, brought together.
-import { iouOf } from "./geometry.js";
+import { atLeast, boxOf, iouOf } from "./geometry.js";
 import { ACCEPTED, HUMAN, MODEL, freeKey } from "./model.js";
 
 /** @typedef {import("./model.js").Content} Content */
@@ -104,10 +104,11 @@ function keyed(first, more) {
   return [...first, ...more.map((one, index) => ({ ...one, key: from + index }))];
 }
 
-/** A model's findings that are not there yet: no box of the label overlaps. @param {any[]} annotations @param {readonly Item[]} items @returns {Item[]} */
-export function suggestionsFor(annotations, items) {
-  const found = annotations.map((one, index) => itemOf(one, -1 - index, MODEL));
-  return found.filter((one) => !items.some((item) => item.specId === one.specId && isCovered(one, item)));
+/** A model's findings that are not there yet: no box of the label overlaps. They can be saved: small boxes have the least edges, none is there twice. @param {any[]} annotations @param {readonly Item[]} items @param {readonly [number, number]} least_norm @returns {Item[]} */
+export function suggestionsFor(annotations, items, least_norm) {
+  const found = annotations.map((one, index) => itemOf(one, -1 - index, MODEL)).map((one) => ({ ...one, box_norm: one.box_norm && atLeast(boxOf(...one.box_norm), least_norm) }));
+  const first = new Map([...found].reverse().map((one) => [signature(one), one]));
+  return found.filter((one) => first.get(signature(one)) === one && !items.some((item) => item.specId === one.specId && isCovered(one, item)));
 }
 
 /** @param {Item} one @param {Item} item */

@@ -3,7 +3,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
 import { idOf } from "../app/api.js";
 import { speak, t } from "../app/i18n.js";
-import { kindOf } from "../app/resources.js";
+import { kindOf, suggesting } from "../app/resources.js";
 import { href, route } from "../app/router.js";
 import { may } from "../app/watch.js";
 import { perform } from "../editor/acts.js";
@@ -34,8 +34,8 @@ function sessionOf(dataset) {
   return found;
 }
 
-/** @param {{dataset: any, example: string, filter?: string, models?: any[]}} props `filter` as the API's; without it that of the address */
-export function Edit({ dataset, example, filter, models = [] }) {
+/** @param {{dataset: any, example: string, filter?: string, models?: any[]}} props `models` of the dataset, until others are known; `filter` as the API's; without it that of the address */
+export function Edit({ dataset, example, filter, models: own = [] }) {
   const session = sessionOf(dataset);
   const query = useMemo(() => new URLSearchParams([...route.value.query].filter(([key]) => ASKED.includes(key))), [String(route.value.query)]);
   const queue = useMemo(() => new Queue(dataset.name, filter ?? filterOf(query), orderOf(query)), [dataset.name, filter, String(query)]);
@@ -43,6 +43,8 @@ export function Edit({ dataset, example, filter, models = [] }) {
   const [isSheet, setSheet] = useState(false);
   const [turn, setTurn] = useState(0);
   const [place, setPlace] = useState({ at: 0, of: 0 });
+  const [models, setModels] = useState(own);
+  useEffect(() => { suggesting(dataset).then(setModels, () => {}); }, [dataset.name]); // without an answer: its own
   const tools = useRef(/** @type {any} */ (null));
   const name = `${dataset.name}/examples/${example}`;
   session.off = may(UPDATE) ? "" : t("denied", { permission: UPDATE });

@@ -106,15 +106,19 @@ def test_labels_are_merged_and_deleted_and_both_are_undone(world: World, console
 
 def test_the_page_for_training_says_what_is_in_the_way(world: World, console: ConsolePage, dataset: str) -> None:
     said = console.open(_path(dataset, "train"))
-    assert "The label red has 6 images only." in said
+    assert "The label red has 6 images only. A training needs 10 of each label" in said
     start = "[...document.querySelectorAll('button')].find((e) => e.innerText.startsWith('Start training'))"
     assert console.page.run(f"{start}.getAttribute('aria-disabled')") == "true"
     assert "not ready" in console.page.run(f"{start}.title")
     names = [one["name"] for one in world.get(f"{dataset}/examples")["examples"]]
     _post(world, f"{dataset}/examples:batchUpdate", {"names": names, "state": "UNLABELED"})
     assert "6 images without labels are left out." in console.open(_path(dataset, "train"))
+    console.click("Label images")  # leads to them
+    console.until("location.hash.endsWith('images?state=UNLABELED')")
     ready = _imported(world, 14)
-    assert "Nothing stands in the way of a training." in console.open(_path(ready, "train"))
+    said = console.open(_path(ready, "train"))
+    assert "Nothing stands in the way of a training." in said
+    assert f"is made from {world.get(ready)['exampleCount']} labelled images" in said
     assert console.page.run(f"{start}.getAttribute('aria-disabled')") == "false"
     _deleted(world, ready)
     assert console.complaints() == []

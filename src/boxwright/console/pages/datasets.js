@@ -44,11 +44,12 @@ const draft = (displayName, kind, isMulti) => ({
   [`${/** @type {any} */ (KINDS)[kind].name}DatasetMetadata`]: kind === "classification" ? { classificationType: isMulti ? "MULTILABEL" : "MULTICLASS" } : {},
 });
 
-/** @param {{close: () => void, name?: string, made?: (dataset: any) => void}} props `name`: proposed; `made`: hears of the dataset */
-function NewDataset({ close, name: proposed = "", made: hear }) {
+/** @param {{close: () => void, name?: string, note?: string, made?: (dataset: any) => void}} props `name`: proposed; `note`: what follows; `made`: hears of the dataset */
+function NewDataset({ close, name: proposed = "", note = "", made: hear }) {
   const [name, setName] = useState(proposed);
   const [kind, setKind] = useState("detection");
   const isNamed = /^[A-Za-z0-9_]{1,32}$/.test(name);
+  const isWrong = name !== "" && !isNamed;
   const create = async () => {
     const [base, multi] = kind.split(".");
     const made = await finished(await post(`${parent()}/datasets`, draft(name, base, Boolean(multi))));
@@ -57,9 +58,9 @@ function NewDataset({ close, name: proposed = "", made: hear }) {
     close();
     go("datasets", idOf(made.name), "import");
   };
-  return html`<${Dialog} title=${t("datasets.new")} close=${close}>
-    <label>${t("name")}<input value=${name} maxlength="32" onInput=${(/** @type {any} */ e) => setName(e.target.value)} autofocus />
-      <span class="hint">${t("name.hint")}</span></label>
+  return html`<${Dialog} title=${t("datasets.new")} close=${close}>${note && html`<p>${note}</p>`}
+    <label>${t("name")}<input value=${name} maxlength="32" aria-invalid=${isWrong} onInput=${(/** @type {any} */ e) => setName(e.target.value)} autofocus />
+      <span class=${isWrong ? "hint wrong" : "hint"}>${t("name.hint")}</span></label>
     <fieldset><legend>${t("datasets.kind")}</legend><div class="options">${["detection", "classification", "classification.multi"].map((one) => html`<label class="option">
       <input type="radio" name="kind" checked=${kind === one} onChange=${() => setKind(one)} /><span><strong>${t(`kind.${one}`)}</strong>${t(`kind.${one}.text`)}</span></label>`)}</div></fieldset>
     <div class="ends"><button type="button" onClick=${close}>${t("cancel")}</button>

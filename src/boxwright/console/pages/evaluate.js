@@ -55,13 +55,13 @@ function Evaluation({ model, first }) {
   return html`<div class="columns">
     <section class="card"><h2>${chosen.isWhole ? t("evaluate.whole") : chosen.label}</h2>
       <${Numbers} pairs=${[[t("evaluate.ap"), number(chosen.precision, 3)], [t("evaluate.precision"), percent(at.precision)], [t("evaluate.recall"), percent(at.recall)], ["F1", number(at.f1, 3)]]} />
-      <p>${t("evaluate.words", { right: Math.round(at.precision * 100), found: Math.round(at.recall * 100) })}</p>
+      <p>${entries.some(isFound) ? t("evaluate.words", { right: Math.round(at.precision * 100), found: Math.round(at.recall * 100) }) : t("evaluate.words.none", { n: number(entries[0]?.confidence ?? 0, 2) })}</p>
       <p class="quiet small">${t("evaluate.images", { n: chosen.images })}${chosen.objects ? `, ${t("evaluate.objects", { n: chosen.objects })}` : ""}</p></section>
     <section class="card"><${Steps} label=${t("evaluate.confidence")} values=${entries.map((/** @type {any} */ one) => one.confidence)} value=${at.confidence} choose=${setConfidence} />
       ${ious.length > 1 && html`<${Steps} label=${t("evaluate.iou")} values=${ious} value=${iou} choose=${setIou} />`}
       <label>${t("label")}<select value=${label} onChange=${(/** @type {any} */ e) => setLabel(e.target.value)}><option value="">${t("evaluate.whole")}</option>
         ${labels.map((/** @type {any} */ one) => html`<option value=${one.id}>${one.label}</option>`)}</select></label>
-      <div><button type="button" onClick=${() => setConfidence(entries[best].confidence)} disabled=${!entries.length}>${t("evaluate.best", { n: number(entries[best]?.confidence ?? 0, 2) })}</button></div></section></div>
+      <div><button type="button" onClick=${() => setConfidence(entries[best].confidence)} disabled=${!entries.some(isFound)}>${t("evaluate.best", { n: number(entries[best]?.confidence ?? 0, 2) })}</button></div></section></div>
     <${Curves} entries=${entries} confidence=${at.confidence} />
     <section class="stack"><h2>${t("evaluate.labels")}</h2><${LabelTable} rows=${rows} nearest=${nearest} />
       ${token && html`<div class="row"><${Act} does=${more}>${t("evaluate.labels.more")}<//><span class="quiet">${t("evaluate.labels.shown", { n: labels.length })}</span></div>`}</section>
@@ -98,6 +98,9 @@ function Examples({ model, whole, iou: givenIou, score: givenScore, label }) {
     <${EvaluatedImages} model=${model} iou=${iou} score=${score} label=${label} kind=${kind} cell=${cell} choose=${(/** @type {string} */ one) => { setKind(one); setCell(null); }} />`;
 }
 
+/** Whether anything is right at a confidence; without findings there is no precision. @param {any} one */
+const isFound = (one) => one.recall > 0 || one.precision > 0;
+
 /** A slider over given values. @param {{label: string, values: number[], value: number, choose: (value: number) => void}} props */
 function Steps({ label, values, value, choose }) {
   return html`<label>${label}: ${number(value, 2)}<input type="range" min="0" max=${Math.max(0, values.length - 1)} step="1" value=${values.indexOf(value)}
@@ -106,7 +109,6 @@ function Steps({ label, values, value, choose }) {
 
 /** @param {{entries: any[], confidence: number}} props */
 function Curves({ entries, confidence }) {
-  const isFound = (/** @type {any} */ one) => one.recall > 0 || one.precision > 0; // without findings there is no precision
   const byConfidence = useMemo(() => ["confidence", "precision", "recall", "f1"].map((key) => entries.map((one) => (key === "precision" && !isFound(one) ? null : one[key]))), [entries]);
   const byRecall = useMemo(() => {
     const sorted = entries.filter(isFound).sort((a, b) => a.recall - b.recall || b.precision - a.precision);

@@ -8,8 +8,12 @@ import { Numbers } from "../parts/page.js";
 
 const LOOKS = { BLOCKS: "bad", WARNS: "warn", TELLS: "" };
 const MOST = 20; // findings that are shown
+/** Findings that are mended on the Images page: the state that it shows then, and the words of the way there. */
+const WAYS = { UNLABELED_LEFT_OUT: ["UNLABELED", "ready.to.unlabelled"], SUGGESTED_LEFT_OUT: ["SUGGESTED", "ready.to.suggested"] };
 /** @param {any} summary @param {(count: any) => boolean} which */
 const images = (summary, which) => (summary.counts ?? []).filter(which).reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.exampleCount, 0);
+/** How many images a training is made from. @param {any} summary */
+export const labelledImages = (summary) => images(summary, (one) => one.state === "LABELED");
 /** What keeps a training from being started, if anything does. @param {any} summary */
 export const blocks = (summary) => (summary?.findings ?? []).filter((/** @type {any} */ one) => one.level === "BLOCKS");
 
@@ -20,11 +24,18 @@ export function Readiness({ dataset, summary }) {
   return html`<section class="card"><h2>${t("ready.title")}</h2>
     <${Numbers} pairs=${[[t("ready.labels"), number((summary.labels ?? []).length)], [t("ready.train"), number(labelled(["TRAIN"]))],
       [t("ready.validation"), number(labelled(["VALIDATION"]))], [t("ready.test"), number(labelled(["TEST"]))], [t("ready.unassigned"), number(labelled(["UNASSIGNED"]))]]} />
+    ${labelled(["UNASSIGNED"]) > 0 && html`<p class="small quiet">${t("ready.split")}</p>`}
     ${blocks(summary).length ? "" : html`<p><span class="state good">${t("ready.yes")}</span></p>`}
     ${found.length > 0 && html`<ul class="findings">${found.slice(0, MOST).map((/** @type {any} */ one) => html`<li>
-      <span class="state ${/** @type {any} */ (LOOKS)[one.level] ?? ""}">${t(`level.${one.level}`)}</span> ${words(one)}</li>`)}</ul>`}
+      <span class="state ${/** @type {any} */ (LOOKS)[one.level] ?? ""}">${t(`level.${one.level}`)}</span> ${words(one)} <${Way} dataset=${dataset} code=${one.code} /></li>`)}</ul>`}
     ${found.length > MOST && html`<p class="quiet">${t("ready.more", { n: found.length - MOST })}</p>`}
     <p class="small"><a href=${href("datasets", idOf(dataset.name), "labels")}>${t("ready.to.labels")}</a></p></section>`;
+}
+
+/** The way to the images that a finding is about. @param {{dataset: any, code: string}} props */
+function Way({ dataset, code }) {
+  const [state, key] = /** @type {any} */ (WAYS)[code] ?? [];
+  return state ? html`<a href=${`${href("datasets", idOf(dataset.name), "images")}?state=${state}`}>${t(key)}</a>` : null;
 }
 
 /** A finding in the page's language; one that it does not know in the API's own words. @param {any} one */

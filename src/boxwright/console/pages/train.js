@@ -10,7 +10,7 @@ import { Act, Loaded, useCalls, useLoad } from "../parts/page.js";
 import { ModelComparison, trainedSeconds } from "./model_comparison.js";
 import { ModelTable } from "./models.js";
 import { RunningOperation } from "./operations.js";
-import { Readiness, blocks } from "./readiness.js";
+import { Readiness, blocks, labelledImages } from "./readiness.js";
 
 await speak("train");
 
@@ -43,13 +43,14 @@ function NewModel({ dataset, kind, models, summary }) {
   const start = async () => {
     await post(`${parent()}/models`, body);
     notify(t("train.started"));
+    scrollTo(0, 0); // the running training is shown above
     setName(`model_${count + 2}`);
   };
   const images = dataset.exampleCount ?? 0;
   const last = models.find((one) => metadataOf(one).modelType === type && trainedSeconds(one));
   const off = !images ? t("train.empty") : blocks(summary).length ? t("ready.no") : /^[A-Za-z][A-Za-z0-9_]{0,31}$/.test(name) ? "" : t("name.needed");
   return html`<section class="card"><h2>${t("train.new")}</h2>
-    ${images ? html`<p class="quiet">${t("train.text", { n: images })}</p>` : html`<p>${t("train.empty")} <a href=${href("datasets", idOf(dataset.name), "import")}>${t("tab.import")}</a></p>`}
+    ${images ? html`<p class="quiet">${t("train.text", { n: labelledImages(summary) })}</p>` : html`<p>${t("train.empty")} <a href=${href("datasets", idOf(dataset.name), "import")}>${t("tab.import")}</a></p>`}
     <label>${t("name")}<input value=${name} maxlength="32" onInput=${(/** @type {any} */ e) => setName(e.target.value)} /><span class="hint">${t("name.hint")}</span></label>
     <fieldset><legend>${t("train.type")}</legend><div class="options">${types.map((/** @type {string} */ one) => html`<label class="option"><input type="radio" name="type" checked=${type === one} onChange=${() => setType(one)} />
       <span><strong>${t(`type.${one}`)}</strong><span class="mono small">${one}</span></span></label>`)}</div></fieldset>

@@ -12,7 +12,7 @@ export function FirstImages({ dialog }) {
   const [chosen, setChosen] = useState(/** @type {any} */ (null));
   return html`<div class="stack"><${DropZone} title=${t("datasets.empty")} text=${t("upload.first")} permission="automl.datasets.create" take=${setChosen} />
     <p class="quiet">${t("datasets.empty.text")}</p></div>
-    ${chosen && html`<${dialog} name=${nameOf(chosen)} made=${(/** @type {any} */ dataset) => uploadsTo(dataset.name).add(chosen)} close=${() => setChosen(null)} />`}`;
+    ${chosen && html`<${dialog} name=${nameOf(chosen)} note=${t("upload.follows", { n: chosen.length })} made=${(/** @type {any} */ dataset) => uploadsTo(dataset.name).add(chosen)} close=${() => setChosen(null)} />`}`;
 }
 
 /** A dataset's name after the folder that the files are in. @param {any[]} chosen */

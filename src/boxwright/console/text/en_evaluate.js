@@ -4,6 +4,7 @@ export default {
   "evaluate.whole": "All labels", "evaluate.ap": "Average precision", "evaluate.precision": "Precision", "evaluate.recall": "Recall",
   "evaluate.confidence": "Confidence", "evaluate.iou": "Overlap (IoU)", "evaluate.best": "Best F1 at {n}",
   "evaluate.words": "Of 100 findings {right} are right. Of 100 objects it finds {found}.",
+  "evaluate.words.none": "Nothing is found right with a confidence of {n} or more at this overlap. More labelled images or a longer training help.",
   "evaluate.images": { one: "{n} test image", other: "{n} test images" }, "evaluate.objects": { one: "{n} object", other: "{n} objects" },
   "evaluate.curve": "Precision over recall", "evaluate.thresholds": "Over the confidence", "evaluate.table": "The curves as a table",
   "evaluate.labels": "By label", "evaluate.labels.none": "There are no numbers by label.", "evaluate.labels.more": "More labels", "evaluate.labels.shown": { one: "{n} label so far", other: "{n} labels so far" },

@@ -4,6 +4,7 @@ export default {
   "evaluate.whole": "Semua label", "evaluate.ap": "Presisi rata-rata", "evaluate.precision": "Presisi", "evaluate.recall": "Perolehan",
   "evaluate.confidence": "Keyakinan", "evaluate.iou": "Tumpang tindih (IoU)", "evaluate.best": "F1 terbaik di {n}",
   "evaluate.words": "Dari 100 temuan, {right} benar. Dari 100 objek, {found} ditemukan.",
+  "evaluate.words.none": "Tidak ada temuan yang benar dengan keyakinan {n} atau lebih pada tumpang tindih ini. Lebih banyak gambar berlabel atau pelatihan yang lebih lama membantu.",
   "evaluate.images": { other: "{n} gambar uji" }, "evaluate.objects": { other: "{n} objek" },
   "evaluate.curve": "Presisi terhadap perolehan", "evaluate.thresholds": "Terhadap keyakinan", "evaluate.table": "Kurva sebagai tabel",
   "evaluate.labels": "Per label", "evaluate.labels.none": "Tidak ada angka per label.", "evaluate.labels.more": "Label lainnya", "evaluate.labels.shown": { other: "{n} label sejauh ini" },

@@ -2,6 +2,7 @@
 
 access              what access control adds to a call
 batch_results       the summary, pages, filters and an order of a large batch prediction's results
+editor_page         the console's label editor with many boxes: opening, drawing, dragging, the next image
 evaluation          an evaluation at new and at known thresholds
 images_page         the console's page of images: its start, frames, jumps, memory
 online              latency and rate of the API servers

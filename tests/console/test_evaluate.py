@@ -21,7 +21,7 @@ from tests.support.predictions.tiny_model import EVALUATED_IMAGES
 
 from boxwright.metadata import database, models
 
-DETECTOR, CLASSIFIER, OLD = "IOD7000000000000000001", "ICN7000000000000000001", "IOD7000000000000000002"
+DETECTOR, CLASSIFIER, OLD = "IOD7610000000000000001", "ICN7610000000000000001", "IOD7610000000000000002"
 PARENT = "projects/demo/locations/us-central1"
 SLIDERS = "document.querySelectorAll('main input[type=range]')"
 CELLS = (

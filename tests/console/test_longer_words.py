@@ -42,6 +42,7 @@ def _wide(console: ConsolePage, paths: list[str]) -> list[str]:
                 found.append(f"{path} is {seen_px} pixels wide in a window of {width_px}")
             found += [f"{path} at {width_px} cuts off {one}" for one in console.page.run(CUT_OFF)]
     console.page.command("Emulation.clearDeviceMetricsOverride")
+    console.choose(language="en")
     return found
 
 

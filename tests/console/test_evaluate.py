@@ -211,6 +211,7 @@ def test_the_page_has_no_barrier_in_any_theme_language_or_width(scene: Scene) ->
     if not script.exists():
         pytest.skip("axe-core is not installed: `make test` installs it where there is npm")
     axe, console, found = script.read_text(encoding="utf-8"), scene.console, []
+    console.open("datasets")  # an address whose choices can be set
     for theme, language, width_px in [
         ("light", "en", 1280),
         ("dark", "id", 360),

@@ -44,8 +44,8 @@ def _method(row: methods.Method, routes: list[tuple[str, str, dict[str, Any]]]) 
     _, _, operation = routes[0]
     body = operation.get("requestBody")
     facts = [f"- gRPC: `{row.full_name}`"]
-    facts += [f"- body: {_kind(_schema(body))}"] if body else []
-    facts += [f"- answer: {_kind(_schema(operation['responses']['200']))}"]
+    facts += [f"- body: {_content(body)}"] if body else []
+    facts += [f"- answer: {_content(operation['responses']['200'])}"]
     if row.result is not None:
         facts += [f"- `response` of the operation at its end: `{methods.pb_class(row.result).DESCRIPTOR.full_name}`"]
     facts += [f"- required: {', '.join(f'`{name}`' for name in row.required)}"] if row.required else []
@@ -54,9 +54,12 @@ def _method(row: methods.Method, routes: list[tuple[str, str, dict[str, Any]]]) 
     return [*lines, *facts, *table, *(f"| `{one['name']}` | {_kind(one['schema'])} |" for one in query)]
 
 
-def _schema(content: dict[str, Any]) -> dict[str, Any]:
-    schema: dict[str, Any] = content["content"]["application/json"]["schema"]
-    return schema
+def _content(described: dict[str, Any]) -> str:
+    """A body or an answer in words: a message as JSON, or bytes with their types."""
+    content = described["content"]
+    if "application/json" in content:
+        return _kind(content["application/json"]["schema"])
+    return f"bytes, {' or '.join(f'`{kind}`' for kind in content)}"
 
 
 def _message(name: str, schema: dict[str, Any]) -> list[str]:

@@ -100,7 +100,8 @@ def _metadata(wheel: pathlib.Path) -> email.message.Message:
 def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: pathlib.Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        largest = max(archive.infolist(), key=lambda one: one.compress_size)
+        files = [one for one in archive.infolist() if ".dist-info/" not in one.filename]  # its list of files is long
+        largest = max(files, key=lambda one: one.compress_size)
         licences = [name for name in archive.namelist() if name.endswith("dist-info/licenses/LICENSE")]
     assert names == {name.removeprefix("src/") for name in _tracked(PACKAGE)}
     assert "boxwright/py.typed" in names

@@ -39,7 +39,7 @@ export default {
   "failed.none": "Tidak ada gambar yang gagal", "failed.none.text": "Setiap gambar tugas ini memiliki prediksi.", "failed.list": "Simpan daftarnya (CSV)", "failed.images": "Gambar yang gagal", "failed.cut": { other: "Daftar berisi {n} gambar pertama. Berkas errors_N.jsonl berisi semuanya." },
   "image": "Gambar", "files.none": "Belum ada berkas", "files.none.text": "Berkas muncul saat tugas menyelesaikannya.", "files.folder": "Folder", "files.all": "Semua berkas", "files.sum": { other: "{n} berkas, {size}" },
   "files.size": "Ukuran", "files.get": "Unduh", "files.rewrite": "Hasil yang sama dengan batas lain", "files.rewrite.text": "Hasil dibuat ulang dari yang disimpan tugas, dalam hitungan detik, juga dalam format lain.", "files.rewrite.on": "Pilih folder dan format",
-  "next.title": "Yang perlu dilabeli berikutnya", "next.text": "Gambar ini paling banyak mengajari model: model ragu tentangnya. Gambar masuk ke set data dengan temuan sebagai saran.", "next.off": "Gambar tidak dapat diurutkan", "next.off.text": "Tugas tidak menyimpan temuan di bawah batas skornya.",
+  "next.title": "Yang perlu dilabeli berikutnya", "next.text": "Model paling tidak yakin tentang gambar-gambar ini. Gambar masuk ke set data dengan temuan sebagai saran.", "next.off": "Gambar tidak dapat diurutkan", "next.off.text": "Tugas tidak menyimpan temuan di bawah batas skornya.",
   "next.count": "Berapa banyak", "next.add": { other: "Tambahkan {n} gambar ke set data" }, "next.nowhere": "Belum ada set data jenis ini.", "next.added": "Gambar ditambahkan.", "next.done": "Gambar ada di {name}, sebagai saran.",
   "next.open": "Labeli sekarang", "next.first": "Beberapa yang pertama",
 };

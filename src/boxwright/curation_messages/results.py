@@ -116,7 +116,7 @@ class ResultsSummary(proto.Message):
         score_threshold: of the job.
         has_candidates: whether findings below the threshold are kept; without them the threshold can only be raised.
         reason: why there are no candidates, or why something is missing here; empty otherwise.
-        labels: of each label that was found, by display name.
+        labels: of each label that was found, the most frequent first.
         images_above: entry k: images with any finding of score k / 100 or more; 101 entries.
         errors: by code and sentence, the most frequent first, at most 50.
         files: of the output folder, at most 1000.
@@ -164,7 +164,7 @@ class AddResultsRequest(proto.Message):
         names: of the results, at most 1000; or `filter`, `order_by` and `limit` instead.
         filter: as in `ListResultsRequest`; empty: all.
         order_by: as in `ListResultsRequest`.
-        limit: the first so many of that order.
+        limit: how many results are added, from the first of that order on; 0: all.
         state: SUGGESTED (default): with what was found, for a person to judge; UNLABELED: without; LABELED: as if known.
         score_threshold: of what was found; 0 means the threshold of the job.
     """

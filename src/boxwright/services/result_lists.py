@@ -108,7 +108,7 @@ class ResultReader:
         if request.skip < 0:
             raise errors.invalid_argument("skip", f"{request.skip} is negative.")
         order, is_turned = filters.order(request.order_by, ORDERS)
-        scope = f"results {request.parent} {request.filter} {order} {is_turned} {asked.threshold.score_threshold}"
+        scope = f"results {request.parent} {request.filter} {order} {is_turned} {_threshold_key(asked.threshold)}"
         after = PageKey.from_token(request.page_token, scope)
         if order == "list_order":
             if is_turned:
@@ -133,8 +133,7 @@ class ResultReader:
         """
         if order == "uncertainty" and not source.folder.has_candidates:
             raise errors.failed_precondition(f"The order by uncertainty needs candidates. {source.folder.reason}")
-        threshold = asked.threshold
-        key = (source.folder.identity, filter_text, order, is_turned, threshold.score_threshold, threshold.max_boxes)
+        key = (source.folder.identity, filter_text, order, is_turned, _threshold_key(asked.threshold))
         found = self._rankings.get(key)
         if found is None:
             found = Ranking(asked, order, is_turned=is_turned)
@@ -152,6 +151,12 @@ class ResultReader:
         token = PageKey(offset + passed, "r").token(scope) if offset + passed < len(ranked) else ""
         total = -1 if len(ranked) >= ranking.MOST_RANKED else len(ranked)
         return list(found), token, total
+
+
+def _threshold_key(threshold: Threshold) -> str:
+    """What tells thresholds apart, those of single labels too."""
+    only = None if threshold.only_labels is None else sorted(threshold.only_labels)
+    return repr((threshold.score_threshold, sorted(threshold.label_thresholds.items()), only, threshold.max_boxes))
 
 
 def place_of(name: names.ResultName) -> Place:

@@ -9,5 +9,5 @@
     members     images in archives, read again
     cache       what is kept in memory between calls
 
-Nothing is written, and a call reads a bounded number of files (ADR 0047).
+Nothing is written, and a call reads a bounded number of files for a bounded time (ADR 0047).
 """

@@ -1,11 +1,13 @@
 """Pages of results in the order of the files: images with a prediction by shard, then those that failed.
 
-A call reads a bounded number of files. A page that has found too little by then is short and says where to go on.
+A call reads a bounded number of files, for about a second. A page that has found too little by then is short and says where
+the next one begins.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from concurrent import futures
 from typing import NamedTuple, TypeAlias
@@ -18,6 +20,7 @@ from boxwright.batch.results.shard import FailedImage, ShardTable
 from boxwright.batch.results.wanted import ResultSelection
 
 MOST_SHARDS = 200  # that one call reads
+MOST_S = 1.0  # for which one call goes on reading: somebody waits, and a machine under load reads slowly
 MOST_ERROR_LINES = 100_000  # that one call reads
 READERS = 8
 
@@ -83,7 +86,7 @@ class Source(NamedTuple):
 
 
 def page(source: Source, wanted: ResultSelection, start: Place, size: int) -> tuple[list[Found], Place | None]:
-    """Returns at most so many results from a place on, and where the next page begins; None at the end.
+    """Returns up to `size` results, beginning at a place, and the place of the next page; None if there is no next page.
 
     Raises:
         ApiError: as `shard.read`.
@@ -98,7 +101,8 @@ def page(source: Source, wanted: ResultSelection, start: Place, size: int) -> tu
 
 
 def _predicted(source: Source, wanted: ResultSelection, start: Place, size: int, found: list[Found]) -> Place | None:
-    """Adds images with a prediction; returns where to go on."""
+    """Adds images with a prediction; returns where to go on. One shard is read at least."""
+    deadline_s = time.monotonic() + MOST_S
     read, row, skip = 0, start.row, start.skip
     for file in source.folder.shards:
         if file.number < start.file:
@@ -107,7 +111,7 @@ def _predicted(source: Source, wanted: ResultSelection, start: Place, size: int,
         if wanted.is_all and file.images >= 0 and skip >= max(0, file.images - row):
             skip -= max(0, file.images - row)
             continue
-        if read >= MOST_SHARDS or len(found) >= size:
+        if read >= MOST_SHARDS or len(found) >= size or (read and time.monotonic() >= deadline_s):
             return Place(False, file.number, row, skip)
         read += 1
         table = source.read(file)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 
 import numpy as np
 import numpy.typing as npt
 
 from boxwright.batch.output.selected_results import SelectedResults
 from boxwright.batch.report import label_next
+from boxwright.batch.results import listing
 from boxwright.batch.results.listing import FoundImage, Source
 from boxwright.batch.results.shard import ShardTable
 from boxwright.batch.results.wanted import ResultSelection
@@ -47,14 +49,19 @@ class Ranking:
         self.is_complete = False
 
     def extend(self, source: Source) -> None:
-        """Ranks the images of some more shards. Raises as `shard.read`."""
+        """Ranks the images of some more shards, for about `listing.MOST_S`. Raises as `shard.read`."""
+        deadline_s = time.monotonic() + listing.MOST_S
         with self._lock:
             if self.is_complete:
                 return
-            part = source.folder.shards[self.shards_read : self.shards_read + MOST_SHARDS]
-            for found in source.read_all(part) if self._wanted.takes_results else ():
-                self._add(found)
-                self.shards_read += 1
+            shards = source.folder.shards if self._wanted.takes_results else []
+            end = min(self.shards_read + MOST_SHARDS, len(shards))
+            while self.shards_read < end:  # in parts: what is begun with several readers is read to its end
+                for found in source.read_all(shards[self.shards_read : min(self.shards_read + listing.READERS, end)]):
+                    self._add(found)
+                    self.shards_read += 1
+                if time.monotonic() >= deadline_s:
+                    break
             self._keep_first()
             if not self._wanted.takes_results or self.shards_read >= len(source.folder.shards):
                 self._end()

@@ -5,16 +5,15 @@ import { list, post, remove, send } from "../app/api.js";
 import { number, speak, t } from "../app/i18n.js";
 import { changed, notify } from "../app/store.js";
 import { Act, Dialog, Empty, Loaded, useCalls, useLoad } from "../parts/page.js";
+import { labelColour } from "../parts/picture.js";
 import { Table } from "../parts/table.js";
 
 await speak("labels");
 
 const MOST = 5000; // labels that are shown
 const KEYS = /^[0-9a-z]?$/;
-// twelve hues for labels whose colour nobody has chosen, the same as over pictures
-const USUAL = ["#12b898", "#bd6512", "#6a1abd", "#bd1a53", "#4d8f14", "#1a6abd", "#b39a14", "#a31abd", "#1abd35", "#bd1a1a", "#1a1abd", "#8fbd1a"];
 /** @param {any} spec @param {number} index */
-const colourOf = (spec, index) => spec.colour || USUAL[index % USUAL.length];
+const colourOf = (spec, index) => spec.colour || labelColour(index);
 
 /** The labels of a dataset, as a part of a page. @param {{dataset: any}} props */
 export function Labels({ dataset }) {

@@ -10,6 +10,7 @@ import pytest
 from tests.support.predictions.batch_jobs import Bench
 from tests.support.predictions.tables import detections, table_of
 
+from boxwright import curation_messages as pb
 from boxwright import errors
 from boxwright.batch.output import candidates, sidecars
 from boxwright.batch.output.candidates import CandidatesOrigin, CandidateTable
@@ -21,6 +22,7 @@ from boxwright.batch.results.cache import RecentCache
 from boxwright.batch.results.listing import FoundImage, Place, Source
 from boxwright.batch.results.wanted import ResultSelection, Threshold
 from boxwright.services import filters
+from boxwright.services.result_lists import BatchJobFacts, ResultReader
 
 KIND = "image_object_detection"
 LABELS = [["1", "cat"], ["2", "dog"]]
@@ -151,6 +153,11 @@ def test_a_call_reads_few_files_and_says_where_to_go_on(
     found, place = listing.page(source, _wanted("boxes>=1"), Place(skip=3), 10)
     assert (_ids(found), place) == ([], Place(False, 2, 0, 1))  # two were left out, one is to be
     assert _walk(source, _wanted("boxes>=1"), 10, skip=3) == ["6"]
+    monkeypatch.setattr(listing, "MOST_SHARDS", 100)
+    monkeypatch.setattr(listing, "MOST_S", 0)
+    found, place = listing.page(source, _wanted("label=bird"), Place(), 10)
+    assert (found, place) == ([], Place(False, 2, 0, 0))  # time is up after each shard, and one is read all the same
+    assert _walk(source, _wanted("boxes>=1"), 10, skip=3) == ["6"]
     monkeypatch.setattr(listing, "MOST_ERROR_LINES", 1)
     assert _walk(source, _wanted("image_id=none3"), 10) == ["none3"]
 
@@ -200,6 +207,36 @@ def test_orders_rank_all_shards_with_ties_in_the_order_of_the_files(
     assert _ranked(source, "score", is_turned=True, text="has_error=true") == []
     monkeypatch.setattr(ranking, "MOST_RANKED", 2)
     assert _ranked(source, "score", is_turned=True) == ["6", "0"]
+
+
+def test_an_order_does_not_depend_on_how_far_a_call_comes(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _source(tmp_path)
+    at_once = {order: _ranked(source, order, is_turned=True) for order in ranking.ORDERS}
+    monkeypatch.setattr(listing, "MOST_S", 0)
+    monkeypatch.setattr(listing, "READERS", 1)
+    slow = ranking.Ranking(_wanted(), "score", is_turned=True)
+    slow.extend(source)
+    assert (slow.shards_read, slow.is_complete) == (1, False)
+    assert {order: _ranked(source, order, is_turned=True) for order in ranking.ORDERS} == at_once
+
+
+def test_thresholds_of_labels_are_a_list_of_their_own(tmp_path: pathlib.Path) -> None:
+    """The same score for all labels, asked for explicitly, is not what the job has published."""
+    source = _source(tmp_path)
+    reader, job = ResultReader(), BatchJobFacts(source.kind, Threshold(0.2, {"cat": 0.99, "dog": 0.99}, None, None))
+
+    def boxes(score_threshold: float, token: str = "") -> int:
+        asked = pb.ListResultsRequest(order_by="boxes desc", score_threshold=score_threshold, page_token=token)
+        found, _, _ = reader.page(asked, job, source)
+        return sum(int(np.diff(one.results.offsets)[one.row]) for one in found if isinstance(one, FoundImage))
+
+    assert boxes(0) < boxes(0.2)
+    assert boxes(0) < boxes(0.2)  # from what is kept
+    _, token, _ = reader.page(pb.ListResultsRequest(order_by="boxes desc", page_size=2), job, source)
+    with pytest.raises(errors.ApiError, match="page token"):
+        boxes(0.2, token)
 
 
 def test_uncertain_images_come_as_the_report_ranks_them(tmp_path: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 make_model(folder, model_type)      a network of the real size with random weights, which finds a few boxes in an image
 install(data_dir, model_folder)     puts a model where the service finds it
+served(data_dir, buckets, log)       a service on folders that are there
 Service(folder, model_folder)       the running service; `batch` calls batchPredict and waits for its end
 """
 
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,38 @@ def tree_cpu_s(pid: int) -> float:
     return total
 
 
+def launch(
+    data_dir: pathlib.Path, buckets: pathlib.Path, log: pathlib.Path, environment: Mapping[str, str]
+) -> tuple[subprocess.Popen[str], str]:
+    """Starts `boxwright serve` and waits until it calls itself ready; returns the process and its REST address."""
+    command = [sys.executable, "-m", "boxwright.cli", "serve", "--port", "0", "--grpc-port", "0"]
+    command += ["--data-dir", str(data_dir), "--buckets", str(buckets)]
+    variables = {"BOXWRIGHT_TUNE": "false", **os.environ, **environment}  # nothing runs beside a timing
+    with log.open("a") as written:
+        process = subprocess.Popen(command, env=variables, text=True, stdout=subprocess.PIPE, stderr=written)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip().startswith("REST"):
+            url = line.split()[1].split("/v1/")[0]
+            break
+    else:
+        raise RuntimeError(f"the service did not start: {log.read_text()[-2000:]}")
+    while True:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=10):
+            return process, url
+
+
+@contextlib.contextmanager
+def served(data_dir: pathlib.Path, buckets: pathlib.Path, log: pathlib.Path) -> Iterator[str]:
+    """Runs a service on folders that are there for a while; gives its REST address."""
+    process, url = launch(data_dir, buckets, log, {})
+    try:
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
 class Service:
     """A real `boxwright serve` process with folders of its own.
 
@@ -169,22 +202,11 @@ class Service:
 
     def start(self) -> float:
         """Starts the service; returns the seconds until it called itself ready."""
-        command = [sys.executable, "-m", "boxwright.cli", "serve", "--port", "0", "--grpc-port", "0"]
-        command += ["--data-dir", str(self.folder / "data"), "--buckets", str(self.folder / "buckets")]
-        environment = {"BOXWRIGHT_TUNE": "false", **os.environ, **self._environment}  # nothing runs beside a timing
         started_s = time.perf_counter()
-        with (self.folder / "log").open("a") as log:
-            self._process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=log)
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.strip().startswith("REST"):
-                self.url = line.split()[1].split("/v1/")[0]
-                break
-        else:
-            raise RuntimeError(f"the service did not start: {(self.folder / 'log').read_text()[-2000:]}")
-        while True:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=10):
-                return time.perf_counter() - started_s
+        self._process, self.url = launch(
+            self.folder / "data", self.folder / "buckets", self.folder / "log", self._environment
+        )
+        return time.perf_counter() - started_s
 
     def stop(self) -> None:
         """Ends the service in good order."""

@@ -18,19 +18,15 @@ import argparse
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
-import urllib.request
 
 import sqlalchemy as sa
 from tests.support.clients.console_page import open_console
 from tests.support.clients.editor_page import Editor
 from tests.support.databases import large_dataset
-from tests.support.machine import ports
-from tests.support.machine.waiting import wait_until
 
-from benchmarks.harness import arguments, results
+from benchmarks.harness import arguments, results, serving
 from boxwright.metadata import database, schema
 
 SIZE_PX = {"width": 1280, "height": 900}
@@ -141,32 +137,16 @@ def measure(folder: pathlib.Path, boxes: int, times: int) -> dict[str, list[floa
     """What each visit shows, by name."""
     large_dataset.fill(folder / "data", folder / "buckets", IMAGES)
     write_boxes(folder / "data", boxes)
-    port, grpc_port = ports.free_port(), ports.free_port()
-    command = [sys.executable, "-m", "boxwright.cli", "serve", "--port", str(port), "--grpc-port", str(grpc_port)]
-    command += ["--data-dir", str(folder / "data"), "--buckets", str(folder / "buckets")]
-    url = f"http://127.0.0.1:{port}"
     dataset = f"projects/demo/locations/us-central1/datasets/{large_dataset.DATASET}"
     found: dict[str, list[float]] = {name: [] for name in NAMES}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env={**os.environ, "BOXWRIGHT_TUNE": "false"}, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: _answers(f"{url}/readyz"), "the service to be ready")
-        with open_console(folder, f"{url}/console/") as console:
-            console.page.command("Emulation.setDeviceMetricsOverride", **SIZE_PX, deviceScaleFactor=1, mobile=False)
-            for _ in range(times):
-                measure_once(Editor(console, url, dataset), found)
-    finally:
-        process.terminate()
-        process.wait()
+    with (
+        serving.served(folder / "data", folder / "buckets", folder / "log") as url,
+        open_console(folder, f"{url}/console/") as console,
+    ):
+        console.page.command("Emulation.setDeviceMetricsOverride", **SIZE_PX, deviceScaleFactor=1, mobile=False)
+        for _ in range(times):
+            measure_once(Editor(console, url, dataset), found)
     return found
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def main() -> int:

@@ -18,18 +18,14 @@ import argparse
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
-import urllib.request
 from typing import Any
 
 from tests.support.clients.console_page import ConsolePage, open_console
 from tests.support.databases import large_dataset
-from tests.support.machine import ports
-from tests.support.machine.waiting import wait_until
 
-from benchmarks.harness import arguments, results
+from benchmarks.harness import arguments, results, serving
 
 SIZE_PX = {"width": 1280, "height": 900}
 STEPS = 120  # frames of a scroll
@@ -99,35 +95,19 @@ def measure_once(console: ConsolePage, share: float, found: dict[str, list[float
 def measure(folder: pathlib.Path, count: int, times: int) -> dict[str, list[float]]:
     """What each visit shows, by name."""
     large_dataset.fill(folder / "data", folder / "buckets", count)
-    port, grpc_port = ports.free_port(), ports.free_port()
-    command = [sys.executable, "-m", "boxwright.cli", "serve", "--port", str(port), "--grpc-port", str(grpc_port)]
-    command += ["--data-dir", str(folder / "data"), "--buckets", str(folder / "buckets")]
-    environment = {**os.environ, "BOXWRIGHT_TUNE": "false"}
     found: dict[str, list[float]] = {
         name: []
         for name in ("first_paint_ms", "usable_ms", "images_ms", "frame_median_ms", "frame_p95_ms", "jump_rows_ms",
                      "jump_pictures_ms", "nodes", "heap_bytes")
     }  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: _answers(f"http://127.0.0.1:{port}/readyz"), "the service to be ready")
-        with open_console(folder, f"http://127.0.0.1:{port}/console/") as console:
-            console.page.command("Emulation.setDeviceMetricsOverride", **SIZE_PX, deviceScaleFactor=1, mobile=False)
-            for number in range(times):
-                measure_once(console, 0.9 + 0.01 * number, found)
-    finally:
-        process.terminate()
-        process.wait()
+    with (
+        serving.served(folder / "data", folder / "buckets", folder / "log") as url,
+        open_console(folder, f"{url}/console/") as console,
+    ):
+        console.page.command("Emulation.setDeviceMetricsOverride", **SIZE_PX, deviceScaleFactor=1, mobile=False)
+        for number in range(times):
+            measure_once(console, 0.9 + 0.01 * number, found)
     return found
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def main() -> int:

@@ -19,14 +19,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import urllib.request
 
 from tests.support.clients.console_page import ConsolePage, open_console
-from tests.support.machine import ports
-from tests.support.machine.waiting import wait_until
 from tests.support.releases import data_folder
 
-from benchmarks.harness import arguments, results
+from benchmarks.harness import arguments, results, serving
 
 SUMMARY = """
 const real = fetch;
@@ -76,25 +73,18 @@ def measure(folder: pathlib.Path, labels: int, times: int) -> dict[str, list[flo
     """What the visits show, by name."""
     release = sorted(data_folder.FOLDER.glob("*.zip"))[0]
     data_folder.unpack(release, folder / "release")
-    port, grpc_port = ports.free_port(), ports.free_port()
-    program, data = [sys.executable, "-m", "boxwright.cli"], ["--data-dir", str(folder / "release" / "data")]
-    subprocess.run([*program, "migrate", *data], check=True, capture_output=True)
-    serve = [*program, "serve", *data, "--buckets", str(folder / "release" / "buckets"), "--port", str(port)]
+    data_dir = folder / "release" / "data"
+    migrate = [sys.executable, "-m", "boxwright.cli", "migrate", "--data-dir", str(data_dir)]
+    subprocess.run(migrate, check=True, capture_output=True)
     found: dict[str, list[float]] = {"open_ms": [], "step_ms": [], "asked": []}
-    with (folder / "log").open("wb") as log:
-        environment = {**os.environ, "BOXWRIGHT_TUNE": "false"}
-        process = subprocess.Popen([*serve, "--grpc-port", str(grpc_port)], env=environment, stdout=log, stderr=log)
-    try:
-        root = f"http://127.0.0.1:{port}/"
-        wait_until(lambda: _answers(f"{root}readyz"), "the service to be ready")
-        with open_console(folder, f"{root}console/") as console:
-            console.page.command("Page.addScriptToEvaluateOnNewDocument", source=SUMMARY.replace("LABELS", str(labels)))
-            batch = _batch(console)
-            for _ in range(times):
-                measure_once(console, batch, found)
-    finally:
-        process.terminate()
-        process.wait()
+    with (
+        serving.served(data_dir, folder / "release" / "buckets", folder / "log") as url,
+        open_console(folder, f"{url}/console/") as console,
+    ):
+        console.page.command("Page.addScriptToEvaluateOnNewDocument", source=SUMMARY.replace("LABELS", str(labels)))
+        batch = _batch(console)
+        for _ in range(times):
+            measure_once(console, batch, found)
     return found
 
 
@@ -103,14 +93,6 @@ def _batch(console: ConsolePage) -> str:
     console.open("batches")
     link = "document.querySelector('main tbody a').getAttribute('href').split('/')[2]"
     return str(console.page.run(link))
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def main() -> int:

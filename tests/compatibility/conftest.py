@@ -5,12 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
+import grpc
+import httpx
 import pytest
+from tests.support.clients import case_world
 from tests.support.machine import apt
 from tests.support.predictions.tiny_classifier import tiny_classifier as tiny_classifier
 from tests.support.predictions.tiny_model import tiny_model as tiny_model
 from tests.support.services import env_service as environment
+
+
+@pytest.fixture(scope="module")
+def world(service: Any, tiny_model: Any, tiny_classifier: Any) -> Iterator[case_world.World]:
+    """What cases name in braces, in the session's service."""
+    with grpc.insecure_channel(service.grpc_target) as channel:
+        yield case_world.World(service, tiny_model, channel, tiny_classifier)
+
+
+@pytest.fixture
+def http(service: Any) -> Iterator[httpx.Client]:
+    """REST of the session's service, below ``/v1/``."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/v1/", timeout=60) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

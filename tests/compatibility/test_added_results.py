@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -58,12 +57,6 @@ class Job:
 @pytest.fixture(scope="module", params=["tiny_model", "tiny_classifier"])
 def job(request: pytest.FixtureRequest, service: Any) -> Job:
     return Job(service, request.getfixturevalue(request.param))
-
-
-@pytest.fixture
-def http(service: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/v1/", timeout=60) as client:
-        yield client
 
 
 def _examples(http: httpx.Client, dataset: str) -> dict[str, Any]:

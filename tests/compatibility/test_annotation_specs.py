@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import httpx
 import pytest
 from tests.support.clients import case_world
 from tests.support.clients.api import open_api
-from tests.support.images import drawn_images
 
 from boxwright import curation_messages as pb
 from boxwright.surface import methods
-
-
-@pytest.fixture(scope="module")
-def world(service: Any, tiny_model: Any, tiny_classifier: Any) -> Iterator[case_world.World]:
-    with grpc.insecure_channel(service.grpc_target) as channel:
-        yield case_world.World(service, tiny_model, channel, tiny_classifier)
-
-
-@pytest.fixture
-def http(service: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/v1/", timeout=60) as client:
-        yield client
-
-
-def _dataset(world: case_world.World, name: str, count: int = 10) -> str:
-    csv_uri = drawn_images.write_dataset(world.service.bucket(f"specs-{name}"), count)
-    with open_api(world.service) as api:
-        dataset = api.create_dataset(name)
-        assert not api.finished(api.start_import(dataset, csv_uri)).HasField("error")
-    return dataset
 
 
 def _ok(answer: httpx.Response) -> Any:
@@ -60,7 +37,7 @@ def _labels(example: dict[str, Any]) -> list[str]:
 
 
 def test_a_label_is_made_renamed_coloured_and_given(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "made")
+    dataset = world.imported("specs-made", 10)
     labels = [label for one in _all(http, dataset) for label in _labels(one)]
     listed = _specs(http, dataset)
     assert {name: one["annotationCount"] for name, one in listed.items()} == {
@@ -105,7 +82,7 @@ BAD = {
 
 
 def test_labels_that_cannot_be_are_refused(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "bad", 2)
+    dataset = world.imported("specs-bad", 2)
     _ok(http.post(f"{dataset}/annotationSpecs", json={"displayName": "kept", "hotKey": "k"}))
     before = _specs(http, dataset)
     for what, (given, said) in BAD.items():
@@ -125,7 +102,7 @@ def test_labels_that_cannot_be_are_refused(world: case_world.World, http: httpx.
 
 
 def test_a_label_is_deleted_and_comes_back(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "deleted")
+    dataset = world.imported("specs-deleted", 10)
     before, specs = _all(http, dataset), _specs(http, dataset)
     red = specs["red"]
     _ok(
@@ -147,7 +124,7 @@ def test_a_label_is_deleted_and_comes_back(world: case_world.World, http: httpx.
 
 
 def test_labels_are_merged_and_one_of_two_same_boxes_stays(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "merged")
+    dataset = world.imported("specs-merged", 10)
     first = _all(http, dataset)[0]
     box = {"boundingBox": {"normalizedVertices": [{"x": 0.25, "y": 0.25}, {"x": 0.5, "y": 0.5}]}}
     both = [{"displayName": label, "imageObjectDetection": box} for label in ("red", "blue")]
@@ -199,7 +176,7 @@ def _summary(http: httpx.Client, dataset: str) -> dict[str, Any]:
 
 
 def test_a_summary_counts_what_is_there_now(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "counted", 10)
+    dataset = world.imported("specs-counted", 10)
     examples = _all(http, dataset)
     found = _summary(http, dataset)
     counts = {(one["mlUse"], one["state"]): one["exampleCount"] for one in found["counts"]}
@@ -235,7 +212,7 @@ def test_a_summary_counts_what_is_there_now(world: case_world.World, http: httpx
 def test_findings_are_what_a_training_is_refused_by(world: case_world.World, http: httpx.Client) -> None:
     with open_api(world.service) as api:
         empty = api.create_dataset("findings_empty")
-    dataset = _dataset(world, "few", 3)
+    dataset = world.imported("specs-few", 3)
     _ok(http.post(f"{dataset}/annotationSpecs", json={"displayName": "unused"}))
     for name, codes in ((empty, ["NO_IMAGES"]), (dataset, ["LABEL_WITH_FEW_IMAGES"])):
         found = [one for one in _summary(http, name)["findings"] if one["level"] == "BLOCKS"]

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import httpx
-import pytest
 from tests.support.clients import case_world
 from tests.support.clients.api import open_api
 from tests.support.images import drawn_images
 
 from boxwright import curation_messages as pb
 from boxwright.surface import methods
-
-
-@pytest.fixture(scope="module")
-def world(service: Any, tiny_model: Any, tiny_classifier: Any) -> Iterator[case_world.World]:
-    with grpc.insecure_channel(service.grpc_target) as channel:
-        yield case_world.World(service, tiny_model, channel, tiny_classifier)
-
-
-@pytest.fixture
-def http(service: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/v1/", timeout=60) as client:
-        yield client
-
-
-def _dataset(world: case_world.World, name: str, count: int = 8) -> str:
-    csv_uri = drawn_images.write_dataset(world.service.bucket(f"bulk-{name}"), count)
-    with open_api(world.service) as api:
-        dataset = api.create_dataset(name)
-        assert not api.finished(api.start_import(dataset, csv_uri)).HasField("error")
-    return dataset
 
 
 def _all(http: httpx.Client, dataset: str, **query: Any) -> list[dict[str, Any]]:
@@ -59,7 +36,7 @@ def _labels(example: dict[str, Any]) -> list[str]:
 
 
 def test_many_examples_are_changed_at_once_and_back(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "changed")
+    dataset = world.imported("bulk-changed", 8)
     before = _all(http, dataset)
     some = [one["name"] for one in before[1:4]]
     done = _post(http, f"{dataset}/examples:batchUpdate", {"names": some, "mlUse": "TEST"})
@@ -79,7 +56,7 @@ def test_many_examples_are_changed_at_once_and_back(world: case_world.World, htt
 
 
 def test_labels_of_all_that_a_filter_finds_are_changed(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "relabelled")
+    dataset = world.imported("bulk-relabelled", 8)
     before = _all(http, dataset)
     red = [one for one in before if "red" in _labels(one)]
     body = {"filter": "label=red", "expectedCount": len(red), "relabelFrom": "red", "relabelTo": "blue"}
@@ -107,7 +84,7 @@ def test_labels_of_all_that_a_filter_finds_are_changed(world: case_world.World, 
 
 
 def test_what_was_changed_since_stays(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "since")
+    dataset = world.imported("bulk-since", 8)
     before = _all(http, dataset)
     done = _post(http, f"{dataset}/examples:batchUpdate", {"filter": "*", "expectedCount": 8, "state": "UNLABELED"})
     second = _all(http, dataset)[1]
@@ -124,7 +101,7 @@ def test_what_was_changed_since_stays(world: case_world.World, http: httpx.Clien
 
 
 def test_deleted_examples_come_back_with_their_labels(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "deleted")
+    dataset = world.imported("bulk-deleted", 8)
     before = _all(http, dataset)
     row = next(row for row in methods.TABLE if row.rpc == "BatchDeleteExamples")
     call = world.channel.unary_unary(
@@ -198,7 +175,7 @@ BAD = {
 
 
 def test_requests_that_say_too_little_or_too_much_change_nothing(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "bad", 2)
+    dataset = world.imported("bulk-bad", 2)
     before = _all(http, dataset)
     for what, (body, said) in BAD.items():
         found = _refused(http, f"{dataset}/examples:batchUpdate", body)

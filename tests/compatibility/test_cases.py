@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import grpc
 import pytest
 from google.longrunning import operations_pb2
 from tests.support.clients import case_world, cases
 
 CASES = list(cases.read_cases())
-
-
-@pytest.fixture(scope="module")
-def world(service: Any, tiny_model: Any, tiny_classifier: Any) -> Iterator[case_world.World]:
-    with grpc.insecure_channel(service.grpc_target) as channel:
-        yield case_world.World(service, tiny_model, channel, tiny_classifier)
 
 
 @pytest.fixture

@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import httpx
 import pytest
 from tests.support.clients import case_world
-from tests.support.clients.api import open_api
 from tests.support.images import drawn_images
 
 from boxwright import curation_messages as pb
 from boxwright.surface import methods
 
 BOX = {"boundingBox": {"normalizedVertices": [{"x": 0.5, "y": 0.75}, {"x": 0.25, "y": 0.5}]}}
-
-
-@pytest.fixture(scope="module")
-def world(service: Any, tiny_model: Any, tiny_classifier: Any) -> Iterator[case_world.World]:
-    with grpc.insecure_channel(service.grpc_target) as channel:
-        yield case_world.World(service, tiny_model, channel, tiny_classifier)
-
-
-@pytest.fixture
-def http(service: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/v1/", timeout=60) as client:
-        yield client
-
-
-def _dataset(world: case_world.World, name: str, count: int = 10) -> str:
-    csv_uri = drawn_images.write_dataset(world.service.bucket(f"curation-{name}"), count)
-    with open_api(world.service) as api:
-        dataset = api.create_dataset(name)
-        assert not api.finished(api.start_import(dataset, csv_uri)).HasField("error")
-    return dataset
 
 
 def _list(http: httpx.Client, dataset: str, **query: Any) -> dict[str, Any]:
@@ -59,7 +36,7 @@ def _grpc(world: case_world.World, rpc: str, request: Any) -> Any:
 
 
 def test_examples_are_listed_read_and_changed(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "read_and_changed")
+    dataset = world.imported("curation-read_and_changed", 10)
     listed = _list(http, dataset)["examples"]
     first = listed[0]
     drawn = drawn_images.draw(0, size_hw=(96, 128)).boxes
@@ -90,7 +67,7 @@ def test_examples_are_listed_read_and_changed(world: case_world.World, http: htt
 
 
 def test_pages_and_skips_lead_through_all_examples_once(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "pages")
+    dataset = world.imported("curation-pages", 10)
     everything = [one["name"] for one in _list(http, dataset)["examples"]]
     found, token = [], ""
     while True:
@@ -139,7 +116,7 @@ BAD = {
 
 
 def test_labels_that_are_not_the_datasets_change_nothing(world: case_world.World, http: httpx.Client) -> None:
-    first = _list(http, _dataset(world, "bad_labels", 2), pageSize=1)["examples"][0]
+    first = _list(http, world.imported("curation-bad_labels", 2), pageSize=1)["examples"][0]
     for what, (given, said) in BAD.items():
         answer = _update(http, {**first, "annotations": given}, "annotations")
         assert (answer.status_code, said in answer.text) == (400, True), (what, answer.text)
@@ -168,7 +145,7 @@ def test_an_image_of_classification_keeps_the_rules_of_its_dataset(world: case_w
 
 
 def test_an_example_says_its_name_and_where_its_labels_come_from(world: case_world.World, http: httpx.Client) -> None:
-    first = _list(http, _dataset(world, "sources", 2))["examples"][0]
+    first = _list(http, world.imported("curation-sources", 2))["examples"][0]
     assert first["displayName"] == "0000.jpg"
     assert set(first["sources"]) == {"IMPORTED"}
     detected = {"displayName": "red", "imageObjectDetection": {**BOX, "score": 0.75}}
@@ -189,7 +166,7 @@ def test_an_example_says_its_name_and_where_its_labels_come_from(world: case_wor
 
 
 def test_what_is_accepted_as_it_is_needs_no_labels_again(world: case_world.World, http: httpx.Client) -> None:
-    first = _list(http, _dataset(world, "accepted", 1))["examples"][0]
+    first = _list(http, world.imported("curation-accepted", 1))["examples"][0]
     detected = [{"displayName": "red", "imageObjectDetection": {**BOX, "score": 0.5}}]
     wanted = {**first, "state": "SUGGESTED", "annotations": detected}
     suggested = _update(http, wanted, "annotations,state").json()
@@ -208,7 +185,7 @@ def _names(listed: dict[str, Any]) -> list[str]:
 def test_a_list_in_another_order_has_every_example_once(
     world: case_world.World, http: httpx.Client, order: str
 ) -> None:
-    dataset = _dataset(world, f"by_{order.replace(' ', '_')}", 8)
+    dataset = world.imported(f"curation-by-{order.replace(' ', '-')}", 8)
     for one in _list(http, dataset)["examples"][2:6:3]:
         assert (
             _update(
@@ -242,7 +219,7 @@ def test_a_list_in_another_order_has_every_example_once(
 
 
 def test_a_list_is_filtered_by_counts_sizes_and_sources(world: case_world.World, http: httpx.Client) -> None:
-    dataset = _dataset(world, "by_counts", 6)
+    dataset = world.imported("curation-by_counts", 6)
     listed = _list(http, dataset)["examples"]
     emptied = _update(http, {**listed[0], "annotations": []}, "annotations").json()
     small = {

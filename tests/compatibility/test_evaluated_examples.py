@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import httpx
 import pytest
 from tests.support.clients import case_world
@@ -21,12 +20,6 @@ from boxwright.surface import methods
 
 _numbers = itertools.count(6_000_000_000_000_000_001)
 WRONG = ("FALSE_POSITIVE", "FALSE_NEGATIVE", "CONFUSED")
-
-
-@pytest.fixture(scope="module")
-def world(service: Any, tiny_model: Any, tiny_classifier: Any) -> Iterator[case_world.World]:
-    with grpc.insecure_channel(service.grpc_target) as channel:
-        yield case_world.World(service, tiny_model, channel, tiny_classifier)
 
 
 @pytest.fixture(scope="module")

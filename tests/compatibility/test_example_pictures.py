@@ -6,7 +6,7 @@ import concurrent.futures
 import hashlib
 import io
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -28,12 +28,6 @@ from boxwright.pictures import child_main
 from boxwright.services import image_pictures
 
 JPEG_NOISE = 4.0  # beside what the sample itself allows; a wrong turn gives more than 40
-
-
-@pytest.fixture
-def http(service: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/v1/", timeout=60) as client:
-        yield client
 
 
 def _dataset(service: Any, name: str, files: dict[str, bytes], *, size_hw: tuple[int, int] = (96, 128)) -> str:

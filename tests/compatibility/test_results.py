@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -46,12 +45,6 @@ class Job:
 @pytest.fixture(scope="module", params=["tiny_model", "tiny_classifier"])
 def job(request: pytest.FixtureRequest, service: Any) -> Job:
     return Job(service, request.getfixturevalue(request.param))
-
-
-@pytest.fixture
-def http(service: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}/v1/", timeout=60) as client:
-        yield client
 
 
 def _get(http: httpx.Client, path: str, **query: Any) -> dict[str, Any]:

@@ -299,12 +299,12 @@ def _by_rest(cast: Cast, row: methods.Method, request: Any, headers: dict[str, s
     verb, path, body = _address(row, name)
     payload = json_format.MessageToDict(request)
     query = {}
-    if body not in (None, "*"):
-        query = {"updateMask": payload["updateMask"]} if "updateMask" in payload else {}
-        payload = payload[request.DESCRIPTOR.fields_by_name[body].json_name]
+    if body != "*":  # fields that are neither in the path nor in the body
+        fields = request.DESCRIPTOR.fields_by_name
+        elsewhere = {fields[one].json_name for one in (row.resource.split(".")[0], body) if one}
+        query = {key: value for key, value in payload.items() if key not in elsewhere}
+        payload = payload[fields[body].json_name] if body else payload
     sent = payload if body is not None else None
-    if row.rpc == "DownloadObject":
-        query = {"path": payload["path"]}
     if raw_bodies.is_taken(row, body):
         octets = headers | {"Content-Type": raw_bodies.OCTETS}
         answer = cast.service.http.request(verb, path, content=base64.b64decode(sent["data"]), headers=octets)

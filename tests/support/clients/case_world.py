@@ -66,6 +66,14 @@ class World:
 
         return lookup
 
+    def imported(self, bucket: str, count: int) -> str:
+        """A new dataset of drawn images with boxes, which lie in a bucket of this name; returns its name."""
+        csv_uri = drawn_images.write_dataset(self.service.bucket(bucket), count)
+        with open_api(self.service) as api:
+            dataset = api.create_dataset(bucket.replace("-", "_"))
+            assert not api.finished(api.start_import(dataset, csv_uri)).HasField("error")
+        return dataset
+
     # ---- datasets -----------------------------------------------------------------------------------------------
 
     def _create(

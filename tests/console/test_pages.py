@@ -144,6 +144,7 @@ def test_an_image_is_predicted_and_the_slider_chooses_among_its_boxes(world: Wor
         console.until(f"document.querySelector('input[type=range]').closest('label').innerText.endsWith('{threshold}')")
         return int(console.page.run("document.querySelectorAll('.picture g').length"))
 
+    console.settled()  # datasets that the image may go into are asked for once
     before = len(console.requests())
     assert boxes_at("0.01") > 0
     assert boxes_at("1.00") == 0

@@ -90,8 +90,8 @@ class ListResultsResponse(proto.Message):
         results: of the page.
         next_page_token: of the next page; empty if there is none.
         total_size: how many results there are; -1 while it is not known.
-        read_file_count: how many files of the output folder are read, or passed over, up to the end of this page; for an order,
-            how many are ranked.
+        read_file_count: how many files of the output folder are read, or passed over, up to the end of this page; for an
+            order, how many are ranked.
         file_count: of all. An order has no results before `read_file_count` reaches it.
     """
 

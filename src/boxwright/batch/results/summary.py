@@ -1,7 +1,7 @@
 """Counts of a folder: those of its report, or summed from the ends of its files of candidates, or from their rows.
 
-A job that has ended with a report has counted its candidates: one file is read instead of thousands. A folder that grows, has
-no report, or a report that is not as the manifest says, is counted by its files.
+A job that has ended with a report has counted its candidates: one file is read instead of thousands. A folder that grows,
+has no report, or a report that is not as the manifest says, is counted by its files.
 """
 
 from __future__ import annotations

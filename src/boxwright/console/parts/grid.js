@@ -32,10 +32,11 @@ function geometry(widthPx, heightPx, total, tilePx) {
 function useView(at) {
   const [view, setView] = useState({ widthPx: 0, heightPx: 0, topPx: 0 });
   useEffect(() => {
-    const measure = () => setView({ widthPx: at.current.clientWidth - 2 * GAP_PX, heightPx: at.current.clientHeight, topPx: at.current.scrollTop });
+    const seen = at.current; // it outlives its place in the page by a frame
+    const measure = () => setView({ widthPx: seen.clientWidth - 2 * GAP_PX, heightPx: seen.clientHeight, topPx: seen.scrollTop });
     const watch = new ResizeObserver(measure);
-    watch.observe(at.current);
-    at.current.addEventListener("scroll", measure, { passive: true });
+    watch.observe(seen);
+    seen.addEventListener("scroll", measure, { passive: true });
     measure();
     return () => watch.disconnect();
   }, []);

@@ -7,6 +7,7 @@ import { Datasets } from "../pages/datasets.js";
 import { SignIn } from "../pages/signin.js";
 import { later } from "../parts/later.js";
 import { Head } from "../parts/page.js";
+import { keepFocus } from "./focus.js";
 import { speak, t } from "./i18n.js";
 import { go, href, route } from "./router.js";
 import * as store from "./store.js";
@@ -43,6 +44,7 @@ function App() {
 store.chooseTheme(/** @type {any} */ (store.theme.value));
 await speak("");
 store.chooseLanguage(store.language.value);
+keepFocus();
 if (!location.hash) go("datasets");
 let shown = "";
 effect(() => {

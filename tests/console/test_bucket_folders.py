@@ -41,7 +41,7 @@ def test_a_folder_that_is_picked_becomes_unlabelled_images(
             "document.querySelector('main textarea').closest('section').querySelector('.row .first').click()"
         )
         listed = f"{service.url}/v1/{made}/examples?filter=state=UNLABELED"
-        console.until("document.querySelector('main').innerText.includes('Succeeded')")
+        console.until("document.querySelector('main table tbody tr')")
         console.open(f"datasets/{made.rpartition('/')[2]}/images?state=UNLABELED")
         console.until(f"document.querySelectorAll('[id^=tile-]').length === {IMAGES}")
         assert httpx.get(listed, trust_env=False).json()["totalSize"] == IMAGES

@@ -3,7 +3,8 @@
 Three phases: *rows* are parsed into a staging file; each distinct *image* is fetched, hashed, as its identity is its
 content, and decoded in a process without secrets; then the good images are *merged* into the dataset in small
 transactions. Nothing is merged unless few enough rows failed. Merging adds only what is not there, so it can be run again
-after a crash; it is not interrupted by a cancel.
+after a crash; it is not interrupted by a cancel. The images of folders (`import_folders`) go through the last two phases
+page by page.
 """
 
 from __future__ import annotations
@@ -22,20 +23,21 @@ from typing import Any
 
 from google.cloud.automl_v1 import types
 from google.protobuf import empty_pb2
-from google.rpc import code_pb2, status_pb2
 
 from boxwright import boxes, errors, kinds, names, objects, private, rows, states
 from boxwright.metadata import database, datasets, messages
 from boxwright.operations.runner import Context, Runner, Success
 from boxwright.runners import (
     data_forms,
+    import_folders,
     import_images,
     import_labels,
     import_results,
     import_rows,
-    import_sets,
+    import_staging,
     suggestions,
 )
+from boxwright.runners.import_staging import RowCounts
 
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
@@ -43,13 +45,6 @@ ROWS_PERCENT, IMAGES_PERCENT = 10, 90  # where the phases end on the progress sc
 NO_BOX = (None,) * 4
 
 log = logging.getLogger(__name__)
-
-_STAGING = """
-CREATE TABLE images (id INTEGER PRIMARY KEY, uri TEXT UNIQUE, ml_use TEXT, rows INTEGER DEFAULT 0, place TEXT,
-                     told TEXT DEFAULT '', set_place TEXT, sha256 TEXT, width_px INTEGER, height_px INTEGER);
-CREATE TABLE annotations (image_id INTEGER, label TEXT, x_min REAL, y_min REAL, x_max REAL, y_max REAL, score REAL);
-CREATE INDEX annotations_of_image ON annotations (image_id);
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +57,12 @@ class _Target:
     is_reviewed: bool = True  # whether a person has looked at the labels
     has_wide_limits: bool = False  # of boxes
     added: import_results.AddedResults | None = None  # of a batch prediction, in the place of lists
+    is_unlabelled: bool = False  # whether folders of images are in the place of lists
+
+    @property
+    def bare_state(self) -> states.ExampleState:
+        """Of an image without annotations."""
+        return states.ExampleState.UNLABELED if self.is_unlabelled else self.form.bare_state
 
     @property
     def box_limit(self) -> import_images.BoxLimit:
@@ -69,26 +70,6 @@ class _Target:
         if self.added is not None:
             return import_images.BoxLimit.DROPS
         return import_images.BoxLimit.TELLS if self.has_wide_limits else import_images.BoxLimit.OF_ROWS
-
-
-@dataclasses.dataclass
-class _RowCounts:
-    """How many rows there were and which failed."""
-
-    rows: int = 0
-    failed: int = 0
-    failures: list[status_pb2.Status] = dataclasses.field(default_factory=list)
-    conflicts: import_sets.Conflicts = dataclasses.field(default_factory=import_sets.Conflicts)
-
-    def fail(self, place: str, reason: str, *, rows: int = 1, code: int = code_pb2.INVALID_ARGUMENT) -> None:
-        self.failed += rows
-        if len(self.failures) < errors.MAX_PARTIAL_FAILURES:
-            self.failures.append(status_pb2.Status(code=code, message=f"{place}: {reason}"))
-
-    @property
-    def listed(self) -> list[status_pb2.Status]:
-        """What is told of single rows: failures first, then rows whose set is not their image's."""
-        return [*self.failures, *self.conflicts.told][: errors.MAX_PARTIAL_FAILURES]
 
 
 class ImportData(Runner):
@@ -104,6 +85,7 @@ class ImportData(Runner):
         new_digits: makes annotation spec ids.
         is_reviewed: whether a request's params say that a person has looked at the labels.
         has_wide_box_limits: whether a request's params ask for all boxes that a dataset may have.
+        is_unlabelled: whether a request's params say that it names folders of images in the place of lists.
         added: what a request adds of a batch prediction; None if it names lists.
     """
 
@@ -119,8 +101,10 @@ class ImportData(Runner):
         new_digits: Callable[[], str],
         is_reviewed: Callable[[Mapping[str, str]], bool],
         has_wide_box_limits: Callable[[Mapping[str, str]], bool] = lambda params: False,
+        is_unlabelled: Callable[[Mapping[str, str]], bool] = lambda params: False,
         added: Callable[[types.ImportDataRequest], import_results.AddedResults | None] = lambda request: None,
     ) -> None:
+        self._is_unlabelled = is_unlabelled
         self._added = added
         self._db = db
         self._stores = stores
@@ -143,39 +127,91 @@ class ImportData(Runner):
         private.make_file(path)
         try:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:
-                staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _STAGING)
-                tally = _RowCounts()
-                stores = context.limited(self._stores).named().stoppable(context.raise_if_stopped)
-                if target.added is None:
-                    lists = message.input_config.gcs_source.input_uris
-                    self._stage_rows(stores, lists, staging, tally, target, context)
+                staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + import_staging.TABLES)
+                tally = RowCounts()
+                stores = context.limited(self._stores).stoppable(context.raise_if_stopped)
+                if target.is_unlabelled:
+                    self._import_folders(stores, message, staging, target, context)
                 else:
-                    self._stage_results(stores, target.added, staging, tally, target, context)
-                with import_images.ImageLook(stores, context, self._threads, self._image_timeout_s) as look:
-                    for done in look.over(staging, tally.fail, target.box_limit):
-                        context.report(progress_percent=int(ROWS_PERCENT + done * (IMAGES_PERCENT - ROWS_PERCENT)))
-                staging.execute("CREATE INDEX copies ON images (sha256)")
-                tally.conflicts.of_copies(staging)
-                if target.has_one_label:
-                    import_labels.of_copies(staging, tally.fail)
-                context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.listed)
-                self._judge(tally)
-                self._check_label_count(target, staging)
-                self._merge(target, staging, tally, context)
-                context.report(partial_failures=tally.listed)
+                    self._import_rows(stores.named(), message, staging, tally, target, context)
         except objects.StoreLost as lost:
             raise lost.error from lost
         finally:
             path.unlink(missing_ok=True)
+        return Success(respond=lambda connection: empty_pb2.Empty())
+
+    def _import_rows(
+        self,
+        stores: objects.Stores,
+        message: types.ImportDataRequest,
+        staging: sqlite3.Connection,
+        tally: RowCounts,
+        target: _Target,
+        context: Context,
+    ) -> None:
+        if target.added is None:
+            self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, target, context)
+        else:
+            self._stage_results(stores, target.added, staging, tally, target, context)
+        with import_images.ImageLook(stores, context, self._threads, self._image_timeout_s) as look:
+            for done in look.over(staging, tally.fail, target.box_limit):
+                context.report(progress_percent=int(ROWS_PERCENT + done * (IMAGES_PERCENT - ROWS_PERCENT)))
+        tally.conflicts.of_copies(staging)
+        if target.has_one_label:
+            import_labels.of_copies(staging, tally.fail)
+        context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.listed)
+        self._judge(tally)
+        self._check_label_count(target, staging)
+        for share in self._merge(target, staging, tally):
+            context.report(progress_percent=min(99, int(IMAGES_PERCENT + share * (100 - IMAGES_PERCENT))))
+        context.report(partial_failures=tally.listed)
         log.info(
             "event=imported operation=%s rows=%d failed=%d other_set=%d",
             context.name, tally.rows, tally.failed, tally.conflicts.count,
         )  # fmt: skip
-        return Success(respond=lambda connection: empty_pb2.Empty())
+
+    def _import_folders(
+        self,
+        stores: objects.Stores,
+        message: types.ImportDataRequest,
+        staging: sqlite3.Connection,
+        target: _Target,
+        context: Context,
+    ) -> None:
+        folders = import_folders.FolderImport(
+            stores, self._plan(context.name), message.input_config.gcs_source.input_uris
+        )
+        folders.open()
+        counts = folders.counts
+        with import_images.ImageLook(stores.named(), context, self._threads, self._image_timeout_s) as look:
+            for page in folders.pages():
+                staging.executescript("DELETE FROM images")
+                import_folders.stage(page, staging, counts)
+                for done in look.over(staging, counts.fail, target.box_limit):
+                    context.report(
+                        progress_percent=folders.percent(done, len(page)), progress=folders.progress(done, len(page))
+                    )
+                for _ in self._merge(target, staging, RowCounts(), counts.note_added):
+                    context.raise_if_lost()
+                context.report(progress=folders.progress(), partial_failures=folders.told)
+        folders.judge()
+        context.report(progress=folders.progress(), partial_failures=folders.told)
+        log.info(
+            "event=folders_imported operation=%s images=%d added=%d failed=%d",
+            context.name, counts.images, counts.added, counts.failed,
+        )  # fmt: skip
+
+    def _plan(self, operation: names.OperationName) -> objects.ObjectUri:
+        """The folder of an operation in the service's own state."""
+        return self._stores.state(f"operations/{operation.operation}")
 
     def tidy(self, operation: names.OperationName) -> None:
-        """Deletes the folder, with the staging files of attempts that were killed."""
+        """Deletes the folders, with the staging files of attempts that were killed, and the names that were listed."""
         shutil.rmtree(self._work_dir / operation.operation, ignore_errors=True)
+        try:
+            self._stores.delete_prefix(self._plan(operation))
+        except errors.ApiError as error:  # the next start of a service deletes it
+            log.warning("event=plan_not_deleted operation=%s reason=%s", operation, error.message)
 
     def _target(self, request: types.ImportDataRequest) -> _Target:
         name, params = names.DatasetName.parse(request.name), request.input_config.params
@@ -186,7 +222,8 @@ class ImportData(Runner):
             raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
         form = data_forms.of(kinds.of_member(row.metadata_member), has_wide_limits=is_wide)
         has_one_label = messages.classification_type(row) is states.ClassificationType.MULTICLASS
-        return _Target(name, form, has_one_label, self._is_reviewed(params), is_wide, self._added(request))
+        is_reviewed, is_unlabelled = self._is_reviewed(params), self._is_unlabelled(params)
+        return _Target(name, form, has_one_label, is_reviewed, is_wide, self._added(request), is_unlabelled)
 
     # ---- rows ---------------------------------------------------------------------------------------------------
 
@@ -195,7 +232,7 @@ class ImportData(Runner):
         stores: objects.Stores,
         uris: Any,
         staging: sqlite3.Connection,
-        tally: _RowCounts,
+        tally: RowCounts,
         target: _Target,
         context: Context,
     ) -> None:
@@ -226,7 +263,7 @@ class ImportData(Runner):
         stores: objects.Stores,
         added: import_results.AddedResults,
         staging: sqlite3.Connection,
-        tally: _RowCounts,
+        tally: RowCounts,
         target: _Target,
         context: Context,
     ) -> None:
@@ -251,7 +288,7 @@ class ImportData(Runner):
         staging: sqlite3.Connection,
         row: import_rows.ImportRow,
         place: str,
-        tally: _RowCounts,
+        tally: RowCounts,
         target: _Target,
     ) -> None:
         staging.execute(
@@ -279,7 +316,7 @@ class ImportData(Runner):
             [(image_id, label, *(box or NO_BOX)) for label, box in row.annotations],
         )
 
-    def _judge(self, tally: _RowCounts) -> None:
+    def _judge(self, tally: RowCounts) -> None:
         share = tally.failed / tally.rows
         if share > self._row_failure_limit:
             raise errors.bad_request(
@@ -305,11 +342,18 @@ class ImportData(Runner):
 
     # ---- merge --------------------------------------------------------------------------------------------------
 
-    def _merge(self, target: _Target, staging: sqlite3.Connection, tally: _RowCounts, context: Context) -> None:
+    def _merge(
+        self,
+        target: _Target,
+        staging: sqlite3.Connection,
+        tally: RowCounts,
+        note_added: Callable[[int], None] = lambda count: None,
+    ) -> Iterator[float]:
+        """Adds what is staged to the dataset; yields the share that is there, and notes how many images are new."""
         dataset = target.name
         (total,) = staging.execute("SELECT count(*) FROM images WHERE sha256 IS NOT NULL").fetchone()
         done = 0
-        images = _staged_images(staging, target.form.bare_state)
+        images = import_staging.staged_images(staging, target.bare_state)
         if target.added is not None:
             is_bare = target.added.state == states.ExampleState.UNLABELED
             images = map(functools.partial(import_results.of_model, is_bare=is_bare), images)
@@ -320,13 +364,16 @@ class ImportData(Runner):
                 if datasets.find(connection, dataset.project, dataset.location, dataset.dataset) is None:
                     raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
                 known = datasets.known(connection, dataset.dataset, [image["sha256"] for image in batch])
-                datasets.merge(connection, dataset.dataset, batch, self._new_digits, has_one_label=target.has_one_label)
+                new = datasets.merge(
+                    connection, dataset.dataset, batch, self._new_digits, has_one_label=target.has_one_label
+                )
+            note_added(new)
             tally.conflicts.of_dataset(batch, known)
             told = import_labels.of_dataset(batch, known) if target.has_one_label else ()
             for text in told if target.is_reviewed else suggestions.kept(batch, known):
                 tally.conflicts.tell_text(text)
             done += len(batch)
-            context.report(progress_percent=min(99, int(IMAGES_PERCENT + done / total * (100 - IMAGES_PERCENT))))
+            yield done / total
 
 
 def _head(stores: objects.Stores, uri: objects.ObjectUri) -> objects.ObjectInfo:
@@ -334,29 +381,3 @@ def _head(stores: objects.Stores, uri: objects.ObjectUri) -> objects.ObjectInfo:
         return stores.head(uri)
     except objects.ObjectNotFound as error:
         raise objects.explained(stores, uri, error, asks_for_folder=True) from error
-
-
-def _staged_images(staging: sqlite3.Connection, bare_state: states.ExampleState) -> Iterator[dict[str, Any]]:
-    staged = staging.execute(
-        "SELECT id, uri, ml_use, sha256, width_px, height_px, place, COALESCE(set_place, place), "
-        "EXISTS (SELECT 1 FROM images AS other WHERE other.sha256 = images.sha256 AND other.id < images.id) "
-        "FROM images WHERE sha256 IS NOT NULL ORDER BY id"
-    )
-    for image_id, uri, ml_use, sha256, width_px, height_px, place, set_place, is_copy in staged:
-        annotations = staging.execute(
-            "SELECT label, x_min, y_min, x_max, y_max, score FROM annotations WHERE image_id = ? ORDER BY rowid",
-            (image_id,),
-        ).fetchall()
-        yield {
-            "uri": uri,
-            "ml_use": ml_use,
-            "sha256": sha256,
-            "width_px": width_px,
-            "height_px": height_px,
-            "state": states.ExampleState.LABELED if annotations else bare_state,
-            "place": place,
-            "set_place": set_place,
-            "is_copy": bool(is_copy),
-            "annotations": [tuple(row[:5]) for row in annotations],
-            "scores": [row[5] for row in annotations],
-        }

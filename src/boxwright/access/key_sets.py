@@ -1,7 +1,8 @@
 """Keys of identity providers, asked for at the address that an operator has named, and kept.
 
     check_address(url, field)  whether an address may be asked
-    discover(issuer)           where an issuer says that its keys are (OpenID Connect Discovery)
+    configuration(issuer)      what an issuer says of itself (OpenID Connect Discovery)
+    discover(issuer)           where an issuer says that its keys are
     fetch(url)                 the JSON object at an address
     KeySets                    the keys of providers, for several threads
 
@@ -83,6 +84,20 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def configuration(issuer: str) -> dict[str, Any]:
+    """What an issuer says of itself.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT if it calls itself something else; FAILED_PRECONDITION if it cannot be reached.
+    """
+    check_address(issuer, "--issuer")
+    found = fetch(issuer.rstrip("/") + DISCOVERY)
+    if found.get("issuer") != issuer:
+        said = str(found.get("issuer"))[:100]
+        raise errors.invalid_argument("--issuer", f"{issuer} says that it is '{said}'; name it exactly so.")
+    return found
+
+
 def discover(issuer: str) -> str:
     """The address of an issuer's keys, as the issuer says.
 
@@ -90,12 +105,7 @@ def discover(issuer: str) -> str:
         ApiError: INVALID_ARGUMENT if the issuer says something that is not to be followed; FAILED_PRECONDITION if it cannot
             be reached.
     """
-    check_address(issuer, "--issuer")
-    found = fetch(issuer.rstrip("/") + DISCOVERY)
-    if found.get("issuer") != issuer:
-        said = str(found.get("issuer"))[:100]
-        raise errors.invalid_argument("--issuer", f"{issuer} says that it is '{said}'; name it exactly so.")
-    address = found.get("jwks_uri")
+    address = configuration(issuer).get("jwks_uri")
     if not isinstance(address, str):
         raise errors.invalid_argument("--issuer", f"{issuer} does not say where its keys are; see --jwks.")
     check_address(address, "--issuer")

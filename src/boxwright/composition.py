@@ -305,6 +305,7 @@ def _runners(
             image_timeout_s=settings.batch.image_timeout_s,
             new_digits=resources.random_digits,
             is_reviewed=validation.is_reviewed,
+            has_wide_box_limits=validation.has_wide_box_limits,
             added=added_results.of_import,
         ),
         Kind.CREATE_MODEL: train_model.TrainModel(

@@ -1,6 +1,7 @@
 """The routes of the console's files: read once, sent with an entity tag and with headers that let nothing foreign in.
 
-Modules are sent without their comments, a seventh of them, each line at its number. A browser that takes gzip gets it.
+Modules are sent without their comments, a seventh of them, and those that are needed together in one file (`bundles`). A
+browser that takes gzip gets it.
 
 A proxy that cuts a path prefix off needs no setting: every address in the pages, and of the redirect, is relative.
 """
@@ -20,7 +21,7 @@ from starlette import requests, responses, routing
 
 from boxwright import errors
 from boxwright.access.sign_in import SignInPlace
-from boxwright.console import sign_in
+from boxwright.console import bundles, sign_in
 
 ROOT = "/console/"
 ROUTE = ROOT + "{path:path}"
@@ -34,7 +35,7 @@ TYPES = {
 PAGES = ("", "index.html")
 _VENDOR = "vendor"  # as it was made, with its licences
 _COMMENT = re.compile(
-    r"^(?:/\*\*.*?\*/|//[^\n]*)$|/\*\* @type \{[^\n]*?\} \*/ ?", re.DOTALL | re.MULTILINE
+    r"^(?: */\*\*(?:(?!\*/).)*\*/|//[^\n]*)$|/\*\* @type \{[^\n]*?\} \*/ ?", re.DOTALL | re.MULTILINE
 )  # at a line's begin, or a type
 POLICY = "; ".join(
     (
@@ -80,17 +81,22 @@ class ConsoleFile:
 
 def read_files(folder: pathlib.Path = FOLDER) -> dict[str, ConsoleFile]:
     """Reads the console's files: path below `folder`, with slashes, to file; ``index.html`` is also the empty path."""
+    contents = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.suffix in TYPES
+    }
+    modules = {path: without_comments(content.decode()) for path, content in contents.items() if _is_ours(path)}
+    contents |= {path: text.encode() for path, text in bundles.bundled(modules).items()}
     found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in TYPES:
-            content = path.read_bytes()
-            if path.suffix == ".js" and path.parent.name != _VENDOR:
-                content = without_comments(content.decode()).encode()
-            etag = f'"{hashlib.sha256(content).hexdigest()}"'
-            compressed = gzip.compress(content, 9, mtime=0)
-            found[path.relative_to(folder).as_posix()] = ConsoleFile(content, compressed, TYPES[path.suffix], etag)
+    for path, content in sorted(contents.items()):
+        etag = f'"{hashlib.sha256(content).hexdigest()}"'
+        kind = TYPES[pathlib.PurePath(path).suffix]
+        found[path] = ConsoleFile(content, gzip.compress(content, 9, mtime=0), kind, etag)
     found[""] = found["index.html"]
     return found
+
+
+def _is_ours(path: str) -> bool:
+    return path.endswith(".js") and not path.startswith(f"{_VENDOR}/")
 
 
 def without_comments(module: str) -> str:

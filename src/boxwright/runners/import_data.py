@@ -8,11 +8,9 @@ after a crash; it is not interrupted by a cancel.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
 import logging
 import pathlib
@@ -26,12 +24,18 @@ from google.cloud.automl_v1 import types
 from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, kinds, names, objects, private, rows, states
-from boxwright.batch.engine import convictions
-from boxwright.images import decode, size_processes
+from boxwright import boxes, errors, kinds, names, objects, private, rows, states
 from boxwright.metadata import database, datasets, messages
 from boxwright.operations.runner import Context, Runner, Success
-from boxwright.runners import data_forms, import_labels, import_results, import_rows, import_sets, suggestions
+from boxwright.runners import (
+    data_forms,
+    import_images,
+    import_labels,
+    import_results,
+    import_rows,
+    import_sets,
+    suggestions,
+)
 
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
@@ -48,9 +52,6 @@ CREATE INDEX annotations_of_image ON annotations (image_id);
 """
 
 
-_Seen = tuple[str, int, int] | errors.ApiError  # (sha256, width, height) in pixels, or what is wrong
-
-
 @dataclasses.dataclass(frozen=True)
 class _Target:
     """The dataset that is imported into."""
@@ -59,7 +60,15 @@ class _Target:
     form: data_forms.DataForm
     has_one_label: bool
     is_reviewed: bool = True  # whether a person has looked at the labels
+    has_wide_limits: bool = False  # of boxes
     added: import_results.AddedResults | None = None  # of a batch prediction, in the place of lists
+
+    @property
+    def box_limit(self) -> import_images.BoxLimit:
+        """What happens to boxes that are too small for a dataset."""
+        if self.added is not None:
+            return import_images.BoxLimit.DROPS
+        return import_images.BoxLimit.TELLS if self.has_wide_limits else import_images.BoxLimit.OF_ROWS
 
 
 @dataclasses.dataclass
@@ -94,6 +103,7 @@ class ImportData(Runner):
         image_timeout_s: for decoding one image.
         new_digits: makes annotation spec ids.
         is_reviewed: whether a request's params say that a person has looked at the labels.
+        has_wide_box_limits: whether a request's params ask for all boxes that a dataset may have.
         added: what a request adds of a batch prediction; None if it names lists.
     """
 
@@ -108,6 +118,7 @@ class ImportData(Runner):
         image_timeout_s: float,
         new_digits: Callable[[], str],
         is_reviewed: Callable[[Mapping[str, str]], bool],
+        has_wide_box_limits: Callable[[Mapping[str, str]], bool] = lambda params: False,
         added: Callable[[types.ImportDataRequest], import_results.AddedResults | None] = lambda request: None,
     ) -> None:
         self._added = added
@@ -119,14 +130,12 @@ class ImportData(Runner):
         self._image_timeout_s = image_timeout_s
         self._new_digits = new_digits
         self._is_reviewed = is_reviewed
+        self._has_wide_box_limits = has_wide_box_limits
 
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.runner.Runner`."""
         message = types.ImportDataRequest.deserialize(request)
-        is_reviewed = self._is_reviewed(message.input_config.params)
-        target = dataclasses.replace(
-            self._target(names.DatasetName.parse(message.name)), is_reviewed=is_reviewed, added=self._added(message)
-        )
+        target = self._target(message)
         folder = self._work_dir / context.name.operation
         private.make_folder(folder)
         # a file of its own: another process may not know yet that it has lost its lease
@@ -142,9 +151,9 @@ class ImportData(Runner):
                     self._stage_rows(stores, lists, staging, tally, target, context)
                 else:
                     self._stage_results(stores, target.added, staging, tally, target, context)
-                with size_processes.SizeProcesses(self._image_timeout_s) as sizes:
-                    look = functools.partial(self._look_at, objects.Breaker(stores), sizes, context)
-                    self._look_at_images(look, staging, tally, context)
+                with import_images.ImageLook(stores, context, self._threads, self._image_timeout_s) as look:
+                    for done in look.over(staging, tally.fail, target.box_limit):
+                        context.report(progress_percent=int(ROWS_PERCENT + done * (IMAGES_PERCENT - ROWS_PERCENT)))
                 staging.execute("CREATE INDEX copies ON images (sha256)")
                 tally.conflicts.of_copies(staging)
                 if target.has_one_label:
@@ -168,13 +177,16 @@ class ImportData(Runner):
         """Deletes the folder, with the staging files of attempts that were killed."""
         shutil.rmtree(self._work_dir / operation.operation, ignore_errors=True)
 
-    def _target(self, name: names.DatasetName) -> _Target:
+    def _target(self, request: types.ImportDataRequest) -> _Target:
+        name, params = names.DatasetName.parse(request.name), request.input_config.params
+        is_wide = self._has_wide_box_limits(params)
         with self._db.read() as connection:
             row = datasets.find(connection, name.project, name.location, name.dataset)
         if row is None:
             raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
-        form = data_forms.of(kinds.of_member(row.metadata_member))
-        return _Target(name, form, messages.classification_type(row) is states.ClassificationType.MULTICLASS)
+        form = data_forms.of(kinds.of_member(row.metadata_member), has_wide_limits=is_wide)
+        has_one_label = messages.classification_type(row) is states.ClassificationType.MULTICLASS
+        return _Target(name, form, has_one_label, self._is_reviewed(params), is_wide, self._added(request))
 
     # ---- rows ---------------------------------------------------------------------------------------------------
 
@@ -260,59 +272,12 @@ class ImportData(Runner):
             most, what = form.max_annotations
             (count,) = staging.execute("SELECT count(*) FROM annotations WHERE image_id = ?", (image_id,)).fetchone()
             if count + len(row.annotations) > most:
-                raise import_rows.BadRow(f"{row.uri} has more than {most} {what}")
+                wider = "" if most == boxes.MAX_LABELLED else f"; wide_box_limits=true allows {boxes.MAX_LABELLED}"
+                raise import_rows.BadRow(f"{row.uri} has more than {most} {what}{wider}")
         staging.executemany(
             "INSERT INTO annotations (image_id, label, x_min, y_min, x_max, y_max) VALUES (?, ?, ?, ?, ?, ?)",
             [(image_id, label, *(box or NO_BOX)) for label, box in row.annotations],
         )
-
-    # ---- images -------------------------------------------------------------------------------------------------
-
-    def _look_at_images(
-        self, look: Callable[[str], _Seen], staging: sqlite3.Connection, tally: _RowCounts, context: Context
-    ) -> None:
-        (total,) = staging.execute("SELECT count(*) FROM images").fetchone()
-        done, last_id = 0, 0
-        with concurrent.futures.ThreadPoolExecutor(self._threads) as pool:
-            while batch := staging.execute(
-                "SELECT id, uri, rows, place FROM images WHERE id > ? ORDER BY id LIMIT ?",
-                (last_id, 16 * self._threads),
-            ).fetchall():
-                context.raise_if_stopped()
-                last_id = batch[-1][0]
-                staging.execute("BEGIN")
-                for (image_id, uri, row_count, place), seen in zip(
-                    batch, pool.map(lambda entry: look(entry[1]), batch), strict=True
-                ):
-                    if isinstance(seen, errors.ApiError):
-                        reason = seen.message if uri in seen.message else f"{uri}: {seen.message}"
-                        tally.fail(place, reason, rows=row_count, code=seen.code)
-                    else:
-                        staging.execute(
-                            "UPDATE images SET sha256 = ?, width_px = ?, height_px = ? WHERE id = ?", (*seen, image_id)
-                        )
-                staging.execute("COMMIT")
-                done += len(batch)
-                share = done / total
-                context.report(progress_percent=int(ROWS_PERCENT + share * (IMAGES_PERCENT - ROWS_PERCENT)))
-
-    def _look_at(
-        self, images: objects.Breaker, sizes: size_processes.SizeProcesses, context: Context, uri: str
-    ) -> _Seen:
-        """Returns (sha256, width, height) of an image that decodes, or what is wrong with it; raises if a store is down."""
-        try:
-            data = images.get(objects.ObjectUri.parse(uri), max_bytes=decode.MAX_IMAGE_BYTES)
-            height_px, width_px = sizes.size_hw(data, context.raise_if_stopped)
-        except errors.ApiError as error:
-            return error
-        except decode.DecodeError as error:
-            return errors.bad_request(f"{uri}: {error}")
-        except size_processes.DecoderCrashError:
-            log.warning("event=image_crashes_decoder operation=%s image=%s", context.name, uri)
-            return errors.from_status(convictions.crashed(uri))
-        except size_processes.DecoderOverdueError:
-            return errors.from_status(convictions.hung(uri, self._image_timeout_s))
-        return hashlib.sha256(data).hexdigest(), width_px, height_px
 
     def _judge(self, tally: _RowCounts) -> None:
         share = tally.failed / tally.rows

@@ -116,6 +116,7 @@ class DatasetMethods(Resources):
             request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
         )
         validation.is_reviewed(request.input_config.params)
+        validation.has_wide_box_limits(request.input_config.params)
         found = self._looks.at_import_lists(caller, lists, project=name.project)
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)

@@ -45,6 +45,7 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
 def _import(params: Mapping[str, str]) -> dict[str, Any]:
     try:
         found = {} if validation.is_reviewed(params) else {"reviewed": False}
+        found |= {"wide_box_limits": True} if validation.has_wide_box_limits(params) else {}
     except errors.ApiError:  # an older version took it for unknown
         found = {}
     return found | _ignored(params, validation.IMPORT_PARAMS)

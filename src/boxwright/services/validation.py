@@ -35,7 +35,7 @@ RESULT_PARAMS = ("candidates", "formats", "labels", "report", f"{LABEL_THRESHOLD
 BATCH_PARAMS = {
     kind: (*known, *INPUT_PARAMS, *JOB_PARAMS, *REUSE_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()
 }
-IMPORT_PARAMS = ("reviewed",)
+IMPORT_PARAMS = ("reviewed", "wide_box_limits")
 MAX_COLUMN_CHARS = 200
 MAX_SUFFIXES = 50
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
@@ -216,6 +216,12 @@ def is_reviewed(params: Mapping[str, str]) -> bool:
     """Whether a person has looked at the labels that an import brings; ``reviewed``, by default true."""
     given = next((value for key, value in params.items() if spelled(key) == "reviewed"), "true")
     return truth(given, "input_config.params.reviewed")
+
+
+def has_wide_box_limits(params: Mapping[str, str]) -> bool:
+    """Whether an import takes all boxes that a dataset may have; ``wide_box_limits``, by default false."""
+    given = next((value for key, value in params.items() if spelled(key) == "wide_box_limits"), "false")
+    return truth(given, "input_config.params.wide_box_limits")
 
 
 def _reuse(text: str, field: str) -> str:

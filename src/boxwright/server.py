@@ -196,10 +196,10 @@ def _routes(
     return routes
 
 
-def _signing_in(chosen: ServerSettings, parts: composition.ServiceParts) -> sign_in.SignIn | None:
+def _signing_in(chosen: ServerSettings, parts: composition.ServiceParts) -> sign_in.SignInRules | None:
     if parts.tokens is None or not chosen.console_providers:
         return None
-    return sign_in.SignIn(parts.tokens.places.listed, chosen.console_scope)
+    return sign_in.SignInRules(parts.tokens.places.listed, chosen.console_scope)
 
 
 def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitable[responses.Response]]:

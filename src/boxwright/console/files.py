@@ -105,7 +105,7 @@ def without_comments(module: str) -> str:
 
 
 def build_console_routes(
-    signing_in: sign_in.SignIn | None = None, executor: futures.Executor | None = None
+    signing_in: sign_in.SignInRules | None = None, executor: futures.Executor | None = None
 ) -> list[routing.Route]:
     """Builds the routes: the files below ``/console/``, and ``/console``, which leads there.
 

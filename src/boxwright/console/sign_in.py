@@ -20,7 +20,7 @@ PATH = "sign-in.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class SignIn:
+class SignInRules:
     """What the console is told.
 
     Attributes:

@@ -114,7 +114,7 @@ class TokenParts:
     service: exchange.TokenService
     status: token_status.TokenStatus
     impersonation: impersonation.Impersonation
-    places: sign_in.SignInPlaces
+    providers: sign_in.SignInProviders
 
 
 @dataclasses.dataclass
@@ -141,7 +141,7 @@ def _build_access(
     service = exchange.TokenService(db, authenticator, rules, recorder=recorder, quotas=counted, federation=federated)
     status = token_status.TokenStatus(db, authenticator, service)
     given = impersonation.Impersonation(db, reader, rules.life_s, counted)
-    people = sign_in.SignInPlaces(reader, settings.server.console_providers)
+    people = sign_in.SignInProviders(reader, settings.server.console_providers)
     return decide.PolicyDecider(db, reader, authenticator), TokenParts(service, status, given, people)
 
 

@@ -199,7 +199,7 @@ def _routes(
 def _signing_in(chosen: ServerSettings, parts: composition.ServiceParts) -> sign_in.SignInRules | None:
     if parts.tokens is None or not chosen.console_providers:
         return None
-    return sign_in.SignInRules(parts.tokens.places.listed, chosen.console_scope)
+    return sign_in.SignInRules(parts.tokens.providers.listed, chosen.console_scope)
 
 
 def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitable[responses.Response]]:

@@ -194,7 +194,7 @@ def test_accounts_are_looked_at_where_they_count(doctor, tmp_path):
     registry.close()
 
 
-def test_places_to_sign_in_are_looked_at(doctor, tmp_path):
+def test_providers_for_signing_in_are_looked_at(doctor, tmp_path):
     status, found = doctor(BOXWRIGHT_CONSOLE_PROVIDERS="office")
     assert (status, found["sign_in"]["ok"], "access is open" in found["sign_in"]["text"]) == (1, False, True)
     registry = Registry(tmp_path / "data" / "metadata.sqlite")

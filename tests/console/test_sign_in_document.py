@@ -16,7 +16,7 @@ from tests.support.services.tls_process import clean_environment
 
 from boxwright.access import providers
 from boxwright.access.oidc_tokens import ProviderRecord
-from boxwright.access.sign_in import SignInPlace
+from boxwright.access.sign_in import SignInProvider
 from boxwright.console import files, sign_in
 
 
@@ -27,11 +27,11 @@ def test_a_service_without_providers_says_so(service: Service) -> None:
 
 
 def test_the_policy_is_opened_for_the_issuers_alone() -> None:
-    there = SignInPlace(
+    there = SignInProvider(
         "office", "https://a.example", "c", "https://a.example/x?y", "https://b.example/t", "https://c.example/o"
     )
-    away = SignInPlace("away", "https://d.example", "c")
-    without_logout = SignInPlace("shop", "https://e.example", "c", "https://e.example/a", "https://e.example:444/t")
+    away = SignInProvider("away", "https://d.example", "c")
+    without_logout = SignInProvider("shop", "https://e.example", "c", "https://e.example/a", "https://e.example:444/t")
     before = set(files.POLICY.split("; "))
     after = set(sign_in.widened(files.POLICY, [there, away, without_logout]).split("; "))
     assert after - before == {

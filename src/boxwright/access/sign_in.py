@@ -1,7 +1,7 @@
 """Where people sign in to the console: what the configured providers say of themselves (OpenID Connect Discovery).
 
-    SignInPlaces(…).listed()   those that can be used now
-    place_of(provider, found)  one of them, of what its issuer says
+    SignInProviders(…).listed()   those that can be used now
+    described(provider, found)  one of them, of what its issuer says
     findings(…)                what is wrong with the setting console_providers
 
 The service asks an issuer where its pages are, as it does for keys: then the console's policy can name the origins that a
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class SignInPlace:
+class SignInProvider:
     """A provider at which people sign in.
 
     Attributes:
@@ -54,7 +54,7 @@ class SignInPlace:
         return not self.authorization_endpoint
 
 
-def place_of(provider: ProviderRecord, found: Mapping[str, Any]) -> SignInPlace:
+def described(provider: ProviderRecord, found: Mapping[str, Any]) -> SignInProvider:
     """Reads an issuer's description.
 
     Raises:
@@ -77,7 +77,7 @@ def place_of(provider: ProviderRecord, found: Mapping[str, Any]) -> SignInPlace:
                 f"{provider.issuer} names '{str(address)[:100]}' as its {field}; it must be https:// with a host name."
             )
         addresses.append(address)
-    return SignInPlace(provider.name, provider.issuer, provider.audience, *addresses)
+    return SignInProvider(provider.name, provider.issuer, provider.audience, *addresses)
 
 
 def _is_usable(issuer: str, address: str) -> bool:
@@ -103,13 +103,13 @@ class _Kept:
 
     provider: ProviderRecord
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    place: SignInPlace | None = None
+    description: SignInProvider | None = None
     got_s: float = 0.0
     asked_s: float | None = None
 
 
-class SignInPlaces:
-    """The places at which people sign in; for several threads.
+class SignInProviders:
+    """The providers at which people sign in; for several threads.
 
     An issuer is asked when the console is opened, again after ten minutes, and once in a minute at most while it does not
     answer. What it has said before is used until it answers again.
@@ -135,7 +135,7 @@ class SignInPlaces:
         self._lock = threading.Lock()
         self._kept: dict[str, _Kept] = {}
 
-    def listed(self) -> list[SignInPlace]:
+    def listed(self) -> list[SignInProvider]:
         """The enabled ones that are for people, in the setting's order. May ask their issuers.
 
         Raises:
@@ -143,31 +143,31 @@ class SignInPlaces:
         """
         providers = self._reader.current().providers
         found = (providers.get(name) for name in self._names)
-        return [self._place(one) for one in found if one is not None and not one.is_disabled and one.sign_in_s]
+        return [self._described(one) for one in found if one is not None and not one.is_disabled and one.sign_in_s]
 
-    def _place(self, provider: ProviderRecord) -> SignInPlace:
+    def _described(self, provider: ProviderRecord) -> SignInProvider:
         with self._lock:
             kept = self._kept.get(provider.name)
             if kept is None or (kept.provider.issuer, kept.provider.audience) != (provider.issuer, provider.audience):
                 kept = self._kept[provider.name] = _Kept(provider)
         # who has nothing to show waits for the one who asks; who has something does not
-        if self._is_old(kept) and kept.lock.acquire(timeout=0 if kept.place else 2 * key_sets.TIMEOUT_S):
+        if self._is_old(kept) and kept.lock.acquire(timeout=0 if kept.description else 2 * key_sets.TIMEOUT_S):
             try:
                 if self._is_old(kept):
                     self._renew(kept)
             finally:
                 kept.lock.release()
-        return kept.place or SignInPlace(provider.name, provider.issuer, provider.audience)
+        return kept.description or SignInProvider(provider.name, provider.issuer, provider.audience)
 
     def _is_old(self, kept: _Kept) -> bool:
         now_s = self._clock()
         if kept.asked_s is not None and now_s - kept.asked_s < key_sets.RETRY_S:
             return False
-        return kept.place is None or now_s - kept.got_s > key_sets.FRESH_S
+        return kept.description is None or now_s - kept.got_s > key_sets.FRESH_S
 
     def _renew(self, kept: _Kept) -> None:
         try:
-            kept.place = place_of(kept.provider, self._ask(kept.provider.issuer))
+            kept.description = described(kept.provider, self._ask(kept.provider.issuer))
             kept.got_s = self._clock()
         except errors.ApiError as error:
             log.warning("event=issuer_not_described provider=%s reason=%s", kept.provider.name, error.message)
@@ -193,7 +193,7 @@ def findings(
             found.append(f"the provider {name} is not for people: it was created with --sign-in-hours 0")
         else:
             try:
-                place_of(provider, ask(provider.issuer))
+                described(provider, ask(provider.issuer))
             except errors.ApiError as error:
                 found.append(f"nobody can sign in at {name}: {error.message.strip()}")
     return found

@@ -20,7 +20,7 @@ from concurrent import futures
 from starlette import requests, responses, routing
 
 from boxwright import errors
-from boxwright.access.sign_in import SignInPlace
+from boxwright.access.sign_in import SignInProvider
 from boxwright.console import bundles, sign_in
 
 ROOT = "/console/"
@@ -115,25 +115,25 @@ def build_console_routes(
     """
     files = read_files()
 
-    async def places() -> Sequence[SignInPlace]:
+    async def providers() -> Sequence[SignInProvider]:
         if signing_in is None:
             return ()
         try:
-            return await asyncio.get_running_loop().run_in_executor(executor, signing_in.places)
+            return await asyncio.get_running_loop().run_in_executor(executor, signing_in.providers)
         except (errors.ApiError, RuntimeError):  # no database, or no room: the page comes all the same
             return ()
 
     async def send(request: requests.Request) -> responses.Response:
         path = request.path_params["path"]
         if path == sign_in.PATH:
-            content = sign_in.document("" if signing_in is None else signing_in.scope, await places())
+            content = sign_in.document("" if signing_in is None else signing_in.scope, await providers())
             return responses.Response(content, 200, HEADERS, "application/json; charset=utf-8")
         file = files.get(path)
         if file is None:
             return responses.PlainTextResponse("The console has no such file.\n", 404, HEADERS)
         policy, etag = POLICY, file.etag
         if path in PAGES and signing_in is not None:
-            policy = sign_in.widened(POLICY, await places())
+            policy = sign_in.widened(POLICY, await providers())
             etag = f'"{hashlib.sha256(f"{etag} {policy}".encode()).hexdigest()}"'  # another policy is another page
         headers = {**HEADERS, "content-security-policy": policy, "etag": etag, "vary": "accept-encoding"}
         if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:

@@ -14,7 +14,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 
-from boxwright.access.sign_in import SignInPlace, origin_of
+from boxwright.access.sign_in import SignInProvider, origin_of
 
 PATH = "sign-in.json"
 
@@ -24,34 +24,34 @@ class SignInRules:
     """What the console is told.
 
     Attributes:
-        places: gets them; may take some seconds, or raise ApiError.
+        providers: gets them; may take some seconds, or raise ApiError.
         scope: what issuers are asked for.
     """
 
-    places: Callable[[], Sequence[SignInPlace]]
+    providers: Callable[[], Sequence[SignInProvider]]
     scope: str
 
 
-def document(scope: str, places: Sequence[SignInPlace]) -> bytes:
+def document(scope: str, providers: Sequence[SignInProvider]) -> bytes:
     """The document as JSON."""
-    providers = [
+    described = [
         {
-            "name": place.name,
-            "issuer": place.issuer,
-            "clientId": place.client_id,
-            "authorizationEndpoint": place.authorization_endpoint,
-            "tokenEndpoint": place.token_endpoint,
-            "endSessionEndpoint": place.end_session_endpoint,
+            "name": provider.name,
+            "issuer": provider.issuer,
+            "clientId": provider.client_id,
+            "authorizationEndpoint": provider.authorization_endpoint,
+            "tokenEndpoint": provider.token_endpoint,
+            "endSessionEndpoint": provider.end_session_endpoint,
         }
-        for place in places
+        for provider in providers
     ]
-    return json.dumps({"scope": scope, "providers": providers}, indent=1).encode() + b"\n"
+    return json.dumps({"scope": scope, "providers": described}, indent=1).encode() + b"\n"
 
 
-def widened(policy: str, places: Sequence[SignInPlace]) -> str:
+def widened(policy: str, providers: Sequence[SignInProvider]) -> str:
     """The policy of a page that may send a code to these issuers, and a person who signs out there."""
-    asked = sorted({origin_of(place.token_endpoint) for place in places if not place.is_away})
-    left = sorted({origin_of(place.end_session_endpoint) for place in places if place.end_session_endpoint})
+    asked = sorted({origin_of(provider.token_endpoint) for provider in providers if not provider.is_away})
+    left = sorted({origin_of(provider.end_session_endpoint) for provider in providers if provider.end_session_endpoint})
     if asked:
         policy = policy.replace("connect-src 'self'", " ".join(("connect-src 'self'", *asked)))
     if left:  # 'self': browsers ask the policy about the way back too

@@ -135,7 +135,8 @@ class SignInIssuer(Issuer):
             return 400, allowed, json.dumps(self.refusal or {"error": "invalid_grant"}).encode()
         person = self.sessions[asked["sid"]]
         about = {"sub": person, "email": f"{person}@example.org", "email_verified": True, "sid": asked["sid"]}
-        token = self.token(**({**about, "nonce": asked["nonce"]} | self.claims_of))
+        claims: dict[str, Any] = {**about, "nonce": asked["nonce"], **self.claims_of}
+        token = self.token(**claims)
         return 200, allowed, json.dumps({"id_token": token, "access_token": "opaque", "token_type": "Bearer"}).encode()
 
     def _logout(self, form: dict[str, str]) -> Answer:

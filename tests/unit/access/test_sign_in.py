@@ -28,8 +28,8 @@ FOUND = {
 
 
 def test_a_description_is_read() -> None:
-    place = sign_in.place_of(OFFICE, FOUND)
-    assert dataclasses.astuple(place) == (
+    found = sign_in.described(OFFICE, FOUND)
+    assert dataclasses.astuple(found) == (
         "office",
         ISSUER,
         "boxwright",
@@ -37,15 +37,15 @@ def test_a_description_is_read() -> None:
         "https://token.example.org:8443/token",
         f"{ISSUER}/logout",
     )
-    assert not place.is_away
-    assert sign_in.origin_of(place.token_endpoint) == "https://token.example.org:8443"
+    assert not found.is_away
+    assert sign_in.origin_of(found.token_endpoint) == "https://token.example.org:8443"
 
 
 @pytest.mark.parametrize(
     "left_out", ["end_session_endpoint", "code_challenge_methods_supported", "response_types_supported"]
 )
 def test_what_an_issuer_need_not_say_may_be_missing(left_out: str) -> None:
-    assert not sign_in.place_of(OFFICE, {name: value for name, value in FOUND.items() if name != left_out}).is_away
+    assert not sign_in.described(OFFICE, {name: value for name, value in FOUND.items() if name != left_out}).is_away
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_an_issuer_need_not_say_may_be_missing(left_out: str) -> None:
 )
 def test_a_description_that_no_browser_may_follow_is_refused(change: dict[str, Any], named: str) -> None:
     with pytest.raises(errors.ApiError, match=named) as refused:
-        sign_in.place_of(OFFICE, FOUND | change)
+        sign_in.described(OFFICE, FOUND | change)
     assert refused.value.code == code_pb2.FAILED_PRECONDITION
 
 
@@ -104,18 +104,18 @@ def test_an_issuer_is_asked_again_after_ten_minutes_and_once_in_a_minute_while_i
     _added(registry, OFFICE)
     asked, clock = Asked(), Clock()
     asked.is_away = True
-    places = sign_in.SignInPlaces(IndexReader(registry.db), ["office", "office"], asked, clock)
-    assert [one.is_away for one in places.listed()] == [True]
+    offered = sign_in.SignInProviders(IndexReader(registry.db), ["office", "office"], asked, clock)
+    assert [one.is_away for one in offered.listed()] == [True]
     asked.is_away = False
-    assert [one.is_away for one in places.listed()] == [True]
+    assert [one.is_away for one in offered.listed()] == [True]
     assert asked.count == 1
     clock.now_s += key_sets.RETRY_S
-    assert [one.is_away for one in places.listed()] == [False]
-    places.listed()
+    assert [one.is_away for one in offered.listed()] == [False]
+    offered.listed()
     assert asked.count == 2
     clock.now_s += key_sets.FRESH_S + 1
     asked.is_away = True
-    assert [one.is_away for one in places.listed()] == [False]  # what it has said before is used
+    assert [one.is_away for one in offered.listed()] == [False]  # what it has said before is used
     assert asked.count == 3
 
 
@@ -129,13 +129,13 @@ def test_who_has_a_description_does_not_wait_for_a_new_one(registry: Registry) -
             assert may_end.wait(300)
         return {**FOUND, "issuer": issuer}
 
-    places = sign_in.SignInPlaces(IndexReader(registry.db), ["office"], slow, clock)
-    places.listed()
+    offered = sign_in.SignInProviders(IndexReader(registry.db), ["office"], slow, clock)
+    offered.listed()
     clock.now_s = key_sets.FRESH_S + 1
-    asking = threading.Thread(target=places.listed)
+    asking = threading.Thread(target=offered.listed)
     asking.start()
     assert begun.wait(300)
-    assert [one.is_away for one in places.listed()] == [False]
+    assert [one.is_away for one in offered.listed()] == [False]
     may_end.set()
     asking.join()
 
@@ -147,15 +147,15 @@ def test_only_enabled_providers_for_people_are_listed_in_the_order_of_the_settin
     ]
     _added(registry, OFFICE, *others)
     reader = IndexReader(registry.db)
-    places = sign_in.SignInPlaces(reader, ["bb", "robots", "nobody", "office"], Asked())
-    assert [one.name for one in places.listed()] == ["bb", "office"]
+    offered = sign_in.SignInProviders(reader, ["bb", "robots", "nobody", "office"], Asked())
+    assert [one.name for one in offered.listed()] == ["bb", "office"]
     with registry.db.write() as connection:
         providers.set_disabled(connection, "bb", True)
-    assert [one.name for one in places.listed()] == ["office"]
+    assert [one.name for one in offered.listed()] == ["office"]
     with registry.db.write() as connection:
         providers.delete(connection, "office")
         providers.add(connection, dataclasses.replace(OFFICE, issuer="https://new.example.org"))
-    assert [one.issuer for one in places.listed()] == ["https://new.example.org"]
+    assert [one.issuer for one in offered.listed()] == ["https://new.example.org"]
 
 
 def test_what_is_wrong_with_the_setting_is_named() -> None:

@@ -4,8 +4,8 @@
 import { ApiError } from "./api.js";
 import * as store from "./store.js";
 
-/** As /console/sign-in.json has it. @typedef {{name: string, issuer: string, clientId: string, authorizationEndpoint: string, tokenEndpoint: string, endSessionEndpoint: string}} Place */
-/** What this tab has asked for. @typedef {Place & {state: string, nonce: string, verifier: string, hash: string}} Pending */
+/** As /console/sign-in.json has it. @typedef {{name: string, issuer: string, clientId: string, authorizationEndpoint: string, tokenEndpoint: string, endSessionEndpoint: string}} Provider */
+/** What this tab has asked for. @typedef {Provider & {state: string, nonce: string, verifier: string, hash: string}} Pending */
 
 const PENDING = "boxwright.pending";
 const TYPE = "urn:ietf:params:oauth:token-type:";
@@ -28,17 +28,17 @@ export class Refused extends Error {
 const base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 const secret = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
 
-/** Leads to the provider's own page. @param {Place} place @param {string} scope */
-export async function begin(place, scope) {
-  const pending = { ...place, state: secret(), nonce: secret(), verifier: secret(), hash: location.hash };
+/** Leads to the provider's own page. @param {Provider} provider @param {string} scope */
+export async function begin(provider, scope) {
+  const pending = { ...provider, state: secret(), nonce: secret(), verifier: secret(), hash: location.hash };
   try {
     sessionStorage.setItem(PENDING, JSON.stringify(pending));
   } catch {
     throw new Refused("storage");
   }
   const challenge = base64url(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(pending.verifier)));
-  const url = new URL(place.authorizationEndpoint);
-  const asked = { response_type: "code", client_id: place.clientId, redirect_uri: BACK, scope, state: pending.state, nonce: pending.nonce, code_challenge: challenge, code_challenge_method: "S256" };
+  const url = new URL(provider.authorizationEndpoint);
+  const asked = { response_type: "code", client_id: provider.clientId, redirect_uri: BACK, scope, state: pending.state, nonce: pending.nonce, code_challenge: challenge, code_challenge_method: "S256" };
   for (const [name, value] of Object.entries(asked)) url.searchParams.set(name, value);
   location.assign(url);
 }

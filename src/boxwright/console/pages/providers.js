@@ -8,24 +8,24 @@ import { Trouble } from "../parts/page.js";
 
 await speak("providers");
 
-/** @param {{ways: {scope: string, providers: import("../app/sign_in.js").Place[]}}} props */
+/** @param {{ways: {scope: string, providers: import("../app/sign_in.js").Provider[]}}} props */
 export function Providers({ ways }) {
   const failure = signInTrouble.value;
   return html`${failure && html`<${Failure} failure=${failure} />`}
-    <div class="stack">${ways.providers.map((place) => html`<${Way} key=${place.name} place=${place} scope=${ways.scope} />`)}</div>
+    <div class="stack">${ways.providers.map((provider) => html`<${Way} key=${provider.name} provider=${provider} scope=${ways.scope} />`)}</div>
     ${!window.isSecureContext && html`<p class="note">${t("providers.secure")}</p>`}`;
 }
 
-/** @param {{place: import("../app/sign_in.js").Place, scope: string}} props */
-function Way({ place, scope }) {
-  const isAway = !place.authorizationEndpoint;
-  const why = isAway ? t("providers.away", { name: place.name }) : window.isSecureContext ? "" : t("providers.secure");
+/** @param {{provider: import("../app/sign_in.js").Provider, scope: string}} props */
+function Way({ provider, scope }) {
+  const isAway = !provider.authorizationEndpoint;
+  const why = isAway ? t("providers.away", { name: provider.name }) : window.isSecureContext ? "" : t("providers.secure");
   const enter = () => {
     if (why) return;
     signInTrouble.value = null;
-    begin(place, scope).catch((error) => (signInTrouble.value = error));
+    begin(provider, scope).catch((error) => (signInTrouble.value = error));
   };
-  return html`<div><button type="button" class="first" aria-disabled=${Boolean(why)} title=${why} onClick=${enter}>${t("providers.enter", { name: place.name })}${why && html`<span class="hidden"> (${why})</span>`}</button></div>
+  return html`<div><button type="button" class="first" aria-disabled=${Boolean(why)} title=${why} onClick=${enter}>${t("providers.enter", { name: provider.name })}${why && html`<span class="hidden"> (${why})</span>`}</button></div>
     ${isAway && html`<p class="quiet">${why}</p>`}`;
 }
 

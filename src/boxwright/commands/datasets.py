@@ -66,7 +66,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for action in (describe, fill, export, delete):
         action.add_argument("name", metavar="DATASET", help="id, display name or full name")
     _add_import_choices(fill)
-    fill.add_argument("uris", metavar="CSV", nargs="+", help="gs://BUCKET/FILE.csv, as the service sees it")
+    fill.add_argument(
+        "uris",
+        metavar="CSV",
+        nargs="+",
+        help="gs://BUCKET/FILE.csv, as the service sees it; or a pattern of images that are added without labels, as in "
+        "'gs://BUCKET/FOLDER/**'",
+    )
     export.add_argument("prefix", metavar="PREFIX", help="gs://BUCKET/FOLDER/, as the service sees it")
     delete.add_argument("--yes", action="store_true", help="do not ask")
     asking.add_wait(fill)

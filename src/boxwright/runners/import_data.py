@@ -8,6 +8,7 @@ after a crash; it is not interrupted by a cancel.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -17,7 +18,7 @@ import pathlib
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.cloud.automl_v1 import types
@@ -25,6 +26,8 @@ from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
 
 from boxwright import boxes, errors, kinds, names, objects, private, rows, states
+from boxwright.batch.inputs import addresses
+from boxwright.batch.inputs.addresses import InputAddress, Meaning
 from boxwright.metadata import database, datasets, messages
 from boxwright.operations.runner import Context, Runner, Success
 from boxwright.runners import (
@@ -34,22 +37,18 @@ from boxwright.runners import (
     import_results,
     import_rows,
     import_sets,
+    import_staging,
+    listed_images,
     suggestions,
 )
 
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
+ROWS_A_LOOK = 1000  # names in a list of a store, between two looks at whether to stop
 ROWS_PERCENT, IMAGES_PERCENT = 10, 90  # where the phases end on the progress scale
 NO_BOX = (None,) * 4
 
 log = logging.getLogger(__name__)
-
-_STAGING = """
-CREATE TABLE images (id INTEGER PRIMARY KEY, uri TEXT UNIQUE, ml_use TEXT, rows INTEGER DEFAULT 0, place TEXT,
-                     told TEXT DEFAULT '', set_place TEXT, sha256 TEXT, width_px INTEGER, height_px INTEGER);
-CREATE TABLE annotations (image_id INTEGER, label TEXT, x_min REAL, y_min REAL, x_max REAL, y_max REAL, score REAL);
-CREATE INDEX annotations_of_image ON annotations (image_id);
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,9 +78,13 @@ class _RowCounts:
     failed: int = 0
     failures: list[status_pb2.Status] = dataclasses.field(default_factory=list)
     conflicts: import_sets.Conflicts = dataclasses.field(default_factory=import_sets.Conflicts)
+    left_out: collections.Counter[str] = dataclasses.field(
+        default_factory=collections.Counter
+    )  # names, see `ImageNames`
 
     def fail(self, place: str, reason: str, *, rows: int = 1, code: int = code_pb2.INVALID_ARGUMENT) -> None:
         self.failed += rows
+        reason = reason.removeprefix(f"{place}: ")  # the place of an image that a pattern names is its address
         if len(self.failures) < errors.MAX_PARTIAL_FAILURES:
             self.failures.append(status_pb2.Status(code=code, message=f"{place}: {reason}"))
 
@@ -143,7 +146,7 @@ class ImportData(Runner):
         private.make_file(path)
         try:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:
-                staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _STAGING)
+                staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + import_staging.TABLES)
                 tally = _RowCounts()
                 stores = context.limited(self._stores).named().stoppable(context.raise_if_stopped)
                 if target.added is None:
@@ -199,16 +202,21 @@ class ImportData(Runner):
         target: _Target,
         context: Context,
     ) -> None:
-        lists = [objects.ObjectUri.parse(uri) for uri in uris]
+        schemes = self._stores.schemes
+        inputs = [address for uri in uris for address in addresses.parse_import(uri, schemes)]
+        lists = [address.uri for address in inputs if address.meaning == Meaning.FILE]
         total_bytes = sum(_head(stores, uri).size_bytes for uri in lists) or 1
         finished_bytes, reported_s = 0, time.monotonic()
         staging.execute("BEGIN")
+        for address in inputs:
+            if address.meaning != Meaning.FILE:
+                self._stage_listed(stores, address, staging, tally, target, context)
         for uri in lists:
             for row in rows.read(stores, uri):
                 tally.rows += 1
                 place = f"{row.uri}, line {row.line}"
                 try:
-                    self._stage(staging, target.form.parse(row.cells, self._stores.schemes), place, tally, target)
+                    self._stage(staging, target.form.parse(row.cells, schemes), place, tally, target)
                 except import_rows.BadRow as error:
                     tally.fail(place, import_rows.with_header_hint(str(error), row))
                 if time.monotonic() - reported_s > REPORT_INTERVAL_S:
@@ -220,6 +228,30 @@ class ImportData(Runner):
         staging.execute("COMMIT")
         if tally.rows == 0:
             raise rows.none_to_import(lists)
+        if tally.left_out:
+            context.report(progress={"left_out": dict(tally.left_out)})
+
+    def _stage_listed(
+        self,
+        stores: objects.Stores,
+        address: InputAddress,
+        staging: sqlite3.Connection,
+        tally: _RowCounts,
+        target: _Target,
+        context: Context,
+    ) -> None:
+        folder, before = address.uri, tally.rows
+        for key in listed_images.keys(stores, address, tally.left_out):
+            tally.rows += 1
+            place = f"{folder.scheme}://{folder.bucket}/{key}".encode("utf-8", "replace").decode()
+            try:
+                self._stage(staging, import_rows.listed(folder, key), place, tally, target)
+            except import_rows.BadRow as error:
+                tally.fail(place, str(error))
+            if tally.rows % ROWS_A_LOOK == 0:
+                context.raise_if_stopped()
+        if tally.rows == before:
+            raise listed_images.none(address, tally.left_out)
 
     def _stage_results(
         self,
@@ -262,7 +294,9 @@ class ImportData(Runner):
             import_labels.of_row(staging, image_id, row)
         else:
             self._stage_annotations(staging, image_id, row, target.form)
-        staging.execute("UPDATE images SET rows = rows + 1 WHERE id = ?", (image_id,))
+        staging.execute(
+            "UPDATE images SET rows = rows + 1, is_listed = is_listed AND ? WHERE id = ?", (row.is_listed, image_id)
+        )
         tally.conflicts.of_row(staging, image_id, row.uri, row.ml_use.value, place)
 
     def _stage_annotations(
@@ -309,7 +343,7 @@ class ImportData(Runner):
         dataset = target.name
         (total,) = staging.execute("SELECT count(*) FROM images WHERE sha256 IS NOT NULL").fetchone()
         done = 0
-        images = _staged_images(staging, target.form.bare_state)
+        images = import_staging.images(staging, target.form.bare_state)
         if target.added is not None:
             is_bare = target.added.state == states.ExampleState.UNLABELED
             images = map(functools.partial(import_results.of_model, is_bare=is_bare), images)
@@ -334,29 +368,3 @@ def _head(stores: objects.Stores, uri: objects.ObjectUri) -> objects.ObjectInfo:
         return stores.head(uri)
     except objects.ObjectNotFound as error:
         raise objects.explained(stores, uri, error, asks_for_folder=True) from error
-
-
-def _staged_images(staging: sqlite3.Connection, bare_state: states.ExampleState) -> Iterator[dict[str, Any]]:
-    staged = staging.execute(
-        "SELECT id, uri, ml_use, sha256, width_px, height_px, place, COALESCE(set_place, place), "
-        "EXISTS (SELECT 1 FROM images AS other WHERE other.sha256 = images.sha256 AND other.id < images.id) "
-        "FROM images WHERE sha256 IS NOT NULL ORDER BY id"
-    )
-    for image_id, uri, ml_use, sha256, width_px, height_px, place, set_place, is_copy in staged:
-        annotations = staging.execute(
-            "SELECT label, x_min, y_min, x_max, y_max, score FROM annotations WHERE image_id = ? ORDER BY rowid",
-            (image_id,),
-        ).fetchall()
-        yield {
-            "uri": uri,
-            "ml_use": ml_use,
-            "sha256": sha256,
-            "width_px": width_px,
-            "height_px": height_px,
-            "state": states.ExampleState.LABELED if annotations else bare_state,
-            "place": place,
-            "set_place": set_place,
-            "is_copy": bool(is_copy),
-            "annotations": [tuple(row[:5]) for row in annotations],
-            "scores": [row[5] for row in annotations],
-        }

@@ -108,11 +108,11 @@ class DatasetMethods(Resources):
         return messages.operation(operation)
 
     def import_data(self, request: types.ImportDataRequest, caller: Caller) -> operations_pb2.Operation:
-        """Starts the import of CSVs; the operation has failed already if a look at the stores says that it must."""
+        """Starts the import of CSVs and images; the operation has failed already if a look says that it must."""
         name = self._named(names.DatasetName, request.name, "name")
         with self._db.read() as connection:
             self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
-        lists = validation.input_uris(
+        lists = validation.import_inputs(
             request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
         )
         validation.is_reviewed(request.input_config.params)

@@ -129,6 +129,21 @@ def input_uris(
     return [_uri(uri, field, schemes) for uri in uris]
 
 
+def import_inputs(
+    uris: Sequence[str], field: str, schemes: Sequence[str] = objects.DEFAULT_SCHEMES
+) -> list[addresses.InputAddress]:
+    """One or more full paths of CSVs, or patterns of images' names."""
+    if not uris:
+        raise errors.invalid_argument(field, "Required field not set.")
+    found: list[addresses.InputAddress] = []
+    for text in uris:
+        try:
+            found += addresses.parse_import(text, schemes)
+        except errors.ApiError as error:
+            raise errors.invalid_argument(field, error.message) from error
+    return found
+
+
 def batch_inputs(
     uris: Sequence[str], field: str, schemes: Sequence[str] = objects.DEFAULT_SCHEMES
 ) -> list[addresses.InputAddress]:

@@ -67,8 +67,25 @@ export async function send(verb, path, body, signal, keepalive) {
 export const getBytes = async (path, signal) => (await ask("GET", path, undefined, undefined, signal)).blob();
 /** Sends bytes and returns the JSON of the answer. @param {string} path @param {Blob} bytes @param {AbortSignal} [signal] */
 export const sendBytes = async (path, bytes, signal) => (await ask("POST", path, bytes, bytes.type || "application/octet-stream", signal)).json();
+const KEPT_MS = 10_000;
+/** Answers that were asked for before what shows them is there; each is taken once. @type {Map<string, Promise<any>>} */
+const begun = new Map();
+
+/** Asks for what a part of the page will get in a moment. @param {string} path */
+export function begin(path) {
+  if (begun.has(path)) return;
+  const answer = send("GET", path);
+  answer.catch(() => {}); // whoever takes it is told
+  begun.set(path, answer);
+  setTimeout(() => begun.delete(path), KEPT_MS);
+}
+
 /** @param {string} path @param {AbortSignal} [signal] */
-export const get = (path, signal) => send("GET", path, undefined, signal);
+export function get(path, signal) {
+  const answer = begun.get(path);
+  begun.delete(path);
+  return answer ?? send("GET", path, undefined, signal);
+}
 /** @param {string} path @param {any} body */
 export const post = (path, body = {}) => send("POST", path, body);
 /** @param {string} path */

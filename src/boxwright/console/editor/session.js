@@ -45,6 +45,7 @@ export class Session {
     this.preview = signal(null);
     /** Why nothing may be changed, or empty. */
     this.off = "";
+    this.wanted = ""; // the name of the image that the page is to show; until it is there, nothing is changed
     /** @type {Map<string, model.History>} */
     this.histories = new Map();
     /** @type {Item[]} */
@@ -60,6 +61,7 @@ export class Session {
   get image() { return { width_px: this.example.value?.widthPx || 1, height_px: this.example.value?.heightPx || 1 }; }
   /** The shortest edges of a box. @returns {[number, number]} */
   get least_norm() { return [Math.min(LEAST_EDGE_NORM, LEAST_EDGE_PX / this.image.width_px), Math.min(LEAST_EDGE_NORM, LEAST_EDGE_PX / this.image.height_px)]; }
+  get isThere() { return this.example.value?.name === this.wanted; }
   get isEdited() { return this.content.state !== "LABELED" || this.isChanged; }
   /** What can be seen and selected: labels, then suggestions above the threshold. @returns {Item[]} */
   get visible() {
@@ -125,6 +127,7 @@ export class Session {
   /** @param {model.History} history */
   become(history) {
     if (history === this.history.value) return;
+    if (!this.isThere) return this.say("edit.coming");
     if (history.present.items !== this.content.items || history.present.state !== this.content.state) this.isChanged = true;
     this.history.value = history;
     const there = new Set(this.visible.map((one) => one.key));

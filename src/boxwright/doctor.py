@@ -222,7 +222,7 @@ def _access(settings: Settings) -> Iterator[Fact]:
         return
     yield Fact("access", not found, "; ".join([text, *found]))
     if names := settings.server.console_providers:
-        missing = sign_in.findings(vouching, names)
+        missing = sign_in.findings(vouching, names, public_url=settings.server.public_url)
         yield Fact(
             "sign_in", not missing, "; ".join(missing or [f"people sign in to the console at {', '.join(names)}"])
         )

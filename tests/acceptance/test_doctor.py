@@ -206,6 +206,12 @@ def test_providers_for_signing_in_are_looked_at(doctor, tmp_path):
         with registry.db.write() as connection:
             record = ProviderRecord("office", issuer.url, AUDIENCE, f"{issuer.url}/keys", sign_in_s=3600)
             providers.add(connection, record)
+        public = {**chosen, "BOXWRIGHT_PUBLIC_URL": "https://boxes.example.org"}
+        status, found = doctor(**public)
+        assert (status, found["sign_in"]["ok"]) == (1, False)
+        assert "office does not let pages of https://boxes.example.org read its answers" in found["sign_in"]["text"]
+        issuer.origins.add("https://boxes.example.org")
+        assert doctor(**public)[1]["sign_in"]["ok"]
         assert doctor(**chosen)[1]["sign_in"] == {
             "key": "sign_in",
             "ok": True,

@@ -13,7 +13,7 @@ import pytest
 from tests.support.access.guarded_service import GuardedService, run_guarded_service
 from tests.support.access.issuer import AUDIENCE
 from tests.support.access.sign_in_issuer import SignInIssuer, served_pages
-from tests.support.clients import console_tools
+from tests.support.clients import browser, console_tools
 from tests.support.clients.console_page import ConsolePage, open_console
 from tests.support.clients.editor_page import CONTROL, Editor
 from tests.support.machine.prefix_proxy import serving_under_prefix
@@ -311,3 +311,35 @@ def test_the_sign_in_page_has_no_barrier_in_any_theme_language_or_width(office: 
             ".then((done) => done.violations.map((one) => one.id + ' ' + one.nodes.map((node) => node.failureSummary)))"
         )
     assert found == []
+
+
+@pytest.mark.full
+def test_a_page_without_https_and_an_issuer_that_is_away_are_told_and_tokens_still_work(tmp_path: pathlib.Path) -> None:
+    flag = "--host-resolver-rules=MAP boxes.example 127.0.0.1"
+    with (
+        served_pages(SignInIssuer()) as issuer,
+        run_guarded_service(
+            tmp_path / "service", "--no-worker", console_providers="office,away", allowed_hosts="boxes.example"
+        ) as service,
+        browser.open_page(tmp_path, flag) as page,
+    ):
+        with service.registry.db.write() as connection:
+            providers.add(connection, _people(issuer))
+            away = ProviderRecord("away", "http://localhost:1", AUDIENCE, "http://localhost:1/keys", sign_in_s=3600)
+            providers.add(connection, away)
+        root = f"http://boxes.example:{service.port}/console/"
+        console = ConsolePage(page, root)
+        page.go(root)
+        console.until("document.querySelectorAll('.signin button.first').length === 3")
+        text = str(page.run("document.querySelector('.signin').innerText"))
+        assert "only where the console is opened by https, or at localhost" in text
+        assert "away does not answer this service" in text
+        off = "[...document.querySelectorAll('.signin button.first')].map((one) => one.ariaDisabled)"
+        assert page.run(off)[:2] == ["true", "true"]
+        page.run("[...document.querySelectorAll('.signin button.first')].slice(0, 2).forEach((one) => one.click())")
+        page.run("document.querySelector('details').open = true")
+        console.type_into("input[type=password]", service.registry.api_key(service.owner))
+        console.click("Sign in")
+        console.until("document.querySelector('.frame')")
+        assert page.run("location.origin") == root.removesuffix("/console/")
+        assert issuer.asked.count("/authorize") == 0

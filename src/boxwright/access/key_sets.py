@@ -4,6 +4,7 @@
     configuration(issuer)      what an issuer says of itself (OpenID Connect Discovery)
     discover(issuer)           where an issuer says that its keys are
     fetch(url)                 the JSON object at an address
+    lets_read(url, …)          whether pages of an origin may read what an address answers (CORS)
     KeySets                    the keys of providers, for several threads
 
 Only an operator names addresses. No redirect is followed, no credential is sent, and little is read. Keys are asked for
@@ -142,6 +143,25 @@ def fetch(url: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise errors.failed_precondition(f"{url} does not answer with a JSON object.")
     return found
+
+
+def lets_read(url: str, form: Mapping[str, str], origin: str) -> bool:
+    """Whether pages of an origin may read what an address answers to a form, an error included (CORS).
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: it cannot be reached.
+    """
+    asked = {
+        "headers": {**_HEADERS, "Origin": origin},
+        "timeout": TIMEOUT_S,
+        "allow_redirects": False,
+        "auth": _no_auth,
+    }
+    try:
+        with requests.post(url, data=dict(form), stream=True, **asked) as response:  # type: ignore[arg-type]  # noqa: S113
+            return response.headers.get("access-control-allow-origin") in (origin, "*")
+    except (requests.RequestException, OSError) as error:
+        raise errors.failed_precondition(f"{url} cannot be reached: {type(error).__name__}.") from error
 
 
 def _content(url: str) -> bytes:

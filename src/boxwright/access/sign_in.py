@@ -1,8 +1,8 @@
 """Where people sign in to the console: what the configured providers say of themselves (OpenID Connect Discovery).
 
     SignInProviders(…).listed()   those that can be used now
-    described(provider, found)  one of them, of what its issuer says
-    findings(…)                what is wrong with the setting console_providers
+    described(provider, found)     one of them, of what its issuer says
+    findings(…)                   what is wrong with the setting console_providers
 
 The service asks an issuer where its pages are, as it does for keys: then the console's policy can name the origins that a
 browser may send a code to, and a browser needs no leave to read the issuer's own description.
@@ -179,8 +179,13 @@ def findings(
     providers: Iterable[ProviderRecord],
     names: Sequence[str],
     ask: Callable[[str], Mapping[str, Any]] = key_sets.configuration,
+    *,
+    public_url: str | None = None,
 ) -> list[str]:
-    """What is to be mended before people can sign in to the console, a sentence each; asks the issuers."""
+    """What is to be mended before people can sign in to the console, a sentence each.
+
+    Asks the issuers; where the console's address is known, also with a code that is none, whether it may read the answer.
+    """
     known = {provider.name: provider for provider in providers}
     found = []
     for name in names:
@@ -193,7 +198,26 @@ def findings(
             found.append(f"the provider {name} is not for people: it was created with --sign-in-hours 0")
         else:
             try:
-                described(provider, ask(provider.issuer))
+                found += _unreadable(described(provider, ask(provider.issuer)), public_url)
             except errors.ApiError as error:
                 found.append(f"nobody can sign in at {name}: {error.message.strip()}")
     return found
+
+
+def _unreadable(provider: SignInProvider, public_url: str | None) -> list[str]:
+    """That an issuer does not let the console's pages read its answers, if so."""
+    if public_url is None:
+        return []
+    origin = origin_of(public_url)
+    form = {
+        "grant_type": "authorization_code",
+        "code": "boxwright-doctor",
+        "redirect_uri": f"{public_url.rstrip('/')}/console/",
+        "client_id": provider.client_id,
+        "code_verifier": "boxwright-doctor-asks-whether-it-may-read-this",
+    }
+    if key_sets.lets_read(provider.token_endpoint, form, origin):
+        return []
+    return [
+        f"{provider.name} does not let pages of {origin} read its answers: allow that origin (CORS) in its settings"
+    ]

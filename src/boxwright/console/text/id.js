@@ -3,7 +3,7 @@ export default {
   "again": "Coba lagi", "all": "Semua", "cancel": "Batal", "close": "Tutup", "code": "Kode", "copied": "Disalin.", "copy": "Salin",
   "copy.refused": "Peramban tidak mengizinkan penyalinan. Pilih teksnya, lalu salin.", "create": "Buat", "created": "Dibuat", "dataset": "Set data",
   "delete": "Hapus", "details": "Rincian", "dismiss": "Tutup pesan", "images": "Gambar", "kind": "Jenis", "label": "Label", "loading": "Memuat",
-  "message": "Pesan", "model": "Model", "name": "Nama", "no": "Tidak", "progress": "Kemajuan", "resource": "Nama resource", "signout": "Keluar", "signout.there": "Keluar juga di {name}",
+  "message": "Pesan", "model": "Model", "name": "Nama", "no": "Tidak", "progress": "Kemajuan", "resource": "Nama resource", "signout": "Keluar", "signout.there": "Keluar juga dari {name}",
   "started": "Dimulai", "state": "Status", "threshold": "Batas skor", "updated": "Diperbarui", "yes": "Ya", "language": "Bahasa", "theme": "Tema",
   "denied": "Anda tidak memiliki izin {permission}.",
   "images.n": { other: "{n} gambar" },

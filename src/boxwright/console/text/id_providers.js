@@ -1,6 +1,6 @@
 // Sentences about identity providers in Bahasa Indonesia.
 export default {
-  "providers.enter": "Masuk di {name}",
+  "providers.enter": "Masuk lewat {name}",
   "providers.secure": "Browser hanya dapat masuk lewat penyedia jika konsol dibuka dengan https, atau di localhost. Buka alamat https-nya, atau gunakan token atau kunci API.",
   "providers.away": "{name} tidak menjawab layanan ini. Muat ulang halaman sebentar lagi, atau gunakan token atau kunci API.",
   "providers.no.state": "Jawaban ini tidak berasal dari proses masuk di tab ini. Silakan masuk lagi di sini.",

@@ -8,15 +8,20 @@ A proxy that cuts a path prefix off needs no setting: every address in the pages
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import gzip
 import hashlib
 import pathlib
 import re
+from collections.abc import Sequence
+from concurrent import futures
 
 from starlette import requests, responses, routing
 
-from boxwright.console import bundles
+from boxwright import errors
+from boxwright.access.sign_in import SignInProvider
+from boxwright.console import bundles, sign_in
 
 ROOT = "/console/"
 ROUTE = ROOT + "{path:path}"
@@ -27,6 +32,7 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+PAGES = ("", "index.html")
 _VENDOR = "vendor"  # as it was made, with its licences
 _COMMENT = re.compile(
     r"^(?: */\*\*(?:(?!\*/).)*\*/|//[^\n]*)$|/\*\* @type \{[^\n]*?\} \*/ ?", re.DOTALL | re.MULTILINE
@@ -98,16 +104,39 @@ def without_comments(module: str) -> str:
     return _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), module)
 
 
-def build_console_routes() -> list[routing.Route]:
-    """Builds the routes: the files below ``/console/``, and ``/console``, which leads there."""
+def build_console_routes(
+    signing_in: sign_in.SignInRules | None = None, executor: futures.Executor | None = None
+) -> list[routing.Route]:
+    """Builds the routes: the files below ``/console/``, and ``/console``, which leads there.
+
+    Args:
+        signing_in: how people sign in; None: by a token or an API key.
+        executor: the thread pool in which issuers are asked.
+    """
     files = read_files()
 
+    async def providers() -> Sequence[SignInProvider]:
+        if signing_in is None:
+            return ()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, signing_in.providers)
+        except (errors.ApiError, RuntimeError):  # no database, or no room: the page comes all the same
+            return ()
+
     async def send(request: requests.Request) -> responses.Response:
-        file = files.get(request.path_params["path"])
+        path = request.path_params["path"]
+        if path == sign_in.PATH:
+            content = sign_in.document("" if signing_in is None else signing_in.scope, await providers())
+            return responses.Response(content, 200, HEADERS, "application/json; charset=utf-8")
+        file = files.get(path)
         if file is None:
             return responses.PlainTextResponse("The console has no such file.\n", 404, HEADERS)
-        headers = {**HEADERS, "etag": file.etag, "vary": "accept-encoding"}
-        if file.etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:
+        policy, etag = POLICY, file.etag
+        if path in PAGES and signing_in is not None:
+            policy = sign_in.widened(POLICY, await providers())
+            etag = f'"{hashlib.sha256(f"{etag} {policy}".encode()).hexdigest()}"'  # another policy is another page
+        headers = {**HEADERS, "content-security-policy": policy, "etag": etag, "vary": "accept-encoding"}
+        if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:
             return responses.Response(status_code=304, headers=headers)
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"

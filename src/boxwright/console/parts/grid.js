@@ -52,19 +52,20 @@ function useView(at, total, tilePx) {
   const latest = useRef(/** @type {any} */ (null));
   latest.current = { view, places };
   useEffect(() => {
-    const measure = () => setView({ widthPx: at.current.clientWidth - 2 * GAP_PX, heightPx: at.current.clientHeight, topPx: at.current.scrollTop });
+    const seen = at.current; // it outlives its place in the page by a frame
+    const measure = () => setView({ widthPx: seen.clientWidth - 2 * GAP_PX, heightPx: seen.clientHeight, topPx: seen.scrollTop });
     let last = { topPx: 0, at_ms: 0 };
     const scroll = () => {
       const { view: drawn, places: now } = latest.current;
-      const [topPx, now_ms] = [at.current.scrollTop, performance.now()];
+      const [topPx, now_ms] = [seen.scrollTop, performance.now()];
       if (Math.abs(topPx - last.topPx) * now.scale > ((now_ms - last.at_ms) / 1000) * FAST * drawn.heightPx && now_ms - last.at_ms < REST_MS) hold(REST_MS);
       last = { topPx, at_ms: now_ms };
       const [before, after] = [rowsAt(now, drawn.topPx, drawn.heightPx), rowsAt(now, topPx, drawn.heightPx)];
       if (now.scale > 1 || before.firstRow !== after.firstRow || before.lastRow !== after.lastRow) setView({ ...drawn, topPx });
     };
     const watch = new ResizeObserver(measure);
-    watch.observe(at.current);
-    at.current.addEventListener("scroll", scroll, { passive: true });
+    watch.observe(seen);
+    seen.addEventListener("scroll", scroll, { passive: true });
     measure();
     return () => watch.disconnect();
   }, []);

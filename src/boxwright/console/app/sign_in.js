@@ -11,6 +11,7 @@ const PENDING = "boxwright.pending";
 const TYPE = "urn:ietf:params:oauth:token-type:";
 const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
 const SKEW_S = 60;
+const PATIENCE_MS = 20_000; // with a provider that does not answer
 /** Where the provider leads back to: the console itself, whatever page it shows. */
 const BACK = new URL(".", document.baseURI).href;
 
@@ -104,7 +105,7 @@ async function redeemed(pending, code) {
   const body = new URLSearchParams({ grant_type: "authorization_code", code, redirect_uri: BACK, client_id: pending.clientId, code_verifier: pending.verifier });
   let response;
   try {
-    response = await fetch(pending.tokenEndpoint, { method: "POST", body, credentials: "omit", redirect: "error", cache: "no-store" });
+    response = await fetch(pending.tokenEndpoint, { method: "POST", body, credentials: "omit", redirect: "error", cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch {
     throw new Refused("away", { name, origin: location.origin });
   }

@@ -56,9 +56,10 @@ export async function finish() {
     const { access, ends_ms } = await renewal(refresh);
     const who = [claims.email, claims.preferred_username, claims.name, claims.sub].find((one) => typeof one === "string" && one) ?? "";
     const { name, issuer, clientId, endSessionEndpoint } = pending;
-    store.holdCredential(refresh, { access, ends_ms, who, idToken, provider: name, issuer, clientId, endSessionEndpoint });
-    store.signInTrouble.value = null;
+    const session = { access, ends_ms, who, idToken, provider: name, issuer, clientId, endSessionEndpoint };
+    enter(refresh, session);
     store.hasReturned.value = true;
+    channel?.postMessage({ entered: { credential: refresh, session } });
   } catch (failure) {
     store.signInTrouble.value = failure;
     if (!store.credential.value) store.needsSignIn.value = true;
@@ -180,10 +181,18 @@ async function renewed(held) {
   }
 }
 
-const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel("boxwright.signin") : null;
+const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(`boxwright.signin ${BACK}`) : null;
 channel?.addEventListener("message", ({ data }) => {
   if (store.session.value && data?.left === store.session.value.issuer) leave();
+  if (store.needsSignIn.value && data?.entered) enter(data.entered.credential, data.entered.session); // this tab waits for the same
 });
+
+/** Goes on as the person who has signed in. @param {string} credential @param {store.Session} session */
+function enter(credential, session) {
+  store.holdCredential(credential, session);
+  store.signInTrouble.value = null;
+  store.needsSignIn.value = false;
+}
 
 /** Forgets the sign-in in this tab, and ends it at the service. */
 async function leave() {

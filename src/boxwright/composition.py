@@ -306,6 +306,7 @@ def _runners(
             new_digits=resources.random_digits,
             is_reviewed=validation.is_reviewed,
             has_wide_box_limits=validation.has_wide_box_limits,
+            is_unlabelled=validation.is_unlabelled,
             added=added_results.of_import,
         ),
         Kind.CREATE_MODEL: train_model.TrainModel(

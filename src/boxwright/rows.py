@@ -168,7 +168,7 @@ def json_refused(uri: objects.ObjectUri) -> errors.ApiError:
     return errors.bad_request(f"{uri}: this is JSON; a CSV is expected, one row a line.")
 
 
-def none_to_import(lists: Sequence[objects.ObjectUri | str]) -> errors.ApiError:
+def none_to_import(lists: Sequence[objects.ObjectUri]) -> errors.ApiError:
     """The error for CSVs without rows."""
     return errors.bad_request(f"{', '.join(map(str, lists))}: there are no rows to import.")
 

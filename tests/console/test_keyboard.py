@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.support.clients.console_page import open_console
+from tests.console.conftest import PARENT, World
+from tests.support.clients.console_page import ConsolePage, open_console
 from tests.support.clients.keyboard import CONTROL, SHIFT, Keyboard
 from tests.support.images import drawn_images
 
@@ -91,10 +92,7 @@ def _evaluate(keys: Keyboard) -> None:
 def _look_closer(keys: Keyboard, tiles: str) -> None:
     """Opens the first image of a list, goes to the next one and closes it: the focus is where it was."""
     keys.console.until(f"document.querySelector({tiles!r})")
-    for _ in range(60):
-        keys.tab()
-        if keys.console.page.run(f"Boolean(document.activeElement.closest({tiles!r}))"):
-            break
+    keys.tab_to("", within=tiles)
     before = keys.holds()
     keys.press("Enter")
     keys.console.until("document.querySelector('dialog[open]')")
@@ -147,6 +145,56 @@ def _label_next(keys: Keyboard) -> None:
     keys.follow("Label them now", "/images?state=SUGGESTED")
 
 
+def _has_thrown(console: ConsolePage) -> list[str]:
+    return [one for one in console.complaints() if "exceptionId" in one]
+
+
+def test_from_a_dataset_to_the_next_labels(world: World, console: ConsolePage) -> None:
+    """The way of the long test where nothing has to be trained or predicted: a dataset, a model and a job are there."""
+    before = len(_has_thrown(console))
+    console.open("datasets")
+    keys = Keyboard(console)
+    keys.tab_to("Skip to the content")
+    keys.press("Enter")
+    assert keys.holds()["tag"] == "MAIN"
+    keys.enter("New dataset")
+    console.until("document.querySelector('dialog[open]')")
+    keys.holds()
+    keys.press("Escape")
+    console.until("!document.querySelector('dialog')")
+    assert keys.holds()["name"].startswith("New dataset")
+    keys.follow(world.get(f"{PARENT}/datasets")["datasets"][0]["displayName"], "#/datasets/")
+    keys.follow("Labels", "/labels")
+    _make_label(keys, "made by keys")
+    keys.enter("Delete made by keys")
+    keys.enter("Delete")
+    console.until(
+        "!document.querySelector('dialog') && !document.querySelector('main table')?.innerText.includes('made by keys')"
+    )
+    keys.holds()  # the button that has opened the dialog is gone
+    keys.follow("Images", "/images")
+    keys.tab_to("Images: ", "DIV")
+    keys.press("ArrowRight")
+    keys.press("Enter")
+    console.until(
+        "document.activeElement.matches('.editor .field') && document.activeElement.querySelector('canvas').dataset.view"
+    )
+    keys.press("Escape", count=2)
+    assert keys.holds()["name"] == "All images"
+    keys.press("Enter")
+    console.until("!document.querySelector('.editor')")
+    keys.holds()
+    keys.follow("Batch jobs", "#/batches")
+    keys.tab_to("", "A", within="main table")
+    keys.press("Enter")
+    keys.lands("#/batches/")
+    keys.follow("Results", "/results")
+    _look_closer(keys, ".tiles li button")
+    keys.follow("Label next", "/next")
+    keys.follow("Files", "/files")
+    assert _has_thrown(console)[before:] == []
+
+
 @pytest.mark.full
 def test_from_an_empty_service_to_the_next_labels(service_factory: Callable[..., Any], tmp_path: pathlib.Path) -> None:
     service = service_factory({"BOXWRIGHT_MIN_IMAGES_PER_LABEL": "3"}, train_minutes_max=0.1)
@@ -165,3 +213,4 @@ def test_from_an_empty_service_to_the_next_labels(service_factory: Callable[...,
         _try(keys, tmp_path / "photos" / "0000.jpg")
         _predict(keys)
         _label_next(keys)
+        assert _has_thrown(console) == []

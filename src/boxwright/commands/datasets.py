@@ -46,7 +46,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         actions,
         "import",
         _import,
-        "import labelled images from CSV files (docs/import.md)",
+        "import labelled images from CSV files, or all images of folders (docs/import.md)",
         "boxwright datasets import cars gs://photos/labels.csv --wait",
     )
     export = asking.add_action(
@@ -67,11 +67,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action.add_argument("name", metavar="DATASET", help="id, display name or full name")
     _add_import_choices(fill)
     fill.add_argument(
-        "uris",
-        metavar="CSV",
-        nargs="+",
-        help="gs://BUCKET/FILE.csv, as the service sees it; or a pattern of images that are added without labels, as in "
-        "'gs://BUCKET/FOLDER/**'",
+        "uris", metavar="CSV", nargs="+", help="gs://BUCKET/FILE.csv, or with --unlabelled gs://BUCKET/FOLDER/"
     )
     export.add_argument("prefix", metavar="PREFIX", help="gs://BUCKET/FOLDER/, as the service sees it")
     delete.add_argument("--yes", action="store_true", help="do not ask")
@@ -93,6 +89,12 @@ def _add_import_choices(fill: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take boxes from 2 pixels on, and up to 5,000 an image; without this an edge is at least 0.01 of the image's "
         "side, and an image has 500 boxes at most",
+    )
+    fill.add_argument(
+        "--unlabelled",
+        action="store_true",
+        help="the addresses are folders, or patterns such as gs://BUCKET/FOLDER/*.jpg: their images are imported without "
+        "labels",
     )
 
 
@@ -160,6 +162,7 @@ def _import(options: argparse.Namespace) -> int:
     name = finding.find(connection, options.name, "datasets")["name"]
     params = {"reviewed": "false"} if options.not_reviewed else {}
     params |= {"wide_box_limits": "true"} if options.wide_box_limits else {}
+    params |= {"unlabelled": "true"} if options.unlabelled else {}
     body = {"inputConfig": {"gcsSource": {"inputUris": uris}, **({"params": params} if params else {})}}
     operation = connection.call("POST", f"{name}:importData", body=body)
     return waiting.started(connection, operation, wait=options.wait, as_json=options.as_json)

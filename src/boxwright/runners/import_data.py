@@ -3,12 +3,12 @@
 Three phases: *rows* are parsed into a staging file; each distinct *image* is fetched, hashed, as its identity is its
 content, and decoded in a process without secrets; then the good images are *merged* into the dataset in small
 transactions. Nothing is merged unless few enough rows failed. Merging adds only what is not there, so it can be run again
-after a crash; it is not interrupted by a cancel.
+after a crash; it is not interrupted by a cancel. The images of folders (`import_folders`) go through the last two phases
+page by page.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import functools
@@ -18,33 +18,29 @@ import pathlib
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from google.cloud.automl_v1 import types
 from google.protobuf import empty_pb2
-from google.rpc import code_pb2, status_pb2
 
 from boxwright import boxes, errors, kinds, names, objects, private, rows, states
-from boxwright.batch.inputs import addresses
-from boxwright.batch.inputs.addresses import InputAddress, Meaning
 from boxwright.metadata import database, datasets, messages
 from boxwright.operations.runner import Context, Runner, Success
 from boxwright.runners import (
     data_forms,
+    import_folders,
     import_images,
     import_labels,
     import_results,
     import_rows,
-    import_sets,
     import_staging,
-    listed_images,
     suggestions,
 )
+from boxwright.runners.import_staging import RowCounts
 
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
-ROWS_A_LOOK = 1000  # names in a list of a store, between two looks at whether to stop
 ROWS_PERCENT, IMAGES_PERCENT = 10, 90  # where the phases end on the progress scale
 NO_BOX = (None,) * 4
 
@@ -61,6 +57,12 @@ class _Target:
     is_reviewed: bool = True  # whether a person has looked at the labels
     has_wide_limits: bool = False  # of boxes
     added: import_results.AddedResults | None = None  # of a batch prediction, in the place of lists
+    is_unlabelled: bool = False  # whether folders of images are in the place of lists
+
+    @property
+    def bare_state(self) -> states.ExampleState:
+        """Of an image without annotations."""
+        return states.ExampleState.UNLABELED if self.is_unlabelled else self.form.bare_state
 
     @property
     def box_limit(self) -> import_images.BoxLimit:
@@ -68,30 +70,6 @@ class _Target:
         if self.added is not None:
             return import_images.BoxLimit.DROPS
         return import_images.BoxLimit.TELLS if self.has_wide_limits else import_images.BoxLimit.OF_ROWS
-
-
-@dataclasses.dataclass
-class _RowCounts:
-    """How many rows there were and which failed."""
-
-    rows: int = 0
-    failed: int = 0
-    failures: list[status_pb2.Status] = dataclasses.field(default_factory=list)
-    conflicts: import_sets.Conflicts = dataclasses.field(default_factory=import_sets.Conflicts)
-    left_out: collections.Counter[str] = dataclasses.field(
-        default_factory=collections.Counter
-    )  # names, see `ImageNames`
-
-    def fail(self, place: str, reason: str, *, rows: int = 1, code: int = code_pb2.INVALID_ARGUMENT) -> None:
-        self.failed += rows
-        reason = reason.removeprefix(f"{place}: ")  # the place of an image that a pattern names is its address
-        if len(self.failures) < errors.MAX_PARTIAL_FAILURES:
-            self.failures.append(status_pb2.Status(code=code, message=f"{place}: {reason}"))
-
-    @property
-    def listed(self) -> list[status_pb2.Status]:
-        """What is told of single rows: failures first, then rows whose set is not their image's."""
-        return [*self.failures, *self.conflicts.told][: errors.MAX_PARTIAL_FAILURES]
 
 
 class ImportData(Runner):
@@ -107,6 +85,7 @@ class ImportData(Runner):
         new_digits: makes annotation spec ids.
         is_reviewed: whether a request's params say that a person has looked at the labels.
         has_wide_box_limits: whether a request's params ask for all boxes that a dataset may have.
+        is_unlabelled: whether a request's params say that it names folders of images in the place of lists.
         added: what a request adds of a batch prediction; None if it names lists.
     """
 
@@ -122,8 +101,10 @@ class ImportData(Runner):
         new_digits: Callable[[], str],
         is_reviewed: Callable[[Mapping[str, str]], bool],
         has_wide_box_limits: Callable[[Mapping[str, str]], bool] = lambda params: False,
+        is_unlabelled: Callable[[Mapping[str, str]], bool] = lambda params: False,
         added: Callable[[types.ImportDataRequest], import_results.AddedResults | None] = lambda request: None,
     ) -> None:
+        self._is_unlabelled = is_unlabelled
         self._added = added
         self._db = db
         self._stores = stores
@@ -147,38 +128,90 @@ class ImportData(Runner):
         try:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:
                 staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + import_staging.TABLES)
-                tally = _RowCounts()
-                stores = context.limited(self._stores).named().stoppable(context.raise_if_stopped)
-                if target.added is None:
-                    lists = message.input_config.gcs_source.input_uris
-                    self._stage_rows(stores, lists, staging, tally, target, context)
+                tally = RowCounts()
+                stores = context.limited(self._stores).stoppable(context.raise_if_stopped)
+                if target.is_unlabelled:
+                    self._import_folders(stores, message, staging, target, context)
                 else:
-                    self._stage_results(stores, target.added, staging, tally, target, context)
-                with import_images.ImageLook(stores, context, self._threads, self._image_timeout_s) as look:
-                    for done in look.over(staging, tally.fail, target.box_limit):
-                        context.report(progress_percent=int(ROWS_PERCENT + done * (IMAGES_PERCENT - ROWS_PERCENT)))
-                staging.execute("CREATE INDEX copies ON images (sha256)")
-                tally.conflicts.of_copies(staging)
-                if target.has_one_label:
-                    import_labels.of_copies(staging, tally.fail)
-                context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.listed)
-                self._judge(tally)
-                self._check_label_count(target, staging)
-                self._merge(target, staging, tally, context)
-                context.report(partial_failures=tally.listed)
+                    self._import_rows(stores.named(), message, staging, tally, target, context)
         except objects.StoreLost as lost:
             raise lost.error from lost
         finally:
             path.unlink(missing_ok=True)
+        return Success(respond=lambda connection: empty_pb2.Empty())
+
+    def _import_rows(
+        self,
+        stores: objects.Stores,
+        message: types.ImportDataRequest,
+        staging: sqlite3.Connection,
+        tally: RowCounts,
+        target: _Target,
+        context: Context,
+    ) -> None:
+        if target.added is None:
+            self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, target, context)
+        else:
+            self._stage_results(stores, target.added, staging, tally, target, context)
+        with import_images.ImageLook(stores, context, self._threads, self._image_timeout_s) as look:
+            for done in look.over(staging, tally.fail, target.box_limit):
+                context.report(progress_percent=int(ROWS_PERCENT + done * (IMAGES_PERCENT - ROWS_PERCENT)))
+        tally.conflicts.of_copies(staging)
+        if target.has_one_label:
+            import_labels.of_copies(staging, tally.fail)
+        context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.listed)
+        self._judge(tally)
+        self._check_label_count(target, staging)
+        for share in self._merge(target, staging, tally):
+            context.report(progress_percent=min(99, int(IMAGES_PERCENT + share * (100 - IMAGES_PERCENT))))
+        context.report(partial_failures=tally.listed)
         log.info(
             "event=imported operation=%s rows=%d failed=%d other_set=%d",
             context.name, tally.rows, tally.failed, tally.conflicts.count,
         )  # fmt: skip
-        return Success(respond=lambda connection: empty_pb2.Empty())
+
+    def _import_folders(
+        self,
+        stores: objects.Stores,
+        message: types.ImportDataRequest,
+        staging: sqlite3.Connection,
+        target: _Target,
+        context: Context,
+    ) -> None:
+        folders = import_folders.FolderImport(
+            stores, self._plan(context.name), message.input_config.gcs_source.input_uris
+        )
+        folders.open()
+        counts = folders.counts
+        with import_images.ImageLook(stores.named(), context, self._threads, self._image_timeout_s) as look:
+            for page in folders.pages():
+                staging.executescript("DELETE FROM images")
+                import_folders.stage(page, staging, counts)
+                for done in look.over(staging, counts.fail, target.box_limit):
+                    context.report(
+                        progress_percent=folders.percent(done, len(page)), progress=folders.progress(done, len(page))
+                    )
+                for _ in self._merge(target, staging, RowCounts(), counts.note_added):
+                    context.raise_if_lost()
+                context.report(progress=folders.progress(), partial_failures=folders.told)
+        folders.judge()
+        context.report(progress=folders.progress(), partial_failures=folders.told)
+        log.info(
+            "event=folders_imported operation=%s images=%d added=%d failed=%d",
+            context.name, counts.images, counts.added, counts.failed,
+        )  # fmt: skip
+
+    def _plan(self, operation: names.OperationName) -> objects.ObjectUri:
+        """The folder of an operation in the service's own state."""
+        return self._stores.state(f"operations/{operation.operation}")
 
     def tidy(self, operation: names.OperationName) -> None:
-        """Deletes the folder, with the staging files of attempts that were killed."""
+        """Deletes the folders, with the staging files of attempts that were killed, and the names that were listed."""
         shutil.rmtree(self._work_dir / operation.operation, ignore_errors=True)
+        try:
+            self._stores.delete_prefix(self._plan(operation))
+        except errors.ApiError as error:  # the next start of a service deletes it
+            log.warning("event=plan_not_deleted operation=%s reason=%s", operation, error.message)
 
     def _target(self, request: types.ImportDataRequest) -> _Target:
         name, params = names.DatasetName.parse(request.name), request.input_config.params
@@ -189,7 +222,8 @@ class ImportData(Runner):
             raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
         form = data_forms.of(kinds.of_member(row.metadata_member), has_wide_limits=is_wide)
         has_one_label = messages.classification_type(row) is states.ClassificationType.MULTICLASS
-        return _Target(name, form, has_one_label, self._is_reviewed(params), is_wide, self._added(request))
+        is_reviewed, is_unlabelled = self._is_reviewed(params), self._is_unlabelled(params)
+        return _Target(name, form, has_one_label, is_reviewed, is_wide, self._added(request), is_unlabelled)
 
     # ---- rows ---------------------------------------------------------------------------------------------------
 
@@ -198,25 +232,20 @@ class ImportData(Runner):
         stores: objects.Stores,
         uris: Any,
         staging: sqlite3.Connection,
-        tally: _RowCounts,
+        tally: RowCounts,
         target: _Target,
         context: Context,
     ) -> None:
-        schemes = self._stores.schemes
-        inputs = [address for uri in uris for address in addresses.parse_import(uri, schemes)]
-        lists = [address.uri for address in inputs if address.meaning == Meaning.FILE]
+        lists = [objects.ObjectUri.parse(uri) for uri in uris]
         total_bytes = sum(_head(stores, uri).size_bytes for uri in lists) or 1
         finished_bytes, reported_s = 0, time.monotonic()
         staging.execute("BEGIN")
-        for address in inputs:
-            if address.meaning != Meaning.FILE:
-                self._stage_listed(stores, address, staging, tally, target, context)
         for uri in lists:
             for row in rows.read(stores, uri):
                 tally.rows += 1
                 place = f"{row.uri}, line {row.line}"
                 try:
-                    self._stage(staging, target.form.parse(row.cells, schemes), place, tally, target)
+                    self._stage(staging, target.form.parse(row.cells, self._stores.schemes), place, tally, target)
                 except import_rows.BadRow as error:
                     tally.fail(place, import_rows.with_header_hint(str(error), row))
                 if time.monotonic() - reported_s > REPORT_INTERVAL_S:
@@ -228,37 +257,13 @@ class ImportData(Runner):
         staging.execute("COMMIT")
         if tally.rows == 0:
             raise rows.none_to_import(lists)
-        if tally.left_out:
-            context.report(progress={"left_out": dict(tally.left_out)})
-
-    def _stage_listed(
-        self,
-        stores: objects.Stores,
-        address: InputAddress,
-        staging: sqlite3.Connection,
-        tally: _RowCounts,
-        target: _Target,
-        context: Context,
-    ) -> None:
-        folder, before = address.uri, tally.rows
-        for key in listed_images.keys(stores, address, tally.left_out):
-            tally.rows += 1
-            place = f"{folder.scheme}://{folder.bucket}/{key}".encode("utf-8", "replace").decode()
-            try:
-                self._stage(staging, import_rows.listed(folder, key), place, tally, target)
-            except import_rows.BadRow as error:
-                tally.fail(place, str(error))
-            if tally.rows % ROWS_A_LOOK == 0:
-                context.raise_if_stopped()
-        if tally.rows == before:
-            raise listed_images.none(address, tally.left_out)
 
     def _stage_results(
         self,
         stores: objects.Stores,
         added: import_results.AddedResults,
         staging: sqlite3.Connection,
-        tally: _RowCounts,
+        tally: RowCounts,
         target: _Target,
         context: Context,
     ) -> None:
@@ -283,7 +288,7 @@ class ImportData(Runner):
         staging: sqlite3.Connection,
         row: import_rows.ImportRow,
         place: str,
-        tally: _RowCounts,
+        tally: RowCounts,
         target: _Target,
     ) -> None:
         staging.execute(
@@ -294,9 +299,7 @@ class ImportData(Runner):
             import_labels.of_row(staging, image_id, row)
         else:
             self._stage_annotations(staging, image_id, row, target.form)
-        staging.execute(
-            "UPDATE images SET rows = rows + 1, is_listed = is_listed AND ? WHERE id = ?", (row.is_listed, image_id)
-        )
+        staging.execute("UPDATE images SET rows = rows + 1 WHERE id = ?", (image_id,))
         tally.conflicts.of_row(staging, image_id, row.uri, row.ml_use.value, place)
 
     def _stage_annotations(
@@ -313,7 +316,7 @@ class ImportData(Runner):
             [(image_id, label, *(box or NO_BOX)) for label, box in row.annotations],
         )
 
-    def _judge(self, tally: _RowCounts) -> None:
+    def _judge(self, tally: RowCounts) -> None:
         share = tally.failed / tally.rows
         if share > self._row_failure_limit:
             raise errors.bad_request(
@@ -339,11 +342,18 @@ class ImportData(Runner):
 
     # ---- merge --------------------------------------------------------------------------------------------------
 
-    def _merge(self, target: _Target, staging: sqlite3.Connection, tally: _RowCounts, context: Context) -> None:
+    def _merge(
+        self,
+        target: _Target,
+        staging: sqlite3.Connection,
+        tally: RowCounts,
+        note_added: Callable[[int], None] = lambda count: None,
+    ) -> Iterator[float]:
+        """Adds what is staged to the dataset; yields the share that is there, and notes how many images are new."""
         dataset = target.name
         (total,) = staging.execute("SELECT count(*) FROM images WHERE sha256 IS NOT NULL").fetchone()
         done = 0
-        images = import_staging.images(staging, target.form.bare_state)
+        images = import_staging.staged_images(staging, target.bare_state)
         if target.added is not None:
             is_bare = target.added.state == states.ExampleState.UNLABELED
             images = map(functools.partial(import_results.of_model, is_bare=is_bare), images)
@@ -354,13 +364,16 @@ class ImportData(Runner):
                 if datasets.find(connection, dataset.project, dataset.location, dataset.dataset) is None:
                     raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
                 known = datasets.known(connection, dataset.dataset, [image["sha256"] for image in batch])
-                datasets.merge(connection, dataset.dataset, batch, self._new_digits, has_one_label=target.has_one_label)
+                new = datasets.merge(
+                    connection, dataset.dataset, batch, self._new_digits, has_one_label=target.has_one_label
+                )
+            note_added(new)
             tally.conflicts.of_dataset(batch, known)
             told = import_labels.of_dataset(batch, known) if target.has_one_label else ()
             for text in told if target.is_reviewed else suggestions.kept(batch, known):
                 tally.conflicts.tell_text(text)
             done += len(batch)
-            context.report(progress_percent=min(99, int(IMAGES_PERCENT + done / total * (100 - IMAGES_PERCENT))))
+            yield done / total
 
 
 def _head(stores: objects.Stores, uri: objects.ObjectUri) -> objects.ObjectInfo:

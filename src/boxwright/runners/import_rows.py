@@ -42,29 +42,11 @@ class ImportRow:
         ml_use: the split the row asks for.
         uri: the image.
         annotations: empty for an image with nothing in it, or one that is not labelled.
-        is_listed: whether a pattern names it, so that nobody has said what is in it.
     """
 
     ml_use: states.MlUse
     uri: str
     annotations: tuple[RowAnnotation, ...] = ()
-    is_listed: bool = False
-
-
-def listed(folder: objects.ObjectUri, key: str) -> ImportRow:
-    """A row for an image that a store lists: nothing is said of it.
-
-    Args:
-        folder: in which it is.
-        key: of the image.
-
-    Raises:
-        BadRow: its name is no text.
-    """
-    address = f"{folder.scheme}://{folder.bucket}/{key}"
-    if address.encode("utf-8", "replace").decode() != address:
-        raise BadRow("its name is no UTF-8 text; rename the file")
-    return ImportRow(states.MlUse.UNASSIGNED, address, is_listed=True)
 
 
 def with_header_hint(reason: str, row: rows.Row) -> str:

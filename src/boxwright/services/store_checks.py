@@ -70,19 +70,22 @@ class StoreChecks:
         return stores.named()
 
     def at_import_lists(
-        self, caller: Caller, inputs: Sequence[InputAddress], *, project: str
+        self, caller: Caller, lists: Sequence[objects.ObjectUri], *, project: str
     ) -> errors.ApiError | None:
-        """What the import of these CSVs and images must fail with, as far as a look can tell; None if nothing.
-
-        Raises as `check`.
-        """
-        stores = self.check(caller, [address.uri for address in inputs], project=project)
+        """What the import of these CSVs must fail with, as far as a look can tell; None if nothing. Raises as `check`."""
+        stores = self.check(caller, lists, project=project)
         full: set[objects.ObjectUri] = set()
-        looks = [(address.uri, _import_look(stores, address, full)) for address in inputs[:MAX_LISTS]]
+        looks = [(uri, _list_look(stores, uri, _check_import, full)) for uri in lists[:MAX_LISTS]]
         error, all_seen = self._first(looks)
-        if error or full or not all_seen or len(inputs) > MAX_LISTS:
-            return error
-        return rows.none_to_import([address.text for address in inputs])
+        return error if error or full or not all_seen or len(lists) > MAX_LISTS else rows.none_to_import(lists)
+
+    def at_image_folders(
+        self, caller: Caller, folders: Sequence[InputAddress], *, project: str
+    ) -> errors.ApiError | None:
+        """What the import of the images of folders must fail with, as far as a look can tell. Raises as `check`."""
+        stores = self.check(caller, [address.uri for address in folders], project=project)
+        looks = [(address.uri, _input_look(stores, address, "", set())) for address in folders[:MAX_LISTS]]
+        return self._first(looks)[0]
 
     def at_batch(
         self,
@@ -200,13 +203,6 @@ def _list_look(
             check(line)
 
     return look
-
-
-def _import_look(stores: objects.Stores, address: InputAddress, full: set[objects.ObjectUri]) -> _Look:
-    """Looks at a CSV of an import, or at where its images are."""
-    if address.meaning == Meaning.FILE:
-        return _list_look(stores, address.uri, _check_import, full)
-    return _input_look(stores, address, "", full)
 
 
 def _batch_look(stores: objects.Stores, address: InputAddress, column: str, full: set[objects.ObjectUri]) -> _Look:

@@ -87,8 +87,15 @@ class Keyboard:
         assert found["isInSight"] and found["isOnTop"], f"the focus is hidden: {found}"
         return str(found["name"])
 
-    def tab_to(self, words: str, tag: str = "", *, is_whole: bool = False) -> None:
-        """Presses Tab until what has the focus begins with these words, or is called so; it may pass the page's end once."""
+    def tab_to(self, words: str, tag: str = "", *, is_whole: bool = False, within: str = "*") -> None:
+        """Presses Tab until what has the focus begins with these words, or is called so; it may pass the page's end once.
+
+        Args:
+            words: how its name begins.
+            tag: its element.
+            is_whole: whether `words` are all of its name.
+            within: a selector of what it is in.
+        """
         seen, ends = [], 0
         self.console.page.run("void (window.focusedBefore = null)")
         for _ in range(MOST_TABS):
@@ -98,9 +105,13 @@ class Keyboard:
             if not name or not follows:
                 ends += 1
                 assert ends <= 2, f"no Tab leads to {words!r}: {seen}"
-            if (name == words if is_whole else name.startswith(words)) and self.focused()["tag"].startswith(tag):
+            is_called = name == words if is_whole else name.startswith(words)
+            if is_called and self.focused()["tag"].startswith(tag) and self._is_within(within):
                 return
         raise AssertionError(f"no Tab leads to {words!r}: {seen}")
+
+    def _is_within(self, selector: str) -> bool:
+        return bool(self.console.page.run(f"Boolean(document.activeElement.closest({selector!r}))"))
 
     def enter(self, words: str) -> None:
         """Goes to a button or a link and presses Enter."""

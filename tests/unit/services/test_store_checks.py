@@ -31,12 +31,16 @@ def looks(bucket: pathlib.Path, tmp_path: pathlib.Path) -> StoreChecks:
     return StoreChecks(objects.Stores(bucket.parent, tmp_path / "state"), look_s=60.0)
 
 
+def _uris(*names: str) -> list[objects.ObjectUri]:
+    return [objects.ObjectUri("gs", "b", name) for name in names]
+
+
 def test_good_lists_and_a_bucket_have_nothing_against_them(bucket, looks):
     (bucket / "list.csv").write_text("gs://b/a.jpg\n" * 1000)
     (bucket / "errors_1.jsonl").write_text('{"ID":"gs://b/a.jpg","status":{"code":5,"message":"m"}}\n')
     (bucket / "empty.csv").write_text("")
     assert looks.at_batch(ANONYMOUS, _inputs("list.csv", "errors_1.jsonl", "empty.csv"), PREFIX, project="p") is None
-    assert looks.at_import_lists(ANONYMOUS, _inputs("empty.csv", "list.csv"), project="p") is None
+    assert looks.at_import_lists(ANONYMOUS, _uris("empty.csv", "list.csv"), project="p") is None
     assert looks.at_destination(ANONYMOUS, PREFIX, project="p") is None
 
 
@@ -59,7 +63,7 @@ def test_what_cannot_be_a_list_is_found(bucket, looks, content, code, text):
         (bucket / "x.csv").write_bytes(content)
     for error in (
         looks.at_batch(ANONYMOUS, _inputs("x.csv"), PREFIX, project="p"),
-        looks.at_import_lists(ANONYMOUS, _inputs("x.csv"), project="p"),
+        looks.at_import_lists(ANONYMOUS, _uris("x.csv"), project="p"),
     ):
         assert error.code == code
         assert any(part in error.message for part in text.split("|"))
@@ -98,7 +102,7 @@ def test_of_very_many_lists_the_first_are_looked_at(bucket, looks):
 def test_without_time_nothing_is_looked_at(bucket, tmp_path):
     looks = StoreChecks(objects.Stores(bucket.parent, tmp_path / "state"), look_s=0)
     assert looks.at_batch(ANONYMOUS, _inputs("none.csv"), PREFIX, project="p") is None
-    assert looks.at_import_lists(ANONYMOUS, _inputs("none.csv"), project="p") is None
+    assert looks.at_import_lists(ANONYMOUS, _uris("none.csv"), project="p") is None
 
 
 class _Mute:
@@ -151,4 +155,4 @@ def test_a_store_that_is_away_leaves_the_answer_to_the_work(tmp_path):
     choices = objects.StoreConfig(gs="cloud", gs_emulator=address)
     looks = StoreChecks(objects.Stores(tmp_path, tmp_path / "state", choices), look_s=1.0)
     assert looks.at_batch(ANONYMOUS, _inputs("list.csv"), PREFIX, project="p") is None
-    assert looks.at_import_lists(ANONYMOUS, _inputs("list.csv"), project="p") is None
+    assert looks.at_import_lists(ANONYMOUS, _uris("list.csv"), project="p") is None

@@ -5,8 +5,6 @@ gs://b/dir/                  the images below a folder
 gs://b/2026-*/*.jpg          images whose keys match; ``*`` stands for characters other than a slash, ``**`` for any
 gs://b/lists/part-*.csv      files whose keys match: the pattern ends like the name of a list or an archive
 gs://b/shard-{000..099}.tar  a hundred addresses; ``{a,b}`` two
-
-An import takes CSVs in full and patterns of images.
 """
 
 from __future__ import annotations
@@ -76,25 +74,6 @@ def parse_all(texts: Iterable[str], schemes: Collection[str]) -> list[InputAddre
     found = [address for text in texts for address in parse(text, schemes)]
     if len(found) > MAX_ADDRESSES:
         raise errors.bad_request(f"There are {len(found)} addresses of inputs; the limit is {MAX_ADDRESSES}.")
-    return found
-
-
-def parse_import(text: str, schemes: Collection[str]) -> list[InputAddress]:
-    """What one address of an import names: a CSV, or by a pattern images.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT saying what is wrong with the text.
-    """
-    if "*" not in text:
-        try:
-            return [InputAddress(text, objects.caller_uri(text, schemes), Meaning.FILE)]
-        except objects.BadUri as error:
-            if text.endswith("/"):
-                raise objects.bad_uri(text, f"it is a folder; {text[:200]}** names all images below it") from error
-            raise
-    found = parse(text, schemes)
-    if any(address.meaning == Meaning.FILES for address in found):
-        raise objects.bad_uri(text, "a pattern names images here; write the address of each CSV in full")
     return found
 
 

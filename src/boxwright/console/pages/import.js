@@ -14,8 +14,8 @@ import { RunningOperation } from "./operations.js";
 
 await speak("batches"); // those of the picker
 
-/** Addresses, one a line or with space between them; names may have spaces. @param {string} text */
-export const addresses = (text) => text.split(/\n|\s+(?=[a-z][a-z0-9+.-]*:\/\/)/).map((one) => one.trim()).filter(Boolean);
+/** Addresses, one a line. @param {string} text */
+export const addresses = (text) => text.split(/\s+/).filter(Boolean);
 
 /** @param {{dataset: any}} props */
 export function Import({ dataset }) {
@@ -41,7 +41,7 @@ export function Import({ dataset }) {
       <label>${t("import.field")}<textarea rows="3" class="mono" placeholder="gs://bucket/labels.csv" value=${text} onInput=${(/** @type {any} */ e) => setText(e.target.value)}></textarea>
         <span class="hint">${t("import.hint")}</span></label>
       <div><button type="button" onClick=${() => setOpen(true)}>${t("picker.open")}</button></div>
-      ${isOpen && html`<${Picker} title=${t("import.field")} take=${(/** @type {string} */ uri) => setText((/** @type {string} */ one) => `${one.trim()}\n${uri.endsWith("/") ? `${uri}**` : uri}`.trim())} close=${() => setOpen(false)} />`}
+      ${isOpen && html`<${Picker} title=${t("import.field")} take=${(/** @type {string} */ uri) => setText((/** @type {string} */ one) => `${one.trim()}\n${uri}`.trim())} close=${() => setOpen(false)} />`}
       <div class="row"><${Act} permission="automl.datasets.import" look="first" off=${addresses(text).length ? "" : t("import.needed")} does=${start}>${t("import.start")}<//>
       ${dataset.exampleCount > 0 && html`<a class="button" href=${href("datasets", id, "train")}>${t("datasets.next.train")}</a>`}</div></section>
     <section class="card"><h2>${t("import.example")}</h2><p class="quiet">${t(`import.example.${kindOf(dataset) || "detection"}`)}</p>

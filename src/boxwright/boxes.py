@@ -13,8 +13,24 @@ import numpy.typing as npt
 
 COORDINATE_DECIMALS = 6  # a millionth of the image side: below a pixel up to a million pixels a side
 SCORE_DECIMALS = 6
-MIN_EDGE_NORM = 0.01  # data_items.proto: the edge of a labelled box is at least 0.01 of the image's side
+MIN_EDGE_NORM = 0.01  # data_items.proto: the edge of an imported box is at least 0.01 of the image's side
 EDGE_TOLERANCE_NORM = 1e-6  # printed coordinates may stick out, or be askew, by their last decimal
+MIN_EDGE_PX = 2  # of a box in a dataset: what is drawn by hand and is smaller is a slip
+EDGE_TOLERANCE_PX = 0.05  # printed coordinates, and floats of 32 bits, of large images
+MAX_LABELLED = 5_000  # boxes of one image in a dataset
+
+
+def is_too_small(box_norm: tuple[float, float, float, float], size_hw: tuple[int, int]) -> bool:
+    """Whether an edge of a label's box is shorter than `MIN_EDGE_PX`, and than what every import takes.
+
+    Args:
+        box_norm: x_min, y_min, x_max, y_max in [0, 1].
+        size_hw: of the upright image, in pixels.
+    """
+    x_min, y_min, x_max, y_max = box_norm
+    edges = ((y_max - y_min, size_hw[0]), (x_max - x_min, size_hw[1]))
+    shortest = MIN_EDGE_NORM - EDGE_TOLERANCE_NORM
+    return any(edge < shortest and edge * side_px < MIN_EDGE_PX - EDGE_TOLERANCE_PX for edge, side_px in edges)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tests.support.images import drawn_images
 from boxwright import curation_messages as pb
 from boxwright.surface import methods
 
+OTHER = {"boundingBox": {"normalizedVertices": [{"x": 0.1, "y": 0.1}, {"x": 0.4, "y": 0.3}]}}
 BOX = {"boundingBox": {"normalizedVertices": [{"x": 0.5, "y": 0.75}, {"x": 0.25, "y": 0.5}]}}
 
 
@@ -109,9 +110,9 @@ BAD = {
     ),
     "no area": (
         [{"displayName": "red", "imageObjectDetection": {"boundingBox": {"normalizedVertices": [{"x": 1}, {}]}}}],
-        "at least 0.01",
+        "at least 2 pixels",
     ),
-    "too many": ([{"displayName": "red", "imageObjectDetection": BOX}] * 501, "500 at most"),
+    "too many": ([{"displayName": "red", "imageObjectDetection": BOX}] * 5001, "5000 at most"),
 }
 
 
@@ -163,6 +164,56 @@ def test_an_example_says_its_name_and_where_its_labels_come_from(world: case_wor
     assert again["annotations"] == accepted["annotations"]
     odd = {"displayName": "red", "imageObjectDetection": {**BOX, "score": 2}}
     assert "scores are from 0 to 1" in _update(http, {**again, "annotations": [odd]}, "annotations").text
+
+
+def test_a_suggestion_that_is_accepted_early_stays_a_models(world: case_world.World, http: httpx.Client) -> None:
+    first = _list(http, world.imported("curation-early", 2))["examples"][0]
+    sure, unsure = (
+        {"displayName": "red", "imageObjectDetection": {**one, "score": score}}
+        for one, score in ((BOX, 1), (OTHER, 0.5))
+    )
+    drawn = {"displayName": "blue", "imageObjectDetection": BOX}
+    given = {
+        **first,
+        "state": "SUGGESTED",
+        "annotations": [sure, unsure, drawn],
+        "sources": ["ACCEPTED", "MODEL", "HUMAN"],
+    }
+    early = _update(http, given, "annotations,sources,state").json()
+    assert early["sources"] == ["ACCEPTED", "MODEL", "HUMAN"]
+    assert [one["imageObjectDetection"]["score"] for one in early["annotations"]] == [1, 0.5, 1]
+    back = _update(http, {**early, "sources": ["MODEL", "ACCEPTED", "HUMAN"]}, "annotations,sources").json()
+    assert back["sources"] == ["MODEL", "ACCEPTED", "HUMAN"]
+    unsaid = _update(http, {**back, "sources": []}, "annotations").json()
+    assert unsaid["sources"] == back["sources"], "a score of 1 is no acceptance"
+    done = _update(http, {**unsaid, "state": "LABELED"}, "state").json()
+    assert done["sources"] == ["ACCEPTED", "ACCEPTED", "HUMAN"]
+    for sources, said in ((["MODEL"], "one for each"), ([9, 1, 1], "Choose one of")):
+        answer = _update(http, {**done, "sources": sources}, "annotations,sources")
+        assert (answer.status_code, said in answer.text) == (400, True), answer.text
+    alone = _update(http, done, "sources")
+    assert (alone.status_code, "sources goes with annotations" in alone.text) == (400, True)
+
+
+def test_boxes_of_two_pixels_and_thousands_of_them_are_labels(world: case_world.World, http: httpx.Client) -> None:
+    first = _list(http, world.imported("curation-small", 2))["examples"][0]
+    width_px, height_px = first["widthPx"], first["heightPx"]
+
+    def box(left_px: float, top_px: float, edge_px: float) -> dict[str, Any]:
+        corners = [(left_px, top_px), (left_px + edge_px, top_px + edge_px)]
+        vertices = [{"x": x / width_px, "y": y / height_px} for x, y in corners]
+        return {"displayName": "red", "imageObjectDetection": {"boundingBox": {"normalizedVertices": vertices}}}
+
+    side = 71  # places in a row and in a column, of which 5,000 are taken
+    many = [
+        box(column * (width_px - 2) / side, row * (height_px - 2) / side, 2)
+        for row in range(side)
+        for column in range(side)
+    ][:5000]
+    saved = _update(http, {**first, "annotations": many}, "annotations").json()
+    assert len(saved["annotations"]) == 5000
+    answer = _update(http, {**saved, "annotations": [box(10, 10, 0.9)]}, "annotations")
+    assert (answer.status_code, "at least 2 pixels" in answer.text) == (400, True), answer.text
 
 
 def test_what_is_accepted_as_it_is_needs_no_labels_again(world: case_world.World, http: httpx.Client) -> None:

@@ -245,9 +245,46 @@ def test_dragging_among_five_hundred_boxes_draws_no_box_again(editor: Editor) ->
     editor.mouse("mouseReleased", (x + 40, y + 40))
     editor.saved()
     assert len(editor.boxes_px(example)) == 500
-    editor.drag((52, 42), (62, 46))  # one more than the API takes
-    editor.console.until("document.querySelector('.said').innerText.includes('500')")
     editor.put(example, boxes[:2])
+
+
+def test_five_thousand_boxes_are_as_many_as_an_image_has(editor: Editor) -> None:
+    example = editor.examples()[5]
+    boxes = [
+        ("red", column * 0.6, row * 0.6, column * 0.6 + 2, row * 0.6 + 2) for row in range(50) for column in range(100)
+    ]
+    editor.put(example, boxes)
+    editor.open(example)
+    editor.drag((64, 42), (67, 45))
+    editor.console.until("document.querySelector('.said').innerText.includes('5,000')")
+    editor.console.open("settings")
+    editor.put(example, boxes[:2])
+
+
+def test_a_suggestion_that_is_accepted_and_not_yet_done_stays_a_models(editor: Editor) -> None:
+    example = editor.examples()[4]
+    editor.put(example, [], "UNLABELED")
+    vertices = [{"x": 0.1, "y": 0.2}, {"x": 0.3, "y": 0.6}]
+    found = {
+        "displayName": "red",
+        "imageObjectDetection": {"score": 1, "boundingBox": {"normalizedVertices": vertices}},
+    }
+    body = {"name": example["name"], "etag": editor.get(example["name"])["etag"], "state": "SUGGESTED"}
+    url = f"{editor.url}/v1/{example['name']}?updateMask=annotations,sources,state"
+    sent = httpx.patch(url, json={**body, "annotations": [found], "sources": ["MODEL"]}, trust_env=False)
+    assert sent.json()["sources"] == ["MODEL"]
+    editor.open(example)
+    editor.drag((40, 10), (55, 30))  # a person's, beside it
+    editor.saved()
+    assert editor.get(example["name"])["sources"] == ["MODEL", "HUMAN"]
+    editor.click((12, 20))
+    editor.key("Enter")
+    editor.saved()
+    after = editor.get(example["name"])
+    assert (after["state"], after["sources"]) == ("SUGGESTED", ["ACCEPTED", "HUMAN"])
+    editor.key("z", CONTROL)
+    editor.saved()
+    assert editor.get(example["name"])["sources"] == ["MODEL", "HUMAN"]
 
 
 @pytest.mark.parametrize("kind", ["MULTICLASS", "MULTILABEL"])

@@ -73,14 +73,15 @@ def _post(service: GuardedService, account: Account, path: str, body: dict[str, 
 
 
 def _called(service: GuardedService, account: Account, door: str, path: str, body: dict[str, Any]) -> tuple[str, str]:
-    """Calls BatchPredict or ImportModel at one of the servers; returns what it refuses with, or ("", operation)."""
+    """Calls BatchPredict, ImportModel or ImportData; returns what is refused with which words, or ("", operation)."""
     if door == "rest":
         code, answer = _post(service, account, path, body)
         return ("", answer["name"]) if code == 200 else (answer["error"]["status"], answer["error"]["message"])
     is_batch = path.endswith(":batchPredict")
     kind = automl_v1.BatchPredictRequest if is_batch else automl_v1.ImportDataRequest
     request = kind.from_json(json.dumps({"name": path.removesuffix("/models:import").partition(":")[0], **body}))
-    rpc = "PredictionService/BatchPredict" if is_batch else "AutoMl/ImportModel"
+    imports = "AutoMl/ImportModel" if path.endswith(":import") else "AutoMl/ImportData"
+    rpc = "PredictionService/BatchPredict" if is_batch else imports
     stub = service.channel.unary_unary(
         f"/google.cloud.automl.v1.{rpc}",
         request_serializer=kind.serialize,
@@ -255,3 +256,40 @@ def test_a_link_in_a_granted_folder_does_not_lead_to_a_network(service, importer
     assert (code or code_pb2.Code.Name(error["code"])) == "PERMISSION_DENIED", error
     assert "secret" not in error["message"]
     assert _models(service) == before
+
+
+@pytest.mark.parametrize("door", ["rest", "grpc"])
+def test_images_of_folders_are_imported_by_who_may_list_and_read_them_alone(service, door):
+    ada = service.registry.account(f"importer-{door}")
+    service.registry.grant(ada.member, "roles/automl.editor", "projects/demo")
+    service.registry.grant_folder(ada.member, "gs://photos/in/", read=True, write=False)
+    body = {"displayName": "folders", "imageObjectDetectionDatasetMetadata": {}}
+    code, created = _post(service, ada, f"{LOCATION}/datasets", body)
+    assert code == 200, created
+    dataset = created["response"]["name"]
+    for address, permission in (("gs://photos/secret/", "list"), ("gs://photos/**", "list"), ("gs://nowhere/", "list")):
+        refused, message = _called(service, ada, door, f"{dataset}:importData", _folders(address))
+        assert refused == "PERMISSION_DENIED"
+        assert f"Permission 'storage.objects.{permission}' denied" in message
+    refused, name = _called(service, ada, door, f"{dataset}:importData", _folders("gs://photos/in/"))
+    assert not refused, name
+    done = _ended(service, ada, name)
+    assert "error" not in done, done
+    told = [(one["code"], one["message"]) for one in done["metadata"]["partialFailures"]]
+    assert [(code, "gs://photos/in/link.jpg" in text) for code, text in told[-1:]] == [
+        (code_pb2.PERMISSION_DENIED, True)
+    ]
+    headers = {"Authorization": f"Bearer {ada.signed()}"}
+    found = service.http.request("GET", f"/v1/{dataset}/examples", headers=headers).json()["examples"]
+    assert [one["uri"] for one in found] == ["gs://photos/in/0000.jpg", "gs://photos/in/0001.jpg"]
+    stranger = service.registry.account(f"stranger-{door}")
+    refused, message = _called(service, stranger, door, f"{dataset}:importData", _folders("gs://photos/in/"))
+    unknown = f"{LOCATION}/datasets/IOD0000000000000000000"
+    assert (refused, message.replace(dataset, unknown)) == _called(
+        service, stranger, door, f"{unknown}:importData", _folders("gs://photos/in/")
+    )
+    assert refused in ("PERMISSION_DENIED", "NOT_FOUND")
+
+
+def _folders(address: str) -> dict[str, Any]:
+    return {"inputConfig": {"gcsSource": {"inputUris": [address]}, "params": {"unlabelled": "true"}}}

@@ -126,3 +126,47 @@ def test_a_cancelled_import_ends_within_five_seconds_and_has_imported_nothing(se
         name = api.start_import(dataset, csv_uri)
         _assert_whole(api, _place(environment, service.data_dir), dataset, name)
     crashes.assert_tidy(service.data_dir)
+
+
+PAGES, PAGE_IMAGES = 6, 40
+
+
+@pytest.mark.parametrize("passage", [pytest.param(1, marks=pytest.mark.full), 4])
+def test_a_service_killed_while_folders_are_imported_goes_on_behind_the_pages_that_are_done(
+    service_factory, environment, tmp_path, passage
+):
+    (tmp_path / "marks").mkdir()
+    faults = {
+        "BOXWRIGHT_FAULTS": f"import.before_note:hang@{passage}",
+        "BOXWRIGHT_FAULTS_ONCE": str(tmp_path / "marks"),
+    }
+    service = service_factory(environment=environment | faults)
+    bucket = service.bucket("b")
+    names = drawn_images.write_images(bucket / "0", PAGES * PAGE_IMAGES)
+    for number, name in enumerate(names):
+        folder = bucket / str(number % PAGES)
+        folder.mkdir(exist_ok=True)
+        (bucket / "0" / name).rename(folder / name)
+    (bucket / "5" / "broken.jpg").write_bytes(b"no image")
+    with open_api(service) as api:
+        dataset = api.create_dataset()
+        name = api.start_import(dataset, "gs://b/{0..5}/", unlabelled="true")
+        wait_until(lambda: list((tmp_path / "marks").iterdir()), "a page that is done", interval_s=0.005)
+        imported = api.automl.get_dataset(name=dataset).example_count
+        crashes.kill(service, environment)
+    assert imported == passage * PAGE_IMAGES
+    for page in range(passage - 1):  # nobody looks at them again
+        for path in (bucket / str(page)).iterdir():
+            path.write_bytes(b"no image any more")
+    (bucket / "5" / "late.jpg").write_bytes(drawn_images.draw(9999).content)
+    again = service_factory(environment=environment)
+    with open_api(again) as api:
+        operation = api.finished(name, timeout_s=120)
+        assert not operation.HasField("error"), operation.error
+        progress = api.progress(name)
+        assert api.automl.get_dataset(name=dataset).example_count == PAGES * PAGE_IMAGES
+    assert (progress["done"], progress["failed"]) == (PAGES * PAGE_IMAGES + 1, 1)
+    assert progress["added"] == (PAGES - 1) * PAGE_IMAGES, "but those of the page that is done again"
+    assert _stored(_place(environment, again.data_dir), dataset)[:2] == (PAGES * PAGE_IMAGES,) * 2
+    assert "broken.jpg" in metadata(operation).partial_failures[-1].message
+    crashes.assert_tidy(again.data_dir)

@@ -46,7 +46,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         actions,
         "import",
         _import,
-        "import labelled images from CSV files (docs/import.md)",
+        "import labelled images from CSV files, or all images of folders (docs/import.md)",
         "boxwright datasets import cars gs://photos/labels.csv --wait",
     )
     export = asking.add_action(
@@ -65,18 +65,37 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     for action in (describe, fill, export, delete):
         action.add_argument("name", metavar="DATASET", help="id, display name or full name")
+    _add_import_choices(fill)
+    fill.add_argument(
+        "uris", metavar="CSV", nargs="+", help="gs://BUCKET/FILE.csv, or with --unlabelled gs://BUCKET/FOLDER/"
+    )
+    export.add_argument("prefix", metavar="PREFIX", help="gs://BUCKET/FOLDER/, as the service sees it")
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    asking.add_wait(fill)
+    asking.add_wait(export)
+    asking.finish(create, listing, describe, fill, export, delete)
+
+
+def _add_import_choices(fill: argparse.ArgumentParser) -> None:
+    """Adds what the params of an import say."""
     fill.add_argument(
         "--not-reviewed",
         action="store_true",
         help="nobody has looked at these labels: they are proposals, which no training learns from until an import without "
         "this confirms them",
     )
-    fill.add_argument("uris", metavar="CSV", nargs="+", help="gs://BUCKET/FILE.csv, as the service sees it")
-    export.add_argument("prefix", metavar="PREFIX", help="gs://BUCKET/FOLDER/, as the service sees it")
-    delete.add_argument("--yes", action="store_true", help="do not ask")
-    asking.add_wait(fill)
-    asking.add_wait(export)
-    asking.finish(create, listing, describe, fill, export, delete)
+    fill.add_argument(
+        "--wide-box-limits",
+        action="store_true",
+        help="take boxes from 2 pixels on, and up to 5,000 an image; without this an edge is at least 0.01 of the image's "
+        "side, and an image has 500 boxes at most",
+    )
+    fill.add_argument(
+        "--unlabelled",
+        action="store_true",
+        help="the addresses are folders, or patterns such as gs://BUCKET/FOLDER/*.jpg: their images are imported without "
+        "labels",
+    )
 
 
 def _create(options: argparse.Namespace) -> int:
@@ -141,8 +160,10 @@ def _import(options: argparse.Namespace) -> int:
     uris = asking.addresses(options.uris, "CSV")
     connection = RestConnection(options)
     name = finding.find(connection, options.name, "datasets")["name"]
-    params = {"params": {"reviewed": "false"}} if options.not_reviewed else {}
-    body = {"inputConfig": {"gcsSource": {"inputUris": uris}, **params}}
+    params = {"reviewed": "false"} if options.not_reviewed else {}
+    params |= {"wide_box_limits": "true"} if options.wide_box_limits else {}
+    params |= {"unlabelled": "true"} if options.unlabelled else {}
+    body = {"inputConfig": {"gcsSource": {"inputUris": uris}, **({"params": params} if params else {})}}
     operation = connection.call("POST", f"{name}:importData", body=body)
     return waiting.started(connection, operation, wait=options.wait, as_json=options.as_json)
 

@@ -14,7 +14,10 @@ from boxwright.convert import account, dataset, entries, options, output, pictur
 from boxwright.runners import box_rows, import_rows, label_rows
 
 PLACES = 9  # a thousandth of the published precision, so that a detour over another format changes nothing
-TOO_SMALL = f"box smaller than {box_rows.MIN_EDGE_NORM} of the image's side: written, but an import leaves it out"
+TOO_SMALL = (
+    f"box smaller than {box_rows.MIN_EDGE_NORM} of the image's side: written; an import takes it with wide_box_limits=true "
+    "only"
+)
 TWO_SETS = "image in two sets: the first counts"
 _QUOTED = re.compile(r"[^\w/:.-]")  # what `csv.writer` may put into quotes
 _ANY_URI = "gs://bucket/image"  # stands for the path while a row is parsed: here it may also be a local one

@@ -64,9 +64,10 @@ class Example(proto.Message):
         update_time: when it was changed last; absent if it was not since the import.
         display_name: name of the file as a person knows it.
         sources: where the labels come from, one for each of `annotations`. A label that a model has found (MODEL) has the
-            model's score in its payload, one that a person has accepted (ACCEPTED) keeps it; others have score 1. Only the
-            service writes it: a new label whose score is between 0 and 1 is a model's, other new ones are a person's. A
-            model's label that is sent without its score has been accepted.
+            model's score in its payload, one that a person has accepted (ACCEPTED) keeps it; others have score 1. A request
+            whose mask names them with `annotations` gives one for each. Without them, a new label whose score is below 1 is
+            a model's, other new ones are a person's, and a model's label that is sent without its score has been accepted.
+            The labels of a model in a LABELED image are ACCEPTED.
     """
 
     class MlUse(proto.Enum):

@@ -72,7 +72,10 @@ def _box(cells: Sequence[str], min_edge_norm: float) -> tuple[float, float, floa
     box = (min(xs), min(ys), max(xs), max(ys))
     width, height = box[2] - box[0], box[3] - box[1]
     if width < min_edge_norm - TOLERANCE_NORM or height < min_edge_norm - TOLERANCE_NORM:
-        raise BadRow(f"the box is {width:.4f} by {height:.4f} of the image; each edge must be at least {min_edge_norm}")
+        raise BadRow(
+            f"the box is {width:.4f} by {height:.4f} of the image; each edge must be at least {min_edge_norm}, or 2 pixels "
+            "in an import with wide_box_limits=true"
+        )
     return box
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
-from boxwright import kinds, states
+from boxwright import boxes, kinds, states
 from boxwright.metadata import datasets
 from boxwright.runners import box_rows, label_rows
 from boxwright.runners.import_rows import ImportRow
 
-MAX_BOXES_PER_IMAGE = 500  # io.proto
+MAX_BOXES_PER_IMAGE = 500  # io.proto; with wide limits `boxes.MAX_LABELLED`
 MAX_LABELS = 5_000  # of a classification dataset, the documented quota
 
 
@@ -62,6 +63,13 @@ _FORMS = {
 }
 
 
-def of(kind: kinds.DatasetKind) -> DataForm:
-    """The form of a served kind."""
-    return _FORMS[kind]
+def of(kind: kinds.DatasetKind, *, has_wide_limits: bool = False) -> DataForm:
+    """The form of a served kind; with wide limits it takes all boxes that a dataset may have.
+
+    The size of a box in pixels is not known from a row: `import_images` looks at it.
+    """
+    form = _FORMS[kind]
+    if not has_wide_limits or form.max_annotations is None:
+        return form
+    parse = functools.partial(box_rows.parse, min_edge_norm=0.0)
+    return dataclasses.replace(form, parse=parse, max_annotations=(boxes.MAX_LABELLED, "boxes"))

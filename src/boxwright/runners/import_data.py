@@ -3,16 +3,15 @@
 Three phases: *rows* are parsed into a staging file; each distinct *image* is fetched, hashed, as its identity is its
 content, and decoded in a process without secrets; then the good images are *merged* into the dataset in small
 transactions. Nothing is merged unless few enough rows failed. Merging adds only what is not there, so it can be run again
-after a crash; it is not interrupted by a cancel.
+after a crash; it is not interrupted by a cancel. The images of folders (`import_folders`) go through the last two phases
+page by page.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
 import logging
 import pathlib
@@ -24,14 +23,21 @@ from typing import Any
 
 from google.cloud.automl_v1 import types
 from google.protobuf import empty_pb2
-from google.rpc import code_pb2, status_pb2
 
-from boxwright import errors, kinds, names, objects, private, rows, states
-from boxwright.batch.engine import convictions
-from boxwright.images import decode, size_processes
+from boxwright import boxes, errors, kinds, names, objects, private, rows, states
 from boxwright.metadata import database, datasets, messages
 from boxwright.operations.runner import Context, Runner, Success
-from boxwright.runners import data_forms, import_labels, import_results, import_rows, import_sets, suggestions
+from boxwright.runners import (
+    data_forms,
+    import_folders,
+    import_images,
+    import_labels,
+    import_results,
+    import_rows,
+    import_staging,
+    suggestions,
+)
+from boxwright.runners.import_staging import RowCounts
 
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
@@ -39,16 +45,6 @@ ROWS_PERCENT, IMAGES_PERCENT = 10, 90  # where the phases end on the progress sc
 NO_BOX = (None,) * 4
 
 log = logging.getLogger(__name__)
-
-_STAGING = """
-CREATE TABLE images (id INTEGER PRIMARY KEY, uri TEXT UNIQUE, ml_use TEXT, rows INTEGER DEFAULT 0, place TEXT,
-                     told TEXT DEFAULT '', set_place TEXT, sha256 TEXT, width_px INTEGER, height_px INTEGER);
-CREATE TABLE annotations (image_id INTEGER, label TEXT, x_min REAL, y_min REAL, x_max REAL, y_max REAL, score REAL);
-CREATE INDEX annotations_of_image ON annotations (image_id);
-"""
-
-
-_Seen = tuple[str, int, int] | errors.ApiError  # (sha256, width, height) in pixels, or what is wrong
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,27 +55,21 @@ class _Target:
     form: data_forms.DataForm
     has_one_label: bool
     is_reviewed: bool = True  # whether a person has looked at the labels
+    has_wide_limits: bool = False  # of boxes
     added: import_results.AddedResults | None = None  # of a batch prediction, in the place of lists
-
-
-@dataclasses.dataclass
-class _RowCounts:
-    """How many rows there were and which failed."""
-
-    rows: int = 0
-    failed: int = 0
-    failures: list[status_pb2.Status] = dataclasses.field(default_factory=list)
-    conflicts: import_sets.Conflicts = dataclasses.field(default_factory=import_sets.Conflicts)
-
-    def fail(self, place: str, reason: str, *, rows: int = 1, code: int = code_pb2.INVALID_ARGUMENT) -> None:
-        self.failed += rows
-        if len(self.failures) < errors.MAX_PARTIAL_FAILURES:
-            self.failures.append(status_pb2.Status(code=code, message=f"{place}: {reason}"))
+    is_unlabelled: bool = False  # whether folders of images are in the place of lists
 
     @property
-    def listed(self) -> list[status_pb2.Status]:
-        """What is told of single rows: failures first, then rows whose set is not their image's."""
-        return [*self.failures, *self.conflicts.told][: errors.MAX_PARTIAL_FAILURES]
+    def bare_state(self) -> states.ExampleState:
+        """Of an image without annotations."""
+        return states.ExampleState.UNLABELED if self.is_unlabelled else self.form.bare_state
+
+    @property
+    def box_limit(self) -> import_images.BoxLimit:
+        """What happens to boxes that are too small for a dataset."""
+        if self.added is not None:
+            return import_images.BoxLimit.DROPS
+        return import_images.BoxLimit.TELLS if self.has_wide_limits else import_images.BoxLimit.OF_ROWS
 
 
 class ImportData(Runner):
@@ -94,6 +84,8 @@ class ImportData(Runner):
         image_timeout_s: for decoding one image.
         new_digits: makes annotation spec ids.
         is_reviewed: whether a request's params say that a person has looked at the labels.
+        has_wide_box_limits: whether a request's params ask for all boxes that a dataset may have.
+        is_unlabelled: whether a request's params say that it names folders of images in the place of lists.
         added: what a request adds of a batch prediction; None if it names lists.
     """
 
@@ -108,8 +100,11 @@ class ImportData(Runner):
         image_timeout_s: float,
         new_digits: Callable[[], str],
         is_reviewed: Callable[[Mapping[str, str]], bool],
+        has_wide_box_limits: Callable[[Mapping[str, str]], bool] = lambda params: False,
+        is_unlabelled: Callable[[Mapping[str, str]], bool] = lambda params: False,
         added: Callable[[types.ImportDataRequest], import_results.AddedResults | None] = lambda request: None,
     ) -> None:
+        self._is_unlabelled = is_unlabelled
         self._added = added
         self._db = db
         self._stores = stores
@@ -119,14 +114,12 @@ class ImportData(Runner):
         self._image_timeout_s = image_timeout_s
         self._new_digits = new_digits
         self._is_reviewed = is_reviewed
+        self._has_wide_box_limits = has_wide_box_limits
 
     def run(self, request: bytes, context: Context) -> Success:
         """See `operations.runner.Runner`."""
         message = types.ImportDataRequest.deserialize(request)
-        is_reviewed = self._is_reviewed(message.input_config.params)
-        target = dataclasses.replace(
-            self._target(names.DatasetName.parse(message.name)), is_reviewed=is_reviewed, added=self._added(message)
-        )
+        target = self._target(message)
         folder = self._work_dir / context.name.operation
         private.make_folder(folder)
         # a file of its own: another process may not know yet that it has lost its lease
@@ -134,47 +127,103 @@ class ImportData(Runner):
         private.make_file(path)
         try:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as staging:
-                staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _STAGING)
-                tally = _RowCounts()
-                stores = context.limited(self._stores).named().stoppable(context.raise_if_stopped)
-                if target.added is None:
-                    lists = message.input_config.gcs_source.input_uris
-                    self._stage_rows(stores, lists, staging, tally, target, context)
+                staging.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + import_staging.TABLES)
+                tally = RowCounts()
+                stores = context.limited(self._stores).stoppable(context.raise_if_stopped)
+                if target.is_unlabelled:
+                    self._import_folders(stores, message, staging, target, context)
                 else:
-                    self._stage_results(stores, target.added, staging, tally, target, context)
-                with size_processes.SizeProcesses(self._image_timeout_s) as sizes:
-                    look = functools.partial(self._look_at, objects.Breaker(stores), sizes, context)
-                    self._look_at_images(look, staging, tally, context)
-                staging.execute("CREATE INDEX copies ON images (sha256)")
-                tally.conflicts.of_copies(staging)
-                if target.has_one_label:
-                    import_labels.of_copies(staging, tally.fail)
-                context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.listed)
-                self._judge(tally)
-                self._check_label_count(target, staging)
-                self._merge(target, staging, tally, context)
-                context.report(partial_failures=tally.listed)
+                    self._import_rows(stores.named(), message, staging, tally, target, context)
         except objects.StoreLost as lost:
             raise lost.error from lost
         finally:
             path.unlink(missing_ok=True)
+        return Success(respond=lambda connection: empty_pb2.Empty())
+
+    def _import_rows(
+        self,
+        stores: objects.Stores,
+        message: types.ImportDataRequest,
+        staging: sqlite3.Connection,
+        tally: RowCounts,
+        target: _Target,
+        context: Context,
+    ) -> None:
+        if target.added is None:
+            self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, target, context)
+        else:
+            self._stage_results(stores, target.added, staging, tally, target, context)
+        with import_images.ImageLook(stores, context, self._threads, self._image_timeout_s) as look:
+            for done in look.over(staging, tally.fail, target.box_limit):
+                context.report(progress_percent=int(ROWS_PERCENT + done * (IMAGES_PERCENT - ROWS_PERCENT)))
+        tally.conflicts.of_copies(staging)
+        if target.has_one_label:
+            import_labels.of_copies(staging, tally.fail)
+        context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.listed)
+        self._judge(tally)
+        self._check_label_count(target, staging)
+        for share in self._merge(target, staging, tally):
+            context.report(progress_percent=min(99, int(IMAGES_PERCENT + share * (100 - IMAGES_PERCENT))))
+        context.report(partial_failures=tally.listed)
         log.info(
             "event=imported operation=%s rows=%d failed=%d other_set=%d",
             context.name, tally.rows, tally.failed, tally.conflicts.count,
         )  # fmt: skip
-        return Success(respond=lambda connection: empty_pb2.Empty())
+
+    def _import_folders(
+        self,
+        stores: objects.Stores,
+        message: types.ImportDataRequest,
+        staging: sqlite3.Connection,
+        target: _Target,
+        context: Context,
+    ) -> None:
+        folders = import_folders.FolderImport(
+            stores, self._plan(context.name), message.input_config.gcs_source.input_uris
+        )
+        folders.open()
+        counts = folders.counts
+        with import_images.ImageLook(stores.named(), context, self._threads, self._image_timeout_s) as look:
+            for page in folders.pages():
+                staging.executescript("DELETE FROM images")
+                import_folders.stage(page, staging, counts)
+                for done in look.over(staging, counts.fail, target.box_limit):
+                    context.report(
+                        progress_percent=folders.percent(done, len(page)), progress=folders.progress(done, len(page))
+                    )
+                for _ in self._merge(target, staging, RowCounts(), counts.note_added):
+                    context.raise_if_lost()
+                context.report(progress=folders.progress(), partial_failures=folders.told)
+        folders.judge()
+        context.report(progress=folders.progress(), partial_failures=folders.told)
+        log.info(
+            "event=folders_imported operation=%s images=%d added=%d failed=%d",
+            context.name, counts.images, counts.added, counts.failed,
+        )  # fmt: skip
+
+    def _plan(self, operation: names.OperationName) -> objects.ObjectUri:
+        """The folder of an operation in the service's own state."""
+        return self._stores.state(f"operations/{operation.operation}")
 
     def tidy(self, operation: names.OperationName) -> None:
-        """Deletes the folder, with the staging files of attempts that were killed."""
+        """Deletes the folders, with the staging files of attempts that were killed, and the names that were listed."""
         shutil.rmtree(self._work_dir / operation.operation, ignore_errors=True)
+        try:
+            self._stores.delete_prefix(self._plan(operation))
+        except errors.ApiError as error:  # the next start of a service deletes it
+            log.warning("event=plan_not_deleted operation=%s reason=%s", operation, error.message)
 
-    def _target(self, name: names.DatasetName) -> _Target:
+    def _target(self, request: types.ImportDataRequest) -> _Target:
+        name, params = names.DatasetName.parse(request.name), request.input_config.params
+        is_wide = self._has_wide_box_limits(params)
         with self._db.read() as connection:
             row = datasets.find(connection, name.project, name.location, name.dataset)
         if row is None:
             raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
-        form = data_forms.of(kinds.of_member(row.metadata_member))
-        return _Target(name, form, messages.classification_type(row) is states.ClassificationType.MULTICLASS)
+        form = data_forms.of(kinds.of_member(row.metadata_member), has_wide_limits=is_wide)
+        has_one_label = messages.classification_type(row) is states.ClassificationType.MULTICLASS
+        is_reviewed, is_unlabelled = self._is_reviewed(params), self._is_unlabelled(params)
+        return _Target(name, form, has_one_label, is_reviewed, is_wide, self._added(request), is_unlabelled)
 
     # ---- rows ---------------------------------------------------------------------------------------------------
 
@@ -183,7 +232,7 @@ class ImportData(Runner):
         stores: objects.Stores,
         uris: Any,
         staging: sqlite3.Connection,
-        tally: _RowCounts,
+        tally: RowCounts,
         target: _Target,
         context: Context,
     ) -> None:
@@ -214,7 +263,7 @@ class ImportData(Runner):
         stores: objects.Stores,
         added: import_results.AddedResults,
         staging: sqlite3.Connection,
-        tally: _RowCounts,
+        tally: RowCounts,
         target: _Target,
         context: Context,
     ) -> None:
@@ -239,7 +288,7 @@ class ImportData(Runner):
         staging: sqlite3.Connection,
         row: import_rows.ImportRow,
         place: str,
-        tally: _RowCounts,
+        tally: RowCounts,
         target: _Target,
     ) -> None:
         staging.execute(
@@ -260,61 +309,14 @@ class ImportData(Runner):
             most, what = form.max_annotations
             (count,) = staging.execute("SELECT count(*) FROM annotations WHERE image_id = ?", (image_id,)).fetchone()
             if count + len(row.annotations) > most:
-                raise import_rows.BadRow(f"{row.uri} has more than {most} {what}")
+                wider = "" if most == boxes.MAX_LABELLED else f"; wide_box_limits=true allows {boxes.MAX_LABELLED}"
+                raise import_rows.BadRow(f"{row.uri} has more than {most} {what}{wider}")
         staging.executemany(
             "INSERT INTO annotations (image_id, label, x_min, y_min, x_max, y_max) VALUES (?, ?, ?, ?, ?, ?)",
             [(image_id, label, *(box or NO_BOX)) for label, box in row.annotations],
         )
 
-    # ---- images -------------------------------------------------------------------------------------------------
-
-    def _look_at_images(
-        self, look: Callable[[str], _Seen], staging: sqlite3.Connection, tally: _RowCounts, context: Context
-    ) -> None:
-        (total,) = staging.execute("SELECT count(*) FROM images").fetchone()
-        done, last_id = 0, 0
-        with concurrent.futures.ThreadPoolExecutor(self._threads) as pool:
-            while batch := staging.execute(
-                "SELECT id, uri, rows, place FROM images WHERE id > ? ORDER BY id LIMIT ?",
-                (last_id, 16 * self._threads),
-            ).fetchall():
-                context.raise_if_stopped()
-                last_id = batch[-1][0]
-                staging.execute("BEGIN")
-                for (image_id, uri, row_count, place), seen in zip(
-                    batch, pool.map(lambda entry: look(entry[1]), batch), strict=True
-                ):
-                    if isinstance(seen, errors.ApiError):
-                        reason = seen.message if uri in seen.message else f"{uri}: {seen.message}"
-                        tally.fail(place, reason, rows=row_count, code=seen.code)
-                    else:
-                        staging.execute(
-                            "UPDATE images SET sha256 = ?, width_px = ?, height_px = ? WHERE id = ?", (*seen, image_id)
-                        )
-                staging.execute("COMMIT")
-                done += len(batch)
-                share = done / total
-                context.report(progress_percent=int(ROWS_PERCENT + share * (IMAGES_PERCENT - ROWS_PERCENT)))
-
-    def _look_at(
-        self, images: objects.Breaker, sizes: size_processes.SizeProcesses, context: Context, uri: str
-    ) -> _Seen:
-        """Returns (sha256, width, height) of an image that decodes, or what is wrong with it; raises if a store is down."""
-        try:
-            data = images.get(objects.ObjectUri.parse(uri), max_bytes=decode.MAX_IMAGE_BYTES)
-            height_px, width_px = sizes.size_hw(data, context.raise_if_stopped)
-        except errors.ApiError as error:
-            return error
-        except decode.DecodeError as error:
-            return errors.bad_request(f"{uri}: {error}")
-        except size_processes.DecoderCrashError:
-            log.warning("event=image_crashes_decoder operation=%s image=%s", context.name, uri)
-            return errors.from_status(convictions.crashed(uri))
-        except size_processes.DecoderOverdueError:
-            return errors.from_status(convictions.hung(uri, self._image_timeout_s))
-        return hashlib.sha256(data).hexdigest(), width_px, height_px
-
-    def _judge(self, tally: _RowCounts) -> None:
+    def _judge(self, tally: RowCounts) -> None:
         share = tally.failed / tally.rows
         if share > self._row_failure_limit:
             raise errors.bad_request(
@@ -340,11 +342,18 @@ class ImportData(Runner):
 
     # ---- merge --------------------------------------------------------------------------------------------------
 
-    def _merge(self, target: _Target, staging: sqlite3.Connection, tally: _RowCounts, context: Context) -> None:
+    def _merge(
+        self,
+        target: _Target,
+        staging: sqlite3.Connection,
+        tally: RowCounts,
+        note_added: Callable[[int], None] = lambda count: None,
+    ) -> Iterator[float]:
+        """Adds what is staged to the dataset; yields the share that is there, and notes how many images are new."""
         dataset = target.name
         (total,) = staging.execute("SELECT count(*) FROM images WHERE sha256 IS NOT NULL").fetchone()
         done = 0
-        images = _staged_images(staging, target.form.bare_state)
+        images = import_staging.staged_images(staging, target.bare_state)
         if target.added is not None:
             is_bare = target.added.state == states.ExampleState.UNLABELED
             images = map(functools.partial(import_results.of_model, is_bare=is_bare), images)
@@ -355,13 +364,16 @@ class ImportData(Runner):
                 if datasets.find(connection, dataset.project, dataset.location, dataset.dataset) is None:
                     raise errors.not_found(errors.DATASET_UNKNOWN_TO_IMPORT)
                 known = datasets.known(connection, dataset.dataset, [image["sha256"] for image in batch])
-                datasets.merge(connection, dataset.dataset, batch, self._new_digits, has_one_label=target.has_one_label)
+                new = datasets.merge(
+                    connection, dataset.dataset, batch, self._new_digits, has_one_label=target.has_one_label
+                )
+            note_added(new)
             tally.conflicts.of_dataset(batch, known)
             told = import_labels.of_dataset(batch, known) if target.has_one_label else ()
             for text in told if target.is_reviewed else suggestions.kept(batch, known):
                 tally.conflicts.tell_text(text)
             done += len(batch)
-            context.report(progress_percent=min(99, int(IMAGES_PERCENT + done / total * (100 - IMAGES_PERCENT))))
+            yield done / total
 
 
 def _head(stores: objects.Stores, uri: objects.ObjectUri) -> objects.ObjectInfo:
@@ -369,29 +381,3 @@ def _head(stores: objects.Stores, uri: objects.ObjectUri) -> objects.ObjectInfo:
         return stores.head(uri)
     except objects.ObjectNotFound as error:
         raise objects.explained(stores, uri, error, asks_for_folder=True) from error
-
-
-def _staged_images(staging: sqlite3.Connection, bare_state: states.ExampleState) -> Iterator[dict[str, Any]]:
-    staged = staging.execute(
-        "SELECT id, uri, ml_use, sha256, width_px, height_px, place, COALESCE(set_place, place), "
-        "EXISTS (SELECT 1 FROM images AS other WHERE other.sha256 = images.sha256 AND other.id < images.id) "
-        "FROM images WHERE sha256 IS NOT NULL ORDER BY id"
-    )
-    for image_id, uri, ml_use, sha256, width_px, height_px, place, set_place, is_copy in staged:
-        annotations = staging.execute(
-            "SELECT label, x_min, y_min, x_max, y_max, score FROM annotations WHERE image_id = ? ORDER BY rowid",
-            (image_id,),
-        ).fetchall()
-        yield {
-            "uri": uri,
-            "ml_use": ml_use,
-            "sha256": sha256,
-            "width_px": width_px,
-            "height_px": height_px,
-            "state": states.ExampleState.LABELED if annotations else bare_state,
-            "place": place,
-            "set_place": set_place,
-            "is_copy": bool(is_copy),
-            "annotations": [tuple(row[:5]) for row in annotations],
-            "scores": [row[5] for row in annotations],
-        }

@@ -7,11 +7,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from boxwright import errors, objects, states
+from boxwright import boxes, errors, objects, states
 from boxwright.runners.import_rows import BadRow, ImportRow, RowAnnotation, check_label
 
-LEAST_EDGE = 0.01  # of a box that a dataset takes, as of rows
-MOST_FOUND = 500  # of an image
 _MEMBER = re.compile(r"\.(?:tar|tar\.gz|tgz)#", re.IGNORECASE)
 
 
@@ -50,8 +48,7 @@ def as_row(image: Mapping[str, Any], state: str, *, has_one_label: bool) -> tupl
     except errors.ApiError as error:
         raise ValueError(error.message) from error
     found = [] if state == states.ExampleState.UNLABELED else list(image["found"])
-    kept = [(label, corners, score) for label, corners, score in found if corners is None or _is_large(corners)]
-    kept = kept[: 1 if has_one_label else MOST_FOUND]
+    kept = found[: 1 if has_one_label else boxes.MAX_LABELLED]
     for label, *_ in kept:  # the folder's files may have been written by others
         try:
             check_label(label)
@@ -77,8 +74,3 @@ def of_model(image: Mapping[str, Any], *, is_bare: bool) -> dict[str, Any]:
     """A staged image whose labels are the model's; `is_bare`: nothing is said of it."""
     changed = {**image, "source": states.AnnotationSource.MODEL}
     return changed | ({"state": states.ExampleState.UNLABELED} if is_bare else {})
-
-
-def _is_large(corners: tuple[float, float, float, float]) -> bool:
-    x_min, y_min, x_max, y_max = corners
-    return min(x_max - x_min, y_max - y_min) >= LEAST_EDGE

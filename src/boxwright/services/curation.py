@@ -49,21 +49,28 @@ class CurationMethods(SummaryMethods):
         name = self._named(names.ExampleName, example.name, "example.name")
         checks = {
             "annotations": lambda: None,  # against the dataset's labels, below
+            "sources": lambda: None,
             "state": lambda: _known(pb.Example.State, example.state, "example.state"),
             "ml_use": lambda: _known(pb.Example.MlUse, example.ml_use, "example.ml_use"),
         }
         paths = updates.paths(request.update_mask, checks)
+        if "sources" in paths and "annotations" not in paths:
+            raise errors.invalid_argument("update_mask", "sources goes with annotations: name both.")
         with self._db.write() as connection:
             dataset, row = self._example(connection, name)
             had = examples.annotations_of(connection, [row.id])[row.id]
             updates.check_etag(example.etag, examples.etag(row, had), name)
-            wanted: Sequence[Annotation] = had
+            given = example_labels.kept(had)
             if "annotations" in paths:
-                wanted = example_labels.read(connection, dataset, example.annotations)
-            values: dict[str, Any] = {path: getattr(example, path).name for path in paths if path != "annotations"}
+                size_hw = (row.height_px, row.width_px)
+                sources = example.sources if "sources" in paths else None
+                given = example_labels.read(connection, dataset, example.annotations, sources, size_hw)
+            values: dict[str, Any] = {
+                path: getattr(example, path).name for path in paths if path in ("state", "ml_use")
+            }
             values.setdefault("state", row.state)
+            wanted = example_labels.with_sources(given, had, values["state"])
             example_labels.check_state(values["state"], wanted, messages.classification_type(dataset))
-            wanted = example_labels.with_sources(wanted, had, values["state"])
             if wanted != had:
                 examples.replace_annotations(connection, row.id, wanted)
             values |= {"author": caller.member, "update_time_us": database.now_us(connection)}
@@ -95,20 +102,24 @@ def _example(
 ) -> pb.Example:
     said = () if is_basic else found
     kind = kinds.of_name(dataset.dataset)
-    return pb.Example(
-        name=str(dataset.example(row.sha256)),
-        uri=row.uri,
-        ml_use=row.ml_use,
-        state=row.state,
-        width_px=row.width_px,
-        height_px=row.height_px,
-        annotations=[example_labels.payload(one, kind) for one in said],
-        etag=examples.etag(row, found),
-        author=row.author,
-        display_name=row.display_name,
-        sources=[getattr(pb.AnnotationSource, one.source) for one in said],
-        update_time=timestamp(row.update_time_us) if row.update_time_us else None,
+    example = pb.Example.pb(
+        pb.Example(
+            name=str(dataset.example(row.sha256)),
+            uri=row.uri,
+            ml_use=row.ml_use,
+            state=row.state,
+            width_px=row.width_px,
+            height_px=row.height_px,
+            etag=examples.etag(row, found),
+            author=row.author,
+            display_name=row.display_name,
+            update_time=timestamp(row.update_time_us) if row.update_time_us else None,
+        )
     )
+    for one in said:
+        example_labels.fill(example.annotations.add(), one, kind)
+    example.sources.extend(getattr(pb.AnnotationSource, one.source) for one in said)
+    return pb.Example.wrap(example)
 
 
 def _known(kind: Any, value: int, field: str) -> None:

@@ -108,15 +108,20 @@ class DatasetMethods(Resources):
         return messages.operation(operation)
 
     def import_data(self, request: types.ImportDataRequest, caller: Caller) -> operations_pb2.Operation:
-        """Starts the import of CSVs; the operation has failed already if a look at the stores says that it must."""
+        """Starts an import; the operation has failed already if a look at the stores says that it must."""
         name = self._named(names.DatasetName, request.name, "name")
         with self._db.read() as connection:
             self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
-        lists = validation.input_uris(
-            request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris", self._policy.schemes
-        )
+        uris, field = request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris"
+        is_unlabelled = validation.is_unlabelled(request.input_config.params)
+        folders = validation.image_folders(uris, field, self._policy.schemes) if is_unlabelled else []
+        lists = [] if is_unlabelled else validation.input_uris(uris, field, self._policy.schemes)
         validation.is_reviewed(request.input_config.params)
-        found = self._looks.at_import_lists(caller, lists, project=name.project)
+        validation.has_wide_box_limits(request.input_config.params)
+        if is_unlabelled:
+            found = self._looks.at_image_folders(caller, folders, project=name.project)
+        else:
+            found = self._looks.at_import_lists(caller, lists, project=name.project)
         with self._db.write() as connection:
             row = self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
             _check_served(row, "Images can be imported only into")

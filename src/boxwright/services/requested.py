@@ -22,7 +22,8 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
     A batch prediction has ``model``, ``input_uris`` (the first twenty) and their number, ``output_uri_prefix``,
     ``score_threshold``, ``max_bounding_box_count`` if the model is a detector, and ``score_thresholds`` by label,
     ``labels``, ``formats``, ``report``, ``image_failure_limit``, ``reuse``, ``only_new``, ``priority`` and ``deadline_s`` if
-    the request has them. An import has ``reviewed`` if that is false. Every kind with params has ``ignored_params`` if there
+    the request has them. An import has ``reviewed`` if that is false, and that
+    of folders ``unlabelled``, ``input_uris`` and their number. Every kind with params has ``ignored_params`` if there
     are any: ``{"key", "nearest"}`` each.
     """
     match row.kind:
@@ -32,7 +33,7 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
             asked = types.ImportDataRequest.deserialize(row.request)
             if added_results.of_import(asked) is not None:
                 return added_results.facts(asked.input_config.params)
-            return _import(asked.input_config.params)
+            return _import(asked.input_config)
         case Kind.IMPORT_MODEL:
             config = types.ImportDataRequest.deserialize(row.request).input_config
             lists = list(config.gcs_source.input_uris)
@@ -42,9 +43,14 @@ def facts(row: sa.Row[Any]) -> dict[str, Any]:
     return {}
 
 
-def _import(params: Mapping[str, str]) -> dict[str, Any]:
+def _import(config: types.InputConfig) -> dict[str, Any]:
+    params = config.params
     try:
-        found = {} if validation.is_reviewed(params) else {"reviewed": False}
+        found: dict[str, Any] = {} if validation.is_reviewed(params) else {"reviewed": False}
+        found |= {"wide_box_limits": True} if validation.has_wide_box_limits(params) else {}
+        if validation.is_unlabelled(params):
+            lists = list(config.gcs_source.input_uris)
+            found |= {"unlabelled": True, "input_uris": lists[:MAX_SHOWN_LISTS], "input_uri_count": len(lists)}
     except errors.ApiError:  # an older version took it for unknown
         found = {}
     return found | _ignored(params, validation.IMPORT_PARAMS)

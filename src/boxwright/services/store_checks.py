@@ -79,6 +79,14 @@ class StoreChecks:
         error, all_seen = self._first(looks)
         return error if error or full or not all_seen or len(lists) > MAX_LISTS else rows.none_to_import(lists)
 
+    def at_image_folders(
+        self, caller: Caller, folders: Sequence[InputAddress], *, project: str
+    ) -> errors.ApiError | None:
+        """What the import of the images of folders must fail with, as far as a look can tell. Raises as `check`."""
+        stores = self.check(caller, [address.uri for address in folders], project=project)
+        looks = [(address.uri, _input_look(stores, address, "", set())) for address in folders[:MAX_LISTS]]
+        return self._first(looks)[0]
+
     def at_batch(
         self,
         caller: Caller,

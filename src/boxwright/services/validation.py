@@ -35,7 +35,7 @@ RESULT_PARAMS = ("candidates", "formats", "labels", "report", f"{LABEL_THRESHOLD
 BATCH_PARAMS = {
     kind: (*known, *INPUT_PARAMS, *JOB_PARAMS, *REUSE_PARAMS, *RESULT_PARAMS) for kind, known in PREDICT_PARAMS.items()
 }
-IMPORT_PARAMS = ("reviewed",)
+IMPORT_PARAMS = ("reviewed", "unlabelled", "wide_box_limits")
 MAX_COLUMN_CHARS = 200
 MAX_SUFFIXES = 50
 MAX_SHOWN_CHARS, MAX_SHOWN_PARAMS = 80, 20  # of keys that mean nothing here
@@ -149,6 +149,19 @@ def batch_inputs(
     return inputs
 
 
+def image_folders(uris: Sequence[str], field: str, schemes: Sequence[str]) -> list[addresses.InputAddress]:
+    """One or more folders of images, or patterns of their names."""
+    inputs = batch_inputs(uris, field, schemes)
+    for address in inputs:
+        if address.meaning != addresses.Meaning.IMAGES:
+            why = (
+                f"{address.text[:MAX_SHOWN_CHARS]}: with unlabelled=true, name a folder of images with a slash at its "
+                "end, or a pattern such as gs://BUCKET/FOLDER/*.jpg. Import lists by a call without it."
+            )
+            raise errors.invalid_argument(field, why)
+    return inputs
+
+
 def output_uri_prefix(prefix: str, field: str, schemes: Sequence[str] = objects.DEFAULT_SCHEMES) -> objects.ObjectUri:
     """A ``gs://bucket/directory`` prefix, with or without a slash at its end."""
     if not prefix:
@@ -216,6 +229,18 @@ def is_reviewed(params: Mapping[str, str]) -> bool:
     """Whether a person has looked at the labels that an import brings; ``reviewed``, by default true."""
     given = next((value for key, value in params.items() if spelled(key) == "reviewed"), "true")
     return truth(given, "input_config.params.reviewed")
+
+
+def has_wide_box_limits(params: Mapping[str, str]) -> bool:
+    """Whether an import takes all boxes that a dataset may have; ``wide_box_limits``, by default false."""
+    given = next((value for key, value in params.items() if spelled(key) == "wide_box_limits"), "false")
+    return truth(given, "input_config.params.wide_box_limits")
+
+
+def is_unlabelled(params: Mapping[str, str]) -> bool:
+    """Whether an import names folders of images in the place of lists; ``unlabelled``, by default false."""
+    given = next((value for key, value in params.items() if spelled(key) == "unlabelled"), "false")
+    return truth(given, "input_config.params.unlabelled")
 
 
 def _reuse(text: str, field: str) -> str:

@@ -98,9 +98,9 @@ class Api:
         dataset: Any = {"display_name": display_name, **OBJECT_DETECTION}
         return self.automl.create_dataset(parent=PARENT, dataset=dataset).result(timeout=30).name
 
-    def start_import(self, dataset: str, *csv_uris: str) -> str:
+    def start_import(self, dataset: str, *uris: str, **params: str) -> str:
         """Starts an import; returns the operation's name."""
-        config: Any = {"gcs_source": {"input_uris": list(csv_uris)}}
+        config: Any = {"gcs_source": {"input_uris": list(uris)}, "params": params}
         return self.automl.import_data(name=dataset, input_config=config).operation.name
 
     def start_training(

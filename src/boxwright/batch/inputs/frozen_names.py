@@ -23,6 +23,10 @@ PAGE_KEYS = 5000  # keys that are looked at for one page
 MANIFEST = "manifest.json"  # makes a folder one of results
 RESULTS = "prediction-"  # and so their folders begin
 RESULT_FOLDERS = "in folders of results"
+_SUFFIX_ADVICE = (
+    "params.input_suffixes names other suffixes of images; archives and lists are named by their own names, as in "
+    "{}*.tar."
+)
 
 
 class FrozenNames:
@@ -34,9 +38,11 @@ class FrozenNames:
         number: of the address among those of the job, from 1.
         address: a folder, or a pattern.
         suffixes: of images, see `ImageNames`.
-        output: the job's own output folder, which is left out.
+        output: the job's own output folder, which is left out; None if it has none.
+        advice: what may be done where nothing but what is left out is below a folder, a sentence.
 
     Attributes:
+        pages: how many there are.
         count: how many names there are.
         total_bytes: of the pages.
         left_out: see `ImageNames`.
@@ -50,7 +56,8 @@ class FrozenNames:
         address: InputAddress,
         *,
         suffixes: Collection[str],
-        output: objects.ObjectUri,
+        output: objects.ObjectUri | None,
+        advice: str = "",
     ) -> None:
         self._stores = stores
         self._named = stores.named()
@@ -60,6 +67,7 @@ class FrozenNames:
         self._folder = address.uri.folder
         self._suffixes = suffixes
         self._output = output
+        self._advice = advice or _SUFFIX_ADVICE.format(self._folder)
         self._known_results: tuple[str, bool] = ("", False)
         self.pages = 0
         self.count = 0
@@ -85,17 +93,26 @@ class FrozenNames:
         """Yields an entry for each name, in order."""
         end_bytes = 0
         for number in range(1, self.pages + 1):
-            content = self._stores.get(self._page_uri(number))
-            names = json.loads(content)["names"]
-            for index, name in enumerate(names, 1):
-                yield _entry(self._folder, name, end_bytes + len(content) * index // len(names))
-            end_bytes += len(content)
+            found, page_bytes = self._read(number, end_bytes)
+            yield from found
+            end_bytes += page_bytes
+
+    def page(self, number: int) -> list[Entry]:
+        """The entries of one page, from 1 to `pages`, in order."""
+        return self._read(number, 0)[0]
 
     def uris(self) -> Iterator[objects.ObjectUri]:
         """Yields the addresses, in order."""
         return (objects.ObjectUri.parse(entry.text) for entry in self.entries())
 
     # ---- inside -----------------------------------------------------------------------------------------------------
+
+    def _read(self, number: int, start_bytes: int) -> tuple[list[Entry], int]:
+        """Returns a page that begins so many bytes after the first one, and its own bytes."""
+        content = self._stores.get(self._page_uri(number))
+        names = json.loads(content)["names"]
+        ends = (start_bytes + len(content) * index // len(names) for index in range(1, len(names) + 1))
+        return [_entry(self._folder, name, end) for name, end in zip(names, ends, strict=True)], len(content)
 
     def _listed(self, behind: str) -> Iterator[dict[str, Any]]:
         """Yields pages behind a key; the last one is behind none."""
@@ -168,10 +185,7 @@ class FrozenNames:
             return errors.not_found(
                 f"{text}: there is no {what} of that name; look for it in the bucket, and mind * and **."
             )
-        return errors.not_found(
-            f"{text}: there is no {what}, only what is left out ({left_out}). params.input_suffixes names other suffixes of "
-            f"images; archives and lists are named by their own names, as in {self._folder}*.tar."
-        )
+        return errors.not_found(f"{text}: there is no {what}, only what is left out ({left_out}). {self._advice}")
 
 
 def _entry(folder: objects.ObjectUri, name: str, end_bytes: int) -> Entry:

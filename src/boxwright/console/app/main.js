@@ -43,6 +43,8 @@ function App() {
 
 store.chooseTheme(/** @type {any} */ (store.theme.value));
 await speak("");
+if (/[?&](code|error)=/.test(location.search) && /[?&]state=/.test(location.search)) await (await import("./sign_in.js")).finish();
+else if (store.session.value) await import("./sign_in.js");
 store.chooseLanguage(store.language.value);
 keepFocus();
 if (!location.hash) go("datasets");

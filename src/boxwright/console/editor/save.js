@@ -14,7 +14,7 @@ import { contentOf, exampleOf, isSameContent, merged, united } from "./wire.js";
 
 export const PAUSE_MS = 400;
 const MOST_PAUSE_MS = 30_000;
-const MASK = "updateMask=annotations,state,mlUse";
+const MASK = "updateMask=annotations,sources,state,mlUse";
 /** @type {Map<string, Tracked>} */
 const images = new Map();
 /** How it stands: of all images of this tab; `kept` are not saved yet. @type {{value: {state: string, kept: number, error?: any, name: string, isJournalled: boolean}}} */

@@ -11,8 +11,9 @@ import { copied, isSameContent, suggestionsFor } from "./wire.js";
 /** @typedef {import("./model.js").Item} Item */
 /** @typedef {import("./model.js").Box} Box */
 
-export const LEAST_EDGE_NORM = 0.01; // the API's rule
-export const MOST_ITEMS = 500; // the API's rule
+const LEAST_EDGE_PX = 2; // the API's rule, with the next one for small images
+const LEAST_EDGE_NORM = 0.01;
+export const MOST_ITEMS = 5000; // the API's rule
 const KEPT_HISTORIES = 50;
 
 export class Session {
@@ -59,7 +60,7 @@ export class Session {
   get content() { return this.history.value.present; }
   get image() { return { width_px: this.example.value?.widthPx || 1, height_px: this.example.value?.heightPx || 1 }; }
   /** The shortest edges of a box. @returns {[number, number]} */
-  get least_norm() { return [LEAST_EDGE_NORM, LEAST_EDGE_NORM]; }
+  get least_norm() { return [Math.min(LEAST_EDGE_NORM, LEAST_EDGE_PX / this.image.width_px), Math.min(LEAST_EDGE_NORM, LEAST_EDGE_PX / this.image.height_px)]; }
   get isThere() { return this.example.value?.name === this.wanted; }
   get isEdited() { return this.content.state !== "LABELED" || this.isChanged; }
   /** What can be seen and selected: labels, then suggestions above the threshold. @returns {Item[]} */

@@ -26,9 +26,9 @@ export function itemOf(payload, key, source) {
   return { key, specId: payload.annotationSpecId ?? "", label: payload.displayName ?? "", box_norm, score, source };
 }
 
-/** The score tells the service that a person has not judged a model's label yet; see Example.sources. @param {Item} item @param {string} state */
-function payloadOf({ specId, box_norm, score, source }, state) {
-  const given = source === MODEL || (source === ACCEPTED && state === "LABELED") ? { score } : {};
+/** @param {Item} item */
+function payloadOf({ specId, box_norm, score, source }) {
+  const given = source === MODEL || source === ACCEPTED ? { score } : {};
   if (!box_norm) return { annotationSpecId: specId, classification: given };
   const [x_min, y_min, x_max, y_max] = box_norm;
   const normalizedVertices = [{ x: x_min, y: y_min }, { x: x_max, y: y_max }];
@@ -37,7 +37,7 @@ function payloadOf({ specId, box_norm, score, source }, state) {
 
 /** What UpdateExample is sent. @param {string} name @param {string} etag @param {Content} content */
 export const exampleOf = (name, etag, content) => ({
-  name, etag, state: content.state, mlUse: content.mlUse, annotations: content.items.map((one) => payloadOf(one, content.state)),
+  name, etag, state: content.state, mlUse: content.mlUse, annotations: content.items.map(payloadOf), sources: content.items.map((one) => one.source),
 });
 
 /** What makes a label the same label: its spec, and its box as precise as the messages are. @param {Item} one */

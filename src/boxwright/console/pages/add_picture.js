@@ -7,16 +7,17 @@ import { datasets, kindOf } from "../app/resources.js";
 import { href } from "../app/router.js";
 import { Act, Loaded, useLoad } from "../parts/page.js";
 
-const LEAST_EDGE = 0.01; // of the image's side: what a dataset takes
-const MOST = 500; // labels of an image
+const [LEAST_EDGE_PX, LEAST_EDGE_NORM] = [2, 0.01]; // of a box: what a dataset takes has one of them
+const MOST = 5000; // labels of an image
 
-/** What a dataset takes of what was found, best first. @param {any[]} found payloads @param {any} dataset */
-export function suggestions(found, dataset) {
+/** What a dataset takes of what was found, best first. @param {any[]} found payloads @param {any} dataset @param {any} example where it goes */
+export function suggestions(found, dataset, example) {
   const isLarge = (/** @type {any} */ one) => {
     const corners = one.imageObjectDetection?.boundingBox?.normalizedVertices ?? [];
-    return ["x", "y"].every((axis) => {
+    return [["x", example.widthPx], ["y", example.heightPx]].every(([axis, side_px]) => {
       const values = corners.map((/** @type {any} */ corner) => corner[axis] ?? 0);
-      return Math.max(...values) - Math.min(...values) >= LEAST_EDGE;
+      const edge_norm = Math.max(...values) - Math.min(...values);
+      return edge_norm >= LEAST_EDGE_NORM || edge_norm * side_px >= LEAST_EDGE_PX;
     });
   };
   const named = found.map(({ annotationSpecId, ...rest }) => rest); // the model's ids; another dataset knows its labels by name
@@ -34,9 +35,9 @@ export function AddPicture({ model, file, found }) {
     if (!dataset) return html`<p>${t("add.nowhere")} <a href=${href("datasets")}>${t("nav.datasets")}</a></p>`;
     const add = async () => {
       const made = await sendBytes(`${dataset.name}/examples:upload?${new URLSearchParams({ displayName: file.name })}`, file);
-      const annotations = suggestions(found, dataset);
+      const annotations = suggestions(found, dataset, made);
       const isNew = made.state === "UNLABELED"; // labels of an image that was there already stay as they are
-      if (isNew && annotations.length) await send("PATCH", `${made.name}?updateMask=state,annotations`, { name: made.name, etag: made.etag, state: "SUGGESTED", annotations });
+      if (isNew && annotations.length) await send("PATCH", `${made.name}?updateMask=state,annotations,sources`, { name: made.name, etag: made.etag, state: "SUGGESTED", annotations, sources: annotations.map(() => "MODEL") });
       setDone({ dataset, isNew, state: isNew && annotations.length ? "SUGGESTED" : made.state });
     };
     return html`<div class="row"><label class="row">${t("dataset")}<select value=${dataset.name} onChange=${(/** @type {any} */ e) => setName(e.target.value)}>${sets.map((one) => html`<option value=${one.name}>${one.displayName}</option>`)}</select></label>

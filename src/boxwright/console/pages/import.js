@@ -23,8 +23,9 @@ export function Import({ dataset }) {
   const [isOpen, setOpen] = useState(false);
   const id = idOf(dataset.name);
   const from = useLoad(async () => (await operations()).filter((one) => one.metadata?.importDataDetails), [id]);
-  const body = { inputConfig: { gcsSource: { inputUris: addresses(text) } } };
-  const shownBody = text ? body : { inputConfig: { gcsSource: { inputUris: ["gs://BUCKET/labels.csv"] } } };
+  const params = { wide_box_limits: "true" };
+  const body = { inputConfig: { gcsSource: { inputUris: addresses(text) }, params } };
+  const shownBody = text ? body : { inputConfig: { gcsSource: { inputUris: ["gs://BUCKET/labels.csv"] }, params } };
   useCalls([{ verb: "POST", path: `${dataset.name}/examples:upload?displayName=photo.jpg` }, { verb: "POST", path: `${dataset.name}/examples:lookup`, body: { sha256: ["SHA256"] } },
     { verb: "POST", path: `${dataset.name}:importData`, body: shownBody }, { verb: "GET", path: `${parent()}/operations?filter=works_on%3D${encodeURIComponent(dataset.name)}` }]);
   const start = async () => {

@@ -24,6 +24,7 @@ BORDER_PX = 1e-3  # a point on a box's border is not inside
 MINIMUM_QUALITY = 0.05  # target of the one point given to a box that holds no point
 LEAST_OF_MEAN = 0.25  # a part's normaliser, of the mean over the parts of a batch
 EPSILON = 1e-7
+BOXES_AT_ONCE = 256  # whose nearest points are looked for, likewise
 PAIRS_AT_ONCE = 1 << 24  # points times boxes times images: beyond it images are assigned one by one, for memory's sake
 
 
@@ -125,7 +126,12 @@ def assign(scores: Tensor, boxes_px: Tensor, points: dense.Points, targets: Targ
     if bool(empty.any()):
         images, rows = empty.nonzero(as_tuple=True)  # (E,), (E,)
         middles = (targets.boxes_px[images, rows, :2] + targets.boxes_px[images, rows, 2:]) / 2  # (E, 2)
-        nearest = (points.centres_px[None] - middles[:, None]).square().sum(dim=-1).argmin(dim=1)  # (E,)
+        nearest = torch.cat(  # (E,)
+            [
+                (points.centres_px[None] - some[:, None]).square().sum(dim=-1).argmin(dim=1)
+                for some in middles.split(BOXES_AT_ONCE)
+            ]
+        )
         chosen[images, rows, nearest] = True
         claim[images, rows, nearest] = 2.0  # above any IoU: this box has no other point
         iou[images, rows, nearest] = iou[images, rows, nearest].clamp(min=MINIMUM_QUALITY)

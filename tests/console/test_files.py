@@ -71,18 +71,6 @@ def test_a_browser_that_takes_gzip_gets_the_same_files(http: httpx.Client) -> No
         assert answer.content == files.read_files()["app/main.js"].content
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(FOLDER).as_posix())
-def test_what_is_left_out_of_a_module_is_no_program(path: pathlib.Path) -> None:
-    """Every comment that is left out begins a line, and ends one, or says the type of what follows."""
-    text = path.read_text(encoding="utf-8")
-    sent = files.without_comments(text)
-    assert sent.count("\n") == text.count("\n")
-    for before, after in zip(text.split("\n"), sent.split("\n"), strict=True):
-        without_types = re.sub(r"/\*\* @type \{.*?\} \*/ ?", "", before)
-        assert after in (without_types, ""), before
-        assert after or not before or before.strip(" ").startswith(("//", "/**", "*")), before
-
-
 def test_a_file_that_the_browser_has_is_not_sent_again(http: httpx.Client) -> None:
     etag = http.get("/console/app.css").headers["etag"]
     again = http.get("/console/app.css", headers={"if-none-match": f'W/"other", {etag}'})

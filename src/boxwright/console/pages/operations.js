@@ -81,6 +81,7 @@ function numbersOf(progress, share) {
   /** @type {[string, any][]} */
   const found = [[t("progress"), percent(share / 100)]];
   if (progress.done !== undefined) found.push([t("operation.done"), `${number(progress.done)}${progress.total ? ` / ${progress.total_is_exact ? "" : "≈ "}${number(progress.total)}` : ""}`]);
+  if (progress.added !== undefined) found.push([t("operation.added"), number(progress.added)]);
   if (progress.failed) found.push([t("operation.failed"), number(progress.failed)]);
   if (progress.stage) found.push([t("operation.stage"), progress.stage]);
   if (progress.step !== undefined) found.push([t("operation.step"), `${number(progress.step)} / ${number(progress.steps ?? 0)}`]);

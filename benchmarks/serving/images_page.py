@@ -29,9 +29,7 @@ from benchmarks.harness import arguments, results, serving
 
 SIZE_PX = {"width": 1280, "height": 900}
 STEPS = 120  # frames of a scroll
-SHOWN = (
-    "[...document.querySelectorAll('.cell img')].filter((one) => one.naturalWidth > 0).length === CELLS && CELLS > 0"
-)
+SHOWN = "document.querySelectorAll('.cell canvas[data-drawn]').length === CELLS && CELLS > 0"
 WAIT = """new Promise((done) => {
   const look = () => IS_SO ? done(performance.now()) : requestAnimationFrame(look);
   look();

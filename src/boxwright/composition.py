@@ -19,6 +19,7 @@ from boxwright.access import (
     impersonation,
     index,
     quotas,
+    sign_in,
     token_status,
 )
 from boxwright.access.audit_log import AuditLog
@@ -108,11 +109,12 @@ class WorkerParts:
 
 @dataclasses.dataclass
 class TokenParts:
-    """What gives access tokens, says what they are, and gives those of accounts to others."""
+    """What gives access tokens, says what they are, gives those of accounts to others, and where people sign in."""
 
     service: exchange.TokenService
     status: token_status.TokenStatus
     impersonation: impersonation.Impersonation
+    providers: sign_in.SignInProviders
 
 
 @dataclasses.dataclass
@@ -139,7 +141,8 @@ def _build_access(
     service = exchange.TokenService(db, authenticator, rules, recorder=recorder, quotas=counted, federation=federated)
     status = token_status.TokenStatus(db, authenticator, service)
     given = impersonation.Impersonation(db, reader, rules.life_s, counted)
-    return decide.PolicyDecider(db, reader, authenticator), TokenParts(service, status, given)
+    people = sign_in.SignInProviders(reader, settings.server.console_providers)
+    return decide.PolicyDecider(db, reader, authenticator), TokenParts(service, status, given, people)
 
 
 def has_accounts(db: database.Database) -> bool:

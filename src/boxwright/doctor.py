@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 import boxwright
 from boxwright import errors, extras, machine, objects, places
-from boxwright.access import review
+from boxwright.access import providers, review, sign_in
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning import scheduler, tuning_file
 from boxwright.batch.tuning.command import TuningCommand
@@ -210,14 +210,22 @@ def _schema(settings: Settings) -> str:
 def _access(settings: Settings) -> Iterator[Fact]:
     """Says what is to be looked at in accounts and policies, where they count."""
     if not settings.server.requires_accounts:
+        if settings.server.console_providers:
+            yield Fact("sign_in", False, "console_providers says where people sign in, but access is open")
         return
     try:
         with places.opened_database(settings, prepare=False) as db, db.read() as connection:
             text, found = review.summary(connection), review.findings(connection)
+            vouching = providers.listed(connection)
     except (errors.ApiError, sa.exc.SQLAlchemyError):
         yield Fact("access", False, "accounts cannot be read: see the line about the database")
         return
     yield Fact("access", not found, "; ".join([text, *found]))
+    if names := settings.server.console_providers:
+        missing = sign_in.findings(vouching, names, public_url=settings.server.public_url)
+        yield Fact(
+            "sign_in", not missing, "; ".join(missing or [f"people sign in to the console at {', '.join(names)}"])
+        )
 
 
 def _stores(storage: StorageSettings, buckets: Iterable[str]) -> Iterator[Fact]:

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from starlette import requests, responses, routing
 
 from boxwright import composition, errors
-from boxwright.console import files
+from boxwright.console import files, sign_in
 from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.surface import grpc_server, http_server, limits, request_policy, rest_server, token_route, waiting
 from boxwright.surface.certificate_files import CertificateFiles
@@ -39,6 +39,11 @@ def check_exposure(settings: Settings) -> None:
         ApiError: FAILED_PRECONDITION with what to do instead.
     """
     host = settings.server.host
+    if settings.server.console_providers and not settings.server.requires_accounts:
+        raise errors.failed_precondition(
+            "Refusing to serve: console_providers says where people sign in, but access is open, so nobody has to. Serve "
+            "with --access required, or unset console_providers."
+        )
     try:
         is_loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -187,8 +192,14 @@ def _routes(
         tokens, silence_s = parts.tokens, settings.server.body_timeout_s
         routes += token_route.build_token_routes(tokens.service, tokens.status, executor, silence_s)
     if settings.server.console:
-        routes += files.build_console_routes()
+        routes += files.build_console_routes(_signing_in(settings.server, parts), executor)
     return routes
+
+
+def _signing_in(chosen: ServerSettings, parts: composition.ServiceParts) -> sign_in.SignInRules | None:
+    if parts.tokens is None or not chosen.console_providers:
+        return None
+    return sign_in.SignInRules(parts.tokens.providers.listed, chosen.console_scope)
 
 
 def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitable[responses.Response]]:

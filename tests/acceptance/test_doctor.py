@@ -12,11 +12,14 @@ from collections.abc import Sequence
 
 import pytest
 from tests.support.access.credentials import Registry
+from tests.support.access.issuer import AUDIENCE
+from tests.support.access.sign_in_issuer import SignInIssuer, served_pages
 from tests.support.predictions.tiny_model import MODEL_ID
 from tests.support.services import patient
 
 from boxwright import machine
-from boxwright.access import accounts
+from boxwright.access import accounts, providers
+from boxwright.access.oidc_tokens import ProviderRecord
 from boxwright.metadata import database, migrations
 from boxwright.metadata.schema import account_keys
 
@@ -188,4 +191,32 @@ def test_accounts_are_looked_at_where_they_count(doctor, tmp_path):
         "gone@demo.boxwright.localhost has roles/automl.viewer on projects/demo, and there is no such account" in said
     )
     assert "access" not in doctor()[1]
+    registry.close()
+
+
+def test_providers_for_signing_in_are_looked_at(doctor, tmp_path):
+    status, found = doctor(BOXWRIGHT_CONSOLE_PROVIDERS="office")
+    assert (status, found["sign_in"]["ok"], "access is open" in found["sign_in"]["text"]) == (1, False, True)
+    registry = Registry(tmp_path / "data" / "metadata.sqlite")
+    registry.account("owner")
+    chosen = {"BOXWRIGHT_ACCESS": "required", "BOXWRIGHT_CONSOLE_PROVIDERS": "office"}
+    status, found = doctor(**chosen)
+    assert (status, "there is no provider office" in found["sign_in"]["text"]) == (1, True)
+    with served_pages(SignInIssuer()) as issuer:
+        with registry.db.write() as connection:
+            record = ProviderRecord("office", issuer.url, AUDIENCE, f"{issuer.url}/keys", sign_in_s=3600)
+            providers.add(connection, record)
+        public = {**chosen, "BOXWRIGHT_PUBLIC_URL": "https://boxes.example.org"}
+        status, found = doctor(**public)
+        assert (status, found["sign_in"]["ok"]) == (1, False)
+        assert "office does not let pages of https://boxes.example.org read its answers" in found["sign_in"]["text"]
+        issuer.origins.add("https://boxes.example.org")
+        assert doctor(**public)[1]["sign_in"]["ok"]
+        assert doctor(**chosen)[1]["sign_in"] == {
+            "key": "sign_in",
+            "ok": True,
+            "text": "people sign in to the console at office",
+        }
+    status, found = doctor(**chosen)
+    assert (status, "cannot be reached" in found["sign_in"]["text"]) == (1, True)
     registry.close()

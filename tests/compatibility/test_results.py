@@ -84,10 +84,12 @@ def test_results_are_counted_and_listed_alike_through_both_doors(job: Job, http:
     assert listed["totalSize"] == 10
     assert [one["imageId"] for one in listed["results"]] == job.rows
     assert listed["results"][-1]["error"]["code"] == 3
+    assert (listed["readFileCount"], listed["fileCount"]) == (2, 2)  # of results, and of errors
     first = listed["results"][0]
     assert (first["name"], first["widthPx"] > 0) == (f"{job.name}/results/1-0", True)
     over_grpc = _grpc(job.service, "ListResults", pb.ListResultsRequest(parent=job.name))
     assert [one.image_id for one in over_grpc.results] == job.rows
+    assert (over_grpc.read_file_count, over_grpc.file_count) == (2, 2)
     assert len(over_grpc.results[0].annotations) == len(first.get("annotations", []))
     summed = _grpc(job.service, "SummarizeResults", pb.SummarizeResultsRequest(name=job.name))
     assert [str(count) for count in summed.images_above] == counts["imagesAbove"]

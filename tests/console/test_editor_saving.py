@@ -172,3 +172,25 @@ def test_what_is_edited_when_the_sign_in_has_ended_is_saved_after_the_next_one(t
 def _sign_in(console: ConsolePage, credential: str) -> None:
     console.type_into("input[type=password]", credential)
     console.click("Sign in")
+
+
+def test_nothing_changes_an_image_while_the_next_one_is_on_its_way(place: Place, editor: Editor) -> None:
+    first, second = editor.examples()[:2]
+    before = editor.put(first, [("red", 2, 2, 12, 12)])
+    editor.put(second, [])
+    editor.open(first)
+    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    editor.console.page.command("Network.emulateNetworkConditions", offline=True, **network)
+    editor.key("d")
+    editor.console.until("document.querySelector('.coming')")
+    editor.drag((20, 20), (40, 40))  # the first image is still what is seen
+    editor.console.until("document.querySelector('.said').innerText.includes('on its way')")
+    editor.console.page.run("document.querySelectorAll('.pick')[0].click()")
+    editor.key("Delete")
+    editor.console.page.command("Network.emulateNetworkConditions", offline=False, **network)
+    editor.console.until("!document.querySelector('.coming')")  # it comes by itself
+    editor.console.until("!document.querySelector('.trouble') && document.activeElement.matches('.field')")
+    editor.drag((20, 20), (40, 40))
+    editor.saved()
+    assert editor.get(first["name"])["etag"] == before["etag"]
+    assert len(editor.boxes_px(second)) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import graphlib
-import gzip
 import hashlib
 import pathlib
 import re
@@ -12,8 +11,10 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 from tests.conftest import Service
+from tests.console.conftest import World
+from tests.support.clients.console_page import ConsolePage
 
-from boxwright.console import files
+from boxwright.console import bundles, files
 
 FOLDER = files.FOLDER
 MODULES = sorted(path for path in FOLDER.rglob("*.js") if path.parent.name != "vendor")
@@ -78,7 +79,7 @@ def test_what_is_left_out_of_a_module_is_no_program(path: pathlib.Path) -> None:
     for before, after in zip(text.split("\n"), sent.split("\n"), strict=True):
         without_types = re.sub(r"/\*\* @type \{.*?\} \*/ ?", "", before)
         assert after in (without_types, ""), before
-        assert after or not before or before.startswith(("//", "/**", " *")), before
+        assert after or not before or before.strip(" ").startswith(("//", "/**", "*")), before
 
 
 def test_a_file_that_the_browser_has_is_not_sent_again(http: httpx.Client) -> None:
@@ -109,17 +110,21 @@ def test_without_the_setting_there_is_no_console(service_factory: Callable[..., 
 
 
 def test_what_a_browser_loads_is_small() -> None:
-    sent = files.read_files()
-    size = {FOLDER / path: len(file.compressed) for path, file in sent.items() if path}
-    first = _loaded_by(FOLDER / "app" / "main.js")
-    for language in ("en", "id"):  # a browser loads one
-        others = {path for path in TEXTS if not path.name.startswith(language)}
-        every = [sent[path] for path in sorted(sent) if path.endswith(".js") and FOLDER / path not in others]
-        assert len(gzip.compress(b"".join(file.content for file in every), 9)) <= 120_000
-        assert sum(len(file.compressed) for file in every) <= 150_000  # each module on its own, as they are sent
-        assert sum(size[path] for path in first) + size[FOLDER / "text" / f"{language}.js"] <= 60_000
-    assert sum(size[path] for path in FOLDER.rglob("*.css")) <= 15_000
-    assert len(first) <= 45
+    """What it fetches over a visit of all pages, in one language."""
+    size = {path: len(file.compressed) for path, file in files.read_files().items()}
+    for language in ("en", "id"):
+        first = [bundles.FIRST, "vendor/ui.js", f"text/{language}.js"]
+        assert sum(size[path] for path in first) <= 60_000
+        assert sum(size[path] for path in [*first, bundles.LATER, f"text/{language}_later.js"]) <= 120_000
+    assert sum(size[path] for path in size if path.endswith(".css")) <= 15_000
+
+
+def test_a_visit_of_all_pages_fetches_few_files(world: World, console: ConsolePage) -> None:
+    for path in world.pages:
+        console.open(path)
+    fetched = {url.removeprefix(console.root) for _, url in console.requests() if url.startswith(console.root)}
+    scripts = {"app/main.js", "app/later.js", "vendor/ui.js", "text/en.js", "text/en_later.js"}
+    assert {path for path in fetched if path.endswith(".js")} == scripts
 
 
 def test_every_module_is_loaded_by_some_page() -> None:

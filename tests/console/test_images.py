@@ -19,9 +19,9 @@ PARENT = "projects/demo/locations/us-central1"
 DATASET = f"{PARENT}/datasets/{large_dataset.DATASET}"
 IMAGES = f"datasets/{large_dataset.DATASET}/images"
 GRID = "document.querySelector('.grid')"
-PICTURES = "[...document.querySelectorAll('.cell img')].filter((one) => one.naturalWidth > 0).length"
+PICTURES = "document.querySelectorAll('.cell canvas[data-drawn]').length"
 ALL_SHOWN = f"document.querySelectorAll('.cell').length > 0 && {PICTURES} === document.querySelectorAll('.cell').length"
-LAST_SHOWN = f"document.querySelector('#tile-{SOME - 1} img')"
+LAST_SHOWN = f"document.querySelector('#tile-{SOME - 1} canvas[data-drawn]')"
 CHOSEN = "document.querySelector('.bulk [role=status]').innerText"
 CTRL, SHIFT = 2, 8
 
@@ -54,7 +54,7 @@ class Images:
 
     def first(self) -> str:
         """The name of the first file that is shown."""
-        return str(self.console.page.run("document.querySelector('.cell .caption .mono').innerText"))
+        return str(self.console.page.run("document.querySelector('.cell .caption').textContent.split('\\n')[0]"))
 
     def active(self) -> int:
         return int(self.console.page.run(f"{GRID}.getAttribute('aria-activedescendant').slice(5)"))
@@ -81,19 +81,34 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     yield from _filled(tmp_path_factory.mktemp("images"), SOME)
 
 
-def test_pictures_are_shown_with_their_boxes_as_one_path_a_label(images: Images) -> None:
+# the corner of the first box is the colour of its label
+CORNER = """((box) => {
+  const canvas = document.querySelector('#tile-0 canvas');
+  const scale = Math.min(canvas.width / 256, canvas.height / 192);
+  const x = Math.round(box.x * 256 * scale + (canvas.width - 256 * scale) / 2);
+  const y = Math.round(box.y * 192 * scale + (canvas.height - 192 * scale) / 2);
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {willReadFrequently: true});
+  copy.drawImage(canvas, 0, 0);
+  return [...copy.getImageData(x, y, 1, 1).data].slice(0, 3);
+})"""
+
+
+def test_pictures_are_shown_with_their_boxes_in_the_colours_of_their_labels(images: Images) -> None:
     images.open()
     assert images.first() == "00000.jpg"
-    paths = images.console.page.run(
-        "[...document.querySelectorAll('#tile-0 path')].map((one) => one.getAttribute('d'))"
-    )
-    assert len(paths) == 2
-    assert all(path.count("Z") == 1 for path in paths)
+    first = images.call(f"{DATASET}/examples", pageSize="1")["examples"][0]
+    assert images.console.page.run("document.querySelector('#tile-0 canvas').dataset.drawn") == "2"
+    shades = {"blue": [18, 184, 152], "red": [189, 101, 18]}  # the first two of the console's colours
+    for one in first["annotations"]:
+        corner = one["imageObjectDetection"]["boundingBox"]["normalizedVertices"][0]
+        assert images.console.page.run(f"{CORNER}({json.dumps(corner)})") == shades[one["displayName"]]
     assert (
         images.console.page.run(f"{GRID}.getAttribute('aria-rowcount') * {GRID}.getAttribute('aria-colcount')") == SOME
     )
     images.console.page.run("document.querySelector('input[type=checkbox]').click()")
-    images.console.until("!document.querySelector('.cell path')")
+    images.console.until("document.querySelector('#tile-0 canvas').dataset.drawn === '0'")
+    corner = first["annotations"][0]["imageObjectDetection"]["boundingBox"]["normalizedVertices"][0]
+    assert images.console.page.run(f"{CORNER}({json.dumps(corner)})") not in shades.values()
     images.console.page.run("document.querySelector('input[type=checkbox]').click()")
     assert images.console.complaints() == []
     assert images.console.strangers(images.call("openapi.json")) == []
@@ -238,6 +253,18 @@ SCROLL = """(async () => {
 })()"""
 
 
+FAST = """(async () => {
+  const grid = document.querySelector('.grid');
+  const seen = new Set();
+  for (let step = 0; step < 100; step++) {
+    grid.scrollTop += 200;
+    await new Promise((done) => requestAnimationFrame(done));
+    for (const one of grid.querySelectorAll('canvas[data-drawn]')) seen.add(one.parentElement.id);
+  }
+  return seen.size;
+})()"""
+
+
 def _jump(images: Images, share: float) -> None:
     """Scrolls to this share of the list at once, and waits for the pictures there."""
     images.console.page.run(
@@ -262,6 +289,31 @@ def test_a_scroll_needs_few_nodes_and_asks_for_nothing_that_is_passed_by(images:
     assert nodes <= MOST_NODES
     assert requests <= 120, "a list and the pictures of where it ends, and of where it may have rested"
     assert images.console.page.run("[...document.querySelectorAll('.cell')].at(-1).id") == f"tile-{SOME - 1}"
+
+
+def test_a_large_screen_has_larger_tiles_instead_of_more_nodes(images: Images) -> None:
+    size = images.console.page.command
+    try:
+        for width, height in ((3840, 2160), (7680, 4320), (360, 800)):
+            size("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+            images.open()
+            images.console.page.run(
+                "(() => { const one = document.querySelector('main input[type=range]'); one.value = one.min; "
+                "one.dispatchEvent(new Event('input', {bubbles: true})); })()"
+            )
+            nodes, _ = _scrolled(images, 20)
+            assert nodes <= MOST_NODES, width
+    finally:
+        size("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
+
+
+def test_what_is_passed_by_quickly_is_not_decoded(images: Images) -> None:
+    images.open()
+    before = len(images.console.requests())
+    drawn = images.console.page.run(FAST)
+    assert drawn < 40, "what was seen at the start, and a little of what came next"
+    assert len(images.console.requests()) - before < 40
+    images.console.until(ALL_SHOWN)
 
 
 @pytest.mark.full

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import pathlib
 import re
@@ -15,7 +14,7 @@ from tests.console.conftest import PARENT, World
 from tests.support.access.guarded_service import run_guarded_service
 from tests.support.clients import console_tools
 from tests.support.clients.console_page import ConsolePage, open_console
-from tests.support.machine import http_site
+from tests.support.machine.prefix_proxy import serving_under_prefix
 
 HOSTILE = "gs://photos/<img src=x onerror=document.title='taken'>.csv"
 SHOTS = os.environ.get("BOXWRIGHT_CONSOLE_SHOTS")  # a folder for a picture of every page, for a person to look at
@@ -162,23 +161,8 @@ def test_calls_are_shown_with_the_real_ids(world: World, console: ConsolePage) -
 @pytest.fixture
 def prefixed(world: World) -> Iterator[str]:
     """The service behind a proxy that cuts ``/a/b`` off."""
-
-    class Proxy(http_site.QuietHandler):
-        def do_GET(self) -> None:
-            line = http.client.HTTPConnection("127.0.0.1", world.service.port, timeout=60)
-            length = int(self.headers.get("content-length", 0))
-            assert self.path.startswith("/a/b/"), self.path
-            line.request(self.command, self.path[4:], self.rfile.read(length), dict(self.headers))
-            answer = line.getresponse()
-            content = answer.read()
-            hidden = ("transfer-encoding", "content-length", "connection")
-            self.answer(answer.status, {k: v for k, v in answer.getheaders() if k.lower() not in hidden}, content)
-            line.close()
-
-        do_POST = do_GET
-
-    with http_site.serving(Proxy) as server:
-        yield f"http://127.0.0.1:{server.server_port}/a/b/"
+    with serving_under_prefix(world.service.port) as address:
+        yield address
 
 
 def test_the_console_works_behind_a_path_prefix(world: World, prefixed: str, console: ConsolePage) -> None:

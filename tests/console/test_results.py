@@ -194,3 +194,38 @@ def test_a_folder_is_picked_from_the_buckets(world: World, console: ConsolePage)
     console.until(
         "document.querySelector('main textarea').value === 'gs://photos/many/' && !document.querySelector('dialog')"
     )
+
+
+# a list of many files, as the service answers it: empty pages, and how far they are
+LONG = """
+const real = fetch;
+let read = 0;
+globalThis.fetch = async (url, ...more) => {
+  if (!String(url).includes('/results?') || !globalThis.isLong) return real(url, ...more);
+  await new Promise((done) => setTimeout(done, 20));
+  const far = {readFileCount: ++read, fileCount: 5000, totalSize: -1};
+  return new Response(JSON.stringify({...far, nextPageToken: 'further'}), {status: 200});
+};
+globalThis.isLong = true;
+"""
+
+
+def test_a_list_that_takes_long_says_how_far_it_is_and_is_stopped(world: World, console: ConsolePage, job: str) -> None:
+    script = console.page.command("Page.addScriptToEvaluateOnNewDocument", source=LONG)["identifier"]
+    try:
+        console.page.go("about:blank")
+        console.page.go(f"{console.root}#/batches/{job}/results")
+        console.until("/^[0-9]+ of 5,000 files are read/m.test(document.body.innerText)")
+        far = "document.querySelector('main [role=status] progress')"
+        before = int(console.page.run(f"{far}.value"))
+        console.until(f"{far}.value > {before}")
+        console.click("Stop")
+        console.until("document.body.innerText.includes('None so far.')")
+        asked = len(console.requests())
+        console.settled()
+        assert len(console.requests()) == asked
+        console.page.run("globalThis.isLong = false")
+        console.page.run(f"{SLIDER}.value = '0.06'; {SLIDER}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+        console.until(f"{TILES} > 1 && !{far}")
+    finally:
+        console.page.command("Page.removeScriptToEvaluateOnNewDocument", identifier=script)

@@ -13,7 +13,9 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import httpx
 import pytest
 from tests.support.clients.api import Api, metadata, open_api
 from tests.support.images import drawn_images
@@ -175,6 +177,47 @@ def test_folders_patterns_and_archives_may_be_in_any_store(world):
         assert sorted(results) == names, (kind, address)
         assert results == seen["file", address], (kind, address)
     assert seen["file", "images/"] == seen["file", "images"] == seen["file", "**/*.jpg"]
+
+
+def _listed(world: World, prefix: str, size: int) -> list[dict[str, Any]]:
+    """All that ListObjects says of a folder, page by page."""
+    found: list[dict[str, Any]] = []
+    asked = {"prefix": prefix, "pageSize": size}
+    while True:
+        url = f"http://127.0.0.1:{world.service.port}/v1/projects/p/locations/us-central1/objects"
+        answer = httpx.get(url, params=asked, timeout=PATIENCE_S, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert len(page.get("objects", [])) <= size
+        found += page.get("objects", [])
+        if not page.get("nextPageToken"):
+            return found
+        asked["pageToken"] = page["nextPageToken"]
+
+
+def test_what_lies_in_a_folder_is_listed_alike_in_any_store(world):
+    contents = {"a.csv": b"a", "b ä+%20.jpg": b"bbb", "z.txt": b""} | {f"deep/{n}/x.jpg": b"x" for n in range(5)}
+    seen = {}
+    for kind in (kind for kind in OTHER_KINDS if kind in world.bases):
+        base = f"{world.base(kind)}/looked at"
+        for name, content in contents.items():
+            world.stores.put(objects.ObjectUri.parse(f"{base}/{name}"), content)
+        for size in (1, 2, 100):
+            listed = _listed(world, f"{base}/", size)
+            assert all(one.get("isFolder") or one["updateTime"] for one in listed), kind
+            seen[kind, size] = [
+                (one["uri"].removeprefix(base), int(one.get("sizeBytes", 0)), one.get("isFolder", False))
+                for one in listed
+            ]
+            seen[kind, "deep", size] = [
+                (one["uri"].removeprefix(base), 0, one["isFolder"]) for one in _listed(world, f"{base}/deep", size)
+            ]
+    for (kind, *what), listed in seen.items():
+        if what[0] == "deep":
+            assert listed == [(f"/deep/{n}/", 0, True) for n in range(5)], kind
+        else:
+            files = [("/a.csv", 1, False), ("/b ä+%20.jpg", 3, False), ("/deep/", 0, True), ("/z.txt", 0, False)]
+            assert listed == files, kind
 
 
 def test_an_import_reads_one_store_and_an_export_writes_another(world):

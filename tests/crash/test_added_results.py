@@ -13,10 +13,9 @@ IMAGES = 600
 
 
 @pytest.mark.full
-def test_a_service_killed_while_results_are_added_adds_each_once(service_factory, tiny_model) -> None:
-    environment = crashes.ENVIRONMENT
+def test_a_service_killed_while_results_are_added_adds_each_once(environment, service_factory, tiny_model) -> None:
     service = service_factory(environment=environment)
-    model = tiny_model.install(service.data_dir)
+    model = tiny_model.install(service.data_dir, database_url=environment.get("BOXWRIGHT_DATABASE_URL"))
     bucket = service.bucket("b")
     names = drawn_images.write_images(bucket / "images", IMAGES)
     drawn_images.write_csv(bucket, "list.csv", [f"gs://b/images/{name}" for name in names])

@@ -7,6 +7,7 @@ impersonation access tokens of an account for who may speak for it
 federation    whom the token of an identity provider speaks for
 oidc_tokens   tokens of identity providers, and the keys that are taken
 key_sets      keys of identity providers, got and kept
+sign_in       where people sign in to the console
 providers     identity providers, in the database
 authenticate  headers to a caller
 jwt_rules     tokens that accounts sign themselves

@@ -1,8 +1,10 @@
 """Keys of identity providers, asked for at the address that an operator has named, and kept.
 
     check_address(url, field)  whether an address may be asked
-    discover(issuer)           where an issuer says that its keys are (OpenID Connect Discovery)
+    configuration(issuer)      what an issuer says of itself (OpenID Connect Discovery)
+    discover(issuer)           where an issuer says that its keys are
     fetch(url)                 the JSON object at an address
+    lets_read(url, …)          whether pages of an origin may read what an address answers (CORS)
     KeySets                    the keys of providers, for several threads
 
 Only an operator names addresses. No redirect is followed, no credential is sent, and little is read. Keys are asked for
@@ -83,6 +85,20 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def configuration(issuer: str) -> dict[str, Any]:
+    """What an issuer says of itself.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT if it calls itself something else; FAILED_PRECONDITION if it cannot be reached.
+    """
+    check_address(issuer, "--issuer")
+    found = fetch(issuer.rstrip("/") + DISCOVERY)
+    if found.get("issuer") != issuer:
+        said = str(found.get("issuer"))[:100]
+        raise errors.invalid_argument("--issuer", f"{issuer} says that it is '{said}'; name it exactly so.")
+    return found
+
+
 def discover(issuer: str) -> str:
     """The address of an issuer's keys, as the issuer says.
 
@@ -90,12 +106,7 @@ def discover(issuer: str) -> str:
         ApiError: INVALID_ARGUMENT if the issuer says something that is not to be followed; FAILED_PRECONDITION if it cannot
             be reached.
     """
-    check_address(issuer, "--issuer")
-    found = fetch(issuer.rstrip("/") + DISCOVERY)
-    if found.get("issuer") != issuer:
-        said = str(found.get("issuer"))[:100]
-        raise errors.invalid_argument("--issuer", f"{issuer} says that it is '{said}'; name it exactly so.")
-    address = found.get("jwks_uri")
+    address = configuration(issuer).get("jwks_uri")
     if not isinstance(address, str):
         raise errors.invalid_argument("--issuer", f"{issuer} does not say where its keys are; see --jwks.")
     check_address(address, "--issuer")
@@ -132,6 +143,25 @@ def fetch(url: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise errors.failed_precondition(f"{url} does not answer with a JSON object.")
     return found
+
+
+def lets_read(url: str, form: Mapping[str, str], origin: str) -> bool:
+    """Whether pages of an origin may read what an address answers to a form, an error included (CORS).
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: it cannot be reached.
+    """
+    asked = {
+        "headers": {**_HEADERS, "Origin": origin},
+        "timeout": TIMEOUT_S,
+        "allow_redirects": False,
+        "auth": _no_auth,
+    }
+    try:
+        with requests.post(url, data=dict(form), stream=True, **asked) as response:  # type: ignore[arg-type]  # noqa: S113
+            return response.headers.get("access-control-allow-origin") in (origin, "*")
+    except (requests.RequestException, OSError) as error:
+        raise errors.failed_precondition(f"{url} cannot be reached: {type(error).__name__}.") from error
 
 
 def _content(url: str) -> bytes:

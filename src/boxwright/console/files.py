@@ -1,19 +1,27 @@
 """The routes of the console's files: read once, sent with an entity tag and with headers that let nothing foreign in.
 
-Modules are sent without their comments, a seventh of them, each line at its number. A browser that takes gzip gets it.
+Modules are sent without their comments, a seventh of them, and those that are needed together in one file (`bundles`). A
+browser that takes gzip gets it.
 
 A proxy that cuts a path prefix off needs no setting: every address in the pages, and of the redirect, is relative.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import gzip
 import hashlib
 import pathlib
 import re
+from collections.abc import Sequence
+from concurrent import futures
 
 from starlette import requests, responses, routing
+
+from boxwright import errors
+from boxwright.access.sign_in import SignInProvider
+from boxwright.console import bundles, sign_in
 
 ROOT = "/console/"
 ROUTE = ROOT + "{path:path}"
@@ -24,9 +32,10 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+PAGES = ("", "index.html")
 _VENDOR = "vendor"  # as it was made, with its licences
 _COMMENT = re.compile(
-    r"^(?:/\*\*.*?\*/|//[^\n]*)$|/\*\* @type \{[^\n]*?\} \*/ ?", re.DOTALL | re.MULTILINE
+    r"^(?: */\*\*(?:(?!\*/).)*\*/|//[^\n]*)$|/\*\* @type \{[^\n]*?\} \*/ ?", re.DOTALL | re.MULTILINE
 )  # at a line's begin, or a type
 POLICY = "; ".join(
     (
@@ -72,17 +81,22 @@ class ConsoleFile:
 
 def read_files(folder: pathlib.Path = FOLDER) -> dict[str, ConsoleFile]:
     """Reads the console's files: path below `folder`, with slashes, to file; ``index.html`` is also the empty path."""
+    contents = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.suffix in TYPES
+    }
+    modules = {path: without_comments(content.decode()) for path, content in contents.items() if _is_ours(path)}
+    contents |= {path: text.encode() for path, text in bundles.bundled(modules).items()}
     found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in TYPES:
-            content = path.read_bytes()
-            if path.suffix == ".js" and path.parent.name != _VENDOR:
-                content = without_comments(content.decode()).encode()
-            etag = f'"{hashlib.sha256(content).hexdigest()}"'
-            compressed = gzip.compress(content, 9, mtime=0)
-            found[path.relative_to(folder).as_posix()] = ConsoleFile(content, compressed, TYPES[path.suffix], etag)
+    for path, content in sorted(contents.items()):
+        etag = f'"{hashlib.sha256(content).hexdigest()}"'
+        kind = TYPES[pathlib.PurePath(path).suffix]
+        found[path] = ConsoleFile(content, gzip.compress(content, 9, mtime=0), kind, etag)
     found[""] = found["index.html"]
     return found
+
+
+def _is_ours(path: str) -> bool:
+    return path.endswith(".js") and not path.startswith(f"{_VENDOR}/")
 
 
 def without_comments(module: str) -> str:
@@ -90,16 +104,39 @@ def without_comments(module: str) -> str:
     return _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), module)
 
 
-def build_console_routes() -> list[routing.Route]:
-    """Builds the routes: the files below ``/console/``, and ``/console``, which leads there."""
+def build_console_routes(
+    signing_in: sign_in.SignInRules | None = None, executor: futures.Executor | None = None
+) -> list[routing.Route]:
+    """Builds the routes: the files below ``/console/``, and ``/console``, which leads there.
+
+    Args:
+        signing_in: how people sign in; None: by a token or an API key.
+        executor: the thread pool in which issuers are asked.
+    """
     files = read_files()
 
+    async def providers() -> Sequence[SignInProvider]:
+        if signing_in is None:
+            return ()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, signing_in.providers)
+        except (errors.ApiError, RuntimeError):  # no database, or no room: the page comes all the same
+            return ()
+
     async def send(request: requests.Request) -> responses.Response:
-        file = files.get(request.path_params["path"])
+        path = request.path_params["path"]
+        if path == sign_in.PATH:
+            content = sign_in.document("" if signing_in is None else signing_in.scope, await providers())
+            return responses.Response(content, 200, HEADERS, "application/json; charset=utf-8")
+        file = files.get(path)
         if file is None:
             return responses.PlainTextResponse("The console has no such file.\n", 404, HEADERS)
-        headers = {**HEADERS, "etag": file.etag, "vary": "accept-encoding"}
-        if file.etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:
+        policy, etag = POLICY, file.etag
+        if path in PAGES and signing_in is not None:
+            policy = sign_in.widened(POLICY, await providers())
+            etag = f'"{hashlib.sha256(f"{etag} {policy}".encode()).hexdigest()}"'  # another policy is another page
+        headers = {**HEADERS, "content-security-policy": policy, "etag": etag, "vary": "accept-encoding"}
+        if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:
             return responses.Response(status_code=304, headers=headers)
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"

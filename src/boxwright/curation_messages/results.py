@@ -84,11 +84,22 @@ class ListResultsRequest(proto.Message):
 
 
 class ListResultsResponse(proto.Message):
-    """A page of results; `total_size` is -1 while it is not known. A page may be short, or empty, and have a next one."""
+    """A page of results. It may be short, or empty, and have a next one: a call reads for about a second.
+
+    Attributes:
+        results: of the page.
+        next_page_token: of the next page; empty if there is none.
+        total_size: how many results there are; -1 while it is not known.
+        read_file_count: how many files of the output folder are read, or passed over, up to the end of this page; for an
+            order, how many are ranked.
+        file_count: of all. An order has no results before `read_file_count` reaches it.
+    """
 
     results = proto.RepeatedField(proto.MESSAGE, number=1, message=Result)
     next_page_token = proto.Field(proto.STRING, number=2)
     total_size = proto.Field(proto.INT32, number=3)
+    read_file_count = proto.Field(proto.INT32, number=4)
+    file_count = proto.Field(proto.INT32, number=5)
 
 
 class GetResultImageRequest(proto.Message):

@@ -3,7 +3,8 @@
 keep      examples and their annotations as they are before a change
 marked    which examples are as a change has left them
 revert    what was before, in the place of what is
-prune     former rows that are too old or too many
+prune     changes that are too old or too many are forgotten
+sweep     former rows of changes that are forgotten
 
 An example's `change_id` names the change that has left it as it is. Whoever else changes an example empties it, so that
 `revert` touches nothing that somebody has changed since.
@@ -49,7 +50,8 @@ def keep(
     Args:
         change: id, dataset_id, create_time_us and has_deleted.
         which: condition on rows of `examples`.
-        specs: [id, display name, colour, hot key] of the dataset's labels.
+        specs: [id, display name, colour, hot key] of the dataset's labels; empty: the change leaves all annotations as they
+            are, and they are not kept.
     """
     own = sa.literal(change["id"])
     kept = sa.select(own, examples.c.id, *(examples.c[name] for name in _SHARED), examples.c.change_id).where(
@@ -57,10 +59,12 @@ def keep(
     )
     columns = ["change_id", "example_id", *_SHARED, "former_change_id"]
     count = connection.execute(former_examples.insert().from_select(columns, kept)).rowcount
-    theirs = sa.select(own, annotations.c.id, *(annotations.c[name] for name in _ANNOTATION)).where(
-        annotations.c.example_id.in_(_former_ids(change["id"]))
-    )
-    connection.execute(former_annotations.insert().from_select(["change_id", "annotation_id", *_ANNOTATION], theirs))
+    if specs:
+        theirs = sa.select(own, annotations.c.id, *(annotations.c[name] for name in _ANNOTATION)).where(
+            annotations.c.example_id.in_(_former_ids(change["id"]))
+        )
+        columns = ["change_id", "annotation_id", *_ANNOTATION]
+        connection.execute(former_annotations.insert().from_select(columns, theirs))
     connection.execute(changes.insert().values(**change, example_count=count, specs=[list(spec) for spec in specs]))
     return int(count)
 
@@ -100,47 +104,47 @@ def drop_repeated(connection: sa.Connection, which: sa.ColumnElement[bool]) -> N
     connection.execute(annotations.delete().where(annotations.c.example_id.in_(mine), repeated))
 
 
-def revert(connection: sa.Connection, change: sa.Row[Any]) -> int:
+def revert(connection: sa.Connection, change: sa.Row[Any], *, has_merged: bool) -> int:
     """Gives examples back what they were before a change, as far as nobody has changed them since; forgets the change.
 
     The labels of the former annotations are to be there: see `respecify`.
 
+    Args:
+        has_merged: what `respecify` has returned.
+
     Returns:
         How many examples are as before.
     """
-    change_id = change.id
+    change_id, former = change.id, former_examples
     restored = _restore_deleted(connection, change) if change.has_deleted else 0
     mine = marked(change_id)
-    ids = sa.select(examples.c.id).where(mine)
-    connection.execute(annotations.delete().where(annotations.c.example_id.in_(ids)))
-    theirs = (
-        sa.select(*(former_annotations.c[name] for name in _ANNOTATION))
-        .where(former_annotations.c.change_id == change_id, former_annotations.c.example_id.in_(ids))
-        .order_by(former_annotations.c.annotation_id)
-    )
-    connection.execute(annotations.insert().from_select(list(_ANNOTATION), theirs))
-    drop_repeated(connection, mine)
-    example_counts.recount(connection, mine)
-
-    def before(name: str) -> sa.ScalarSelect[Any]:
-        former = sa.select(former_examples.c[name]).where(
-            former_examples.c.change_id == change_id, former_examples.c.example_id == examples.c.id
+    values = {name: former.c[name] for name in _REVERTED} | {"change_id": former.c.former_change_id}
+    if change.specs:
+        ids = sa.select(examples.c.id).where(mine)
+        connection.execute(annotations.delete().where(annotations.c.example_id.in_(ids)))
+        theirs = (
+            sa.select(*(former_annotations.c[name] for name in _ANNOTATION))
+            .where(former_annotations.c.change_id == change_id, former_annotations.c.example_id.in_(ids))
+            .order_by(former_annotations.c.annotation_id)
         )
-        return former.correlate(examples).scalar_subquery()
-
-    values = {name: before(name) for name in _REVERTED} | {"change_id": before("former_change_id")}
-    count = connection.execute(examples.update().where(mine).values(**values)).rowcount
+        connection.execute(annotations.insert().from_select(list(_ANNOTATION), theirs))
+        if has_merged:
+            drop_repeated(connection, mine)
+        values |= example_counts.counted()
+    kept = (former.c.change_id == change_id, former.c.example_id == examples.c.id, examples.c.change_id == change_id)
+    count = connection.execute(examples.update().where(*kept).values(**values)).rowcount
     _add_to_count(connection, change.dataset_id, restored)
     forget(connection, [change_id])
     return int(count)
 
 
-def respecify(connection: sa.Connection, change: sa.Row[Any]) -> None:
+def respecify(connection: sa.Connection, change: sa.Row[Any]) -> bool:
     """Makes sure that the labels of a change's former annotations are there.
 
     One that is gone is made again as it was, without its hot key if that is taken; where a label has its name by now, that
-    one takes its place.
+    one takes its place. Returns whether one has: then annotations may be there twice.
     """
+    has_merged = False
     rows = connection.execute(
         sa.select(annotation_specs).where(annotation_specs.c.dataset_id == change.dataset_id)
     ).all()
@@ -165,21 +169,41 @@ def respecify(connection: sa.Connection, change: sa.Row[Any]) -> None:
                 .where(former_annotations.c.change_id == change.id, former_annotations.c.annotation_spec_id == spec_id)
                 .values(annotation_spec_id=by_name[name])
             )
+            has_merged = True
             continue
         values = {"id": spec_id, "dataset_id": change.dataset_id, "display_name": name, "colour": colour}
         values["hot_key"] = "" if hot_key in keys else hot_key
         connection.execute(annotation_specs.insert().values(**values))
+    return has_merged
 
 
 def forget(connection: sa.Connection, change_ids: Sequence[str]) -> None:
-    """Deletes what was kept for changes; they cannot be taken back any more."""
-    for table in (former_annotations, former_examples):
-        connection.execute(table.delete().where(table.c.change_id.in_(change_ids)))
+    """Changes cannot be taken back any more; what was kept for them goes with `sweep`."""
     connection.execute(changes.delete().where(changes.c.id.in_(change_ids)))
 
 
+def sweep(connection: sa.Connection, most_rows: int) -> bool:
+    """Deletes former rows of changes that are forgotten, some at a time: others wait for a transaction's end.
+
+    Returns:
+        Whether there may be more.
+    """
+    known = set(connection.execute(sa.select(changes.c.id)).scalars())
+    for table, key in ((former_annotations, "annotation_id"), (former_examples, "example_id")):
+        last = ""
+        while (
+            last := connection.scalar(sa.select(sa.func.min(table.c.change_id)).where(table.c.change_id > last))
+        ) is not None:
+            if last in known:
+                continue
+            mine = sa.select(table.c[key]).where(table.c.change_id == last).limit(most_rows)
+            connection.execute(table.delete().where(table.c.change_id == last, table.c[key].in_(mine)))
+            return True
+    return False
+
+
 def prune(connection: sa.Connection, dataset_id: str, *, since_us: int, most_examples: int) -> None:
-    """Deletes what was kept for old changes of any dataset, and for those of this one beyond a number of examples.
+    """Forgets old changes of any dataset, and those of this one beyond a number of examples.
 
     The newest change of a dataset stays, however many examples it has.
     """

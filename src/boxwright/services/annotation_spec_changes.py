@@ -143,6 +143,7 @@ class AnnotationSpecMethods(BulkMethods):
                 before(connection, which)
                 annotation_specs.delete(connection, row.id)
                 example_counts.touch(connection, name.dataset)
+        self._sweep()
         return pb.BatchUpdateExamplesResponse(updated_count=changed, change=change)
 
     def _spec(self, connection: sa.Connection, name: names.AnnotationSpecName) -> sa.Row[Any]:

@@ -18,6 +18,7 @@ from boxwright.services.resources import DAY_US, Resources
 
 MAX_NAMES = 1000
 MAX_EXAMPLES = 100_000  # of one call: other writers wait for its end, and leases of operations last some seconds
+SWEPT_ROWS = 20_000  # of one transaction that deletes former rows
 State, Source = states.ExampleState, states.AnnotationSource
 _Condition = sa.ColumnElement[bool]
 
@@ -32,6 +33,11 @@ class _Wanted:
     removes: str = ""
     relabels: tuple[str, str] = ("", "")
 
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether it leaves labels and states as they are."""
+        return dataclasses.replace(self, ml_use="") == _Wanted()
+
 
 class BulkMethods(Resources):
     """The methods about many examples."""
@@ -45,7 +51,9 @@ class BulkMethods(Resources):
             dataset = self._dataset(connection, name, f"Dataset {name} was not found.")
             wanted = _wanted(connection, dataset, request)
             which = sa.and_(_selected(connection, name, request), _affected(wanted))
-            count, change = self._change(connection, name, which, caller, _apply(connection, dataset, wanted))
+            apply = _apply(connection, dataset, wanted)
+            count, change = self._change(connection, name, which, caller, apply, keeps_labels=wanted.keeps_labels)
+        self._sweep()
         return pb.BatchUpdateExamplesResponse(updated_count=count, change=change)
 
     def batch_delete_examples(
@@ -57,6 +65,7 @@ class BulkMethods(Resources):
             self._dataset(connection, name, f"Dataset {name} was not found.")
             which = _selected(connection, name, request)
             count, change = self._change(connection, name, which, caller, None)
+        self._sweep()
         return pb.BatchDeleteExamplesResponse(deleted_count=count, change=change)
 
     def revert_change(self, request: pb.RevertChangeRequest, caller: Caller) -> pb.RevertChangeResponse:
@@ -72,9 +81,10 @@ class BulkMethods(Resources):
             row = changes.find(connection, name.dataset, name.change)
             if row is None or row.create_time_us < self._kept_since_us(connection):
                 raise unknown
-            changes.respecify(connection, row)
-            count = changes.revert(connection, row)
+            has_merged = changes.respecify(connection, row)
+            count = changes.revert(connection, row, has_merged=has_merged)
             example_counts.touch(connection, name.dataset)
+        self._sweep()
         return pb.RevertChangeResponse(reverted_count=count, kept_count=row.example_count - count)
 
     def _change(
@@ -84,16 +94,19 @@ class BulkMethods(Resources):
         which: _Condition,
         caller: Caller,
         apply: Callable[[_Condition], None] | None,
+        *,
+        keeps_labels: bool = False,
     ) -> tuple[int, str]:
         """Keeps examples as they are, then changes them; returns how many, and the change's name if there are any.
 
         Args:
             which: condition on rows of `examples`.
             apply: changes the annotations, sets and states of those that a change has kept; None: they are deleted.
+            keeps_labels: whether `apply` changes sets alone.
         """
         change_id = self._new_digits()
         change = {"id": change_id, "dataset_id": name.dataset, "create_time_us": database.now_us(connection)}
-        specs = annotation_specs.all_of(connection, name.dataset)
+        specs = [] if keeps_labels else annotation_specs.all_of(connection, name.dataset)
         described = [(spec.id, spec.display_name, spec.colour, spec.hot_key) for spec in specs]
         count = changes.keep(connection, {**change, "has_deleted": apply is None}, which, described)
         if not count:
@@ -105,12 +118,21 @@ class BulkMethods(Resources):
         else:
             apply(kept)
             values = {"author": caller.member, "update_time_us": change["create_time_us"], "change_id": change_id}
-            connection.execute(table.update().where(kept).values(**values))
-            example_counts.recount(connection, kept)
+            if keeps_labels:
+                connection.execute(table.update().where(kept).values(**values))
+            else:
+                example_counts.recount(connection, kept, **values)
         example_counts.touch(connection, name.dataset)
         since_us = self._kept_since_us(connection)
         changes.prune(connection, name.dataset, since_us=since_us, most_examples=self._policy.undo_examples)
         return count, str(name.change(change_id))
+
+    def _sweep(self) -> None:
+        """Deletes what was kept for changes that are forgotten, in short transactions; a later change ends what is left."""
+        more = True
+        while more:
+            with self._db.write() as connection:
+                more = changes.sweep(connection, SWEPT_ROWS)
 
     def _kept_since_us(self, connection: sa.Connection) -> int:
         return database.now_us(connection) - round(self._policy.undo_days * DAY_US)
@@ -249,6 +271,8 @@ def _apply(connection: sa.Connection, dataset: sa.Row[Any], wanted: _Wanted) -> 
         values = {key: value for key, value in (("ml_use", wanted.ml_use), ("state", wanted.state)) if value}
         if values:
             connection.execute(table.update().where(which).values(**values))
+        if wanted.keeps_labels:
+            return
         labelled = sa.select(table.c.id).where(which, table.c.state == State.LABELED)
         accepted = sa.and_(annotations.c.example_id.in_(labelled), annotations.c.source == Source.MODEL)
         connection.execute(annotations.update().where(accepted).values(source=Source.ACCEPTED))

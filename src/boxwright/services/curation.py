@@ -102,20 +102,24 @@ def _example(
 ) -> pb.Example:
     said = () if is_basic else found
     kind = kinds.of_name(dataset.dataset)
-    return pb.Example(
-        name=str(dataset.example(row.sha256)),
-        uri=row.uri,
-        ml_use=row.ml_use,
-        state=row.state,
-        width_px=row.width_px,
-        height_px=row.height_px,
-        annotations=[example_labels.payload(one, kind) for one in said],
-        etag=examples.etag(row, found),
-        author=row.author,
-        display_name=row.display_name,
-        sources=[getattr(pb.AnnotationSource, one.source) for one in said],
-        update_time=timestamp(row.update_time_us) if row.update_time_us else None,
+    example = pb.Example.pb(
+        pb.Example(
+            name=str(dataset.example(row.sha256)),
+            uri=row.uri,
+            ml_use=row.ml_use,
+            state=row.state,
+            width_px=row.width_px,
+            height_px=row.height_px,
+            etag=examples.etag(row, found),
+            author=row.author,
+            display_name=row.display_name,
+            update_time=timestamp(row.update_time_us) if row.update_time_us else None,
+        )
     )
+    for one in said:
+        example_labels.fill(example.annotations.add(), one, kind)
+    example.sources.extend(getattr(pb.AnnotationSource, one.source) for one in said)
+    return pb.Example.wrap(example)
 
 
 def _known(kind: Any, value: int, field: str) -> None:

@@ -42,6 +42,24 @@ class BatchJobFacts(NamedTuple):
     threshold: Threshold
 
 
+class ResultPage(NamedTuple):
+    """A page of results.
+
+    Attributes:
+        found: its results.
+        token: of the next page; empty if there is none.
+        total: how many results there are; -1 if that is not known.
+        files_read: see `pb.ListResultsResponse.read_file_count`.
+        file_count: of all.
+    """
+
+    found: list[Found]
+    token: str
+    total: int
+    files_read: int
+    file_count: int
+
+
 def facts(row: sa.Row[Any]) -> BatchJobFacts:
     """Reads the request of a batch prediction."""
     request = types.BatchPredictRequest.deserialize(row.request)
@@ -95,8 +113,8 @@ class ResultReader:
     def __init__(self) -> None:
         self._rankings: RecentCache[Ranking] = RecentCache(MOST_RANKING_BYTES, lambda one: one.weight_bytes)
 
-    def page(self, request: pb.ListResultsRequest, job: BatchJobFacts, source: Source) -> tuple[list[Found], str, int]:
-        """Returns the results of a page, the token of the next one, and how many there are; -1 if that is not known.
+    def page(self, request: pb.ListResultsRequest, job: BatchJobFacts, source: Source) -> ResultPage:
+        """Returns a page of results.
 
         Raises:
             ApiError: INVALID_ARGUMENT naming the field that is not possible; FAILED_PRECONDITION: the order needs
@@ -116,7 +134,7 @@ class ResultReader:
             start = _place(after)
             found, following = listing.page(source, asked, start._replace(skip=start.skip + request.skip), size)
             token = "" if following is None else _key(following).token(scope)
-            return found, token, _total(source, asked)
+            return ResultPage(found, token, _total(source, asked), *listing.files_before(source, asked, following))
         ranked = self.ranking(source, asked, order, is_turned=is_turned, filter_text=request.filter)
         offset = (0 if after is None else after.create_time_us) + request.skip * (
             after is None or not _is_waiting(after)
@@ -142,15 +160,14 @@ class ResultReader:
         return found
 
     @staticmethod
-    def _ranked_page(
-        ranked: Ranking, source: Source, scope: str, offset: int, size: int
-    ) -> tuple[list[Found], str, int]:
+    def _ranked_page(ranked: Ranking, source: Source, scope: str, offset: int, size: int) -> ResultPage:
+        files = ranked.files(source)
         if not ranked.is_complete:
-            return [], PageKey(offset, f"w {ranked.shards_read}").token(scope), -1
+            return ResultPage([], PageKey(offset, f"w {ranked.shards_read}").token(scope), -1, *files)
         found, passed = ranked.page(source, offset, size)
         token = PageKey(offset + passed, "r").token(scope) if offset + passed < len(ranked) else ""
         total = -1 if len(ranked) >= ranking.MOST_RANKED else len(ranked)
-        return list(found), token, total
+        return ResultPage(list(found), token, total, *files)
 
 
 def _threshold_key(threshold: Threshold) -> str:
@@ -174,10 +191,17 @@ def result_id(found: Found) -> str:
     return f"{found.shard.number}-{found.row}"
 
 
-def answer(operation: names.OperationName, found: list[Found], token: str, total: int, *, is_sure: bool) -> Any:
+def answer(operation: names.OperationName, page: ResultPage, *, is_sure: bool) -> Any:
     """The response of ListResults; `is_sure`: uncertainty is left out, as there are no candidates."""
-    response = pb.ListResultsResponse.pb(pb.ListResultsResponse(next_page_token=token, total_size=total))
-    for one in found:
+    response = pb.ListResultsResponse.pb(
+        pb.ListResultsResponse(
+            next_page_token=page.token,
+            total_size=page.total,
+            read_file_count=page.files_read,
+            file_count=page.file_count,
+        )
+    )
+    for one in page.found:
         result = response.results.add(name=str(operation.result(result_id(one))))
         if isinstance(one, FailedImage):
             result.image_id = one.id.encode("utf-8", "replace").decode()

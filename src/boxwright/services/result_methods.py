@@ -80,10 +80,8 @@ class ResultMethods(Resources):
         source = self._source(row, name, job.kind, caller)
         if source is None:
             return pb.ListResultsResponse(total_size=-1)
-        found, token, total = self._views.lists.page(request, job, source)
-        response: pb.ListResultsResponse = result_lists.answer(
-            name, found, token, total, is_sure=not source.folder.has_candidates
-        )
+        page = self._views.lists.page(request, job, source)
+        response: pb.ListResultsResponse = result_lists.answer(name, page, is_sure=not source.folder.has_candidates)
         return response
 
     def summarize_results(self, request: pb.SummarizeResultsRequest, caller: Caller) -> pb.ResultsSummary:

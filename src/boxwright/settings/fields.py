@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import logging
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 from boxwright import errors, objects
 from boxwright.notifications import destinations
 
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
 Check = Callable[[Any], str | None]  # what is wrong with a value of the right type, as a sentence; None if nothing is
 
 
@@ -144,6 +146,13 @@ def has_receivers(value: tuple[str, ...]) -> str | None:
     except ValueError as error:
         return f"{error}."
     return None
+
+
+def asks_for_openid(value: str) -> str | None:
+    """Scopes of OpenID Connect (RFC 6749, section 3.3), `openid` among them."""
+    if not all(_SCOPE.fullmatch(scope) for scope in value.split(" ")):
+        return f"'{value}' is no list of scopes, separated by one space each."
+    return None if "openid" in value.split(" ") else f"'{value}' lacks the scope openid, without which nobody is named."
 
 
 def names_folder(value: str | None) -> str | None:

@@ -38,6 +38,14 @@ class ServerSettings(Group):
         False, "Whether calls that only read are lines of the audit log too, beside changes and refusals."
     )
     console: bool = setting(True, "Whether `/console/` serves the console, the pages for a browser.")
+    console_providers: tuple[str, ...] = setting(
+        (), "Names of identity providers at which people sign in to the console, separated by commas; none: by token."
+    )
+    console_scope: str = setting(
+        "openid email",
+        "What the console asks those providers for: names separated by spaces, `openid` among them.",
+        check=fields.asks_for_openid,
+    )
     tls_cert: pathlib.Path | None = setting(None, "Certificate chain (PEM) for both API servers; needs `tls_key`.")
     tls_key: pathlib.Path | None = setting(None, "Private key (PEM) of `tls_cert`.")
     tls_client_ca: pathlib.Path | None = setting(

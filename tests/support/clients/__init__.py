@@ -10,6 +10,7 @@ editor_page    the console's label editor, by mouse, touch and keys
 foreign_site   a site of somebody else, for browsers
 fuzzing        random requests, and the one rule for every answer
 half_http2    a gRPC caller that never ends its message
+keyboard       a person who has only a keyboard: where the focus is, and whether it is seen
 languages      programs in Java, Ruby, PHP and C#: what they need, and how they are made ready to run
 node_walk      a short walk of Google's Node client, for tests of credentials
 python_walk    one walk through every method, for each of Google's Python clients

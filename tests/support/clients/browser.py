@@ -69,6 +69,16 @@ class Page:
                 assert "error" not in message, message
                 return dict(message["result"])
 
+    def turn_to(self, tab: str = "") -> str:
+        """Lets commands go to another tab, a new one without a name; returns the name of the one before."""
+        before, self._session = self._session, tab
+        if not tab:
+            target = self.command("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Network", "Page"):
+                self.command(f"{domain}.enable")
+        return before
+
     def until(self, is_so: Callable[[], bool]) -> None:
         """Takes events until something is so."""
         while not is_so():

@@ -64,8 +64,26 @@ def _revert(db: database.Database, change_id: str) -> int:
     with db.write() as connection:
         row = changes.find(connection, "IOD1", change_id)
         assert row is not None
-        changes.respecify(connection, row)
-        return changes.revert(connection, row)
+        has_merged = changes.respecify(connection, row)
+        count = changes.revert(connection, row, has_merged=has_merged)
+    _sweep(db)
+    return count
+
+
+def _sweep(db: database.Database, most_rows: int = 1000) -> int:
+    """Deletes former rows of forgotten changes; returns the number of transactions."""
+    for number in range(1, 1000):
+        with db.write() as connection:
+            if not changes.sweep(connection, most_rows):
+                return number
+    raise AssertionError("there is always more")
+
+
+def _former(db: database.Database) -> list[int]:
+    """How many rows there are of changes, of examples and of annotations before them."""
+    tables = (schema.changes, schema.former_examples, schema.former_annotations)
+    with db.read() as connection:
+        return [connection.execute(sa.select(sa.func.count()).select_from(one)).scalar_one() for one in tables]
 
 
 def _delete_all(db: database.Database, change_id: str = "c") -> None:
@@ -149,6 +167,8 @@ def test_the_newest_change_and_as_many_as_there_is_room_for_are_kept(db):
     def left(**limits: int) -> list[str]:
         with db.write() as connection:
             changes.prune(connection, "IOD1", **limits)
+        _sweep(db)
+        with db.read() as connection:
             kept = connection.execute(sa.select(schema.former_examples.c.change_id).distinct()).scalars()
             assert sorted(kept) == sorted(connection.execute(sa.select(schema.changes.c.id)).scalars())
             return sorted(connection.execute(sa.select(schema.changes.c.id)).scalars())
@@ -157,6 +177,33 @@ def test_the_newest_change_and_as_many_as_there_is_room_for_are_kept(db):
     assert left(since_us=100, most_examples=24) == ["c0", "c1", "c2", "c3", "c4"]
     assert left(since_us=100, most_examples=8) == ["c3", "c4"]
     assert left(since_us=100, most_examples=0) == ["c4"]
+
+
+def test_what_was_kept_goes_in_short_transactions_and_what_is_left_goes_later(db):
+    with db.write() as connection:
+        for change_id in ("a", "b"):
+            _keep(connection, change_id)
+    before = _former(db)
+    with db.write() as connection:
+        changes.forget(connection, ["a"])  # and the process ends here
+    assert _former(db) == [before[0] - 1, *before[1:]]
+    assert _sweep(db, most_rows=1) == before[1] // 2 + before[2] // 2 + 1
+    assert _former(db) == [count // 2 for count in before]
+    assert _revert(db, "b") == 0, "nothing was marked"
+    assert _former(db) == [0, 0, 0]
+
+
+def test_a_change_of_sets_alone_keeps_no_annotations_and_is_taken_back(db):
+    before = _all(db)
+    with db.write() as connection:
+        change = {"id": "a", "dataset_id": "IOD1", "create_time_us": 5, "has_deleted": False}
+        assert changes.keep(connection, change, EVERYTHING, []) == 4
+        values = {"ml_use": "TEST", "author": "user:a", "update_time_us": 7, "change_id": "a"}
+        connection.execute(schema.examples.update().where(changes.kept_by("a")).values(**values))
+    assert _former(db) == [1, 4, 0]
+    assert {row[4] for row, *_ in _all(db).values()} == {"TEST"}
+    assert _revert(db, "a") == 4
+    assert _all(db) == before
 
 
 def test_a_deleted_dataset_takes_what_was_kept_with_it(db):

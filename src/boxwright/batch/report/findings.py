@@ -93,6 +93,7 @@ def found(
         "thresholds": list(THRESHOLDS),
         "score_histograms": gathered.scores.tolist(),
         "images_by_best_score": gathered.best.tolist(),
+        "score_counts": gathered.counts.to_values(),
         "drift": _drift(names, gathered, reference, drifts),
         "quality": _quality(spec, gathered, reference, drifts, floor),
         "foreign": _foreign(gathered, reference),

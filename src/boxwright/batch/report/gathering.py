@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from boxwright.batch.job import BatchSpec
-from boxwright.batch.output import selected_results
+from boxwright.batch.output import candidates, selected_results
 from boxwright.batch.output.candidates import HISTOGRAM_BINS, SCALE, CandidateTable
+from boxwright.batch.output.score_counts import ScoreCounts
 from boxwright.batch.report.duplicates import Duplicates
 from boxwright.batch.report.label_next import Pool
 from boxwright.batch.report.leaders import Leaders
@@ -27,6 +28,7 @@ class Gathering:
         profile: for the comparison with the test images.
         scores: (C, `HISTOGRAM_BINS`) candidates by label and score.
         best: (`HISTOGRAM_BINS` + 1,) images by their best score; the last counts those in which nothing was found.
+        counts: candidates and images by score, as each file of candidates has them of its own images.
         images: how many there are.
         images_with_result: those with a published result.
         has_looks: whether it is known what any image looks like.
@@ -40,6 +42,7 @@ class Gathering:
         self.profile = baseline.Profile(count)
         self.scores = np.zeros((count, HISTOGRAM_BINS), np.int64)
         self.best = np.zeros(HISTOGRAM_BINS + 1, np.int64)
+        self.counts = ScoreCounts()
         self.images = self.images_with_result = 0
         self.has_looks = False
         self.pool = Pool(count)
@@ -62,6 +65,7 @@ class Gathering:
         best_bins = np.minimum((best * HISTOGRAM_BINS + 1e-6).astype(np.int64), HISTOGRAM_BINS - 1)
         best_bins[best == 0] = HISTOGRAM_BINS
         self.best += np.bincount(best_bins, minlength=HISTOGRAM_BINS + 1)
+        self.counts.add(candidates.counts_of(table, self._labels))
         self.images += len(table)
         self.images_with_result += int(np.count_nonzero(published))
         self.has_looks |= bool((~np.isnan(table.looks["luma"])).any())

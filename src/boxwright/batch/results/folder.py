@@ -16,10 +16,11 @@ from collections.abc import Mapping, Sequence
 from boxwright import errors, objects
 from boxwright.batch.job import MANIFEST_FILE
 from boxwright.batch.output import sidecars, tombstone
-from boxwright.batch.output.manifest import Manifest
+from boxwright.batch.output.manifest import REPORT_FOLDER, Manifest
 from boxwright.batch.output.tombstone import TOMBSTONE_FILE as TOMBSTONE_FILE
 
 MOST_MANIFEST_BYTES = 1 << 30
+REPORT_FILE = f"{REPORT_FOLDER}/report.json"
 NONE_KEPT = "The job kept no candidates (parameter candidates): the threshold can only be raised."
 NOT_YET = "Failed images are listed when the job has ended."
 
@@ -51,6 +52,7 @@ class ResultFolder:
         has_candidates: whether the shards are files of candidates.
         reason: why they are not, or what is missing; empty otherwise.
         is_final: whether it has a manifest.
+        report_sha256: of report.json, which has the counts of all candidates; empty if there is none.
         errors_by_code: failed images by canonical code name, if it has one.
         sizes: in bytes, by name in the folder; only if it was listed.
     """
@@ -62,6 +64,7 @@ class ResultFolder:
     has_candidates: bool = False
     reason: str = ""
     is_final: bool = False
+    report_sha256: str = ""
     errors_by_code: Mapping[str, int] = dataclasses.field(default_factory=dict)
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
@@ -127,6 +130,7 @@ def _final(stores: objects.Stores, uri: objects.ObjectUri, kind: str, content: b
         has_candidates=not reason,
         reason=reason,
         is_final=True,
+        report_sha256=next((one.sha256 for one in manifest.report if one.name == REPORT_FILE), ""),
         errors_by_code=manifest.errors_by_code,
     )
 

@@ -6,6 +6,7 @@ the next one begins.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
@@ -98,6 +99,20 @@ def page(source: Source, wanted: ResultSelection, start: Place, size: int) -> tu
     if place is not None and place.is_error:
         place = _failed(source, wanted, place, size, found) if wanted.takes_errors else None
     return found, place
+
+
+def files_before(source: Source, wanted: ResultSelection, place: Place | None) -> tuple[int, int]:
+    """How many files are read, or passed over, before a place, and how many there are; None: the end of the list."""
+    shards = [one.number for one in source.folder.shards] if wanted.takes_results else []
+    failed = [one.number for one in source.folder.errors_files] if wanted.takes_errors else []
+    if place is None:
+        return len(shards) + len(failed), len(shards) + len(failed)
+    before = (
+        len(shards) + bisect.bisect_left(failed, place.file)
+        if place.is_error
+        else bisect.bisect_left(shards, place.file)
+    )
+    return before, len(shards) + len(failed)
 
 
 def _predicted(source: Source, wanted: ResultSelection, start: Place, size: int, found: list[Found]) -> Place | None:

@@ -66,6 +66,11 @@ class Ranking:
             if not self._wanted.takes_results or self.shards_read >= len(source.folder.shards):
                 self._end()
 
+    def files(self, source: Source) -> tuple[int, int]:
+        """How many shards are ranked, and how many there are to rank."""
+        count = len(source.folder.shards) if self._wanted.takes_results else 0
+        return (count if self.is_complete else min(self.shards_read, count)), count
+
     @property
     def weight_bytes(self) -> int:
         """About what it takes in memory, at most."""

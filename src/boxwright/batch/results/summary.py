@@ -1,10 +1,15 @@
-"""Counts of a folder: summed from the ends of its files of candidates, or from their rows where older files lack counts."""
+"""Counts of a folder: those of its report, or summed from the ends of its files of candidates, or from their rows.
+
+A job that has ended with a report has counted its candidates: one file is read instead of thousands. A folder that grows,
+has no report, or a report that is not as the manifest says, is counted by its files.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import io
 import itertools
+import json
 from collections.abc import Iterable
 from concurrent import futures
 from typing import IO, Any, cast
@@ -15,10 +20,11 @@ from boxwright.batch.output.candidates import SCALE
 from boxwright.batch.output.score_counts import ScoreCounts
 from boxwright.batch.report.failures import FailureGroups
 from boxwright.batch.results import shard
-from boxwright.batch.results.folder import ResultFile, ResultFolder
+from boxwright.batch.results.folder import REPORT_FILE, ResultFile, ResultFolder
 
 READERS = 8  # files that are read at once
 TAIL_BYTES = 16 << 10  # of a file that are read first; the metadata of a few labels are in them
+MOST_REPORT_BYTES = 64 << 20
 MOST_LINE_IMAGES = 200_000  # that are counted where there are no candidates: lines take long to read
 MOST_ERROR_LINES = 200_000  # that are looked at for their words
 MOST_ERRORS, MOST_FILES = 50, 1000
@@ -56,6 +62,9 @@ def summarized(stores: objects.Stores, folder: ResultFolder, kind: str) -> Folde
     Raises:
         ApiError: from the store; DATA_LOSS: a file is damaged.
     """
+    told = _told(stores, folder)
+    if told is not None:
+        return _summary(stores, folder, *told, [folder.reason])
     counts, floor, reasons = ScoreCounts(), 0.0, [folder.reason]
 
     def count(file: ResultFile) -> tuple[ScoreCounts, float]:
@@ -71,8 +80,29 @@ def summarized(stores: objects.Stores, folder: ResultFolder, kind: str) -> Folde
         for one, least in map(count, shards) if local else pool.map(count, shards):
             counts.add(one)
             floor = max(floor, least)
+    return _summary(stores, folder, counts, floor, reasons)
+
+
+def _told(stores: objects.Stores, folder: ResultFolder) -> tuple[ScoreCounts, float] | None:
+    """The counts that the report has, and the floor; None if it has none that are sure."""
+    if not (folder.has_candidates and folder.report_sha256):
+        return None
+    try:
+        content = stores.get(folder.uri.child(REPORT_FILE), max_bytes=MOST_REPORT_BYTES)
+        if candidates.digest_of(content) != folder.report_sha256:
+            return None
+        document = json.loads(content)
+        counts = ScoreCounts.from_values(document["score_counts"])
+        return (counts, float(document["candidate_floor"])) if counts.images == folder.images else None
+    except (errors.ApiError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # gone, or of an older version: the candidates say it too
+
+
+def _summary(
+    stores: objects.Stores, folder: ResultFolder, counts: ScoreCounts, floor: float, reasons: list[str]
+) -> FolderSummary:
     failures, reason = _failures(stores, folder)
-    reasons.append(reason)
+    reasons = [*reasons, reason]
     named = sorted(folder.sizes.items(), key=lambda item: _place(item[0]))
     said = " ".join(filter(None, reasons))
     return FolderSummary(counts, floor, said, failures, folder.failed, named[:MOST_FILES])

@@ -1,9 +1,10 @@
 // @ts-check
 // The public REST API: one function a verb, errors as the API says them, operations followed until they are done.
-import { credential, needsSignIn } from "./store.js";
+import { credential, needsSignIn, renewer, session } from "./store.js";
 
 export const BASE = new URL("../v1/", document.baseURI);
 const PAGE_SIZE = 100;
+const EARLY_MS = 30_000; // before its end a token is renewed: refused calls count against the address
 export const API_KEY = /^bxk_/; // an API key; anything else is a bearer token
 
 /** What the API answered instead of a result; `code` is its name in google.rpc.Code, or UNREACHABLE. */
@@ -19,8 +20,9 @@ export class ApiError extends Error {
 function headers() {
   /** @type {Record<string, string>} */
   const found = {};
-  if (API_KEY.test(credential.value)) found["X-Goog-Api-Key"] = credential.value;
-  else if (credential.value) found.Authorization = `Bearer ${credential.value}`;
+  const token = session.value?.access ?? credential.value;
+  if (API_KEY.test(token)) found["X-Goog-Api-Key"] = token;
+  else if (token) found.Authorization = `Bearer ${token}`;
   return found;
 }
 
@@ -30,15 +32,21 @@ function headers() {
  * @param {boolean} [keepalive] whether it is sent even when the page goes
  */
 async function ask(verb, path, body, type, signal, keepalive = false) {
-  const sent = headers();
-  if (type) sent["Content-Type"] = type;
-  let response;
-  try {
-    response = await fetch(new URL(path, BASE), { method: verb, headers: sent, body, signal, keepalive });
-  } catch (failure) {
-    if (signal?.aborted) throw failure;
-    throw new ApiError(0, "UNREACHABLE", "The service did not answer.");
-  }
+  const answered = async () => {
+    const sent = headers();
+    if (type) sent["Content-Type"] = type;
+    try {
+      return await fetch(new URL(path, BASE), { method: verb, headers: sent, body, signal, keepalive });
+    } catch (failure) {
+      if (signal?.aborted) throw failure;
+      throw new ApiError(0, "UNREACHABLE", "The service did not answer.");
+    }
+  };
+  const isRenewed = !keepalive; // a page that goes waits for nothing
+  if (isRenewed && session.value && session.value.ends_ms < Date.now() + EARLY_MS) await renewer.renew(session.value.access);
+  const used = session.value?.access;
+  let response = await answered();
+  if (response.status === 401 && isRenewed && used && (await renewer.renew(used))) response = await answered();
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({}));
   if (response.status === 401) needsSignIn.value = true;
@@ -59,8 +67,25 @@ export async function send(verb, path, body, signal, keepalive) {
 export const getBytes = async (path, signal) => (await ask("GET", path, undefined, undefined, signal)).blob();
 /** Sends bytes and returns the JSON of the answer. @param {string} path @param {Blob} bytes @param {AbortSignal} [signal] */
 export const sendBytes = async (path, bytes, signal) => (await ask("POST", path, bytes, bytes.type || "application/octet-stream", signal)).json();
+const KEPT_MS = 10_000;
+/** Answers that were asked for before what shows them is there; each is taken once. @type {Map<string, Promise<any>>} */
+const begun = new Map();
+
+/** Asks for what a part of the page will get in a moment. @param {string} path */
+export function begin(path) {
+  if (begun.has(path)) return;
+  const answer = send("GET", path);
+  answer.catch(() => {}); // whoever takes it is told
+  begun.set(path, answer);
+  setTimeout(() => begun.delete(path), KEPT_MS);
+}
+
 /** @param {string} path @param {AbortSignal} [signal] */
-export const get = (path, signal) => send("GET", path, undefined, signal);
+export function get(path, signal) {
+  const answer = begun.get(path);
+  begun.delete(path);
+  return answer ?? send("GET", path, undefined, signal);
+}
 /** @param {string} path @param {any} body */
 export const post = (path, body = {}) => send("POST", path, body);
 /** @param {string} path */

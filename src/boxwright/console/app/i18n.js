@@ -46,14 +46,25 @@ export function t(key, values = {}) {
 /** Whether there is a sentence of this id. @param {string} key */
 export const has = (key) => key in TEXTS[code()];
 
+/** @type {Map<string, Intl.NumberFormat>} */
+const formatters = new Map();
+
+/** What writes numbers in the chosen language; to make one takes longer than to use it. @param {string} key @param {Intl.NumberFormatOptions} options */
+function formatter(key, options) {
+  const name = `${language.value} ${key}`;
+  const found = formatters.get(name) ?? new Intl.NumberFormat(language.value, options);
+  formatters.set(name, found);
+  return found;
+}
+
 /** @param {number} value @param {number} [digits] */
 export function number(value, digits = 0) {
-  return new Intl.NumberFormat(language.value, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+  return formatter(`${digits}`, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 }
 
 /** A share of 1 in percent. @param {number} value */
 export const percent = (value) =>
-  new Intl.NumberFormat(language.value, { style: "percent", maximumFractionDigits: 1 }).format(value);
+  formatter("%", { style: "percent", maximumFractionDigits: 1 }).format(value);
 
 /** @param {string | undefined} text RFC 3339 */
 export function time(text) {

@@ -7,6 +7,7 @@ import { Datasets } from "../pages/datasets.js";
 import { SignIn } from "../pages/signin.js";
 import { later } from "../parts/later.js";
 import { Head } from "../parts/page.js";
+import { keepFocus } from "./focus.js";
 import { speak, t } from "./i18n.js";
 import { go, href, route } from "./router.js";
 import * as store from "./store.js";
@@ -42,7 +43,10 @@ function App() {
 
 store.chooseTheme(/** @type {any} */ (store.theme.value));
 await speak("");
+if (/[?&](code|error)=/.test(location.search) && /[?&]state=/.test(location.search)) await (await import("./sign_in.js")).finish();
+else if (store.session.value) await import("./sign_in.js");
 store.chooseLanguage(store.language.value);
+keepFocus();
 if (!location.hash) go("datasets");
 let shown = "";
 effect(() => {

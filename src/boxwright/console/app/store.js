@@ -24,7 +24,20 @@ export const theme = signal(kept("theme", "system"));
 export const language = signal(kept("language", navigator.language.startsWith("id") ? "id" : "en"));
 export const place = signal({ project: kept("project", "demo"), location: kept("location", "us-central1") });
 export const shortcuts = signal(kept("shortcuts", "on"));
-export const credential = signal(heldCredential());
+/** A token, an API key, or what a sign-in at a provider is renewed by. It stays the same while somebody is signed in. */
+export const credential = signal(held("credential"));
+/**
+ * A sign-in at an identity provider: `access` is what calls present until `ends_ms`.
+ * @typedef {{access: string, ends_ms: number, who: string, idToken: string, provider: string, issuer: string, clientId: string, endSessionEndpoint: string}} Session
+ */
+/** Of `credential`; null: it is presented itself. @type {{value: Session | null}} */
+export const session = signal(heldSession());
+/** Renews a session; set by the module that signs in. @type {{renew: (used: string) => Promise<boolean>}} */
+export const renewer = { renew: async () => false };
+/** Why the last sign-in at a provider has failed. @type {{value: any}} */
+export const signInTrouble = signal(null);
+/** Whether this page was loaded by a provider that has led back here. */
+export const hasReturned = signal(false);
 export const needsSignIn = signal(false);
 /** Unfinished operations with their progress. @type {{value: any[]}} */
 export const running = signal([]);
@@ -68,24 +81,46 @@ export function chooseShortcuts(value) {
   keep("shortcuts", value);
 }
 
-function heldCredential() {
+/** @param {string} key */
+function held(key) {
   try {
-    return sessionStorage.getItem("boxwright.credential") ?? "";
+    return sessionStorage.getItem(`boxwright.${key}`) ?? "";
   } catch {
     return "";
   }
 }
 
-/** Holds a token or an API key in memory and for this tab; empty signs out. @param {string} value */
-export function holdCredential(value) {
-  credential.value = value;
-  granted.value = null;
+/** @param {string} key @param {string} value empty: it is forgotten */
+function hold(key, value) {
   try {
-    if (value) sessionStorage.setItem("boxwright.credential", value);
-    else sessionStorage.removeItem("boxwright.credential");
+    if (value) sessionStorage.setItem(`boxwright.${key}`, value);
+    else sessionStorage.removeItem(`boxwright.${key}`);
   } catch {
     // refused: it is held in memory only
   }
+}
+
+/** Holds a token, an API key or a sign-in at a provider in memory and for this tab; empty signs out. @param {string} value @param {Session | null} [of] */
+export function holdCredential(value, of = null) {
+  holdSession(of);
+  hold("credential", value);
+  granted.value = null;
+  credential.value = value;
+}
+
+/** @returns {Session | null} */
+function heldSession() {
+  try {
+    return JSON.parse(held("session") || "null");
+  } catch {
+    return null;
+  }
+}
+
+/** @param {Session | null} value */
+export function holdSession(value) {
+  hold("session", value ? JSON.stringify(value) : "");
+  session.value = value;
 }
 
 let numbered = 0;

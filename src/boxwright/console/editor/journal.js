@@ -10,8 +10,20 @@ const DATABASE = "boxwright.edits";
 const STORE = "edits";
 const ALIVE_MS = 30_000; // without locks: another tab's entry that is older was left behind
 export const TAB = [...crypto.getRandomValues(new Uint32Array(3))].join("-");
+/** What this tab was called before it was loaded anew. */
+export const FORMER = succeed();
 /** @type {Promise<IDBDatabase | null> | undefined} */
 let opened;
+
+function succeed() {
+  try {
+    const former = sessionStorage.getItem("boxwright.tab");
+    sessionStorage.setItem("boxwright.tab", TAB);
+    return former;
+  } catch {
+    return null;
+  }
+}
 
 navigator.locks?.request(`boxwright.tab.${TAB}`, () => new Promise(() => {})).catch(() => {}); // held as long as the tab lives
 

@@ -45,6 +45,7 @@ export class Session {
     this.preview = signal(null);
     /** Why nothing may be changed, or empty. */
     this.off = "";
+    this.wanted = ""; // the name of the image that the page is to show; until it is there, nothing is changed
     /** @type {Map<string, model.History>} */
     this.histories = new Map();
     /** @type {Item[]} */
@@ -60,6 +61,7 @@ export class Session {
   get image() { return { width_px: this.example.value?.widthPx || 1, height_px: this.example.value?.heightPx || 1 }; }
   /** The shortest edges of a box. @returns {[number, number]} */
   get least_norm() { return [Math.min(LEAST_EDGE_NORM, LEAST_EDGE_PX / this.image.width_px), Math.min(LEAST_EDGE_NORM, LEAST_EDGE_PX / this.image.height_px)]; }
+  get isThere() { return this.example.value?.name === this.wanted; }
   get isEdited() { return this.content.state !== "LABELED" || this.isChanged; }
   /** What can be seen and selected: labels, then suggestions above the threshold. @returns {Item[]} */
   get visible() {
@@ -117,10 +119,18 @@ export class Session {
   /** @param {string} key @param {any} [values] */
   say(key, values = {}) { this.said.value = [key, values]; }
 
+  /** Whether nothing may be changed now; it says why. */
+  refuses() {
+    if (this.off) this.say("edit.off", { why: this.off });
+    else if (!this.isThere) this.say("edit.coming");
+    else return false;
+    return true;
+  }
+
   /** Does a command and saves what it makes. @param {model.Command} command */
-  run(command) { this.off ? this.say("edit.off", { why: this.off }) : this.become(model.run(this.history.value, command)); }
-  undo() { this.become(model.undo(this.history.value)); }
-  redo() { this.become(model.redo(this.history.value)); }
+  run(command) { this.refuses() || this.become(model.run(this.history.value, command)); }
+  undo() { this.refuses() || this.become(model.undo(this.history.value)); }
+  redo() { this.refuses() || this.become(model.redo(this.history.value)); }
 
   /** @param {model.History} history */
   become(history) {
@@ -141,6 +151,7 @@ export class Session {
 
   /** Adds a box with the label in use, and selects it. @param {Box} box_norm */
   add(box_norm) {
+    if (this.refuses()) return;
     if (!this.spec) return this.say("edit.label.first");
     if (this.content.items.length >= MOST_ITEMS) return this.say("edit.full", { n: MOST_ITEMS });
     const key = model.freeKey(this.content.items);
@@ -177,7 +188,7 @@ export class Session {
   /** Takes what is selected away; of suggestions too. */
   remove() {
     const keys = [...this.selected.value];
-    if (!keys.length) return;
+    if (!keys.length || this.refuses()) return;
     const next = this.visible.findIndex((one) => one.key === keys[0]);
     this.found.value = this.found.value.filter((one) => !keys.includes(one.key));
     this.run({ kind: "remove", keys });
@@ -188,6 +199,7 @@ export class Session {
 
   /** A person agrees with a model. @param {Item[]} items labels not accepted yet, or findings */
   accept(items) {
+    if (this.refuses()) return;
     const room = this.hasBoxes ? MOST_ITEMS - this.content.items.length : Infinity;
     const given = new Set(this.content.items.filter((one) => one.source !== model.MODEL).map((one) => one.specId));
     const found = items.filter((one) => one.key < 0 && (this.hasBoxes || !given.has(one.specId))).sort((a, b) => b.score - a.score);
@@ -200,10 +212,10 @@ export class Session {
       const more = fresh.map((one) => ({ ...one, key: key++, source: model.ACCEPTED }));
       if (this.hasBoxes) this.run({ kind: "add", items: more, gesture });
       else for (const one of more) this.run({ kind: "toggle", specId: one.specId, items: [one], isSingle: this.isSingle, gesture });
-      if (!this.off) this.found.value = this.found.value.filter((one) => !fresh.includes(one));
+      this.found.value = this.found.value.filter((one) => !fresh.includes(one));
     }
     if (found.length > room) this.say("edit.full", { n: MOST_ITEMS });
-    else if (labels.length + fresh.length && !this.off) this.say("edit.accepted", { n: labels.length + fresh.length });
+    else if (labels.length + fresh.length) this.say("edit.accepted", { n: labels.length + fresh.length });
   }
 
   /** All suggestions at or above the threshold. */
@@ -222,7 +234,7 @@ export class Session {
       const box = one.box_norm && geometry.moved(one.box_norm, aside_px / this.image.width_px, aside_px / this.image.height_px);
       return { ...copied(one, from + index), box_norm: box };
     });
-    if (!added.length) return;
+    if (!added.length || this.refuses()) return;
     this.run({ kind: "add", items: added });
     this.select(added.map((one) => one.key));
   }

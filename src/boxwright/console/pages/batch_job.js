@@ -1,13 +1,14 @@
 // @ts-check
 // One batch job: its progress while it runs, what came of it, and what can be done next.
-import { html, useEffect, useState } from "../vendor/ui.js";
-import { codeName, get, idOf, post } from "../app/api.js";
+import { html, useEffect, useMemo, useState } from "../vendor/ui.js";
+import { begin, codeName, get, idOf, post } from "../app/api.js";
 import { duration, number, percent, t, time } from "../app/i18n.js";
 import { stateOf } from "../app/resources.js";
 import { go, href } from "../app/router.js";
 import { notify, parent, running } from "../app/store.js";
 import { errorFiles, outputOf } from "../parts/batch_request.js";
 import { Chart } from "../parts/chart.js";
+import { summaryPath } from "../parts/counts.js";
 import { later } from "../parts/later.js";
 import { Act, Head, Loaded, Numbers, State, Tabs, Trouble, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
@@ -23,16 +24,18 @@ const TABS = ["job", "results", "next", "failed", "files"];
 export function Job({ id, tab = "job" }) {
   const name = `${parent()}/operations/${encodeURIComponent(id)}`;
   const live = running.value.find((one) => one.name === name);
+  useMemo(() => tab === "job" || begin(summaryPath(name)), [name]);
   const from = useLoad(async (signal) => {
     const [operation, progress] = await Promise.all([get(name, signal), get(`${name}:progress`, signal)]);
-    const model = await get(progress.model, signal).catch(() => ({})); // it may be gone, or not be the reader's to see
-    return { ...operation, progress, modelName: model.displayName };
+    return { ...operation, progress };
   }, [id]);
+  const used = from.value?.progress.model;
+  const named = useLoad(async (signal) => (used ? (await get(used, signal).catch(() => ({}))).displayName : ""), [used]); // it may be gone, or not be the reader's to see
   useCalls(tab === "job" ? [{ verb: "GET", path: name }, { verb: "GET", path: `${name}:progress` }] : []);
   return html`<${Loaded} from=${from}>${(/** @type {any} */ found) => {
     const operation = live ? { ...live, progress: { ...found.progress, ...live.progress } } : found;
     const model = idOf(operation.progress.model ?? "");
-    return html`<${Head} title=${t("kind.batch_predict")} sub=${html`${time(operation.metadata?.createTime)}${model && html` · <a href=${href("models", model)}>${t("model")} ${found.modelName ?? model}</a>`}`} />
+    return html`<${Head} title=${t("kind.batch_predict")} sub=${html`${time(operation.metadata?.createTime)}${model && html` · <a href=${href("models", model)}>${t("model")} ${named.value || model}</a>`}`} />
       <${Tabs} label=${t("batch.tabs")} place="batches" id=${id} tabs=${TABS} tab=${tab} />
       ${tab === "results" ? html`<${Results} operation=${operation} />` : tab === "next" ? html`<${LabelNext} operation=${operation} />`
         : tab === "failed" ? html`<${Failed} operation=${operation} />` : tab === "files" ? html`<${Files} operation=${operation} />` : html`<${Overview} operation=${operation} />`}`;

@@ -1,7 +1,7 @@
 // @ts-check
 // A dataset and its tabs, in AutoML's order: Import, Images, Labels, Train, Evaluate, Test & Use, Batch.
-import { html, useState } from "../vendor/ui.js";
-import { get, idOf } from "../app/api.js";
+import { html, useMemo, useState } from "../vendor/ui.js";
+import { begin, get, idOf } from "../app/api.js";
 import { t } from "../app/i18n.js";
 import { kindOf, modelsOf } from "../app/resources.js";
 import { href, route } from "../app/router.js";
@@ -21,14 +21,22 @@ export const TABS = ["import", "images", "labels", "train", "evaluate", "test", 
 
 /** @param {{id: string, tab?: string}} props */
 export function Dataset({ id, tab = "import" }) {
+  const example = tab === "images" ? route.value.parts[3] : "";
+  useMemo(() => example && coming(id, example), [id]); // an image is asked for while its dataset and the editor's modules come
   const from = useLoad(async (signal) => {
     const [dataset, models] = await Promise.all([get(`${parent()}/datasets/${encodeURIComponent(id)}`, signal), modelsOf(id)]);
     return { dataset, models };
   }, [id]);
-  return html`<${Loaded} from=${from}>${(/** @type {any} */ { dataset, models }) => (tab === "images" && route.value.parts[3] ? html`<${Edit} key=${id} dataset=${dataset} example=${route.value.parts[3]} models=${models} />` : html`
+  return html`<${Loaded} from=${from}>${(/** @type {any} */ { dataset, models }) => (example ? html`<${Edit} key=${id} dataset=${dataset} example=${example} models=${models} />` : html`
     <${Head} title=${dataset.displayName} sub=${`${t(`kind.${kindOf(dataset) || "other"}`)} · ${t("images.n", { n: dataset.exampleCount ?? 0 })}`} />
     <${Tabs} label=${t("dataset.tabs")} place="datasets" id=${id} tabs=${TABS} tab=${tab} />
     <${Content} tab=${tab} dataset=${dataset} models=${models} />`)}<//>`;
+}
+
+/** @param {string} id @param {string} example */
+function coming(id, example) {
+  begin(`${parent()}/datasets/${encodeURIComponent(id)}/examples/${example}`);
+  import("./edit.js").catch(() => {}); // whoever shows it is told
 }
 
 /** @param {{tab: string, dataset: any, models: any[]}} props */

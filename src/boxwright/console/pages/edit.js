@@ -19,6 +19,8 @@ import { SavingTrouble, Status } from "./edit_saving.js";
 import { Side } from "./edit_side.js";
 
 await speak("edit");
+const PASSING = ["UNREACHABLE", "UNAVAILABLE"]; // the image is asked for again by itself
+const AGAIN_MS = 3000;
 const UPDATE = "automl.examples.update";
 /** Sessions outlive the page: who signs in again, or looks at another tab, has the same history. @type {Map<string, Session>} */
 const sessions = new Map();
@@ -47,6 +49,7 @@ export function Edit({ dataset, example, filter, models: own = [] }) {
   useEffect(() => { suggesting(dataset).then(setModels, () => {}); }, [dataset.name]); // without an answer: its own
   const tools = useRef(/** @type {any} */ (null));
   const name = `${dataset.name}/examples/${example}`;
+  session.wanted = name;
   session.off = may(UPDATE) ? "" : t("denied", { permission: UPDATE });
   useCalls([{ verb: "GET", path: name }, { verb: "GET", path: pathOf(name) }, { verb: "PATCH", path: `${name}?updateMask=annotations,state`, body: { name, etag: session.example.value?.etag, state: "LABELED", annotations: [] } }]);
   const host = useMemo(() => ({}), []);
@@ -59,12 +62,22 @@ export function Edit({ dataset, example, filter, models: own = [] }) {
       .catch((failure) => control.signal.aborted || setError(failure));
     return () => control.abort();
   }, [name, queue, turn]);
+  useEffect(() => {
+    if (!PASSING.includes(error?.code)) return undefined;
+    const again = () => setTurn(turn + 1);
+    const timer = setInterval(again, AGAIN_MS);
+    addEventListener("online", again);
+    return () => {
+      clearInterval(timer);
+      removeEventListener("online", again);
+    };
+  }, [error]);
   useEffect(() => () => session.leave(), [session]);
-  const isThere = session.example.value?.name === name;
+  const { isThere } = session;
   return html`<div class="editor"><${Bar} session=${session} query=${query} host=${host} tools=${tools} isThere=${isThere} place=${place} />
     <${SavingTrouble} session=${session} />
     ${error && html`<${Trouble} error=${error} again=${() => setTurn(turn + 1)} />`}
-    <div class="work"><${Field} session=${session} host=${host} bind=${(/** @type {any} */ one) => { tools.current = one; }} /><${Side} session=${session} host=${host} models=${models} /></div>
+    <div class="work${isThere ? "" : " coming"}" aria-busy=${!isThere}><${Field} session=${session} host=${host} bind=${(/** @type {any} */ one) => { tools.current = one; }} /><${Side} session=${session} host=${host} models=${models} /></div>
     <${Said} session=${session} />${isSheet && html`<${Sheet} close=${() => setSheet(false)} />`}</div>`;
 }
 

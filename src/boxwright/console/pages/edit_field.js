@@ -52,7 +52,7 @@ export function Field({ session, host, bind }) {
   const name = session.example.value?.name;
   useEffect(() => field.current.focus({ preventScroll: true }), [name]);
   const to = (/** @type {string} */ act) => (/** @type {any} */ event) => tools.current?.[act](event);
-  return html`<div class="field" ref=${field} tabindex="0" role="application" aria-label=${t(session.hasBoxes ? "edit.field" : "edit.field.labels")}
+  return html`<div class="field" ref=${field} tabindex="0" data-stays role="application" aria-label=${t(session.hasBoxes ? "edit.field" : "edit.field.labels")}
       onPointerDown=${to("press")} onPointerMove=${to("move")} onPointerUp=${to("release")} onPointerCancel=${to("release")} onWheel=${to("wheel")}
       onKeyDown=${(/** @type {any} */ event) => pressed(event, session, tools.current, host)} onKeyUp=${(/** @type {any} */ event) => released(event, session, tools.current)}
       onBlur=${() => { session.areHidden.value = false; }} onContextMenu=${(/** @type {Event} */ event) => event.preventDefault()}>

@@ -4,6 +4,8 @@ import { html, useEffect, useState } from "../vendor/ui.js";
 import { idOf } from "../app/api.js";
 import { number, t } from "../app/i18n.js";
 import { href } from "../app/router.js";
+import { hasReturned } from "../app/store.js";
+import { FORMER } from "../editor/journal.js";
 import * as save from "../editor/save.js";
 import { contentOf } from "../editor/wire.js";
 import { Trouble } from "../parts/page.js";
@@ -63,7 +65,12 @@ function Conflict({ session, name }) {
 function Left() {
   const [entries, setEntries] = useState(/** @type {any[]} */ ([]));
   useEffect(() => {
-    const look = () => save.leftBehind().then(setEntries);
+    const look = async () => {
+      const found = await save.leftBehind();
+      const own = found.filter((one) => hasReturned.value && one.tab === FORMER); // this tab has only been to sign in
+      if (own.length) await save.takeOver(own);
+      setEntries(found.filter((one) => !own.includes(one)));
+    };
     look();
     const timer = setInterval(look, LOOK_MS); // a tab that is being closed still holds its lock for a moment
     return () => clearInterval(timer);

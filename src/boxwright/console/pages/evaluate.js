@@ -92,7 +92,9 @@ function Examples({ model, whole, iou: givenIou, score: givenScore, label }) {
   }
   const choose = (/** @type {any} */ one) => {
     setCell({ true: one.true, predicted: one.predicted });
-    document.getElementById("evaluated")?.scrollIntoView({ block: "start" });
+    const heading = document.getElementById("evaluated");
+    heading?.scrollIntoView({ block: "start" });
+    heading?.focus({ preventScroll: true });
   };
   return html`<${Confusion} summary=${summary} chosen=${cell} choose=${choose} />
     <${EvaluatedImages} model=${model} iou=${iou} score=${score} label=${label} kind=${kind} cell=${cell} choose=${(/** @type {string} */ one) => { setKind(one); setCell(null); }} />`;
@@ -124,12 +126,14 @@ function Curves({ entries, confidence }) {
 
 /** @param {{rows: any[], nearest: (entries: any[]) => any}} props */
 function LabelTable({ rows, nearest }) {
-  const share = (/** @type {string} */ key) => (/** @type {any} */ one) => nearest(one.at)?.[key] ?? 0;
+  const share = (/** @type {string} */ key) => (/** @type {any} */ one) => (one.images ? nearest(one.at)?.[key] ?? 0 : 2); // unknown ones last
+  const shown = (/** @type {(one: any) => any} */ value, /** @type {(share: number) => string} */ say) => (/** @type {any} */ one) => (one.images ? say(value(one)) : "–");
+  const ap = (/** @type {any} */ one) => (one.images ? one.precision : 2);
   return html`<${Table} label=${t("evaluate.labels")} rows=${rows} sorted=${[1, 1]} empty=${t("evaluate.labels.none")} columns=${[
     { title: t("label"), value: (/** @type {any} */ one) => one.label },
-    { title: t("evaluate.ap"), isNumber: true, value: (/** @type {any} */ one) => one.precision, show: (/** @type {any} */ one) => number(one.precision, 3) },
-    ...["precision", "recall"].map((key) => ({ title: t(`evaluate.${key}`), isNumber: true, value: share(key), show: (/** @type {any} */ one) => percent(share(key)(one)) })),
-    { title: "F1", isNumber: true, value: share("f1"), show: (/** @type {any} */ one) => number(share("f1")(one), 3) },
+    { title: t("evaluate.ap"), isNumber: true, value: ap, show: shown(ap, (one) => number(one, 3)) },
+    ...["precision", "recall"].map((key) => ({ title: t(`evaluate.${key}`), isNumber: true, value: share(key), show: shown(share(key), percent) })),
+    { title: "F1", isNumber: true, value: share("f1"), show: shown(share("f1"), (one) => number(one, 3)) },
     { title: t("images"), isNumber: true, value: (/** @type {any} */ one) => one.images },
   ]} />`;
 }

@@ -32,7 +32,7 @@ export const listPath = (model, query) => `${model.name}/evaluatedExamples?${new
 export function EvaluatedImages({ model, iou, score, label, kind, choose, cell }) {
   const query = { iouThreshold: iou, scoreThreshold: score, filter: filterOf(kind, label, cell) };
   const button = (/** @type {string} */ one) => html`<button type="button" class="chip" aria-pressed=${!cell && one === kind} onClick=${() => choose(one)}>${t(`evaluate.gallery.${one}`)}</button>`;
-  return html`<section class="stack"><h2 id="evaluated">${t("evaluate.gallery")}</h2><div class="row" role="group" aria-label=${t("evaluate.gallery.kinds")}>${KINDS.map(button)}
+  return html`<section class="stack"><h2 id="evaluated" tabindex="-1">${t("evaluate.gallery")}</h2><div class="row" role="group" aria-label=${t("evaluate.gallery.kinds")}>${KINDS.map(button)}
       ${cell && html`<span class="chip note">${t("evaluate.gallery.cell")}: ${cell.true ?? t("evaluate.nothing")} → ${cell.predicted ?? t("evaluate.missed")}</span>`}</div>
     ${iou > 0 && html`<${Legend} />`}<${Gallery} key=${JSON.stringify(query)} model=${model} query=${query} /></section>`;
 }

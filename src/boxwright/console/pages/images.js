@@ -1,16 +1,16 @@
 // @ts-check
 // A dataset's images: which are shown, how, and what is done with many of them at once.
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
+import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
 import { idOf } from "../app/api.js";
 import { number, speak, t } from "../app/i18n.js";
 import { href, route } from "../app/router.js";
 import { kindOf } from "../app/resources.js";
-import { notify } from "../app/store.js";
+import { language, notify } from "../app/store.js";
 import { may } from "../app/watch.js";
 import { ExampleTile, spoken } from "../parts/example_tile.js";
 import { ASKED, examplesPath, labelsOf, readExamples } from "../parts/examples.js";
-import { Grid, NOTHING, isChosen } from "../parts/grid.js";
-import { usePaged } from "../parts/paged.js";
+import { Grid, NOTHING } from "../parts/grid.js";
+import { PAGE, usePaged } from "../parts/paged.js";
 import { Empty, Loaded, Trouble, useCalls, useLoad } from "../parts/page.js";
 import { Actions, UPDATE, change } from "./image_actions.js";
 import { Filters } from "./image_filters.js";
@@ -58,7 +58,7 @@ function Shown({ dataset, labels, query, again }) {
   const { total, error, item, want, again: reload } = usePaged((skip, count, signal) => readExamples(dataset.name, query, skip, count, signal), list);
   const names = useNames(chosen, item);
   const colours = useMemo(() => new Map(labels.map((one) => [one.displayName, one.shade])), [labels]);
-  useCalls([{ verb: "GET", path: examplesPath(dataset.name, query, 0, 100) }]);
+  useCalls([{ verb: "GET", path: examplesPath(dataset.name, query, 0, PAGE) }]);
   useEffect(() => choose(NOTHING), [String(query)]);
   const ask = (/** @type {Record<string, string>} */ values) => {
     const next = new URLSearchParams(query);
@@ -86,8 +86,7 @@ function Shown({ dataset, labels, query, again }) {
     if (meant.length === 1 && !query.get("state") && !query.get("label")) move(active + 1); // else the next one comes to this place
     return true;
   };
-  const edgePx = tilePx * (globalThis.devicePixelRatio || 1) > 256 ? 640 : 256;
-  const tile = (/** @type {any} */ one, /** @type {number} */ index) => html`<${ExampleTile} example=${one} colours=${colours} edgePx=${edgePx} showsBoxes=${showsBoxes} isChosen=${isChosen(chosen, index)} />`;
+  const tile = useCallback((/** @type {any} */ one, /** @type {number} */ widthPx, /** @type {number} */ heightPx) => html`<${ExampleTile} example=${one} colours=${colours} widthPx=${widthPx} heightPx=${heightPx} showsBoxes=${showsBoxes} />`, [colours, showsBoxes, language.value]);
   return html`<div class="beside"><${Filters} labels=${labels} query=${query} change=${ask} dataset=${dataset} changed=${changes} hasBoxes=${!isClassified} />
     <section class="stack" aria-label=${t("images")}>
       <div class="row"><span role="status">${total === undefined ? t("loading") : t("images.n", { n: total })}</span>

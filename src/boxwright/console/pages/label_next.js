@@ -9,7 +9,7 @@ import { notify } from "../app/store.js";
 import { Act, Empty, Loaded, useCalls, useLoad } from "../parts/page.js";
 import { usePages } from "../parts/result_pages.js";
 import { ResultTiles, ResultViewer } from "../parts/result_tiles.js";
-import { useSummary } from "./results.js";
+import { Far, useSummary } from "./results.js";
 
 const USUAL = 50;
 const MOST = 1000; // of one request
@@ -56,7 +56,7 @@ function Chooser({ operation, counts }) {
         <div class="row"><${Act} permission="automl.datasets.import" look="first" does=${add}>${t("next.add", { n: wanted })}<//></div>`
         : html`<p>${t("next.nowhere")} <a href=${href("datasets")}>${t("nav.datasets")}</a></p>`)}<//>
       ${added && html`<p role="status">${t("next.done", { name: added.displayName })} <a class="button first" href=${`${href("datasets", idOf(added.name), "images")}?state=SUGGESTED`}>${t("next.open")}</a></p>`}</section>
-    <section class="stack"><h2>${t("next.first")}</h2><${Loaded} from=${pages.from}>${() => (results.length ? html`<${ResultTiles} results=${results} labels=${labels} open=${setOpened} showsReason=${true} />` : html`<p class="quiet">${t("results.none.such")}</p>`)}<//></section>
+    <section class="stack"><h2>${t("next.first")}</h2><${Far} far=${pages.far} stop=${pages.stop} /><${Loaded} from=${pages.from}>${() => (results.length ? html`<${ResultTiles} results=${results} labels=${labels} open=${setOpened} showsReason=${true} />` : html`<p class="quiet">${t("results.none.such")}</p>`)}<//></section>
     ${one && html`<${ResultViewer} result=${one} labels=${labels} close=${() => setOpened(-1)} back=${opened > 0 ? () => setOpened(opened - 1) : undefined}
       on=${opened < results.length - 1 ? () => setOpened(opened + 1) : undefined} />`}`;
 }

@@ -4,7 +4,7 @@ import { html, useMemo, useState } from "../vendor/ui.js";
 import { get } from "../app/api.js";
 import { number, t } from "../app/i18n.js";
 import { language } from "../app/store.js";
-import { STEPS, countAt, histogram, quotedText, readSummary, stepOf } from "../parts/counts.js";
+import { STEPS, countAt, histogram, quotedText, readSummary, stepOf, summaryPath } from "../parts/counts.js";
 import { Empty, Loaded, Numbers, useCalls, useLoad } from "../parts/page.js";
 import { labelColour } from "../parts/picture.js";
 import { usePages } from "../parts/result_pages.js";
@@ -18,7 +18,7 @@ const ORDERS = ["list_order", "score desc", "score", "boxes desc", "boxes", "unc
 const SHOWN = { all: "", some: "boxes>=1", none: "boxes=0" };
 
 /** The summary of a job; `again` asks anew, as a running job grows. @param {any} operation */
-export const useSummary = (operation) => useLoad(async (signal) => readSummary(await get(`${operation.name}:summarizeResults`, signal)), [operation.name]);
+export const useSummary = (operation) => useLoad(async (signal) => readSummary(await get(summaryPath(operation.name), signal)), [operation.name]);
 
 /** @param {{operation: any}} props */
 export function Results({ operation }) {
@@ -94,9 +94,13 @@ function Spread({ counts, threshold, label }) {
       { title: t("results.found"), isNumber: true, value: (/** @type {any} */ one) => one.found }]} /></details></figure>`;
 }
 
+/** How much of the files a page that takes longer has read, and a way to stop it. @param {{far: {read: number, of: number} | undefined, stop: () => void}} props */
+export const Far = ({ far, stop }) => (far ? html`<div class="row" role="status"><label class="row small">${t("results.far", { n: far.read, of: far.of })}
+    <progress max=${far.of} value=${far.read}></progress></label><button type="button" onClick=${stop}>${t("results.stop")}</button></div>` : null);
+
 /** @param {{operation: any, query: Record<string, string>, labels: string[]}} props */
 function Gallery({ operation, query, labels }) {
-  const { from, number: page, on, back } = usePages(operation.name, query, TILES);
+  const { from, number: page, on, back, far, stop } = usePages(operation.name, query, TILES);
   const [opened, setOpened] = useState(-1);
   const results = from.value?.results ?? [];
   const last = results.length - 1;
@@ -104,7 +108,7 @@ function Gallery({ operation, query, labels }) {
   const pages = html`<div class="row"><button type="button" disabled=${!back} onClick=${back}>← ${t("results.page.back")}</button>
     <span>${t("results.page", { n: page })}${from.value && from.value.total >= 0 ? html` <span class="quiet">· ${t("images.n", { n: from.value.total })}</span>` : ""}</span>
     <button type="button" disabled=${!on} onClick=${on}>${t("results.page.on")} →</button></div>`;
-  return html`${pages}<${Loaded} from=${from}>${() => (results.length ? html`<${ResultTiles} results=${results} labels=${labels} open=${setOpened} />`
+  return html`${pages}<${Far} far=${far} stop=${stop} /><${Loaded} from=${from}>${() => (results.length ? html`<${ResultTiles} results=${results} labels=${labels} open=${setOpened} />`
       : html`<p class="quiet">${on ? t("results.further") : t("results.none.such")}</p>`)}<//>
     ${results.length > 6 && pages}
     ${opened >= 0 && one && html`<${ResultViewer} result=${one} labels=${labels} close=${() => setOpened(-1)}

@@ -33,12 +33,16 @@ function Place() {
 }
 
 function Session() {
-  const signOut = () => {
+  const session = store.session.value;
+  const signOut = async () => {
+    if (session) return (await import("../app/sign_in.js")).signOut(false);
     store.holdCredential("");
     store.needsSignIn.value = true;
   };
-  return html`<section class="card"><h2>${t("settings.access")}</h2><p>${isSignedIn() ? t("settings.signed") : t("settings.open")}</p>
-    <div class="row">${isSignedIn() ? html`<${Act} does=${signOut}>${t("signout")}<//>` : html`<${Act} does=${signOut}>${t("signin.enter")}<//>`}</div></section>`;
+  const signOutThere = async () => (await import("../app/sign_in.js")).signOut(true);
+  return html`<section class="card"><h2>${t("settings.access")}</h2><p>${session ? t("settings.person", { who: session.who, name: session.provider }) : isSignedIn() ? t("settings.signed") : t("settings.open")}</p>
+    <div class="row">${isSignedIn() ? html`<${Act} does=${signOut}>${t("signout")}<//>` : html`<${Act} does=${signOut}>${t("signin.enter")}<//>`}
+      ${session?.endSessionEndpoint && html`<${Act} does=${signOutThere}>${t("signout.there", { name: session.provider })}<//>`}</div></section>`;
 }
 
 function About() {

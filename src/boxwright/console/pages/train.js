@@ -56,5 +56,6 @@ function NewModel({ dataset, kind, models, summary }) {
       <span><strong>${t(`type.${one}`)}</strong><span class="mono small">${one}</span></span></label>`)}</div></fieldset>
     <label>${t("train.budget", { time: duration(chosen * 3600) })}<input type="range" min=${least} max=${Math.min(most, least * 24)} step=${least >= 20 ? 4 : 0.5} value=${chosen} onInput=${(/** @type {any} */ e) => setHours(Number(e.target.value))} />
       <span class="hint">${t("train.budget.hint")} ${last ? t("train.budget.last", { name: last.displayName, time: duration(trainedSeconds(last)) }) : t("train.budget.first")}</span></label>
-    <div><${Act} permission="automl.models.create" look="first" off=${off} does=${start}>${t("train.start")}<//></div></section>`;
+    <div><${Act} permission="automl.models.create" look="first" off=${off} does=${start}>${t("train.start")}<//></div>
+    ${off && images > 0 && html`<p class="quiet small">${off}</p>`}</section>`;
 }

@@ -9,6 +9,9 @@ export const STEPS = 100; // thresholds are k / 100
  *   labels: LabelCounts[], imagesAbove: number[], errors: any[], files: any[]}} Counts
  */
 
+/** Where the summary of a job is. @param {string} operation its name */
+export const summaryPath = (operation) => `${operation}:summarizeResults`;
+
 /** A summary with numbers instead of the API's texts. @param {any} summary @returns {Counts} */
 export function readSummary(summary) {
   const row = (/** @type {any[] | undefined} */ values) => Array.from({ length: STEPS + 1 }, (_, k) => Number(values?.[k] ?? 0));

@@ -1,28 +1,41 @@
 // @ts-check
-// One image of a dataset as a tile: its picture, its boxes as one path a label, its name, its state.
-import { html } from "../vendor/ui.js";
+// One image of a dataset as a tile: its picture and its boxes as one canvas, its name, its state.
+import { html, useEffect, useRef } from "../vendor/ui.js";
 import { has, t } from "../app/i18n.js";
 import { fileOf } from "./examples.js";
-import { usePhoto } from "./photo.js";
+import { usePixels } from "./photo.js";
 
 const NAMED = 3; // labels that a tile says in words
 
-/** Paths of boxes in pixels, one a label and kind of line. @param {any} example @returns {{label: string, isGuess: boolean, d: string}[]} */
-export function paths(example) {
-  const [widthPx, heightPx] = [example.widthPx || 1, example.heightPx || 1];
-  const found = new Map();
-  (example.annotations ?? []).forEach((/** @type {any} */ one, /** @type {number} */ index) => {
+/** Boxes as shares of the image's sides. @param {any} example @returns {{label: string, isGuess: boolean, left: number, top: number, right: number, bottom: number}[]} */
+export function boxesOf(example) {
+  return (example.annotations ?? []).flatMap((/** @type {any} */ one, /** @type {number} */ index) => {
     const corners = one.imageObjectDetection?.boundingBox?.normalizedVertices;
-    if (!corners) return;
-    const [xs, ys] = [corners.map((/** @type {any} */ c) => (c.x ?? 0) * widthPx), corners.map((/** @type {any} */ c) => (c.y ?? 0) * heightPx)];
-    const [left, top, right, bottom] = [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
-    const isGuess = example.sources?.[index] === "MODEL";
-    const key = `${isGuess} ${one.displayName}`;
-    const path = found.get(key) ?? { label: one.displayName, isGuess, d: "" };
-    path.d += `M${left.toFixed(1)} ${top.toFixed(1)}H${right.toFixed(1)}V${bottom.toFixed(1)}H${left.toFixed(1)}Z`;
-    found.set(key, path);
+    if (!corners) return [];
+    const [xs, ys] = [corners.map((/** @type {any} */ c) => c.x ?? 0), corners.map((/** @type {any} */ c) => c.y ?? 0)];
+    return [{ label: one.displayName, isGuess: example.sources?.[index] === "MODEL", left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) }];
   });
-  return [...found.values()];
+}
+
+/**
+ * Draws a picture as large as it fits, and boxes over it.
+ * @param {HTMLCanvasElement} canvas @param {number} widthPx of the canvas in the page @param {ImageBitmap} picture @param {ReturnType<typeof boxesOf>} boxes @param {Map<string, string>} colours
+ */
+function draw(canvas, widthPx, picture, boxes, colours) {
+  const ratio = canvas.width / widthPx;
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  const scale = Math.min(canvas.width / picture.width, canvas.height / picture.height);
+  const [width, height] = [picture.width * scale, picture.height * scale];
+  const [left, top] = [(canvas.width - width) / 2, (canvas.height - height) / 2];
+  context.drawImage(picture, left, top, width, height);
+  context.lineWidth = 2 * ratio;
+  for (const one of boxes) {
+    context.strokeStyle = colours.get(one.label) ?? "#808080";
+    context.setLineDash(one.isGuess ? [5 * ratio, 4 * ratio] : []);
+    context.strokeRect(left + one.left * width, top + one.top * height, (one.right - one.left) * width, (one.bottom - one.top) * height);
+  }
+  canvas.dataset.drawn = String(boxes.length);
 }
 
 /** What is in an example, by label. @param {any} example */
@@ -43,12 +56,16 @@ export function words(example) {
 /** An example's name for who cannot see it: begins with what is seen. @param {any} example */
 export const spoken = (example) => `${fileOf(example)} ${words(example)}, ${has(`example.${example.state}`) ? t(`example.${example.state}`) : ""}`;
 
-/** @param {{example: any, colours: Map<string, string>, edgePx: number, showsBoxes: boolean, isChosen: boolean}} props */
-export function ExampleTile({ example, colours, edgePx, showsBoxes, isChosen }) {
-  const { src, error } = usePhoto(`${example.name}:image?edgePx=${edgePx}`);
-  return html`<span class="pane">${error ? html`<span class="small" lang="en">${error.message}</span>` : src ? html`<img src=${src} alt="" />` : html`<span class="bone"></span>`}
-    ${src && showsBoxes && html`<svg viewBox=${`0 0 ${example.widthPx || 1} ${example.heightPx || 1}`} aria-hidden="true">${paths(example).map((one) => html`<path d=${one.d} fill="none"
-      stroke=${colours.get(one.label) ?? "currentColor"} stroke-width="2" vector-effect="non-scaling-stroke" stroke-dasharray=${one.isGuess ? "5 4" : undefined} />`)}</svg>`}
-    ${isChosen && html`<span class="tick" aria-hidden="true">✓</span>`}</span>
-    <span class="caption small"><span class="mono">${fileOf(example)}</span>${" "}<span class=${example.state === "LABELED" ? "quiet" : "state warn"}>${words(example)}</span></span>`;
+/** @param {{example: any, colours: Map<string, string>, widthPx: number, heightPx: number, showsBoxes: boolean}} props */
+export function ExampleTile({ example, colours, widthPx, heightPx, showsBoxes }) {
+  const ratio = globalThis.devicePixelRatio || 1;
+  const edgePx = Math.max(widthPx, heightPx) * ratio > 256 ? 640 : 256; // as the service makes them
+  const { picture, error } = usePixels(`${example.name}:image?edgePx=${edgePx}`);
+  const at = useRef(/** @type {any} */ (null));
+  useEffect(() => {
+    if (picture && at.current) draw(at.current, widthPx, picture, showsBoxes ? boxesOf(example) : [], colours);
+  }, [picture, example, colours, showsBoxes, widthPx, heightPx]);
+  return html`${error ? html`<span class="pane small" lang="en">${error.message}</span>` : html`<canvas ref=${at} class="pane" aria-hidden="true"
+      width=${Math.round(widthPx * ratio)} height=${Math.round(heightPx * ratio)} style=${{ width: `${widthPx}px`, height: `${heightPx}px` }} />`}
+    <span class=${example.state === "LABELED" ? "caption small" : "caption small told"}>${`${fileOf(example)}\n${words(example)}`}</span>`;
 }

@@ -53,6 +53,7 @@ function takeBack({ id, act }) {
 
 function who() {
   if (!store.credential.value) return t("who.open");
+  if (store.session.value) return t("who.person", { who: store.session.value.who });
   return API_KEY.test(store.credential.value) ? t("who.key") : t("who.token");
 }
 

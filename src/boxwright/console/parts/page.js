@@ -106,12 +106,20 @@ export const Facts = ({ pairs }) =>
 export const Numbers = ({ pairs }) =>
   html`<dl class="numbers">${pairs.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 
-/** A dialog over the page. @param {{title: string, close: () => void, children?: any}} props */
+/** A dialog over the page; at its end the focus is where it was before. @param {{title: string, close: () => void, children?: any}} props */
 export function Dialog({ title, close, children }) {
   const at = useRef(/** @type {any} */ (null));
   const [id] = useState(() => `dialog-${crypto.getRandomValues(new Uint32Array(1))[0]}`);
-  useEffect(() => at.current.showModal(), []);
-  return html`<dialog ref=${at} aria-labelledby=${id} onClose=${close}>
+  const isGone = useRef(false);
+  useEffect(() => {
+    const dialog = at.current;
+    dialog.showModal();
+    return () => {
+      isGone.current = true;
+      dialog.close();
+    };
+  }, []);
+  return html`<dialog ref=${at} aria-labelledby=${id} onClose=${() => isGone.current || close()}>
     <div class="body"><h2 id=${id}>${title}</h2>${children}</div></dialog>`;
 }
 

@@ -2,7 +2,8 @@
 // A long list by place: the pages around what is looked at are asked for, and kept while they are near.
 import { useCallback, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
 
-const [PAGE, MOST_PAGES, REST_MS] = [100, 16, 60];
+export const PAGE = 40; // about what is seen at once
+const [MOST_PAGES, REST_MS] = [40, 60];
 
 /**
  * What is known of a list before it is read: what was known of it before, until that is read again.
@@ -12,7 +13,7 @@ function begun(key, before) {
   const old = before?.key === key ? before : undefined;
   const former = old?.pages.size ? old.pages : (old?.former ?? new Map());
   const nothing = /** @type {any} */ (undefined);
-  return { key, pages: new Map(), former, asked: new Map(), total: /** @type {number | undefined} */ (old?.total), error: nothing, first: 0, last: 0, timer: 0, isGone: false };
+  return { key, pages: new Map(), former, asked: new Map(), total: /** @type {number | undefined} */ (old?.total), error: nothing, first: 0, last: 0, timer: 0, wanted: 0, isGone: false };
 }
 
 /** Gives up what is still asked for. @param {any} held */
@@ -76,7 +77,11 @@ export function usePaged(load, key) {
   const want = useCallback((/** @type {number} */ first, /** @type {number} */ last) => {
     [held.first, held.last] = [first, last];
     clearTimeout(held.timer);
-    held.timer = setTimeout(fetchNear, REST_MS); // what is only passed by is never asked for
+    const now = performance.now();
+    const hasRested = now - held.wanted > REST_MS;
+    held.wanted = now;
+    if (hasRested) fetchNear(); // a jump
+    else held.timer = setTimeout(fetchNear, REST_MS); // what is only passed by is never asked for
   }, [held]);
 
   useEffect(() => {

@@ -6,13 +6,15 @@ import { credential, place } from "../app/store.js";
 
 const [MOST_ASKED, MOST_KEPT] = [5, 240]; // a browser has six lines to a service: one stays for lists
 /**
- * @typedef {{path: string, users: Set<(entry: Entry) => void>, src?: string, error?: any, control?: AbortController}} Entry
+ * @typedef {{path: string, users: Set<(entry: Entry) => void>, bytes?: Blob, src?: string, error?: any, control?: AbortController}} Entry
  * @type {Map<string, Entry>}
  */
 const entries = new Map(); // the oldest first
 /** @type {Entry[]} */
 let waiting = [];
 let asked = 0;
+let heldUntil_ms = 0;
+let timer = 0;
 
 effect(() => {
   void [credential.value, place.value]; // of another caller or place: nothing is kept
@@ -27,8 +29,23 @@ function drop(entry) {
   if (entries.get(entry.path) === entry) entries.delete(entry.path);
 }
 
+/** Nothing is asked for or decoded for so long: what is passed by quickly is seen by nobody. @param {number} ms */
+export function hold(ms) {
+  heldUntil_ms = performance.now() + ms;
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    heldUntil_ms = 0;
+    askNext();
+  }, ms);
+}
+
+/** Waits until nothing is held. */
+async function rested() {
+  while (heldUntil_ms) await new Promise((done) => setTimeout(done, Math.max(1, heldUntil_ms - performance.now())));
+}
+
 function askNext() {
-  while (asked < MOST_ASKED && waiting.length) ask(/** @type {Entry} */ (waiting.shift()));
+  while (!heldUntil_ms && asked < MOST_ASKED && waiting.length) ask(/** @type {Entry} */ (waiting.shift()));
 }
 
 /** @param {Entry} entry */
@@ -37,7 +54,7 @@ async function ask(entry) {
   entry.control = new AbortController();
   try {
     const bytes = await getBytes(entry.path, entry.control.signal);
-    if (!entry.control.signal.aborted) entry.src = URL.createObjectURL(bytes);
+    if (!entry.control.signal.aborted) entry.bytes = bytes;
   } catch (error) {
     entry.error = error;
   }
@@ -57,18 +74,50 @@ function use(path, tell) {
   entries.delete(path);
   entries.set(path, entry);
   entry.users.add(tell);
-  if (entry.src) tell(entry);
+  if (entry.bytes) tell(entry);
   else if (entry !== found) waiting.push(entry);
   askNext();
   return () => {
     entry.users.delete(tell);
-    if (!entry.users.size && !entry.src) drop(entry);
+    if (!entry.users.size && !entry.bytes) drop(entry);
   };
 }
 
 /** A picture below /v1/ while a part shows it: an address of this browser, or why there is none. @param {string} path empty: none */
 export function usePhoto(path) {
   const [state, setState] = useState(/** @type {{path?: string, src?: string, error?: any}} */ ({}));
-  useEffect(() => (path ? use(path, ({ src, error }) => setState({ path, src, error })) : undefined), [path]);
+  useEffect(() => (path ? use(path, (entry) => {
+    if (entry.bytes) entry.src ??= URL.createObjectURL(entry.bytes);
+    setState({ path, src: entry.src, error: entry.error });
+  }) : undefined), [path]);
+  return state.path === path ? state : {};
+}
+
+/** As `usePhoto`, but decoded beside the page's own work, for a canvas. @param {string} path @returns {{picture?: ImageBitmap, error?: any}} */
+export function usePixels(path) {
+  const [state, setState] = useState(/** @type {{path?: string, picture?: ImageBitmap, error?: any}} */ ({}));
+  useEffect(() => {
+    let isGone = false;
+    let picture = /** @type {ImageBitmap | undefined} */ (undefined);
+    const giveBack = use(path, async ({ bytes, error }) => {
+      try {
+        if (error || !bytes) throw error;
+        if (heldUntil_ms) await rested();
+        if (isGone) return;
+        const decoded = await createImageBitmap(bytes);
+        if (isGone) return decoded.close();
+        picture?.close();
+        picture = decoded;
+        setState({ path, picture });
+      } catch (failure) {
+        if (!isGone) setState({ path, error: failure });
+      }
+    });
+    return () => {
+      isGone = true;
+      giveBack();
+      picture?.close();
+    };
+  }, [path]);
   return state.path === path ? state : {};
 }

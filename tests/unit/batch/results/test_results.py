@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -17,6 +18,7 @@ from boxwright.batch.output.candidates import CandidatesOrigin, CandidateTable
 from boxwright.batch.output.score_counts import STEPS, ScoreCounts, at_least
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.report import label_next
+from boxwright.batch.report.reporting import Reporter
 from boxwright.batch.results import folder, listing, ranking, summary
 from boxwright.batch.results.cache import RecentCache
 from boxwright.batch.results.listing import FoundImage, Place, Source
@@ -46,7 +48,12 @@ def _tables() -> list[CandidateTable]:
 
 
 def _source(
-    root: pathlib.Path, *, has_candidates: bool = True, is_closed: bool = True, spoil: Any = lambda content: content
+    root: pathlib.Path,
+    *,
+    has_candidates: bool = True,
+    is_closed: bool = True,
+    spoil: Any = lambda content: content,
+    has_report: bool = False,
 ) -> Source:
     """A folder of those shards; in each of them, one image more has failed."""
     bench = Bench(root)
@@ -67,7 +74,11 @@ def _source(
         sink.commit(shard, lines, [line], [failure], beside=kept)
         rows += len(table) + 1
     if is_closed:
-        sink.close("SUCCEEDED", rows_read=rows, duplicates=0, model_digest="d")
+        reporter = Reporter(
+            dataclasses.replace(spec, report=True), bench.stores, root / "no-model", None, lambda: False
+        )
+        report = reporter.report if has_report else None
+        sink.close("SUCCEEDED", rows_read=rows, duplicates=0, model_digest="d", report=report)
     return Source(bench.stores, folder.opened(bench.stores, bench.directory(), KIND), KIND)
 
 
@@ -150,6 +161,7 @@ def test_a_call_reads_few_files_and_says_where_to_go_on(
     monkeypatch.setattr(listing, "MOST_SHARDS", 1)
     found, place = listing.page(source, _wanted("label=bird"), Place(), 10)
     assert (found, place) == ([], Place(False, 2, 0, 0))
+    assert listing.files_before(source, _wanted("label=bird"), place) == (1, 3)  # failed images have no label
     found, place = listing.page(source, _wanted("boxes>=1"), Place(skip=3), 10)
     assert (_ids(found), place) == ([], Place(False, 2, 0, 1))  # two were left out, one is to be
     assert _walk(source, _wanted("boxes>=1"), 10, skip=3) == ["6"]
@@ -160,6 +172,28 @@ def test_a_call_reads_few_files_and_says_where_to_go_on(
     assert _walk(source, _wanted("boxes>=1"), 10, skip=3) == ["6"]
     monkeypatch.setattr(listing, "MOST_ERROR_LINES", 1)
     assert _walk(source, _wanted("image_id=none3"), 10) == ["none3"]
+
+
+def test_a_page_says_how_far_the_list_was_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = _source(tmp_path)
+    reader, job = ResultReader(), BatchJobFacts(source.kind, JOB)
+    monkeypatch.setattr(listing, "MOST_SHARDS", 1)
+    monkeypatch.setattr(ranking, "MOST_SHARDS", 1)
+
+    def far(**asked: Any) -> list[tuple[int, int]]:
+        found, token = [], ""
+        while not found or token:
+            page = reader.page(pb.ListResultsRequest(page_token=token, **asked), job, source)
+            found.append((page.files_read, page.file_count))
+            token = page.token
+        return found
+
+    errors_files = len(source.folder.errors_files)
+    assert far(filter="score>0.99") == [(1, 3), (2, 3), (3, 3)]
+    assert far(filter="has_error=true") == [(errors_files, errors_files)]
+    assert far()[-1] == (3 + errors_files, 3 + errors_files)
+    assert far(order_by="score desc") == [(1, 3), (2, 3), (3, 3)]
+    assert far(order_by="score desc") == [(3, 3)]  # it is ranked
 
 
 def test_skipping_reads_only_the_shard_that_is_wanted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,12 +263,12 @@ def test_thresholds_of_labels_are_a_list_of_their_own(tmp_path: pathlib.Path) ->
 
     def boxes(score_threshold: float, token: str = "") -> int:
         asked = pb.ListResultsRequest(order_by="boxes desc", score_threshold=score_threshold, page_token=token)
-        found, _, _ = reader.page(asked, job, source)
+        found = reader.page(asked, job, source).found
         return sum(int(np.diff(one.results.offsets)[one.row]) for one in found if isinstance(one, FoundImage))
 
     assert boxes(0) < boxes(0.2)
     assert boxes(0) < boxes(0.2)  # from what is kept
-    _, token, _ = reader.page(pb.ListResultsRequest(order_by="boxes desc", page_size=2), job, source)
+    token = reader.page(pb.ListResultsRequest(order_by="boxes desc", page_size=2), job, source).token
     with pytest.raises(errors.ApiError, match="page token"):
         boxes(0.2, token)
 
@@ -282,6 +316,32 @@ def _same(mine: ScoreCounts, others: ScoreCounts) -> bool:
             *((mine.best_of_label[name], others.best_of_label[name]) for name in ("cat", "dog")),
         ]
     )
+
+
+def _is_refused(*given: Any) -> Any:
+    pytest.fail("a file of candidates was read")
+
+
+def test_a_report_has_the_counts_of_all_candidates(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = _source(tmp_path, has_report=True)
+    listed = folder.with_sizes(source.stores, source.folder)
+    monkeypatch.setattr(summary, "_counts", _is_refused)
+    found = summary.summarized(source.stores, listed, KIND)
+    assert _same(found.counts, _expected())
+    assert (found.counts.images, found.floor, found.failed, found.reason) == (7, 0.05, 3, "")
+    assert "report/report.json" in dict(found.files)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"score_counts": {"images": 7}}', "changed"])
+def test_a_report_that_is_gone_or_changed_is_not_believed(tmp_path: pathlib.Path, content: Any) -> None:
+    source = _source(tmp_path, has_report=True)
+    path = next(tmp_path.rglob("report.json"))
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes().replace(b'"images": 7', b'"images": 8') if content == "changed" else content)
+    listed = folder.with_sizes(source.stores, source.folder)
+    assert _same(summary.summarized(source.stores, listed, KIND).counts, _expected())
 
 
 def test_counts_are_summed_from_the_ends_of_the_files(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

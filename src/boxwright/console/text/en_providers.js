@@ -1,0 +1,23 @@
+// Sentences about identity providers in English.
+export default {
+  "providers.enter": "Sign in at {name}",
+  "providers.secure": "A browser signs in at a provider only where the console is opened by https, or at localhost. Open its https address, or use a token or an API key.",
+  "providers.away": "{name} does not answer this service. Reload the page in a minute, or use a token or an API key.",
+  "providers.no.state": "This answer belongs to no sign-in of this tab. Sign in again here.",
+  "providers.no.denied": "{name} did not let you sign in, or you have cancelled it.",
+  "providers.no.provider": "{name} answers with an error: {error}.",
+  "providers.no.issuer": "This answer is not from {name}. Nobody is signed in.",
+  "providers.no.away": "{name} did not answer this page. It must allow requests from {origin} (CORS, in its settings of this client).",
+  "providers.no.client": "{name} does not take this client. It must be there as a public client with PKCE, without a client secret.",
+  "providers.no.code": "{name} gives no token for this sign-in. Sign in again.",
+  "providers.no.openid": "{name} does not say who you are. The setting console_scope must ask for openid.",
+  "providers.no.token": "{name} sent a token that cannot be read.",
+  "providers.no.nonce": "The token of {name} belongs to another sign-in. Sign in again.",
+  "providers.no.audience": "The token of {name} is for {audience}. The service expects {wanted}.",
+  "providers.no.early": "The clock of {name} is {s} s ahead of this service. One of the two clocks is wrong.",
+  "providers.no.late": "The token of {name} ended {s} s ago by the clock of this service. One of the two clocks is wrong.",
+  "providers.no.service": "The service does not take the sign-in at {name}. Its log says why (event=subject_token_refused).",
+  "providers.no.ended": "The sign-in has ended. Changes that are not saved yet are kept in this browser.",
+  "providers.no.storage": "The browser refuses session storage, without which no sign-in is possible. Allow it for this page, or use a token or an API key.",
+  "providers.no.unrevoked": "You are signed out in this browser, but the service did not answer. The sign-in may stay valid there until it ends.",
+};

@@ -1,0 +1,23 @@
+// Sentences about identity providers in Bahasa Indonesia.
+export default {
+  "providers.enter": "Masuk lewat {name}",
+  "providers.secure": "Browser hanya dapat masuk lewat penyedia jika konsol dibuka dengan https, atau di localhost. Buka alamat https-nya, atau gunakan token atau kunci API.",
+  "providers.away": "{name} tidak menjawab layanan ini. Muat ulang halaman sebentar lagi, atau gunakan token atau kunci API.",
+  "providers.no.state": "Jawaban ini tidak berasal dari proses masuk di tab ini. Silakan masuk lagi di sini.",
+  "providers.no.denied": "{name} tidak mengizinkan Anda masuk, atau Anda membatalkannya.",
+  "providers.no.provider": "{name} menjawab dengan kesalahan: {error}.",
+  "providers.no.issuer": "Jawaban ini bukan dari {name}. Tidak ada yang masuk.",
+  "providers.no.away": "{name} tidak menjawab halaman ini. Penyedia harus mengizinkan permintaan dari {origin} (CORS, di pengaturan klien ini).",
+  "providers.no.client": "{name} tidak menerima klien ini. Klien harus terdaftar sebagai klien publik dengan PKCE, tanpa rahasia klien.",
+  "providers.no.code": "{name} tidak memberikan token untuk proses masuk ini. Silakan masuk lagi.",
+  "providers.no.openid": "{name} tidak menyebutkan siapa Anda. Pengaturan console_scope harus meminta openid.",
+  "providers.no.token": "{name} mengirim token yang tidak dapat dibaca.",
+  "providers.no.nonce": "Token dari {name} milik proses masuk yang lain. Silakan masuk lagi.",
+  "providers.no.audience": "Token dari {name} ditujukan untuk {audience}. Layanan ini mengharapkan {wanted}.",
+  "providers.no.early": "Jam {name} lebih cepat {s} dtk daripada jam layanan ini. Salah satu jam keliru.",
+  "providers.no.late": "Token dari {name} telah berakhir {s} dtk yang lalu menurut jam layanan ini. Salah satu jam keliru.",
+  "providers.no.service": "Layanan tidak menerima proses masuk di {name}. Log layanan menjelaskan alasannya (event=subject_token_refused).",
+  "providers.no.ended": "Sesi masuk telah berakhir. Perubahan yang belum tersimpan tetap disimpan di browser ini.",
+  "providers.no.storage": "Browser menolak penyimpanan sesi, dan tanpanya Anda tidak dapat masuk. Izinkan untuk halaman ini, atau gunakan token atau kunci API.",
+  "providers.no.unrevoked": "Anda sudah keluar di browser ini, tetapi layanan tidak menjawab. Sesi mungkin tetap berlaku di sana sampai berakhir.",
+};

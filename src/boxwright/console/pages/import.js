@@ -1,9 +1,9 @@
 // @ts-check
 // Images from this computer, lists and folders in buckets, results of batch jobs, and what earlier imports refused.
 import { html, useState } from "../vendor/ui.js";
-import { codeName, idOf, post } from "../app/api.js";
+import { codeName, idOf, list, post } from "../app/api.js";
 import { speak, t, time } from "../app/i18n.js";
-import { kindOf, operations, stateOf } from "../app/resources.js";
+import { kindOf, stateOf } from "../app/resources.js";
 import { href } from "../app/router.js";
 import { notify, parent, running } from "../app/store.js";
 import { later } from "../parts/later.js";
@@ -39,11 +39,12 @@ export function Import({ dataset }) {
   const [text, setText] = useState("");
   const [isOpen, setOpen] = useState(false);
   const id = idOf(dataset.name);
-  const from = useLoad(async () => (await operations()).filter((one) => one.metadata?.importDataDetails), [id]);
+  const worksOn = `${parent()}/operations?filter=works_on%3D${encodeURIComponent(dataset.name)}`;
+  const from = useLoad(async () => (await list(worksOn, "operations", 300)).filter((one) => one.metadata?.importDataDetails), [id]);
   const [isFrom, setFrom] = useState(false);
   const bodies = importsOf(text || "gs://BUCKET/labels.csv");
   useCalls([{ verb: "POST", path: `${dataset.name}/examples:upload?displayName=photo.jpg` }, { verb: "POST", path: `${dataset.name}/examples:lookup`, body: { sha256: ["SHA256"] } },
-    ...bodies.map((body) => ({ verb: "POST", path: `${dataset.name}:importData`, body })), { verb: "GET", path: `${parent()}/operations?filter=works_on%3D${encodeURIComponent(dataset.name)}` }]);
+    ...bodies.map((body) => ({ verb: "POST", path: `${dataset.name}:importData`, body })), { verb: "GET", path: worksOn }]);
   const start = async () => {
     for (const body of importsOf(text)) {
       await post(`${dataset.name}:importData`, body);

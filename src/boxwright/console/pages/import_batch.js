@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "../vendor/ui.js";
 import { finished, idOf, post } from "../app/api.js";
 import { number, t, time } from "../app/i18n.js";
-import { operations, stateOf } from "../app/resources.js";
+import { operations } from "../app/resources.js";
 import { href } from "../app/router.js";
 import { notify } from "../app/store.js";
 import { outputOf } from "../parts/batch_request.js";
@@ -14,7 +14,6 @@ import { useSummary } from "./results.js";
 const USUAL = 50;
 const ORDERS = ["uncertainty desc", "score desc", "score", "boxes desc", "list_order"];
 const STATES = ["SUGGESTED", "UNLABELED"];
-const SHOWN = { all: "", some: "boxes>=1", none: "boxes=0" };
 
 /** @param {{dataset: any}} props */
 export function FromBatch({ dataset }) {
@@ -26,7 +25,7 @@ export function FromBatch({ dataset }) {
   return html`<${Loaded} from=${from}>${(/** @type {any[]} */ jobs) => {
     if (!jobs.length) return html`<p>${t("import.batch.none")} <a href=${href("batches")}>${t("nav.batches")}</a></p>`;
     const job = jobs.find((/** @type {any} */ one) => one.name === name) ?? jobs[0];
-    return html`<label>${t("import.batch.job")}<select value=${job.name} onChange=${(/** @type {any} */ e) => setName(e.target.value)}>${jobs.map((/** @type {any} */ one) => html`<option value=${one.name}>${time(one.metadata.createTime)} · ${t(`state.${stateOf(one)}`)} · ${outputOf(one)}</option>`)}</select></label>
+    return html`<label>${t("import.batch.job")}<select value=${job.name} onChange=${(/** @type {any} */ e) => setName(e.target.value)}>${jobs.map((/** @type {any} */ one) => html`<option value=${one.name}>${time(one.metadata.createTime)} · ${outputOf(one)}</option>`)}</select></label>
       <${Chooser} key=${job.name} dataset=${dataset} operation=${job} />`;
   }}<//>`;
 }
@@ -40,15 +39,15 @@ function Chooser({ dataset, operation }) {
 
 /** @param {{dataset: any, operation: any, counts: any}} props */
 function Choices({ dataset, operation, counts }) {
-  const [chosen, setChosen] = useState({ order: counts.hasCandidates ? ORDERS[0] : "list_order", shown: "all", state: STATES[0], threshold: counts.threshold, limit: USUAL });
+  const [chosen, setChosen] = useState({ order: counts.hasCandidates ? ORDERS[0] : "list_order", state: STATES[0], threshold: counts.threshold, limit: USUAL });
   const [done, setDone] = useState("");
   const change = (/** @type {any} */ values) => setChosen((/** @type {any} */ before) => ({ ...before, ...values }));
-  const { order, shown, state, threshold } = chosen;
+  const { order, state, threshold } = chosen;
   const limit = Math.min(chosen.limit, counts.imageCount);
   const rested = useRested(threshold);
   const body = {
     operation: operation.name, orderBy: order, limit, state,
-    ...(/** @type {any} */ (SHOWN)[shown] && { filter: /** @type {any} */ (SHOWN)[shown] }), ...(counts.hasCandidates && { scoreThreshold: Math.max(0.01, rested) }),
+    ...(counts.hasCandidates && { scoreThreshold: Math.max(0.01, rested) }),
   };
   useCalls([{ verb: "GET", path: `${operation.name}:summarizeResults` }, { verb: "POST", path: `${dataset.name}/examples:addResults`, body }]);
   useEffect(() => setDone(""), [JSON.stringify(body)]);
@@ -61,12 +60,11 @@ function Choices({ dataset, operation, counts }) {
     html`<label>${label}<select value=${/** @type {any} */ (chosen)[key]} onChange=${(/** @type {any} */ e) => change({ [key]: e.target.value })}>${values.map((one) =>
       html`<option value=${one} disabled=${key === "order" && one.startsWith("uncertainty") && !counts.hasCandidates}>${words(one)}</option>`)}</select></label>`;
   return html`<div class="row">${select("order", t("results.order"), ORDERS, (one) => t(`order.${one.replace(" ", ".")}`))}
-      ${select("shown", t("results.show"), Object.keys(SHOWN), (one) => t(`results.show.${one}`))}
       ${select("state", t("import.batch.as"), STATES, (one) => t(`import.batch.as.${one}`))}
       <label>${t("next.count")}<input type="number" min="1" max=${counts.imageCount} value=${limit} onInput=${(/** @type {any} */ e) => change({ limit: Math.max(1, Math.round(Number(e.target.value)) || 1) })} /></label></div>
     <label>${t("threshold")}: ${number(threshold, 2)}<input type="range" min="0.01" max="1" step="0.01" value=${threshold} disabled=${!counts.hasCandidates} onInput=${(/** @type {any} */ e) => change({ threshold: Number(e.target.value) })} />
       <span class="hint">${counts.hasCandidates ? t("import.batch.threshold") : html`<span lang="en">${counts.reason}</span>`}</span></label>
-    <p class="quiet small">${t("import.batch.of", { n: counts.imageCount })}</p>
+    <p class="quiet small">${t("results.images")}: ${number(counts.imageCount)}</p>
     <div class="row"><${Act} permission="automl.datasets.import" look="first" does=${add}>${t("next.add", { n: limit })}<//></div>
-    ${done && html`<p role="status">${t(`import.batch.done.${done}`)} <a class="button first" href=${`${href("datasets", idOf(dataset.name), "images")}?state=${done}`}>${t("next.open")}</a></p>`}`;
+    ${done && html`<p role="status">${done === STATES[0] ? t("next.done", { name: dataset.displayName }) : t("next.added")} <a class="button first" href=${`${href("datasets", idOf(dataset.name), "images")}?state=${done}`}>${t("next.open")}</a></p>`}`;
 }

@@ -47,7 +47,7 @@ export default {
   "train.empty": "This dataset has no images. Import some first.", "train.type": "Type", "train.budget": "Budget: at most {time}",
   "train.budget.hint": "The training ends earlier when it stops improving. The service may have a shorter limit of its own.",
   "train.start": "Start training", "train.started": "The training has started.", "train.loss": "Loss",
-  "train.curves.wait": "The curves appear with the first steps.", "train.curves.text": "The curves begin where this page was opened.",
+  "train.curves.wait": "The curves appear with the first steps.",
   "type.cloud-high-accuracy-1": "Most accurate", "type.cloud-low-latency-1": "Accurate and faster", "type.mobile-low-latency-1": "Fastest",
   "type.mobile-versatile-1": "Balanced", "type.mobile-high-accuracy-1": "Small and accurate", "type.cloud": "Most accurate",
   "models.sub": "What was trained or imported here.", "models.none": "No model yet", "models.none.text": "Import images into a dataset, then train a model from it.",

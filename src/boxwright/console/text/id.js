@@ -47,7 +47,7 @@ export default {
   "train.empty": "Set data ini tidak berisi gambar. Impor dahulu.", "train.type": "Tipe", "train.budget": "Anggaran: paling lama {time}",
   "train.budget.hint": "Pelatihan berakhir lebih awal bila tidak membaik lagi. Layanan mungkin memiliki batas yang lebih pendek.",
   "train.start": "Mulai pelatihan", "train.started": "Pelatihan dimulai.", "train.loss": "Loss",
-  "train.curves.wait": "Kurva muncul bersama langkah pertama.", "train.curves.text": "Kurva dimulai saat halaman ini dibuka.",
+  "train.curves.wait": "Kurva muncul bersama langkah pertama.",
   "type.cloud-high-accuracy-1": "Paling akurat", "type.cloud-low-latency-1": "Akurat dan lebih cepat", "type.mobile-low-latency-1": "Tercepat",
   "type.mobile-versatile-1": "Seimbang", "type.mobile-high-accuracy-1": "Kecil dan akurat", "type.cloud": "Paling akurat",
   "models.sub": "Yang dilatih atau diimpor di sini.", "models.none": "Belum ada model", "models.none.text": "Impor gambar ke set data, lalu latih model darinya.",

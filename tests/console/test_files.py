@@ -22,6 +22,7 @@ VENDORED = sorted((FOLDER / "vendor").iterdir())
 TEXTS = sorted((FOLDER / "text").iterdir())
 SPOKEN = re.compile(r'\bspeak\("(\w*)"\)')
 IMPORT = re.compile(r'(?:from|import)\s*\(?\s*"(\.{1,2}/[^"]+)"')
+MOST_BYTES = 120_000  # of JavaScript, compressed
 BROWSER = {
     "accept": "text/html,*/*",
     "sec-fetch-site": "none",
@@ -115,16 +116,26 @@ def test_what_a_browser_loads_is_small() -> None:
     for language in ("en", "id"):
         first = [bundles.FIRST, "vendor/ui.js", f"text/{language}.js"]
         assert sum(size[path] for path in first) <= 60_000
-        assert sum(size[path] for path in [*first, bundles.LATER, f"text/{language}_later.js"]) <= 120_000
+        assert sum(size[path] for path in [*first, bundles.LATER, f"text/{language}_later.js"]) <= MOST_BYTES
     assert sum(size[path] for path in size if path.endswith(".css")) <= 15_000
 
 
+def test_a_visit_fetches_few_files(world: World, console: ConsolePage) -> None:
+    _visit(world, console, ["datasets", "settings", f"batches/{world.ids['batch']}"])
+
+
+@pytest.mark.full
 def test_a_visit_of_all_pages_fetches_few_files(world: World, console: ConsolePage) -> None:
-    for path in world.pages:
+    _visit(world, console, world.pages)
+
+
+def _visit(world: World, console: ConsolePage, paths: list[str]) -> None:
+    for path in paths:
         console.open(path)
     fetched = {url.removeprefix(console.root) for _, url in console.requests() if url.startswith(console.root)}
-    scripts = {"app/main.js", "app/later.js", "vendor/ui.js", "text/en.js", "text/en_later.js"}
-    assert {path for path in fetched if path.endswith(".js")} == scripts
+    scripts = {path for path in fetched if path.endswith(".js")}
+    assert scripts == {"app/main.js", "app/later.js", "vendor/ui.js", "text/en.js", "text/en_later.js"}
+    assert sum(len(files.read_files()[path].compressed) for path in scripts) <= MOST_BYTES
 
 
 def test_every_module_is_loaded_by_some_page() -> None:

@@ -179,6 +179,7 @@ def test_from_a_dataset_to_the_next_labels(world: World, console: ConsolePage) -
     console.until(
         "document.activeElement.matches('.editor .field') && document.activeElement.querySelector('canvas').dataset.view"
     )
+    console.settled()
     keys.press("Escape", count=2)
     assert keys.holds()["name"] == "All images"
     keys.press("Enter")

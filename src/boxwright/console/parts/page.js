@@ -70,8 +70,10 @@ export function Act({ permission, does, look: style = "", off = "", children }) 
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(/** @type {any} */ (null));
   const why = permission && !may(permission) ? t("denied", { permission }) : off;
+  const isRunning = useRef(false); // at once, where a second click comes before the page is drawn again
   const run = async () => {
-    if (why || busy) return;
+    if (why || isRunning.current) return;
+    isRunning.current = true;
     setBusy(true);
     setError(null);
     try {
@@ -80,6 +82,7 @@ export function Act({ permission, does, look: style = "", off = "", children }) 
     } catch (failure) {
       setError(failure);
     }
+    isRunning.current = false;
     setBusy(false);
   };
   return html`<span class="act"><button type="button" class=${style} aria-disabled=${Boolean(why) || busy} title=${why} onClick=${run}>

@@ -154,6 +154,7 @@ async function renewal(refresh) {
 
 /** @type {Promise<boolean> | null} */
 let renewing = null;
+let former = ""; // whose sign-in has ended in this tab: what is not saved is theirs
 
 /** Renews the token that calls present, once for all that wait; false: the sign-in has ended. @param {string} used the token that is to be replaced */
 store.renewer.renew = (used) => {
@@ -174,6 +175,7 @@ async function renewed(held) {
   } catch (failure) {
     if (!(failure instanceof Refused)) throw failure;
     if (store.credential.value === credential) {
+      former = held.who;
       store.holdSession(null);
       store.signInTrouble.value = failure;
     }
@@ -184,7 +186,8 @@ async function renewed(held) {
 const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(`boxwright.signin ${BACK}`) : null;
 channel?.addEventListener("message", ({ data }) => {
   if (store.session.value && data?.left === store.session.value.issuer) leave();
-  if (store.needsSignIn.value && data?.entered) enter(data.entered.credential, data.entered.session); // this tab waits for the same
+  const isAwaited = store.needsSignIn.value && data?.entered && (!store.credential.value || data.entered.session.who === former);
+  if (isAwaited) enter(data.entered.credential, data.entered.session);
 });
 
 /** Goes on as the person who has signed in. @param {string} credential @param {store.Session} session */

@@ -4,7 +4,7 @@ import { computed, effect, html, signal, useEffect, useMemo, useState } from "..
 import { get } from "../app/api.js";
 import { number, t } from "../app/i18n.js";
 import { language } from "../app/store.js";
-import { STEPS, countAt, histogram, quotedText, readSummary, stepOf, summaryPath } from "../parts/counts.js";
+import { STEPS, countAt, highestWithFindings, histogram, quotedText, readSummary, stepOf, summaryPath } from "../parts/counts.js";
 import { Empty, Loaded, Numbers, useCalls, useLoad } from "../parts/page.js";
 import { labelColour } from "../parts/picture.js";
 import { usePages } from "../parts/result_pages.js";
@@ -73,13 +73,20 @@ function Explorer({ operation, counts, again }) {
       ${gallery}</section>`;
 }
 
+/** A text that may be empty. @param {{text: {value: string}}} props */
+const Hint = ({ text }) => (text.value ? html`<p class="quiet">${text.value}</p>` : null);
+
 /** @param {{counts: any, threshold: {value: number}, label: string}} props */
 function Amounts({ counts, threshold, label }) {
   const at = useMemo(() => computed(() => countAt(counts, threshold.value, label)), [counts, label]);
   const found = useText(() => number(at.value.found), [at]);
   const images = useText(() => number(at.value.images), [at]);
   const without = useText(() => number(Math.max(0, counts.imageCount - at.value.images)), [at]);
-  return html`<div role="status" aria-live="off"><${Numbers} pairs=${[
+  const hint = useText(() => {
+    const lower = at.value.found || !counts.hasCandidates ? 0 : highestWithFindings(counts, label);
+    return lower > 0 ? t("results.lower", { n: countAt(counts, lower, label).found, score: number(lower, 2) }) : "";
+  }, [at]);
+  return html`<${Hint} text=${hint} /><div role="status" aria-live="off"><${Numbers} pairs=${[
     [t("results.found"), found], [t("results.some"), images], [t("results.without"), without],
     [t("results.images"), number(counts.imageCount)], [t("operation.failed"), number(counts.errorCount)]]} /></div>`;
 }

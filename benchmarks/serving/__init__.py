@@ -8,6 +8,7 @@ images_page         the console's page of images: its start, frames, jumps, memo
 online              latency and rate of the API servers
 pictures            images that are sent, and their pictures
 prediction_process  what it costs that Predict decodes in a process of its own
+results_of_many     the page of results of a job of a million images
 results_page        the console's page of results: its start, a step of its slider
 startup             start of the service, first and later jobs
 """

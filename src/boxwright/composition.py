@@ -235,6 +235,7 @@ def build_service(settings: Settings) -> ServiceParts:
         notify_hosts=destinations.AllowedHosts.of(settings.notify.hosts),
         undo_days=settings.operations.undo_days,
         undo_examples=settings.operations.undo_examples,
+        train_minutes_max=settings.training.minutes_max,
     )
     recorder = audit.CallRecorder(worker_parts.audit, reads=settings.server.audit_reads)
     counted = quotas.Quotas(derived_settings.quota_limits(settings))

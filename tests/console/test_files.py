@@ -22,6 +22,7 @@ VENDORED = sorted((FOLDER / "vendor").iterdir())
 TEXTS = sorted((FOLDER / "text").iterdir())
 SPOKEN = re.compile(r'\bspeak\("(\w*)"\)')
 IMPORT = re.compile(r'(?:from|import)\s*\(?\s*"(\.{1,2}/[^"]+)"')
+MOST_BYTES = 120_000  # of JavaScript, compressed
 BROWSER = {
     "accept": "text/html,*/*",
     "sec-fetch-site": "none",
@@ -70,18 +71,6 @@ def test_a_browser_that_takes_gzip_gets_the_same_files(http: httpx.Client) -> No
         assert answer.content == files.read_files()["app/main.js"].content
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(FOLDER).as_posix())
-def test_what_is_left_out_of_a_module_is_no_program(path: pathlib.Path) -> None:
-    """Every comment that is left out begins a line, and ends one, or says the type of what follows."""
-    text = path.read_text(encoding="utf-8")
-    sent = files.without_comments(text)
-    assert sent.count("\n") == text.count("\n")
-    for before, after in zip(text.split("\n"), sent.split("\n"), strict=True):
-        without_types = re.sub(r"/\*\* @type \{.*?\} \*/ ?", "", before)
-        assert after in (without_types, ""), before
-        assert after or not before or before.strip(" ").startswith(("//", "/**", "*")), before
-
-
 def test_a_file_that_the_browser_has_is_not_sent_again(http: httpx.Client) -> None:
     etag = http.get("/console/app.css").headers["etag"]
     again = http.get("/console/app.css", headers={"if-none-match": f'W/"other", {etag}'})
@@ -115,16 +104,26 @@ def test_what_a_browser_loads_is_small() -> None:
     for language in ("en", "id"):
         first = [bundles.FIRST, "vendor/ui.js", f"text/{language}.js"]
         assert sum(size[path] for path in first) <= 60_000
-        assert sum(size[path] for path in [*first, bundles.LATER, f"text/{language}_later.js"]) <= 120_000
+        assert sum(size[path] for path in [*first, bundles.LATER, f"text/{language}_later.js"]) <= MOST_BYTES
     assert sum(size[path] for path in size if path.endswith(".css")) <= 15_000
 
 
+def test_a_visit_fetches_few_files(world: World, console: ConsolePage) -> None:
+    _visit(world, console, ["datasets", "settings", f"batches/{world.ids['batch']}"])
+
+
+@pytest.mark.full
 def test_a_visit_of_all_pages_fetches_few_files(world: World, console: ConsolePage) -> None:
-    for path in world.pages:
+    _visit(world, console, world.pages)
+
+
+def _visit(world: World, console: ConsolePage, paths: list[str]) -> None:
+    for path in paths:
         console.open(path)
     fetched = {url.removeprefix(console.root) for _, url in console.requests() if url.startswith(console.root)}
-    scripts = {"app/main.js", "app/later.js", "vendor/ui.js", "text/en.js", "text/en_later.js"}
-    assert {path for path in fetched if path.endswith(".js")} == scripts
+    scripts = {path for path in fetched if path.endswith(".js")}
+    assert scripts == {"app/main.js", "app/later.js", "vendor/ui.js", "text/en.js", "text/en_later.js"}
+    assert sum(len(files.read_files()[path].compressed) for path in scripts) <= MOST_BYTES
 
 
 def test_every_module_is_loaded_by_some_page() -> None:

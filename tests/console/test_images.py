@@ -291,18 +291,20 @@ def test_a_scroll_needs_few_nodes_and_asks_for_nothing_that_is_passed_by(images:
     assert images.console.page.run("[...document.querySelectorAll('.cell')].at(-1).id") == f"tile-{SOME - 1}"
 
 
-def test_a_large_screen_has_larger_tiles_instead_of_more_nodes(images: Images) -> None:
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(3840, 2160), *(pytest.param(*one, marks=pytest.mark.full) for one in ((7680, 4320), (360, 800)))],
+)
+def test_a_screen_of_any_size_has_larger_tiles_instead_of_more_nodes(images: Images, width: int, height: int) -> None:
     size = images.console.page.command
     try:
-        for width, height in ((3840, 2160), (7680, 4320), (360, 800)):
-            size("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-            images.open()
-            images.console.page.run(
-                "(() => { const one = document.querySelector('main input[type=range]'); one.value = one.min; "
-                "one.dispatchEvent(new Event('input', {bubbles: true})); })()"
-            )
-            nodes, _ = _scrolled(images, 20)
-            assert nodes <= MOST_NODES, width
+        size("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        images.open()
+        images.console.page.run(
+            "(() => { const one = document.querySelector('main input[type=range]'); one.value = one.min; "
+            "one.dispatchEvent(new Event('input', {bubbles: true})); })()"
+        )
+        assert int(images.console.page.run(SCROLL.replace("STEPS", "8"))) <= MOST_NODES
     finally:
         size("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
 

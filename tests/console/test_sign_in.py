@@ -191,6 +191,7 @@ def test_who_is_denied_or_comes_with_a_foreign_answer_is_not_signed_in(office: O
     assert office.issuer.asked.count("/token") == 0
 
 
+@pytest.mark.full
 def test_all_tabs_of_a_browser_sign_out_together_and_at_the_provider(office: Office) -> None:
     office.open()
     office.to_provider()
@@ -221,6 +222,39 @@ def test_all_tabs_of_a_browser_sign_out_together_and_at_the_provider(office: Off
     assert not [one for one in office.console.complaints() if "Content Security Policy" in one]
 
 
+@pytest.mark.full
+def test_a_tab_that_waits_goes_on_when_another_one_has_signed_in(office: Office) -> None:
+    office.open("models")
+    office.to_provider()
+    office.enter()
+    office.is_in()
+    with office.service.registry.db.write() as connection:
+        connection.execute(tokens.delete())
+    office.console.page.run("globalThis.same = 'yes'; location.hash = '#/operations'")
+    assert "The sign-in has ended" in office.refusal()
+    first = office.console.page.turn_to()
+    office.open("settings")
+    office.issuer.sessions.clear()
+    office.to_provider()
+    office.enter("bob")  # another person does not go on with what the first has left
+    office.is_in()
+    third = office.console.page.turn_to(first)
+    assert office.console.page.run("document.querySelector('.frame')") is None
+    office.console.page.turn_to(third)
+    office.console.page.run("location.hash = '#/settings'")
+    office.console.click("Sign out")
+    office.console.until("document.querySelector('.signin button.first')")
+    office.issuer.sessions.clear()
+    office.to_provider()
+    office.enter()
+    office.is_in()
+    office.console.page.turn_to(first)
+    office.is_in()
+    assert office.console.page.run("[globalThis.same, location.hash]") == ["yes", "#/operations"]
+    assert "Signed in as ada@example.org" in office.console.settled()
+
+
+@pytest.mark.full
 def test_people_sign_in_behind_a_path_prefix(office: Office) -> None:
     with serving_under_prefix(office.service.port) as address:
         root = f"{address}console/"
@@ -233,6 +267,7 @@ def test_people_sign_in_behind_a_path_prefix(office: Office) -> None:
         assert office.console.page.run("location.href") == f"{root}#/batches"
 
 
+@pytest.mark.full
 def test_a_token_that_ends_in_the_editor_is_renewed_and_one_that_is_ended_asks_again_and_nothing_is_lost(
     tmp_path: pathlib.Path,
 ) -> None:

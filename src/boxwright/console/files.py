@@ -1,6 +1,6 @@
 """The routes of the console's files: read once, sent with an entity tag and with headers that let nothing foreign in.
 
-Modules are sent without their comments, a seventh of them, and those that are needed together in one file (`bundles`). A
+Modules that are needed together are sent in one file (`bundles`), without what only their readers need (`trimming`). A
 browser that takes gzip gets it.
 
 A proxy that cuts a path prefix off needs no setting: every address in the pages, and of the redirect, is relative.
@@ -13,7 +13,6 @@ import dataclasses
 import gzip
 import hashlib
 import pathlib
-import re
 from collections.abc import Sequence
 from concurrent import futures
 
@@ -21,7 +20,7 @@ from starlette import requests, responses, routing
 
 from boxwright import errors
 from boxwright.access.sign_in import SignInProvider
-from boxwright.console import bundles, sign_in
+from boxwright.console import bundles, sign_in, trimming
 
 ROOT = "/console/"
 ROUTE = ROOT + "{path:path}"
@@ -34,9 +33,6 @@ TYPES = {
 }
 PAGES = ("", "index.html")
 _VENDOR = "vendor"  # as it was made, with its licences
-_COMMENT = re.compile(
-    r"^(?: */\*\*(?:(?!\*/).)*\*/|//[^\n]*)$|/\*\* @type \{[^\n]*?\} \*/ ?", re.DOTALL | re.MULTILINE
-)  # at a line's begin, or a type
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -84,8 +80,8 @@ def read_files(folder: pathlib.Path = FOLDER) -> dict[str, ConsoleFile]:
     contents = {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.suffix in TYPES
     }
-    modules = {path: without_comments(content.decode()) for path, content in contents.items() if _is_ours(path)}
-    contents |= {path: text.encode() for path, text in bundles.bundled(modules).items()}
+    modules = {path: content.decode() for path, content in contents.items() if _is_ours(path)}
+    contents |= {path: trimming.trimmed(text).encode() for path, text in bundles.bundled(modules).items()}
     found = {}
     for path, content in sorted(contents.items()):
         etag = f'"{hashlib.sha256(content).hexdigest()}"'
@@ -97,11 +93,6 @@ def read_files(folder: pathlib.Path = FOLDER) -> dict[str, ConsoleFile]:
 
 def _is_ours(path: str) -> bool:
     return path.endswith(".js") and not path.startswith(f"{_VENDOR}/")
-
-
-def without_comments(module: str) -> str:
-    """A module without what only its readers need: comments of whole lines, and types. Lines keep their numbers."""
-    return _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), module)
 
 
 def build_console_routes(

@@ -114,6 +114,7 @@ class DatasetSummary(proto.Message):
         labels: of each label, by display name.
         box_edge_px: shorter edge of boxes: how many have fewer pixels than 8, 16, 32, 64, 128, 256, and how many more.
         findings: what a training would say of the dataset, worst first; the console says it in words of its own.
+        train_minutes_max: minutes after which the service ends a training whatever its budget; 0: never.
     """
 
     class Count(proto.Message):
@@ -164,3 +165,4 @@ class DatasetSummary(proto.Message):
     labels = proto.RepeatedField(proto.MESSAGE, number=3, message=Label)
     box_edge_px = proto.RepeatedField(proto.INT32, number=4)
     findings = proto.RepeatedField(proto.MESSAGE, number=5, message=Finding)
+    train_minutes_max = proto.Field(proto.DOUBLE, number=6)

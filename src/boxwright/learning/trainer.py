@@ -312,7 +312,7 @@ class Trainer(abc.ABC):
         step_s = max(1e-6, unit_s * self.plan.cost(self.plan.view_hw(progress)))
         left_s, steps = self.plan.remaining_s(self.step, unit_s), self.plan.last_step
         clock_s = max(0.0, self.plan.train_until_s - elapsed_s)
-        if self.plan.bound_at is not None and clock_s < left_s:
+        if clock_s < left_s:  # whether the plan is bound to the clock already or will be
             left_s, steps = clock_s, min(steps, self.step + round(clock_s / step_s))
         left_s += self.setting.after_s(self.checks, left_s)
         details: dict[str, object] = {

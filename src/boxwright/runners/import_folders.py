@@ -151,6 +151,7 @@ class FolderImport:
             "added": self.counts.added,
             "failed": self.counts.failed,
             "total": self.total,
+            "total_is_exact": True,
             "left_out": dict(sorted(self.left_out.items())),
         }
 

@@ -24,7 +24,7 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, datasets, messages, models
 from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import Child, ChildExitError
-from boxwright.runners import training_forms
+from boxwright.runners import training_curve, training_forms
 
 SECONDS_PER_MILLI_NODE_HOUR = 3.6  # one node: this machine
 REPORT_INTERVAL_S = 1.0
@@ -219,6 +219,7 @@ class TrainModel(Runner):
         if warnings:
             context.report(partial_failures=warnings)
         reported_s = 0.0
+        curve = training_curve.TrainingCurve((context.reported or {}).get(training_curve.KEY))
         is_finishing = False
         while True:
             delivers = keeps_best and context.cancel_requested
@@ -236,10 +237,12 @@ class TrainModel(Runner):
                 case None:
                     continue
                 case {"event": "progress", "percent": percent}:
+                    curve.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()
                         log.info("event=training operation=%s %s", context.name, json.dumps(event))
                         numbers = {key: value for key, value in event.items() if key not in ("event", "percent")}
+                        numbers[training_curve.KEY] = curve.points
                         context.report(progress_percent=min(99, int(percent)), progress=numbers)
                 case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
                     context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)

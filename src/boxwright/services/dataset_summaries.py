@@ -31,6 +31,7 @@ class SummaryMethods(AnnotationSpecMethods):
             counted = self._kept.get(dataset, "summary", lambda: self._summary(connection, name, dataset))
             running = list(self._under_way(connection, name))
         found = pb.DatasetSummary(counted)
+        found.train_minutes_max = self._policy.train_minutes_max or 0.0
         found.findings = sorted([*counted.findings, *running], key=lambda one: one.level)
         return found
 

@@ -44,6 +44,7 @@ class Policy:
         notify_hosts: the hosts that events may be sent to.
         undo_days: for how long a change of many examples can be taken back.
         undo_examples: former examples that are kept for that in a dataset, those of the newest change aside.
+        train_minutes_max: after which a training ends whatever its budget; None for no limit.
     """
 
     locations: Sequence[str] = ("us-central1",)
@@ -55,6 +56,7 @@ class Policy:
     notify_hosts: AllowedHosts = dataclasses.field(default_factory=AllowedHosts)
     undo_days: float = 30.0
     undo_examples: int = 1_000_000
+    train_minutes_max: float | None = None
 
 
 def random_digits() -> str:

@@ -42,7 +42,7 @@ class BatchJobFacts(NamedTuple):
     threshold: Threshold
 
 
-class ResultPage(NamedTuple):
+class ListedResults(NamedTuple):
     """A page of results.
 
     Attributes:
@@ -113,7 +113,7 @@ class ResultReader:
     def __init__(self) -> None:
         self._rankings: RecentCache[Ranking] = RecentCache(MOST_RANKING_BYTES, lambda one: one.weight_bytes)
 
-    def page(self, request: pb.ListResultsRequest, job: BatchJobFacts, source: Source) -> ResultPage:
+    def page(self, request: pb.ListResultsRequest, job: BatchJobFacts, source: Source) -> ListedResults:
         """Returns a page of results.
 
         Raises:
@@ -134,7 +134,7 @@ class ResultReader:
             start = _place(after)
             found, following = listing.page(source, asked, start._replace(skip=start.skip + request.skip), size)
             token = "" if following is None else _key(following).token(scope)
-            return ResultPage(found, token, _total(source, asked), *listing.files_before(source, asked, following))
+            return ListedResults(found, token, _total(source, asked), *listing.files_before(source, asked, following))
         ranked = self.ranking(source, asked, order, is_turned=is_turned, filter_text=request.filter)
         offset = (0 if after is None else after.create_time_us) + request.skip * (
             after is None or not _is_waiting(after)
@@ -160,14 +160,14 @@ class ResultReader:
         return found
 
     @staticmethod
-    def _ranked_page(ranked: Ranking, source: Source, scope: str, offset: int, size: int) -> ResultPage:
+    def _ranked_page(ranked: Ranking, source: Source, scope: str, offset: int, size: int) -> ListedResults:
         files = ranked.files(source)
         if not ranked.is_complete:
-            return ResultPage([], PageKey(offset, f"w {ranked.shards_read}").token(scope), -1, *files)
+            return ListedResults([], PageKey(offset, f"w {ranked.shards_read}").token(scope), -1, *files)
         found, passed = ranked.page(source, offset, size)
         token = PageKey(offset + passed, "r").token(scope) if offset + passed < len(ranked) else ""
         total = -1 if len(ranked) >= ranking.MOST_RANKED else len(ranked)
-        return ResultPage(list(found), token, total, *files)
+        return ListedResults(list(found), token, total, *files)
 
 
 def _threshold_key(threshold: Threshold) -> str:
@@ -191,7 +191,7 @@ def result_id(found: Found) -> str:
     return f"{found.shard.number}-{found.row}"
 
 
-def answer(operation: names.OperationName, page: ResultPage, *, is_sure: bool) -> Any:
+def answer(operation: names.OperationName, page: ListedResults, *, is_sure: bool) -> Any:
     """The response of ListResults; `is_sure`: uncertainty is left out, as there are no candidates."""
     response = pb.ListResultsResponse.pb(
         pb.ListResultsResponse(

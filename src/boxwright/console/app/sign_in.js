@@ -11,6 +11,7 @@ const PENDING = "boxwright.pending";
 const TYPE = "urn:ietf:params:oauth:token-type:";
 const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
 const SKEW_S = 60;
+const PATIENCE_MS = 20_000; // with a provider that does not answer
 /** Where the provider leads back to: the console itself, whatever page it shows. */
 const BACK = new URL(".", document.baseURI).href;
 
@@ -55,9 +56,10 @@ export async function finish() {
     const { access, ends_ms } = await renewal(refresh);
     const who = [claims.email, claims.preferred_username, claims.name, claims.sub].find((one) => typeof one === "string" && one) ?? "";
     const { name, issuer, clientId, endSessionEndpoint } = pending;
-    store.holdCredential(refresh, { access, ends_ms, who, idToken, provider: name, issuer, clientId, endSessionEndpoint });
-    store.signInTrouble.value = null;
+    const session = { access, ends_ms, who, idToken, provider: name, issuer, clientId, endSessionEndpoint };
+    enter(refresh, session);
     store.hasReturned.value = true;
+    channel?.postMessage({ entered: { credential: refresh, session } });
   } catch (failure) {
     store.signInTrouble.value = failure;
     if (!store.credential.value) store.needsSignIn.value = true;
@@ -104,7 +106,7 @@ async function redeemed(pending, code) {
   const body = new URLSearchParams({ grant_type: "authorization_code", code, redirect_uri: BACK, client_id: pending.clientId, code_verifier: pending.verifier });
   let response;
   try {
-    response = await fetch(pending.tokenEndpoint, { method: "POST", body, credentials: "omit", redirect: "error", cache: "no-store" });
+    response = await fetch(pending.tokenEndpoint, { method: "POST", body, credentials: "omit", redirect: "error", cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch {
     throw new Refused("away", { name, origin: location.origin });
   }
@@ -152,6 +154,7 @@ async function renewal(refresh) {
 
 /** @type {Promise<boolean> | null} */
 let renewing = null;
+let former = ""; // whose sign-in has ended in this tab: what is not saved is theirs
 
 /** Renews the token that calls present, once for all that wait; false: the sign-in has ended. @param {string} used the token that is to be replaced */
 store.renewer.renew = (used) => {
@@ -172,6 +175,7 @@ async function renewed(held) {
   } catch (failure) {
     if (!(failure instanceof Refused)) throw failure;
     if (store.credential.value === credential) {
+      former = held.who;
       store.holdSession(null);
       store.signInTrouble.value = failure;
     }
@@ -179,10 +183,19 @@ async function renewed(held) {
   }
 }
 
-const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel("boxwright.signin") : null;
+const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(`boxwright.signin ${BACK}`) : null;
 channel?.addEventListener("message", ({ data }) => {
   if (store.session.value && data?.left === store.session.value.issuer) leave();
+  const isAwaited = store.needsSignIn.value && data?.entered && (!store.credential.value || data.entered.session.who === former);
+  if (isAwaited) enter(data.entered.credential, data.entered.session);
 });
+
+/** Goes on as the person who has signed in. @param {string} credential @param {store.Session} session */
+function enter(credential, session) {
+  store.holdCredential(credential, session);
+  store.signInTrouble.value = null;
+  store.needsSignIn.value = false;
+}
 
 /** Forgets the sign-in in this tab, and ends it at the service. */
 async function leave() {

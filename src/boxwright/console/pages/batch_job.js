@@ -32,7 +32,7 @@ export function Job({ id, tab = "job" }) {
   const used = from.value?.progress.model;
   const named = useLoad(async (signal) => (used ? (await get(used, signal).catch(() => ({}))).displayName : ""), [used]); // it may be gone, or not be the reader's to see
   useCalls(tab === "job" ? [{ verb: "GET", path: name }, { verb: "GET", path: `${name}:progress` }] : []);
-  return html`<${Loaded} from=${from}>${(/** @type {any} */ found) => {
+  return html`<${Loaded} from=${from} title=${t("kind.batch_predict")}>${(/** @type {any} */ found) => {
     const operation = live ? { ...live, progress: { ...found.progress, ...live.progress } } : found;
     const model = idOf(operation.progress.model ?? "");
     return html`<${Head} title=${t("kind.batch_predict")} sub=${html`${time(operation.metadata?.createTime)}${model && html` · <a href=${href("models", model)}>${t("model")} ${named.value || model}</a>`}`} />

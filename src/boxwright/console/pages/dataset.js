@@ -27,7 +27,7 @@ export function Dataset({ id, tab = "import" }) {
     const [dataset, models] = await Promise.all([get(`${parent()}/datasets/${encodeURIComponent(id)}`, signal), modelsOf(id)]);
     return { dataset, models };
   }, [id]);
-  return html`<${Loaded} from=${from}>${(/** @type {any} */ { dataset, models }) => (example ? html`<${Edit} key=${id} dataset=${dataset} example=${example} models=${models} />` : html`
+  return html`<${Loaded} from=${from} title=${t("dataset")}>${(/** @type {any} */ { dataset, models }) => (example ? html`<${Edit} key=${id} dataset=${dataset} example=${example} models=${models} />` : html`
     <${Head} title=${dataset.displayName} sub=${`${t(kindKey(dataset))} · ${t("images.n", { n: dataset.exampleCount ?? 0 })}`} />
     <${Tabs} label=${t("dataset.tabs")} place="datasets" id=${id} tabs=${TABS} tab=${tab} />
     <${Content} tab=${tab} dataset=${dataset} models=${models} />`)}<//>`;

@@ -101,7 +101,8 @@ function Numbers({ session }) {
     const wished = { ...shown };
     wished[name] = value;
     const { x, y, w, h } = wished;
-    const wanted = boxOf(x / width_px, y / height_px, (x + Math.max(0, w)) / width_px, (y + Math.max(0, h)) / height_px);
+    const [least_w, least_h] = session.least_norm;
+    const wanted = boxOf(x / width_px, y / height_px, x / width_px + Math.max(least_w, w / width_px), y / height_px + Math.max(least_h, h / height_px));
     session.place(() => atLeast(wanted, session.least_norm));
   };
   return html`<fieldset><legend>${t("edit.numbers")}</legend><div class="four">${["x", "y", "w", "h"].map((name) => html`<label class="small">${t(`edit.numbers.${name}`)}

@@ -6,7 +6,7 @@ import { number, speak, t } from "../app/i18n.js";
 import { datasets, kindOf } from "../app/resources.js";
 import { go } from "../app/router.js";
 import { notify, parent } from "../app/store.js";
-import { FORMATS, draftOf, emptyDraft, isRewrite, lines, requestOf } from "../parts/batch_request.js";
+import { FORMATS, draftOf, emptyDraft, isRewrite, lines, proposedOutput, requestOf } from "../parts/batch_request.js";
 import { Act, Loaded, useCalls, useLoad } from "../parts/page.js";
 import { Picker } from "../parts/picker.js";
 import { Estimate } from "./batch_estimate.js";
@@ -74,9 +74,11 @@ function DatasetFolders({ model, add }) {
 
 /** @param {{draft: any, change: (values: any) => void}} props */
 function Output({ draft, change }) {
+  const proposed = proposedOutput(draft.inputs);
   const [isOpen, setOpen] = useState(false);
   return html`<div class="stack"><label>${t("batch.output")}<input class="mono" placeholder="gs://bucket/results/" value=${draft.output} onInput=${(/** @type {any} */ e) => change({ output: e.target.value })} /><span class="hint">${t("batch.output.hint")}</span></label>
-    <div><button type="button" onClick=${() => setOpen(true)}>${t("picker.open.folder")}</button></div>
+    <div class="row"><button type="button" onClick=${() => setOpen(true)}>${t("picker.open.folder")}</button>
+      ${proposed && !draft.output.trim() && html`<button type="button" onClick=${() => change({ output: proposed })}>${t("batch.output.use", { folder: proposed })}</button>`}</div>
     ${isOpen && html`<${Picker} title=${t("picker.output")} isFolder=${true} take=${(/** @type {string} */ uri) => change({ output: uri })} close=${() => setOpen(false)} />`}</div>`;
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
 // Operations: all of them, a running one as a card with its curves, one in full.
-import { html, useEffect, useState } from "../vendor/ui.js";
+import { html, useState } from "../vendor/ui.js";
 import { codeName, get, idOf, post, remove } from "../app/api.js";
 import { duration, has, number, percent, t, time } from "../app/i18n.js";
 import { operationKind, operations, stateOf } from "../app/resources.js";
@@ -52,7 +52,7 @@ export function Operation({ id }) {
     return { ...operation, progress };
   }, [id]);
   useCalls([{ verb: "GET", path: name }, { verb: "GET", path: `${name}:progress` }]);
-  return html`<${Loaded} from=${from}>${(/** @type {any} */ found) => {
+  return html`<${Loaded} from=${from} title=${t("nav.operations")}>${(/** @type {any} */ found) => {
     const operation = live ?? found;
     const kind = operation.progress.kind ?? operationKind(operation);
     return html`<${Head} title=${kindWords(kind)} sub=${time(operation.metadata?.createTime)} />
@@ -71,7 +71,7 @@ export function RunningOperation({ operation }) {
     <progress max="100" value=${share} aria-label=${kindWords(kind)}></progress>
     <${Numbers} pairs=${numbersOf(progress, share)} />
     ${progress.bottleneck && html`<p>${t("operation.bottleneck")} <span lang="en">${progress.bottleneck}</span></p>`}
-    ${kind === "create_model" && html`<${Curves} key=${operation.name} name=${operation.name} progress=${progress} />`}
+    ${kind === "create_model" && html`<${Curves} progress=${progress} />`}
     <div class="row"><${Act} permission="automl.operations.cancel" look="danger" off=${progress.cancel_requested ? t("operation.stopping") : ""} does=${stop}>${t("operation.stop")}<//>
       <a href=${href("operations", idOf(operation.name))}>${t("operation.more")}</a></div></section>`;
 }
@@ -81,6 +81,7 @@ function numbersOf(progress, share) {
   /** @type {[string, any][]} */
   const found = [[t("progress"), percent(share / 100)]];
   if (progress.done !== undefined) found.push([t("operation.done"), `${number(progress.done)}${progress.total ? ` / ${progress.total_is_exact ? "" : "≈ "}${number(progress.total)}` : ""}`]);
+  if (progress.added !== undefined) found.push([t("operation.added"), number(progress.added)]);
   if (progress.failed) found.push([t("operation.failed"), number(progress.failed)]);
   if (progress.stage) found.push([t("operation.stage"), progress.stage]);
   if (progress.step !== undefined) found.push([t("operation.step"), `${number(progress.step)} / ${number(progress.steps ?? 0)}`]);
@@ -90,23 +91,15 @@ function numbersOf(progress, share) {
   return found;
 }
 
-/** Loss and validation as they were seen since the page was opened: the service keeps the last value only. @type {Map<string, number[][]>} */
-const seen = new Map();
-
-/** @param {{name: string, progress: any}} props */
-function Curves({ name, progress }) {
-  const [data, setData] = useState(seen.get(name) ?? [[], [], []]);
-  const loss = progress.losses?.total;
-  useEffect(() => {
-    if (progress.step === undefined || loss === undefined || data[0].at(-1) >= progress.step) return;
-    const next = [[...data[0], progress.step], [...data[1], loss], [...data[2], progress.validation_map50 ?? null]];
-    seen.set(name, next);
-    setData(next);
-  }, [progress.step]);
-  if (data[0].length < 2) return html`<p class="quiet small">${t("train.curves.wait")}</p>`;
-  return html`<div class="columns"><${Chart} label=${t("train.loss")} x=${t("operation.step")} lines=${[t("train.loss")]} data=${[data[0], data[1]]} unit=${false} />
-    <${Chart} label=${t("operation.ap")} x=${t("operation.step")} lines=${[t("operation.ap")]} data=${[data[0], data[2]]} unit=${false} /></div>
-    <p class="quiet small">${t("train.curves.text")}</p>`;
+/** Loss and validation of a training from its first step on. @param {{progress: any}} props */
+function Curves({ progress }) {
+  const points = progress.curve ?? [];
+  const steps = points.map((/** @type {any[]} */ one) => one[0]);
+  if (points.length < 2) return html`<p class="quiet small">${t("train.curves.wait")}</p>`;
+  const line = (/** @type {number} */ column) => points.map((/** @type {any[]} */ one) => one[column] ?? null);
+  const hasPrecision = line(2).some((/** @type {any} */ one) => one !== null); // a classifier has none
+  return html`<div class="columns"><${Chart} label=${t("train.loss")} x=${t("operation.step")} lines=${[t("train.loss")]} data=${[steps, line(1)]} unit=${false} />
+    ${hasPrecision && html`<${Chart} label=${t("operation.ap")} x=${t("operation.step")} lines=${[t("operation.ap")]} data=${[steps, line(2)]} unit=${false} />`}</div>`;
 }
 
 /** @param {{operation: any}} props */
@@ -123,28 +116,41 @@ function Ended({ operation }) {
   return html`<section class="card"><div class="row"><${State} of=${state} />${isBatch && state !== "SUCCEEDED" && html`<${Act} look="first" does=${resume}>${t("batch.resume")}<//>`}</div>
     ${operation.error && html`<${Trouble} error=${{ code: codeName(operation.error.code), message: operation.error.message }} />`}
     <${Numbers} pairs=${numbers} />
+    ${progress.curve && html`<${Curves} progress=${progress} />`}
     ${progress.bottleneck && html`<p>${t("operation.bottleneck")} <span lang="en">${progress.bottleneck}</span></p>`}
     ${(progress.failures ?? []).length > 0 && html`<h3>${t("batch.failures")}</h3><${Table} label=${t("batch.failures")} rows=${progress.failures} columns=${[
       { title: t("code"), value: (/** @type {any} */ one) => one.code }, { title: t("images"), isNumber: true, value: (/** @type {any} */ one) => one.images },
       { title: t("batch.first"), show: (/** @type {any} */ one) => html`<span lang="en">${one.first}</span>` }]} />`}</section>`;
 }
 
+/**
+ * The model or dataset of an operation by its own name, and the dataset of a model: as far as they are there and may be seen.
+ * @param {(string | undefined)[]} names of resources @param {AbortSignal} signal
+ * @returns {Promise<{place: string, name: string, words: string}[]>}
+ */
+async function namedOf([name], signal) {
+  const place = /\/(models|datasets)\/[^/]+$/.exec(name ?? "")?.[1];
+  if (!name || !place) return [];
+  const found = await get(name, signal).catch(() => null);
+  if (signal.aborted || !found) return [];
+  const above = found.datasetId ? await namedOf([`${parent()}/datasets/${found.datasetId}`], signal) : [];
+  return [{ place, name, words: found.displayName || idOf(name) }, ...above];
+}
+
 /** @param {{operation: any}} props */
 export function Details({ operation }) {
   const { progress, metadata = {} } = operation;
   const batch = metadata.batchPredictDetails;
-  const inputs = batch?.inputConfig?.gcsSource?.inputUris ?? metadata.importDataDetails?.inputConfig?.gcsSource?.inputUris;
+  const inputs = batch?.inputConfig?.gcsSource?.inputUris ?? progress.input_uris;
   const forget = async () => {
     await remove(operation.name);
     notify(t("operations.cleaned", { n: 1 }));
     go("operations");
   };
-  const link = (/** @type {string | undefined} */ text) => {
-    const match = /\/(models|datasets)\/([^/]+)$/.exec(text ?? "");
-    return match ? html`<a href=${href(match[1], match[2])}>${match[2]}</a>` : text;
-  };
+  const from = useLoad(async (signal) => namedOf([progress.model ?? progress.works_on], signal), [progress.model ?? progress.works_on]);
+  const works = (from.value ?? []).map((/** @type {any} */ one, /** @type {number} */ index) => html`${index > 0 && " · "}<a href=${href(one.place, idOf(one.name))}>${t(one.place === "models" ? "model" : "dataset")} ${one.words}</a>`);
   return html`<section class="card"><h2>${t("details")}</h2><${Facts} pairs=${[
-    [t("operation.works"), link(progress.model ?? progress.works_on)], [t("batch.inputs"), inputs && html`<span class="mono">${inputs.join(" ")}</span>`],
+    [t("operation.works"), works.length ? works : progress.model ?? progress.works_on], [t("batch.inputs"), inputs && html`<span class="mono">${inputs.join(" ")}</span>`],
     [t("batch.results"), batch?.outputInfo?.gcsOutputDirectory && html`<code>${batch.outputInfo.gcsOutputDirectory}</code>`],
     [t("threshold"), progress.score_threshold !== undefined ? number(progress.score_threshold, 2) : undefined], [t("batch.manifest"), progress.manifest && html`<code>${progress.manifest}</code>`],
     [t("operation.elapsed"), progress.elapsed_s !== undefined ? duration(progress.elapsed_s) : undefined], [t("updated"), time(progress.update_time ?? metadata.updateTime)], [t("resource"), html`<code>${operation.name}</code>`]]} />

@@ -1,10 +1,11 @@
 // @ts-check
 // Whether a dataset can be trained from, in words: what a training is refused by, and what it is worse for.
 import { html } from "../vendor/ui.js";
-import { idOf } from "../app/api.js";
+import { idOf, remove } from "../app/api.js";
 import { has, number, t } from "../app/i18n.js";
 import { href } from "../app/router.js";
-import { Numbers } from "../parts/page.js";
+import { notify } from "../app/store.js";
+import { Act, Numbers } from "../parts/page.js";
 
 const LOOKS = { BLOCKS: "bad", WARNS: "warn", TELLS: "" };
 const MOST = 20; // findings that are shown
@@ -17,8 +18,8 @@ export const labelledImages = (summary) => images(summary, (one) => one.state ==
 /** What keeps a training from being started, if anything does. @param {any} summary */
 export const blocks = (summary) => (summary?.findings ?? []).filter((/** @type {any} */ one) => one.level === "BLOCKS");
 
-/** @param {{dataset: any, summary: any}} props */
-export function Readiness({ dataset, summary }) {
+/** @param {{dataset: any, summary: any, again: () => void}} props */
+export function Readiness({ dataset, summary, again }) {
   const found = summary.findings ?? [];
   const labelled = (/** @type {string[]} */ uses) => images(summary, (one) => one.state === "LABELED" && uses.includes(one.mlUse));
   return html`<section class="card"><h2>${t("ready.title")}</h2>
@@ -27,7 +28,7 @@ export function Readiness({ dataset, summary }) {
     ${labelled(["UNASSIGNED"]) > 0 && html`<p class="small quiet">${t("ready.split")}</p>`}
     ${blocks(summary).length ? "" : html`<p><span class="state good">${t("ready.yes")}</span></p>`}
     ${found.length > 0 && html`<ul class="findings">${found.slice(0, MOST).map((/** @type {any} */ one) => html`<li>
-      <span class="state ${/** @type {any} */ (LOOKS)[one.level] ?? ""}">${t(`level.${one.level}`)}</span> ${words(one)} <${Way} dataset=${dataset} code=${one.code} /></li>`)}</ul>`}
+      <span class="state ${/** @type {any} */ (LOOKS)[one.level] ?? ""}">${t(`level.${one.level}`)}</span> ${words(one)} <${Way} dataset=${dataset} code=${one.code} /><${Empties} finding=${one} summary=${summary} again=${again} /></li>`)}</ul>`}
     ${found.length > MOST && html`<p class="quiet">${t("ready.more", { n: found.length - MOST })}</p>`}
     <p class="small"><a href=${href("datasets", idOf(dataset.name), "labels")}>${t("ready.to.labels")}</a></p></section>`;
 }
@@ -38,8 +39,21 @@ function Way({ dataset, code }) {
   return state ? html`<a href=${`${href("datasets", idOf(dataset.name), "images")}?state=${state}`}>${t(key)}</a>` : null;
 }
 
+/** Deletes a label that no image has, which is in the way of a training. @param {{finding: any, summary: any, again: () => void}} props */
+function Empties({ finding, summary, again }) {
+  const spec = finding.label && (summary.labels ?? []).map((/** @type {any} */ one) => one.annotationSpec).find((/** @type {any} */ one) => one.displayName === finding.label);
+  if (finding.code !== "LABEL_WITH_FEW_IMAGES" || !spec || spec.annotationCount) return null;
+  const erase = async () => {
+    await remove(`${spec.name}?expectedCount=0`); // refused if somebody has used it meanwhile
+    notify(t("ready.deleted", { label: finding.label }));
+    again();
+  };
+  return html`<${Act} permission="automl.annotationSpecs.delete" does=${erase}>${t("ready.delete", { label: finding.label })}<//>`;
+}
+
 /** A finding in the page's language; one that it does not know in the API's own words. @param {any} one */
 function words(one) {
-  const key = `ready.${one.code}`;
+  const isUnused = one.code === "LABEL_WITH_FEW_IMAGES" && !one.count;
+  const key = `ready.${isUnused ? "LABEL_WITHOUT_IMAGES" : one.code}`;
   return has(key) ? t(key, { n: one.count ?? 0, label: one.label ?? "" }) : html`<span lang="en">${one.message}</span>`;
 }

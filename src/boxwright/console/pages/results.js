@@ -4,7 +4,7 @@ import { html, useMemo, useState } from "../vendor/ui.js";
 import { get } from "../app/api.js";
 import { number, t } from "../app/i18n.js";
 import { language } from "../app/store.js";
-import { STEPS, countAt, histogram, quotedText, readSummary, stepOf, summaryPath } from "../parts/counts.js";
+import { STEPS, countAt, highestWithFindings, histogram, quotedText, readSummary, stepOf, summaryPath } from "../parts/counts.js";
 import { Empty, Loaded, Numbers, useCalls, useLoad } from "../parts/page.js";
 import { labelColour } from "../parts/picture.js";
 import { usePages } from "../parts/result_pages.js";
@@ -58,7 +58,9 @@ function Explorer({ operation, counts, again }) {
 /** @param {{counts: any, threshold: number, label: string}} props */
 function Amounts({ counts, threshold, label }) {
   const { found, images } = countAt(counts, threshold, label);
-  return html`<div role="status" aria-live="off"><${Numbers} pairs=${[
+  const lower = found || !counts.hasCandidates ? 0 : highestWithFindings(counts, label);
+  return html`${lower > 0 && html`<p class="quiet">${t("results.lower", { n: countAt(counts, lower, label).found, score: number(lower, 2) })}</p>`}
+    <div role="status" aria-live="off"><${Numbers} pairs=${[
     [t("results.found"), number(found)], [t("results.some"), number(images)], [t("results.without"), number(Math.max(0, counts.imageCount - images))],
     [t("results.images"), number(counts.imageCount)], [t("operation.failed"), number(counts.errorCount)]]} /></div>`;
 }

@@ -20,7 +20,7 @@ export function Train({ dataset, models }) {
   const mine = running.value.filter((one) => one.progress?.works_on === dataset.name && one.metadata?.createModelDetails);
   const from = useLoad((signal) => get(`${dataset.name}:summarize`, signal), [dataset.name]);
   return html`${mine.map((one) => html`<${RunningOperation} key=${one.name} operation=${one} />`)}
-    <${Loaded} from=${from}>${(/** @type {any} */ summary) => html`<${Readiness} dataset=${dataset} summary=${summary} />
+    <${Loaded} from=${from}>${(/** @type {any} */ summary) => html`<${Readiness} dataset=${dataset} summary=${summary} again=${from.again} />
       ${kind && html`<${NewModel} dataset=${dataset} kind=${kind} models=${models} summary=${summary} />`}`}<//>
     <section class="stack"><h2>${t("train.models")}</h2><${ModelComparison} models=${models}><${ModelTable} models=${models} empty=${t("models.none")} /><//></section>`;
 }
@@ -47,6 +47,7 @@ function NewModel({ dataset, kind, models, summary }) {
     setName(`model_${count + 2}`);
   };
   const images = dataset.exampleCount ?? 0;
+  const most_s = Number(summary.trainMinutesMax ?? 0) * 60; // 0: the service sets no limit of its own
   const last = models.find((one) => metadataOf(one).modelType === type && trainedSeconds(one));
   const off = !images ? t("train.empty") : blocks(summary).length ? t("ready.no") : /^[A-Za-z][A-Za-z0-9_]{0,31}$/.test(name) ? "" : t("name.needed");
   return html`<section class="card"><h2>${t("train.new")}</h2>
@@ -55,7 +56,7 @@ function NewModel({ dataset, kind, models, summary }) {
     <fieldset><legend>${t("train.type")}</legend><div class="options">${types.map((/** @type {string} */ one) => html`<label class="option"><input type="radio" name="type" checked=${type === one} onChange=${() => setType(one)} />
       <span><strong>${t(`type.${one}`)}</strong><span class="mono small">${one}</span></span></label>`)}</div></fieldset>
     <label>${t("train.budget", { time: duration(chosen * 3600) })}<input type="range" min=${least} max=${Math.min(most, least * 24)} step=${least >= 20 ? 4 : 0.5} value=${chosen} onInput=${(/** @type {any} */ e) => setHours(Number(e.target.value))} />
-      <span class="hint">${t("train.budget.hint")} ${last ? t("train.budget.last", { name: last.displayName, time: duration(trainedSeconds(last)) }) : t("train.budget.first")}</span></label>
+      <span class="hint">${most_s > 0 && most_s < chosen * 3600 ? t("train.budget.shorter", { time: duration(most_s) }) : t("train.budget.hint")} ${last ? t("train.budget.last", { name: last.displayName, time: duration(trainedSeconds(last)) }) : t("train.budget.first")}</span></label>
     <div><${Act} permission="automl.models.create" look="first" off=${off} does=${start}>${t("train.start")}<//></div>
     ${off && images > 0 && html`<p class="quiet small">${off}</p>`}</section>`;
 }

@@ -20,6 +20,12 @@ export const emptyDraft = () => ({
 /** Addresses, one a line; blanks inside a line belong to the address. @param {string} text */
 export const lines = (text) => text.split(/[\r\n]+/).map((one) => one.trim()).filter(Boolean);
 
+/** A folder for the results in the bucket of the first input; empty if there is no input yet. @param {string} inputs */
+export const proposedOutput = (inputs) => {
+  const bucket = /^[a-z][a-z0-9+.-]*:\/\/[^/]+/.exec(lines(inputs)[0] ?? "")?.[0];
+  return bucket ? `${bucket}/results/` : "";
+};
+
 /** Whether results are made again from candidates: nothing is predicted then. @param {Draft} draft */
 export const isRewrite = (draft) => lines(draft.inputs).length > 0 && lines(draft.inputs).every((one) => MANIFEST.test(one));
 

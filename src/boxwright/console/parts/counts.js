@@ -43,6 +43,12 @@ export function countAt(counts, threshold, label) {
   return { found, images };
 }
 
+/** The highest threshold at which there is any finding; 0 if there is none above that. @param {Counts} counts @param {string} label its name; empty: all labels */
+export function highestWithFindings(counts, label) {
+  for (let k = STEPS; k > 0; k--) if (countAt(counts, k / STEPS, label).found) return k / STEPS;
+  return 0;
+}
+
 /** Findings by score, in intervals of 1 / 100. @param {Counts} counts @param {string} label @returns {number[]} 100 counts */
 export function histogram(counts, label) {
   const above = Array.from({ length: STEPS + 1 }, (_, k) => labelsOf(counts, label).reduce((sum, one) => sum + one.found[k], 0));

@@ -7,8 +7,9 @@ import { parent } from "../app/store.js";
 import { Dialog, Trouble } from "./page.js";
 import { bytes } from "./sizes.js";
 
-/** @param {{title: string, take: (uri: string) => void, close: () => void, isFolder?: boolean}} props `isFolder`: only folders can be taken */
-export function Picker({ title, take, close, isFolder = false }) {
+/** @param {{title: string, take: (uri: string) => void, close: () => void, isFolder?: boolean, words?: string}} props
+ * `isFolder`: only folders can be taken; `words`: what taking a folder means */
+export function Picker({ title, take, close, isFolder = false, words = t("picker.take") }) {
   const [prefix, setPrefix] = useState("");
   const [found, setFound] = useState(/** @type {{items: any[], token: string, error?: any, isBusy: boolean}} */ ({ items: [], token: "", isBusy: true }));
   const ask = async (/** @type {string} */ where, /** @type {string} */ token, /** @type {any[]} */ before, /** @type {AbortSignal} */ signal) => {
@@ -34,7 +35,7 @@ export function Picker({ title, take, close, isFolder = false }) {
   };
   return html`<${Dialog} title=${title} close=${close}>
     <div class="row"><span class="mono">${prefix || t("picker.buckets")}</span>${prefix && html`<button type="button" onClick=${() => setPrefix(above(prefix))}>${t("picker.up")}</button>`}
-      ${prefix && html`<button type="button" class="first" onClick=${() => chosen(prefix)}>${t("picker.take")}</button>`}</div>
+      ${prefix && html`<button type="button" class="first" onClick=${() => chosen(prefix)}>${words}</button>`}</div>
     ${found.error && html`<${Trouble} error=${found.error} />`}
     <ul class="entries" aria-busy=${found.isBusy}>${found.items.map((/** @type {any} */ one) => html`<li key=${one.uri}>${one.isFolder
       ? html`<button type="button" class="plain" onClick=${() => setPrefix(one.uri)}>${nameOf(one.uri)}</button>`

@@ -42,4 +42,6 @@ export default {
   "next.title": "What to label next", "next.text": "The model is least certain about these images. They go into a dataset with what was found as suggestions.", "next.off": "The images cannot be ranked", "next.off.text": "The job has kept no findings below its threshold.",
   "next.count": "How many", "next.add": { one: "Add {n} image to the dataset", other: "Add {n} images to the dataset" }, "next.nowhere": "There is no dataset of this kind yet.", "next.added": "The images are added.", "next.done": "The images are in {name}, as suggestions.",
   "next.open": "Label them now", "next.first": "The first of them",
+  "batch.output.use": "Use {folder}",
+  "results.lower": { one: "Nothing reaches this threshold. At {score} there is {n} finding: move the slider to the left.", other: "Nothing reaches this threshold. At {score} there are {n} findings: move the slider to the left." },
 };

@@ -19,4 +19,5 @@ export default {
   "set.TRAIN": "Training", "set.VALIDATION": "Validation", "set.TEST": "Test", "set.UNASSIGNED": "Not assigned",
   "example.LABELED": "Labelled", "example.UNLABELED": "Not labelled", "example.SUGGESTED": "Suggested",
   "boxes.none": "Without boxes", "boxes.some": "With boxes", "boxes.many": "20 boxes or more", "boxes.tiny": "A box under 16 pixels",
+  "images.open.hint": "Open an image to label it: double-click it or press Enter.",
 };

@@ -18,4 +18,8 @@ export default {
   "train.budget.last": "{name}, of the same type, took {time}.", "train.budget.first": "How long it really takes is known after the first training of this type.",
   "compare.ap": "Average precision", "compare.ap50": "At overlap 0.5", "compare.images": "Test images", "compare.time": "Training time", "compare.best": "best",
   "compare.more": { one: "{n} older model is not shown.", other: "{n} older models are not shown." },
+  "ready.LABEL_WITHOUT_IMAGES": "No image has the label {label}, and a training needs 10 of each label. Label images, or delete the label.",
+  "ready.delete": "Delete the label {label}",
+  "ready.deleted": "The label {label} is deleted.",
+  "train.budget.shorter": "This service ends a training after {time} at most (setting train_minutes_max).",
 };

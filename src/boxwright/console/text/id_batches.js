@@ -42,4 +42,6 @@ export default {
   "next.title": "Yang perlu dilabeli berikutnya", "next.text": "Model paling tidak yakin tentang gambar-gambar ini. Gambar masuk ke set data dengan temuan sebagai saran.", "next.off": "Gambar tidak dapat diurutkan", "next.off.text": "Tugas tidak menyimpan temuan di bawah batas skornya.",
   "next.count": "Berapa banyak", "next.add": { other: "Tambahkan {n} gambar ke set data" }, "next.nowhere": "Belum ada set data jenis ini.", "next.added": "Gambar ditambahkan.", "next.done": "Gambar ada di {name}, sebagai saran.",
   "next.open": "Labeli sekarang", "next.first": "Beberapa yang pertama",
+  "batch.output.use": "Pakai {folder}",
+  "results.lower": { other: "Tidak ada yang mencapai batas ini. Pada {score} ada {n} temuan: geser penggeser ke kiri." },
 };

@@ -19,4 +19,5 @@ export default {
   "set.TRAIN": "Pelatihan", "set.VALIDATION": "Validasi", "set.TEST": "Pengujian", "set.UNASSIGNED": "Belum ditentukan",
   "example.LABELED": "Berlabel", "example.UNLABELED": "Belum berlabel", "example.SUGGESTED": "Disarankan",
   "boxes.none": "Tanpa kotak", "boxes.some": "Dengan kotak", "boxes.many": "20 kotak atau lebih", "boxes.tiny": "Ada kotak di bawah 16 piksel",
+  "images.open.hint": "Buka gambar untuk melabelinya: klik dua kali atau tekan Enter.",
 };

@@ -18,4 +18,8 @@ export default {
   "train.budget.last": "{name}, dengan tipe yang sama, memerlukan {time}.", "train.budget.first": "Lama sebenarnya diketahui setelah pelatihan pertama dengan tipe ini.",
   "compare.ap": "Presisi rata-rata", "compare.ap50": "Pada tumpang tindih 0,5", "compare.images": "Gambar pengujian", "compare.time": "Lama pelatihan", "compare.best": "terbaik",
   "compare.more": { other: "{n} model lama tidak ditampilkan." },
+  "ready.LABEL_WITHOUT_IMAGES": "Tidak ada gambar dengan label {label}, padahal pelatihan memerlukan 10 gambar tiap label. Labeli gambar, atau hapus label itu.",
+  "ready.delete": "Hapus label {label}",
+  "ready.deleted": "Label {label} dihapus.",
+  "train.budget.shorter": "Layanan ini mengakhiri pelatihan setelah paling lama {time} (setelan train_minutes_max).",
 };

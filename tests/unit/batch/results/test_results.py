@@ -318,14 +318,10 @@ def _same(mine: ScoreCounts, others: ScoreCounts) -> bool:
     )
 
 
-def _is_refused(*given: Any) -> Any:
-    pytest.fail("a file of candidates was read")
-
-
 def test_a_report_has_the_counts_of_all_candidates(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = _source(tmp_path, has_report=True)
     listed = folder.with_sizes(source.stores, source.folder)
-    monkeypatch.setattr(summary, "_counts", _is_refused)
+    monkeypatch.setattr(summary, "_counts", lambda *given: pytest.fail("a file of candidates was read"))
     found = summary.summarized(source.stores, listed, KIND)
     assert _same(found.counts, _expected())
     assert (found.counts.images, found.floor, found.failed, found.reason) == (7, 0.05, 3, "")

@@ -303,6 +303,8 @@ def test_labels_of_whole_images_are_given_by_key(world: World, editor: Editor, k
             assert sent.status_code == 200, sent.text
     editor.dataset = name
     first, second = editor.examples()
+    named = {"MULTICLASS": "Classification, one label", "MULTILABEL": "Classification, many labels"}[kind]
+    assert f"{named} · 2 images" in editor.console.open(f"datasets/{name.rpartition('/')[2]}/train")
     editor.console.open(f"datasets/{name.rpartition('/')[2]}/images/{first['name'].rpartition('/')[2]}")
     for label in ("cat", "dog"):  # the first labels of the dataset are made here
         editor.console.type_into(".side input", label)

@@ -193,6 +193,12 @@ def test_from_a_dataset_to_the_next_labels(world: World, console: ConsolePage) -
     _look_closer(keys, ".tiles li button")
     keys.follow("Label next", "/next")
     keys.follow("Files", "/files")
+    keys.enter("Show as API call")
+    console.until("document.querySelector('dialog[open]')")
+    console.page.run("history.back()")
+    keys.lands("/next")
+    console.until("!document.querySelector('dialog')")  # it was the page's before
+    assert keys.holds()["tag"] == "MAIN"
     assert _has_thrown(console)[before:] == []
 
 

@@ -73,6 +73,12 @@ def test_the_slider_counts_from_memory_and_asks_nothing_while_it_moves(
         found = sum(score >= threshold for line in lines for score in _scores(line))
         images = sum(any(score >= threshold for score in _scores(line)) for line in lines)
         console.until(f"{NUMBERS}.slice(0, 3).join() === '{found},{images},{len(lines) - images}'")
+        assert console.page.run(f"document.querySelector('.mark').getAttribute('d') === `M${{{threshold} * 100}} 0V40`")
+        assert f"{threshold:.2f}" in console.page.run(f"{SLIDER}.parentElement.innerText")
+    _move(console, 1)
+    console.until("document.body.innerText.includes('Nothing reaches this threshold.')")
+    _move(console, 0.1)
+    console.until("!document.body.innerText.includes('Nothing reaches this threshold.')")
     console.settled()
     asked = console.page.run(
         f"(async () => {{ const one = {SLIDER}, before = {ASKED}, shown = new Set(); for (let k = 5; k <= 100; k++) {{ "

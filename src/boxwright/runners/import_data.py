@@ -178,7 +178,7 @@ class ImportData(Runner):
         target: _Target,
         context: Context,
     ) -> None:
-        folders = import_folders.FolderImport(
+        folders = import_folders.ImportedFolders(
             stores, self._plan(context.name), message.input_config.gcs_source.input_uris
         )
         folders.open()

@@ -67,7 +67,7 @@ def stage(page: Sequence[Entry], staging: sqlite3.Connection, counts: FolderCoun
     staging.execute("COMMIT")
 
 
-class FolderImport:
+class ImportedFolders:
     """The folders of one import, and how far it is.
 
     Args:

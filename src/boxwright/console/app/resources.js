@@ -23,6 +23,12 @@ export function kindOf(resource) {
   return "";
 }
 
+/** The sentence's id of a dataset's kind. @param {any} dataset */
+export function kindKey(dataset) {
+  const isMany = dataset.imageClassificationDatasetMetadata?.classificationType === "MULTILABEL";
+  return `kind.${isMany ? "classification.multi" : kindOf(dataset) || "other"}`;
+}
+
 /** @param {any} model */
 export const metadataOf = (model) => model.imageObjectDetectionModelMetadata ?? model.imageClassificationModelMetadata ?? {};
 export const datasets = () => list(`${parent()}/datasets`, "datasets");

@@ -22,6 +22,7 @@ function decoded(part) {
 
 addEventListener("hashchange", () => {
   route.value = read();
+  for (const one of document.querySelectorAll("dialog[open]")) /** @type {HTMLDialogElement} */ (one).close(); // it belongs to the page before
   if (document.activeElement?.closest("[data-stays]")) return; // a part that the next page has as well
   document.querySelector("main")?.focus();
   scrollTo(0, 0);

@@ -3,7 +3,7 @@
 import { html, useMemo, useState } from "../vendor/ui.js";
 import { begin, get, idOf } from "../app/api.js";
 import { t } from "../app/i18n.js";
-import { kindOf, modelsOf } from "../app/resources.js";
+import { kindKey, modelsOf } from "../app/resources.js";
 import { href, route } from "../app/router.js";
 import { parent } from "../app/store.js";
 import { later } from "../parts/later.js";
@@ -28,7 +28,7 @@ export function Dataset({ id, tab = "import" }) {
     return { dataset, models };
   }, [id]);
   return html`<${Loaded} from=${from} title=${t("dataset")}>${(/** @type {any} */ { dataset, models }) => (example ? html`<${Edit} key=${id} dataset=${dataset} example=${example} models=${models} />` : html`
-    <${Head} title=${dataset.displayName} sub=${`${t(`kind.${kindOf(dataset) || "other"}`)} · ${t("images.n", { n: dataset.exampleCount ?? 0 })}`} />
+    <${Head} title=${dataset.displayName} sub=${`${t(kindKey(dataset))} · ${t("images.n", { n: dataset.exampleCount ?? 0 })}`} />
     <${Tabs} label=${t("dataset.tabs")} place="datasets" id=${id} tabs=${TABS} tab=${tab} />
     <${Content} tab=${tab} dataset=${dataset} models=${models} />`)}<//>`;
 }

@@ -3,7 +3,7 @@
 import { html, useState } from "../vendor/ui.js";
 import { finished, idOf, post, remove } from "../app/api.js";
 import { t, time } from "../app/i18n.js";
-import { KINDS, datasets, kindOf, models, newestFirst } from "../app/resources.js";
+import { KINDS, datasets, kindKey, models, newestFirst } from "../app/resources.js";
 import { go, href } from "../app/router.js";
 import { notify, parent } from "../app/store.js";
 import { later } from "../parts/later.js";
@@ -30,9 +30,8 @@ function Card({ dataset, models: made, doom }) {
   const id = idOf(dataset.name);
   const images = dataset.exampleCount ?? 0;
   const [step, tab] = !images ? ["import", "import"] : made.length ? ["evaluate", "evaluate"] : ["train", "train"];
-  const kind = kindOf(dataset);
   return html`<li class="card"><h2><a href=${href("datasets", id, tab)}>${dataset.displayName}</a></h2>
-    <span class="small quiet">${kind ? t(`kind.${kind}`) : t("kind.other")} · ${time(dataset.createTime)}</span>
+    <span class="small quiet">${t(kindKey(dataset))} · ${time(dataset.createTime)}</span>
     <${Numbers} pairs=${[[t("images"), images.toLocaleString()], [t("nav.models"), String(made.length)]]} />
     <div class="row"><a class="button" href=${href("datasets", id, tab)}>${t(`datasets.next.${step}`)}</a>
     <${Act} permission="automl.datasets.delete" look="danger plain" does=${doom}>${t("delete")}<span class="hidden"> ${dataset.displayName}</span><//></div></li>`;

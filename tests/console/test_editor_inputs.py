@@ -10,8 +10,11 @@ from tests.console.conftest import PARENT, World
 from tests.support.clients.console_page import ConsolePage
 from tests.support.clients.editor_page import CONTROL, FRAMES, Editor
 
-ROW = """(() => {{ const one = document.querySelectorAll('.field canvas')[{layer}];
-  return [...one.getContext('2d').getImageData(0, Math.round({y}), one.width, 1).data]; }})()"""
+ROW = """(() => {{ const one = document.querySelectorAll('.field canvas')[{layer}], copy = document.createElement('canvas');
+  [copy.width, copy.height] = [one.width, 1];
+  const paint = copy.getContext('2d', {{ willReadFrequently: true }}); // of the page's own Chromium complains
+  paint.drawImage(one, 0, -Math.round({y}));
+  return [...paint.getImageData(0, 0, one.width, 1).data]; }})()"""
 
 
 @pytest.fixture

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 from tests.console.conftest import PARENT, World
 from tests.support.clients.console_page import ConsolePage
-from tests.support.clients.editor_page import Editor
+from tests.support.clients.editor_page import CONTROL, FRAMES, Editor
 
-ROW = """(() => {{ const one = document.querySelectorAll('.field canvas')[{layer}];
-  return [...one.getContext('2d').getImageData(0, Math.round({y}), one.width, 1).data]; }})()"""
+ROW = """(() => {{ const one = document.querySelectorAll('.field canvas')[{layer}], copy = document.createElement('canvas');
+  [copy.width, copy.height] = [one.width, 1];
+  const paint = copy.getContext('2d', {{ willReadFrequently: true }}); // of the page's own Chromium complains
+  paint.drawImage(one, 0, -Math.round({y}));
+  return [...paint.getImageData(0, 0, one.width, 1).data]; }})()"""
 
 
 @pytest.fixture
@@ -33,6 +37,26 @@ def _fingers(editor: Editor, kind: str, *points: tuple[float, float]) -> None:
     editor.console.page.command("Input.dispatchTouchEvent", type=kind, touchPoints=touches)
 
 
+def _lies_on(editor: Editor, x_a: float, y_a: float, x_b: float, y_b: float) -> None:
+    """The edited box lies where these pixels of the image are."""
+    editor.console.page.run(FRAMES)
+    box = editor.console.page.run(
+        "(() => { const at = document.querySelector('.edited').getBoundingClientRect(); "
+        "return [at.left, at.top, at.right, at.bottom]; })()"
+    )
+    assert box == pytest.approx([*editor.at(x_a, y_a), *editor.at(x_b, y_b)], abs=5)
+
+
+def _space(editor: Editor, kind: str) -> None:
+    editor.console.page.command("Input.dispatchKeyEvent", type=kind, key=" ", code="Space", windowsVirtualKeyCode=32)
+
+
+def _wheel(editor: Editor, x: float, y: float, delta_px: float, modifiers: int = 0) -> None:
+    editor.console.page.command(
+        "Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=delta_px, modifiers=modifiers
+    )
+
+
 def test_two_fingers_zoom_and_move_and_draw_nothing(editor: Editor) -> None:
     example = editor.examples()[3]
     before = editor.put(example, [("red", 10, 10, 30, 30)])
@@ -52,6 +76,61 @@ def test_two_fingers_zoom_and_move_and_draw_nothing(editor: Editor) -> None:
     assert (after[1] - (x - (x - left) * 2), after[2] - (y + 10 - (y - top) * 2)) == pytest.approx((0, 0), abs=6)
     editor.saved()
     assert editor.get(example["name"])["etag"] == before["etag"]
+
+
+def test_the_selected_box_stays_on_its_object_while_the_view_moves(editor: Editor) -> None:
+    example = editor.examples()[3]
+    box = (20, 15, 36, 30)
+    editor.put(example, [("red", *box)])
+    editor.open(example)
+    editor.click((28, 22))
+    editor.console.until("!document.querySelector('.edited').hidden")
+    x, y = editor.at(28, 22)
+    _space(editor, "rawKeyDown")
+    editor.mouse("mousePressed", (x, y))
+    for step in range(1, 4):
+        editor.mouse("mouseMoved", (x + 20 * step, y + 10 * step))
+    _lies_on(editor, *box)
+    editor.mouse("mouseReleased", (x + 60, y + 30))
+    _space(editor, "keyUp")
+    scale = editor.view()[0]
+    _wheel(editor, x, y, -200)
+    _lies_on(editor, *box)
+    assert editor.view()[0] > 1.2 * scale
+    x, y = editor.at(28, 22)
+    _fingers(editor, "touchStart", (x - 30, y))
+    _fingers(editor, "touchStart", (x - 30, y), (x + 30, y))
+    for step in range(1, 5):
+        _fingers(editor, "touchMove", (x - 30 + 3 * step, y), (x + 30 - 3 * step, y + 4 * step))
+    _lies_on(editor, *box)
+    _fingers(editor, "touchEnd")
+    editor.key("+")
+    _lies_on(editor, *box)
+
+
+def test_two_fingers_on_a_touchpad_zoom_in_small_steps(editor: Editor) -> None:
+    example = editor.examples()[3]
+    editor.open(example)
+    scale = editor.view()[0]
+    for _ in range(5):
+        _wheel(editor, *editor.at(32, 24), -10, CONTROL)
+        editor.console.page.run(FRAMES)
+    assert editor.view()[0] == pytest.approx(scale * 1.01**50, rel=0.05)
+    _wheel(editor, *editor.at(32, 24), 120, CONTROL)  # a notch of a mouse's wheel
+    editor.console.page.run(FRAMES)
+    assert editor.view()[0] == pytest.approx(scale * 1.01**25, rel=0.05)
+
+
+def test_a_space_bar_that_is_released_elsewhere_moves_the_view_no_longer(editor: Editor) -> None:
+    example = editor.examples()[3]
+    editor.put(example, [])
+    editor.open(example)
+    _space(editor, "rawKeyDown")
+    editor.console.page.run("document.querySelector('.side input').focus()")
+    _space(editor, "keyUp")
+    editor.drag((10, 10), (30, 30))
+    editor.saved()
+    assert len(editor.boxes_px(example)) == 1
 
 
 def test_z_goes_from_box_to_box_and_i_shows_pixels_as_they_are(editor: Editor) -> None:
@@ -118,6 +197,29 @@ def test_l_looks_for_a_label_by_its_name(editor: Editor) -> None:
     assert [one[0] for one in editor.boxes_px(example)] == ["blue"]
 
 
+def test_l_takes_the_label_of_exactly_that_name_and_nothing_for_nothing(editor: Editor) -> None:
+    url = f"{editor.url}/v1/{editor.dataset}/annotationSpecs"
+    made = httpx.post(url, json={"displayName": "a red"}, trust_env=False, timeout=60).json()
+    try:
+        example = editor.examples()[3]
+        editor.put(example, [("blue", 5, 5, 30, 30)])
+        editor.open(example)
+        editor.click((10, 10))
+        editor.console.until("!document.querySelector('.edited').hidden")
+        for typed, wanted in (("", "blue"), ("red", "red"), ("a r", "a red"), ("BLUE", "blue")):
+            editor.key("l")
+            editor.console.until("document.activeElement.matches('.side input')")
+            if typed:
+                editor.console.page.command("Input.insertText", text=typed)
+            editor.key("Enter")
+            editor.console.until("document.activeElement.matches('.field')")
+            editor.saved()
+            assert [one[0] for one in editor.boxes_px(example)] == [wanted], typed
+        editor.put(example, [])
+    finally:
+        httpx.delete(f"{editor.url}/v1/{made['name']}", trust_env=False, timeout=60)
+
+
 def test_numbers_place_a_box_and_odd_ones_change_nothing_else(editor: Editor) -> None:
     example = editor.examples()[3]
     editor.put(example, [("red", 10, 8, 30, 28)])
@@ -128,7 +230,8 @@ def test_numbers_place_a_box_and_odd_ones_change_nothing_else(editor: Editor) ->
     assert editor.console.page.run(f"[...{fields}].map((one) => Number(one.value))") == [10, 8, 20, 20]
     for place, text, wanted in (
         (0, "4", (4, 8, 24, 28)), (3, "30", (4, 8, 24, 38)), (2, "-5", (4, 8, 4.64, 38)), (2, "1000", (4, 8, 64, 38)),
-        (1, "", (4, 8, 64, 38)), (1, "12.5", (4, 12.5, 64, 42.5)),
+        (1, "", (4, 8, 64, 38)), (1, "12.5", (4, 12.5, 64, 42.5)), (2, "20", (4, 12.5, 24, 42.5)),
+        (0, "60", (44, 12.5, 64, 42.5)), (0, "-7", (0, 12.5, 20, 42.5)), (1, "1e9", (0, 18, 20, 48)),
     ):  # fmt: skip
         editor.console.page.run(
             f"(() => {{ const one = {fields}[{place}]; one.value = {text!r}; "
@@ -137,6 +240,9 @@ def test_numbers_place_a_box_and_odd_ones_change_nothing_else(editor: Editor) ->
         editor.saved()
         (box,) = editor.boxes_px(example)
         assert box[1:] == pytest.approx(wanted, abs=0.2), text
+        shown = editor.console.page.run(f"[...{fields}].map((one) => Number(one.value))")
+        left, top, right, bottom = wanted
+        assert shown == pytest.approx([left, top, right - left, bottom - top], abs=0.2), text
     editor.key("Escape")
 
 
@@ -148,6 +254,8 @@ def test_a_narrow_window_holds_the_whole_editor(editor: Editor, width: int) -> N
         "Emulation.setDeviceMetricsOverride", width=width, height=740, deviceScaleFactor=1, mobile=False
     )
     editor.open(example)
+    editor.click((20, 18))
+    editor.console.until("document.querySelectorAll('.side fieldset input[type=number]').length === 4")
     odd = editor.console.page.run(
         "[...document.querySelectorAll('.editor *')].filter((one) => { const at = one.getBoundingClientRect(); "
         "return at.width && !one.closest('.hidden, .field') && (at.right > innerWidth - 4 || at.left < 4); })"

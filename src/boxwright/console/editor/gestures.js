@@ -1,6 +1,7 @@
 // @ts-check
 // What the pointer does: mouse, pen and fingers. There are no modes: where a press begins says what it means.
 import * as geometry from "./geometry.js";
+import { MODEL } from "./model.js";
 import { place } from "./view.js";
 
 /** @typedef {import("./model.js").Box} Box */
@@ -9,12 +10,15 @@ import { place } from "./view.js";
 const CLICK_PX = 4; // a press that moves less is a click
 const FINGER_CLICK_PX = 10;
 const WHEEL_STEP = 1.0015;
+const PINCH_STEP = 1.01; // two fingers on a touchpad are a wheel with Ctrl, in small steps
+const MOST_PINCH = 25; // of a wheel's notch with Ctrl
+const LINE_PX = [1, 20, 400]; // by deltaMode: pixels, lines, pages
 
 export class Gestures {
   /**
    * @param {import("./session.js").Session} session
    * @param {{value: geometry.View}} view @param {() => geometry.Size} field its size
-   * @param {HTMLElement} frame the edited box @param {() => string} colour of a new box
+   * @param {HTMLElement} frame the edited box @param {(specId: string) => string} colour of a label
    */
   constructor(session, view, field, frame, colour) {
     this.colour = colour;
@@ -88,7 +92,7 @@ export class Gestures {
       return;
     }
     const box = this.boxOf(gesture, this.norm(at));
-    if (box) place(this.frame, geometry.toField(this.view.value, this.session.image, box), gesture.kind === "draw" ? this.colour() : "");
+    if (box) place(this.frame, geometry.toField(this.view.value, this.session.image, box), gesture.kind === "draw" ? this.colour(this.session.specId.value) : "");
   }
 
   /** The box that a gesture gives at a point. @param {Gesture} gesture @param {[number, number]} to @returns {Box | null} */
@@ -119,11 +123,19 @@ export class Gestures {
     this.restore();
   }
 
-  /** The edited box is where its label is again. */
-  restore() {
-    const box = this.session.active?.box_norm;
-    place(this.frame, box ? geometry.toField(this.view.value, this.session.image, box) : null);
+  /** Whether the pointer holds the edited box; else it lies where its label is, also while the view moves. */
+  get isHolding() { return this.gesture !== null && this.gesture.kind !== "pan" && this.gesture.kind !== "pinch"; }
+
+  /** The edited box as its label is. @returns {[[number, number, number, number] | null, string, boolean]} its place in the field, its colour, whether it is a suggestion */
+  shown() {
+    const { session, view: { value: view } } = this;
+    const [isUnseen, active] = [session.areHidden.value || session.preview.value !== null, session.active];
+    const box_px = active?.box_norm && !isUnseen ? geometry.toField(view, session.image, active.box_norm) : null;
+    return [box_px, this.colour(active?.specId ?? ""), active?.source === MODEL];
   }
+
+  /** The edited box is where its label is again. */
+  restore() { place(this.frame, ...this.shown()); }
 
   /** Selects what is under the pointer; on nothing, two clicks draw a box. @param {Gesture} gesture @param {[number, number]} to */
   click(gesture, to) {
@@ -170,8 +182,9 @@ export class Gestures {
   wheel(event) {
     event.preventDefault();
     const { left, top } = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
-    const lines = event.deltaMode === 1 ? 20 : 1;
-    this.zoom(WHEEL_STEP ** (-event.deltaY * lines), event.clientX - left, event.clientY - top);
+    const moved_px = -event.deltaY * (LINE_PX[event.deltaMode] ?? 1);
+    const factor = event.ctrlKey ? PINCH_STEP ** geometry.clamped(moved_px, -MOST_PINCH, MOST_PINCH) : WHEEL_STEP ** moved_px;
+    this.zoom(factor, event.clientX - left, event.clientY - top);
   }
 
   /** Larger or smaller around a point, without one around the middle. @param {number} factor @param {number} [x_px] @param {number} [y_px] */

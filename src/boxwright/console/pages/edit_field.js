@@ -6,7 +6,6 @@ import { shortcuts } from "../app/store.js";
 import { perform } from "../editor/acts.js";
 import { HANDLES, fitted, toField } from "../editor/geometry.js";
 import { actOf, hotKeysOf } from "../editor/keys.js";
-import { MODEL } from "../editor/model.js";
 import { needed, pathOf, picture } from "../editor/pictures.js";
 import { specIdOf } from "../editor/session.js";
 import { Gestures } from "../editor/gestures.js";
@@ -39,11 +38,11 @@ export function Field({ session, host, bind }) {
   const [picked, drawn, frame] = [useRef(/** @type {any} */ (null)), useRef(/** @type {any} */ (null)), useRef(/** @type {any} */ (null))];
   const tools = useRef(/** @type {any} */ (null));
   useEffect(() => {
-    tools.current = new Gestures(session, board.view, () => board.size.value, frame.current, () => coloursOf(session)(session.specId.value));
+    tools.current = new Gestures(session, board.view, () => board.size.value, frame.current, (specId) => coloursOf(session)(specId));
     bind(tools.current);
     const watcher = new ResizeObserver(([{ contentRect }]) => (board.size.value = { width_px: contentRect.width, height_px: contentRect.height }));
     watcher.observe(field.current);
-    const stops = [fitting(board), painting(board, picked.current, drawn.current), framing(board, tools.current), loading(board, setError)];
+    const stops = [fitting(board), painting(board, picked.current, drawn.current), framing(tools.current), loading(board, setError)];
     return () => {
       watcher.disconnect();
       for (const stop of stops) stop();
@@ -55,7 +54,7 @@ export function Field({ session, host, bind }) {
   return html`<div class="field" ref=${field} tabindex="0" data-stays role="application" aria-label=${t(session.hasBoxes ? "edit.field" : "edit.field.labels")}
       onPointerDown=${to("press")} onPointerMove=${to("move")} onPointerUp=${to("release")} onPointerCancel=${to("release")} onWheel=${to("wheel")}
       onKeyDown=${(/** @type {any} */ event) => pressed(event, session, tools.current, host)} onKeyUp=${(/** @type {any} */ event) => released(event, session, tools.current)}
-      onBlur=${() => { session.areHidden.value = false; }} onContextMenu=${(/** @type {Event} */ event) => event.preventDefault()}>
+      onBlur=${() => left(session, tools.current)} onContextMenu=${(/** @type {Event} */ event) => event.preventDefault()}>
     <canvas ref=${picked} aria-hidden="true"></canvas><canvas ref=${drawn} aria-hidden="true"></canvas>
     <div class="edited" ref=${frame} hidden aria-hidden="true">${HANDLES.map((one) => html`<span class="handle" data-handle=${one}></span>`)}</div>
     <${Corner} board=${board} />
@@ -107,13 +106,10 @@ function painting(board, below, above) {
   return () => stops.forEach((stop) => stop());
 }
 
-/** Keeps the edited box at its place. @param {any} board @param {Gestures} tools */
-const framing = (board, tools) => effect(() => {
-  const { session } = board;
-  const active = session.preview.value || session.areHidden.value ? undefined : session.active;
-  const box = active?.box_norm;
-  if (tools.gesture) return; // the gesture places it
-  place(tools.frame, box ? toField(board.view.value, session.image, box) : null, coloursOf(session)(active?.specId ?? ""), active?.source === MODEL);
+/** Keeps the edited box at its place. @param {Gestures} tools */
+const framing = (tools) => effect(() => {
+  const shown = tools.shown(); // read before anything else: an effect follows what its last run has read
+  if (!tools.isHolding) place(tools.frame, ...shown);
 });
 
 /** Fetches the picture of each image, and a finer one where the view has come to rest closer. @param {any} board @param {(error: any) => void} setError */
@@ -156,6 +152,12 @@ function pressed(event, session, tools, host) {
   if (!asked || !session.example.value) return;
   if (perform(asked, session, tools, host)) event.preventDefault();
   event.stopPropagation(); // the frame's keys are not meant
+}
+
+/** Keys that are held are released where nobody hears of it. @param {Session} session @param {Gestures | null} tools */
+function left(session, tools) {
+  session.areHidden.value = false;
+  if (tools) tools.isPanning = false;
 }
 
 /** @param {KeyboardEvent} event @param {Session} session @param {Gestures} tools */

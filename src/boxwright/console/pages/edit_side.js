@@ -4,7 +4,7 @@ import { html, useRef, useState } from "../vendor/ui.js";
 import { idOf } from "../app/api.js";
 import { number, percent, t } from "../app/i18n.js";
 import { may } from "../app/watch.js";
-import { atLeast, boxOf } from "../editor/geometry.js";
+import { atLeast, boxOf, moved } from "../editor/geometry.js";
 import { hotKeysOf } from "../editor/keys.js";
 import { MODEL } from "../editor/model.js";
 import { specIdOf } from "../editor/session.js";
@@ -28,6 +28,7 @@ function Labels({ session, host }) {
   const [specs, keys, colour] = [session.specs.value, hotKeysOf(session.specs.value), coloursOf(session)];
   const wanted = typed.trim().toLowerCase();
   const found = specs.map((spec, index) => ({ spec, key: keys[index], id: specIdOf(spec) })).filter(({ spec }) => spec.displayName.toLowerCase().includes(wanted));
+  const exact = found.find(({ spec }) => spec.displayName === typed.trim()) ?? found.find(({ spec }) => spec.displayName.toLowerCase() === wanted);
   const isNew = wanted && !specs.some((one) => one.displayName === typed.trim());
   const given = new Set(session.content.items.filter((one) => one.source !== MODEL).map((one) => one.specId));
   const isOn = (/** @type {string} */ id) => (session.hasBoxes ? id === session.specId.value : given.has(id));
@@ -44,7 +45,8 @@ function Labels({ session, host }) {
     if (event.key === "Escape") host.focus();
     if (event.key !== "Enter") return;
     event.preventDefault();
-    if (found[0]) choose(found[0].id);
+    const meant = exact ?? found.find(({ spec }) => spec.displayName.toLowerCase().startsWith(wanted)) ?? found[0];
+    if (wanted && meant) choose(meant.id);
     else if (isNew && may(LABEL_CREATE)) return add().catch(() => {});
     host.focus();
   };
@@ -92,21 +94,27 @@ function Numbers({ session }) {
   const box = active?.box_norm;
   if (!active || !box || active.key < 0) return null;
   const { width_px, height_px } = session.image;
-  /** @type {Record<string, number>} */
-  const shown = { x: box[0] * width_px, y: box[1] * height_px, w: (box[2] - box[0]) * width_px, h: (box[3] - box[1]) * height_px };
+  /** @returns {Record<string, number>} */
+  const numbersOf = (/** @type {import("../editor/model.js").Box} */ [left, top, right, bottom]) => ({ x: left * width_px, y: top * height_px, w: (right - left) * width_px, h: (bottom - top) * height_px });
+  const tenths = (/** @type {number} */ value) => Math.round(value * 10) / 10;
+  const shown = numbersOf(box);
   const change = (/** @type {string} */ name, /** @type {string} */ text) => {
     const value = Number(text);
     if (!text || !Number.isFinite(value)) return;
-    /** @type {Record<string, number>} */
-    const wished = { ...shown };
-    wished[name] = value;
-    const { x, y, w, h } = wished;
     const [least_w, least_h] = session.least_norm;
-    const wanted = boxOf(x / width_px, y / height_px, x / width_px + Math.max(least_w, w / width_px), y / height_px + Math.max(least_h, h / height_px));
-    session.place(() => atLeast(wanted, session.least_norm));
+    if (name === "x") return session.place((one) => moved(one, value / width_px - one[0], 0));
+    if (name === "y") return session.place((one) => moved(one, 0, value / height_px - one[1]));
+    const right = name === "w" ? box[0] + Math.max(least_w, value / width_px) : box[2];
+    const bottom = name === "h" ? box[1] + Math.max(least_h, value / height_px) : box[3];
+    session.place(() => atLeast(boxOf(box[0], box[1], right, bottom), session.least_norm));
+  };
+  const changed = (/** @type {string} */ name, /** @type {any} */ field) => {
+    change(name, field.value);
+    const now = session.active?.box_norm;
+    if (now) field.value = String(tenths(numbersOf(now)[name])); // what the box has, not what was asked for
   };
   return html`<fieldset><legend>${t("edit.numbers")}</legend><div class="four">${["x", "y", "w", "h"].map((name) => html`<label class="small">${t(`edit.numbers.${name}`)}
-    <input type="number" min="0" step="1" value=${Math.round(shown[name] * 10) / 10} onChange=${(/** @type {any} */ e) => change(name, e.target.value)} /></label>`)}</div>
+    <input type="number" min="0" step="any" value=${tenths(shown[name])} onChange=${(/** @type {any} */ e) => changed(name, e.target)} /></label>`)}</div>
     <p class="quiet small">${t("edit.numbers.small")}</p></fieldset>`;
 }
 

@@ -149,6 +149,7 @@ def _has_thrown(console: ConsolePage) -> list[str]:
     return [one for one in console.complaints() if "exceptionId" in one]
 
 
+@pytest.mark.slow
 def test_from_a_dataset_to_the_next_labels(world: World, console: ConsolePage) -> None:
     """The way of the long test where nothing has to be trained or predicted: a dataset, a model and a job are there."""
     before = len(_has_thrown(console))

@@ -12,7 +12,7 @@ import { summaryPath } from "../parts/counts.js";
 import { later } from "../parts/later.js";
 import { Act, Head, Loaded, Numbers, State, Tabs, Trouble, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
-import { Details } from "./operations.js";
+import { Details, stageWords } from "./operations.js";
 
 const Results = later(() => import("./results.js"), "Results");
 const LabelNext = later(() => import("./label_next.js"), "LabelNext");
@@ -32,7 +32,7 @@ export function Job({ id, tab = "job" }) {
   const used = from.value?.progress.model;
   const named = useLoad(async (signal) => (used ? (await get(used, signal).catch(() => ({}))).displayName : ""), [used]); // it may be gone, or not be the reader's to see
   useCalls(tab === "job" ? [{ verb: "GET", path: name }, { verb: "GET", path: `${name}:progress` }] : []);
-  return html`<${Loaded} from=${from}>${(/** @type {any} */ found) => {
+  return html`<${Loaded} from=${from} title=${t("kind.batch_predict")}>${(/** @type {any} */ found) => {
     const operation = live ? { ...live, progress: { ...found.progress, ...live.progress } } : found;
     const model = idOf(operation.progress.model ?? "");
     return html`<${Head} title=${t("kind.batch_predict")} sub=${html`${time(operation.metadata?.createTime)}${model && html` · <a href=${href("models", model)}>${t("model")} ${named.value || model}</a>`}`} />
@@ -51,7 +51,7 @@ function Overview({ operation }) {
       ${operation.error && html`<${Trouble} error=${{ code: codeName(operation.error.code), message: operation.error.message }} />`}
       <div class="row"><span class="big">${percent(share / 100)}</span><progress class="wide" max="100" value=${share} aria-label=${t("kind.batch_predict")}></progress></div>
       <${Numbers} pairs=${numbersOf(progress, operation.done)} />
-      ${progress.bottleneck && html`<p>${t("operation.bottleneck")} <span lang="en">${progress.bottleneck}</span></p>`}
+      ${progress.bottleneck && html`<p>${t("operation.bottleneck")} ${stageWords(progress.bottleneck)}</p>`}
       ${progress.advice && html`<p><strong>${t("job.advice")}</strong> <span lang="en">${progress.advice}</span></p>`}
       ${progress.summary && html`<p lang="en">${progress.summary}</p>`}
       <${Acts} operation=${operation} state=${state} /></section>

@@ -25,7 +25,7 @@ export function Dataset({ id, tab = "import" }) {
     const [dataset, models] = await Promise.all([get(`${parent()}/datasets/${encodeURIComponent(id)}`, signal), modelsOf(id)]);
     return { dataset, models };
   }, [id]);
-  return html`<${Loaded} from=${from}>${(/** @type {any} */ { dataset, models }) => (tab === "images" && route.value.parts[3] ? html`<${Edit} key=${id} dataset=${dataset} example=${route.value.parts[3]} models=${models} />` : html`
+  return html`<${Loaded} from=${from} title=${t("dataset")}>${(/** @type {any} */ { dataset, models }) => (tab === "images" && route.value.parts[3] ? html`<${Edit} key=${id} dataset=${dataset} example=${route.value.parts[3]} models=${models} />` : html`
     <${Head} title=${dataset.displayName} sub=${`${t(`kind.${kindOf(dataset) || "other"}`)} · ${t("images.n", { n: dataset.exampleCount ?? 0 })}`} />
     <${Tabs} label=${t("dataset.tabs")} place="datasets" id=${id} tabs=${TABS} tab=${tab} />
     <${Content} tab=${tab} dataset=${dataset} models=${models} />`)}<//>`;
@@ -46,7 +46,7 @@ function Content({ tab, dataset, models }) {
 function WithModel({ models, dataset, children }) {
   const [name, setName] = useState("");
   if (!models.length) {
-    return html`<${Empty} title=${t("models.none")} text=${t("models.none.text")}><a class="button first" href=${href("datasets", idOf(dataset.name), "train")}>${t("tab.train")}</a><//>`;
+    return html`<${Empty} title=${t("models.none")} text=${t("models.none.text")}><a class="button first" href=${href("datasets", idOf(dataset.name), "train")}>${t("datasets.next.train")}</a><//>`;
   }
   const model = models.find((one) => one.name === name) ?? models[0];
   return html`<label class="row">${t("model")}<select value=${model.name} onChange=${(/** @type {any} */ e) => setName(e.target.value)}>

@@ -46,7 +46,7 @@ export function Model({ id, tab = "about" }) {
   const [isDoomed, setDoomed] = useState(false);
   const name = `${parent()}/models/${encodeURIComponent(id)}`;
   const from = useLoad((signal) => get(name, signal), [id]);
-  return html`<${Loaded} from=${from}>${(/** @type {any} */ model) => html`
+  return html`<${Loaded} from=${from} title=${t("model")}>${(/** @type {any} */ model) => html`
     <${Head} title=${model.displayName} sub=${`${t("model")} · ${time(model.createTime)}`}>
       <${Act} permission="automl.models.delete" look="danger" does=${() => setDoomed(true)}>${t("delete")}<//><//>
     <${Tabs} label=${t("model.tabs")} place="models" id=${id} tabs=${TABS} tab=${tab} />

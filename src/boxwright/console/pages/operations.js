@@ -8,10 +8,14 @@ import { go, href } from "../app/router.js";
 import { notify, parent, running } from "../app/store.js";
 import { Chart } from "../parts/chart.js";
 import { Act, Empty, Facts, Head, Loaded, Numbers, State, Trouble, useCalls, useLoad } from "../parts/page.js";
+import { Named } from "../parts/named.js";
 import { Table } from "../parts/table.js";
 
 /** @param {string} kind */
 const kindWords = (kind) => (has(`kind.${kind}`) ? t(`kind.${kind}`) : kind.replaceAll("_", " "));
+
+/** What a batch job spends its time on. @param {string} stage as the API says it */
+export const stageWords = (stage) => (has(`stage.${stage.replaceAll(" ", "_")}`) ? t(`stage.${stage.replaceAll(" ", "_")}`) : stage);
 
 export function Operations() {
   const [state, setState] = useState("");
@@ -52,7 +56,7 @@ export function Operation({ id }) {
     return { ...operation, progress };
   }, [id]);
   useCalls([{ verb: "GET", path: name }, { verb: "GET", path: `${name}:progress` }]);
-  return html`<${Loaded} from=${from}>${(/** @type {any} */ found) => {
+  return html`<${Loaded} from=${from} title=${t("kind.operation")}>${(/** @type {any} */ found) => {
     const operation = live ?? found;
     const kind = operation.progress.kind ?? operationKind(operation);
     return html`<${Head} title=${kindWords(kind)} sub=${time(operation.metadata?.createTime)} />
@@ -70,7 +74,7 @@ export function RunningOperation({ operation }) {
   return html`<section class="card"><div class="head"><h2>${kindWords(kind)}</h2><${State} of=${progress.state ?? "RUNNING"} /></div>
     <progress max="100" value=${share} aria-label=${kindWords(kind)}></progress>
     <${Numbers} pairs=${numbersOf(progress, share)} />
-    ${progress.bottleneck && html`<p>${t("operation.bottleneck")} <span lang="en">${progress.bottleneck}</span></p>`}
+    ${progress.bottleneck && html`<p>${t("operation.bottleneck")} ${stageWords(progress.bottleneck)}</p>`}
     ${kind === "create_model" && html`<${Curves} key=${operation.name} name=${operation.name} progress=${progress} />`}
     <div class="row"><${Act} permission="automl.operations.cancel" look="danger" off=${progress.cancel_requested ? t("operation.stopping") : ""} does=${stop}>${t("operation.stop")}<//>
       <a href=${href("operations", idOf(operation.name))}>${t("operation.more")}</a></div></section>`;
@@ -123,7 +127,7 @@ function Ended({ operation }) {
   return html`<section class="card"><div class="row"><${State} of=${state} />${isBatch && state !== "SUCCEEDED" && html`<${Act} look="first" does=${resume}>${t("batch.resume")}<//>`}</div>
     ${operation.error && html`<${Trouble} error=${{ code: codeName(operation.error.code), message: operation.error.message }} />`}
     <${Numbers} pairs=${numbers} />
-    ${progress.bottleneck && html`<p>${t("operation.bottleneck")} <span lang="en">${progress.bottleneck}</span></p>`}
+    ${progress.bottleneck && html`<p>${t("operation.bottleneck")} ${stageWords(progress.bottleneck)}</p>`}
     ${(progress.failures ?? []).length > 0 && html`<h3>${t("batch.failures")}</h3><${Table} label=${t("batch.failures")} rows=${progress.failures} columns=${[
       { title: t("code"), value: (/** @type {any} */ one) => one.code }, { title: t("images"), isNumber: true, value: (/** @type {any} */ one) => one.images },
       { title: t("batch.first"), show: (/** @type {any} */ one) => html`<span lang="en">${one.first}</span>` }]} />`}</section>`;
@@ -139,12 +143,9 @@ export function Details({ operation }) {
     notify(t("operations.cleaned", { n: 1 }));
     go("operations");
   };
-  const link = (/** @type {string | undefined} */ text) => {
-    const match = /\/(models|datasets)\/([^/]+)$/.exec(text ?? "");
-    return match ? html`<a href=${href(match[1], match[2])}>${match[2]}</a>` : text;
-  };
+  const used = progress.model ?? progress.works_on;
   return html`<section class="card"><h2>${t("details")}</h2><${Facts} pairs=${[
-    [t("operation.works"), link(progress.model ?? progress.works_on)], [t("batch.inputs"), inputs && html`<span class="mono">${inputs.join(" ")}</span>`],
+    [t("operation.works"), used && html`<${Named} of=${used} />`], [t("batch.inputs"), inputs && html`<span class="mono">${inputs.join(" ")}</span>`],
     [t("batch.results"), batch?.outputInfo?.gcsOutputDirectory && html`<code>${batch.outputInfo.gcsOutputDirectory}</code>`],
     [t("threshold"), progress.score_threshold !== undefined ? number(progress.score_threshold, 2) : undefined], [t("batch.manifest"), progress.manifest && html`<code>${progress.manifest}</code>`],
     [t("operation.elapsed"), progress.elapsed_s !== undefined ? duration(progress.elapsed_s) : undefined], [t("updated"), time(progress.update_time ?? metadata.updateTime)], [t("resource"), html`<code>${operation.name}</code>`]]} />

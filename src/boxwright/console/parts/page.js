@@ -44,9 +44,9 @@ export function useCalls(asked) {
   }, [JSON.stringify(asked)]);
 }
 
-/** What is loaded, or that it is not there yet, or why not. @param {{from: any, children: (value: any) => any}} props */
-export function Loaded({ from, children }) {
-  if (from.error) return html`<${Trouble} error=${from.error} again=${from.again} />`;
+/** What is loaded, or that it is not there yet, or why not. @param {{from: any, title?: string, children: (value: any) => any}} props `title`: of a page that has no other without it */
+export function Loaded({ from, title, children }) {
+  if (from.error) return html`${title && html`<${Head} title=${title} />`}<${Trouble} error=${from.error} again=${from.again} />`;
   if (from.value === undefined) return html`<div class="stack" role="status"><span class="hidden">${t("loading")}</span><div class="bone"></div><div class="bone"></div></div>`;
   return children(from.value);
 }

@@ -44,7 +44,7 @@ def _started(console: ConsolePage) -> str:
 def _ended(console: ConsolePage) -> str:
     """Waits on a job's page for its end; returns its text."""
     console.until("['Succeeded', 'Failed', 'Stopped'].includes(document.querySelector('main .state')?.innerText)")
-    console.until("[...document.querySelectorAll('a.button')].some((one) => one.innerText === 'Same again')")
+    console.until("[...document.querySelectorAll('a.button')].some((one) => one.innerText === 'Start it again')")
     return console.settled()
 
 
@@ -87,7 +87,7 @@ def test_a_job_is_asked_for_again_and_its_failed_images_too(
     details = world.get(f"{PARENT}/operations/{operation}")["metadata"]["batchPredictDetails"]
     errors = f"{details['outputInfo']['gcsOutputDirectory'].rstrip('/')}/errors_1.jsonl"
 
-    console.click("Same again")
+    console.click("Start it again")
     console.until(f"document.querySelector({json.dumps(FIELDS['inputs'])})?.value")
     assert (_value(console, "inputs"), _value(console, "output")) == (mixed_list, OUTPUT)
     assert console.page.run(

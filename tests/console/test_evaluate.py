@@ -181,7 +181,7 @@ def test_kinds_of_images_are_those_that_the_api_lists(scene: Scene) -> None:
         total = found.get("totalSize", 0)
         assert total or outcome
         scene.console.until(
-            f"{TILES}.length === {total}" if total else "document.body.innerText.includes('There are no such images')"
+            f"{TILES}.length === {total}" if total else "document.body.innerText.includes('No image matches')"
         )
     assert total == EVALUATED_IMAGES
 

@@ -160,7 +160,7 @@ def test_what_is_asked_for_is_in_the_address_and_is_what_the_api_finds(images: I
     console.until("location.hash.includes('name=0001') && location.hash.includes('set=TEST')")
     console.until(f"document.querySelectorAll('.cell').length === {images.count('ml_use=TEST AND uri=0001')}")
     console.open(f"{IMAGES}?name=none-such")
-    console.until("document.body.innerText.includes('No image is like that')")
+    console.until("document.body.innerText.includes('No image matches')")
     console.click("Show all images")
     console.until(ALL_SHOWN)
     assert not console.page.run("location.hash.includes('?')")

@@ -77,7 +77,7 @@ def test_the_evaluation_shows_the_numbers_of_the_api(world: World, console: Cons
         )
         wanted = [round(entries[index].get(key, 0) * 1000) / 10 for key in ("precision", "recall")]
         shown = "[...document.querySelectorAll('.numbers dd')].map((e) => e.innerText)"
-        console.until(f"{shown}[1] === '{wanted[0]:g}%' && {shown}[2] === '{wanted[1]:g}%'")
+        console.until(f"{shown}[1] === '{wanted[0]:.1f}%' && {shown}[2] === '{wanted[1]:.1f}%'")
     assert console.page.run("document.querySelectorAll('.chart > svg .line').length") == 4
 
 

@@ -62,20 +62,24 @@ export function number(value, digits = 0) {
   return formatter(`${digits}`, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 }
 
-/** A share of 1 in percent. @param {number} value */
-export const percent = (value) =>
-  formatter("%", { style: "percent", maximumFractionDigits: 1 }).format(value);
+/** A share of 1 in percent. @param {number} value @param {number} [least] digits at least: 1 where shares stand beside each other */
+export const percent = (value, least = 0) =>
+  formatter(`% ${least}`, { style: "percent", maximumFractionDigits: 1, minimumFractionDigits: least }).format(value);
 
-/** @param {string | undefined} text RFC 3339 */
+/** A score from 0 to 1, in the unit of the thresholds that it is held against. @param {number} value */
+export const score = (value) => number(value, 3);
+
+/** On one line. @param {string | undefined} text RFC 3339 */
 export function time(text) {
   if (!text) return "–";
-  return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
+  return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text)).replaceAll(" ", "\u00a0");
 }
 
 /** Seconds in words of at most two units. @param {number} seconds */
 export function duration(seconds) {
   const all = Math.max(0, Math.round(seconds));
   const [hours, minutes] = [Math.floor(all / 3600), Math.floor((all % 3600) / 60)];
-  if (hours) return t("time.hours", { h: hours, m: minutes });
-  return minutes ? t("time.minutes", { m: minutes, s: all % 60 }) : t("time.seconds", { s: all });
+  if (hours) return t(minutes ? "time.hours" : "time.hours.whole", { h: hours, m: minutes });
+  if (minutes) return t(all % 60 ? "time.minutes" : "time.minutes.whole", { m: minutes, s: all % 60 });
+  return t("time.seconds", { s: all });
 }

@@ -12,7 +12,7 @@ import { summaryPath } from "../parts/counts.js";
 import { later } from "../parts/later.js";
 import { Act, Head, Loaded, Numbers, State, Tabs, Trouble, useCalls, useLoad } from "../parts/page.js";
 import { Table } from "../parts/table.js";
-import { Details } from "./operations.js";
+import { Details, stageWords } from "./operations.js";
 
 const Results = later(() => import("./results.js"), "Results");
 const LabelNext = later(() => import("./label_next.js"), "LabelNext");
@@ -51,7 +51,7 @@ function Overview({ operation }) {
       ${operation.error && html`<${Trouble} error=${{ code: codeName(operation.error.code), message: operation.error.message }} />`}
       <div class="row"><span class="big">${percent(share / 100)}</span><progress class="wide" max="100" value=${share} aria-label=${t("kind.batch_predict")}></progress></div>
       <${Numbers} pairs=${numbersOf(progress, operation.done)} />
-      ${progress.bottleneck && html`<p>${t("operation.bottleneck")} <span lang="en">${progress.bottleneck}</span></p>`}
+      ${progress.bottleneck && html`<p>${t("operation.bottleneck")} ${stageWords(progress.bottleneck)}</p>`}
       ${progress.advice && html`<p><strong>${t("job.advice")}</strong> <span lang="en">${progress.advice}</span></p>`}
       ${progress.summary && html`<p lang="en">${progress.summary}</p>`}
       <${Acts} operation=${operation} state=${state} /></section>

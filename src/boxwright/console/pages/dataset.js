@@ -54,7 +54,7 @@ function Content({ tab, dataset, models }) {
 function WithModel({ models, dataset, children }) {
   const [name, setName] = useState("");
   if (!models.length) {
-    return html`<${Empty} title=${t("models.none")} text=${t("models.none.text")}><a class="button first" href=${href("datasets", idOf(dataset.name), "train")}>${t("tab.train")}</a><//>`;
+    return html`<${Empty} title=${t("models.none")} text=${t("models.none.text")}><a class="button first" href=${href("datasets", idOf(dataset.name), "train")}>${t("datasets.next.train")}</a><//>`;
   }
   const model = models.find((one) => one.name === name) ?? models[0];
   return html`<label class="row">${t("model")}<select value=${model.name} onChange=${(/** @type {any} */ e) => setName(e.target.value)}>

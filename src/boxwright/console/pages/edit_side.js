@@ -62,7 +62,7 @@ function Labels({ session, host }) {
 function spoken({ label, box_norm, source, score }, at, of) {
   const place = box_norm && { left: percent(box_norm[0]), top: percent(box_norm[1]), width: percent(box_norm[2] - box_norm[0]), height: percent(box_norm[3] - box_norm[1]) };
   const option = place ? t("edit.option", { label, at, of, ...place }) : t("edit.option.label", { label, at, of });
-  return source === MODEL ? t("edit.option.found", { option, score: number(score, 2) }) : option;
+  return source === MODEL ? t("edit.option.found", { option, score: number(score, 3) }) : option;
 }
 
 /** @param {{session: Session}} props */
@@ -85,7 +85,7 @@ function Boxes({ session }) {
     <div class="options-list" role="listbox" aria-label=${title} aria-multiselectable="true" tabindex=${items.length ? 0 : -1} aria-activedescendant=${at < 0 ? undefined : `box-${items[at].key}`} onKeyDown=${move}>
       ${items.slice(first, first + MOST_OPTIONS).map((one, index) => html`<div role="option" id=${`box-${one.key}`} key=${one.key} aria-selected=${session.selected.value.has(one.key)} aria-posinset=${first + index + 1} aria-setsize=${items.length}
         aria-label=${spoken(one, first + index + 1, items.length)} onClick=${() => session.select([one.key])}><span class="swatch ${one.source === MODEL ? "dashed" : ""}" style=${{ background: colour(one.specId) }}></span>
-        <span class="grow">${one.label}</span>${one.source === MODEL && html`<span class="quiet small">${number(one.score, 2)}</span>`}</div>`)}</div></section>`;
+        <span class="grow">${one.label}</span>${one.source === MODEL && html`<span class="quiet small">${number(one.score, 3)}</span>`}</div>`)}</div></section>`;
 }
 
 /** The selected box in image pixels. @param {{session: Session}} props */

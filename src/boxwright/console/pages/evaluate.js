@@ -54,7 +54,7 @@ function Evaluation({ model, first }) {
   const examples = useMemo(() => html`<${Examples} model=${model} whole=${whole} iou=${iou} score=${at.confidence} label=${chosen.isWhole ? "" : chosen.label} />`, [iou, at.confidence, chosen]);
   return html`<div class="columns">
     <section class="card"><h2>${chosen.isWhole ? t("evaluate.whole") : chosen.label}</h2>
-      <${Numbers} pairs=${[[t("evaluate.ap"), number(chosen.precision, 3)], [t("evaluate.precision"), percent(at.precision)], [t("evaluate.recall"), percent(at.recall)], ["F1", number(at.f1, 3)]]} />
+      <${Numbers} pairs=${[[t("evaluate.ap"), number(chosen.precision, 3)], [t("evaluate.precision"), percent(at.precision, 1)], [t("evaluate.recall"), percent(at.recall, 1)], ["F1", number(at.f1, 3)]]} />
       <p>${entries.some(isFound) ? t("evaluate.words", { right: Math.round(at.precision * 100), found: Math.round(at.recall * 100) }) : t("evaluate.words.none", { n: number(entries[0]?.confidence ?? 0, 2) })}</p>
       <p class="quiet small">${t("evaluate.images", { n: chosen.images })}${chosen.objects ? `, ${t("evaluate.objects", { n: chosen.objects })}` : ""}</p></section>
     <section class="card"><${Steps} label=${t("evaluate.confidence")} values=${entries.map((/** @type {any} */ one) => one.confidence)} value=${at.confidence} choose=${setConfidence} />
@@ -132,7 +132,7 @@ function LabelTable({ rows, nearest }) {
   return html`<${Table} label=${t("evaluate.labels")} rows=${rows} sorted=${[1, 1]} empty=${t("evaluate.labels.none")} columns=${[
     { title: t("label"), value: (/** @type {any} */ one) => one.label },
     { title: t("evaluate.ap"), isNumber: true, value: ap, show: shown(ap, (one) => number(one, 3)) },
-    ...["precision", "recall"].map((key) => ({ title: t(`evaluate.${key}`), isNumber: true, value: share(key), show: shown(share(key), percent) })),
+    ...["precision", "recall"].map((key) => ({ title: t(`evaluate.${key}`), isNumber: true, value: share(key), show: shown(share(key), (of) => percent(of, 1)) })),
     { title: "F1", isNumber: true, value: share("f1"), show: shown(share("f1"), (one) => number(one, 3)) },
     { title: t("images"), isNumber: true, value: (/** @type {any} */ one) => one.images },
   ]} />`;

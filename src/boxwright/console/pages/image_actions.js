@@ -83,7 +83,7 @@ export function Actions({ dataset, labels, query, chosen, choose, total, names, 
     send(["batchUpdate", forms[act][1]()]);
   };
   const options = (/** @type {string[][]} */ list) => list.map(([one, say]) => html`<option value=${one}>${say}</option>`);
-  return html`<div class="bulk" role="group" aria-label=${t("images.acts")}>
+  return html`<div class=${count ? "bulk" : "bulk none"} role="group" aria-label=${t("images.acts")}>
     <span class="small" role="status">${count ? t("images.chosen", { n: count }) : t("images.choose")}</span>
     <button type="button" disabled=${count !== 1 || chosen.isAll} onClick=${() => open([...chosen.places][0])}>${t("images.open")}</button>
     ${["set", ...(isClassified ? ["add"] : []), "relabel", "take"].map((one) => html`<${Act} permission=${UPDATE} off=${off} does=${() => begin(one)}>${t(`images.act.${one}`)}<//>`)}

@@ -92,7 +92,7 @@ function Shown({ dataset, labels, query, again }) {
       <div class="row"><span role="status">${total === undefined ? t("loading") : t("images.n", { n: total })}</span>
         <label class="row small">${t("images.size")}<input type="range" min=${LEAST_PX} max=${MOST_PX} step="16" value=${tilePx} onInput=${(/** @type {any} */ e) => setTile(Number(e.target.value))} /></label>
         <label class="row small"><input type="checkbox" checked=${showsBoxes} onChange=${(/** @type {any} */ e) => setBoxes(e.target.checked)} />${t("images.boxes")}</label>${total ? html`<span class="quiet small">${t("images.open.hint")}</span>` : ""}</div>
-      <${Actions} dataset=${dataset} labels=${labels} query=${query} chosen=${chosen} choose=${choose} total=${total ?? 0} names=${names} open=${open} done=${done} isClassified=${isClassified} />
+      ${total === 0 && !query.size ? null : html`<${Actions} dataset=${dataset} labels=${labels} query=${query} chosen=${chosen} choose=${choose} total=${total ?? 0} names=${names} open=${open} done=${done} isClassified=${isClassified} />`}
       ${error && html`<${Trouble} error=${error} again=${reload} />`}
       ${total === 0 && !error && (query.size ? html`<${Empty} title=${t("images.none.such")} text=${t("images.none.such.text")}><a class="button" href=${imagesHref(dataset, new URLSearchParams())}>${t("images.all")}</a><//>`
         : html`<${Empty} title=${t("images.none")} text=${t("images.none.text")}><a class="button first" href=${href("datasets", idOf(dataset.name), "import")}>${t("tab.import")}</a><//>`)}

@@ -2,15 +2,17 @@
 // What is known of a model: where it comes from, its precision and why; another name, and an export.
 import { html, useState } from "../vendor/ui.js";
 import { finished, get, post, send } from "../app/api.js";
-import { number, speak, t, time } from "../app/i18n.js";
+import { duration, has, number, speak, t, time } from "../app/i18n.js";
 import { metadataOf } from "../app/resources.js";
-import { href } from "../app/router.js";
-import { notify } from "../app/store.js";
+import { notify, parent } from "../app/store.js";
+import { SETS } from "../parts/examples.js";
+import { Named } from "../parts/named.js";
 import { Act, Dialog, Facts, Loaded, State, useCalls, useLoad } from "../parts/page.js";
 import { Picker } from "../parts/picker.js";
 
 await speak("models");
 
+const MILLI_HOUR_S = 3.6; // trainCostMilliNodeHours: thousandths of an hour
 const FORMATS = ["onnx", "openvino"];
 const NAME = /^[A-Za-z][A-Za-z0-9_]{0,31}$/;
 
@@ -18,13 +20,14 @@ const NAME = /^[A-Za-z][A-Za-z0-9_]{0,31}$/;
 export function About({ model, again }) {
   const [opened, setOpened] = useState("");
   const from = useLoad((signal) => get(`${model.name}:describe`, signal), [model.name]);
-  useCalls([{ verb: "GET", path: model.name }, { verb: "GET", path: `${model.name}:describe` }]);
+  const dataset = `${parent()}/datasets/${model.datasetId}`;
+  useCalls([{ verb: "GET", path: model.name }, { verb: "GET", path: `${model.name}:describe` }, ...(model.datasetId ? [{ verb: "GET", path: `${parent()}/datasets` }] : [])]);
   const metadata = metadataOf(model);
   return html`<section class="card"><${Facts} pairs=${[
-    [t("state"), html`<${State} of=${model.deploymentState} />`], [t("dataset"), html`<a href=${href("datasets", model.datasetId)}>${model.datasetId}</a>`],
+    [t("state"), html`<${State} of=${model.deploymentState} />`], [t("dataset"), model.datasetId && html`<${Named} of=${dataset} />`],
     [t("created"), time(model.createTime)], [t("updated"), time(model.updateTime)],
-    [t("train.type"), metadata.modelType], [t("models.cost"), metadata.trainCostMilliNodeHours && t("models.hours", { h: number(Number(metadata.trainCostMilliNodeHours) / 1000, 2) })],
-    [t("models.stop"), metadata.stopReason], [t("models.qps"), metadata.nodeQps && number(metadata.nodeQps, 1)], [t("resource"), html`<code>${model.name}</code>`]]} />
+    [t("train.type"), metadata.modelType && html`<code>${metadata.modelType}</code>`], [t("models.cost"), metadata.trainCostMilliNodeHours && duration(Number(metadata.trainCostMilliNodeHours) * MILLI_HOUR_S)],
+    [t("models.stop"), has(`stop.${metadata.stopReason}`) ? t(`stop.${metadata.stopReason}`) : metadata.stopReason], [t("models.qps"), metadata.nodeQps && number(metadata.nodeQps, 1)], [t("resource"), html`<code>${model.name}</code>`]]} />
     <div class="row"><${Act} permission="automl.models.create" does=${() => setOpened("rename")}>${t("models.rename")}<//>
       <${Act} permission="automl.models.export" does=${() => setOpened("export")}>${t("models.export")}<//></div></section>
     <section class="stack"><h2>${t("models.describe")}</h2><${Loaded} from=${from}>${(/** @type {any} */ found) => html`<${Described} found=${found} />`}<//></section>
@@ -43,7 +46,7 @@ function Rename({ model, close, done }) {
     done();
   };
   return html`<${Dialog} title=${t("models.rename")} close=${close}>
-    <label>${t("name")}<input value=${name} onInput=${(/** @type {any} */ e) => setName(e.target.value)} /><span class="hint">${t("name.hint")}</span></label>
+    <label>${t("name")}<input value=${name} onInput=${(/** @type {any} */ e) => setName(e.target.value)} /><span class="hint">${t("name.hint.model")}</span></label>
     <div class="ends"><button type="button" onClick=${close}>${t("cancel")}</button>
       <${Act} permission="automl.models.create" look="first" off=${NAME.test(name.trim()) ? "" : t("name.needed")} does=${rename}>${t("models.rename.do")}<//></div><//>`;
 }
@@ -70,14 +73,14 @@ function Export({ model, close }) {
 
 /** What DescribeModel says: first what people ask for, then plain values, then the rest as JSON. @param {{found: any}} props */
 function Described({ found }) {
-  const { precision = {}, provenance = {}, input_hw: input } = found;
+  const { precision, quantisation, provenance = {}, input_hw: input } = found;
   const sets = provenance.images ?? {};
   const plain = Object.entries(found).filter(([, value]) => typeof value !== "object" || value === null);
   const rest = Object.entries(found).filter(([, value]) => typeof value === "object" && value !== null);
   return html`<div class="card"><${Facts} pairs=${[
-    [t("about.precision"), precision.chosen], [t("about.precision.why"), precision.reason && html`<span lang="en">${precision.reason}</span>`],
-    [t("about.input"), input && `${number(input[1])} × ${number(input[0])} px`], [t("about.weights"), provenance.initial_weights && html`<span lang="en">${provenance.initial_weights}</span>`],
-    [t("about.images"), Object.keys(sets).length > 0 && Object.entries(sets).map(([set, count]) => `${set} ${number(Number(count))}`).join(" · ")],
+    [t("about.precision"), precision], [t("about.precision.why"), quantisation?.reason && html`<span lang="en">${quantisation.reason}</span>`],
+    [t("about.input"), input && `${number(input[1])} × ${number(input[0])} px`], [t("about.weights"), provenance.initial_weights === "random" ? t("about.weights.random") : provenance.initial_weights && html`<span lang="en">${provenance.initial_weights}</span>`],
+    [t("about.images"), Object.keys(sets).length > 0 && SETS.filter((set) => set in sets).map((set) => `${t(`set.${set}`)} ${number(Number(sets[set]))}`).join(" · ")],
     [t("about.steps"), provenance.steps && number(provenance.steps)], [t("about.version"), provenance.boxwright_version]].map(([title, value]) => [title, value || undefined])} /></div>
     <details lang="en"><summary lang=${document.documentElement.lang}>${t("about.all")}</summary><div class="stack spaced"><${Facts} pairs=${plain.map(([key, value]) => [key.replaceAll("_", " "), String(value ?? "–")])} />
       ${rest.map(([key, value]) => html`<h3>${key.replaceAll("_", " ")}</h3><pre tabindex="0" role="region" aria-label=${key}>${JSON.stringify(value, null, 2)}</pre>`)}</div></details>`;

@@ -8,10 +8,14 @@ import { go, href } from "../app/router.js";
 import { notify, parent, running } from "../app/store.js";
 import { Chart } from "../parts/chart.js";
 import { Act, Empty, Facts, Head, Loaded, Numbers, State, Trouble, useCalls, useLoad } from "../parts/page.js";
+import { Named } from "../parts/named.js";
 import { Table } from "../parts/table.js";
 
 /** @param {string} kind */
 const kindWords = (kind) => (has(`kind.${kind}`) ? t(`kind.${kind}`) : kind.replaceAll("_", " "));
+
+/** What a batch job spends its time on. @param {string} stage as the API says it */
+export const stageWords = (stage) => (has(`stage.${stage.replaceAll(" ", "_")}`) ? t(`stage.${stage.replaceAll(" ", "_")}`) : stage);
 
 export function Operations() {
   const [state, setState] = useState("");
@@ -52,7 +56,7 @@ export function Operation({ id }) {
     return { ...operation, progress };
   }, [id]);
   useCalls([{ verb: "GET", path: name }, { verb: "GET", path: `${name}:progress` }]);
-  return html`<${Loaded} from=${from} title=${t("nav.operations")}>${(/** @type {any} */ found) => {
+  return html`<${Loaded} from=${from} title=${t("kind.operation")}>${(/** @type {any} */ found) => {
     const operation = live ?? found;
     const kind = operation.progress.kind ?? operationKind(operation);
     return html`<${Head} title=${kindWords(kind)} sub=${time(operation.metadata?.createTime)} />
@@ -70,7 +74,7 @@ export function RunningOperation({ operation }) {
   return html`<section class="card"><div class="head"><h2>${kindWords(kind)}</h2><${State} of=${progress.state ?? "RUNNING"} /></div>
     <progress max="100" value=${share} aria-label=${kindWords(kind)}></progress>
     <${Numbers} pairs=${numbersOf(progress, share)} />
-    ${progress.bottleneck && html`<p>${t("operation.bottleneck")} <span lang="en">${progress.bottleneck}</span></p>`}
+    ${progress.bottleneck && html`<p>${t("operation.bottleneck")} ${stageWords(progress.bottleneck)}</p>`}
     ${kind === "create_model" && html`<${Curves} progress=${progress} />`}
     <div class="row"><${Act} permission="automl.operations.cancel" look="danger" off=${progress.cancel_requested ? t("operation.stopping") : ""} does=${stop}>${t("operation.stop")}<//>
       <a href=${href("operations", idOf(operation.name))}>${t("operation.more")}</a></div></section>`;
@@ -117,24 +121,10 @@ function Ended({ operation }) {
     ${operation.error && html`<${Trouble} error=${{ code: codeName(operation.error.code), message: operation.error.message }} />`}
     <${Numbers} pairs=${numbers} />
     ${progress.curve && html`<${Curves} progress=${progress} />`}
-    ${progress.bottleneck && html`<p>${t("operation.bottleneck")} <span lang="en">${progress.bottleneck}</span></p>`}
+    ${progress.bottleneck && html`<p>${t("operation.bottleneck")} ${stageWords(progress.bottleneck)}</p>`}
     ${(progress.failures ?? []).length > 0 && html`<h3>${t("batch.failures")}</h3><${Table} label=${t("batch.failures")} rows=${progress.failures} columns=${[
       { title: t("code"), value: (/** @type {any} */ one) => one.code }, { title: t("images"), isNumber: true, value: (/** @type {any} */ one) => one.images },
       { title: t("batch.first"), show: (/** @type {any} */ one) => html`<span lang="en">${one.first}</span>` }]} />`}</section>`;
-}
-
-/**
- * The model or dataset of an operation by its own name, and the dataset of a model: as far as they are there and may be seen.
- * @param {(string | undefined)[]} names of resources @param {AbortSignal} signal
- * @returns {Promise<{place: string, name: string, words: string}[]>}
- */
-async function namedOf([name], signal) {
-  const place = /\/(models|datasets)\/[^/]+$/.exec(name ?? "")?.[1];
-  if (!name || !place) return [];
-  const found = await get(name, signal).catch(() => null);
-  if (signal.aborted || !found) return [];
-  const above = found.datasetId ? await namedOf([`${parent()}/datasets/${found.datasetId}`], signal) : [];
-  return [{ place, name, words: found.displayName || idOf(name) }, ...above];
 }
 
 /** @param {{operation: any}} props */
@@ -147,10 +137,9 @@ export function Details({ operation }) {
     notify(t("operations.cleaned", { n: 1 }));
     go("operations");
   };
-  const from = useLoad(async (signal) => namedOf([progress.model ?? progress.works_on], signal), [progress.model ?? progress.works_on]);
-  const works = (from.value ?? []).map((/** @type {any} */ one, /** @type {number} */ index) => html`${index > 0 && " · "}<a href=${href(one.place, idOf(one.name))}>${t(one.place === "models" ? "model" : "dataset")} ${one.words}</a>`);
+  const used = progress.model ?? progress.works_on;
   return html`<section class="card"><h2>${t("details")}</h2><${Facts} pairs=${[
-    [t("operation.works"), works.length ? works : progress.model ?? progress.works_on], [t("batch.inputs"), inputs && html`<span class="mono">${inputs.join(" ")}</span>`],
+    [t("operation.works"), used && html`<${Named} of=${used} />`], [t("batch.inputs"), inputs && html`<span class="mono">${inputs.join(" ")}</span>`],
     [t("batch.results"), batch?.outputInfo?.gcsOutputDirectory && html`<code>${batch.outputInfo.gcsOutputDirectory}</code>`],
     [t("threshold"), progress.score_threshold !== undefined ? number(progress.score_threshold, 2) : undefined], [t("batch.manifest"), progress.manifest && html`<code>${progress.manifest}</code>`],
     [t("operation.elapsed"), progress.elapsed_s !== undefined ? duration(progress.elapsed_s) : undefined], [t("updated"), time(progress.update_time ?? metadata.updateTime)], [t("resource"), html`<code>${operation.name}</code>`]]} />

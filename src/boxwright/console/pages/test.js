@@ -2,7 +2,7 @@
 // Test & Use: a picture from this computer through Predict, and programs that do the same.
 import { html, useEffect, useRef, useState } from "../vendor/ui.js";
 import { finished, get, post } from "../app/api.js";
-import { number, percent, t } from "../app/i18n.js";
+import { number, score, t } from "../app/i18n.js";
 import { notify } from "../app/store.js";
 import { Act, Code, Dialog, State, Trouble, useCalls, useLoad } from "../parts/page.js";
 import { Picture, boxesOf, labelColour, scoreOf } from "../parts/picture.js";
@@ -98,7 +98,7 @@ function Found({ model, shown, threshold, choose }) {
     <${Table} label=${t("test.labels")} rows=${rows} sorted=${[2, -1]} empty=${t("test.nothing")} columns=${[
       { title: t("label"), value: (/** @type {any} */ one) => one.label, show: (/** @type {any} */ one) => html`<span class="swatch" style=${{ background: labelColour(labels.indexOf(one.label)) }}></span>${one.label}` },
       { title: t("test.count"), isNumber: true, value: (/** @type {any} */ one) => one.count },
-      { title: t("test.best"), isNumber: true, value: (/** @type {any} */ one) => one.best ?? 0, show: (/** @type {any} */ one) => (one.best === null ? "–" : percent(one.best)) },
+      { title: t("test.best"), isNumber: true, value: (/** @type {any} */ one) => one.best ?? 0, show: (/** @type {any} */ one) => (one.best === null ? "–" : score(one.best)) },
     ]} /></div></div><${AddPicture} key=${shown.src} model=${model} file=${shown.file} found=${kept} />`;
 }
 

@@ -52,7 +52,7 @@ function NewModel({ dataset, kind, models, summary }) {
   const off = !images ? t("train.empty") : blocks(summary).length ? t("ready.no") : /^[A-Za-z][A-Za-z0-9_]{0,31}$/.test(name) ? "" : t("name.needed");
   return html`<section class="card"><h2>${t("train.new")}</h2>
     ${images ? html`<p class="quiet">${t("train.text", { n: labelledImages(summary) })}</p>` : html`<p>${t("train.empty")} <a href=${href("datasets", idOf(dataset.name), "import")}>${t("tab.import")}</a></p>`}
-    <label>${t("name")}<input value=${name} maxlength="32" onInput=${(/** @type {any} */ e) => setName(e.target.value)} /><span class="hint">${t("name.hint")}</span></label>
+    <label>${t("name")}<input value=${name} maxlength="32" onInput=${(/** @type {any} */ e) => setName(e.target.value)} /><span class="hint">${t("name.hint.model")}</span></label>
     <fieldset><legend>${t("train.type")}</legend><div class="options">${types.map((/** @type {string} */ one) => html`<label class="option"><input type="radio" name="type" checked=${type === one} onChange=${() => setType(one)} />
       <span><strong>${t(`type.${one}`)}</strong><span class="mono small">${one}</span></span></label>`)}</div></fieldset>
     <label>${t("train.budget", { time: duration(chosen * 3600) })}<input type="range" min=${least} max=${Math.min(most, least * 24)} step=${least >= 20 ? 4 : 0.5} value=${chosen} onInput=${(/** @type {any} */ e) => setHours(Number(e.target.value))} />

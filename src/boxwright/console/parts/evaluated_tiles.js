@@ -2,7 +2,7 @@
 // Images of an evaluation: what is there as solid lines, what was found as dashed ones; small ones beside each other, and one large.
 import { html } from "../vendor/ui.js";
 import { idOf } from "../app/api.js";
-import { number, percent, t } from "../app/i18n.js";
+import { number, score, t } from "../app/i18n.js";
 import { href } from "../app/router.js";
 import { Dialog } from "./page.js";
 import { usePhoto } from "./photo.js";
@@ -55,7 +55,7 @@ function Labels({ image }) {
   const [there, found] = [of(true), of(false)];
   if (!there.length && !found.length) return null;
   return html`<span>${t("evaluate.side.truth")}: ${there.map((/** @type {any} */ one) => one.annotation.displayName).join(", ") || "–"}</span>
-    <span>${t("evaluate.side.found")}: ${found.map((/** @type {any} */ one) => `${one.annotation.displayName} ${percent(scoreOf(one.annotation))}`).join(", ") || "–"}</span>`;
+    <span>${t("evaluate.side.found")}: ${found.map((/** @type {any} */ one) => `${one.annotation.displayName} ${score(scoreOf(one.annotation))}`).join(", ") || "–"}</span>`;
 }
 
 /** @param {{image: any, dataset: string}} props `dataset`: its id */
@@ -82,7 +82,7 @@ export function EvaluatedViewer({ image, dataset, back, on, close }) {
       { title: t("label"), value: (/** @type {any} */ one) => one.annotation.displayName },
       { title: t("evaluate.side"), value: (/** @type {any} */ one) => t(one.isTruth ? "evaluate.side.truth" : "evaluate.side.found") },
       { title: t("evaluate.outcome"), value: (/** @type {any} */ one) => t(`outcome.${one.outcome}`) },
-      { title: t("evaluate.score"), isNumber: true, value: (/** @type {any} */ one) => (one.isTruth ? 2 : scoreOf(one.annotation)), show: (/** @type {any} */ one) => (one.isTruth ? "–" : percent(scoreOf(one.annotation))) },
+      { title: t("evaluate.score"), isNumber: true, value: (/** @type {any} */ one) => (one.isTruth ? 2 : scoreOf(one.annotation)), show: (/** @type {any} */ one) => (one.isTruth ? "–" : score(scoreOf(one.annotation))) },
       { title: t("evaluate.overlap"), isNumber: true, value: (/** @type {any} */ one) => one.iou ?? 0, show: (/** @type {any} */ one) => (one.iou ? number(one.iou, 2) : "–") }]} />
     </div><form method="dialog" class="ends"><button>${t("close")}</button></form><//>`;
 }

@@ -67,10 +67,10 @@ function Running() {
 }
 
 export function Choices() {
-  return html`<select aria-label=${t("language")} value=${store.language.value} onChange=${(/** @type {any} */ e) => turnTo(e.target.value)}>
-      ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code}>${name}</option>`)}</select>
-    <select aria-label=${t("theme")} value=${store.theme.value} onChange=${(/** @type {any} */ e) => store.chooseTheme(e.target.value)}>
-      ${["system", "light", "dark"].map((one) => html`<option value=${one}>${t(`theme.${one}`)}</option>`)}</select>`;
+  return html`<label class="choose"><span class="word">${t("language")}</span><select aria-label=${t("language")} value=${store.language.value} onChange=${(/** @type {any} */ e) => turnTo(e.target.value)}>
+      ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code}>${name}</option>`)}</select></label>
+    <label class="choose"><span class="word">${t("theme")}</span><select aria-label=${t("theme")} value=${store.theme.value} onChange=${(/** @type {any} */ e) => store.chooseTheme(e.target.value)}>
+      ${["system", "light", "dark"].map((one) => html`<option value=${one}>${t(`theme.${one}`)}</option>`)}</select></label>`;
 }
 
 /** `?` opens the sheet, g and a letter leads to a page; not while somebody types, and not where they are off. @param {() => void} open */

@@ -1,7 +1,7 @@
 // @ts-check
 // An image with boxes over it. Labels are text, whatever they contain.
 import { html } from "../vendor/ui.js";
-import { percent } from "../app/i18n.js";
+import { score } from "../app/i18n.js";
 
 const USUAL = ["#12b898", "#bd6512", "#6a1abd", "#bd1a53", "#4d8f14", "#1a6abd", "#b39a14", "#a31abd", "#1abd35", "#bd1a1a", "#1a1abd", "#8fbd1a"];
 /** A label's colour; beyond twelve labels the line is dashed too. @param {number} index */
@@ -16,7 +16,7 @@ export function Picture({ src, alt, found }) {
     <svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">${found.map((one) => {
       const at = { x: one.left, y: one.top, width: one.width, height: one.height, fill: "none", "vector-effect": "non-scaling-stroke" };
       return html`<g><rect ...${at} stroke="#fff" stroke-width="5" /><rect ...${at} stroke=${labelColour(one.index)} stroke-width="2.5"
-        stroke-dasharray=${one.index >= USUAL.length ? "6 3" : undefined}><title>${one.label} ${percent(one.score)}</title></rect></g>`;
+        stroke-dasharray=${one.index >= USUAL.length ? "6 3" : undefined}><title>${one.label} ${score(one.score)}</title></rect></g>`;
     })}</svg></div>`;
 }
 

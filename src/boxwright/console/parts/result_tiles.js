@@ -1,7 +1,7 @@
 // @ts-check
 // Images of a batch job with what was found in them: small ones beside each other, and one large.
 import { html, useEffect, useRef } from "../vendor/ui.js";
-import { number, percent, t } from "../app/i18n.js";
+import { number, score, t } from "../app/i18n.js";
 import { Dialog, Trouble } from "./page.js";
 import { usePhoto } from "./photo.js";
 import { Picture, boxesOf, scoreOf } from "./picture.js";
@@ -15,7 +15,7 @@ export const shortName = (id) => id.slice(Math.max(id.lastIndexOf("/"), id.lastI
 /** What was found, for who cannot see it. @param {any} result */
 function words(result) {
   if (result.error) return `${shortName(result.imageId)}: ${result.error.message ?? ""}`;
-  const found = (result.annotations ?? []).slice(0, 5).map((/** @type {any} */ one) => `${one.displayName} ${percent(scoreOf(one))}`).join(", ");
+  const found = (result.annotations ?? []).slice(0, 5).map((/** @type {any} */ one) => `${one.displayName} ${score(scoreOf(one))}`).join(", ");
   return `${shortName(result.imageId)}: ${found || t("results.nothing")}`;
 }
 
@@ -42,7 +42,7 @@ const ratioOf = (result) => (result.widthPx && result.heightPx ? { "--ratio": St
 /** @param {any} result */
 function best(result) {
   const found = result.annotations ?? [];
-  return found.length ? `${t("test.found", { n: found.length })}, ${t("results.best", { score: percent(Math.max(...found.map(scoreOf))) })}` : t("results.nothing");
+  return found.length ? `${t("test.found", { n: found.length })}, ${t("results.best", { score: score(Math.max(...found.map(scoreOf))) })}` : t("results.nothing");
 }
 
 /**
@@ -70,6 +70,6 @@ export function ResultViewer({ result, labels, back, on, close }) {
     <p aria-live="polite">${t("test.found", { n: found.length })}${result.widthPx ? html` <span class="quiet">· ${number(result.widthPx)} × ${number(result.heightPx)} px</span>` : ""}</p>
     ${result.reason && html`<p lang="en">${result.reason}</p>`}
     ${found.length > 0 && html`<${Table} key=${result.name} label=${t("test.labels")} rows=${found} columns=${[
-      { title: t("label"), value: (/** @type {any} */ one) => one.displayName }, { title: t("results.score"), isNumber: true, value: scoreOf, show: (/** @type {any} */ one) => percent(scoreOf(one)) }]} />`}
+      { title: t("label"), value: (/** @type {any} */ one) => one.displayName }, { title: t("results.score"), isNumber: true, value: scoreOf, show: (/** @type {any} */ one) => score(scoreOf(one)) }]} />`}
     </div><form method="dialog" class="ends"><button>${t("close")}</button></form><//>`;
 }

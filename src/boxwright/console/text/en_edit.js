@@ -4,7 +4,7 @@ export default {
   "edit.place": "{at} of {of}", "edit.back": "Previous image", "edit.forward": "Next image", "edit.images": "All images", "edit.done": "Done, next", "edit.done.hint": "Marks the image as labelled and shows the next one.",
   "edit.empty": "Nothing here", "edit.empty.hint": "Marks the image as labelled, without labels, and shows the next one.", "edit.undo": "Undo", "edit.redo": "Redo", "edit.fit": "Fit", "edit.larger": "Larger", "edit.smaller": "Smaller", "edit.keys": "Keys of the editor",
   "edit.state.LABELED": "Labelled", "edit.state.UNLABELED": "Not labelled", "edit.state.SUGGESTED": "To be checked",
-  "edit.set": "Set", "edit.set.TRAIN": "Training", "edit.set.VALIDATION": "Validation", "edit.set.TEST": "Test", "edit.set.UNASSIGNED": "Not chosen yet",
+  "edit.set": "Set", "edit.set.TRAIN": "Training", "edit.set.VALIDATION": "Validation", "edit.set.TEST": "Test", "edit.set.UNASSIGNED": "In no set yet",
   "edit.save.saved": "Saved", "edit.save.waits": "Saving …", "edit.save.sending": "Saving …", "edit.save.away": "Not saved: the service does not answer", "edit.save.signedOut": "Not saved: signed out", "edit.save.refused": "Not saved: refused", "edit.save.conflict": "Not saved: changed by somebody else",
   "edit.save.kept": { one: "{n} image kept on this computer", other: "{n} images kept on this computer" },
   "edit.save.memory": "This browser keeps nothing on this computer, perhaps in a private window. What is not saved yet is lost when the tab is closed.",

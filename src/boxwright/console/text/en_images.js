@@ -1,9 +1,9 @@
 // Sentences of the images page in English.
 export default {
-  "undo": "Undo", "images.order": "Order", "images.filter": "Which images are shown", "images.name": "File name contains", "images.set": "Set", "images.sizes": "Boxes",
+  "undo": "Undo", "images.order": "Order", "images.filter": "Filters", "images.name": "File name contains", "images.set": "Set", "images.sizes": "Boxes",
   "images.size": "Size", "images.boxes": "Show boxes", "images.nothing": "Nothing in it", "images.none": "No images yet",
-  "images.none.text": "Import images from this computer or from a bucket first.", "images.none.such": "No image is like that",
-  "images.none.such.text": "Choose fewer conditions, or show all images.", "images.all": "Show all images",
+  "images.none.text": "Import images from this computer or from a bucket first.", "images.none.such": "No image matches",
+  "images.none.such.text": "Use fewer filters, or show all images.", "images.all": "Show all images",
   "images.keys": "Arrow keys move, Space chooses, Shift extends, Ctrl+A chooses all, Enter opens.", "images.acts": "What to do with the chosen images",
   "images.choose": "Choose images first.", "images.chosen": { one: "{n} image chosen", other: "{n} images chosen" },
   "images.choose.all": { one: "Choose {n} image", other: "Choose all {n} images" }, "images.choose.none": "Choose none", "images.open": "Open",
@@ -16,8 +16,7 @@ export default {
   "images.reverted": "It is as before.", "images.reverted.some": { one: "It is as before, but for {n} image that was changed since.", other: "It is as before, but for {n} images that were changed since." },
   "images.order.import_order": "As imported", "images.order.update_time.desc": "Latest changes first", "images.order.display_name": "By file name",
   "images.order.boxes.desc": "Most boxes first", "images.order.boxes": "Fewest boxes first",
-  "set.TRAIN": "Training", "set.VALIDATION": "Validation", "set.TEST": "Test", "set.UNASSIGNED": "Not assigned",
-  "example.LABELED": "Labelled", "example.UNLABELED": "Not labelled", "example.SUGGESTED": "Suggested",
+  "example.LABELED": "Labelled", "example.UNLABELED": "Not labelled", "example.SUGGESTED": "To be checked",
   "boxes.none": "Without boxes", "boxes.some": "With boxes", "boxes.many": "20 boxes or more", "boxes.tiny": "A box under 16 pixels",
   "images.open.hint": "Open an image to label it: double-click it or press Enter.",
 };

@@ -1,6 +1,6 @@
 // Kalimat halaman pelatihan dalam bahasa Indonesia.
 export default {
-  "ready.title": "Siap dilatih?", "ready.labels": "Label", "ready.train": "Untuk dipelajari", "ready.validation": "Untuk validasi", "ready.test": "Untuk pengujian",
+  "ready.title": "Siap untuk pelatihan?", "ready.labels": "Label", "ready.train": "Untuk dipelajari", "ready.validation": "Untuk validasi", "ready.test": "Untuk pengujian",
   "ready.unassigned": "Belum masuk bagian", "ready.yes": "Tidak ada yang menghalangi pelatihan.", "ready.no": "Set data belum siap. Lihat di atas.",
   "ready.more": { other: "{n} lagi" }, "ready.to.labels": "Label set data ini", "ready.to.unlabelled": "Beri label", "ready.to.suggested": "Periksa gambar",
   "ready.split": "Gambar yang belum masuk bagian dibagi ke tiga bagian saat pelatihan dimulai, kira-kira 80 : 10 : 10.",
@@ -8,8 +8,8 @@ export default {
   "ready.NO_IMAGES": "Set data ini tidak berisi gambar. Impor dahulu.", "ready.NO_LABELS": "Belum ada gambar yang berlabel. Beri label dahulu.",
   "ready.FEW_LABELS": "Klasifikasi memerlukan sedikitnya dua label.", "ready.MANY_LABELS": "Set data ini memiliki lebih banyak label daripada yang dapat dipelajari model.",
   "ready.LABEL_WITH_FEW_IMAGES": { other: "Label {label} hanya memiliki {n} gambar. Pelatihan memerlukan 10 gambar untuk tiap label, kecuali pengaturan layanan menentukan lain. Beri label pada lebih banyak gambar, gabungkan, atau hapus label itu." },
-  "ready.NO_TRAIN_IMAGES": "Semua gambar untuk validasi atau pengujian. Masukkan sebagian ke bagian TRAIN.",
-  "ready.LABEL_WITHOUT_TRAIN_IMAGES": "Semua gambar dengan label {label} untuk validasi atau pengujian. Masukkan sebagian ke bagian TRAIN.",
+  "ready.NO_TRAIN_IMAGES": "Semua gambar untuk validasi atau pengujian. Masukkan sebagian ke bagian Pelatihan.",
+  "ready.LABEL_WITHOUT_TRAIN_IMAGES": "Semua gambar dengan label {label} untuk validasi atau pengujian. Masukkan sebagian ke bagian Pelatihan.",
   "ready.TRAINING_UNDER_WAY": "Pelatihan set data ini sedang berjalan. Yang berikutnya dimulai setelah itu selesai.", "ready.OPERATION_UNDER_WAY": "Impor atau operasi lain sedang mengerjakan set data ini. Tunggu sampai selesai.",
   "ready.NO_TEST_IMAGES": "Tidak ada gambar untuk pengujian, sehingga model baru tidak dapat dievaluasi.",
   "ready.TINY_BOXES": { other: "{n} kotak lebih sempit dari 8 piksel. Objek sekecil itu sulit ditemukan." },

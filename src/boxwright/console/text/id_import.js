@@ -17,8 +17,8 @@ export default {
   "import.batch.as.UNLABELED": "Gambar saja",
   "import.batch.threshold": "Temuan dengan skor lebih rendah tidak disertakan.",
   "import.start": "Impor", "import.started": "Impor dimulai.",
-  "import.example": "Bentuk daftarnya", "import.example.detection": "Set, gambar, label, lalu kotak: kiri, atas, kanan, dan bawah sebagai bagian dari sisi gambar.",
-  "import.example.classification": "Set, gambar, label.",
+  "import.example": "Bentuk daftarnya", "import.example.detection": "Bagian, gambar, label, lalu kotak: kiri, atas, kanan, dan bawah sebagai bagian dari sisi gambar.",
+  "import.example.classification": "Bagian, gambar, label.",
   "import.history": "Riwayat impor", "import.history.none": "Belum ada yang diimpor.", "import.refused": "Baris yang ditolak",
   "import.refused.title": { other: "{n} baris ditolak" },
 };

@@ -48,7 +48,7 @@ def test_a_folder_is_found_in_the_buckets_and_all_of_its_images_come_without_lab
     console.until("document.querySelector('dialog .mono')?.innerText === 'gs://shelf/spring <b>/'")
     console.click("All images of this folder")
     console.until("document.querySelector('textarea')?.value === 'gs://shelf/spring <b>/'")
-    console.click("Import")
+    console.page.run("[...document.querySelectorAll('main button')].find((one) => one.innerText === 'Import').click()")
     console.until("[...document.querySelectorAll('main td .state')].some((one) => one.innerText === 'Succeeded')")
     assert _states(world, dataset) == ["UNLABELED"] * IMAGES
     assert console.page.run("document.querySelector('textarea').value") == ""

@@ -1,7 +1,7 @@
 // @ts-check
 // Images from this computer, lists and folders in buckets, results of batch jobs, and what earlier imports refused.
 import { html, useState } from "../vendor/ui.js";
-import { codeName, idOf, list, post } from "../app/api.js";
+import { codeName, finished, idOf, list, post } from "../app/api.js";
 import { speak, t, time } from "../app/i18n.js";
 import { kindOf, stateOf } from "../app/resources.js";
 import { href } from "../app/router.js";
@@ -47,7 +47,8 @@ export function Import({ dataset }) {
     ...bodies.map((body) => ({ verb: "POST", path: `${dataset.name}:importData`, body })), { verb: "GET", path: worksOn }]);
   const start = async () => {
     for (const body of importsOf(text)) {
-      await post(`${dataset.name}:importData`, body);
+      const begun = await post(`${dataset.name}:importData`, body);
+      finished(begun).catch(() => {}).then(from.again); // one that ends at once is never seen running
       setText((/** @type {string} */ one) => addresses(one).filter((uri) => !body.inputConfig.gcsSource.inputUris.includes(uri)).join("\n")); // what follows may fail
     }
     notify(t("import.started"));

@@ -121,7 +121,7 @@ def test_numbers_and_matrix_at_five_places_of_the_sliders_are_the_apis(scene: Sc
         )
         wanted = [right / max(1, right + wrong), right / max(1, right + missed)]
         shown = "[...document.querySelectorAll('.numbers dd')].slice(1, 3).map((one) => one.innerText).join()"
-        scene.console.until(f"{shown} === {json.dumps(','.join(f'{round(one * 1000) / 10:g}%' for one in wanted))}")
+        scene.console.until(f"{shown} === {json.dumps(','.join(f'{round(one * 1000) / 10:.1f}%' for one in wanted))}")
         scene.console.until(
             f"JSON.stringify({CELLS}) === {json.dumps(json.dumps(_matrix(summary), separators=(',', ':')))}"
         )

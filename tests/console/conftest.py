@@ -89,6 +89,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture(scope="session")
-def console(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsolePage]:
+def tab(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsolePage]:
     with open_console(tmp_path_factory.mktemp("browser"), world.root) as opened:
         yield opened
+
+
+@pytest.fixture
+def console(tab: ConsolePage) -> ConsolePage:
+    """The one tab, without what the test before has left in it: a page goes on to ask for a dataset that is deleted."""
+    tab.leave()
+    return tab

@@ -234,6 +234,7 @@ def test_dragging_among_five_hundred_boxes_draws_no_box_again(editor: Editor) ->
     assert editor.console.page.run("document.querySelectorAll('[role=option]').length") <= 100
     editor.click((1, 0.7))
     editor.console.until("!document.querySelector('.edited').hidden")
+    editor.ready()  # the click is drawn, and the field has its size
     draws = "Number(document.querySelectorAll('.field canvas')[1].dataset.draws)"
     (x, y), before = editor.at(1, 0.7), editor.console.page.run(draws)
     editor.mouse("mousePressed", (x, y))

@@ -182,7 +182,8 @@ def test_nothing_changes_an_image_while_the_next_one_is_on_its_way(place: Place,
     network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     editor.console.page.command("Network.emulateNetworkConditions", offline=True, **network)
     editor.key("d")
-    editor.console.until("document.querySelector('.coming')")
+    editor.console.until("document.querySelector('.coming') && document.querySelector('.trouble')")
+    editor.ready()  # the sentence about the line has moved the field
     editor.drag((20, 20), (40, 40))  # the first image is still what is seen
     editor.console.until("document.querySelector('.said').innerText.includes('on its way')")
     editor.console.page.run("document.querySelectorAll('.pick')[0].click()")

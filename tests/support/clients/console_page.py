@@ -40,6 +40,11 @@ class ConsolePage:
         for domain in ("Runtime", "Log"):
             page.command(f"{domain}.enable")
 
+    def leave(self) -> None:
+        """Leaves the console, and forgets what was asked and complained of."""
+        self.page.go("about:blank")
+        self.page.events.clear()
+
     def open(self, path: str) -> str:
         """Loads a page of the console anew, such as ``datasets``; returns its text once it has settled."""
         self.page.go("about:blank")
@@ -99,7 +104,7 @@ class ConsolePage:
         raise AssertionError(f"no Tab leads to {words!r}: {seen}")
 
     def complaints(self) -> list[str]:
-        """What the browser has complained of since the tab was opened: errors, warnings, the policy."""
+        """What the browser has complained of since the console was left, or the tab opened: errors, warnings, the policy."""
         found = []
         for method, event in self.page.events:
             if method == "Runtime.exceptionThrown":
@@ -111,7 +116,7 @@ class ConsolePage:
         return found
 
     def requests(self) -> list[tuple[str, str]]:
-        """Verb and address of every request that the tab has sent."""
+        """Verb and address of every request that the tab has sent since the console was left, or the tab opened."""
         sent = [event["request"] for method, event in self.page.events if method == "Network.requestWillBeSent"]
         return [(one["method"], one["url"]) for one in sent]
 

@@ -118,9 +118,11 @@ def test_a_visit_of_all_pages_fetches_few_files(world: World, console: ConsolePa
 
 
 def _visit(world: World, console: ConsolePage, paths: list[str]) -> None:
+    before = len(console.requests())  # those of other tests in this tab
     for path in paths:
         console.open(path)
-    fetched = {url.removeprefix(console.root) for _, url in console.requests() if url.startswith(console.root)}
+    asked = console.requests()[before:]
+    fetched = {url.removeprefix(console.root) for _, url in asked if url.startswith(console.root)}
     scripts = {path for path in fetched if path.endswith(".js")}
     assert scripts == {"app/main.js", "app/later.js", "vendor/ui.js", "text/en.js", "text/en_later.js"}
     assert sum(len(files.read_files()[path].compressed) for path in scripts) <= MOST_BYTES

@@ -115,8 +115,7 @@ class ImportedFolders:
     def told(self) -> list[status_pb2.Status]:
         """What is told of names that are no images, by folder, and of the first images that failed."""
         told = [
-            f"{text}: {sum(names.left_out.values())} objects were left out, as their names are none of images: "
-            f"{image_names.in_words(names.left_out)}"
+            f"{text}: left out, as their names are none of images: {image_names.in_words(names.left_out)}"
             for text, names in self._folders
             if names.left_out
         ]

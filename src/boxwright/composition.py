@@ -26,6 +26,7 @@ from boxwright.batch.child_pool import Children
 from boxwright.batch.tuning.scheduler import Tuner
 from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
 from boxwright.batch.tuning.tuning_file import Tunings
+from boxwright.health import readiness
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.notifications import destinations, event_notes, sender
@@ -87,6 +88,14 @@ class WorkerParts:
     stores: objects.Stores
     audit: AuditLog
     retention: retention.Retention
+
+    def readiness_looks(self) -> dict[str, readiness.Look]:
+        """What must be there for the work: the database with this version's schema, and the service's own state."""
+
+        def look_at_state() -> str | None:
+            return None if self.stores.answers(self.stores.state("")) else "does not answer"
+
+        return {"database": self.db.schema_problem, "state": look_at_state}
 
     def start(self) -> None:
         """Begins to run operations, and to send their events."""

@@ -101,6 +101,11 @@ def between(least: float, most: float) -> Check:
     return lambda value: None if least <= value <= most else f"{value} is not from {least} to {most}."
 
 
+def is_port(value: int | None) -> str | None:
+    """A port, or nothing."""
+    return None if value is None or 0 <= value <= 65535 else f"{value} is not from 0 to 65535."
+
+
 def one_of(*names: str) -> Check:
     """One of two or more words."""
     *most, last = names

@@ -134,6 +134,14 @@ class OperationsSettings(Group):
         "Work that this process does, separated by commas: `train`, `batch`, `import` (images and networks), `export`.",
         check=fields.has_work,
     )
+    health_port: int | None = setting(
+        None,
+        "Port on which a process answers probes (`/healthz`, `/readyz`) beside its API; 0 picks a free one; unset: none.",
+        check=fields.is_port,
+    )
+    health_host: str = setting(
+        "127.0.0.1", "Address of that port. Its answers hold no data and ask for no credentials."
+    )
     cores: int = setting(
         machine.usable_cores,
         "Cores to use for training and for a batch prediction; default: all usable ones.",

@@ -5,8 +5,8 @@ A module becomes a function that returns what it exports, under its path:
     "parts/table.js": async ($) => { const { html } = await $("vendor/ui.js"); …; return { Table }; }
 
 ``$`` runs a module once and returns its exports. `FIRST` holds the modules that the first page needs, `LATER` those of pages
-that are opened later, and a file for each language their sentences. The address of any other module gives the same exports,
-for whoever imports it by name.
+that are opened later, and a file for each language their sentences. The addresses of single modules still work, and give
+the same exports.
 """
 
 from __future__ import annotations

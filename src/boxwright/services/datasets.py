@@ -115,7 +115,7 @@ class DatasetMethods(Resources):
         uris, field = request.input_config.gcs_source.input_uris, "input_config.gcs_source.input_uris"
         is_unlabelled = validation.is_unlabelled(request.input_config.params)
         folders = validation.image_folders(uris, field, self._policy.schemes) if is_unlabelled else []
-        lists = [] if is_unlabelled else validation.input_uris(uris, field, self._policy.schemes)
+        lists = [] if is_unlabelled else validation.import_lists(uris, field, self._policy.schemes)
         validation.is_reviewed(request.input_config.params)
         validation.has_wide_box_limits(request.input_config.params)
         if is_unlabelled:

@@ -201,7 +201,7 @@ def _box(one: types.AnnotationPayload, field: str, size_hw: tuple[int, int]) -> 
         raise errors.invalid_argument(field, "Coordinates are fractions of the image's sides, from 0 to 1.")
     if boxes.is_too_small((xs[0], ys[0], xs[1], ys[1]), size_hw):
         raise errors.invalid_argument(
-            field, f"Each edge of a box is at least {boxes.MIN_EDGE_PX} pixels of the image's. Draw a larger box."
+            field, f"Each edge of a box is at least {boxes.MIN_EDGE_PX} pixels of the image. Draw a larger box."
         )
     return xs[0], ys[0], xs[1], ys[1]
 

@@ -129,6 +129,16 @@ def input_uris(
     return [_uri(uri, field, schemes) for uri in uris]
 
 
+def import_lists(uris: Sequence[str], field: str, schemes: Sequence[str]) -> list[objects.ObjectUri]:
+    """The lists of an import, as `input_uris`; a folder is refused with what would take it."""
+    for uri in uris:
+        if uri.endswith("/"):
+            _uri(uri, field, schemes, directory=True)
+            why = f"'{uri[:MAX_SHOWN_CHARS]}' is a folder: with unlabelled=true among the params, all its images are added."
+            raise errors.invalid_argument(field, f"{why} Without, name the full path of a list.")
+    return input_uris(uris, field, schemes)
+
+
 def batch_inputs(
     uris: Sequence[str], field: str, schemes: Sequence[str] = objects.DEFAULT_SCHEMES
 ) -> list[addresses.InputAddress]:

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ import pytest
 from tests.support.machine import apt
 
 TIMEOUT_S = 60.0  # a start takes a second or two; a loaded machine may need far longer
+LONGEST_S = 300.0  # of one wait, whatever the page goes on to report
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe",
@@ -63,7 +65,9 @@ class Page:
         if self._session:
             message["sessionId"] = self._session
         os.write(self._to_browser, json.dumps(message).encode() + b"\0")
+        deadline_s = time.monotonic() + LONGEST_S
         while True:
+            assert time.monotonic() < deadline_s, f"no answer for {LONGEST_S:g} seconds: {method} {parameters}"
             message = self._next()
             if message.get("id") == number:
                 assert "error" not in message, message
@@ -81,7 +85,9 @@ class Page:
 
     def until(self, is_so: Callable[[], bool]) -> None:
         """Takes events until something is so."""
+        deadline_s = time.monotonic() + LONGEST_S
         while not is_so():
+            assert time.monotonic() < deadline_s, f"what is waited for has not come for {LONGEST_S:g} seconds"
             self._next()
 
     def go(self, url: str) -> str:

@@ -108,7 +108,7 @@ class FrozenNames:
     # ---- inside -----------------------------------------------------------------------------------------------------
 
     def _read(self, number: int, start_bytes: int) -> tuple[list[Entry], int]:
-        """Returns a page that begins so many bytes after the first one, and its own bytes."""
+        """Returns (the entries of a page, its size in bytes); `start_bytes` is the size of the pages before it."""
         content = self._stores.get(self._page_uri(number))
         names = json.loads(content)["names"]
         ends = (start_bytes + len(content) * index // len(names) for index in range(1, len(names) + 1))

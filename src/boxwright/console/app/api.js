@@ -75,7 +75,7 @@ const begun = new Map();
 export function begin(path) {
   if (begun.has(path)) return;
   const answer = send("GET", path);
-  answer.catch(() => {}); // whoever takes it is told
+  answer.catch(() => {}); // the part that takes the answer shows the error
   begun.set(path, answer);
   setTimeout(() => begun.delete(path), KEPT_MS);
 }

@@ -36,7 +36,7 @@ export function Dataset({ id, tab = "import" }) {
 /** @param {string} id @param {string} example */
 function coming(id, example) {
   begin(`${parent()}/datasets/${encodeURIComponent(id)}/examples/${example}`);
-  import("./edit.js").catch(() => {}); // whoever shows it is told
+  import("./edit.js").catch(() => {}); // the part that shows the editor shows the error
 }
 
 /** @param {{tab: string, dataset: any, models: any[]}} props */

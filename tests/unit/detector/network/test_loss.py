@@ -121,6 +121,18 @@ def test_every_box_gets_a_point_and_every_point_at_most_one_box() -> None:
     assert (assignment.quality[~assignment.positive] == 0).all()
 
 
+def test_of_very_many_boxes_without_a_point_inside_each_gets_the_nearest_one() -> None:
+    points = dense.points_for((256, 256))
+    count = loss.BOXES_AT_ONCE + 100  # more than are looked at together
+    centres = points.centres_px[:count] + 1.5  # beside a point of the finest grid, which begins the list
+    boxes_px = torch.cat([centres - 0.5, centres + 0.5], dim=1)[None]
+    targets = loss.Targets(boxes_px, torch.zeros(1, count, dtype=torch.int64), torch.ones(1, count, dtype=torch.bool))
+    scores, predicted = torch.full((1, len(points.centres_px), 1), 0.1), torch.zeros(1, len(points.centres_px), 4)
+    found = loss.assign(scores, predicted, points, targets)
+    assert found.positive[0].nonzero().flatten().tolist() == list(range(count))
+    assert found.box_indices[0, :count].tolist() == list(range(count))
+
+
 def test_an_image_without_boxes_only_lowers_scores() -> None:
     torch.manual_seed(0)
     network = dense.Network(dense.TINY, 2)

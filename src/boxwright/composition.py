@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 from typing import Any
 
 from boxwright import derived_settings, extras, objects, places, processes, states
@@ -27,6 +26,7 @@ from boxwright.batch.child_pool import Children
 from boxwright.batch.tuning.scheduler import Tuner
 from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
 from boxwright.batch.tuning.tuning_file import Tunings
+from boxwright.health import readiness
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.notifications import destinations, event_notes, sender
@@ -71,7 +71,6 @@ from boxwright.weights import installed
 DRAIN_S = 8.0
 
 Kind = states.OperationKind
-log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -89,6 +88,14 @@ class WorkerParts:
     stores: objects.Stores
     audit: AuditLog
     retention: retention.Retention
+
+    def readiness_looks(self) -> dict[str, readiness.Look]:
+        """What must be there for the work: the database with this version's schema, and the service's own state."""
+
+        def look_at_state() -> str | None:
+            return None if self.stores.answers(self.stores.state("")) else "does not answer"
+
+        return {"database": self.db.schema_problem, "state": look_at_state}
 
     def start(self) -> None:
         """Begins to run operations, and to send their events."""
@@ -175,12 +182,7 @@ def build_worker(settings: Settings) -> WorkerParts:
     )
     children = Children(stores.variables)
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
-    lanes = [[Kind.EXPORT_DATA, Kind.EXPORT_MODEL], [Kind.IMPORT_MODEL]]
-    if extras.can_train():
-        lanes.insert(0, [Kind.CREATE_MODEL])
-    else:
-        log.info("event=no_training reason=%r", extras.TRAINING_NEEDS)
-    lanes += [[Kind.BATCH_PREDICT]] * batch.jobs + [[Kind.IMPORT_DATA]] * settings.operations.import_jobs
+    lanes = derived_settings.lanes(settings)
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
     # by the operation and not by the setting: what an account has started is limited to its grants, whoever does the work
     grants_of = bucket_grants.WorkGrants(index.IndexReader(db)).of
@@ -191,7 +193,7 @@ def build_worker(settings: Settings) -> WorkerParts:
         ledger,
         runners,
         lanes,
-        dry_runs=[Kind.BATCH_PREDICT],
+        dry_runs=[Kind.BATCH_PREDICT] if [Kind.BATCH_PREDICT] in lanes else [],
         slices_s=slices_s,
         grants_of=grants_of,
         space=space,
@@ -230,8 +232,8 @@ def build_service(settings: Settings) -> ServiceParts:
         settings.training.model_life_days,
         settings.storage.choices.served,
         settings.batch.resume_days,
-        # with --no-worker the trainings run in other processes, which may have what they need
-        trains=extras.can_train() or not settings.operations.worker,
+        # with --no-worker, or other kinds, the trainings run in other processes, which may have what they need
+        trains=extras.can_train() or not settings.operations.worker or "train" not in settings.operations.kinds,
         notify_hosts=destinations.AllowedHosts.of(settings.notify.hosts),
         undo_days=settings.operations.undo_days,
         undo_examples=settings.operations.undo_examples,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import pathlib
 
-from boxwright import errors, objects
+from boxwright import errors, extras, objects
 from boxwright.access import authenticate, quotas
 from boxwright.batch.job import MachineShare
 from boxwright.inference.model_store import ModelFolders
 from boxwright.operations import amounts
 from boxwright.runners import batch_choices
 from boxwright.settings import QuotaSettings, Settings, StorageSettings
+from boxwright.states import WORK, OperationKind
+
+log = logging.getLogger(__name__)
 
 UPLOADS = "uploads"  # the bucket of images that are sent, where the operator has chosen no other
 LOCAL_NAMES = ("localhost", "automl.localhost", "127.0.0.1", "[::1]")  # by which client-env names the service
@@ -29,6 +33,32 @@ def token_rules(settings: Settings) -> authenticate.TokenRules:
         skew_s=server.clock_skew_s,
         life_s=server.token_life_s,
     )
+
+
+def lanes(settings: Settings) -> list[list[OperationKind]]:
+    """The lanes of this process: the kinds of operations that each of them serves.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: trainings are asked for by name, and what they need is not installed.
+    """
+    kinds, batch = settings.operations.kinds, settings.batch
+    found: list[list[OperationKind]] = []
+    if "train" in kinds:
+        if extras.can_train():
+            found.append([OperationKind.CREATE_MODEL])
+        elif kinds != tuple(WORK):
+            raise errors.failed_precondition(f"kinds names train: {extras.TRAINING_NEEDS}")
+        else:
+            log.info("event=no_training reason=%r", extras.TRAINING_NEEDS)
+    if "export" in kinds:
+        found.append([OperationKind.EXPORT_DATA, OperationKind.EXPORT_MODEL])
+    if "import" in kinds:
+        found.append([OperationKind.IMPORT_MODEL])
+    if "batch" in kinds:
+        found += [[OperationKind.BATCH_PREDICT]] * batch.jobs
+    if "import" in kinds:
+        found += [[OperationKind.IMPORT_DATA]] * settings.operations.import_jobs
+    return found
 
 
 def quota_limits(settings: Settings) -> quotas.QuotaLimits:

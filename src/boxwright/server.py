@@ -20,6 +20,9 @@ from starlette import requests, responses, routing
 
 from boxwright import composition, errors
 from boxwright.console import files, sign_in
+from boxwright.health.health_server import Page
+from boxwright.health.probes import Probes
+from boxwright.health.readiness import in_words
 from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.surface import grpc_server, http_server, limits, request_policy, rest_server, token_route, waiting
 from boxwright.surface.certificate_files import CertificateFiles
@@ -115,12 +118,21 @@ def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     worker_parts = composition.build_worker(settings)
+    probes = _build_probes(settings, worker_parts, lambda: not stopping.is_set())
     worker_parts.start()
-    print(f"Boxwright's worker is ready.\n  database  {worker_parts.db.label}", file=out, flush=True)
+    probes.start()
+    line = f"\n  probes    {probes.address}/readyz" if probes.address else ""
+    print(f"Boxwright's worker is ready.\n  database  {worker_parts.db.label}{line}", file=out, flush=True)
     stopping.wait()
     log.info("event=stopping")
     worker_parts.close()
+    probes.close()
     log.info("event=stopped")
+
+
+def _build_probes(settings: Settings, parts: composition.WorkerParts, is_open: Callable[[], bool]) -> Probes:
+    chosen = settings.operations
+    return Probes(parts.worker.problems, parts.readiness_looks(), is_open, chosen.health_host, chosen.health_port)
 
 
 async def _serve(
@@ -150,11 +162,13 @@ async def _serve(
     }  # fmt: skip
     grpc_api = grpc_server.build_grpc_server(parts.dispatcher, watcher, executor, **shared)
     grpc_port = _listen_grpc(grpc_api, chosen, certificate)
-    routes = _routes(settings, parts, ready, executor)
+    probes = _build_probes(settings, parts.worker, ready.is_set)
+    routes = _routes(settings, parts, probes, executor)
     app = rest_server.build_rest_app(parts.dispatcher, watcher, executor, routes, has_console=chosen.console, **shared)
     http = http_server.HttpServer(app, bounds, None if certificate is None else certificate.context)
     if settings.operations.worker:
         parts.worker.start()
+    probes.start()
     await grpc_api.start()
     http_task = asyncio.create_task(http.serve(sockets=[http_socket]))
     while not http.started and not http_task.done():
@@ -177,16 +191,17 @@ async def _serve(
     decoding.shutdown()
     executor.shutdown()
     parts.worker.close()
+    probes.close()
     log.info("event=stopped")
 
 
 def _routes(
-    settings: Settings, parts: composition.ServiceParts, ready: asyncio.Event, executor: futures.Executor
+    settings: Settings, parts: composition.ServiceParts, probes: Probes, executor: futures.Executor
 ) -> list[routing.Route]:
     """The paths beside the API: health, tokens, the console."""
     routes = [
-        routing.Route("/healthz", _answer(lambda: True)),
-        routing.Route("/readyz", _answer(ready.is_set)),
+        routing.Route("/healthz", _answer(dict[str, str])),
+        routing.Route("/readyz", _answer(probes.problems)),
     ]
     if parts.tokens is not None:
         tokens, silence_s = parts.tokens, settings.server.body_timeout_s
@@ -202,9 +217,10 @@ def _signing_in(chosen: ServerSettings, parts: composition.ServiceParts) -> sign
     return sign_in.SignInRules(parts.tokens.providers.listed, chosen.console_scope)
 
 
-def _answer(is_fine: Callable[[], bool]) -> Callable[[requests.Request], Awaitable[responses.Response]]:
+def _answer(page: Page) -> Callable[[requests.Request], Awaitable[responses.Response]]:
     async def answer(request: requests.Request) -> responses.Response:
-        return responses.PlainTextResponse("ok\n") if is_fine() else responses.PlainTextResponse("not ready\n", 503)
+        problems = page()
+        return responses.PlainTextResponse(in_words(problems), 503 if problems else 200)
 
     return answer
 

@@ -52,6 +52,15 @@ class OperationKind(enum.StrEnum):
     IMPORT_MODEL = "import_model"
 
 
+# what a process can be told to do, in an operator's words, and the operations that this means
+WORK = {
+    "train": (OperationKind.CREATE_MODEL,),
+    "batch": (OperationKind.BATCH_PREDICT,),
+    "import": (OperationKind.IMPORT_DATA, OperationKind.IMPORT_MODEL),
+    "export": (OperationKind.EXPORT_DATA, OperationKind.EXPORT_MODEL),
+}
+
+
 class Priority(enum.StrEnum):
     """How many turns an operation gets among those of its project and kind."""
 

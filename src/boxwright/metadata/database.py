@@ -126,6 +126,14 @@ class Database:
         """Whether it is a file of this machine, which a reader need not wait for."""
         return self._engine.dialect.name == "sqlite"
 
+    def schema_problem(self) -> str | None:
+        """What is wrong with the schema, for a probe; None if it is this version's. Raises as `read`."""
+        with self.read() as connection:
+            found = migrations.revision_of(connection)
+        if found == migrations.HEAD:
+            return None
+        return f"has schema {found or 'none'}, this version needs {migrations.HEAD}"
+
     def first_row(self, query: sa.Select[Any], **parameters: Any) -> tuple[Any, ...] | None:
         """The first row of one small query, as the driver gives it, at a tenth of the cost of a transaction.
 

@@ -52,6 +52,7 @@ WAITED_S = 1.0  # two polls: what has waited for so long has no free lane anywhe
 RETRY_INTERVAL_S = 0.5  # between attempts to write down an end while the database is away
 POLL_INTERVAL_S = 0.5  # work started by another process is seen this late at most; our own wakes the lanes at once
 RENEW_FRACTION = 0.25  # renewals per lease: four, so that three may fail
+STILL_S = 150.0  # without a beat: longer than a call of the database can last
 EARLIER_ATTEMPT_S = 10.0  # an attempt that was told to stop is waited for so long at a time
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class Worker:
         if dry_runs:
             args = (dry_runs, Among.DRY_RUNS)
             self._threads.append(threading.Thread(target=self._serve_lane, args=args, name="lane-dry-runs"))
+        self._beats = {"lane-waker": time.monotonic(), "lease-renewer": time.monotonic()}
         self._threads.append(threading.Thread(target=self._look_for_work, name="lane-waker"))
         self._threads.append(threading.Thread(target=self._renew_leases, name="lease-renewer"))
 
@@ -120,6 +122,17 @@ class Worker:
         self._ledger.listeners.append(self._on_change)
         for thread in self._threads:
             thread.start()
+
+    def problems(self) -> dict[str, str]:
+        """What keeps this worker from its work: threads that have ended or stand still; empty if all is well."""
+        if self._draining.is_set():
+            return {}
+        now_s = time.monotonic()
+        told = {
+            thread.name: "has ended" for thread in self._threads if thread.ident is not None and not thread.is_alive()
+        }
+        still = {name: now_s - at_s for name, at_s in self._beats.items() if now_s - at_s > STILL_S}
+        return {name: f"has stood still for {for_s:.0f} seconds" for name, for_s in still.items()} | told
 
     def drain(self, timeout_s: float = 20.0) -> None:
         """Claims nothing more, asks running work to stop, and waits for it; unfinished operations become PENDING."""
@@ -167,6 +180,7 @@ class Worker:
     def _look_for_work(self) -> None:
         """Wakes idle lanes for work that another process has started or left: it asks for all of them, twice a second."""
         while not self._draining.wait(POLL_INTERVAL_S):
+            self._beats["lane-waker"] = time.monotonic()
             with self._wake:
                 idle = list(self._idle)
             wanted = {among: {kind for kinds, whose in idle if whose == among for kind in kinds} for among in Among}
@@ -326,6 +340,7 @@ class Worker:
         """Renews every active lease until the worker has drained; a lease that cannot be renewed is not trusted."""
         interval_s = min(1.0, self._ledger.lease_ttl_s * RENEW_FRACTION)
         while True:
+            self._beats["lease-renewer"] = time.monotonic()
             with self._wake:
                 self._wake.wait(interval_s)
             with self._active_changed:

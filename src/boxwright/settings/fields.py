@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from boxwright import errors, objects
+from boxwright import errors, objects, states
 from boxwright.notifications import destinations
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
@@ -101,6 +101,11 @@ def between(least: float, most: float) -> Check:
     return lambda value: None if least <= value <= most else f"{value} is not from {least} to {most}."
 
 
+def is_port(value: int | None) -> str | None:
+    """A port, or nothing."""
+    return None if value is None or 0 <= value <= 65535 else f"{value} is not from 0 to 65535."
+
+
 def one_of(*names: str) -> Check:
     """One of two or more words."""
     *most, last = names
@@ -117,6 +122,12 @@ def has_schemes(value: tuple[str, ...]) -> str | None:
     """Schemes of object stores, at least one."""
     is_usable = value and set(value) <= set(objects.CLOUDS)
     return None if is_usable else f"'{','.join(value)}' is no list of gs, s3 and az."
+
+
+def has_work(value: tuple[str, ...]) -> str | None:
+    """Words of `states.WORK`, at least one, each once."""
+    is_usable = value and set(value) <= set(states.WORK) and len(set(value)) == len(value)
+    return None if is_usable else f"'{','.join(value)}' is no list of {', '.join(states.WORK)}, each once."
 
 
 def has_absolute_paths(value: tuple[str, ...]) -> str | None:

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
-from boxwright import machine, objects, processes
+from boxwright import machine, objects, processes, states
 from boxwright.settings import fields
 from boxwright.settings.batch import BatchSettings, NotifySettings
 from boxwright.settings.fields import Group, Setting, setting
@@ -128,6 +128,19 @@ class OperationsSettings(Group):
 
     worker: bool = setting(
         True, "Whether `serve` also runs operations; `false` leaves them to `boxwright worker` processes."
+    )
+    kinds: tuple[str, ...] = setting(
+        tuple(states.WORK),
+        "Work that this process does, separated by commas: `train`, `batch`, `import` (images and networks), `export`.",
+        check=fields.has_work,
+    )
+    health_port: int | None = setting(
+        None,
+        "Port on which a process answers probes (`/healthz`, `/readyz`) beside its API; 0 picks a free one; unset: none.",
+        check=fields.is_port,
+    )
+    health_host: str = setting(
+        "127.0.0.1", "Address of that port. Its answers hold no data and ask for no credentials."
     )
     cores: int = setting(
         machine.usable_cores,

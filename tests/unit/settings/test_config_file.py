@@ -22,7 +22,7 @@ SAMPLES = {
     float: [0.25, 2.5, 300.0],
     str: ["sample", "cloud", "cpu", "DEBUG", "s3://bucket/folder", "required", "none", "auto", "openid groups"],
     pathlib.Path: [pathlib.Path("/srv/sample")],
-    tuple: [("one.example", "two.example"), ("gs", "az"), ("/srv/one", "/srv/two"), ("10.0.0.0/8", "::1")],
+    tuple: [("one.example", "two.example"), ("gs", "az"), ("/srv/one", "/srv/two"), ("10.0.0.0/8", "::1"), ("batch", "export")],
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import io
-import logging
 import os
 import pathlib
 import sys
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 
 GROUPS = {  # every command, as the help shows them
-    "the service": ("serve", "worker", "migrate", "doctor", "client-env"),
+    "the service": ("serve", "worker", "migrate", "health", "doctor", "client-env"),
     "who may call, in the service's database": ("access", "accounts", "iam", "buckets", "audit", "events"),
     "work, by the REST API of a running service": ("login", "datasets", "models", "batch", "predict", "operations"),
     "files": ("convert", "results", "verify", "weights"),
@@ -125,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     convert_arguments.add_arguments(convert)
     convert.set_defaults(run=_convert)
     _add_weights_command(commands)
+    _add_health_command(commands)
     _add_doctor_command(commands)
     for module in (
         access_command,
@@ -190,6 +190,19 @@ def _add_weights_command(commands: argparse._SubParsersAction[argparse.ArgumentP
         "and nothing else downloads them.",
     )
     weights_arguments.add_arguments(weights, _add_config, _weights)
+
+
+def _add_health_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    health = commands.add_parser(
+        "health",
+        help="ask a running service or worker whether it is alive",
+        description="Ask the process that runs with these settings whether it is alive. Exit status 0: it is; 1: it is not, "
+        "or it does not answer. A worker answers where health_port is set.",
+    )
+    _add_config(health)
+    health.add_argument("--ready", dest="is_ready", action="store_true", help="ask whether it can be given work")
+    health.add_argument("--url", metavar="URL", help="root of the process that is asked (default: by the settings)")
+    health.set_defaults(run=_health)
 
 
 def _add_doctor_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -272,6 +285,13 @@ def _doctor(options: argparse.Namespace) -> int:
     return doctor.run(chosen, buckets=options.bucket, as_json=options.as_json, tune=options.tune)
 
 
+def _health(options: argparse.Namespace) -> int:
+    from boxwright import health_command, settings
+
+    chosen = settings.read(os.environ, options.config)
+    return health_command.run(chosen, options.url, is_ready=options.is_ready)
+
+
 def _serve(options: argparse.Namespace) -> int:
     with processes.importing():
         from boxwright import server  # heavy, and not needed by every command
@@ -300,14 +320,11 @@ def _migrate(options: argparse.Namespace) -> int:
 
 def _chosen(options: argparse.Namespace) -> settings.Settings:
     """The settings that flags, environment and configuration file give; also starts the log."""
-    from boxwright import settings
-    from boxwright.access import redaction
+    from boxwright import logs, settings
 
     flags = {name: value for name, value in vars(options).items() if name not in ("command", "run", "config")}
     chosen = settings.read(os.environ, options.config, **flags)
-    level = chosen.server.log_level.upper()
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    redaction.protect_log()
+    logs.start(chosen.server.log_level, chosen.server.log_format)
     return chosen
 
 

@@ -180,8 +180,10 @@ async def _serve(
     )
     async with _following(certificate, request_guard):
         await asyncio.wait([asyncio.create_task(stopping.wait()), http_task], return_when=asyncio.FIRST_COMPLETED)
-    log.info("event=stopping")
-    ready.clear()
+        log.info("event=stopping")
+        ready.clear()
+        await grpc_api.announce(False)
+        await _answering_on(chosen.drain_s, stopping, http_task)
     watcher.close()
     http.should_exit = True
     await asyncio.gather(grpc_api.stop(GRPC_GRACE_S), http_task)
@@ -193,6 +195,15 @@ async def _serve(
     parts.worker.close()
     probes.close()
     log.info("event=stopped")
+
+
+async def _answering_on(drain_s: float, stopping: asyncio.Event, http_task: asyncio.Task[None]) -> None:
+    """Goes on to answer while a balancer learns from `/readyz` that it shall ask elsewhere; a second signal ends that."""
+    if drain_s and not http_task.done():
+        stopping.clear()
+        again = asyncio.create_task(stopping.wait())
+        await asyncio.wait([again, http_task], timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
 
 
 def _routes(

@@ -150,6 +150,7 @@ PLAIN = {
     "ranking": "things in the order of a number",
     "rate": "per second",
     "reader": "reads a format",
+    "readiness": "whether a process can be given work",
     "reason": "why something is so, in words",
     "receiver": "who gets events",
     "record": "what a database keeps of one thing",

@@ -188,7 +188,7 @@ class Context:
             self._deny(grants.denied(now.holder, grants.WRITE, self._output))
 
     def _deny(self, error: errors.ApiError) -> None:
-        log.warning("event=caller_denied operation=%s message=%s", self.name, error.message)
+        log.warning("event=caller_denied operation=%s reason=%s", self.name, error.message)
         self._denial = error
         self._stop.set()
 

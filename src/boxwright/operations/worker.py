@@ -274,9 +274,7 @@ class Worker:
         except (errors.LeaseLost, database.Transient):
             raise
         except errors.ApiError as error:
-            log.warning(
-                "event=operation_failed operation=%s status=%s message=%s", claimed.name, error.code_name, error
-            )
+            log.warning("event=operation_failed operation=%s status=%s reason=%s", claimed.name, error.code_name, error)
             self._end(context, error.status)
         except TurnOver:
             self._ledger.release(lease, blameless=True)

@@ -83,7 +83,7 @@ class Isolation:
                 return
         assert status is not None
         self._convictions.add(image_id, status)
-        log.warning("event=image_convicted image=%s message=%s", image_id, status.message)
+        log.warning("event=image_convicted image=%s reason=%s", image_id, status.message)
 
     def _trial(self, image_id: str, context: Context) -> status_pb2.Status | None:
         """Predicts one image alone; returns what is wrong with it if the child dies or stays silent."""

@@ -247,7 +247,7 @@ class TrainModel(Runner):
                 case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
                     context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
                 case {"event": "warning", "message": text}:
-                    log.warning("event=training_warning operation=%s message=%s", context.name, text)
+                    log.warning("event=training_warning operation=%s reason=%s", context.name, text)
                     if len(warnings) < errors.MAX_PARTIAL_FAILURES:
                         warnings.append(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=text))
                         context.report(partial_failures=warnings)

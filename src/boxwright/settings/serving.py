@@ -112,6 +112,14 @@ class ServerSettings(Group):
         check=fields.between(1, 1000),
     )
     log_level: str = setting("INFO", "Least severe log level written to standard error.", check=fields.is_log_level)
+    log_format: str = setting(
+        "text", "Lines of the log: `text` for people, `json` for a collector.", check=fields.one_of("text", "json")
+    )
+    drain_s: float = setting(
+        0.0,
+        "Seconds for which `serve` still answers after SIGTERM, while `/readyz` says that it stops.",
+        check=fields.between(0, 300),
+    )
 
     @property
     def decoding_threads(self) -> int:

@@ -20,9 +20,15 @@ SAMPLES = {
     bool: [True, False],
     int: [7, 4099, 1 << 27],
     float: [0.25, 2.5, 300.0],
-    str: ["sample", "cloud", "cpu", "DEBUG", "s3://bucket/folder", "required", "none", "auto", "openid groups"],
+    str: ["sample", "cloud", "cpu", "DEBUG", "s3://bucket/folder", "required", "none", "auto", "openid groups", "json"],
     pathlib.Path: [pathlib.Path("/srv/sample")],
-    tuple: [("one.example", "two.example"), ("gs", "az"), ("/srv/one", "/srv/two"), ("10.0.0.0/8", "::1"), ("batch", "export")],
+    tuple: [
+        ("one.example", "two.example"),
+        ("gs", "az"),
+        ("/srv/one", "/srv/two"),
+        ("10.0.0.0/8", "::1"),
+        ("batch", "export"),
+    ],
 }
 
 

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 
 import pytest
+from PIL import Image
 from tests.support.clients.api import Api, metadata, open_api
 from tests.support.images import drawn_images
 from tests.support.machine.waiting import promptly, wait_until
@@ -34,9 +35,13 @@ def start(service_factory, environment):
     return lambda minutes: service_factory(environment=environment, train_minutes_max=minutes)
 
 
-def _start_training(api: Api, service, labels: Mapping[str, str] | None = None) -> tuple[str, str]:
-    """Imports a drawn data set and starts a training; returns dataset and operation."""
+def _start_training(
+    api: Api, service, labels: Mapping[str, str] | None = None, *, is_blank: bool = False
+) -> tuple[str, str]:
+    """Imports a drawn data set, without anything to be seen if it is blank, and trains; returns dataset and operation."""
     csv_uri = drawn_images.write_dataset(service.bucket("b"), 40)
+    for number, path in enumerate(sorted((service.bucket("b") / "images").iterdir()) if is_blank else []):
+        Image.new("RGB", (128, 96), (number, number, number)).save(path)
     dataset = api.create_dataset()
     imported = api.finished(api.start_import(dataset, csv_uri))
     assert not imported.HasField("error"), imported.error
@@ -166,7 +171,7 @@ def test_a_training_cancelled_before_it_really_began_ends_within_five_seconds(st
 def test_a_cancelled_training_that_has_learned_nothing_yet_has_nothing_to_keep(start):
     service = start(UNTIL_DISTURBED)
     with open_api(service) as api:
-        _, name = _start_training(api, service, KEEP_BEST)
+        _, name = _start_training(api, service, KEEP_BEST, is_blank=True)  # else a fast machine has learned it by then
         wait_until(lambda: _steps(service), "the first step", timeout_s=60)
         api.cancel(name)
         assert api.finished(name).error.code == 1

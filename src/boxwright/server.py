@@ -132,7 +132,12 @@ def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
 
 def _build_probes(settings: Settings, parts: composition.WorkerParts, is_open: Callable[[], bool]) -> Probes:
     chosen = settings.operations
-    return Probes(parts.worker.problems, parts.readiness_looks(), is_open, chosen.health_host, chosen.health_port)
+    probes = Probes(
+        parts.worker.problems, parts.readiness_looks(), is_open, chosen.health_host, chosen.health_port,
+        {"/metrics": parts.metrics.page},
+    )  # fmt: skip
+    parts.metrics.follow(probes.numbers)
+    return probes
 
 
 async def _serve(
@@ -158,7 +163,7 @@ async def _serve(
     )
     shared: dict[str, Any] = {
         "request_guard": request_guard, "bounds": bounds, "budget": limits.BodyBudget(bounds.bodies_bytes),
-        "decoding": decoding,
+        "decoding": decoding, "metrics": parts.worker.metrics,
     }  # fmt: skip
     grpc_api = grpc_server.build_grpc_server(parts.dispatcher, watcher, executor, **shared)
     grpc_port = _listen_grpc(grpc_api, chosen, certificate)

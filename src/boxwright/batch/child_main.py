@@ -284,7 +284,9 @@ class _Progress:
     def note(self, report: ShardReport) -> None:
         """Says that a shard is finished."""
         self.one_colour += report.one_colour
-        self._events.say("shard", committed=self._engine.counts.shards_committed, **dataclasses.asdict(report))
+        counts = self._engine.counts
+        is_found = not counts.take_committed(report.shard)
+        self._events.say("shard", committed=counts.shards_committed, is_found=is_found, **dataclasses.asdict(report))
 
     def end(self) -> None:
         """Stops saying."""

@@ -113,6 +113,7 @@ class Worker:
         ]
         for kind in [kind for kinds in lanes for kind in kinds]:
             self._metrics.add("boxwright_lanes", 1, kind)
+            self._metrics.add("boxwright_lanes_busy", 0, kind)
             for end in metric_table.VALUES["end"]:
                 self._count(kind, end, 0)
         # what was cancelled while it waited for a lane shall not wait for one any longer

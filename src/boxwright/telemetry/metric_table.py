@@ -99,6 +99,12 @@ TABLE = (
     Metric("boxwright_images_convicted_total", COUNTER, "Images left out because they crash or hang a child."),
     Metric("boxwright_db_seconds", HISTOGRAM, "Time of a transaction.", ("access",), CALL_BUCKETS_S),
     Metric("boxwright_ready", GAUGE, "1 where a look of /readyz finds nothing wrong, else 0.", ("look",)),
+    Metric(
+        "boxwright_certificate_expiry_timestamp_seconds",
+        GAUGE,
+        "When the certificate of an API server ends, since 1970; only with TLS.",
+        ("door",),
+    ),
     Metric("boxwright_build_info", GAUGE, "Always 1.", ("version", "schema")),
 )
 METRICS = {metric.name: metric for metric in TABLE}

@@ -253,12 +253,20 @@ class Stores(LimitedUse):
         info = self.head(uri)
         return info, self.range(uri, 0, min(max_bytes, info.size_bytes)) if info.size_bytes else b""
 
-    def range(self, uri: ObjectUri, start: int, length: int) -> bytes:
-        """Reads so many bytes, at least one, from a place on that is in the object; fewer where it ends before."""
+    def range(self, uri: ObjectUri, start: int, length: int, *, e_tag: str = "") -> bytes:
+        """Reads so many bytes, at least one, from a place on that is in the object; fewer where it ends before.
+
+        Raises:
+            ObjectChanged: an entity tag is given, and the object has another one now.
+            ApiError: as `get`.
+        """
 
         def look() -> bytes:
             place = self._backend(uri, READ).reading(uri)
-            return bytes(obstore.get_range(place.store, place.key, start=start, length=length))
+            if not e_tag:
+                return bytes(obstore.get_range(place.store, place.key, start=start, length=length))
+            found = obstore.get(place.store, place.key, options={"range": (start, start + length), "if_match": e_tag})
+            return bytes(found.bytes())
 
         with store_errors.translated(uri):
             return self._patiently(look)

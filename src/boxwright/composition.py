@@ -324,6 +324,7 @@ def _runners(
                 seed=settings.training.seed,
                 pretrained=settings.training.pretrained,
                 keep_best=settings.training.keep_best,
+                state_every_s=settings.training.state_every_s,
                 unlabelled_as_negative=settings.training.unlabelled_as_negative,
                 weights_dir=installed.folder_if_any(settings.training.weights_dir),
             ),

@@ -178,6 +178,8 @@ def test_nothing_changes_an_image_while_the_next_one_is_on_its_way(place: Place,
     first, second = editor.examples()[:2]
     before = editor.put(first, [("red", 2, 2, 12, 12)])
     editor.put(second, [])
+    size = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}  # the field beside two sentences
+    editor.console.page.command("Emulation.setDeviceMetricsOverride", **size)
     editor.open(first)
     network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     editor.console.page.command("Network.emulateNetworkConditions", offline=True, **network)

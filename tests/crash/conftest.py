@@ -22,12 +22,17 @@ def environment(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.fixture
 def start_worker(tmp_path: pathlib.Path) -> Iterator[Callable[..., worker_process.WorkerProcess]]:
-    """Starts workers on a service's files, ``start_worker(service, environment)``, and ends them."""
+    """Starts workers on a service's buckets and files, ``start_worker(service, environment)``, and ends them.
+
+    With `data_dir` they keep their files there.
+    """
     started: list[worker_process.WorkerProcess] = []
 
-    def start(service, environment: dict[str, str]) -> worker_process.WorkerProcess:
+    def start(
+        service, environment: dict[str, str], data_dir: pathlib.Path | None = None
+    ) -> worker_process.WorkerProcess:
         log = tmp_path / f"worker-{len(started)}.log"
-        started.append(worker_process.start(service.data_dir, service.buckets, log, environment))
+        started.append(worker_process.start(data_dir or service.data_dir, service.buckets, log, environment))
         return started[-1]
 
     yield start

@@ -24,11 +24,13 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, datasets, messages, models
 from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import Child, ChildExitError
-from boxwright.runners import training_curve, training_forms
+from boxwright.runners import training_curve, training_forms, training_state
 
 SECONDS_PER_MILLI_NODE_HOUR = 3.6  # one node: this machine
 REPORT_INTERVAL_S = 1.0
 OUTCOME_FILE = "outcome.json"
+JOB_FILE = "job.json"
+CHOICES_FILE = "choices.json"
 REPLACED = (
     "left out of training: another image was imported from this address later, so its bytes are not there any more."
 )
@@ -54,6 +56,7 @@ class TrainingLimits:
     weights_dir: pathlib.Path | None = None
     keep_best: bool = False
     unlabelled_as_negative: bool = False
+    state_every_s: float = 60.0
 
 
 class TrainModel(Runner):
@@ -91,9 +94,12 @@ class TrainModel(Runner):
         folder = self._work_dir / context.name.operation
         outcome_file = folder / OUTCOME_FILE
         if not outcome_file.exists():
+            state = self._state(context)
+            state.fetch()
             self._write_job(folder, name, model)
             module = _kind(model).training_module
-            outcome = self._train(module, folder, context, keeps_best=self._keeps_best(model))
+            with state.followed():
+                outcome = self._train(module, folder, context, keeps_best=self._keeps_best(model))
             private.replace_file(outcome_file, json.dumps(outcome), is_durable=True)
         outcome = json.loads(outcome_file.read_text())
         target = self._folders.publish(folder / "model", name.model)
@@ -103,25 +109,55 @@ class TrainModel(Runner):
     def close_cancelled(self, request: bytes, context: Context) -> Success | None:
         """Delivers what earlier attempts have learned, if the model asks for that."""
         model = types.CreateModelRequest.deserialize(request).model
-        if self._keeps_best(model) and (self._work_dir / context.name.operation / "job.json").exists():
-            return self.run(request, context)
-        return None
+        if not self._keeps_best(model):
+            return None
+        try:
+            has_begun = (self._work_dir / context.name.operation / JOB_FILE).exists() or self._state(context).exists()
+        except errors.ApiError as error:
+            raise AttemptError(f"the progress of the training cannot be read: {error.message}") from error
+        return self.run(request, context) if has_begun else None
+
+    def _state(self, context: Context) -> training_state.TrainingState:
+        operation, every_s = context.name.operation, self._limits.state_every_s
+        folder = self._work_dir / operation
+        return training_state.TrainingState(self._stores, operation, folder, context.lease.epoch, every_s)
 
     def _keeps_best(self, model: types.Model) -> bool:
         wish = dict(model.labels).get(names.KEEP_BEST_LABEL)
         return self._limits.keep_best if wish is None else wish == "true"
 
     def tidy(self, operation: names.OperationName) -> None:
-        """Deletes the job: examples, checkpoint, outcome."""
+        """Deletes the job: examples, checkpoint, outcome, and their copy in the state."""
         shutil.rmtree(self._work_dir / operation.operation, ignore_errors=True)
+        if self._stores.keeps_state_remotely:
+            try:
+                self._stores.delete_prefix(self._stores.state(f"operations/{operation.operation}"))
+            except errors.ApiError as error:  # the next sweep deletes it
+                log.warning("event=training_state_not_deleted operation=%s reason=%s", operation, error.message)
 
     # ---- the job ------------------------------------------------------------------------------------------------
 
     def _write_job(self, folder: pathlib.Path, name: names.ModelName, model: types.Model) -> None:
-        """Writes examples.jsonl, then job.json; what an earlier attempt wrote stays as it is."""
-        if (folder / "job.json").exists():
-            return
+        """Writes examples.jsonl and choices.json, once for all attempts, and job.json, which adds this machine's part.
+
+        The number of threads is one of the choices: it decides the weights, with the data and the seed.
+        """
+        if (folder / JOB_FILE).exists() and not (folder / CHOICES_FILE).exists():
+            return  # begun by a former version
         private.make_folder(folder)
+        if not (folder / CHOICES_FILE).exists():
+            private.replace_file(folder / CHOICES_FILE, json.dumps(self._choices(folder, name, model)), is_durable=True)
+        job = json.loads((folder / CHOICES_FILE).read_text())
+        job["cache_bytes"] = self._limits.cache_bytes
+        job["stores"] = self._stores.of_project(name.project).to_config()
+        if self._limits.pretrained and self._limits.weights_dir is not None:
+            job["weights_dir"] = str(self._limits.weights_dir)
+        if base_model_id := getattr(_metadata(model), "base_model_id", ""):
+            job["base_model_dir"] = str(self._base_model(name, base_model_id))
+        private.replace_file(folder / JOB_FILE, json.dumps(job), is_durable=True)
+
+    def _choices(self, folder: pathlib.Path, name: names.ModelName, model: types.Model) -> dict[str, Any]:
+        """What decides the weights, whatever machine they are trained on; also writes the examples."""
         with self._db.read() as connection:
             row = datasets.find(connection, name.project, name.location, model.dataset_id)
             if row is None:
@@ -132,24 +168,18 @@ class TrainModel(Runner):
             self._write_examples(
                 connection, row, folder / "examples.jsonl", [spec_id for spec_id, _ in labels], without=replaced
             )
-        job: dict[str, Any] = {
+        choices: dict[str, Any] = {
             "labels": [{"display_name": label, "annotation_spec_id": spec_id} for spec_id, label in labels],
             "model_type": _metadata(model).model_type,
             "budget_s": self._budget_s(model),
             "seed": self._limits.seed,
             "threads": self._limits.threads,
-            "cache_bytes": self._limits.cache_bytes,
-            "stores": self._stores.of_project(name.project).to_config(),
             "left_out": [f"{uri}: {REPLACED}" for uri in list(replaced.values())[: errors.MAX_PARTIAL_FAILURES]],
             "recipe": {} if self._limits.pretrained else {"pretrained": False},
         }
-        if self._limits.pretrained and self._limits.weights_dir is not None:
-            job["weights_dir"] = str(self._limits.weights_dir)
         if (labels_of_image := messages.classification_type(row)) is not None:
-            job["classification_type"] = labels_of_image.value
-        if base_model_id := getattr(_metadata(model), "base_model_id", ""):
-            job["base_model_dir"] = str(self._base_model(name, base_model_id))
-        private.replace_file(folder / "job.json", json.dumps(job), is_durable=True)
+            choices["classification_type"] = labels_of_image.value
+        return choices
 
     def _base_model(self, name: names.ModelName, base_model_id: str) -> pathlib.Path:
         """The folder of the model that a training starts from, on this machine."""
@@ -203,12 +233,12 @@ class TrainModel(Runner):
             TurnOver: likewise, but what a cancelled training has learned is to be delivered later.
             AttemptError: the child died, or an image cannot be reached now.
         """
-        threads = str(self._limits.threads)
+        job = json.loads((folder / JOB_FILE).read_text())
+        threads = str(job["threads"])
         environment = {**CHILD_ENVIRONMENT, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         child = Child(module, [str(folder)], environment, variables=self._stores.variables, umask=private.UMASK)
         try:
-            left_out = json.loads((folder / "job.json").read_text()).get("left_out", [])
-            return self._follow(child, context, left_out, keeps_best=keeps_best)
+            return self._follow(child, context, job.get("left_out", []), keeps_best=keeps_best)
         except ChildExitError as error:
             raise AttemptError(str(error)) from error
         finally:

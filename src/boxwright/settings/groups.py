@@ -209,6 +209,12 @@ class TrainingSettings(Group):
         "Whether a cancelled training delivers the best network that it has, unless the model's labels say otherwise.",
         name="train_keep_best",
     )
+    state_every_s: float = setting(
+        60.0,
+        "Seconds between two copies of a training's progress to `state_uri`, from where another machine can go on.",
+        name="train_state_every_s",
+        check=fields.between(1, 86400),
+    )
     weights_dir: pathlib.Path | None = setting(
         None,
         "Folder of the weights that `boxwright weights install` gets; unset: `boxwright/weights` in the user's data folder.",

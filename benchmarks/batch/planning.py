@@ -125,7 +125,7 @@ def main() -> int:
     options = parser.parse_args()
     rows = min(options.rows, 200_000) if options.quick else options.rows
     print(
-        f"{'what':<16}{'rows':>12}{'images':>12}{'first s':>9}{'s':>9}{'rows/s':>10}{'CPU s':>8}{'calls':>7}{'MiB':>8}"
+        f"{'what':<16}{'rows':>12}{'images':>12}{'first s':>9}{'s':>9}{'rows/s':>12}{'CPU s':>8}{'calls':>7}{'MiB':>8}"
     )
     lines = []
     late_s = options.late_ms / 1000
@@ -139,7 +139,7 @@ def main() -> int:
                 lines.append(alone(folder, "whole again", wait_s))
     for line in lines:
         print(
-            f"{line.what:<16}{line.rows:>12,}{line.images:>12,}{line.first_s:>9}{line.elapsed_s:>9}{line.rate:>10,.0f}"
+            f"{line.what:<16}{line.rows:>12,}{line.images:>12,}{line.first_s:>9}{line.elapsed_s:>9}{line.rate:>12,.0f}"
             f"{line.cpu_s:>8}{line.calls:>7}{line.most_mib:>8}"
         )
     near, late = lines[0], lines[1]

@@ -9,7 +9,7 @@
     segments    the images of a plan, one by one and a shard at a time
     met_digests  the ids that a plan has met, in bounded memory
     row_judge   what rows are, and when too many are unusable
-    cut_maker   which rows are the next shard's
+    cut_builder   which rows are the next shard's
     plan_index  where in the lists each shard's images stand, in blocks
     planner     the thread that reads the lists ahead and puts the index
     plan        the inputs, frozen before their shards start

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from boxwright import errors, file_kinds
-from boxwright.batch.cut_maker import CutMaker
+from boxwright.batch.cut_builder import CutBuilder
 from boxwright.batch.image_list import ListForm
 from boxwright.batch.inputs import sources
 from boxwright.batch.inputs.list_pieces import ListPieces, Piece, line_ends
@@ -82,7 +82,7 @@ class IndexPlanner:
         self._outcome: Exception | None = None
         self._is_over = self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="planner", daemon=True)
-        self._maker: CutMaker | None = None
+        self._builder: CutBuilder | None = None
         self._held: list[_Rows] = []  # until it is known whether the lists are short
         self._put = 0  # blocks
         self._shards = 0  # in them
@@ -228,41 +228,41 @@ class IndexPlanner:
         )
 
     def _take(self, found: _Rows) -> None:
-        if self._maker is None:
+        if self._builder is None:
             self._held.append(found)
             if self._judge.rows_read < JUDGED_FROM_ROW:
                 return
             self._begin_cutting(self._small)
         else:
-            found.give(self._maker)
+            found.give(self._builder)
         self._put_full()
 
-    def _begin_cutting(self, small: tuple[int, int]) -> CutMaker:
-        maker = self._maker = CutMaker(self._shard_images, *small)
+    def _begin_cutting(self, small: tuple[int, int]) -> CutBuilder:
+        builder = self._builder = CutBuilder(self._shard_images, *small)
         for rows in self._held:
-            rows.give(maker)
+            rows.give(builder)
         self._held = []
-        return maker
+        return builder
 
     def _put_full(self) -> None:
         """Puts the blocks that are full."""
-        maker = self._maker
-        while maker is not None and len(maker.made) >= (size := block_cuts(self._put + 1, self._sizes)):
+        builder = self._builder
+        while builder is not None and len(builder.made) >= (size := block_cuts(self._put + 1, self._sizes)):
             self._put_block(size, None)
 
     def _finish(self) -> None:
         """Puts the last block."""
-        maker = self._maker or self._begin_cutting((0, 0))
-        maker.finish()
+        builder = self._builder or self._begin_cutting((0, 0))
+        builder.finish()
         self._put_full()
         failures = [(status.code, status.message) for status in self._judge.row_failures]
         end = PlanTotals(self._judge.rows_read, self._judge.rows_failed, self.met, failures)
-        self._put_block(len(maker.made), end)
+        self._put_block(len(builder.made), end)
         self.end = end
 
     def _put_block(self, size: int, end: PlanTotals | None) -> None:
-        assert self._maker is not None  # cuts are of it
-        cuts, self._maker.made = self._maker.made[:size], self._maker.made[size:]
+        assert self._builder is not None  # cuts are of it
+        cuts, self._builder.made = self._builder.made[:size], self._builder.made[size:]
         numbers = {part.number for cut in cuts for part in cut.parts}
         forms = {number: form for number, form in self._forms.items() if number in numbers}
         block = Block(self._shards + 1, cuts, forms, end)
@@ -276,7 +276,7 @@ class IndexPlanner:
 
 
 class _Rows:
-    """Rows of one piece as arrays; see `CutMaker.add`."""
+    """Rows of one piece as arrays; see `CutBuilder.add`."""
 
     def __init__(
         self,
@@ -291,6 +291,6 @@ class _Rows:
         self._number, self._first_row, self._lines = number, first_row, lines
         self.starts, self.ends, self.is_new, self._is_failed = starts, ends, is_new, is_failed
 
-    def give(self, maker: CutMaker) -> None:
-        """Hands them to a maker of cuts."""
-        maker.add(self._number, self._first_row, self.starts, self.ends, self._lines, self.is_new, self._is_failed)
+    def give(self, builder: CutBuilder) -> None:
+        """Hands them to a builder of cuts."""
+        builder.add(self._number, self._first_row, self.starts, self.ends, self._lines, self.is_new, self._is_failed)

@@ -45,7 +45,7 @@ class ObjectNotFound(errors.ApiError):
     """There is no such object (or no such bucket)."""
 
 
-class ObjectChanged(errors.ApiError):
+class ObjectChangedError(errors.ApiError):
     """The object is not the one that was asked for by its entity tag."""
 
 
@@ -197,7 +197,7 @@ def _meaning(uri: ObjectUri, error: Exception) -> errors.ApiError | None:
         case FileNotFoundError():
             return not_found(uri)
         case exceptions.PreconditionError():
-            return ObjectChanged(
+            return ObjectChangedError(
                 code_pb2.ABORTED, f"{uri} changed while it was read; read it again from its beginning."
             )
         case PermissionError() | exceptions.PermissionDeniedError() | exceptions.UnauthenticatedError():

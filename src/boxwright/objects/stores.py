@@ -256,20 +256,10 @@ class Stores(LimitedUse):
     def range(self, uri: ObjectUri, start: int, length: int, *, e_tag: str = "") -> bytes:
         """Reads so many bytes, at least one, from a place on that is in the object; fewer where it ends before.
 
-        Raises:
-            ObjectChanged: an entity tag is given, and the object has another one now.
-            ApiError: as `get`.
+        Raises as `get`, and `ObjectChangedError` if the object has not the entity tag that is given.
         """
-
-        def look() -> bytes:
-            place = self._backend(uri, READ).reading(uri)
-            if not e_tag:
-                return bytes(obstore.get_range(place.store, place.key, start=start, length=length))
-            found = obstore.get(place.store, place.key, options={"range": (start, start + length), "if_match": e_tag})
-            return bytes(found.bytes())
-
         with store_errors.translated(uri):
-            return self._patiently(look)
+            return self._patiently(lambda: self._backend(uri, READ).reading(uri).range(start, length, e_tag))
 
     def exists(self, uri: ObjectUri) -> bool:
         """Whether the object is there; other trouble raises."""

@@ -16,7 +16,7 @@ from tests.support.predictions.batch_inputs import tar
 from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import errors, faults, objects
-from boxwright.batch import cut_maker, plan_index, planner
+from boxwright.batch import cut_builder, plan_index, planner
 from boxwright.batch import plan as plan_module
 from boxwright.batch.inputs import list_pieces
 from boxwright.batch.job import BatchSpec
@@ -97,7 +97,7 @@ def test_the_index_has_the_images_that_reading_the_list_line_by_line_gives(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(list_pieces, "FIRST_BYTES", first_bytes)
         patch.setattr(list_pieces, "MOST_BYTES", 4 * first_bytes)
-        patch.setattr(cut_maker, "MAX_GAP_BYTES", 100)
+        patch.setattr(cut_builder, "MAX_GAP_BYTES", 100)
         expected = _items(spec, bench.stores, keeps=False)
         assert _items(spec, bench.stores) == expected
         assert _items(spec, bench.stores) == expected, "and at the second attempt"

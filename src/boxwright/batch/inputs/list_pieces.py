@@ -83,7 +83,7 @@ class ListPieces:
         """Bytes of the list; raises ABORTED if it is not what it was."""
         try:
             found = self._stores.range(self.info.uri, first_byte, length, e_tag=self.info.e_tag)
-        except objects.ObjectChanged as error:
+        except objects.ObjectChangedError as error:
             raise changed(str(self.info.uri)) from error
         if len(found) != length:
             raise changed(str(self.info.uri))

@@ -12,7 +12,7 @@ MAX_GAP_BYTES = 64 << 10  # of rows listed before; a longer stretch of them is l
 Offsets = npt.NDArray[np.int64]
 
 
-class CutMaker:
+class CutBuilder:
     """Collects images until a shard is full.
 
     Args:

@@ -10,6 +10,7 @@ lite0            part: a detector on EfficientNet-Lite0 as ONNX
 imported         what nodes around an imported network cost
 memory           resident memory against images
 own              part: Boxwright's stages and engine as a child process
+planning         rows planned a second, and the memory of it
 priorities       how many images jobs of three priorities get
 report           what a report costs
 rivals           part: other ways to do the same work as child processes

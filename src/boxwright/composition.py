@@ -183,7 +183,7 @@ def build_worker(settings: Settings) -> WorkerParts:
         ),
         note_event=event_notes.EventNotes(messages.event_data).note,
     )
-    children = Children(stores.variables)
+    children = derived_settings.inference_children(settings, stores.variables)
     counted.follow(lambda: {"boxwright_children": {(): children.count}})
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
     lanes = derived_settings.lanes(settings)

@@ -227,6 +227,7 @@ def test_a_finished_job_that_runs_again_reads_no_image(bench, maker, reference):
     counts = engine.counts
     assert counts.images_found == counts.images_done == sum(report.predicted + report.failed for report in first)
     assert counts.shards_committed == 0
+    assert not any(counts.take_committed(report.shard) for report in first)
     shards = {name: stat for name, stat in _stats(bench.bucket / "twice").items() if name.startswith(bench.kind.name)}
     assert shards == {name: stat for name, stat in before.items() if name.startswith(bench.kind.name)}
     assert bench.output("twice") == reference
@@ -238,6 +239,8 @@ def test_counts_and_stage_times_are_those_of_the_whole_job(bench, maker):
     assert engine.counts.images_failed == sum(report.failed for report in reports) > 0
     assert engine.counts.images_found == 0
     assert engine.counts.shards_committed == len(reports)
+    assert all(engine.counts.take_committed(report.shard) for report in reports)
+    assert not any(engine.counts.take_committed(report.shard) for report in reports)
     spent_s = engine.stage_s()
     assert set(spent_s) == set(stages.STAGES)
     assert spent_s[stages.DECODING] > 0 and spent_s[stages.NETWORK] > 0

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from tests.support.operations.scraped import samples
+
+from boxwright.batch.engine import stages
+from boxwright.runners.batch_counts import BatchCounts
+from boxwright.telemetry.metrics import Metrics
+
+
+def test_what_an_earlier_attempt_has_finished_is_found_and_its_images_are_not_counted_again() -> None:
+    metrics = Metrics()
+    counts = BatchCounts(metrics)
+    shard = {"event": "shard", "predicted": 7, "errors_by_code": {"NOT_FOUND": 2, "INVALID_ARGUMENT": 1}}
+    counts.note({**shard, "is_found": True})
+    counts.note({**shard, "is_found": False})
+    told = samples(metrics)
+    assert told["boxwright_shards_total", "found"] == told["boxwright_shards_total", "committed"] == 1
+    images = {key[1]: value for key, value in told.items() if key[0] == "boxwright_images_total" and value}
+    assert images == {"predicted": 7, "NOT_FOUND": 2, "INVALID_ARGUMENT": 1}
+
+
+def test_times_are_sums_of_a_child_and_begin_anew_with_the_next_one() -> None:
+    metrics = Metrics()
+    for spent_s in ((1.0, 3.0, 2.5), (2.0, 2.0, 2.0)):  # a sum that falls counts nothing
+        counts = BatchCounts(metrics)
+        for now_s in spent_s:
+            counts.note({"event": "progress", "stages": {stages.DECODING: now_s}})
+        counts.note({"event": "alive"})
+    assert samples(metrics)["boxwright_image_stage_seconds_total", "decoding"] == 3.0 + 2.0

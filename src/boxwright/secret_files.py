@@ -1,4 +1,4 @@
-"""Secrets in files: a variable ``NAME_FILE`` names the file that holds the value of ``NAME``, as container platforms mount them."""
+"""Secrets in files: a variable ``NAME_FILE`` names the file with the value of ``NAME``, as container platforms mount it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def read_into(environment: MutableMapping[str, str]) -> None:
         environment: of this process; what it starts later inherits the values.
 
     Raises:
-        ApiError: FAILED_PRECONDITION if a file cannot be read, INVALID_ARGUMENT if its content is no text of one secret, or if
-            the secret is given both ways. The message never has the content. Then nothing has changed.
+        ApiError: FAILED_PRECONDITION if a file cannot be read, INVALID_ARGUMENT if its content is no secret, or if the secret
+            is given both ways. The message never has the content. Then nothing has changed.
     """
     found = {name: environment[name + SUFFIX] for name in VARIABLES if environment.get(name + SUFFIX)}
     contents = {name: _content(name, pathlib.Path(path), environment) for name, path in found.items()}

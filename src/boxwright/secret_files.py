@@ -25,8 +25,8 @@ def read_into(environment: MutableMapping[str, str]) -> None:
         environment: of this process; what it starts later inherits the values.
 
     Raises:
-        ApiError: FAILED_PRECONDITION if a file cannot be read, INVALID_ARGUMENT if its content is no secret, or if the secret
-            is given both ways. The message never has the content. Then nothing has changed.
+        ApiError: FAILED_PRECONDITION if a file cannot be read, INVALID_ARGUMENT if its content is no secret or if the
+            secret is given both ways. The message never has the content. Then nothing has changed.
     """
     found = {name: environment[name + SUFFIX] for name in VARIABLES if environment.get(name + SUFFIX)}
     contents = {name: _content(name, pathlib.Path(path), environment) for name, path in found.items()}

@@ -145,7 +145,7 @@ def test_probes_ask_the_health_port(name: str) -> None:
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         environment = _environment(container)
         assert ports["health"] == int(environment["BOXWRIGHT_HEALTH_PORT"])
-        assert environment["BOXWRIGHT_HEALTH_HOST"] == "0.0.0.0"  # noqa: S104 — of a pod
+        assert environment["BOXWRIGHT_HEALTH_HOST"] == "0.0.0.0"
         probes = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
         assert {kind: probe["path"] for kind, probe in probes.items()} == {
             "startup": "/healthz",
@@ -176,7 +176,7 @@ def test_every_mount_has_its_volume(name: str) -> None:
         volumes = {volume["name"] for volume in pod["volumes"]}
         for container in (*pod.get("initContainers", ()), *pod["containers"]):
             assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
-            assert {"/data", "/tmp"} <= {mount["mountPath"] for mount in container["volumeMounts"]}  # noqa: S108
+            assert {"/data", "/tmp"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
 @each_values_file

@@ -94,6 +94,11 @@ def test_every_variable_is_a_setting_that_takes_the_value(name: str) -> None:
     settings.read({key: value for key, value in environment.items() if key not in of_files})
 
 
+def test_postgresql_is_asked_where_others_will_ask_it() -> None:
+    """While it makes its database it answers at a socket of its container already."""
+    assert SERVICES["postgres"]["healthcheck"]["test"][:4] == ["CMD", "pg_isready", "-h", "127.0.0.1"]
+
+
 def test_no_secret_is_written_down() -> None:
     for name, one in SERVICES.items():
         for key, value in one.get("environment", {}).items():

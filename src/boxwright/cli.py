@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from google.rpc import error_details_pb2
 
 import boxwright
-from boxwright import client_env, errors, processes
+from boxwright import client_env, errors, processes, secret_files
 from boxwright.administration import (
     access_command,
     accounts_command,
@@ -72,6 +72,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         parser.print_help()
         return 2
     try:
+        secret_files.read_into(os.environ)
         status: int = options.run(options)
     except errors.ApiError as error:
         for line in _plainly(error):

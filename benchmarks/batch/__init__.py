@@ -1,6 +1,7 @@
 """Batch prediction; what is called a part serves the others, which measure.
 
 candidates       what candidates cost, and results made again from them
+cluster          what a Ray cluster costs and brings
 decode_fidelity  what decoding at a fraction of the size costs in average precision
 dry_run          what a dry run says of a job, against the job
 generated        part: a list of any length and a model that does not look

@@ -17,8 +17,8 @@ from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.shard_assembler import Counts, Segments
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.shard_reports import ShardReport
-from boxwright.batch.plan import Segment
 from boxwright.batch.rewrite.rewriter import NoteUse
+from boxwright.batch.segments import Segment
 from boxwright.cluster import numeric
 from boxwright.cluster.blame import JobConvictions, Suspicion
 from boxwright.cluster.fleet import Fleet, Lost, Task, TaskAnswer
@@ -147,11 +147,11 @@ class RayEngine:
         """Takes a segment of the plan; yields the report of a shard that is done at once."""
         found = self._sink.committed(segment.shard)
         if found is not None:
-            images = len(segment.items)
+            images = segment.image_count
             self.counts.add(done=images, failed=found.failed, found=images)
             segment.release()
             yield found
-        elif any(item.held is not None for item in segment.items):
+        elif segment.files is not None and any(item.held is not None for item in segment.items):
             engine = self._here()
             for report in engine.run(_OneSegment(segment), should_stop):
                 self._add(report, engine.stage_s() | engine.amounts())
@@ -238,3 +238,6 @@ class _OneSegment:
     def segments(self) -> Iterator[Segment]:
         """See `Segments`."""
         yield self._segment
+
+    def stop(self) -> None:
+        """See `Segments`; it never waits."""

@@ -140,7 +140,7 @@ class _OneSegment:
         yield self._segment
 
     def stop(self) -> None:
-        """Nobody waits."""
+        """See `Segments`; it never waits."""
 
 
 class _Lines(logging.Handler):

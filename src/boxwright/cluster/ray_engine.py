@@ -153,11 +153,11 @@ class RayEngine:
         """Takes a segment of the plan; yields the report of a shard that is done at once."""
         found = self._sink.committed(segment.shard)
         if found is not None:
-            images = len(segment.items)
+            images = segment.image_count
             self.counts.add(done=images, failed=found.failed, found=images)
             segment.release()
             yield found
-        elif any(item.held is not None for item in segment.items):
+        elif segment.files is not None and any(item.held is not None for item in segment.items):
             engine = self._here()
             for report in engine.run(_OneSegment(segment), should_stop):
                 self._add(report, engine.stage_s() | engine.amounts())
@@ -298,4 +298,4 @@ class _OneSegment:
         yield self._segment
 
     def stop(self) -> None:
-        """Nobody waits."""
+        """See `Segments`; it never waits."""

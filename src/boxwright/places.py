@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from boxwright import errors, objects, private
 from boxwright.metadata import database
 from boxwright.settings import Settings, StorageSettings
+from boxwright.telemetry.metrics import Metrics
 
 STATE_FOLDERS = ("state", "models", "work", "audit", "pictures")  # in data_dir
 STATE_FILES = ("metadata.sqlite*", "tuning.json*", "notify.secret*")  # patterns; likewise
@@ -107,13 +108,14 @@ def notify_secret(settings: Settings) -> pathlib.Path:
     return settings.notify.secret_file or settings.storage.data_dir / "notify.secret"
 
 
-def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:
-    """Opens the metadata database that the settings name."""
+def open_database(settings: Settings, metrics: Metrics | None = None, *, prepare: bool = True) -> database.Database:
+    """Opens the metadata database that the settings name; `metrics` count its transactions."""
     return database.Database(
         settings.database.url or settings.storage.data_dir / "metadata.sqlite",
         connections=settings.database.connections,
         ca_file=settings.database.ca,
         prepare=prepare,
+        metrics=metrics,
     )
 
 

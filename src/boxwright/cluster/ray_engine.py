@@ -224,6 +224,7 @@ class RayEngine:
         self._waiting.appendleft(shard)
 
     def _add(self, report: ShardReport, totals: Mapping[str, float]) -> None:
+        self.counts.note_committed(report.shard)
         self.counts.add(done=report.predicted + report.failed, failed=report.failed, committed=True)
         for name in self._totals:
             self._totals[name] += totals.get(name, 0.0)

@@ -31,6 +31,7 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.notifications import destinations, event_notes, sender
 from boxwright.online.deployed_models import DeployedModels
+from boxwright.online.deployment_follower import DeploymentFollower
 from boxwright.operations import amounts, runner, worker
 from boxwright.operations.ledger import Ledger
 from boxwright.pictures import builder, cache, decoders
@@ -88,6 +89,7 @@ class WorkerParts:
     stores: objects.Stores
     audit: AuditLog
     retention: retention.Retention
+    daily_sweep: sweep.DailySweep
 
     def readiness_looks(self) -> dict[str, readiness.Look]:
         """What must be there for the work: the database with this version's schema, and the service's own state."""
@@ -102,12 +104,14 @@ class WorkerParts:
         self.worker.start()
         self.sender.start()
         self.retention.start()
+        self.daily_sweep.start()
 
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
         self.worker.drain(DRAIN_S)
         self.sender.close()
         self.retention.close()
+        self.daily_sweep.close()
         self.tuner.close()
         self.children.close()
         self.audit.close()
@@ -130,10 +134,17 @@ class ServiceParts:
 
     worker: WorkerParts
     online: DeployedModels
+    follower: DeploymentFollower
     pictures: builder.PictureBuilder
     dispatcher: dispatch.Dispatcher
     operations: operations.Operations
     tokens: TokenParts | None
+
+    def start(self, *, runs_operations: bool) -> None:
+        """Begins to follow the rows of deployed models, and to run operations where that is wanted."""
+        if runs_operations:
+            self.worker.start()
+        self.follower.start()
 
 
 def _build_access(
@@ -167,8 +178,8 @@ def build_worker(settings: Settings) -> WorkerParts:
     models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
     stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
     db = places.open_database(settings)
-    sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
     plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
+    sweep.sweep_here(db, stores, plans, models_dir)
     folders = ModelFolders(models_dir, stores)
     space = amounts.DiskSpace(storage.data_dir, storage.data_dir_free_bytes)
     ledger = Ledger(
@@ -207,7 +218,10 @@ def build_worker(settings: Settings) -> WorkerParts:
     ledger.listeners.append(lambda name, state: events.wake())
     kept = retention.KeptDays(settings.operations.days, batch.candidates_days, batch.resume_days)
     retaining = retention.Retention(db, stores, kept)
-    return WorkerParts(db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log, retaining)
+    daily = sweep.DailySweep(db, stores, plans)
+    return WorkerParts(
+        db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log, retaining, daily
+    )
 
 
 def build_service(settings: Settings) -> ServiceParts:
@@ -264,7 +278,8 @@ def build_service(settings: Settings) -> ServiceParts:
         recorder=recorder,
         quotas=counted,
     )
-    return ServiceParts(worker_parts, online, pictures, dispatcher, operations_service, tokens)
+    follower = DeploymentFollower(db, online)
+    return ServiceParts(worker_parts, online, follower, pictures, dispatcher, operations_service, tokens)
 
 
 def _build_curation(

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from boxwright import errors
 from boxwright.metadata import schema
 
-REVISIONS = tuple(f"{number:04d}" for number in range(1, 16))
+REVISIONS = tuple(f"{number:04d}" for number in range(1, 17))
 HEAD = REVISIONS[-1]
 
 _stamps = sa.Table(

@@ -202,9 +202,9 @@ def _schema(settings: Settings) -> str:
         db.close()
     if found is None:
         return f"{db.label}, empty: the first start fills it"
-    if found != migrations.HEAD:
+    if not migrations.Stamp.parse(found).serves_this_version:
         raise migrations.other_revision(db.label, found)
-    return f"{db.label}, schema {found}, current"
+    return f"{db.label}, schema {found}, {'current' if found == migrations.HEAD else 'serves two versions'}"
 
 
 def _access(settings: Settings) -> Iterator[Fact]:

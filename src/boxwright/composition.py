@@ -169,15 +169,20 @@ def has_accounts(db: database.Database) -> bool:
         return bool(accounts.listed(connection))
 
 
-def build_worker(settings: Settings) -> WorkerParts:
-    """Builds what runs operations; creates the folders of the data directory."""
+def build_worker(settings: Settings, *, connections: int | None = None) -> WorkerParts:
+    """Builds what runs operations; creates the folders of the data directory.
+
+    Args:
+        connections: to PostgreSQL, where no setting says how many; None: as many as a worker needs.
+    """
     storage, batch = settings.storage, settings.batch
     processes.set_niceness(settings.operations.child_niceness)
     places.check(settings)
     places.prepare(storage)
     models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
     stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
-    db = places.open_database(settings)
+    lanes = derived_settings.lanes(settings)
+    db = places.open_database(settings, connections=connections or derived_settings.worker_connections(lanes))
     plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
     sweep.sweep_here(db, stores, plans, models_dir)
     folders = ModelFolders(models_dir, stores)
@@ -193,7 +198,6 @@ def build_worker(settings: Settings) -> WorkerParts:
     )
     children = Children(stores.variables)
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
-    lanes = derived_settings.lanes(settings)
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
     # by the operation and not by the setting: what an account has started is limited to its grants, whoever does the work
     grants_of = bucket_grants.WorkGrants(index.IndexReader(db)).of
@@ -226,7 +230,7 @@ def build_worker(settings: Settings) -> WorkerParts:
 
 def build_service(settings: Settings) -> ServiceParts:
     """Builds everything below the API servers."""
-    worker_parts = build_worker(settings)
+    worker_parts = build_worker(settings, connections=database.DEFAULT_CONNECTIONS)
     db, ledger = worker_parts.db, worker_parts.ledger
     cores, inference = settings.operations.cores, settings.inference
     online = DeployedModels(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pathlib
+from collections.abc import Sequence
 
 from boxwright import errors, extras, objects
 from boxwright.access import authenticate, quotas
@@ -59,6 +60,11 @@ def lanes(settings: Settings) -> list[list[OperationKind]]:
     if "import" in kinds:
         found += [[OperationKind.IMPORT_DATA]] * settings.operations.import_jobs
     return found
+
+
+def worker_connections(lanes: Sequence[list[OperationKind]]) -> int:
+    """Connections to PostgreSQL that a worker needs: one a lane; two for leases, events and what is done now and then."""
+    return len(lanes) + 2
 
 
 def quota_limits(settings: Settings) -> quotas.QuotaLimits:

@@ -184,6 +184,7 @@ PLAIN = {
     "size": "width and height",
     "space": "room on a disk",
     "split": "of a data set, the field's term",
+    "stamp": "what a database says of its schema",
     "state": "of a state machine, or of a training",
     "statistic": "numbers about a data set",
     "status": "what something is now",

@@ -31,6 +31,7 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, migrations, models
 from boxwright.notifications import destinations, event_notes, sender
 from boxwright.online.deployed_models import DeployedModels
+from boxwright.online.deployment_follower import DeploymentFollower
 from boxwright.operations import amounts, queue_counts, runner, worker
 from boxwright.operations.ledger import Ledger
 from boxwright.pictures import builder, cache, decoders
@@ -90,6 +91,7 @@ class WorkerParts:
     audit: AuditLog
     retention: retention.Retention
     metrics: Metrics
+    daily_sweep: sweep.DailySweep
 
     def readiness_looks(self) -> dict[str, readiness.Look]:
         """What must be there for the work: the database with this version's schema, and the service's own state."""
@@ -104,12 +106,14 @@ class WorkerParts:
         self.worker.start()
         self.sender.start()
         self.retention.start()
+        self.daily_sweep.start()
 
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
         self.worker.drain(DRAIN_S)
         self.sender.close()
         self.retention.close()
+        self.daily_sweep.close()
         self.tuner.close()
         self.children.close()
         self.audit.close()
@@ -132,10 +136,17 @@ class ServiceParts:
 
     worker: WorkerParts
     online: DeployedModels
+    follower: DeploymentFollower
     pictures: builder.PictureBuilder
     dispatcher: dispatch.Dispatcher
     operations: operations.Operations
     tokens: TokenParts | None
+
+    def start(self, *, runs_operations: bool) -> None:
+        """Begins to follow the rows of deployed models, and to run operations where that is wanted."""
+        if runs_operations:
+            self.worker.start()
+        self.follower.start()
 
 
 def _build_access(
@@ -160,8 +171,12 @@ def has_accounts(db: database.Database) -> bool:
         return bool(accounts.listed(connection))
 
 
-def build_worker(settings: Settings) -> WorkerParts:
-    """Builds what runs operations; creates the folders of the data directory."""
+def build_worker(settings: Settings, *, connections: int | None = None) -> WorkerParts:
+    """Builds what runs operations; creates the folders of the data directory.
+
+    Args:
+        connections: to PostgreSQL, where no setting says how many; None: as many as a worker needs.
+    """
     storage, batch = settings.storage, settings.batch
     processes.set_niceness(settings.operations.child_niceness)
     places.check(settings)
@@ -169,9 +184,10 @@ def build_worker(settings: Settings) -> WorkerParts:
     models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
     stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
     counted = Metrics([row.rpc for row in methods.TABLE], {"version": __version__, "schema": migrations.HEAD})
-    db = places.open_database(settings, counted)
-    sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
+    lanes = derived_settings.lanes(settings)
+    db = places.open_database(settings, counted, connections=connections or derived_settings.worker_connections(lanes))
     plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
+    sweep.sweep_here(db, stores, plans, models_dir)
     folders = ModelFolders(models_dir, stores)
     space = amounts.DiskSpace(storage.data_dir, storage.data_dir_free_bytes)
     ledger = Ledger(
@@ -186,7 +202,6 @@ def build_worker(settings: Settings) -> WorkerParts:
     children = derived_settings.inference_children(settings, stores.variables)
     counted.follow(lambda: {"boxwright_children": {(): children.count}})
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
-    lanes = derived_settings.lanes(settings)
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
     # by the operation and not by the setting: what an account has started is limited to its grants, whoever does the work
     grants_of = bucket_grants.WorkGrants(index.IndexReader(db)).of
@@ -212,14 +227,15 @@ def build_worker(settings: Settings) -> WorkerParts:
     ledger.listeners.append(lambda name, state: events.wake())
     kept = retention.KeptDays(settings.operations.days, batch.candidates_days, batch.resume_days)
     retaining = retention.Retention(db, stores, kept)
+    daily = sweep.DailySweep(db, stores, plans)
     return WorkerParts(
-        db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log, retaining, counted
+        db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log, retaining, counted, daily
     )
 
 
 def build_service(settings: Settings) -> ServiceParts:
     """Builds everything below the API servers."""
-    worker_parts = build_worker(settings)
+    worker_parts = build_worker(settings, connections=database.DEFAULT_CONNECTIONS)
     db, ledger = worker_parts.db, worker_parts.ledger
     worker_parts.metrics.follow(queue_counts.QueueCounts(db).read)
     cores, inference = settings.operations.cores, settings.inference
@@ -272,7 +288,8 @@ def build_service(settings: Settings) -> ServiceParts:
         recorder=recorder,
         quotas=counted,
     )
-    return ServiceParts(worker_parts, online, pictures, dispatcher, operations_service, tokens)
+    follower = DeploymentFollower(db, online)
+    return ServiceParts(worker_parts, online, follower, pictures, dispatcher, operations_service, tokens)
 
 
 def _build_curation(

@@ -175,8 +175,7 @@ async def _serve(
     routes = _routes(settings, parts, probes, executor)
     app = rest_server.build_rest_app(parts.dispatcher, watcher, executor, routes, has_console=chosen.console, **shared)
     http = http_server.HttpServer(app, bounds, None if certificate is None else certificate.context)
-    if settings.operations.worker:
-        parts.worker.start()
+    parts.start(runs_operations=settings.operations.worker)
     probes.start()
     await grpc_api.start()
     http_task = asyncio.create_task(http.serve(sockets=[http_socket]))
@@ -197,6 +196,7 @@ async def _serve(
     http.should_exit = True
     await asyncio.gather(grpc_api.stop(GRPC_GRACE_S), http_task)
     await asyncio.to_thread(parts.worker.worker.drain, composition.DRAIN_S)
+    await asyncio.to_thread(parts.follower.close)
     parts.online.close()
     parts.pictures.close()
     decoding.shutdown()

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from tests.support.documents import code_blocks
 
-from boxwright import cli
+from boxwright import cli, secret_files
 from boxwright.commands import connection
 
 COMMAND = re.compile(r"^(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?boxwright (.+)$", re.MULTILINE)
@@ -71,5 +71,6 @@ def test_a_variable_is_a_setting() -> None:
     )  # another test holds it to the code
     names = re.findall(r"^\| `([a-z0-9_]+)` \|", table, re.MULTILINE)
     known = {f"BOXWRIGHT_{name.upper()}" for name in names} | OF_CLIENTS | {"BOXWRIGHT_CONFIG"}
+    known |= {name + secret_files.SUFFIX for name in secret_files.VARIABLES}
     named = {(block.label, name) for block in code_blocks.read_all("sh") for name in VARIABLE.findall(block.code)}
     assert not [pair for pair in named if pair[1] not in known and not OF_TESTS.match(pair[1])]

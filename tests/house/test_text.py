@@ -11,8 +11,10 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 NOT_OURS = {"LICENSE"}
 
-# Put together from halves, so that this file does not find itself.
-MACHINE_PATHS = re.compile("|".join("/" + rest for rest in (r"work/", r"home/\w", r"root/", r"Users/\w", r"opt/\w")))
+# /opt/boxwright is where deploy/ installs. Put together from halves, so that this file does not find itself.
+MACHINE_PATHS = re.compile(
+    "|".join("/" + rest for rest in (r"work/", r"home/\w", r"root/", r"Users/\w", r"opt/(?!boxwright\b)\w"))
+)
 REGISTRY_HOSTS = re.compile(
     "|".join(("pypi" + r"\.org", "python" + "hosted", "registry" + r"\.npm", "download" + r"\.pytorch"))
 )

@@ -86,18 +86,23 @@ class Database:
                 self.close()
                 raise
 
-    def migrate(self) -> tuple[str | None, str]:
-        """Brings the schema to this version's; returns the revisions (before, now), None for an empty database.
+    def migrate(self, step: migrations.Step = migrations.Step.BOTH) -> tuple[str | None, str]:
+        """Brings the schema to this version's; returns the stamps (before, now), None for an empty database.
+
+        Args:
+            step: EXPAND leaves what the former version needs, CONTRACT takes that away, BOTH does both at once.
 
         Raises:
-            ApiError: FAILED_PRECONDITION if the schema is newer than this version.
+            ApiError: FAILED_PRECONDITION if the schema is newer than this version, or not ready for the step.
         """
         with self.named(), self.write() as connection:
             found = migrations.revision_of(connection)
-            if found is not None and found not in migrations.REVISIONS:
+            if found is not None and migrations.Stamp.parse(found).newest not in migrations.REVISIONS:
                 raise migrations.other_revision(self.label, found)
-            migrations.upgrade(connection, found)
-        return found, migrations.HEAD
+            if found is None or step == migrations.Step.BOTH:
+                return found, migrations.migrate(connection, found)
+            steps = {migrations.Step.EXPAND: migrations.expand, migrations.Step.CONTRACT: migrations.contract}
+            return found, steps[step](connection, found)
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
@@ -138,7 +143,7 @@ class Database:
         """What is wrong with the schema, for a probe; None if it is this version's. Raises as `read`."""
         with self.read() as connection:
             found = migrations.revision_of(connection)
-        if found == migrations.HEAD:
+        if found is not None and migrations.Stamp.parse(found).serves_this_version:
             return None
         return f"has schema {found or 'none'}, this version needs {migrations.HEAD}"
 
@@ -195,7 +200,7 @@ class Database:
         if found is None:
             with self.write() as connection:
                 migrations.create(connection)
-        elif found != migrations.HEAD:
+        elif not migrations.Stamp.parse(found).serves_this_version:
             raise migrations.other_revision(self.label, found)
 
     @contextlib.contextmanager

@@ -113,11 +113,13 @@ def test_who_is_reached_from_elsewhere_asks_for_accounts_and_has_tls() -> None:
     assert [name for name in OURS if "ports" in SERVICES[name]] == ["serve"]
 
 
-def test_prometheus_asks_the_health_port_of_every_process() -> None:
-    (job,) = yaml.safe_load((DEPLOY / "observe" / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
-    (found,) = job["dns_sd_configs"]
-    assert set(found["names"]) <= set(OURS)
-    assert str(found["port"]) == SERVICES["worker"]["environment"]["BOXWRIGHT_HEALTH_PORT"]
+def test_prometheus_asks_the_health_port_of_every_process_and_has_the_alerts() -> None:
+    chosen = yaml.safe_load((DEPLOY / "observe" / "prometheus.yml").read_text(encoding="utf-8"))
+    found = [one for job in chosen["scrape_configs"] for one in job["dns_sd_configs"]]
+    assert sorted(name for one in found for name in one["names"]) == ["serve", "worker"]
+    assert {str(one["port"]) for one in found} == {SERVICES["worker"]["environment"]["BOXWRIGHT_HEALTH_PORT"]}
+    for name in chosen["rule_files"]:
+        assert any(f"./{name}:/etc/prometheus/{name}:ro" == volume for volume in SERVICES["prometheus"]["volumes"])
 
 
 @pytest.fixture

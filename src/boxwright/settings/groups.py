@@ -136,7 +136,7 @@ class OperationsSettings(Group):
     )
     health_port: int | None = setting(
         None,
-        "Port on which a process answers probes (`/healthz`, `/readyz`) beside its API; 0 picks a free one; unset: none.",
+        "Port on which a process answers probes and `/metrics` beside its API; 0 picks a free one; unset: none.",
         check=fields.is_port,
     )
     health_host: str = setting(

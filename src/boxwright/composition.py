@@ -180,7 +180,7 @@ def build_worker(settings: Settings) -> WorkerParts:
         ),
         note_event=event_notes.EventNotes(messages.event_data).note,
     )
-    children = Children(stores.variables)
+    children = derived_settings.inference_children(settings, stores.variables)
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
     lanes = derived_settings.lanes(settings)
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}

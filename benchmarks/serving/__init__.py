@@ -5,6 +5,7 @@ batch_results       the summary, pages, filters and an order of a large batch pr
 editor_page         the console's label editor with many boxes: opening, drawing, dragging, the next image
 evaluation          an evaluation at new and at known thresholds
 images_page         the console's page of images: its start, frames, jumps, memory
+metrics             what metrics cost: a call, an image, a scrape
 online              latency and rate of the API servers
 pictures            images that are sent, and their pictures
 prediction_process  what it costs that Predict decodes in a process of its own

@@ -242,8 +242,15 @@ def _add_database_commands(commands: argparse._SubParsersAction[argparse.Argumen
         "migrate",
         help="bring the database's schema to this version's",
         description="Bring the database's schema to what this version needs. Stop every process that uses the database, and "
-        "make a backup, first; see docs/backup.md.",
+        "make a backup, first; or expand, replace the processes one by one, and contract; see docs/backup.md.",
     )
+    steps = migrate.add_mutually_exclusive_group()
+    for step, text in (
+        ("check", "change nothing; exit status 0: this version can work, 1: a step is to be run, which is said"),
+        ("expand", "add what this version needs; the processes of the former version go on"),
+        ("contract", "take away what only the former version needed, once none of its processes runs"),
+    ):
+        steps.add_argument(f"--{step}", dest="step", action="store_const", const=step, help=text)
     for command, run in ((worker, _worker), (migrate, _migrate)):
         _add_config(command)
         command.add_argument("--data-dir", type=pathlib.Path, metavar="DIR", help="the service's own state")
@@ -311,10 +318,17 @@ def _worker(options: argparse.Namespace) -> int:
 
 def _migrate(options: argparse.Namespace) -> int:
     from boxwright import places
+    from boxwright.metadata import migrations
 
-    chosen = _chosen(options)
-    with places.opened_database(chosen, prepare=False) as db:
-        before, now = db.migrate()
+    step = vars(options).pop("step")
+    with places.opened_database(_chosen(options), prepare=False) as db:
+        if step == "check":
+            with db.named(), db.read() as connection:
+                found = migrations.revision_of(connection)
+            is_usable, words = migrations.check(db.label, found)
+            print(f"{db.label}: schema {found or 'none'}: {words}")
+            return 0 if is_usable else 1
+        before, now = db.migrate(migrations.Step(step or "both"))
     print(f"{db.label}: schema {before or 'none'} → {now}{' (nothing to do)' if before == now else ''}")
     return 0
 

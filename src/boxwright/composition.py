@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from typing import Any
 
-from boxwright import derived_settings, extras, objects, places, processes, states
+from boxwright import __version__, derived_settings, extras, objects, places, processes, states
 from boxwright.access import (
     accounts,
     audit,
@@ -28,10 +28,11 @@ from boxwright.batch.tuning.tuning_file import FILE as TUNING_FILE
 from boxwright.batch.tuning.tuning_file import Tunings
 from boxwright.health import readiness
 from boxwright.inference.model_store import ModelFolders
-from boxwright.metadata import database, models
+from boxwright.metadata import database, migrations, models
 from boxwright.notifications import destinations, event_notes, sender
 from boxwright.online.deployed_models import DeployedModels
-from boxwright.operations import amounts, runner, worker
+from boxwright.online.deployment_follower import DeploymentFollower
+from boxwright.operations import amounts, queue_counts, runner, worker
 from boxwright.operations.ledger import Ledger
 from boxwright.pictures import builder, cache, decoders
 from boxwright.runners import (
@@ -65,7 +66,8 @@ from boxwright.services import (
     validation,
 )
 from boxwright.settings import Settings
-from boxwright.surface import dispatch, iam_credentials_pb
+from boxwright.surface import dispatch, iam_credentials_pb, methods
+from boxwright.telemetry.metrics import Metrics
 from boxwright.weights import installed
 
 DRAIN_S = 8.0
@@ -88,6 +90,8 @@ class WorkerParts:
     stores: objects.Stores
     audit: AuditLog
     retention: retention.Retention
+    metrics: Metrics
+    daily_sweep: sweep.DailySweep
 
     def readiness_looks(self) -> dict[str, readiness.Look]:
         """What must be there for the work: the database with this version's schema, and the service's own state."""
@@ -102,12 +106,14 @@ class WorkerParts:
         self.worker.start()
         self.sender.start()
         self.retention.start()
+        self.daily_sweep.start()
 
     def close(self) -> None:
         """Hands back what is running, ends the children and leaves the database."""
         self.worker.drain(DRAIN_S)
         self.sender.close()
         self.retention.close()
+        self.daily_sweep.close()
         self.tuner.close()
         self.children.close()
         self.audit.close()
@@ -130,10 +136,17 @@ class ServiceParts:
 
     worker: WorkerParts
     online: DeployedModels
+    follower: DeploymentFollower
     pictures: builder.PictureBuilder
     dispatcher: dispatch.Dispatcher
     operations: operations.Operations
     tokens: TokenParts | None
+
+    def start(self, *, runs_operations: bool) -> None:
+        """Begins to follow the rows of deployed models, and to run operations where that is wanted."""
+        if runs_operations:
+            self.worker.start()
+        self.follower.start()
 
 
 def _build_access(
@@ -158,17 +171,23 @@ def has_accounts(db: database.Database) -> bool:
         return bool(accounts.listed(connection))
 
 
-def build_worker(settings: Settings) -> WorkerParts:
-    """Builds what runs operations; creates the folders of the data directory."""
+def build_worker(settings: Settings, *, connections: int | None = None) -> WorkerParts:
+    """Builds what runs operations; creates the folders of the data directory.
+
+    Args:
+        connections: to PostgreSQL, where no setting says how many; None: as many as a worker needs.
+    """
     storage, batch = settings.storage, settings.batch
     processes.set_niceness(settings.operations.child_niceness)
     places.check(settings)
     places.prepare(storage)
     models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
     stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
-    db = places.open_database(settings)
-    sweep.sweep(db, stores, work_dir, models_dir, batch.resume_days)
+    counted = Metrics([row.rpc for row in methods.TABLE], {"version": __version__, "schema": migrations.HEAD})
+    lanes = derived_settings.lanes(settings)
+    db = places.open_database(settings, counted, connections=connections or derived_settings.worker_connections(lanes))
     plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
+    sweep.sweep_here(db, stores, plans, models_dir)
     folders = ModelFolders(models_dir, stores)
     space = amounts.DiskSpace(storage.data_dir, storage.data_dir_free_bytes)
     ledger = Ledger(
@@ -181,12 +200,12 @@ def build_worker(settings: Settings) -> WorkerParts:
         note_event=event_notes.EventNotes(messages.event_data).note,
     )
     children = derived_settings.inference_children(settings, stores.variables)
+    counted.follow(lambda: {"boxwright_children": {(): children.count}})
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
-    lanes = derived_settings.lanes(settings)
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
     # by the operation and not by the setting: what an account has started is limited to its grants, whoever does the work
     grants_of = bucket_grants.WorkGrants(index.IndexReader(db)).of
-    runners = _runners(settings, db, stores, folders, children, tuner, plans)
+    runners = _runners(settings, db, stores, folders, children, tuner, plans, counted)
     audit_log = AuditLog(storage.data_dir / "audit", db)
     recorder = audit.WorkRecorder(audit_log)
     lanes_worker = worker.Worker(
@@ -199,6 +218,7 @@ def build_worker(settings: Settings) -> WorkerParts:
         space=space,
         observe=recorder.record,
         observe_use=recorder.record_use,
+        metrics=counted,
     )
     delivering = sender.Deliveries.of(
         settings.notify.hosts, settings.notify.ca, places.notify_secret(settings), stores, grants_of
@@ -207,13 +227,17 @@ def build_worker(settings: Settings) -> WorkerParts:
     ledger.listeners.append(lambda name, state: events.wake())
     kept = retention.KeptDays(settings.operations.days, batch.candidates_days, batch.resume_days)
     retaining = retention.Retention(db, stores, kept)
-    return WorkerParts(db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log, retaining)
+    daily = sweep.DailySweep(db, stores, plans)
+    return WorkerParts(
+        db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log, retaining, counted, daily
+    )
 
 
 def build_service(settings: Settings) -> ServiceParts:
     """Builds everything below the API servers."""
-    worker_parts = build_worker(settings)
+    worker_parts = build_worker(settings, connections=database.DEFAULT_CONNECTIONS)
     db, ledger = worker_parts.db, worker_parts.ledger
+    worker_parts.metrics.follow(queue_counts.QueueCounts(db).read)
     cores, inference = settings.operations.cores, settings.inference
     online = DeployedModels(
         worker_parts.folders,
@@ -264,7 +288,8 @@ def build_service(settings: Settings) -> ServiceParts:
         recorder=recorder,
         quotas=counted,
     )
-    return ServiceParts(worker_parts, online, pictures, dispatcher, operations_service, tokens)
+    follower = DeploymentFollower(db, online)
+    return ServiceParts(worker_parts, online, follower, pictures, dispatcher, operations_service, tokens)
 
 
 def _build_curation(
@@ -295,6 +320,7 @@ def _runners(
     children: Children,
     tuner: Tuner,
     plans: plan_folders.PlanFolders,
+    counted: Metrics,
 ) -> dict[Kind, runner.Runner]:
     """Who does which kind of work."""
     work_dir = settings.storage.data_dir / "work"
@@ -317,17 +343,7 @@ def _runners(
             stores,
             work_dir,
             folders,
-            train_model.TrainingLimits(
-                train_minutes_max=settings.training.minutes_max,
-                threads=settings.operations.cores,
-                cache_bytes=settings.training.cache_bytes,
-                seed=settings.training.seed,
-                pretrained=settings.training.pretrained,
-                keep_best=settings.training.keep_best,
-                state_every_s=settings.training.state_every_s,
-                unlabelled_as_negative=settings.training.unlabelled_as_negative,
-                weights_dir=installed.folder_if_any(settings.training.weights_dir),
-            ),
+            _training_limits(settings),
             resources.random_digits,
         ),
         Kind.BATCH_PREDICT: batch_predict.BatchPredict(
@@ -341,11 +357,27 @@ def _runners(
             derived_settings.machine_share(settings),
             dry_run.DryRuns(children, settings.batch.price_per_core_hour),
             validation.batch_params,
+            counted,
         ),
         Kind.IMPORT_MODEL: _model_importer(settings, db, stores, folders),
         Kind.EXPORT_DATA: export.ExportData(db, stores),
         Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),
     }
+
+
+def _training_limits(settings: Settings) -> train_model.TrainingLimits:
+    """What the settings say about every training."""
+    return train_model.TrainingLimits(
+        train_minutes_max=settings.training.minutes_max,
+        threads=settings.operations.cores,
+        cache_bytes=settings.training.cache_bytes,
+        seed=settings.training.seed,
+        pretrained=settings.training.pretrained,
+        keep_best=settings.training.keep_best,
+        state_every_s=settings.training.state_every_s,
+        unlabelled_as_negative=settings.training.unlabelled_as_negative,
+        weights_dir=installed.folder_if_any(settings.training.weights_dir),
+    )
 
 
 def _model_importer(

@@ -87,6 +87,11 @@ def inference_children(settings: Settings, variables: Sequence[str]) -> Children
     return Children([*variables, "RAY_"], DRIVER_MODULE, {cluster_share.VARIABLE: share.to_json()})
 
 
+def worker_connections(lanes: Sequence[list[OperationKind]]) -> int:
+    """Connections to PostgreSQL that a worker needs: one a lane; two for leases, events and what is done now and then."""
+    return len(lanes) + 2
+
+
 def quota_limits(settings: Settings) -> quotas.QuotaLimits:
     """How much callers may ask; who is alone may ask everything."""
     chosen = settings.quota

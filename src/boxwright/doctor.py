@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 import sqlalchemy as sa
 
 import boxwright
-from boxwright import errors, extras, machine, objects, places
+from boxwright import derived_settings, errors, extras, machine, objects, places
 from boxwright.access import providers, review, sign_in
 from boxwright.batch.job import MachineShare
 from boxwright.batch.tuning import scheduler, tuning_file
@@ -32,7 +32,7 @@ from boxwright.batch.tuning.command import TuningCommand
 from boxwright.inference import openvino_runtime, runtime_selection
 from boxwright.inference.model_folder import MODEL_FILE, ModelError
 from boxwright.inference.model_opening import open_model
-from boxwright.metadata import migrations
+from boxwright.metadata import database, migrations
 from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.weights import catalogue, installed
 
@@ -188,6 +188,10 @@ def _gpu(settings: Settings) -> Iterator[Fact]:
 
 def _database(settings: Settings) -> Iterator[Fact]:
     yield _asked("database", lambda: _schema(settings))
+    if settings.database.url is not None and settings.database.url.startswith(database.DRIVER):
+        with contextlib.suppress(errors.ApiError, sa.exc.SQLAlchemyError):  # the line above says what is wrong
+            needed = derived_settings.worker_connections(derived_settings.lanes(settings))
+            yield Fact("connections", *places.connections(settings, needed))
 
 
 def _schema(settings: Settings) -> str:
@@ -202,9 +206,9 @@ def _schema(settings: Settings) -> str:
         db.close()
     if found is None:
         return f"{db.label}, empty: the first start fills it"
-    if found != migrations.HEAD:
+    if not migrations.Stamp.parse(found).serves_this_version:
         raise migrations.other_revision(db.label, found)
-    return f"{db.label}, schema {found}, current"
+    return f"{db.label}, schema {found}, {'current' if found == migrations.HEAD else 'serves two versions'}"
 
 
 def _access(settings: Settings) -> Iterator[Fact]:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from boxwright import errors, objects, private
 from boxwright.metadata import database
 from boxwright.settings import Settings, StorageSettings
+from boxwright.telemetry.metrics import Metrics
 
 STATE_FOLDERS = ("state", "models", "work", "audit", "pictures")  # in data_dir
 STATE_FILES = ("metadata.sqlite*", "tuning.json*", "notify.secret*")  # patterns; likewise
@@ -107,13 +108,23 @@ def notify_secret(settings: Settings) -> pathlib.Path:
     return settings.notify.secret_file or settings.storage.data_dir / "notify.secret"
 
 
-def open_database(settings: Settings, *, prepare: bool = True) -> database.Database:
-    """Opens the metadata database that the settings name."""
+def open_database(
+    settings: Settings, metrics: Metrics | None = None, *, prepare: bool = True, connections: int | None = None
+) -> database.Database:
+    """Opens the metadata database that the settings name.
+
+    Args:
+        settings: those of this process.
+        metrics: count its transactions.
+        prepare: as for `Database`.
+        connections: to a PostgreSQL server at most, where no setting says how many.
+    """
     return database.Database(
         settings.database.url or settings.storage.data_dir / "metadata.sqlite",
-        connections=settings.database.connections,
+        connections=settings.database.connections or connections or database.DEFAULT_CONNECTIONS,
         ca_file=settings.database.ca,
         prepare=prepare,
+        metrics=metrics,
     )
 
 
@@ -184,3 +195,25 @@ def _check_buckets(folder: pathlib.Path) -> None:
 
 def _is_inside(path: pathlib.Path, root: pathlib.Path) -> bool:
     return path == root or root in path.parents
+
+
+def connections(settings: Settings, needed: int) -> tuple[bool, str]:
+    """Whether a service and a worker find room on the PostgreSQL server, and how many do, in words.
+
+    Args:
+        needed: by a worker, where no setting says how many.
+
+    Raises:
+        ApiError: the server does not answer, or the schema is of another version.
+    """
+    from boxwright.metadata import postgresql  # SQLite needs no driver
+
+    with opened_database(settings, prepare=False) as db, db.read() as connection:
+        limit, held = postgresql.room(connection)
+    chosen = settings.database.connections
+    serve = chosen or database.DEFAULT_CONNECTIONS
+    worker = chosen or needed
+    text = f"PostgreSQL gives {limit}, others hold {held} now; a serve holds up to {serve}, a worker up to {worker}"
+    if serve + worker > limit:
+        return False, f"{text}: raise max_connections, or lower database_connections"
+    return True, f"{text}: room for a serve and {(limit - serve) // worker} such workers in all"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import ipaddress
 import logging
 import shlex
@@ -26,6 +27,7 @@ from boxwright.health.readiness import in_words
 from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.surface import grpc_server, http_server, limits, request_policy, rest_server, token_route, waiting
 from boxwright.surface.certificate_files import CertificateFiles
+from boxwright.telemetry.metric_table import VALUES
 
 GRPC_GRACE_S = 3.0
 
@@ -109,6 +111,8 @@ def serve(settings: Settings, out: TextIO = sys.stdout) -> None:
     except BaseException:
         http_socket.close()
         raise
+    if certificate is not None:
+        parts.worker.metrics.follow(functools.partial(_certificate_ends, certificate))
     asyncio.run(_serve(settings, parts, request_guard, certificate, http_socket, out))
 
 
@@ -132,7 +136,12 @@ def serve_worker(settings: Settings, out: TextIO = sys.stdout) -> None:
 
 def _build_probes(settings: Settings, parts: composition.WorkerParts, is_open: Callable[[], bool]) -> Probes:
     chosen = settings.operations
-    return Probes(parts.worker.problems, parts.readiness_looks(), is_open, chosen.health_host, chosen.health_port)
+    probes = Probes(
+        parts.worker.problems, parts.readiness_looks(), is_open, chosen.health_host, chosen.health_port,
+        {"/metrics": parts.metrics.page},
+    )  # fmt: skip
+    parts.metrics.follow(probes.numbers)
+    return probes
 
 
 async def _serve(
@@ -158,7 +167,7 @@ async def _serve(
     )
     shared: dict[str, Any] = {
         "request_guard": request_guard, "bounds": bounds, "budget": limits.BodyBudget(bounds.bodies_bytes),
-        "decoding": decoding,
+        "decoding": decoding, "metrics": parts.worker.metrics,
     }  # fmt: skip
     grpc_api = grpc_server.build_grpc_server(parts.dispatcher, watcher, executor, **shared)
     grpc_port = _listen_grpc(grpc_api, chosen, certificate)
@@ -166,8 +175,7 @@ async def _serve(
     routes = _routes(settings, parts, probes, executor)
     app = rest_server.build_rest_app(parts.dispatcher, watcher, executor, routes, has_console=chosen.console, **shared)
     http = http_server.HttpServer(app, bounds, None if certificate is None else certificate.context)
-    if settings.operations.worker:
-        parts.worker.start()
+    parts.start(runs_operations=settings.operations.worker)
     probes.start()
     await grpc_api.start()
     http_task = asyncio.create_task(http.serve(sockets=[http_socket]))
@@ -188,6 +196,7 @@ async def _serve(
     http.should_exit = True
     await asyncio.gather(grpc_api.stop(GRPC_GRACE_S), http_task)
     await asyncio.to_thread(parts.worker.worker.drain, composition.DRAIN_S)
+    await asyncio.to_thread(parts.follower.close)
     parts.online.close()
     parts.pictures.close()
     decoding.shutdown()
@@ -195,6 +204,11 @@ async def _serve(
     parts.worker.close()
     probes.close()
     log.info("event=stopped")
+
+
+def _certificate_ends(certificate: CertificateFiles) -> dict[str, dict[tuple[str, ...], float]]:
+    ends: dict[tuple[str, ...], float] = {(door,): certificate.valid_until_s for door in VALUES["door"]}
+    return {"boxwright_certificate_expiry_timestamp_seconds": ends}
 
 
 async def _answering_on(drain_s: float, stopping: asyncio.Event, http_task: asyncio.Task[None]) -> None:

@@ -109,6 +109,17 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(doctor):
     assert "hidden" not in facts["database"]["text"]
 
 
+def test_connections_are_counted_against_what_the_server_gives(doctor, postgres):
+    url = postgres.new_database()
+    database.Database(url).close()
+    _, facts = doctor(BOXWRIGHT_DATABASE_URL=url, BOXWRIGHT_KINDS="export")
+    assert facts["connections"]["ok"]
+    assert "a serve holds up to 20, a worker up to 3: room for a serve and" in facts["connections"]["text"]
+    status, facts = doctor(BOXWRIGHT_DATABASE_URL=url, BOXWRIGHT_DATABASE_CONNECTIONS="900")
+    assert (status, attention(facts)) == (1, ["connections"])
+    assert "raise max_connections" in facts["connections"]["text"]
+
+
 def test_a_damaged_model_and_a_missing_bucket_are_named(doctor, tmp_path, tiny_model):
     folder = tiny_model.copy_to(tmp_path / "data" / "models")
     with (folder / "model.onnx").open("ab") as network:

@@ -6,7 +6,8 @@ Events on standard output:
 
     {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
      "bottleneck", "stages", "amounts"}
-    {"event": "shard", "committed", …ShardReport}               committed: shards that this run itself has finished
+    {"event": "shard", "committed", "is_found", …ShardReport}   committed: shards that this run itself has finished;
+                                                                is_found: this one was finished by an earlier run
     {"event": "done", "shards", "images", "failed", "found", "reused", "reuse", "one_colour", "rows_read", "duplicates",
      "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
                                                                 verdict: why the job fails although all is done, or null;
@@ -327,7 +328,9 @@ class _Progress:
     def note(self, report: ShardReport) -> None:
         """Says that a shard is finished."""
         self.one_colour += report.one_colour
-        self._events.say("shard", committed=self._engine.counts.shards_committed, **dataclasses.asdict(report))
+        counts = self._engine.counts
+        is_found = not counts.take_committed(report.shard)
+        self._events.say("shard", committed=counts.shards_committed, is_found=is_found, **dataclasses.asdict(report))
 
     def end(self) -> None:
         """Stops saying."""

@@ -71,6 +71,12 @@ class Children:
                 if child.is_alive():
                     self._idle.append((model_folder, child))
 
+    @property
+    def count(self) -> int:
+        """How many children there are, at work or not."""
+        with self._lock:
+            return len(self._idle) + len(self._borrowed)
+
     def close(self) -> None:
         """Ends every child."""
         with self._lock:

@@ -2,7 +2,7 @@
 
     filter   three bits a digest: most new ids are told from all earlier ones by it alone
     tiers    sorted arrays in memory, merged when two are of like size
-    runs     sorted arrays of about a million digests in a temporary file, looked at only for what the filter lets through
+    runs     sorted arrays of some 300,000 digests in a temporary file, looked at only for what the filter lets through
 
 The answer is exact up to a collision of 128-bit digests. The filter is Bloom's (Communications of the ACM 13(7), 1970);
 tiers and runs are a log-structured merge tree without deletion.
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from boxwright import errors
 
 DIGEST_BYTES = 16
-RUN_DIGESTS = 1 << 20  # 16 MiB in memory before a run is written
+RUN_DIGESTS = 1 << 18  # 4 MiB; more in memory takes as long
 FIRST_FILTER_BITS = 1 << 20
 MAX_FILTER_BITS = 1 << 29  # 64 MiB
 BITS_PER_DIGEST = 16  # the filter grows when it has fewer

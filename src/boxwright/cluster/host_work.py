@@ -22,7 +22,7 @@ from boxwright.batch.inputs import member_files
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
-from boxwright.batch.plan import Item, Segment
+from boxwright.batch.segments import Item, Segment
 from boxwright.cluster import numeric
 from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
 from boxwright.inference.model_folder import ModelError
@@ -138,6 +138,9 @@ class _OneSegment:
     def segments(self) -> Iterator[Segment]:
         """See `Segments`."""
         yield self._segment
+
+    def stop(self) -> None:
+        """See `Segments`; it never waits."""
 
 
 class _Lines(logging.Handler):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import logging
 import pathlib
+import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -17,8 +20,8 @@ from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.shard_assembler import Counts, Segments
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.shard_reports import ShardReport
-from boxwright.batch.plan import Segment
 from boxwright.batch.rewrite.rewriter import NoteUse
+from boxwright.batch.segments import Segment
 from boxwright.cluster import numeric
 from boxwright.cluster.blame import JobConvictions, Suspicion
 from boxwright.cluster.fleet import Fleet, Lost, Task, TaskAnswer
@@ -27,6 +30,7 @@ from boxwright.cluster.host_pool import HostPool
 from boxwright.inference import model_folder
 
 POLL_S = 0.05
+READ_S = 0.005  # that is waited for a segment
 LOSSES_TO_SUSPECT = 2  # of hosts by one shard
 KEPT_SEGMENTS = 8  # that wait here, beside those that hosts have
 
@@ -103,14 +107,15 @@ class RayEngine:
             HostsLostError: hosts are lost one after the other.
         """
         fleet = Fleet(self._job, self._pool, self._refusal)
-        segments, is_read = plan.segments(), False
+        reader = _Reader(plan)
         try:
             while not should_stop():
-                while not is_read and len(self._waiting) < max(KEPT_SEGMENTS, fleet.room) and not should_stop():
-                    segment = next(segments, None)
-                    is_read = segment is None
-                    if segment is not None:
-                        yield from self._taken(segment, should_stop)
+                while len(self._waiting) < max(KEPT_SEGMENTS, fleet.room) and not should_stop():
+                    segment = reader.take()
+                    if segment is None:
+                        break
+                    yield from self._taken(segment, should_stop)
+                is_read = reader.has_ended
                 if is_read and not self._waiting and not self._in_hand:
                     return
                 fleet.want(len(self._waiting))
@@ -126,6 +131,7 @@ class RayEngine:
                         raise errors.from_status(status_pb2.Status.FromString(error))
         finally:
             self.hosts_lost = fleet.hosts_lost
+            reader.close()
             fleet.close()
 
     @property
@@ -147,11 +153,11 @@ class RayEngine:
         """Takes a segment of the plan; yields the report of a shard that is done at once."""
         found = self._sink.committed(segment.shard)
         if found is not None:
-            images = len(segment.items)
+            images = segment.image_count
             self.counts.add(done=images, failed=found.failed, found=images)
             segment.release()
             yield found
-        elif any(item.held is not None for item in segment.items):
+        elif segment.files is not None and any(item.held is not None for item in segment.items):
             engine = self._here()
             for report in engine.run(_OneSegment(segment), should_stop):
                 self._add(report, engine.stage_s() | engine.amounts())
@@ -218,6 +224,7 @@ class RayEngine:
         self._waiting.appendleft(shard)
 
     def _add(self, report: ShardReport, totals: Mapping[str, float]) -> None:
+        self.counts.note_committed(report.shard)
         self.counts.add(done=report.predicted + report.failed, failed=report.failed, committed=True)
         for name in self._totals:
             self._totals[name] += totals.get(name, 0.0)
@@ -229,6 +236,58 @@ class RayEngine:
         return numeric.differences(self._numeric, dict(opened.numeric))
 
 
+class _Reader:
+    """Reads a plan in a thread: a list that is far away holds up no host and no cancel.
+
+    Args:
+        plan: is read once.
+    """
+
+    def __init__(self, plan: Segments) -> None:
+        self._plan = plan
+        self._read: queue.Queue[Segment | Exception | None] = queue.Queue(KEPT_SEGMENTS)
+        self._closed = threading.Event()
+        self.has_ended = False
+        self._thread = threading.Thread(target=self._run, name="plan", daemon=True)
+        self._thread.start()
+
+    def take(self) -> Segment | None:
+        """The next segment, if it is there.
+
+        Raises:
+            Exception: what the plan has raised.
+        """
+        if self.has_ended:
+            return None
+        try:
+            found = self._read.get(timeout=READ_S)
+        except queue.Empty:
+            return None
+        if isinstance(found, Exception):
+            raise found
+        self.has_ended = found is None
+        return found
+
+    def close(self) -> None:
+        """Ends the reading."""
+        self._closed.set()
+        self._plan.stop()
+        while self._thread.is_alive():
+            with contextlib.suppress(queue.Empty):
+                self._read.get(timeout=READ_S)  # it may wait for room
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            for segment in self._plan.segments():
+                self._read.put(segment)
+                if self._closed.is_set():
+                    return
+            self._read.put(None)
+        except Exception as error:  # the plan's or a store's: it belongs to the caller of the run
+            self._read.put(error)
+
+
 class _OneSegment:
     """A plan of one shard."""
 
@@ -238,3 +297,6 @@ class _OneSegment:
     def segments(self) -> Iterator[Segment]:
         """See `Segments`."""
         yield self._segment
+
+    def stop(self) -> None:
+        """See `Segments`; it never waits."""

@@ -2,6 +2,7 @@
 
 GET /healthz   200 while the process does its work, 503 with what stands still
 GET /readyz    200 where it can be given work, 503 with what is in the way
+GET /metrics   numbers about the process, for Prometheus
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ TIMEOUT_S = 10.0  # of one connection
 MAX_CONNECTIONS = 16
 
 Page = Callable[[], Mapping[str, str]]  # problems; none: 200
+Text = Callable[[], tuple[str, bytes]]  # content type and content
 
 
 class HealthServer:
@@ -28,6 +30,7 @@ class HealthServer:
         host: address that it listens on.
         port: likewise; 0 picks a free one.
         pages: by path.
+        texts: by path, further pages that are always 200.
 
     Attributes:
         port: on which it listens.
@@ -36,8 +39,10 @@ class HealthServer:
         ApiError: FAILED_PRECONDITION if the port is taken.
     """
 
-    def __init__(self, host: str, port: int, pages: Mapping[str, Page]) -> None:
-        handler = type("Probe", (_Probe,), {"pages": pages})
+    def __init__(
+        self, host: str, port: int, pages: Mapping[str, Page], texts: Mapping[str, Text] | None = None
+    ) -> None:
+        handler = type("Probe", (_Probe,), {"pages": pages, "texts": texts or {}})
         try:
             self._server = _Server((host, port), handler)
         except OSError as error:
@@ -84,25 +89,30 @@ class _Server(http.server.ThreadingHTTPServer):
 
 class _Probe(http.server.BaseHTTPRequestHandler):
     pages: Mapping[str, Page]
+    texts: Mapping[str, Text]
     timeout = TIMEOUT_S
     server_version = "boxwright"
     sys_version = ""
 
     def do_GET(self) -> None:
-        page = self.pages.get(self.path.partition("?")[0])
+        path = self.path.partition("?")[0]
+        page, text = self.pages.get(path), self.texts.get(path)
+        if text is not None:
+            content_type, content = text()
+            self._answer(200, content, content_type)
+            return
         if page is None:
-            self._answer(404, "not found\n")
+            self._answer(404, b"not found\n")
             return
         problems = page()
-        self._answer(503 if problems else 200, readiness.in_words(problems))
+        self._answer(503 if problems else 200, readiness.in_words(problems).encode())
 
     def log_message(self, format: str, *args: Any) -> None:
         """Probes are not logged."""
 
-    def _answer(self, status: int, text: str) -> None:
-        content = text.encode()
+    def _answer(self, status: int, content: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()

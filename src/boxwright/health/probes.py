@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from boxwright.health.health_server import HealthServer, Page
+from boxwright.health.health_server import HealthServer, Page, Text
 from boxwright.health.readiness import Look, Readiness
 
 
@@ -17,18 +17,26 @@ class Probes:
         is_open: whether the process takes work, in its own judgement.
         host: address of the port.
         port: for probes alone; 0 picks a free one, None: there is none.
+        texts: further pages of that port.
 
     Raises:
         ApiError: FAILED_PRECONDITION if the port is taken.
     """
 
     def __init__(
-        self, alive: Page, looks: Mapping[str, Look], is_open: Callable[[], bool], host: str, port: int | None
+        self,
+        alive: Page,
+        looks: Mapping[str, Look],
+        is_open: Callable[[], bool],
+        host: str,
+        port: int | None,
+        texts: Mapping[str, Text] | None = None,
     ) -> None:
+        self._looked_at = (*looks, "process")
         self._is_open = is_open
         self._readiness = Readiness(looks)
         pages: dict[str, Page] = {"/healthz": alive, "/readyz": self.problems}
-        self._server = None if port is None else HealthServer(host, port, pages)
+        self._server = None if port is None else HealthServer(host, port, pages, texts)
         self._host = f"[{host}]" if ":" in host else host
 
     @property
@@ -39,6 +47,11 @@ class Probes:
     def problems(self) -> dict[str, str]:
         """Why the process cannot be given work; empty if it can."""
         return self._readiness.problems() | ({} if self._is_open() else {"process": "starts or stops"})
+
+    def numbers(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """The same as a metric: 1 for each look that finds nothing wrong, else 0."""
+        problems = self.problems()
+        return {"boxwright_ready": {(name,): float(name not in problems) for name in self._looked_at}}
 
     def start(self) -> None:
         """Begins to look, and to answer."""

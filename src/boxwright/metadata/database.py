@@ -24,6 +24,7 @@ from google.rpc import code_pb2
 
 from boxwright import errors, private
 from boxwright.metadata import migrations
+from boxwright.telemetry.metrics import Metrics
 
 BUSY_TIMEOUT_S = 30  # how long a writer waits for another writer
 SILENCE_TIMEOUT_S = 60  # after which a PostgreSQL server that does not answer counts as gone
@@ -56,6 +57,7 @@ class Database:
         connections: int = DEFAULT_CONNECTIONS,
         ca_file: pathlib.Path | None = None,
         prepare: bool = True,
+        metrics: Metrics | None = None,
     ) -> None:
         """Opens the SQLite file or the PostgreSQL URL `where`; an empty database gets its tables.
 
@@ -64,10 +66,12 @@ class Database:
             connections: how many connections to a PostgreSQL server are held at most.
             ca_file: checks the PostgreSQL server's certificate; without it the connection is not encrypted.
             prepare: False leaves the schema alone and does not even look.
+            metrics: counts transactions.
 
         Raises:
             ApiError: FAILED_PRECONDITION if the schema is of another version; UNAVAILABLE if there is no answer.
         """
+        self._metrics = metrics or Metrics()
         self._engine = _engine(where, connections, ca_file)
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         self._compiled: dict[sa.Select[Any], Any] = {}
@@ -82,18 +86,23 @@ class Database:
                 self.close()
                 raise
 
-    def migrate(self) -> tuple[str | None, str]:
-        """Brings the schema to this version's; returns the revisions (before, now), None for an empty database.
+    def migrate(self, step: migrations.Step = migrations.Step.BOTH) -> tuple[str | None, str]:
+        """Brings the schema to this version's; returns the stamps (before, now), None for an empty database.
+
+        Args:
+            step: EXPAND leaves what the former version needs, CONTRACT takes that away, BOTH does both at once.
 
         Raises:
-            ApiError: FAILED_PRECONDITION if the schema is newer than this version.
+            ApiError: FAILED_PRECONDITION if the schema is newer than this version, or not ready for the step.
         """
         with self.named(), self.write() as connection:
             found = migrations.revision_of(connection)
-            if found is not None and found not in migrations.REVISIONS:
+            if found is not None and migrations.Stamp.parse(found).newest not in migrations.REVISIONS:
                 raise migrations.other_revision(self.label, found)
-            migrations.upgrade(connection, found)
-        return found, migrations.HEAD
+            if found is None or step == migrations.Step.BOTH:
+                return found, migrations.migrate(connection, found)
+            steps = {migrations.Step.EXPAND: migrations.expand, migrations.Step.CONTRACT: migrations.contract}
+            return found, steps[step](connection, found)
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
@@ -107,7 +116,7 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that only reads."""
-        with self._named_failures(), self._engine.connect() as connection, connection.begin():
+        with self._timed("read"), self._named_failures(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
@@ -115,11 +124,15 @@ class Database:
         """A transaction that may write; commits at the end, rolls back on any exception."""
         options = {_WRITE: True, _EXCLUSIVE: exclusive}
         with (
+            self._timed("write"),
             self._named_failures(),
             self._engine.connect().execution_options(**options) as connection,
             connection.begin(),
         ):
             yield connection
+
+    def _timed(self, access: str) -> contextlib.AbstractContextManager[None]:
+        return self._metrics.timed("boxwright_db_seconds", access)
 
     @property
     def is_local(self) -> bool:
@@ -130,7 +143,7 @@ class Database:
         """What is wrong with the schema, for a probe; None if it is this version's. Raises as `read`."""
         with self.read() as connection:
             found = migrations.revision_of(connection)
-        if found == migrations.HEAD:
+        if found is not None and migrations.Stamp.parse(found).serves_this_version:
             return None
         return f"has schema {found or 'none'}, this version needs {migrations.HEAD}"
 
@@ -187,7 +200,7 @@ class Database:
         if found is None:
             with self.write() as connection:
                 migrations.create(connection)
-        elif found != migrations.HEAD:
+        elif not migrations.Stamp.parse(found).serves_this_version:
             raise migrations.other_revision(self.label, found)
 
     @contextlib.contextmanager

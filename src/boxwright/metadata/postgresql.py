@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pg8000
+import sqlalchemy as sa
 
 
 class PostgresConnection(pg8000.Connection):
@@ -27,6 +28,14 @@ def connect(
 ) -> PostgresConnection:
     """Answers SQLAlchemy's event `do_connect`."""
     return PostgresConnection(**parameters)
+
+
+def room(connection: sa.Connection) -> tuple[int, int]:
+    """How many connections a server gives to users that are no superusers, and how many of them others hold now."""
+    query = """SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())"""
+    limit, held = connection.execute(sa.text(query)).one()
+    return int(limit), int(held)
 
 
 @contextlib.contextmanager

@@ -3,34 +3,12 @@
 What is changed here needs a migration in `migrations/versions`; a test compares the two.
 """
 
-import enum
-from typing import Any
-
 import sqlalchemy as sa
 
 from boxwright import kinds, states
+from boxwright.metadata import columns
 
 metadata = sa.MetaData()
-
-
-def _one_of(column: str, values: type[enum.StrEnum]) -> sa.CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return sa.CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
-
-
-def _corners() -> list[sa.Column[float]]:
-    return [sa.Column(name, sa.Float) for name in ("x_min", "y_min", "x_max", "y_max")]  # in [0, 1]; null: no box
-
-
-def _image_columns() -> list[sa.Column[Any]]:
-    return [
-        sa.Column("sha256", sa.String(64), nullable=False),  # identity is the content
-        sa.Column("uri", sa.String(2000), nullable=False),
-        sa.Column("ml_use", sa.String(16), nullable=False),
-        sa.Column("width_px", sa.Integer, nullable=False),
-        sa.Column("height_px", sa.Integer, nullable=False),
-    ]
-
 
 # lists by name have the same order in every database, whatever its locale
 _BY_BYTES = sa.String(128).with_variant(sa.String(128, collation="C"), "postgresql")
@@ -72,7 +50,7 @@ examples = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("dataset_id", sa.String(40), nullable=False),
-    *_image_columns(),
+    *columns.image_columns(),
     sa.Column("state", sa.String(16), nullable=False, server_default=states.ExampleState.LABELED.value),
     # member that has changed it last; empty: anybody, or nobody since the import
     sa.Column("author", sa.String(320), nullable=False, server_default=sa.text("''")),
@@ -82,8 +60,8 @@ examples = sa.Table(
     sa.Column("min_edge_px", sa.Float),  # shortest edge of its boxes; null: it has none
     # the change of many examples that left it as it is; empty: none, or it was changed since
     sa.Column("change_id", sa.String(40), nullable=False, server_default=sa.text("''")),
-    _one_of("ml_use", states.MlUse),
-    _one_of("state", states.ExampleState),
+    columns.one_of("ml_use", states.MlUse),
+    columns.one_of("state", states.ExampleState),
     sa.UniqueConstraint("dataset_id", "sha256", name="one_example_per_content"),
     sa.Index("examples_of_dataset", "dataset_id", "id"),
     sa.Index("examples_by_display_name", "dataset_id", "display_name", "id"),
@@ -97,10 +75,10 @@ annotations = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("example_id", sa.Integer, nullable=False, index=True),
     sa.Column("annotation_spec_id", sa.String(40), nullable=False, index=True),
-    *_corners(),
+    *columns.corners(),
     sa.Column("source", sa.String(16), nullable=False, server_default=states.AnnotationSource.IMPORTED.value),
     sa.Column("score", sa.Float),  # that a model gave it, [0, 1]; null: none did, or it is not known
-    _one_of("source", states.AnnotationSource),
+    columns.one_of("source", states.AnnotationSource),
     sa.Index("annotations_of_spec", "annotation_spec_id", "example_id"),
 )
 
@@ -121,7 +99,7 @@ former_examples = sa.Table(  # examples as they were before a change
     metadata,
     sa.Column("change_id", sa.String(40), primary_key=True),
     sa.Column("example_id", sa.Integer, primary_key=True, autoincrement=False),
-    *_image_columns(),
+    *columns.image_columns(),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("author", sa.String(320), nullable=False),
     sa.Column("update_time_us", sa.BigInteger, nullable=False),
@@ -136,7 +114,7 @@ former_annotations = sa.Table(  # their annotations
     sa.Column("annotation_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("example_id", sa.Integer, nullable=False),
     sa.Column("annotation_spec_id", sa.String(40), nullable=False),
-    *_corners(),
+    *columns.corners(),
     sa.Column("source", sa.String(16), nullable=False),
     sa.Column("score", sa.Float),
 )
@@ -164,7 +142,7 @@ models = sa.Table(
         "metadata_member", sa.String(80), nullable=False, server_default=kinds.OBJECT_DETECTION.model_member
     ),
     sa.Column("base_model_id", sa.String(40), nullable=False, server_default=sa.text("''")),  # empty: none
-    _one_of("deployment_state", states.DeploymentState),
+    columns.one_of("deployment_state", states.DeploymentState),
     sa.Index("models_newest_first", "project", "location", "create_time_us", "id"),
 )
 
@@ -215,8 +193,8 @@ operations = sa.Table(
     sa.Column("deadline_us", sa.BigInteger),  # null: none
     sa.Column("notify", sa.Text, nullable=False, server_default=sa.text("'[]'")),  # JSON, a list of destinations
     sa.Column("candidates_deleted_us", sa.BigInteger),  # when its candidates had been kept for long enough
-    _one_of("state", states.OperationState),
-    _one_of("kind", states.OperationKind),
+    columns.one_of("state", states.OperationState),
+    columns.one_of("kind", states.OperationKind),
     sa.CheckConstraint("(lease_owner IS NOT NULL) = (state = 'RUNNING')", name="leased_while_running"),
     sa.CheckConstraint(f"(done_time_us IS NOT NULL) = (state IN ({_TERMINAL}))", name="done_time_when_terminal"),
     sa.CheckConstraint("(response IS NOT NULL) = (state = 'SUCCEEDED')", name="response_when_succeeded"),
@@ -397,4 +375,12 @@ turns = sa.Table(  # when an operation of a project was last claimed: the projec
     sa.Column("high_next", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("normal_next", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("low_next", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+periodic_work = sa.Table(  # what one process does for all of them, and when it is due again
+    "periodic_work",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("owner", sa.String(128), nullable=False),
+    sa.Column("next_us", sa.BigInteger, nullable=False),
 )

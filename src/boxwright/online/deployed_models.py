@@ -89,6 +89,7 @@ class DeployedModels:
         self._lock = threading.Lock()
         self._deployed: dict[str, _Deployment] = {}  # what answers, or will first
         self._node_counts: dict[str, int] = {}  # what was asked for last
+        self._changes = 0  # calls of `deploy` and `undeploy`
         self._lending = threading.Lock()
         self._lent = ""  # a model that is loaded and not deployed: one at most
         self._process: PredictionProcess | None = None
@@ -101,6 +102,7 @@ class DeployedModels:
     def deploy(self, folder: str, node_count: int) -> None:
         """Loads a model in the background; while it loads again for another node count, the old one answers."""
         with self._lock:
+            self._changes += 1
             current = self._deployed.get(folder)
             self._lent = "" if self._lent == folder else self._lent
             asked, self._node_counts[folder] = self._node_counts.get(folder), node_count
@@ -115,11 +117,44 @@ class DeployedModels:
     def undeploy(self, folder: str) -> None:
         """Frees a model's memory once its running predictions have ended."""
         with self._lock:
+            self._changes += 1
             self._node_counts.pop(folder, None)
             self._lent = "" if self._lent == folder else self._lent
             deployment = self._deployed.pop(folder, None)
         if deployment is not None:
             deployment.loading.add_done_callback(_unload)
+
+    @property
+    def changes(self) -> int:
+        """Grows with every call of `deploy` and `undeploy`; see `follow`."""
+        with self._lock:
+            return self._changes
+
+    def follow(self, wanted: dict[str, int], changes: int, *, retry: bool = False) -> None:
+        """Deploys and undeploys what other processes have.
+
+        Args:
+            wanted: node count by folder, as the rows say.
+            changes: `changes` from before the rows were read; nothing is done if there were others since.
+            retry: whether models that could not be loaded are tried again.
+        """
+        with self._lock:
+            if changes != self._changes:
+                return
+            present = dict(self._node_counts)
+            failed = {folder for folder, found in self._deployed.items() if retry and found.has_failed}
+        for folder in present.keys() - wanted.keys():
+            self.undeploy(folder)
+        for folder, node_count in wanted.items():
+            if present.get(folder) != node_count or folder in failed:
+                self.deploy(folder, node_count)
+
+    def ensure(self, folder: str, node_count: int) -> None:
+        """Deploys a model that another process has deployed a moment ago; no effect on one that is known here."""
+        with self._lock:
+            is_known = folder in self._node_counts
+        if not is_known:
+            self.deploy(folder, node_count)
 
     def delete(self, folder: str) -> None:
         """Frees a model's memory and removes its folder; from a bucket in the background, as that may take its time."""

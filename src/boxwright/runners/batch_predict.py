@@ -28,12 +28,13 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.operations.runner import Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import STOP_GRACE_S, Child
-from boxwright.runners import base_choice, batch_choices, output_folders
+from boxwright.runners import base_choice, batch_choices, batch_counts, output_folders
 from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.dry_run import DryRuns
 from boxwright.runners.isolation import Isolation, events
 from boxwright.runners.plan_folders import PlanFolders
+from boxwright.telemetry.metrics import Metrics
 
 REPORT_INTERVAL_S = 0.5
 PASSES_FILE = "passes.json"
@@ -69,6 +70,7 @@ class BatchPredict(Runner):
         share: what this machine gives for a job.
         dry_runs: estimates jobs that are not to be done.
         validated_params: parses a request's params, by the model's kind, into the fields of a `BatchSpec` that they choose.
+        metrics: counts images, shards and children.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class BatchPredict(Runner):
         share: MachineShare,
         dry_runs: DryRuns,
         validated_params: Callable[[kinds.DatasetKind, Mapping[str, str]], dict[str, Any]],
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._db = db
         self._stores = stores
         self._plans = plans
@@ -275,7 +279,7 @@ class BatchPredict(Runner):
             finally:
                 _report_end(context, progress)
 
-        done = Isolation(self._children, job).in_child(context, run)
+        done = Isolation(self._children, job, self._metrics).in_child(context, run)
         manifest = objects.ObjectUri.parse(job.spec.output_directory).child(MANIFEST_FILE)
         counts = {key: done[key] for key in ("errors_files", "left_out")}
         if done["reuse"]:
@@ -299,11 +303,13 @@ class BatchPredict(Runner):
         """
         failures = _Failures()
         progress.begin_child()
+        counts = batch_counts.BatchCounts(self._metrics)
         reported_s = 0.0
         first_shard_s: float | None = None  # of this attempt: finding what is there already is no turn
         heard = events(child, context, self._stop, image_timeout_s)
         while True:
             event = next(heard)
+            counts.note(event)
             match event:
                 case {"event": "progress" | "alive"}:
                     progress.note(event)

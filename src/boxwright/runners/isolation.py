@@ -20,6 +20,7 @@ from boxwright.batch.engine.convictions import Convictions
 from boxwright.batch.job import BatchJob, TrialCommand
 from boxwright.operations.runner import AttemptError, Context
 from boxwright.processes import Child, ChildExitError
+from boxwright.telemetry.metrics import Metrics
 
 SILENCE_MARGIN_S = 20.0  # beyond an image's own time: loading a model says nothing for a while
 TRIALS = 2  # of one image alone
@@ -28,16 +29,22 @@ MAX_UNEXPLAINED_DEATHS = 3  # of the child in a row, without an image that is to
 log = logging.getLogger(__name__)
 
 
+class SilentChildError(ChildExitError):
+    """The child said nothing for so long that it was ended."""
+
+
 class Isolation:
     """Who is to blame for the deaths of one job's children.
 
     Args:
         children: where children for the trials come from.
         job: the job; its folder of notes says what was in flight.
+        metrics: counts deaths and convictions.
     """
 
-    def __init__(self, children: Children, job: BatchJob) -> None:
+    def __init__(self, children: Children, job: BatchJob, metrics: Metrics | None = None) -> None:
         self._children = children
+        self._metrics = metrics or Metrics()
         self._job = job
         self._folder = pathlib.Path(job.folders.notes)
         self._convictions = Convictions(self._folder)
@@ -59,6 +66,7 @@ class Isolation:
                 with self._children.borrow(self._job.folders.model) as child:
                     return work(child)
             except ChildExitError as death:
+                self._count_death("silent" if isinstance(death, SilentChildError) else "crash")
                 log.warning("event=inference_child_died operation=%s reason=%s", context.name, death)
                 deaths = 0 if self.convicts_somebody(context) else deaths + 1
                 if deaths == MAX_UNEXPLAINED_DEATHS:
@@ -70,6 +78,7 @@ class Isolation:
             context.raise_if_stopped()
             self._try(image_id, context)
         before, self._known = self._known, len(self._convictions.read())
+        self._metrics.add("boxwright_images_convicted_total", max(0, self._known - before))
         return self._known > before
 
     def _try(self, image_id: str, context: Context) -> None:
@@ -99,9 +108,14 @@ class Isolation:
                         child.close(grace_s=0)
                         context.raise_if_stopped()
             except ChildExitError:
+                self._count_death("crash")
                 return convictions.crashed(image_id)
             child.close(grace_s=0)
+            self._count_death("silent")
             return convictions.hung(image_id, self._job.spec.image_timeout_s)
+
+    def _count_death(self, reason: str) -> None:
+        self._metrics.add("boxwright_child_deaths_total", 1, reason)
 
 
 def events(
@@ -131,7 +145,7 @@ def events(
             case None:
                 if time.monotonic() - heard_s > image_timeout_s + SILENCE_MARGIN_S:
                     child.close(grace_s=0)  # it holds the interpreter's lock and cannot even say so
-                    raise ChildExitError(f"the child {child.pid} was silent for too long and was ended")
+                    raise SilentChildError(f"the child {child.pid} was silent for too long and was ended")
             case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
                 context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
             case _:

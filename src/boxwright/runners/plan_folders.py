@@ -43,28 +43,39 @@ class PlanFolders:
         return self._work_dir / plan
 
     def sweep(self) -> None:
-        """Deletes every folder that no operation will read again.
+        """Deletes every folder that no operation will read again, here and in the state.
 
         Other processes may be at work in the same folders: what is looked at was there before the database is asked.
+
+        Raises:
+            ApiError: the state does not answer; the folders of this machine are swept.
         """
+        self.sweep_here()
+        self.sweep_state()
+
+    def sweep_here(self) -> None:
+        """As `sweep`, for the folders of this machine alone."""
         notes = list(self._work_dir.iterdir())
-        try:
-            scratch = self._stores.state_folders("operations")
-        except errors.ApiError as error:  # a service must start while its bucket is away
-            log.warning("event=state_not_swept reason=%s", error.message)
-            scratch = []
-        with self._db.read() as connection:
-            since_us = database.now_us(connection) - round(self._resume_days * DAY_US)
-            needed = resumable.needed(connection, since_us)
+        needed = self._needed()
         for folder in notes:
             if folder.name not in needed:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def sweep_state(self) -> None:
+        """As `sweep`, for the state alone, which may be that of many machines."""
+        scratch = self._stores.state_folders("operations")
+        needed = self._needed()
         for name in scratch:
             if name not in needed:
                 self._stores.delete_prefix(self.scratch(name))
 
+    def _needed(self) -> set[str]:
+        with self._db.read() as connection:
+            since_us = database.now_us(connection) - round(self._resume_days * DAY_US)
+            return set(resumable.needed(connection, since_us))
+
     def sweep_soon(self) -> None:
-        """Sweeps in the background, for callers who must answer quickly; what that does not reach, the next start does."""
+        """Sweeps in the background, for callers who must answer quickly; the next sweep does the rest."""
         threading.Thread(target=self.sweep_quietly, name="sweep", daemon=True).start()
 
     def sweep_quietly(self) -> None:

@@ -48,6 +48,7 @@ class PredictionService(Resources):
             raise errors.invalid_argument("payload.image.image_bytes", why)
         kind = kinds.of_member(row.metadata_member)
         score_threshold, max_boxes = validation.prediction_params(kind, request.params)
+        self._online.ensure(row.folder, row.node_count)
         found, labels = self._online.predict(row.folder, image_bytes)
         ignored = ", ".join(map(str, validation.ignored_params(request.params, validation.PREDICT_PARAMS[kind])))
         return types.PredictResponse(

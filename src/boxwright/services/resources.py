@@ -79,6 +79,9 @@ class OnlineModels(Protocol):
     def deploy(self, folder: str, node_count: int) -> None:
         """Loads a model in the background, or changes how many images it answers at once."""
 
+    def ensure(self, folder: str, node_count: int) -> None:
+        """As `deploy`, for a model that is not known here: another process has deployed it."""
+
     def undeploy(self, folder: str) -> None:
         """Frees a model's memory."""
 

@@ -109,11 +109,11 @@ class DatabaseSettings(Group):
         "Metadata database, `postgresql+pg8000://USER:PASSWORD@HOST/NAME`; unset: `metadata.sqlite` in `data_dir`.",
         name="database_url",
     )
-    connections: int = setting(
-        20,
-        "Connections to PostgreSQL that one process holds at most.",
+    connections: int | None = setting(
+        None,
+        "Connections to PostgreSQL that one process holds at most; unset: 20 for `serve`, for a worker lanes + 2.",
         name="database_connections",
-        check=fields.between(2, 1000),
+        check=lambda value: None if value is None else fields.between(2, 1000)(value),
     )
     ca: pathlib.Path | None = setting(
         None,

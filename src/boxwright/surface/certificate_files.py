@@ -68,6 +68,11 @@ class CertificateFiles:
         """The host names and addresses that the certificate is for."""
         return certificate_names(self._content.chain)
 
+    @property
+    def valid_until_s(self) -> float:
+        """When the certificate that is shown ends, seconds since 1970."""
+        return x509.load_pem_x509_certificate(self._content.chain).not_valid_after_utc.timestamp()
+
     def grpc_credentials(self) -> grpc.ServerCredentials:
         """Credentials that follow the files as far as `reload` has read them."""
         given = self._content

@@ -30,6 +30,7 @@ from boxwright.surface import (
     transcode,
     waiting,
 )
+from boxwright.telemetry.metrics import Metrics
 
 # who may be asked by anybody: nothing behind these needs credentials, or they are what is exchanged for some
 PUBLIC_PATHS = (
@@ -49,6 +50,7 @@ def build_rest_app(
     bounds: limits.ServerLimits,
     budget: limits.BodyBudget,
     decoding: futures.Executor | None = None,
+    metrics: Metrics | None = None,
     has_console: bool = False,
 ) -> types.ASGIApp:
     """Builds the ASGI application; `extra_routes` come before those under ``/v1/``.
@@ -61,7 +63,7 @@ def build_rest_app(
     unguarded = [route.path for route in extra_routes if getattr(route, "path", None) not in PUBLIC_PATHS]
     if unguarded:
         raise TypeError(f"Nobody judges the callers of {', '.join(unguarded)}.")
-    reception = waiting.CallExecutor(dispatcher, watcher, executor, decoding)
+    reception = waiting.CallExecutor(dispatcher, watcher, executor, decoding, metrics, "rest")
     api = RestServer(reception, bounds, budget)
     app = applications.Starlette(
         routes=[

@@ -14,15 +14,18 @@ import asyncio
 import collections
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Collection
 from concurrent import futures
 from typing import Any, TypeVar
 
 from google.longrunning import operations_pb2
 from google.protobuf import message
+from google.rpc import code_pb2
 
 from boxwright import callers, errors
 from boxwright.surface import dispatch, limits, methods
+from boxwright.telemetry.metrics import Metrics
 
 _WAITING_RPCS = ("GetOperation", "WaitOperation")
 _log = logging.getLogger(__name__)
@@ -162,6 +165,8 @@ class CallExecutor:
         watcher: who knows when operations end.
         executor: the bounded thread pool in which dispatch runs.
         decoding: the one for calls that decode images; None: there is no other.
+        metrics: counts calls, and those that are refused.
+        door: what the metrics call this API server, ``rest`` or ``grpc``.
     """
 
     def __init__(
@@ -170,8 +175,11 @@ class CallExecutor:
         watcher: OperationNotifier,
         executor: futures.Executor,
         decoding: futures.Executor | None = None,
+        metrics: Metrics | None = None,
+        door: str = "rest",
     ) -> None:
         self._dispatcher = dispatcher
+        self._metrics, self._door = metrics or Metrics(), door
         self._watcher = watcher
         self._executor = executor
         self._decoding = decoding or executor
@@ -190,6 +198,7 @@ class CallExecutor:
                 caller = await self._run(lambda: self._dispatcher.admit(method, headers, origin))
         except errors.ApiError as error:
             refusal = error
+            self._count_refusal(error)
             await self._run(lambda: self._dispatcher.refused(method, origin, refusal))
             raise
         if caller is None:
@@ -199,6 +208,7 @@ class CallExecutor:
     async def refused(self, headers: dispatch.Headers, address: str, error: errors.ApiError) -> None:
         """Records what was refused by its host, its origin or where it comes from."""
         origin = dispatch.origin_of(headers, address)
+        self._count_refusal(error)
         with contextlib.suppress(errors.ApiError):  # the service stops: it is refused all the same
             await self._run(lambda: self._dispatcher.refused(JUDGE, origin, error))
 
@@ -219,6 +229,36 @@ class CallExecutor:
         Raises:
             ApiError: anything that went wrong, fit to be shown to the caller.
         """
+        code, started_s = "OK", time.perf_counter()
+        self._metrics.add("boxwright_rpc_in_flight", 1, self._door)
+        try:
+            return await self._answer(row, read, caller, write, remaining_s=remaining_s, body=body)
+        except errors.ApiError as error:
+            code = error.code_name
+            if error.code in (code_pb2.PERMISSION_DENIED, code_pb2.RESOURCE_EXHAUSTED):
+                self._count_refusal(error)
+            raise
+        except BaseException:  # the caller has hung up
+            code = "CANCELLED"
+            raise
+        finally:
+            self._metrics.add("boxwright_rpc_in_flight", -1, self._door)
+            took_s = time.perf_counter() - started_s
+            self._metrics.observe("boxwright_rpc_seconds", took_s, row.rpc, self._door, code)
+
+    def _count_refusal(self, error: errors.ApiError) -> None:
+        self._metrics.add("boxwright_access_denied_total", 1, self._door, error.code_name)
+
+    async def _answer(
+        self,
+        row: methods.Method,
+        read: Callable[[], message.Message],
+        caller: callers.Caller,
+        write: Callable[[message.Message], _T],
+        *,
+        remaining_s: float | None,
+        body: limits.Body | None,
+    ) -> _T:
         if row.service != methods.OPERATIONS or row.rpc not in _WAITING_RPCS:
 
             def serve() -> _T:

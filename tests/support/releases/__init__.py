@@ -1,4 +1,5 @@
-"""Data directories as released versions leave them.
+"""Versions of the software beside the one that is checked out.
 
-data_folder  makes one with the version that is checked out, packs and unpacks it
+data_folder   data directories as released versions leave them: makes one, packs and unpacks it
+next_release  the same code with one revision of the schema more
 """

@@ -113,6 +113,33 @@ def test_an_image_that_is_not_decoded_in_time_has_a_code_of_its_own(open_models,
     assert _ask(deployed) == before
 
 
+def test_what_other_processes_deploy_and_undeploy_is_followed(open_models):
+    followed = open_models()
+    followed.follow({"one": 1}, followed.changes)
+    before = _ask(followed)
+    followed.follow({"one": 1, "two": 2}, followed.changes)
+    assert _ask(followed, "two") == before
+    loaded = followed._deployed["one"].loading
+    followed.follow({"one": 1}, followed.changes)
+    assert (list(followed._deployed), followed._deployed["one"].loading) == (["one"], loaded)
+    seen = followed.changes
+    followed.ensure("two", 1)  # a call that knows a newer row than the look
+    followed.ensure("one", 7)
+    followed.follow({}, seen)
+    assert {folder: found.node_count for folder, found in followed._deployed.items()} == {"one": 1, "two": 1}
+
+
+def test_a_model_that_could_not_be_loaded_is_followed_again_only_when_asked(open_models):
+    followed = open_models()
+    followed.follow({"none": 1}, followed.changes)
+    assert _refusal(followed, "none").code == code_pb2.FAILED_PRECONDITION
+    failed = followed._deployed["none"].loading
+    followed.follow({"none": 1}, followed.changes)
+    assert followed._deployed["none"].loading is failed
+    followed.follow({"none": 1}, followed.changes, retry=True)
+    assert followed._deployed["none"].loading is not failed
+
+
 def test_a_redeployed_model_answers_all_the_while_and_the_former_one_is_unloaded(deployed):
     before = _ask(deployed)
     first = deployed._deployed["one"].loaded

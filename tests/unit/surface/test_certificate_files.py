@@ -6,6 +6,7 @@ import asyncio
 import pathlib
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.rpc import code_pb2
 from tests.support.machine.waiting import PATIENCE_S
@@ -29,6 +30,11 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def _read(folder: pathlib.Path) -> CertificateFiles:
     return CertificateFiles(folder / "server.pem", folder / "server-key.pem", folder / "ca.pem")
+
+
+def test_it_says_when_the_certificate_ends(folder: pathlib.Path) -> None:
+    (certificate, *_) = x509.load_pem_x509_certificates((folder / "server.pem").read_bytes())
+    assert _read(folder).valid_until_s == certificate.not_valid_after_utc.timestamp()
 
 
 BAD = [

@@ -96,6 +96,7 @@ class Counts:
         self.images_found = 0
         self.images_reused = 0
         self.shards_committed = 0
+        self._untold: set[int] = set()  # committed shards whose reports nobody has taken yet
 
     def add(self, *, done: int = 0, failed: int = 0, found: int = 0, reused: int = 0, committed: int = 0) -> None:
         """Adds to the counts."""
@@ -105,6 +106,18 @@ class Counts:
             self.images_found += found
             self.images_reused += reused
             self.shards_committed += committed
+
+    def note_committed(self, shard: int) -> None:
+        """Notes that this run has committed a shard, before its report is handed on."""
+        with self._lock:
+            self._untold.add(shard)
+
+    def take_committed(self, shard: int) -> bool:
+        """Whether this run has committed the shard of a report; to be asked once."""
+        with self._lock:
+            is_ours = shard in self._untold
+            self._untold.discard(shard)
+            return is_ours
 
 
 class _OpenShard:
@@ -202,6 +215,7 @@ class ShardAssembler:
         # a shard that hangs is not done
         self._counts.add(done=len(lines), failed=failed, reused=reused, committed=report is not None)
         if report is not None:
+            self._counts.note_committed(report.shard)
             self._results.put(report)
         shard.segment.release(first, len(lines))
         with self._lock:

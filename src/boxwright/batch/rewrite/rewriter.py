@@ -86,6 +86,7 @@ class Rewriter:
         made = self._here(missing) if len(missing) <= SHARDS_HERE else self._by_workers(missing, should_stop)
         for report in made:
             self._sink.count(report)
+            self.counts.note_committed(report.shard)
             self.counts.add(done=report.predicted, committed=1)
             yield report
             if should_stop():

@@ -217,16 +217,16 @@ def test_the_schema_is_brought_up_before_the_pods(name: str) -> None:
     assert len(jobs) == int(has_database)
     for job in jobs:
         assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
-        assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["migrate"]
+        assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["migrate", "--expand"]
     (serve,) = [one for one in _of_kind(objects, "Deployment") if one["metadata"]["name"] == "demo-boxwright"]
     first = serve["spec"]["template"]["spec"].get("initContainers", [])
     assert [container["args"] for container in first] == ([] if has_database else [["migrate"]])
 
 
 def test_a_migration_takes_arguments() -> None:
-    values = {**_values("keda"), "migrations": {"args": ["--expand"]}}
+    values = {**_values("keda"), "migrations": {"args": []}}
     (job,) = _of_kind(_render(values), "Job")
-    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["migrate", "--expand"]
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["migrate"]
 
 
 def test_the_query_of_keda_counts_what_waits_and_what_is_worked_on() -> None:

@@ -1,6 +1,7 @@
 """Batch prediction; what is called a part serves the others, which measure.
 
 candidates       what candidates cost, and results made again from them
+cluster          what a Ray cluster costs and brings
 decode_fidelity  what decoding at a fraction of the size costs in average precision
 dry_run          what a dry run says of a job, against the job
 generated        part: a list of any length and a model that does not look
@@ -9,6 +10,7 @@ lite0            part: a detector on EfficientNet-Lite0 as ONNX
 imported         what nodes around an imported network cost
 memory           resident memory against images
 own              part: Boxwright's stages and engine as a child process
+planning         rows planned a second, and the memory of it
 priorities       how many images jobs of three priorities get
 report           what a report costs
 rivals           part: other ways to do the same work as child processes

@@ -32,9 +32,9 @@ from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare
 from boxwright.batch.output import candidates, sidecars
 from boxwright.batch.output.candidates import CandidateTable
 from boxwright.batch.output.sink import Sink
-from boxwright.batch.plan import Item
 from boxwright.batch.rewrite.rewriter import Rewriter
 from boxwright.batch.rewrite.sources import Sources
+from boxwright.batch.segments import Item
 from boxwright.images import appearance, letterbox
 from boxwright.inference import model_opening
 

@@ -35,7 +35,7 @@ from boxwright.batch.output import manifest
 
 SHARD_IMAGES = 40
 SPOILT_EVERY = 130  # rows: several shards have errors, most have none
-FIRST = ("plan.before_header", "plan.after_segment")
+FIRST = ("plan.before_header", "plan.before_block", "plan.after_block")
 LAST = ("sink.after_errors_file", "sink.before_manifest", "sink.after_manifest")
 MIDDLE = ("sink.after_errors", "sink.before_put", "sink.after_put")
 MODELS = {"detection": tiny_model.make, "classification": lambda: tiny_classifier.make("MULTICLASS")}

@@ -196,7 +196,7 @@ def build_worker(settings: Settings, *, connections: int | None = None) -> Worke
         ),
         note_event=event_notes.EventNotes(messages.event_data).note,
     )
-    children = Children(stores.variables)
+    children = derived_settings.inference_children(settings, stores.variables)
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
     # by the operation and not by the setting: what an account has started is limited to its grants, whoever does the work

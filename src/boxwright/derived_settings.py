@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 from boxwright import errors, extras, objects
 from boxwright.access import authenticate, quotas
+from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
+from boxwright.cluster import cluster_share
+from boxwright.cluster.cluster_share import DRIVER_MODULE, ClusterShare
 from boxwright.inference.model_store import ModelFolders
 from boxwright.operations import amounts
 from boxwright.runners import batch_choices
@@ -65,6 +68,28 @@ def lanes(settings: Settings) -> list[list[OperationKind]]:
 def worker_connections(lanes: Sequence[list[OperationKind]]) -> int:
     """Connections to PostgreSQL that a worker needs: one a lane; two for leases, events and what is done now and then."""
     return len(lanes) + 2
+
+
+def inference_children(settings: Settings, variables: Sequence[str]) -> Children:
+    """The inference children of this process: their engine is this machine, or a cluster.
+
+    Args:
+        settings: those of this process.
+        variables: of the environment, that the stores need.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: a cluster is asked for, and what it needs is not installed.
+    """
+    chosen = settings.ray
+    if chosen.address is None:
+        return Children(variables)
+    if not extras.can_use_ray():
+        raise errors.failed_precondition(extras.RAY_NEEDS)
+    cache_dir = "" if chosen.cache_dir is None else str(chosen.cache_dir.resolve())
+    share = ClusterShare(
+        chosen.address, chosen.hosts, chosen.host_cores, chosen.host_gpus, cache_dir, chosen.cache_bytes
+    )
+    return Children([*variables, "RAY_"], DRIVER_MODULE, {cluster_share.VARIABLE: share.to_json()})
 
 
 def quota_limits(settings: Settings) -> quotas.QuotaLimits:

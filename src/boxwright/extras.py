@@ -14,11 +14,21 @@ TRAINING_NEEDS = (
     "Training is not installed here. Run `pip install 'boxwright[train]'` in the service's environment and restart it; "
     "predicting needs nothing more."
 )
+RAY_PACKAGES = ("ray",)
+RAY_NEEDS = (
+    "ray_address is set, and Ray is not installed here. Run `pip install 'boxwright[ray]'` in the service's environment and "
+    "restart it, or unset ray_address."
+)
 
 
 def can_train() -> bool:
     """Whether the packages of the extra `train` can be imported; imports none of them."""
     return all(importlib.util.find_spec(name) is not None for name in TRAINING_PACKAGES)
+
+
+def can_use_ray() -> bool:
+    """Whether the package of the extra `ray` can be imported; does not import it."""
+    return all(importlib.util.find_spec(name) is not None for name in RAY_PACKAGES)
 
 
 def can_import_models() -> bool:

@@ -1,7 +1,7 @@
 """Fault injection: named points at which a process may be told to die, fail or hang.
 
-``BOXWRIGHT_FAULTS=sink.after_put:kill@3,plan.after_segment:raise`` kills the process at the third passage of the point
-``sink.after_put`` and raises at the first passage of ``plan.after_segment``. Actions: ``kill`` (SIGKILL to itself),
+``BOXWRIGHT_FAULTS=sink.after_put:kill@3,plan.after_block:raise`` kills the process at the third passage of the point
+``sink.after_put`` and raises at the first passage of ``plan.after_block``. Actions: ``kill`` (SIGKILL to itself),
 ``raise`` (`OSError`, as a full disk would), ``hang`` (for ever). Points and actions are documented in
 docs/crash-safety.md; without the variable a point costs one dictionary look-up.
 

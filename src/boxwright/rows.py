@@ -124,6 +124,7 @@ def lines(
     *,
     max_chars: int = MAX_LINE_CHARS,
     chunks: Iterator[bytes] | None = None,
+    first_number: int = 1,
 ) -> Iterator[TextLine]:
     """Yields the lines of a text object that are not blank.
 
@@ -132,12 +133,13 @@ def lines(
         uri: the object.
         max_chars: how long a line may be.
         chunks: its text, if that is not what the object itself holds; `TextLine.end_bytes` counts these bytes then.
+        first_number: the number of its first line; above 1 where the text is a later part of the object.
 
     Raises:
         ApiError: NOT_FOUND and the like from the store; INVALID_ARGUMENT if the file is no text.
     """
     for number, (text, end_bytes) in enumerate(
-        _lines(uri, stores.stream(uri) if chunks is None else chunks, max_chars), 1
+        _lines(uri, stores.stream(uri) if chunks is None else chunks, max_chars, first_number), first_number
     ):
         if text and not text.isspace():
             yield TextLine(uri, number, text, end_bytes)
@@ -178,12 +180,15 @@ def too_long(uri: objects.ObjectUri, max_chars: int) -> errors.ApiError:
     return errors.bad_request(f"{uri}: a line is longer than {max_chars} characters; a CSV is expected.")
 
 
-def _lines(uri: objects.ObjectUri, content: Iterator[bytes], max_chars: int) -> Iterator[tuple[str, int]]:
+def _lines(
+    uri: objects.ObjectUri, content: Iterator[bytes], max_chars: int, first_number: int
+) -> Iterator[tuple[str, int]]:
     """Yields (line without its break, bytes read so far)."""
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
-    rest, read_bytes, count = "", 0, 0
+    encoding = "utf-8-sig" if first_number == 1 else "utf-8"  # a mark of the byte order is at a file's beginning only
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
+    rest, read_bytes, count = "", 0, first_number - 1
     for chunk, is_last in _with_end_mark(content):
-        if read_bytes == 0:
+        if read_bytes == 0 and first_number == 1:
             check_start(uri, chunk)
         read_bytes += len(chunk)
         try:

@@ -160,9 +160,10 @@ def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_
     "point",
     [
         "sink.after_put",
+        "plan.after_block",
         *(
             pytest.param(one, marks=pytest.mark.full)
-            for one in ("image gs://b/images/0057.jpg", "sink.before_put", "sink.before_manifest")
+            for one in ("plan.before_block", "image gs://b/images/0057.jpg", "sink.before_put", "sink.before_manifest")
         ),
     ],
 )

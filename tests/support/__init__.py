@@ -2,6 +2,7 @@
 
 access        accounts, their credentials, and services that ask for them
 clients       how tests call a service: official clients, commands of their own, a browser, recorded cases
+clusters      a Ray cluster of several nodes
 databases     PostgreSQL, and a line to it that can be cut
 documents     what is read from the documents and made for them
 images        images of every kind, drawn or written by hand, and labels for them

@@ -6,7 +6,13 @@
     entry       one image that an input names
     image_list  lists of images: CSV files, JSON Lines, errors files
     inputs      lists, folders, patterns and archives, told apart and read
-    plan        the inputs, frozen segment by segment
+    segments    the images of a plan, one by one and a shard at a time
+    met_digests  the ids that a plan has met, in bounded memory
+    row_judge   what rows are, and when too many are unusable
+    cut_builder   which rows are the next shard's
+    plan_index  where in the lists each shard's images stand, in blocks
+    planner     the thread that reads the lists ahead and puts the index
+    plan        the inputs, frozen before their shards start
     output      shards, the notes about them, the manifest
     engine      reading, decoding and predicting on threads and processes
     reuse       results of a former job for images that have not changed

@@ -36,11 +36,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from boxwright import errors, objects, processes
 from boxwright.batch.engine import opening, stages
-from boxwright.batch.engine.engine import MachineEngine
+from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.estimate import estimator
@@ -85,8 +85,50 @@ class Commands:
         os._exit(0)  # the service is gone or wants us gone; shards are whole or absent, nothing needs tidying
 
 
+class OpenEngine(Protocol):
+    """Makes an engine ready for a job."""
+
+    def __call__(
+        self,
+        job: BatchJob,
+        models: LoadedModels,
+        peers: PeerPool,
+        stores: objects.Stores,
+        sink: Sink,
+        base: OpenedBase | None,
+        note_use: NoteUse,
+    ) -> contextlib.AbstractContextManager[JobEngine]:
+        """See `engine.opening.opened`; `note_use` hears of buckets that other processes use."""
+
+
+class JobEngine(Engine, Protocol):
+    """An engine that knows its model."""
+
+    @property
+    def model_digest(self) -> str:
+        """Names the model's exact version."""
+
+
+def open_here(
+    job: BatchJob,
+    models: LoadedModels,
+    peers: PeerPool,
+    stores: objects.Stores,
+    sink: Sink,
+    base: OpenedBase | None,
+    note_use: NoteUse,
+) -> contextlib.AbstractContextManager[JobEngine]:
+    """The engine of this machine; an `OpenEngine`."""
+    return opening.opened(job, models, peers, stores, sink, base)
+
+
 def run_job(
-    job: BatchJob, models: LoadedModels, peers: PeerPool, events: Events, stop_requested: threading.Event
+    job: BatchJob,
+    models: LoadedModels,
+    peers: PeerPool,
+    events: Events,
+    stop_requested: threading.Event,
+    open_engine: OpenEngine = open_here,
 ) -> None:
     """Runs one job and says how it went; raises ApiError if it cannot begin."""
     started_s = time.monotonic()
@@ -95,7 +137,7 @@ def run_job(
     sink = Sink(job.spec, stores)
     sink.prepare()
     with contextlib.ExitStack() as opened:
-        work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use))
+        work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use), open_engine)
         progress = _Progress(work.engine, work.plan, events)
         try:
             done = _run(job, work, sink, stores, progress, stop_requested)
@@ -129,7 +171,7 @@ class _Work:
         reports: begins the work, and yields the report of each shard until all are done or the callable says to stop.
     """
 
-    engine: MachineEngine | Rewriter
+    engine: JobEngine | Rewriter
     plan: Plan | Sources
     reports: Callable[[Callable[[], bool]], Iterator[ShardReport]]
     base: OpenedBase | None = None
@@ -143,6 +185,7 @@ def _work(
     sink: Sink,
     opened: contextlib.ExitStack,
     note_use: NoteUse,
+    open_engine: OpenEngine,
 ) -> _Work:
     """Makes ready what the job needs; raises ApiError if it cannot begin."""
     if job.spec.reads_manifests:
@@ -150,7 +193,7 @@ def _work(
         return _Work(rewriter, sources, functools.partial(rewriter.run, sources))
     plan = opened.enter_context(contextlib.closing(Plan(job.spec, stores, job.folders.notes, sink.is_finished)))
     base = opened.enter_context(reuse_opening.opened(job, stores))  # before the peers, which read its index
-    engine = opened.enter_context(opening.opened(job, models, peers, stores, sink, base))
+    engine = opened.enter_context(open_engine(job, models, peers, stores, sink, base, note_use))
     return _Work(engine, plan, functools.partial(engine.run, plan), base)
 
 
@@ -272,7 +315,7 @@ def _as_log(stage_s: dict[str, float]) -> str:
 class _Progress:
     """Says every quarter second how far the job is."""
 
-    def __init__(self, engine: MachineEngine | Rewriter, plan: Plan | Sources, events: Events) -> None:
+    def __init__(self, engine: JobEngine | Rewriter, plan: Plan | Sources, events: Events) -> None:
         self._engine = engine
         self._plan = plan
         self._events = events
@@ -320,8 +363,12 @@ class _Progress:
             )
 
 
-def main() -> None:
-    """Runs jobs until standard input ends."""
+def main(open_engine: OpenEngine = open_here) -> None:
+    """Runs jobs until standard input ends.
+
+    Args:
+        open_engine: makes the engine of a job.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     commands, events, models, peers = Commands(), Events(), LoadedModels(), PeerPool()
     events.say("ready", pid=os.getpid())
@@ -334,7 +381,7 @@ def main() -> None:
             elif isinstance(command, EstimateCommand):
                 estimator.run(command.job, models, peers, events, commands.stop_requested)
             else:
-                run_job(command, models, peers, events, commands.stop_requested)
+                run_job(command, models, peers, events, commands.stop_requested, open_engine)
         except errors.ApiError as error:
             events.say("error", code=error.code, message=error.message, row_failures=[])
 

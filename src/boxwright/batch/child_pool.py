@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from boxwright.processes import FEW_HEAPS, Child
@@ -16,8 +17,10 @@ JOB_ENDS = ("done", "error", "stopped", "tried", "estimated")
 class InferenceChild(Child):
     """A child that knows whether it is in the middle of a job."""
 
-    def __init__(self, variables: Sequence[str] = ()) -> None:
-        super().__init__(CHILD_MODULE, environment=FEW_HEAPS, variables=variables)
+    def __init__(
+        self, variables: Sequence[str] = (), module: str = CHILD_MODULE, environment: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(module, environment={**FEW_HEAPS, **(environment or {})}, variables=variables)
         self.is_busy = False
 
     def send_line(self, line: str) -> None:
@@ -37,11 +40,15 @@ class Children:
     """A small pool; it grows with the jobs that run at once and never shrinks below what runs.
 
     Args:
-        variables: names and prefixes of environment variables that the stores need (`objects.Stores.variables`).
+        variables: names and prefixes of environment variables that the children need (`objects.Stores.variables`).
+        module: that they run; it speaks as `batch.child_main` does.
+        environment: variables that are added to theirs.
     """
 
-    def __init__(self, variables: Sequence[str] = ()) -> None:
-        self._variables = variables
+    def __init__(
+        self, variables: Sequence[str] = (), module: str = CHILD_MODULE, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._new_child = functools.partial(InferenceChild, variables, module, environment)
         self._lock = threading.Lock()
         self._idle: list[tuple[str, InferenceChild]] = []  # with the model folder that each used last
         self._borrowed: set[InferenceChild] = set()
@@ -81,7 +88,7 @@ class Children:
                 self._idle.remove(entry)
                 self._borrowed.add(entry[1])
                 return entry[1]
-        child = InferenceChild(self._variables)
+        child = self._new_child()
         with self._lock:
             self._borrowed.add(child)
         return child

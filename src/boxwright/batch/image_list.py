@@ -10,9 +10,10 @@ Names of keys: Vertex AI (``content``, ``imageGcsUri``, ``instance``), SageMaker
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from boxwright import errors, objects, rows
 from boxwright.batch.entry import Entry
@@ -46,18 +47,61 @@ def read(
     """
     lines = rows.lines(stores, uri, max_chars=MAX_JSON_LINE_CHARS, chunks=chunks)
     first = next(lines, None)
-    if first is None:
-        return
-    if not first.is_json:
-        yield from _csv(first, lines, column)
-        return
-    check_first_line(first, column)
-    if _is_errors_line(_parsed(first.text)):
-        for line in _with(first, lines):
-            yield Entry(_failed_image(line), _place(line), line.end_bytes)
-    else:
-        for line in _with(first, lines):
-            yield _json_row(line, column)
+    if first is not None:
+        form = ListForm.of(first, column)
+        for line in itertools.chain((first,), lines):
+            if (entry := form.entry(line, column)) is not None:
+                yield entry
+
+
+class ListForm(NamedTuple):
+    """What a list's lines are, told by its first line that is not blank.
+
+    Attributes:
+        kind: ``csv``, ``json`` or ``errors``.
+        cell: of a CSV: the index of the address in a row.
+        header_line: of a CSV: the number of the line that names the columns; 0 for none.
+    """
+
+    kind: str
+    cell: int = 0
+    header_line: int = 0
+
+    @classmethod
+    def of(cls, first: rows.TextLine, column: str) -> ListForm:
+        """Tells the form; raises INVALID_ARGUMENT if the file is no list, or a CSV without that column."""
+        if first.is_json:
+            check_first_line(first, column)
+            return cls("errors" if _is_errors_line(_parsed(first.text)) else "json")
+        if not column:
+            return cls("csv")
+        header = first.row()
+        names = header.cells if header is not None else []
+        if column not in names:
+            raise errors.bad_request(
+                f"{first.uri}: no column of its first line is called like params.input_column says; write the name as it "
+                "stands there, or leave it out if the addresses are in column 1 of a list without a header."
+            )
+        return cls("csv", names.index(column), first.number)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the address is what a line begins with."""
+        return self == ListForm("csv")
+
+    def entry(self, line: rows.TextLine, column: str) -> Entry | None:
+        """What a line names; None for a header, and for a row of empty cells."""
+        match self.kind:
+            case "errors":
+                return Entry(_failed_image(line), _place(line), line.end_bytes)
+            case "json":
+                return _json_row(line, column)
+        row = None if line.number <= self.header_line else line.row()
+        if row is None:
+            return None
+        text = row.cells[self.cell] if self.cell < len(row.cells) else ""
+        failure = None if text or not self.cell else "the row has no value in that column"
+        return Entry(text, _place(line), line.end_bytes, row.cells, line.number == 1, failure)
 
 
 def check_first_line(line: rows.TextLine, column: str = "") -> None:
@@ -106,26 +150,6 @@ def whole_address(text: str, key: str, uri: objects.ObjectUri) -> str:
     return text
 
 
-def _csv(first: rows.TextLine, lines: Iterator[rows.TextLine], column: str) -> Iterator[Entry]:
-    index = 0
-    if column:
-        header = first.row()
-        names = header.cells if header is not None else []
-        if column not in names:
-            raise errors.bad_request(
-                f"{first.uri}: no column of its first line is called like params.input_column says; write the name as it "
-                "stands there, or leave it out if the addresses are in column 1 of a list without a header."
-            )
-        index = names.index(column)
-    for line in lines if column else _with(first, lines):
-        row = line.row()
-        if row is None:
-            continue
-        text = row.cells[index] if index < len(row.cells) else ""
-        failure = None if text or not index else "the row has no value in that column"
-        yield Entry(text, _place(line), line.end_bytes, row.cells, line.number == 1, failure)
-
-
 def _json_row(line: rows.TextLine, column: str) -> Entry:
     """One line of JSON Lines; one that is unusable costs a row and not the list."""
     value = _parsed(line.text)
@@ -143,11 +167,6 @@ def _json_row(line: rows.TextLine, column: str) -> Entry:
             failure = "the line is no JSON object"
     shown = _place(line) if text is None else whole_address(text, key, line.uri)
     return Entry(shown, _place(line), line.end_bytes, failure=failure)
-
-
-def _with(first: rows.TextLine, lines: Iterator[rows.TextLine]) -> Iterator[rows.TextLine]:
-    yield first
-    yield from lines
 
 
 def _place(line: rows.TextLine) -> str:

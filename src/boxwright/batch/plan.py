@@ -1,11 +1,12 @@
-"""The plan of a batch job: the inputs read as a stream and frozen, segment by segment.
+"""The plan of a batch job: the inputs read as a stream and frozen, before any of its shards starts.
 
-A segment is one shard's images. Segments are put once, in order, each before its shard starts, so that a second attempt
-splits the input exactly as the first did. The identity of every file is put once before the first row is read: a list that
-changed under a running job fails it. Names that are listed are frozen themselves (`inputs.frozen_names`). An image that is
-listed twice is planned once; what was seen is remembered in a temporary database that spills to disk. Rows that are no
-usable path are planned as failed images, and fail the job as a whole when their share passes the limit, judged from the
-1,000th row on and at the end.
+A second attempt splits the input exactly as the first did. The identity of every file is put once before the first row is
+read: a list that changed under a running job fails it. Names that are listed are frozen themselves (`inputs.frozen_names`).
+An image that is listed twice is planned once (`met_digests`). Rows that are no usable path are planned as failed images, and
+fail the job as a whole when their share passes the limit, judged from the 1,000th row on and at the end (`row_judge`).
+
+Lists of text are frozen as an index of places in them (`planner`, `plan_index`). What cannot be cut so is frozen as
+segments, the images themselves, several written at a time; so is all of a plan of version 1 or 2.
 
 A segment has as many images as the job says. The first few of a list that is not short have fewer, so that the first
 results are there soon, and so have segments of large members of archives, which wait on this machine's disk.
@@ -13,71 +14,33 @@ results are there soon, and so have segments of large members of archives, which
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import itertools
 import json
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from google.rpc import code_pb2, status_pb2
+from google.rpc import status_pb2
 
-from boxwright import errors, faults, objects, row_hints, rows
-from boxwright.batch.entry import Entry, HeldBytes
+from boxwright import errors, faults, objects
 from boxwright.batch.inputs.job_inputs import JobInputs
+from boxwright.batch.inputs.listed_members import ListedMembers
 from boxwright.batch.inputs.member_files import SEGMENT_BYTES, MemberFiles
 from boxwright.batch.inputs.sources import changed
 from boxwright.batch.job import BatchSpec
+from boxwright.batch.met_digests import MetDigests
+from boxwright.batch.plan_index import BLOCK_CUTS, CutReader, PlanIndex, PlanTotals
+from boxwright.batch.planner import IndexPlanner
+from boxwright.batch.row_judge import JUDGED_FROM_ROW, RowJudge
+from boxwright.batch.segments import Item, Segment
 
-JUDGED_FROM_ROW = 1000
-PLAN_VERSION = 2  # 1: every segment had the same size
+PLAN_VERSION = 3  # 1: every segment had the same size; 2: every segment was stored
 FIRST_SEGMENTS, FIRST_SEGMENT_IMAGES = 5, 100  # of lists with at least `JUDGED_FROM_ROW` rows: about a second each
-SEEN_CACHE_KIB = 4 * 1024  # of the ids met, this much is held in memory and the rest on disk; more is hardly faster
-
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """One image of the plan.
-
-    Attributes:
-        id: its address, or what stands in the place of one.
-        failure: why its row is unusable; None if it is fine.
-        held: where the bytes of an archive's member are; None if it is no member.
-    """
-
-    id: str
-    failure: str | None = None
-    held: HeldBytes | None = dataclasses.field(default=None, compare=False)
-
-    @property
-    def held_bytes(self) -> int:
-        """How many bytes of it wait on this machine's disk."""
-        return 0 if self.held is None else self.held.length
-
-
-@dataclasses.dataclass(frozen=True)
-class Segment:
-    """One shard's images, in input order.
-
-    Attributes:
-        shard: the shard's number, from 1.
-        items: its images.
-        files: keeps those that are members of archives; None if there are none.
-    """
-
-    shard: int
-    items: list[Item]
-    files: MemberFiles | None = dataclasses.field(default=None, compare=False)
-
-    def release(self, first: int = 0, count: int | None = None) -> None:
-        """Says that images, from an index on, are predicted or need not be: what was kept of them is removed."""
-        if self.files is not None:
-            for item in self.items[first : None if count is None else first + count]:
-                if item.held is not None:
-                    self.files.drop(item.held)
+SEGMENT_PUTS = 16  # segments that are stored at the same time
 
 
 class Plan:
@@ -105,23 +68,23 @@ class Plan:
     ) -> None:
         self._spec = spec
         self._stores = stores
-        self._named = stores.named()
         self._files = MemberFiles(notes, self._finished_images)
         self._is_finished = is_finished
         self._keeps = keeps
         self.opening_s = 0.0
         self._inputs: JobInputs | None = None
         self._scratch = objects.ObjectUri.parse(spec.scratch)
+        self._index = PlanIndex(stores, self._scratch, ", ".join(spec.input_uris))
+        self._planner: IndexPlanner | None = None
         self._shard_images = spec.shard_images
         self._has_small_start = spec.shard_images > FIRST_SEGMENT_IMAGES
-        self.rows_read = 0
-        self.rows_failed = 0
-        self.duplicates = 0
-        self.images_planned = 0
+        self._block_cuts = list(BLOCK_CUTS)
+        self._judge = RowJudge(stores, spec.row_failure_limit)
+        self._duplicates = 0
+        self._images = 0
         self.total_bytes = 0
         self._met, self._met_bytes = 0, 0  # different images so far, and about where in the lists the last one was
-        self.is_complete = False
-        self.row_failures: list[status_pb2.Status] = []
+        self._is_complete = False
 
     def segments(self) -> Iterator[Segment]:
         """Yields the segments in order, each frozen before it is yielded.
@@ -134,24 +97,80 @@ class Plan:
         inputs = self._inputs = self._opened()
         self.opening_s = time.monotonic() - began_s
         self.total_bytes = inputs.total_bytes
-        held: list[Segment] = []
-        for segment in self._split(inputs):
-            held.append(segment)
-            if self.rows_read < JUDGED_FROM_ROW:
-                if self._held_bytes(held) < SEGMENT_BYTES:
-                    continue
-                self._judge()  # now: members that are not handed out would fill the disk
-            yield from held
-            held.clear()
-        self._judge()
-        if self.rows_read == 0:
-            raise errors.bad_request(errors.EMPTY_BATCH_CSV)
-        self.is_complete = True
-        yield from held
+        planned = 0
+        if self._keeps and self._block_cuts and (lists := inputs.lists):
+            planner = self._planner = IndexPlanner(
+                lists,
+                self._index,
+                self._judge,
+                ListedMembers(self._stores.named(), self._files),
+                sizes=self._block_cuts,
+                shard_images=self._shard_images,
+                small=(FIRST_SEGMENTS if self._has_small_start else 0, FIRST_SEGMENT_IMAGES),
+                has_more=len(lists) < inputs.count,
+            )
+            reader = CutReader(dict(enumerate(lists)), self._judge.items)
+            with contextlib.closing(planner):
+                for block in planner.blocks():
+                    for planned, cut in enumerate(block.cuts, block.first_shard):
+                        planner.raise_failure()
+                        yield reader.segment(planned, cut, block.forms)
+            if not planner.is_uncut:
+                return
+            self._planner = None  # what comes now cannot be cut by places in lists
+            self._judge.begin()
+        yield from self._stored(inputs, planned)
+
+    def stop(self) -> None:
+        """Ends the wait of who iterates; no more segments come."""
+        if self._planner is not None:
+            self._planner.stop()
 
     def close(self) -> None:
         """Removes what was kept of archives' members. Nobody may be at work on the plan's images any more."""
+        if self._planner is not None:
+            self._planner.close()
         self._files.close()
+
+    @property
+    def rows_read(self) -> int:
+        """How many rows were read so far."""
+        return self._judge.rows_read if self._end is None else self._end.rows
+
+    @property
+    def rows_failed(self) -> int:
+        """How many of them are unusable."""
+        return self._judge.rows_failed if self._end is None else self._end.failed
+
+    @property
+    def row_failures(self) -> list[status_pb2.Status]:
+        """Why the first of the unusable rows are so."""
+        if self._end is None:
+            return self._judge.row_failures
+        return [status_pb2.Status(code=code, message=message) for code, message in self._end.row_failures]
+
+    @property
+    def images_planned(self) -> int:
+        """How many images are in the plan so far."""
+        if self._planner is None:
+            return self._images
+        return self._planner.met if self._end is None else self._end.images
+
+    @property
+    def duplicates(self) -> int:
+        """How many rows were listed before."""
+        if self._planner is None:
+            return self._duplicates
+        return self._planner.duplicates if self._end is None else self._end.rows - self._end.images
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the inputs are read to their end, and all that is in them is frozen."""
+        return self._is_complete if self._planner is None else self._end is not None
+
+    @property
+    def _end(self) -> PlanTotals | None:
+        return None if self._planner is None else self._planner.end
 
     @property
     def left_out(self) -> dict[str, dict[str, int]]:
@@ -165,9 +184,9 @@ class Plan:
         """
         if self.is_complete:
             return self.images_planned
-        if self._met_bytes == 0:
-            return None
-        return self._met * max(1.0, self.total_bytes / self._met_bytes)
+        source = self._planner
+        met, met_bytes = (self._met, self._met_bytes) if source is None else (source.met, source.met_bytes)
+        return met * max(1.0, self.total_bytes / met_bytes) if met_bytes else None
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
@@ -178,11 +197,12 @@ class Plan:
         inputs = JobInputs(self._spec, self._stores, self._files, first)
         if first is None:
             faults.point("plan.before_header")
-            header = {"version": PLAN_VERSION, "shard_images": self._spec.shard_images, **inputs.header}
-            if not self._stores.put_once(uri, json.dumps(header).encode()):
+            header = {"version": PLAN_VERSION, "block_cuts": BLOCK_CUTS, "shard_images": self._spec.shard_images}
+            if not self._stores.put_once(uri, json.dumps(header | inputs.header).encode()):
                 first = self._first_header(uri)
         if first is not None:
             self._shard_images = first["shard_images"]  # a setting may have changed since; the plan does not
+            self._block_cuts = list(first.get("block_cuts", ()))  # none: every segment of a former version is stored
             self._has_small_start = first["version"] > 1 and self._shard_images > FIRST_SEGMENT_IMAGES
             inputs.check(first)
         return inputs
@@ -194,16 +214,56 @@ class Plan:
             return None
         return header
 
+    def _stored(self, inputs: JobInputs, planned: int) -> Iterator[Segment]:
+        """Yields the segments behind those that the index has, each when it is stored."""
+        held: list[Segment] = []
+        segments = (segment for segment in self._split(inputs) if segment.shard > planned)
+        for segment in self._frozen(segments):
+            held.append(segment)
+            if self._judge.rows_read < JUDGED_FROM_ROW:
+                if _held_bytes(held) < SEGMENT_BYTES:
+                    continue
+                self._judge.judge()  # now: members that are not handed out would fill the disk
+            yield from held
+            held.clear()
+        self._judge.judge()
+        if self._judge.rows_read == 0:
+            raise errors.bad_request(errors.EMPTY_BATCH_CSV)
+        self._is_complete = True
+        yield from held
+
+    def _frozen(self, segments: Iterator[Segment]) -> Iterator[Segment]:
+        """Yields segments in order, each when it and all before it are stored; some are stored at the same time."""
+        waiting: collections.deque[tuple[concurrent.futures.Future[Segment], int]] = collections.deque()
+        with concurrent.futures.ThreadPoolExecutor(SEGMENT_PUTS, "segments") as pool:
+            waiting_bytes = 0
+            for segment in segments:
+                self._images += len(segment.items)
+                if not self._keeps:
+                    yield segment
+                    continue
+                size = _held_bytes([segment])
+                waiting.append((pool.submit(self._freeze, segment), size))
+                waiting_bytes += size
+                while waiting and (
+                    len(waiting) >= SEGMENT_PUTS or waiting_bytes >= SEGMENT_BYTES or waiting[0][0].done()
+                ):
+                    stored, size = waiting.popleft()
+                    waiting_bytes -= size
+                    yield stored.result()
+            for stored, _ in waiting:
+                yield stored.result()
+
     def _split(self, inputs: JobInputs) -> Iterator[Segment]:
-        """Yields frozen segments while reading the inputs."""
+        """Yields segments while reading the inputs."""
         stream = self._items(inputs)
         start: list[Item] = []
         start_bytes = 0
         is_short = False
-        while self.rows_read < JUDGED_FROM_ROW and start_bytes < SEGMENT_BYTES:
+        while self._judge.rows_read < JUDGED_FROM_ROW and start_bytes < SEGMENT_BYTES:
             first = next(stream, None)
             if first is None:
-                is_short = self.rows_read < JUDGED_FROM_ROW
+                is_short = self._judge.rows_read < JUDGED_FROM_ROW
                 break
             start.append(first)
             start_bytes += first.held_bytes
@@ -215,85 +275,54 @@ class Plan:
             held_bytes += item.held_bytes
             is_full = len(items) == (FIRST_SEGMENT_IMAGES if shard <= small else self._shard_images)
             if is_full or held_bytes >= SEGMENT_BYTES:
-                yield self._freeze(Segment(shard, items, self._files))
+                yield Segment(shard, items, self._files)
                 shard, items, held_bytes = shard + 1, [], 0
         if items:
-            yield self._freeze(Segment(shard, items, self._files))
+            yield Segment(shard, items, self._files)
 
     def _items(self, inputs: JobInputs) -> Iterator[Item]:
         """Yields each image once; every row is counted."""
         finished_bytes = 0
-        with contextlib.closing(_Seen()) as seen:
+        with contextlib.closing(MetDigests()) as met:
             for source in inputs.sources():
-                self._files.begin_input(self.rows_read)
+                self._files.begin_input(self._judge.rows_read)
                 with contextlib.closing(source.entries()) as entries:
                     for entry in entries:
-                        item = self._item(entry)
-                        is_new = seen.add(item.id)
-                        if self.rows_read % JUDGED_FROM_ROW == 0:
-                            self._judge()
-                        if is_new:
+                        item = self._judge.counted(entry)
+                        if met.add(item.id):
                             self._met, self._met_bytes = self._met + 1, finished_bytes + entry.end_bytes
                             yield item
                         else:
-                            self.duplicates += 1
+                            self._duplicates += 1
                             if item.held is not None:
                                 self._files.drop(item.held)
                 finished_bytes += source.total_bytes
 
-    def _item(self, entry: Entry) -> Item:
-        self.rows_read += 1
-        text, reason = entry.text, None if entry.failure is None else f"{entry.place}: {entry.failure}."
-        if reason is None and entry.held is None:
-            try:
-                self._named.note_readable(objects.caller_uri(text, self._stores.schemes))
-            except objects.BadUri as error:
-                reason = error.message if entry.is_name else self._explained(entry, error)
-        if reason is None:
-            return Item(text, held=entry.held)
-        self.rows_failed += 1
-        if not entry.is_name and not rows.is_shown(text):
-            text = entry.place  # names the row; its text may be a secret of another file
-        if len(self.row_failures) < errors.MAX_PARTIAL_FAILURES:
-            self.row_failures.append(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=reason))
-        return Item(text, reason)
-
-    def _explained(self, entry: Entry, error: objects.BadUri) -> str:
-        """Why a row is unusable, with its place, and what is typical of such rows."""
-        shown = f"{error.about(rows.quoted(entry.text))}."
-        hint = row_hints.of_image_list(entry.cells or [entry.text], self._stores.schemes, is_first=entry.is_first)
-        return f"{entry.place}: {shown}{_sentence(hint)}"
-
     def _finished_images(self) -> int:
         """How many images are in the finished shards before the first one that is not."""
         count = 0
-        for shard in itertools.count(1):
-            try:
-                segment = read_segment(self._stores, self._scratch, shard)
-            except objects.ObjectNotFound:
-                break
+        for shard, images in self._frozen_counts():
             if not self._is_finished(shard):
                 break
-            count += len(segment.items)
+            count += images
         return count
 
-    @staticmethod
-    def _held_bytes(segments: list[Segment]) -> int:
-        return sum(item.held_bytes for segment in segments for item in segment.items)
-
-    def _judge(self) -> None:
-        share = self.rows_failed / max(1, self.rows_read)
-        if share > self._spec.row_failure_limit:
-            raise errors.bad_request(
-                f"{self.rows_failed} of {self.rows_read} rows are not usable paths of images, more than the limit of "
-                f"{self._spec.row_failure_limit:.0%}; the first: {self.row_failures[0].message}"
-            )
+    def _frozen_counts(self) -> Iterator[tuple[int, int]]:
+        """Yields (shard, its images) of all that is frozen, in order."""
+        shard = 1
+        for number in itertools.count(1):
+            block = self._index.get(number) if self._block_cuts else None
+            if block is None:
+                break
+            for shard, cut in enumerate(block.cuts, block.first_shard):
+                yield shard, cut.images
+            shard += 1
+        with contextlib.suppress(objects.ObjectNotFound):
+            for stored in itertools.count(shard):
+                yield stored, len(read_segment(self._stores, self._scratch, stored).items)
 
     def _freeze(self, segment: Segment) -> Segment:
         """Puts the segment once; a later attempt must have read the same."""
-        self.images_planned += len(segment.items)
-        if not self._keeps:
-            return segment
         content = json.dumps([[item.id, item.failure] for item in segment.items], ensure_ascii=False).encode()
         uri = _segment_uri(self._scratch, segment.shard)
         if not self._stores.put_once(uri, content) and (first := self._stores.get(uri)) != content:
@@ -309,7 +338,7 @@ class Plan:
             item.failure is None and item.id for item in segment.items
         ]:
             raise changed(", ".join(self._spec.input_uris))
-        return dataclasses.replace(segment, items=_with_bytes(first.items, segment.items))
+        return Segment(segment.shard, _with_bytes(first.items, segment.items), segment.files)
 
 
 def _with_bytes(first: list[Item], now: list[Item]) -> list[Item]:
@@ -318,7 +347,7 @@ def _with_bytes(first: list[Item], now: list[Item]) -> list[Item]:
 
 
 def read_segment(stores: objects.Stores, scratch: objects.ObjectUri, shard: int) -> Segment:
-    """The segment of a shard as it was frozen: what a process without the lists needs.
+    """The segment of a shard as it was stored; those of an index are read by `CutReader`.
 
     Args:
         stores: where the plan is.
@@ -326,7 +355,7 @@ def read_segment(stores: objects.Stores, scratch: objects.ObjectUri, shard: int)
         shard: its number, from 1.
 
     Raises:
-        ObjectNotFound: it is not frozen yet.
+        ObjectNotFound: it is not stored.
     """
     return _parsed(shard, stores.get(_segment_uri(scratch, shard)))
 
@@ -339,36 +368,5 @@ def _parsed(shard: int, content: bytes) -> Segment:
     return Segment(shard, [Item(image_id, failure) for image_id, failure in json.loads(content)])
 
 
-class _Seen:
-    """The ids met so far, as 16-byte digests in a temporary database that spills to disk."""
-
-    def __init__(self) -> None:
-        self._connection = sqlite3.connect(
-            "", isolation_level=None, check_same_thread=False
-        )  # a private temporary file
-        self._connection.execute(f"PRAGMA cache_size=-{SEEN_CACHE_KIB}")  # negative: in KiB
-        self._connection.execute("PRAGMA journal_mode=OFF")
-        self._connection.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
-        self._connection.execute("BEGIN")  # never committed: at each commit SQLite would walk every page that it holds
-
-    def add(self, text: str) -> bool:
-        """Remembers an id; returns whether it is new.
-
-        Raises:
-            ApiError: RESOURCE_EXHAUSTED if the temporary file cannot grow.
-        """
-        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-        try:
-            return self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,)).rowcount == 1
-        except sqlite3.Error as error:
-            raise errors.resource_exhausted(
-                f"The temporary file that finds rows listed twice cannot be written ({error}); make room on this machine's "
-                "disk for temporary files (about 30 bytes a row), or name another one by TMPDIR."
-            ) from error
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-def _sentence(hint: str | None) -> str:
-    return f" {hint[0].upper()}{hint[1:]}." if hint else ""
+def _held_bytes(segments: list[Segment]) -> int:
+    return sum(item.held_bytes for segment in segments for item in segment.items)

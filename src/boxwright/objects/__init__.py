@@ -33,7 +33,7 @@ from boxwright.objects.imported import ImportedImages
 from boxwright.objects.missing import explained
 from boxwright.objects.profiles import CredentialProfile
 from boxwright.objects.store_config import StoreConfig
-from boxwright.objects.store_errors import ObjectNotFound
+from boxwright.objects.store_errors import ObjectChangedError, ObjectNotFound
 from boxwright.objects.stores import STREAM_CHUNK_BYTES, Stores
 from boxwright.objects.uris import (
     CLOUDS,
@@ -60,6 +60,7 @@ __all__ = [
     "Grant",
     "Grants",
     "ImportedImages",
+    "ObjectChangedError",
     "ObjectInfo",
     "ObjectNotFound",
     "ObjectUri",

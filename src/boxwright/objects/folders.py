@@ -45,6 +45,13 @@ class StoreKey:
     key: str
     base: str = ""
 
+    def range(self, start: int, length: int, e_tag: str = "") -> bytes:
+        """Bytes from a place on; PreconditionError if an entity tag is given and the object has another."""
+        if not e_tag:
+            return bytes(obstore.get_range(self.store, self.key, start=start, length=length))
+        found = obstore.get(self.store, self.key, options={"range": (start, start + length), "if_match": e_tag})
+        return bytes(found.bytes())
+
 
 class ObjectVersion(NamedTuple):
     """What tells an object from what it was: other bytes have another version, or another size.

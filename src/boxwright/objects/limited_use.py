@@ -38,6 +38,11 @@ class LimitedUse:
         if self._limits is not None:
             self._check(uri, READ)  # by its name; when it is read, what the name leads to is judged too
 
+    @property
+    def notes_each(self) -> bool:
+        """Whether `note_readable` wants every object, and not only one of each bucket."""
+        return self._note_use is not None and self._limits is not None
+
     def note_readable(self, uri: ObjectUri) -> None:
         """Says that an object is to be read, by somebody else, and whether it may be; raises nothing."""
         if self._note_use is not None:

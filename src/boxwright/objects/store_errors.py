@@ -45,6 +45,10 @@ class ObjectNotFound(errors.ApiError):
     """There is no such object (or no such bucket)."""
 
 
+class ObjectChangedError(errors.ApiError):
+    """The object is not the one that was asked for by its entity tag."""
+
+
 class StatusError(Exception):
     """A store answered with this HTTP status."""
 
@@ -192,6 +196,10 @@ def _meaning(uri: ObjectUri, error: Exception) -> errors.ApiError | None:
     match error:
         case FileNotFoundError():
             return not_found(uri)
+        case exceptions.PreconditionError():
+            return ObjectChangedError(
+                code_pb2.ABORTED, f"{uri} changed while it was read; read it again from its beginning."
+            )
         case PermissionError() | exceptions.PermissionDeniedError() | exceptions.UnauthenticatedError():
             return errors.permission_denied(f"{uri} may not be accessed by this service.")
         case listing.DisorderError():

@@ -253,15 +253,13 @@ class Stores(LimitedUse):
         info = self.head(uri)
         return info, self.range(uri, 0, min(max_bytes, info.size_bytes)) if info.size_bytes else b""
 
-    def range(self, uri: ObjectUri, start: int, length: int) -> bytes:
-        """Reads so many bytes, at least one, from a place on that is in the object; fewer where it ends before."""
+    def range(self, uri: ObjectUri, start: int, length: int, *, e_tag: str = "") -> bytes:
+        """Reads so many bytes, at least one, from a place on that is in the object; fewer where it ends before.
 
-        def look() -> bytes:
-            place = self._backend(uri, READ).reading(uri)
-            return bytes(obstore.get_range(place.store, place.key, start=start, length=length))
-
+        Raises as `get`, and `ObjectChangedError` if the object has not the entity tag that is given.
+        """
         with store_errors.translated(uri):
-            return self._patiently(look)
+            return self._patiently(lambda: self._backend(uri, READ).reading(uri).range(start, length, e_tag))
 
     def exists(self, uri: ObjectUri) -> bool:
         """Whether the object is there; other trouble raises."""

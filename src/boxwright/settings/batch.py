@@ -120,6 +120,42 @@ class BatchSettings(Group):
 
 
 @dataclasses.dataclass(frozen=True)
+class RaySettings(Group):
+    """Batch predictions on the machines of a Ray cluster."""
+
+    address: str | None = setting(
+        None,
+        "Ray cluster whose machines do the batch predictions of this process: `HOST:PORT` of its head, or `auto` for "
+        "that of this machine; unset: this machine does them.",
+        name="ray_address",
+        check=fields.is_ray_address,
+    )
+    hosts: int = setting(
+        100, "Hosts of a batch prediction at the same time, at most.", name="ray_hosts", check=fields.between(1, 10_000)
+    )
+    host_cores: int = setting(
+        1, "Cores of a host, which its node has to have.", name="ray_host_cores", check=fields.between(1, 1024)
+    )
+    host_gpus: float = setting(
+        0.0,
+        "GPUs of a host; less than 1: several share one.",
+        name="ray_host_gpus",
+        check=fields.between(0, 16),
+    )
+    cache_dir: pathlib.Path | None = setting(
+        None,
+        "Folder of each node for models, which come from `state_uri`; unset: `data_dir` is the same folder on all nodes.",
+        name="ray_cache_dir",
+    )
+    cache_bytes: int = setting(
+        10_000_000_000,
+        "How much of that folder models may take, in bytes; the one that was used longest ago is deleted first.",
+        name="ray_cache_bytes",
+        check=fields.between(1_000_000, 1 << 50),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class NotifySettings(Group):
     """Events of operations, and where they may be sent."""
 

@@ -106,6 +106,13 @@ def is_port(value: int | None) -> str | None:
     return None if value is None or 0 <= value <= 65535 else f"{value} is not from 0 to 65535."
 
 
+def is_ray_address(value: str | None) -> str | None:
+    """``auto``, a host with a port, or nothing."""
+    if value is None or value == "auto" or re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[\w.-]+):\d{1,5}", value):
+        return None
+    return f"'{value}' is neither HOST:PORT nor auto."
+
+
 def one_of(*names: str) -> Check:
     """One of two or more words."""
     *most, last = names

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from boxwright import machine, objects, processes, states
 from boxwright.settings import fields
-from boxwright.settings.batch import BatchSettings, NotifySettings
+from boxwright.settings.batch import BatchSettings, NotifySettings, RaySettings
 from boxwright.settings.fields import Group, Setting, setting
 from boxwright.settings.serving import QuotaSettings, ServerSettings
 
@@ -278,6 +278,7 @@ class Settings:
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
     inference: InferenceSettings = dataclasses.field(default_factory=InferenceSettings)
     batch: BatchSettings = dataclasses.field(default_factory=BatchSettings)
+    ray: RaySettings = dataclasses.field(default_factory=RaySettings)
     notify: NotifySettings = dataclasses.field(default_factory=NotifySettings)
     config_file: pathlib.Path | None = None
 

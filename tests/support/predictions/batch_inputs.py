@@ -11,7 +11,8 @@ from arro3 import io as arrow_io
 from arro3.core import Array, DataType, Table
 from tests.support.predictions.batch_jobs import Bench
 
-from boxwright.batch.plan import Item, Plan, Segment
+from boxwright.batch.plan import Plan
+from boxwright.batch.segments import Item, Segment
 
 
 def planned(bench: Bench, *inputs: str, **job: object) -> tuple[Plan, list[Segment]]:

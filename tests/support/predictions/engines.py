@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
+import functools
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import Protocol
 
+from tests.support.clusters import ray_cluster
 from tests.support.predictions.batch_jobs import Bench
 from tests.support.predictions.tiny_model import TinyModel
 
-from boxwright import objects
+from boxwright import faults, objects
 from boxwright.batch.engine.engine import Engine, MachineEngine, image_threads
 from boxwright.batch.engine.in_flight import Journal
 from boxwright.batch.engine.peer_pool import PeerPool
@@ -22,6 +26,10 @@ from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
 from boxwright.batch.reuse import opening
 from boxwright.batch.reuse.opening import OpenedBase
+from boxwright.cluster import connection
+from boxwright.cluster.cluster_share import ClusterShare
+from boxwright.cluster.host_pool import HostPool
+from boxwright.cluster.ray_engine import RayEngine
 from boxwright.inference.loaded_model import LoadedModel
 from boxwright.inference.model_opening import open_model
 
@@ -84,7 +92,43 @@ class PeersMaker(_Maker):
         self.pool.close()
 
 
-MAKERS = {"threads": ThreadsMaker, "peers": PeersMaker}
+@dataclasses.dataclass
+class RayMaker(_Maker):
+    """Two nodes of a cluster, with a core each."""
+
+    _pool: HostPool | None = None
+
+    def pool(self) -> HostPool:
+        """Its hosts, which have the faults of this process."""
+        if self._pool is None:
+            share = ClusterShare(_cluster(), most_hosts=2)
+            named = {name: os.environ[name] for name in (faults.VARIABLE,) if name in os.environ}
+            self._pool = HostPool(share, named)
+        return self._pool
+
+    def make(self, job: BatchJob, stores: objects.Stores, sink: ShardSink, base: OpenedBase | None = None) -> Engine:
+        """See `EngineMaker`."""
+        job = dataclasses.replace(job, folders=dataclasses.replace(job.folders, model=str(self.folder)))
+        assert isinstance(sink, Sink)
+        return RayEngine(job, stores, sink, self.pool(), lambda: MachineEngine(job, stores, self.predictor(1), sink))
+
+    def close(self) -> None:
+        """See `EngineMaker`."""
+        if self._pool is not None:
+            self._pool.close()
+
+
+@functools.cache
+def _cluster() -> str:
+    """The address of the cluster of this test process, which has joined it."""
+    kept = contextlib.ExitStack()
+    cluster = kept.enter_context(ray_cluster.running())
+    kept.enter_context(connection.joined(cluster.address))
+    atexit.register(kept.close)
+    return cluster.address
+
+
+MAKERS = {"threads": ThreadsMaker, "peers": PeersMaker, "ray": RayMaker}
 
 
 @contextlib.contextmanager

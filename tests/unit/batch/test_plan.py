@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+import threading
 
 import pytest
 from google.rpc import code_pb2
@@ -13,8 +14,11 @@ from hypothesis import strategies as st
 from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import errors, objects
-from boxwright.batch import plan as plan_module
-from boxwright.batch.plan import JUDGED_FROM_ROW, Plan, Segment, read_segment
+from boxwright.batch.inputs import list_pieces
+from boxwright.batch.job import BatchSpec
+from boxwright.batch.plan import Plan, read_segment
+from boxwright.batch.row_judge import JUDGED_FROM_ROW
+from boxwright.batch.segments import Segment
 
 
 @pytest.fixture
@@ -129,14 +133,29 @@ def test_a_list_that_turns_bad_later_fails_then(bench):
     assert len(plan.row_failures) == 20
 
 
+class _HeldUp(objects.Stores):
+    """Stores that give no list's later part before they may."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.root / "buckets", bench.root / "state")
+        self.may_go_on = threading.Event()
+
+    def range(self, uri, start, length, *, e_tag=""):
+        if start:
+            self.may_go_on.wait()
+        return super().range(uri, start, length, e_tag=e_tag)
+
+
 def test_shards_come_while_the_list_is_still_being_read(bench):
-    bench.write_list([f"gs://b/{number}.jpg" for number in range(5 * JUDGED_FROM_ROW)])
-    plan = Plan(bench.spec(shard_images=100), bench.stores)
-    first = next(plan.segments())
-    assert first.shard == 1
-    assert plan.rows_read < 2 * JUDGED_FROM_ROW
-    assert not plan.is_complete
-    assert plan.estimated_images() == pytest.approx(5 * JUDGED_FROM_ROW, rel=0.1)
+    rows = 4 * list_pieces.FIRST_BYTES // len("gs://b/00000.jpg\n")
+    bench.write_list([f"gs://b/{number:05}.jpg" for number in range(rows)])
+    stores = _HeldUp(bench)
+    with contextlib.closing(Plan(bench.spec(shard_images=100), stores)) as plan:
+        assert next(plan.segments()).shard == 1
+        assert JUDGED_FROM_ROW < plan.rows_read < rows // 3
+        assert not plan.is_complete
+        assert plan.estimated_images() == pytest.approx(rows, rel=0.1)
+        stores.may_go_on.set()
     assert Plan(plan._spec, bench.stores).estimated_images() is None, "nothing is known before the list is read"
 
 
@@ -202,9 +221,11 @@ def test_the_frozen_plan_is_json_that_says_what_was_read(bench):
     folder = bench.root / "state" / "boxwright" / "operations" / "job" / "plan"
     header = json.loads((folder / "header.json").read_text())
     assert header["lists"][0][:2] == ["gs://b/list.csv", (bench.bucket / "list.csv").stat().st_size]
-    (first, second) = json.loads((folder / "segment-0000001.json").read_text())
-    assert first == ["gs://b/ä.jpg", None]
-    assert second[0] == "gs://b/list.csv, line 2"
+    block = json.loads((folder / "index-0000001.json").read_text())
+    assert block["cuts"] == [[2, 1, [[0, 0, (bench.bucket / "list.csv").stat().st_size, 1, []]]]]
+    assert block["end"][:3] == [2, 1, 2]
+    assert "line 2" in block["end"][3][0][1]
+    assert sorted(path.name for path in folder.iterdir()) == ["header.json", "index-0000001.json"]
 
 
 @settings(max_examples=40, deadline=None)
@@ -226,36 +247,6 @@ def test_every_row_is_planned_once_or_is_a_duplicate(tmp_path_factory, numbers, 
     assert 1 <= len(segments[-1].items) <= shard_images
 
 
-def _limited(most_pages: int):
-    """Ids met, in a database that may not grow beyond so many pages: the disk is full then."""
-    seen = plan_module._Seen()
-    seen._connection.execute(f"PRAGMA max_page_count={most_pages}")
-    return seen
-
-
-def test_a_full_disk_under_the_ids_met_fails_the_job_and_says_so(bench, monkeypatch):
-    bench.write_list([f"gs://b/{number}.jpg" for number in range(20_000)])
-    seen = _limited(20)
-    monkeypatch.setattr(plan_module, "_Seen", lambda: seen)
-    with pytest.raises(errors.ApiError, match="make room on this machine's disk") as raised:
-        _segments(bench, shard_images=1000)
-    assert raised.value.code == code_pb2.RESOURCE_EXHAUSTED
-
-
-def test_remembering_ids_is_one_transaction_whatever_their_number(bench):
-    # at every commit SQLite walks all the pages that it holds: the cost of a row would grow with the rows before it
-    with contextlib.closing(plan_module._Seen()) as seen:
-        assert [seen.add(text) for text in ("a", "b", "a", "b", "c")] == [True, True, False, False, True]
-        assert seen._connection.in_transaction
-
-
-def test_ids_that_were_spilled_to_disk_are_remembered(monkeypatch):
-    monkeypatch.setattr(plan_module, "SEEN_CACHE_KIB", 64)
-    with contextlib.closing(plan_module._Seen()) as seen:
-        assert all(seen.add(f"gs://b/{number}.jpg") for number in range(20_000))
-        assert not any(seen.add(f"gs://b/{number}.jpg") for number in range(20_000))
-
-
 def test_a_long_list_starts_with_small_shards_and_a_short_one_does_not(bench):
     bench.write_list([f"gs://b/{number}.jpg" for number in range(2600)])
     assert [len(segment.items) for segment in _segments(bench, shard_images=500)] == [100] * 5 + [500] * 4 + [100]
@@ -264,10 +255,21 @@ def test_a_long_list_starts_with_small_shards_and_a_short_one_does_not(bench):
     assert [len(segment.items) for segment in short] == [500, 499]
 
 
+def _as_former(bench: Bench, version: int, **job: object) -> BatchSpec:
+    """A job whose plan was begun by a former version: its header is there, and nothing else."""
+    spec = bench.spec(**job)
+    next(Plan(spec, bench.stores).segments())
+    uri = objects.ObjectUri.parse(spec.scratch).child("plan/header.json")
+    header = json.loads(bench.stores.get(uri))
+    del header["block_cuts"]
+    bench.stores.delete_prefix(objects.ObjectUri.parse(spec.scratch))
+    bench.stores.put(uri, json.dumps({**header, "version": version}).encode())
+    return spec
+
+
 def test_what_an_earlier_version_said_of_a_bad_row_stays(bench):
     bench.write_list(["gs://b/1.jpg", "bad", "gs://b/2.jpg"])
-    spec = bench.spec()
-    _segments(bench)
+    spec = _as_former(bench, 2)
     uri = objects.ObjectUri.parse(spec.scratch).child("plan/segment-0000001.json")
     frozen = [["gs://b/1.jpg", None], ["bad", "said otherwise"], ["gs://b/2.jpg", None]]
     bench.stores.put(uri, json.dumps(frozen).encode())
@@ -280,23 +282,11 @@ def test_what_an_earlier_version_said_of_a_bad_row_stays(bench):
 
 def test_a_plan_of_an_earlier_version_keeps_its_even_shards(bench):
     bench.write_list([f"gs://b/{number}.jpg" for number in range(1200)])
-    spec = bench.spec(shard_images=500)
-    next(Plan(spec, bench.stores).segments())
-    uri = objects.ObjectUri.parse(spec.scratch).child("plan/header.json")
-    header = json.loads(bench.stores.get(uri))
-    bench.stores.delete_prefix(objects.ObjectUri.parse(spec.scratch))
-    bench.stores.put(uri, json.dumps({**header, "version": 1}).encode())
-    assert [len(segment.items) for segment in Plan(spec, bench.stores).segments()] == [500, 500, 200]
-
-
-def test_a_segment_is_read_by_its_number_once_it_is_frozen(bench):
-    bench.write_list([*(f"gs://b/{number}.jpg" for number in range(24)), "no path", "gs://b/ä b.jpg"])
-    spec = bench.spec()
-    scratch = objects.ObjectUri.parse(spec.scratch)
-    with pytest.raises(objects.ObjectNotFound):
-        read_segment(bench.stores, scratch, 1)
-    segments = list(Plan(spec, bench.stores).segments())
+    even = _as_former(bench, 1, shard_images=500)
+    assert [len(segment.items) for segment in Plan(even, bench.stores).segments()] == [500, 500, 200]
+    bench.stores.delete_prefix(objects.ObjectUri.parse(even.scratch))
+    small = _as_former(bench, 2, shard_images=500)
+    segments = list(Plan(small, bench.stores).segments())
+    assert [len(segment.items) for segment in segments] == [100] * 5 + [500, 200]
+    scratch = objects.ObjectUri.parse(small.scratch)
     assert [read_segment(bench.stores, scratch, segment.shard) for segment in segments] == segments
-    assert segments[2].items[4].failure
-    with pytest.raises(objects.ObjectNotFound):
-        read_segment(bench.stores, scratch, len(segments) + 1)

@@ -18,7 +18,7 @@ from boxwright.batch.engine.pipeline import Content, ImagePipeline, ReadImage, R
 from boxwright.batch.engine.read_budget import ReadBudget
 from boxwright.batch.engine.shard_assembler import Chunk, ChunkSource
 from boxwright.batch.job import MachineShare
-from boxwright.batch.plan import Item
+from boxwright.batch.segments import Item
 from boxwright.images import decode
 
 IMAGES_BETWEEN_TRIMS = 25_000  # what threads free stays scattered over their heaps otherwise

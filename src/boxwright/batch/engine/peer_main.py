@@ -25,8 +25,8 @@ from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.pipeline import ImagePipeline, ResultLine
 from boxwright.batch.engine.shard_assembler import Chunk
 from boxwright.batch.job import BatchJob
-from boxwright.batch.plan import Item
 from boxwright.batch.reuse.former_results import FormerResults
+from boxwright.batch.segments import Item
 
 ALIVE_INTERVAL_S = 1.0
 FAILED = "A process that predicts has failed; see the service's log."

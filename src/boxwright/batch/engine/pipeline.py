@@ -22,8 +22,8 @@ from boxwright.batch.inputs import member_files
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import candidates, json_lines
 from boxwright.batch.output.candidates import ImageCandidates
-from boxwright.batch.plan import Item
 from boxwright.batch.reuse.former_results import FormerResults
+from boxwright.batch.segments import Item
 from boxwright.images import appearance, decode
 from boxwright.images.letterbox import Prepared
 from boxwright.inference.loaded_model import LoadedModel

@@ -19,8 +19,8 @@ from google.rpc import status_pb2
 from boxwright.batch.engine.pipeline import ResultLine
 from boxwright.batch.output.candidates import ImageCandidates
 from boxwright.batch.output.shard_reports import ShardReport
-from boxwright.batch.plan import Item, Segment
 from boxwright.batch.reuse.opening import OpenedBase
+from boxwright.batch.segments import Item, Segment
 
 POLL_S = 0.1  # how often `reports` asks whether to stop while no shard is finished
 
@@ -30,6 +30,9 @@ class Segments(Protocol):
 
     def segments(self) -> Iterator[Segment]:
         """Yields segments in order, each once."""
+
+    def stop(self) -> None:
+        """Ends the wait of who iterates."""
 
 
 class ShardSink(Protocol):
@@ -161,6 +164,7 @@ class ShardAssembler:
         self._counts = counts
         self._chunk_images = chunk_images
         self._plan_lock = threading.Lock()
+        self._plan = plan
         self._chunks = self._split(plan)
         self._plan_ended = False
         self._lock = threading.Lock()
@@ -212,6 +216,7 @@ class ShardAssembler:
     def stop(self) -> None:
         """Gives out no more chunks; what is in flight may still be put."""
         self._halt.set()
+        self._plan.stop()
 
     def reports(
         self, should_stop: Callable[[], bool], when_idle: Callable[[], None] = lambda: None
@@ -247,7 +252,7 @@ class ShardAssembler:
                 self._base.note_listed(segment.items)
             found = self._sink.committed(segment.shard)
             if found is not None:
-                images = len(segment.items)
+                images = segment.image_count
                 self._counts.add(done=images, failed=found.failed, found=images)
                 self._results.put(found)
                 segment.release()

@@ -13,7 +13,7 @@ from google.rpc import code_pb2
 
 from boxwright import errors, objects
 from boxwright.batch.estimate import intervals
-from boxwright.batch.plan import Item
+from boxwright.batch.segments import Item
 
 AT_ONCE = 64
 LOOKING_S = 15.0  # a store that takes longer for a thousand questions is asked fewer

@@ -18,7 +18,8 @@ from google.rpc import status_pb2
 from boxwright import objects
 from boxwright.batch.inputs.member_files import MemberFiles
 from boxwright.batch.job import BatchJob
-from boxwright.batch.plan import Item, Plan, Segment
+from boxwright.batch.plan import Plan
+from boxwright.batch.segments import Item, Segment
 
 SAMPLE_IMAGES = 1000  # a share of a half is known to 3 points then
 READING_S = 40.0  # what is not read by then is extrapolated

@@ -27,7 +27,7 @@ from boxwright.batch.job import BatchJob
 from boxwright.batch.output import sidecars
 from boxwright.batch.output.candidates import ImageCandidates
 from boxwright.batch.output.shard_reports import ShardReport
-from boxwright.batch.plan import Item, Segment
+from boxwright.batch.segments import Item, Segment
 
 STRATA = 64  # by size: each pass over them has small and large images alike
 LEAST_IMAGES = STRATA
@@ -217,6 +217,9 @@ class _Segments:
             if not items:
                 return
             yield Segment(shard, items)
+
+    def stop(self) -> None:
+        """See `Segments` of the engine."""
 
 
 class _NoSink:

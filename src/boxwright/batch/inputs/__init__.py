@@ -13,6 +13,7 @@
     parquet_main     the process that reads Parquet
     parquet_rows     the addresses in a Parquet file
     sources          files by their content, and the entries in them
+    list_pieces      text lists by ranges of their bytes
     job_inputs       all inputs of a job, as its first attempt has found them
 
 Which of them may import which is a contract in pyproject.toml.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from boxwright.batch.entry import Entry
 from boxwright.batch.inputs import addresses
 from boxwright.batch.inputs.addresses import InputAddress, Meaning
 from boxwright.batch.inputs.frozen_names import FrozenNames
+from boxwright.batch.inputs.list_pieces import ListPieces
 from boxwright.batch.inputs.member_files import MemberFiles
 from boxwright.batch.inputs.sources import FileSource, changed
 from boxwright.batch.job import BatchSpec
@@ -73,6 +75,18 @@ class JobInputs:
     def left_out(self) -> dict[str, dict[str, int]]:
         """By address, how many names were left out of what has been read, by suffix; only where some were."""
         return {text: dict(sorted(source.left_out.items())) for text, source in self._sources if source.left_out}
+
+    @property
+    def lists(self) -> list[ListPieces]:
+        """The files before the first input that is none, to be read piece by piece if they are lists."""
+        files = itertools.takewhile(lambda source: isinstance(source, FileSource), self.sources())
+        column = self._spec.input_column
+        return [ListPieces(self._named, file.info, column) for file in files if isinstance(file, FileSource)]
+
+    @property
+    def count(self) -> int:
+        """How many sources there are."""
+        return len(self._sources)
 
     def sources(self) -> Iterator[Source]:
         """Yields the sources, in order."""

@@ -62,6 +62,13 @@ class ListedMembers:
         )
         return dataclasses.replace(entry, failure=why)
 
+    def is_member(self, entry: Entry) -> bool:
+        """Whether an entry names a member of an archive that is there; raises ApiError from the store."""
+        found = _ID.fullmatch(entry.text) if entry.failure is None else None
+        if found is not None and found.group(1) != self._archive:
+            self._open(found.group(1))
+        return found is not None and self._info is not None
+
     def _open(self, archive: str) -> None:
         self._archive, self._members, self._passes = archive, iter(()), 0
         try:

@@ -68,6 +68,23 @@ def check_start(info: objects.ObjectInfo, start: bytes, column: str = "") -> boo
     return line is not None or not is_whole
 
 
+def is_plain_list(uri: objects.ObjectUri, start: bytes) -> bool:
+    """Whether a file is a list that can be read piece by piece: text, neither packed nor one JSON array.
+
+    Args:
+        uri: the file.
+        start: its first bytes, `file_kinds.LOOKED_AT_BYTES` or all there are.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT: it is no input of a batch prediction.
+    """
+    kind, text = kind_of(start)
+    if kind != FileKind.TEXT:
+        return False
+    _check_text(uri, text)
+    return not json_array.is_array(text)
+
+
 class FileSource:
     """A list or an archive.
 

@@ -14,10 +14,10 @@ from boxwright import errors, objects
 from boxwright.batch.job import BatchJob, BatchSpec
 from boxwright.batch.output import candidates
 from boxwright.batch.output.candidates import ImageCandidates
-from boxwright.batch.plan import Item
 from boxwright.batch.reuse import base_index
 from boxwright.batch.reuse.base_index import BaseIndex
 from boxwright.batch.reuse.versions import Versions
+from boxwright.batch.segments import Item
 
 _AUDIT_BYTES = 8
 

@@ -20,11 +20,11 @@ from boxwright import faults, objects, private, temporary
 from boxwright.batch import spec_file
 from boxwright.batch.job import BatchJob, BatchSpec
 from boxwright.batch.output.candidates import ImageCandidates
-from boxwright.batch.plan import Item
 from boxwright.batch.reuse import base_index
 from boxwright.batch.reuse.base_folder import BaseFolder, UnusableError
 from boxwright.batch.reuse.base_index import BaseIndex, ListedIndex
 from boxwright.batch.reuse.former_results import FormerResults
+from boxwright.batch.segments import Item
 
 log = logging.getLogger(__name__)
 

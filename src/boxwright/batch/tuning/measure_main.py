@@ -36,7 +36,7 @@ from boxwright.batch.engine.peer_pool import PeerPool
 from boxwright.batch.events import Events
 from boxwright.batch.job import BatchJob, BatchSpec, JobFolders
 from boxwright.batch.output.sink import Sink
-from boxwright.batch.plan import Item, Segment
+from boxwright.batch.segments import Item, Segment
 from boxwright.batch.tuning import tuning_file
 from boxwright.batch.tuning.command import TuningCommand
 from boxwright.batch.tuning.tuning_file import MeasurementLimits
@@ -163,6 +163,9 @@ class _EndlessPlan:
     def segments(self) -> Iterator[Segment]:
         for shard in itertools.count(1):
             yield Segment(shard, list(itertools.islice(self._items, SHARD_IMAGES)))
+
+    def stop(self) -> None:
+        """It never waits."""
 
 
 class _Clock:

@@ -15,7 +15,7 @@ from boxwright.batch.estimate import estimator, intervals, sentences, sightings,
 from boxwright.batch.estimate.sightings import Sighting
 from boxwright.batch.estimate.survey import Sample, Survey
 from boxwright.batch.estimate.trial import TrialResult
-from boxwright.batch.plan import Item
+from boxwright.batch.segments import Item
 
 
 def test_wilsons_interval_has_the_published_values():

@@ -1,0 +1,40 @@
+"""What a job asks of the cluster. JSON in, JSON out, beside the job that it belongs to."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+DRIVER_MODULE = "boxwright.cluster.driver_main"  # the inference child whose engine is the cluster
+VARIABLE = "BOXWRIGHT_CLUSTER_SHARE"  # of the inference child whose engine is the cluster
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterShare:
+    """What a job may use.
+
+    Attributes:
+        address: of the cluster's head, ``HOST:PORT``; ``auto`` for the one that this machine belongs to.
+        most_hosts: hosts of one job at the same time, at least 1.
+        cores: of a host, at least 1: as many images are worked on at once.
+        gpus: of a host.
+        cache_dir: a folder of each node for models; empty: the job's folders are the same on all nodes.
+        cache_bytes: how much of it models may take.
+    """
+
+    address: str = "auto"
+    most_hosts: int = 100
+    cores: int = 1
+    gpus: float = 0.0
+    cache_dir: str = ""
+    cache_bytes: int = 10_000_000_000
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def of_environment(cls) -> ClusterShare:
+        """What the parent has put into `VARIABLE`. Raises KeyError without it."""
+        return cls(**json.loads(os.environ[VARIABLE]))

@@ -1,0 +1,88 @@
+"""How a process joins a Ray cluster, and which it refuses: who reaches one without a token runs code on all of it."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import ray
+
+from boxwright import errors
+
+NAMESPACE = "boxwright"
+TOKEN_MODE = ("RAY_AUTH_MODE", "token")
+RETRY_S = 1.0
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}  # nothing is ever sent home
+
+
+@contextlib.contextmanager
+def joined(address: str, patience_s: float = 0.0, when_away: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """A member of the cluster, as its driver.
+
+    Args:
+        address: ``HOST:PORT`` of the head, or ``auto``.
+        patience_s: how long a head that does not answer is waited for: it may be about to start again.
+        when_away: called about once a second meanwhile.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: the cluster takes anybody, or it has another version of Ray or Python;
+            UNAVAILABLE: it does not answer.
+    """
+    check(address)
+    os.environ.update(QUIET)
+    deadline_s = time.monotonic() + patience_s
+    while not _answers(address) and time.monotonic() < deadline_s:
+        when_away()
+        time.sleep(RETRY_S)
+    try:
+        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+    except ConnectionError as error:
+        raise errors.unavailable(f"The Ray cluster at {address} does not answer: {_first_line(error)}") from error
+    except RuntimeError as error:  # another version, another token, or none
+        raise errors.failed_precondition(
+            f"The Ray cluster at {address} cannot be used: {_first_line(error)}"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _answers(address: str) -> bool:
+    """Whether something listens there; a cluster that is found by this machine is not asked."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), RETRY_S).close()
+    except ValueError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def check(address: str) -> None:
+    """Raises FAILED_PRECONDITION for a cluster that would take anybody."""
+    variable, value = TOKEN_MODE
+    if os.environ.get(variable) == value or _is_loopback(address):
+        return
+    raise errors.failed_precondition(
+        f"Refusing to use the Ray cluster at {address}: whoever reaches it could run code on all of its machines. Start "
+        f"it, and this process, with {variable}={value}."
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,240 @@
+"""The engine of a cluster: shards of the plan go to hosts, reports come back, the account is kept here."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from google.rpc import status_pb2
+
+from boxwright import errors, objects
+from boxwright.batch.engine import stages
+from boxwright.batch.engine.engine import Engine
+from boxwright.batch.engine.shard_assembler import Counts, Segments
+from boxwright.batch.job import BatchJob
+from boxwright.batch.output.shard_reports import ShardReport
+from boxwright.batch.plan import Segment
+from boxwright.batch.rewrite.rewriter import NoteUse
+from boxwright.cluster import numeric
+from boxwright.cluster.blame import JobConvictions, Suspicion
+from boxwright.cluster.fleet import Fleet, Lost, Task, TaskAnswer
+from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
+from boxwright.cluster.host_pool import HostPool
+from boxwright.inference import model_folder
+
+POLL_S = 0.05
+LOSSES_TO_SUSPECT = 2  # of hosts by one shard
+KEPT_SEGMENTS = 8  # that wait here, beside those that hosts have
+
+log = logging.getLogger(__name__)
+
+
+class Account(Protocol):
+    """What is known of the job's shards: an `OutputAccount`."""
+
+    def committed(self, shard: int) -> ShardReport | None:
+        """See `OutputAccount.committed`."""
+
+    def count(self, report: ShardReport) -> None:
+        """See `OutputAccount.count`."""
+
+
+@dataclasses.dataclass
+class _OpenShard:
+    """A shard that is not done.
+
+    Attributes:
+        segment: its images.
+        losses: how many hosts were lost at it.
+        suspicion: if so many that an image may be to blame; None if not.
+    """
+
+    segment: Segment
+    losses: int = 0
+    suspicion: Suspicion | None = None
+
+
+class RayEngine:
+    """Runs a plan on the hosts of a cluster; see `engine.Engine`. This process is the cluster's driver.
+
+    Args:
+        job: what to predict and how; its share is not used.
+        stores: where the job's scratch is.
+        sink: what is known of its shards.
+        pool: where hosts come from.
+        here: makes an engine of this machine, for segments whose images are members of archives: their bytes are here.
+        note_use: hears of the buckets that hosts use.
+    """
+
+    def __init__(
+        self,
+        job: BatchJob,
+        stores: objects.Stores,
+        sink: Account,
+        pool: HostPool,
+        here: Callable[[], Engine],
+        note_use: NoteUse = lambda use: None,
+    ) -> None:
+        self._job = job
+        self._stores = stores
+        self._sink = sink
+        self._pool = pool
+        self._here = here
+        self._note_use = note_use
+        self._scratch = objects.ObjectUri.parse(job.spec.scratch)
+        self._verdicts = JobConvictions(stores, self._scratch)
+        self._numeric: dict[str, str] | None = None
+        self._totals = dict.fromkeys((*stages.STAGES, *stages.AMOUNTS), 0.0)
+        self._waiting: collections.deque[_OpenShard] = collections.deque()
+        self._in_hand: dict[int, _OpenShard] = {}
+        self.counts = Counts()
+        self.host_s = 0.0  # seconds that hosts were at work
+        self.hosts_lost = 0
+
+    def run(self, plan: Segments, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
+        """See `Engine`.
+
+        Raises:
+            ApiError: also if no host can load the model, or none computes as the job's first one did.
+            HostsLostError: hosts are lost one after the other.
+        """
+        fleet = Fleet(self._job, self._pool, self._refusal)
+        segments, is_read = plan.segments(), False
+        try:
+            while not should_stop():
+                while not is_read and len(self._waiting) < max(KEPT_SEGMENTS, fleet.room) and not should_stop():
+                    segment = next(segments, None)
+                    is_read = segment is None
+                    if segment is not None:
+                        yield from self._taken(segment, should_stop)
+                if is_read and not self._waiting and not self._in_hand:
+                    return
+                fleet.want(len(self._waiting))
+                self._hand_over(fleet)
+                if is_read and not self._waiting:
+                    fleet.release_idle()
+                match fleet.next(POLL_S):
+                    case TaskAnswer(task, worked):
+                        yield from self._finished(task, worked)
+                    case Lost(tasks, after_s):
+                        self._lost(tasks, after_s)
+                    case OpenAnswer(error=error) if error:
+                        raise errors.from_status(status_pb2.Status.FromString(error))
+        finally:
+            self.hosts_lost = fleet.hosts_lost
+            fleet.close()
+
+    @property
+    def model_digest(self) -> str:
+        """Names the model's exact version."""
+        return model_folder.ModelInfo.read(pathlib.Path(self._job.folders.model)).digest
+
+    def stage_s(self) -> dict[str, float]:
+        """See `Engine`."""
+        return {stage: self._totals[stage] for stage in stages.STAGES}
+
+    def amounts(self) -> dict[str, float]:
+        """See `Engine`."""
+        return {name: self._totals[name] for name in stages.AMOUNTS}
+
+    # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _taken(self, segment: Segment, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
+        """Takes a segment of the plan; yields the report of a shard that is done at once."""
+        found = self._sink.committed(segment.shard)
+        if found is not None:
+            images = len(segment.items)
+            self.counts.add(done=images, failed=found.failed, found=images)
+            segment.release()
+            yield found
+        elif any(item.held is not None for item in segment.items):
+            engine = self._here()
+            for report in engine.run(_OneSegment(segment), should_stop):
+                self._add(report, engine.stage_s() | engine.amounts())
+                yield report
+        else:
+            self._waiting.append(_OpenShard(segment))
+
+    def _hand_over(self, fleet: Fleet) -> None:
+        """Hands over what waits, as far as hosts have room."""
+        while (seat := fleet.free()) is not None:
+            shard = next((one for one in self._waiting if one.suspicion is None or not seat.tasks), None)
+            if shard is None:
+                return
+            self._waiting.remove(shard)
+            number, items = shard.segment.shard, [(item.id, item.failure) for item in shard.segment.items]
+            self._in_hand[number] = shard
+            if shard.suspicion is not None:
+                fleet.hand(seat, Task(number, shard.suspicion.next_image()), [], {})
+            else:
+                fleet.hand(seat, Task(number), items, self._verdicts.among([image_id for image_id, _ in items]))
+
+    def _finished(self, task: Task, worked: ShardAnswer | None) -> Iterator[ShardReport]:
+        """Takes what a host has done; yields the report of a shard that is done."""
+        shard = self._in_hand.pop(task.shard)
+        if worked is None:
+            assert shard.suspicion is not None
+            shard.suspicion.note_harmless()
+            self._wait_again(shard)
+            return
+        for bucket, permission, is_allowed in worked.uses:
+            self._note_use({"bucket": bucket, "permission": permission, "is_allowed": is_allowed})
+        for line in worked.lines:
+            log.warning("event=host_says line=%r", line)
+        self.host_s += worked.busy_s
+        if worked.error:
+            raise errors.from_status(status_pb2.Status.FromString(worked.error))
+        if worked.report is None:  # it was told to stop
+            self._wait_again(shard)
+            return
+        report = ShardReport(**{**worked.report, "failures": [tuple(one) for one in worked.report["failures"]]})
+        self._sink.count(report)
+        self._add(report, worked.totals)
+        yield report
+
+    def _lost(self, tasks: Sequence[Task], after_s: float) -> None:
+        """Takes back what a lost host had in hand. It was at the first one, and only that may be to blame."""
+        for position, task in reversed(list(enumerate(tasks))):
+            shard = self._in_hand.pop(task.shard)
+            if position == 0 and shard.suspicion is not None:
+                shard.suspicion.note_loss(after_s, self._verdicts)
+            elif position == 0:
+                shard.losses += 1
+                if shard.losses >= LOSSES_TO_SUSPECT:
+                    images = [item.id for item in shard.segment.items if item.failure is None]
+                    known = self._verdicts.among(images)
+                    left = [image_id for image_id in images if image_id not in known]
+                    shard.suspicion = Suspicion(left, self._job.spec.image_timeout_s)
+            self._wait_again(shard)
+
+    def _wait_again(self, shard: _OpenShard) -> None:
+        """Puts a shard before all others that wait; when its images have been tried, all of it is worked on."""
+        if shard.suspicion is not None and shard.suspicion.next_image() is None:
+            shard.losses, shard.suspicion = 0, None
+        self._waiting.appendleft(shard)
+
+    def _add(self, report: ShardReport, totals: Mapping[str, float]) -> None:
+        self.counts.add(done=report.predicted + report.failed, failed=report.failed, committed=True)
+        for name in self._totals:
+            self._totals[name] += totals.get(name, 0.0)
+
+    def _refusal(self, opened: OpenAnswer) -> str:
+        """Why a host may not take part: it would find other digits than the job's first one."""
+        if self._numeric is None:
+            self._numeric = numeric.frozen(self._stores, self._scratch, dict(opened.numeric))
+        return numeric.differences(self._numeric, dict(opened.numeric))
+
+
+class _OneSegment:
+    """A plan of one shard."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+
+    def segments(self) -> Iterator[Segment]:
+        """See `Segments`."""
+        yield self._segment

@@ -1,0 +1,75 @@
+"""A service whose batch predictions are done by a cluster: official client, real cluster, the bytes of one machine."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+from tests.support.clients.api import open_api
+from tests.support.clusters import ray_cluster
+from tests.support.clusters.ray_cluster import RayCluster
+from tests.support.images import drawn_images
+from tests.support.machine.waiting import wait_until
+from tests.support.predictions.tiny_model import TinyModel
+from tests.support.processes import crashes
+from tests.support.processes.crashes import contents, whole_shards
+
+DRIVER = "boxwright.cluster.driver_main"
+IMAGES = 400
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    with ray_cluster.running(nodes=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def environment(cluster: RayCluster) -> dict[str, str]:
+    return crashes.ENVIRONMENT | cluster.environment | {"BOXWRIGHT_RAY_ADDRESS": cluster.address}
+
+
+def _listed(bucket: pathlib.Path) -> str:
+    images = drawn_images.write_images(bucket / "images", IMAGES)
+    drawn_images.write_csv(bucket, "list.csv", [f"gs://b/images/{image}" for image in [*images, "missing.jpg"]])
+    return "gs://b/list.csv"
+
+
+@pytest.mark.full
+def test_a_batch_over_a_cluster_loses_a_node_and_its_driver_and_nothing_else(
+    service_factory, environment, cluster, tiny_model: TinyModel
+):
+    service = service_factory(environment=environment)
+    bucket = service.bucket("b")
+    listed, model = _listed(bucket), tiny_model.install(service.data_dir)
+    with open_api(service) as api:
+        name = api.start_batch(model, listed, "gs://b/out/", score_threshold="0.3")
+        folder = wait_until(lambda: crashes.result_folder(bucket, "out"), "the folder", timeout_s=60)
+        wait_until(lambda: len(whole_shards(folder)) >= 1, "a shard", timeout_s=120)
+        cluster.kill_node(0)
+        cluster.add_node()
+        (driver,) = crashes.children_of(service.process.pid, DRIVER)
+        driver.kill()
+        ended = api.finished(name, timeout_s=240)
+        assert not ended.HasField("error"), ended.error
+    service.stop()
+    alone = service_factory(environment=crashes.ENVIRONMENT, data_dir=service.data_dir, buckets=service.buckets)
+    with open_api(alone) as api:
+        assert not api.finished(api.start_batch(model, listed, "gs://b/alone/", score_threshold="0.3")).HasField(
+            "error"
+        )
+    assert contents(folder) == contents(crashes.result_folder(bucket, "alone"))
+
+
+def test_a_cancelled_batch_over_a_cluster_keeps_whole_shards(service_factory, environment, tiny_model: TinyModel):
+    service = service_factory(environment=environment)
+    bucket = service.bucket("b")
+    listed, model = _listed(bucket), tiny_model.install(service.data_dir)
+    with open_api(service) as api:
+        name = api.start_batch(model, listed, "gs://b/out/", score_threshold="0.3")
+        folder = wait_until(lambda: crashes.result_folder(bucket, "out"), "the folder", timeout_s=60)
+        wait_until(lambda: whole_shards(folder), "a shard", timeout_s=120)
+        api.cancel(name)
+        assert api.finished(name).error.code == 1
+        assert b'"CANCELLED"' in (folder / "manifest.json").read_bytes()

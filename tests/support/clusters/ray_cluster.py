@@ -1,0 +1,124 @@
+"""A Ray cluster of several nodes on this machine: a head that runs nothing, and nodes of one core, each a process."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import psutil
+from tests.support.machine import ports
+from tests.support.machine.waiting import wait_until
+
+HOST = "127.0.0.1"
+# one token for all clusters of a test process: ray reads it when it is imported
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(16),
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+os.environ.update(ENVIRONMENT)
+STORE_BYTES = 80_000_000
+
+
+@dataclasses.dataclass
+class RayCluster:
+    """A running cluster.
+
+    Attributes:
+        address: of the head.
+        environment: variables of whoever joins it.
+        head: the process of the head.
+        nodes: those of the nodes.
+    """
+
+    address: str
+    environment: dict[str, str]
+    head: subprocess.Popen[bytes]
+    nodes: list[subprocess.Popen[bytes]]
+    folder: pathlib.Path
+
+    def add_node(self, core: int | None = None) -> subprocess.Popen[bytes]:
+        """Starts a node with one core; `core` is the one that it is bound to."""
+        options = [f"--address={self.address}", "--num-cpus=1"]
+        node = _started(options, self.folder / f"node-{len(self.nodes)}.log", self.environment, core)
+        self.nodes.append(node)
+        return node
+
+    def kill_node(self, number: int) -> None:
+        """Ends a node as a power cut would."""
+        _kill_tree(self.nodes[number])
+
+    def hosts(self) -> list[psutil.Process]:
+        """The processes of hosts, on all nodes."""
+        found = []
+        for node in self.nodes:
+            with contextlib.suppress(psutil.Error):
+                family = psutil.Process(node.pid).children(recursive=True)
+                found += [one for one in family if _is_host(one)]
+        return found
+
+    def stop(self) -> None:
+        """Ends every process of it."""
+        for one in [*self.nodes, self.head]:
+            _kill_tree(one)
+
+
+@contextlib.contextmanager
+def running(nodes: int = 2) -> Iterator[RayCluster]:
+    """A cluster; skipped where ray is not installed."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="bxray-"))  # a socket's path is short
+    port = ports.free_port()
+    environment = ENVIRONMENT
+    head = _started(
+        ["--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={folder / 'ray'}"],
+        folder / "head.log",
+        environment,
+    )
+    cluster = RayCluster(f"{HOST}:{port}", environment, head, [], folder)
+    try:
+        for _ in range(nodes):
+            cluster.add_node()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_host(process: psutil.Process) -> bool:
+    try:
+        return (process.cmdline() or [""])[0].startswith("ray::Host")
+    except psutil.Error:
+        return False
+
+
+def _started(
+    options: list[str], log: pathlib.Path, environment: dict[str, str], core: int | None = None
+) -> subprocess.Popen[bytes]:
+    ray = pathlib.Path(sys.executable).with_name("ray")
+    command = [] if core is None else ["taskset", "-c", str(core)]
+    command += [str(ray), "start", "--block", f"--node-ip-address={HOST}", f"--object-store-memory={STORE_BYTES}"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, *options],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **environment},
+        )  # fmt: skip
+    wait_until(lambda: process.poll() is not None or b"Ray runtime started" in log.read_bytes(), "a node of Ray")
+    assert process.poll() is None, log.read_text()
+    return process
+
+
+def _kill_tree(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid)
+        for one in [*family.children(recursive=True), family]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+    process.wait()

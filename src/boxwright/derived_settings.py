@@ -65,6 +65,11 @@ def lanes(settings: Settings) -> list[list[OperationKind]]:
     return found
 
 
+def worker_connections(lanes: Sequence[list[OperationKind]]) -> int:
+    """Connections to PostgreSQL that a worker needs: one a lane; two for leases, events and what is done now and then."""
+    return len(lanes) + 2
+
+
 def inference_children(settings: Settings, variables: Sequence[str]) -> Children:
     """The inference children of this process: their engine is this machine, or a cluster.
 
@@ -85,11 +90,6 @@ def inference_children(settings: Settings, variables: Sequence[str]) -> Children
         chosen.address, chosen.hosts, chosen.host_cores, chosen.host_gpus, cache_dir, chosen.cache_bytes
     )
     return Children([*variables, "RAY_"], DRIVER_MODULE, {cluster_share.VARIABLE: share.to_json()})
-
-
-def worker_connections(lanes: Sequence[list[OperationKind]]) -> int:
-    """Connections to PostgreSQL that a worker needs: one a lane; two for leases, events and what is done now and then."""
-    return len(lanes) + 2
 
 
 def quota_limits(settings: Settings) -> quotas.QuotaLimits:

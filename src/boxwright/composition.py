@@ -201,7 +201,7 @@ def build_worker(settings: Settings, *, connections: int | None = None) -> Worke
     )
     children = derived_settings.inference_children(settings, stores.variables)
     counted.follow(lambda: {"boxwright_children": {(): children.count}})
-    tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune)
+    tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune and settings.ray.address is None)
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
     # by the operation and not by the setting: what an account has started is limited to its grants, whoever does the work
     grants_of = bucket_grants.WorkGrants(index.IndexReader(db)).of

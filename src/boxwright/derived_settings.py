@@ -78,13 +78,14 @@ def inference_children(settings: Settings, variables: Sequence[str]) -> Children
         variables: of the environment, that the stores need.
 
     Raises:
-        ApiError: FAILED_PRECONDITION: a cluster is asked for, and what it needs is not installed.
+        ApiError: FAILED_PRECONDITION: a cluster is asked for that takes anybody, or what it needs is not installed.
     """
     chosen = settings.ray
     if chosen.address is None:
         return Children(variables)
     if not extras.can_use_ray():
         raise errors.failed_precondition(extras.RAY_NEEDS)
+    cluster_share.check(chosen.address)
     cache_dir = "" if chosen.cache_dir is None else str(chosen.cache_dir.resolve())
     share = ClusterShare(
         chosen.address, chosen.hosts, chosen.host_cores, chosen.host_gpus, cache_dir, chosen.cache_bytes

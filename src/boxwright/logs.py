@@ -90,7 +90,9 @@ def event_values(template: object, values: object) -> dict[str, Any]:
         return {}  # the handler says that they do not fit
     named = {key: value for one, value in zip(conversions, values or (), strict=True) if (key := one[1])}
     constant = dict(re.findall(r"(\w+)=([^\s%]+)(?=\s|$)", text))
-    return {key: _plain(value) for key, value in ({"event": found[1]} | constant | named).items() if key not in OWN}
+    event = _EVENT.match(text % (values or ()) if "%" in found[1] else text)
+    assert event is not None
+    return {key: _plain(value) for key, value in ({"event": event[1]} | constant | named).items() if key not in OWN}
 
 
 def _plain(value: object) -> Any:

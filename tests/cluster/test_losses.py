@@ -17,7 +17,7 @@ from tests.support.predictions.tiny_model import TinyModel
 from boxwright import errors, faults, objects
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
-from boxwright.cluster import blame, connection, numeric
+from boxwright.cluster import blame, cluster_share, connection, numeric
 from boxwright.cluster.ray_engine import RayEngine
 
 
@@ -113,13 +113,13 @@ def test_a_model_that_is_on_no_node_ends_the_job_with_words(bench, maker, tmp_pa
 def test_a_cluster_that_takes_anybody_is_refused(monkeypatch, address):
     monkeypatch.delenv("RAY_AUTH_MODE")
     with pytest.raises(errors.ApiError, match="RAY_AUTH_MODE=token"):
-        connection.check(address)
+        cluster_share.check(address)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:6379", "[::1]:6379", "localhost:6379"])
 def test_a_cluster_of_this_machine_is_not(monkeypatch, address):
     monkeypatch.delenv("RAY_AUTH_MODE")
-    connection.check(address)
+    cluster_share.check(address)
 
 
 def test_a_head_that_is_away_is_waited_for_and_then_named(free_port):

@@ -35,6 +35,7 @@ def _record(template: str, *values: object, exc_info: object = None) -> logging.
         ("event=stopping", (), {"event": "stopping"}),
         ("event=done operation=%s rows=%d", ("a/b c", 7), {"event": "done", "operation": "a/b c", "rows": 7}),
         ("event=%s id=%s try=%d", ("sent", "x", 2), {"event": "sent", "id": "x", "try": 2}),
+        ("event=tuning_%s network=%r", ("done", "n"), {"event": "tuning_done", "network": "n"}),
         ("event=left elapsed_s=%.2f", (1.23456,), {"event": "left", "elapsed_s": 1.23456}),
         ("event=noise line=%r", ('a "b"\n',), {"event": "noise", "line": 'a "b"\n'}),
         ("event=progress operation=%s %s", ("op", "{}"), {"event": "progress", "operation": "op"}),

@@ -1,11 +1,15 @@
-"""What a job asks of the cluster. JSON in, JSON out, beside the job that it belongs to."""
+"""What a job asks of the cluster, and which clusters are refused. JSON in, JSON out, beside the job that it belongs to."""
 
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import json
 import os
 
+from boxwright import errors
+
+TOKEN_MODE = ("RAY_AUTH_MODE", "token")
 DRIVER_MODULE = "boxwright.cluster.driver_main"  # the inference child whose engine is the cluster
 VARIABLE = "BOXWRIGHT_CLUSTER_SHARE"  # of the inference child whose engine is the cluster
 
@@ -38,3 +42,22 @@ class ClusterShare:
     def of_environment(cls) -> ClusterShare:
         """What the parent has put into `VARIABLE`. Raises KeyError without it."""
         return cls(**json.loads(os.environ[VARIABLE]))
+
+
+def check(address: str) -> None:
+    """Raises FAILED_PRECONDITION for a cluster that would take anybody."""
+    variable, value = TOKEN_MODE
+    if os.environ.get(variable) == value or _is_loopback(address):
+        return
+    raise errors.failed_precondition(
+        f"Refusing to use the Ray cluster at {address}: whoever reaches it could run code on all of its machines. Start "
+        f"it, and this process, with {variable}={value}."
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import os
 import socket
@@ -13,9 +12,9 @@ from collections.abc import Callable, Iterator
 import ray
 
 from boxwright import errors
+from boxwright.cluster import cluster_share
 
 NAMESPACE = "boxwright"
-TOKEN_MODE = ("RAY_AUTH_MODE", "token")
 RETRY_S = 1.0
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}  # nothing is ever sent home
 
@@ -33,7 +32,7 @@ def joined(address: str, patience_s: float = 0.0, when_away: Callable[[], None] 
         ApiError: FAILED_PRECONDITION: the cluster takes anybody, or it has another version of Ray or Python;
             UNAVAILABLE: it does not answer.
     """
-    check(address)
+    cluster_share.check(address)
     os.environ.update(QUIET)
     deadline_s = time.monotonic() + patience_s
     while not _answers(address) and time.monotonic() < deadline_s:
@@ -67,22 +66,3 @@ def _answers(address: str) -> bool:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def check(address: str) -> None:
-    """Raises FAILED_PRECONDITION for a cluster that would take anybody."""
-    variable, value = TOKEN_MODE
-    if os.environ.get(variable) == value or _is_loopback(address):
-        return
-    raise errors.failed_precondition(
-        f"Refusing to use the Ray cluster at {address}: whoever reaches it could run code on all of its machines. Start "
-        f"it, and this process, with {variable}={value}."
-    )
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -13,6 +13,7 @@ own              part: Boxwright's stages and engine as a child process
 planning         rows planned a second, and the memory of it
 priorities       how many images jobs of three priorities get
 report           what a report costs
+resume           when a job that goes on knows its finished shards
 rivals           part: other ways to do the same work as child processes
 reuse            results taken over, against a job that predicts all
 scaling          the cost of a row, the effect of cores, the wait of small jobs

@@ -137,7 +137,9 @@ def run_job(
     stores = objects.Stores.from_config(job.folders.stores).observed(uses.note)
     sink = Sink(job.spec, stores)
     sink.prepare()
+    sink.recall()
     with contextlib.ExitStack() as opened:
+        opened.callback(sink.end_recall)
         work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use), open_engine)
         progress = _Progress(work.engine, work.plan, events)
         try:

@@ -11,6 +11,7 @@
     sidecars       the files beside a shard
     shard_writer   puts one shard, wherever it was worked out
     account        counts all of them, and closes the job
+    finished_shards  which shards are there
     shard_reports  what is noted of finished shards
     shard_index    what became of every shard, in memory
     tombstone      which candidates were deleted, and when

@@ -9,13 +9,15 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from boxwright import faults, objects
 from boxwright.batch import spec_file
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import sidecars
+from boxwright.batch.output.finished_shards import FinishedShards
 from boxwright.batch.output.manifest import MANIFEST_FILE, REMOVED_FILE, REPORT_FILES, Manifest
 from boxwright.batch.output.shard_index import OutputFile, ShardIndex
 from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
@@ -50,11 +52,30 @@ class OutputAccount:
         self._output = objects.ObjectUri.parse(spec.output_directory)
         self._notes = ShardReportStore(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
         self._index = ShardIndex()
+        self._recall_lock = threading.Lock()
+        self._there: FinishedShards | None = None  # None: not looked yet, and each shard is asked for
+        self._reports: Iterator[tuple[int, ShardReport | None]] = iter(())
 
     def prepare(self) -> None:
         """Checks that the output bucket exists and clears what a killed writer left half-written."""
         self._stores.check_bucket(self._output)
         self._sweep()
+
+    def recall(self) -> None:
+        """Looks once which shards are there. `committed`, asked in order, reads what is noted of them many at a time.
+
+        Shards that another process puts afterwards are worked out again, to the same bytes.
+        """
+        present = FinishedShards.listed(self._stores, self._output, self._spec.shard_pattern)
+        with self._recall_lock:
+            self._there = present
+            self._reports = iter(()) if self._spec.pass_number else self._notes.reports_of(present)
+
+    def end_recall(self) -> None:
+        """Reads nothing ahead any more."""
+        with self._recall_lock:
+            if isinstance(self._reports, Generator):
+                self._reports.close()
 
     def committed(self, shard: int) -> ShardReport | None:
         """Returns the report of a shard that an earlier attempt finished, or None.
@@ -62,14 +83,18 @@ class OutputAccount:
         None too if the shard is there and its report or its error lines are not: then it is worked out once more; and if
         images of it failed in an earlier pass.
         """
-        report = self._finished(shard)
+        if self._there is not None and shard not in self._there:
+            return None
+        report = (
+            self._recalled(shard) if self._there is not None and not self._spec.pass_number else self._finished(shard)
+        )
         if report is not None:
             self.count(report)
         return report
 
     def is_finished(self, shard: int) -> bool:
         """Whether `committed` would find the shard; nothing is counted."""
-        return self._finished(shard) is not None
+        return (self._there is None or shard in self._there) and self._finished(shard) is not None
 
     def count(self, report: ShardReport) -> None:
         """Counts a shard that is finished, by whichever process it was put; once for each shard."""
@@ -152,6 +177,16 @@ class OutputAccount:
     def errors_by_code(self) -> dict[str, int]:
         """Failed images by canonical code name, of the same shards."""
         return dict(self._index.errors_by_code)
+
+    def _recalled(self, shard: int) -> ShardReport | None:
+        """What is noted of a shard that is there; all before it are passed over."""
+        with self._recall_lock:
+            for number, report in self._reports:
+                if number == shard:
+                    return report
+                if number > shard:
+                    break
+        return self._finished(shard)  # asked out of order
 
     def _finished(self, shard: int) -> ShardReport | None:
         if not self._stores.exists(self._shard_uri(shard)):

@@ -21,6 +21,7 @@ from concurrent import futures
 from typing import Any, TypeVar
 
 from boxwright import faults, objects
+from boxwright.batch.output.finished_shards import FinishedShards
 from boxwright.batch.output.shard_index import ShardIndex
 
 BLOCK_SHARDS = 64
@@ -178,6 +179,51 @@ class ShardReportStore:
         for report in _read(find, sorted(shard for shard in present if _block_of(shard) not in self._blocks)):
             if report is not None:
                 report.count_in(index)
+
+    def reports_of(self, present: FinishedShards) -> Iterator[tuple[int, ShardReport | None]]:
+        """Yields what is noted of shards that are there, in order, some read ahead; None as `find`. For the first pass.
+
+        A block tells what its shards have; the notes of its failed ones are read as well, for their messages. The numbers
+        that a block has for all of its shards together are in the report of the first one.
+        """
+        whole = {
+            block: size for block, size in self._blocks_there() if all(one in present for one in _shards_of(block))
+        }
+        self._blocks.update(whole)
+
+        def sources() -> Iterator[tuple[bool, int]]:
+            for shard in present:
+                if _block_of(shard) not in whole:
+                    yield False, shard
+                elif shard == _shards_of(_block_of(shard))[0]:
+                    yield True, _block_of(shard)
+
+        def read(source: tuple[bool, int]) -> list[tuple[int, ShardReport | None]]:
+            is_block, number = source
+            return self._reports_of_block(number) if is_block else [(number, self.find(number))]
+
+        for found in _read(read, sources(), weigh=lambda source: whole[source[1]] if source[0] else 0):
+            yield from found
+
+    def _reports_of_block(self, block: int) -> list[tuple[int, ShardReport | None]]:
+        head = json.loads(self._block_content(block).partition(b"\n")[0])
+        nothing: list[dict[str, str]] = [{}] * BLOCK_SHARDS
+        found: list[tuple[int, ShardReport | None]] = []
+        one_colour, by_code = head.get("one_colour", 0), head["errors_by_code"]
+        for shard, (predicted, failed, sha256), beside, reused in zip(
+            _shards_of(block),
+            head["shards"],
+            head.get("sidecars", nothing),
+            head.get("reused", [0] * BLOCK_SHARDS),
+            strict=True,
+        ):
+            noted = self.find(shard) if failed else None
+            failures = [] if noted is None else noted.failures
+            found.append(
+                (shard, ShardReport(shard, predicted, failed, by_code, sha256, failures, 0, one_colour, beside, reused))
+            )
+            by_code, one_colour = {}, 0  # they were the whole block's
+        return found
 
     def error_lines(self, index: ShardIndex) -> Iterator[bytes]:
         """Yields the error lines of all counted shards, in order, those of one or many shards at a time."""

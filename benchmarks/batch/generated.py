@@ -7,6 +7,7 @@ does not exist.
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import io
 import pathlib
@@ -57,13 +58,21 @@ class GeneratedStores(objects.Stores):
             return super().start(uri, max_bytes)
         return self.head(uri), next(self.stream(uri))[:max_bytes]
 
+    def range(self, uri: objects.ObjectUri, start: int, length: int, *, e_tag: str = "") -> bytes:
+        if uri.bucket != BUCKET:
+            return super().range(uri, start, length, e_tag=e_tag)
+        row_bytes = len(_row(0))
+        first, last = start // row_bytes, min(self.rows, (start + length) // row_bytes + 1)
+        content = "".join(_row(number) for number in builtins.range(first, last)).encode()
+        return content[start - first * row_bytes :][:length]
+
     def stream(self, uri: objects.ObjectUri) -> Iterator[bytes]:
         if uri.bucket != BUCKET:
             yield from super().stream(uri)
             return
-        for first in range(0, self.rows, ROWS_PER_CHUNK):
+        for first in builtins.range(0, self.rows, ROWS_PER_CHUNK):
             last = min(first + ROWS_PER_CHUNK, self.rows)
-            yield "".join(map(_row, range(first, last))).encode()
+            yield "".join(map(_row, builtins.range(first, last))).encode()
 
     def get(self, uri: objects.ObjectUri, *, max_bytes: int | None = None) -> bytes:
         if uri.bucket != BUCKET:

@@ -11,7 +11,8 @@ import pathlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from tests.support.clusters import ray_cluster
+import ray
+from tests.support.clusters import ray_cluster  # before ray, which reads its environment when it is imported
 from tests.support.predictions.batch_jobs import Bench
 from tests.support.predictions.tiny_model import TinyModel
 
@@ -97,12 +98,15 @@ class RayMaker(_Maker):
     """Two nodes of a cluster, with a core each."""
 
     _pool: HostPool | None = None
+    _joined: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
 
     def pool(self) -> HostPool:
         """Its hosts, which have the faults of this process."""
         if self._pool is None:
             share = ClusterShare(_cluster(), most_hosts=2)
             named = {name: os.environ[name] for name in (faults.VARIABLE,) if name in os.environ}
+            if not ray.is_initialized():  # no longer than needed: who leads a cluster ends with it
+                self._joined.enter_context(connection.joined(share.address))
             self._pool = HostPool(share, named)
         return self._pool
 
@@ -110,20 +114,22 @@ class RayMaker(_Maker):
         """See `EngineMaker`."""
         job = dataclasses.replace(job, folders=dataclasses.replace(job.folders, model=str(self.folder)))
         assert isinstance(sink, Sink)
+        if base is not None and base.results is not None:  # as the driver does it: the index is on its machine
+            return MachineEngine(job, stores, self.predictor(job.share.cores), sink, base=base)
         return RayEngine(job, stores, sink, self.pool(), lambda: MachineEngine(job, stores, self.predictor(1), sink))
 
     def close(self) -> None:
         """See `EngineMaker`."""
         if self._pool is not None:
             self._pool.close()
+        self._joined.close()
 
 
 @functools.cache
 def _cluster() -> str:
-    """The address of the cluster of this test process, which has joined it."""
+    """The address of the cluster of this test process."""
     kept = contextlib.ExitStack()
     cluster = kept.enter_context(ray_cluster.running())
-    kept.enter_context(connection.joined(cluster.address))
     atexit.register(kept.close)
     return cluster.address
 

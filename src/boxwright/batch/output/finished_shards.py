@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from boxwright import objects
 
+MOST_DIGITS = 8  # no list has more shards; somebody else's file of a larger number costs no memory
+
 
 class FinishedShards:
     """Numbers of shards, from 1."""
@@ -30,7 +32,13 @@ class FinishedShards:
                 if not key.startswith(prefix):
                     return found
                 number = key.removeprefix(prefix).removesuffix(suffix)
-                if key.endswith(suffix) and number.isascii() and number.isdigit() and number[0] != "0":
+                if (
+                    key.endswith(suffix)
+                    and number.isascii()
+                    and number.isdigit()
+                    and number[0] != "0"
+                    and len(number) <= MOST_DIGITS
+                ):
                     found.add(int(number))
         return found
 

@@ -111,6 +111,7 @@ def test_only_shards_are_taken_for_shards(tmp_path):
         "a_12.jsonl",
         "a_0.jsonl",
         "a_007.jsonl",
+        "a_1000000000000000000.jsonl",
         "a_.jsonl",
         "a_3.json",
         "a_4.jsonl.part",

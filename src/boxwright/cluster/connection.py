@@ -52,6 +52,11 @@ def joined(address: str, patience_s: float = 0.0, when_away: Callable[[], None] 
         ray.shutdown()
 
 
+def is_joined() -> bool:
+    """Whether this process is a member of a cluster."""
+    return bool(ray.is_initialized())
+
+
 def _answers(address: str) -> bool:
     """Whether something listens there; a cluster that is found by this machine is not asked."""
     host, _, port = address.rpartition(":")

@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Iterator
 from typing import Protocol
 
-import ray
 from tests.support.clusters import ray_cluster  # before ray, which reads its environment when it is imported
 from tests.support.predictions.batch_jobs import Bench
 from tests.support.predictions.tiny_model import TinyModel
@@ -105,7 +104,7 @@ class RayMaker(_Maker):
         if self._pool is None:
             share = ClusterShare(_cluster(), most_hosts=2)
             named = {name: os.environ[name] for name in (faults.VARIABLE,) if name in os.environ}
-            if not ray.is_initialized():  # no longer than needed: who leads a cluster ends with it
+            if not connection.is_joined():  # no longer than needed: who leads a cluster ends with it
                 self._joined.enter_context(connection.joined(share.address))
             self._pool = HostPool(share, named)
         return self._pool

@@ -37,7 +37,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from boxwright import errors, objects, processes
 from boxwright.batch.engine import opening, stages
@@ -86,22 +86,6 @@ class Commands:
         os._exit(0)  # the service is gone or wants us gone; shards are whole or absent, nothing needs tidying
 
 
-class OpenEngine(Protocol):
-    """Makes an engine ready for a job."""
-
-    def __call__(
-        self,
-        job: BatchJob,
-        models: LoadedModels,
-        peers: PeerPool,
-        stores: objects.Stores,
-        sink: Sink,
-        base: OpenedBase | None,
-        note_use: NoteUse,
-    ) -> contextlib.AbstractContextManager[JobEngine]:
-        """See `engine.opening.opened`; `note_use` hears of buckets that other processes use."""
-
-
 class JobEngine(Engine, Protocol):
     """An engine that knows its model."""
 
@@ -110,17 +94,35 @@ class JobEngine(Engine, Protocol):
         """Names the model's exact version."""
 
 
-def open_here(
-    job: BatchJob,
-    models: LoadedModels,
-    peers: PeerPool,
-    stores: objects.Stores,
-    sink: Sink,
-    base: OpenedBase | None,
-    note_use: NoteUse,
-) -> contextlib.AbstractContextManager[JobEngine]:
-    """The engine of this machine; an `OpenEngine`."""
-    return opening.opened(job, models, peers, stores, sink, base)
+@dataclasses.dataclass(frozen=True)
+class EngineParts:
+    """What an engine is made of.
+
+    Attributes:
+        job: what to predict and how.
+        models: that this process keeps loaded.
+        peers: the other processes of this machine.
+        stores: where images come from.
+        sink: where shards go.
+        base: the former job whose results are taken over; None for none.
+        note_use: hears of the buckets that other processes use.
+    """
+
+    job: BatchJob
+    models: LoadedModels
+    peers: PeerPool
+    stores: objects.Stores
+    sink: Sink
+    base: OpenedBase | None
+    note_use: NoteUse
+
+
+OpenEngine: TypeAlias = Callable[[EngineParts], contextlib.AbstractContextManager[JobEngine]]
+
+
+def open_here(parts: EngineParts) -> contextlib.AbstractContextManager[JobEngine]:
+    """The engine of this machine, made ready for a job; see `engine.opening.opened`."""
+    return opening.opened(parts.job, parts.models, parts.peers, parts.stores, parts.sink, parts.base)
 
 
 def run_job(
@@ -196,7 +198,8 @@ def _work(
         return _Work(rewriter, sources, functools.partial(rewriter.run, sources))
     plan = opened.enter_context(contextlib.closing(Plan(job.spec, stores, job.folders.notes, sink.is_finished)))
     base = opened.enter_context(reuse_opening.opened(job, stores))  # before the peers, which read its index
-    engine = opened.enter_context(open_engine(job, models, peers, stores, sink, base, note_use))
+    parts = EngineParts(job, models, peers, stores, sink, base, note_use)
+    engine = opened.enter_context(open_engine(parts))
     return _Work(engine, plan, functools.partial(engine.run, plan), base)
 
 

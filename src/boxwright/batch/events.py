@@ -7,16 +7,15 @@ import sys
 import threading
 from typing import Any
 
+_lock = threading.Lock()  # of the one standard output
+
 
 class Events:
     """Standard output, one JSON object a line. Safe to use from several threads."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
     def say(self, event: str, **values: Any) -> None:
         """Writes one event."""
         line = json.dumps({"event": event, **values}, ensure_ascii=False)
-        with self._lock:
+        with _lock:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()

@@ -43,7 +43,7 @@ class JobConvictions:
         return {image_id: self._known[image_id] for image_id in image_ids if image_id in self._known}
 
     def add(self, image_id: str, status: status_pb2.Status) -> None:
-        """Convicts an image; whoever did so first is right."""
+        """Convicts an image; the first conviction holds."""
         name = hashlib.sha256(image_id.encode()).hexdigest()
         uri = self._folder.child(f"{name}.json")
         content = json.dumps([image_id, status.code, status.message]).encode()

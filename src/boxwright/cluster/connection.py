@@ -35,7 +35,9 @@ def joined(address: str, patience_s: float = 0.0, when_away: Callable[[], None] 
     cluster_share.check(address)
     os.environ.update(QUIET)
     deadline_s = time.monotonic() + patience_s
-    while not _answers(address) and time.monotonic() < deadline_s:
+    while not _answers(address):  # ray itself would wait for minutes, and say nothing
+        if time.monotonic() >= deadline_s:
+            raise errors.unavailable(f"The Ray cluster at {address} does not answer. Start its head, and try again.")
         when_away()
         time.sleep(RETRY_S)
     try:

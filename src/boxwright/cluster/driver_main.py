@@ -12,23 +12,17 @@ import functools
 import os
 from collections.abc import Iterator
 
-from boxwright import faults, objects, processes
+from boxwright import faults, processes
 from boxwright.batch import child_main
-from boxwright.batch.engine import opening
-from boxwright.batch.engine.loaded_models import LoadedModels
-from boxwright.batch.engine.peer_pool import PeerPool
+from boxwright.batch.child_main import EngineParts, JobEngine
 from boxwright.batch.events import Events
-from boxwright.batch.job import BatchJob
-from boxwright.batch.output.sink import Sink
-from boxwright.batch.reuse.opening import OpenedBase
-from boxwright.batch.rewrite.rewriter import NoteUse
 from boxwright.cluster import connection
 from boxwright.cluster.cluster_share import ClusterShare
 from boxwright.cluster.host_pool import HostPool
 from boxwright.cluster.ray_engine import RayEngine
 
 HOST_VARIABLES = (faults.VARIABLE, faults.ONCE_VARIABLE)
-HEAD_PATIENCE_S = 600.0  # a head is started again by whoever keeps it, on another machine perhaps
+HEAD_PATIENCE_S = 600.0  # a head is started again, perhaps on another machine
 
 
 class Driver:
@@ -53,31 +47,21 @@ class Driver:
         return self._pool
 
     @contextlib.contextmanager
-    def opened(
-        self,
-        job: BatchJob,
-        models: LoadedModels,
-        peers: PeerPool,
-        stores: objects.Stores,
-        sink: Sink,
-        base: OpenedBase | None,
-        note_use: NoteUse,
-    ) -> Iterator[child_main.JobEngine]:
+    def opened(self, parts: EngineParts) -> Iterator[JobEngine]:
         """The cluster as an engine for a job; that of this machine if results are taken over, whose index is here.
 
         Raises:
             ApiError: the cluster cannot be used, or the model cannot be loaded.
         """
-        if base is not None and base.results is not None:
-            with opening.opened(job, models, peers, stores, sink, base) as engine:
-                yield engine
-            return
         with contextlib.ExitStack() as here:
 
-            def engine_here() -> child_main.JobEngine:
-                return here.enter_context(opening.opened(job, models, peers, stores, sink, base))
+            def open_here() -> JobEngine:
+                return here.enter_context(child_main.open_here(parts))
 
-            yield RayEngine(job, stores, sink, self.pool(), engine_here, note_use)
+            if parts.base is not None and parts.base.results is not None:
+                yield open_here()
+            else:
+                yield RayEngine(parts.job, parts.stores, parts.sink, self.pool(), open_here, parts.note_use)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ class HostWork:
             with opening.opened(
                 self._job, self._models, self._peers, stores, HostSink(self._job.spec, stores)
             ) as engine:
-                report = next(iter(engine.run(_OneSegment(segment), self._stopping.is_set)), None)
+                report = next(iter(engine.run(OneSegment(segment), self._stopping.is_set)), None)
                 totals = engine.stage_s() | engine.amounts()
         except errors.ApiError as error:
             failure = error.status.SerializeToString()
@@ -129,7 +129,7 @@ class HostSink(Sink):
         """See the class."""
 
 
-class _OneSegment:
+class OneSegment:
     """A plan of one shard."""
 
     def __init__(self, segment: Segment) -> None:

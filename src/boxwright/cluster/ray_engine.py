@@ -27,6 +27,7 @@ from boxwright.cluster.blame import JobConvictions, Suspicion
 from boxwright.cluster.fleet import Fleet, Lost, Task, TaskAnswer
 from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
 from boxwright.cluster.host_pool import HostPool
+from boxwright.cluster.host_work import OneSegment
 from boxwright.inference import model_folder
 
 POLL_S = 0.05
@@ -88,6 +89,7 @@ class RayEngine:
         self._sink = sink
         self._pool = pool
         self._here = here
+        self._engine_here: Engine | None = None
         self._note_use = note_use
         self._scratch = objects.ObjectUri.parse(job.spec.scratch)
         self._verdicts = JobConvictions(stores, self._scratch)
@@ -141,11 +143,13 @@ class RayEngine:
 
     def stage_s(self) -> dict[str, float]:
         """See `Engine`."""
-        return {stage: self._totals[stage] for stage in stages.STAGES}
+        here = {} if self._engine_here is None else self._engine_here.stage_s()
+        return {stage: self._totals[stage] + here.get(stage, 0.0) for stage in stages.STAGES}
 
     def amounts(self) -> dict[str, float]:
         """See `Engine`."""
-        return {name: self._totals[name] for name in stages.AMOUNTS}
+        here = {} if self._engine_here is None else self._engine_here.amounts()
+        return {name: self._totals[name] + here.get(name, 0.0) for name in stages.AMOUNTS}
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
@@ -158,9 +162,10 @@ class RayEngine:
             segment.release()
             yield found
         elif segment.files is not None and any(item.held is not None for item in segment.items):
-            engine = self._here()
-            for report in engine.run(_OneSegment(segment), should_stop):
-                self._add(report, engine.stage_s() | engine.amounts())
+            if self._engine_here is None:
+                self._engine_here = self._here()  # one for all of them
+            for report in self._engine_here.run(OneSegment(segment), should_stop):
+                self._add(report, {})
                 yield report
         else:
             self._waiting.append(_OpenShard(segment))
@@ -286,17 +291,3 @@ class _Reader:
             self._read.put(None)
         except Exception as error:  # the plan's or a store's: it belongs to the caller of the run
             self._read.put(error)
-
-
-class _OneSegment:
-    """A plan of one shard."""
-
-    def __init__(self, segment: Segment) -> None:
-        self._segment = segment
-
-    def segments(self) -> Iterator[Segment]:
-        """See `Segments`."""
-        yield self._segment
-
-    def stop(self) -> None:
-        """See `Segments`; it never waits."""

@@ -102,7 +102,7 @@ class RayMaker(_Maker):
     def pool(self) -> HostPool:
         """Its hosts, which have the faults of this process."""
         if self._pool is None:
-            share = ClusterShare(_cluster(), most_hosts=2)
+            share = ClusterShare(cluster().address, most_hosts=2)
             named = {name: os.environ[name] for name in (faults.VARIABLE,) if name in os.environ}
             if not connection.is_joined():  # no longer than needed: who leads a cluster ends with it
                 self._joined.enter_context(connection.joined(share.address))
@@ -125,12 +125,11 @@ class RayMaker(_Maker):
 
 
 @functools.cache
-def _cluster() -> str:
-    """The address of the cluster of this test process."""
+def cluster() -> ray_cluster.RayCluster:
+    """The cluster of this test process."""
     kept = contextlib.ExitStack()
-    cluster = kept.enter_context(ray_cluster.running())
     atexit.register(kept.close)
-    return cluster.address
+    return kept.enter_context(ray_cluster.running())
 
 
 MAKERS = {"threads": ThreadsMaker, "peers": PeersMaker, "ray": RayMaker}

@@ -50,8 +50,8 @@ def check(address: str) -> None:
     if os.environ.get(variable) == value or _is_loopback(address):
         return
     raise errors.failed_precondition(
-        f"Refusing to use the Ray cluster at {address}: every client that reaches it could run code on all of its machines. Start "
-        f"it, and this process, with {variable}={value}."
+        f"Refusing to use the Ray cluster at {address}: every client that reaches it could run code on all of its machines. "
+        f"Start it, and this process, with {variable}={value}."
     )
 
 

@@ -1,7 +1,7 @@
 """A host: an actor on a node that has a model loaded, and predicts one shard of one job at a time.
 
-Its shards and what is beside them are put from here. What goes back is a report. Nothing is retried here: a host that is lost is
-replaced by the driver.
+Its shards and what is beside them are put from here. What goes back is a report. Nothing is retried here: a host that is
+lost is replaced by the driver.
 """
 
 from __future__ import annotations

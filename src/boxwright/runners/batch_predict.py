@@ -311,7 +311,7 @@ class BatchPredict(Runner):
             event = next(heard)
             counts.note(event)
             match event:
-                case {"event": "progress" | "alive"}:
+                case {"event": "progress" | "alive" | "throttled"}:
                     progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()

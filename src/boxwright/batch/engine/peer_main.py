@@ -145,7 +145,7 @@ def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: Le
             journal = watch.enter_context(
                 in_flight.watching(job.folders.notes, threads, job.spec.image_timeout_s, peer)
             )
-            stores = objects.Stores.from_config(job.folders.stores)
+            stores = objects.Stores.from_config(job.folders.stores).enduring(leader.is_stopping.is_set)
             former = FormerResults.left_by_leader(job, stores)
         except Exception as error:  # a model or a store that cannot be opened here: the leader ends the run with it
             source.fail(error)

@@ -213,6 +213,8 @@ def _by_number(uri: ObjectUri, error: Exception) -> errors.ApiError:
         return bad_uri(str(uri), reason(error))
     if status is not None and 300 <= status < 500 and status not in _PASSING_STATUSES:
         return errors.failed_precondition(f"{uri}: the object store refuses the request: {reason(error)}")
+    if is_throttled(error):
+        return errors.unavailable(f"{uri} cannot be reached now: it is called too often: {reason(error)}")
     return errors.unavailable(f"{uri} cannot be reached now: {reason(error)}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import http.server
 import itertools
 import threading
 
@@ -11,7 +12,8 @@ from google.rpc import code_pb2
 from obstore import exceptions
 
 from boxwright import errors, objects
-from boxwright.objects import patience, store_errors, throttling
+from boxwright.batch import store_waits
+from boxwright.objects import clouds, patience, store_errors, throttling
 from boxwright.objects.patience import Patience, patiently
 from boxwright.objects.throttling import Pace
 
@@ -255,3 +257,45 @@ def test_what_says_that_calls_are_too_many(text, is_throttled):
 )
 def test_retry_after_is_a_number_or_a_date(value, seconds):
     assert store_errors.retry_after_s(value, NOW) == seconds
+
+
+class _Busy(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_response(503 if "X-Amz-Signature=" in self.path else 400)
+        self.send_header("Retry-After", "9")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_a_store_is_asked_for_the_header_that_the_client_library_keeps_to_itself(monkeypatch):
+    with http.server.HTTPServer(("127.0.0.1", 0), _Busy) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        environment = {"ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "REGION": "us-east-1"}
+        for name, value in {**environment, "ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        cloud = clouds.Cloud("s3", 1.0)
+        assert cloud.ask_when(URI) == 9.0
+        thread.join()
+    assert cloud.ask_when(URI) is None  # nobody answers
+    assert clouds.Cloud("gs", 1.0).ask_when(objects.ObjectUri.parse("gs://b/key")) is None
+
+
+def test_a_process_tells_how_many_calls_wait_and_were_throttled(monkeypatch):
+    monkeypatch.setattr(store_waits, "EVERY_S", 0.01)
+    told, ended, pace = [], threading.Event(), throttling.pace_of("s3://told", "http://one")
+    counts = iter([3, 3, 8, 8])
+
+    def count() -> int:
+        found = next(counts, None)
+        if found is None:
+            ended.set()
+        return found or 8
+
+    pace.waits(10**6)
+    store_waits.tell(lambda event, **values: told.append({"event": event, **values}), count, ended).join(60)
+    pace.waits(-(10**6))
+    waiting = {"event": "throttled", "bucket": "s3://told", "waiting": 10**6}
+    assert told == [{**waiting, "throttled": more} for more in (3, 0, 5, 0, 0)]

@@ -13,7 +13,7 @@ Events on standard output:
                                                                 verdict: why the job fails although all is done, or null;
                                                                 report: name of the page in the output folder, or empty
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
-    {"event": "throttled", "bucket", "waiting"}                 calls wait for a store that is called too often
+    {"event": "throttled", "bucket", "waiting", "throttled"}    calls wait for a store that is called too often
     {"event": "alive"}                                          nothing to report for a second
     {"event": "tried"}                                          the one image of a trial did no harm
     {"event": "estimating", "stage", "rows"}                    what an estimate is at
@@ -60,6 +60,7 @@ from boxwright.batch.reuse import opening as reuse_opening
 from boxwright.batch.reuse.opening import OpenedBase
 from boxwright.batch.rewrite.rewriter import NoteUse, Rewriter
 from boxwright.batch.rewrite.sources import Sources
+from boxwright.objects import throttling
 
 BOTTLENECK_WINDOW = 20  # progress intervals over which the bottleneck is taken: five seconds
 PROGRESS_INTERVAL_S = 0.25
@@ -380,7 +381,7 @@ def main(open_engine: OpenEngine = open_here) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     commands, events, models, peers = Commands(), Events(), LoadedModels(), PeerPool()
     events.say("ready", pid=os.getpid())
-    store_waits.tell(events.say)
+    store_waits.tell(events.say, lambda: throttling.count() + peers.throttled)
     while True:
         command = commands.jobs.get()
         commands.stop_requested.clear()

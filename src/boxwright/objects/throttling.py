@@ -132,6 +132,7 @@ class Pace:
             if is_to_log:
                 self._logged_s = now_s
             throttled, per_s = self._throttled, self._per_s
+        _Told.note()
         if is_to_log:
             log.warning(
                 "event=store_throttled bucket=%s throttled=%d calls_per_s=%.1f", self.bucket, throttled, per_s or 0.0
@@ -200,6 +201,30 @@ class Pace:
         self._answered_then = self._answered
         self._changed_s = self._grown_s = now_s
         self._window_s, self._window_answers, self._last_window_per_s = now_s, 0, good_per_s
+
+
+class _Told:
+    """How many calls of this process were throttled, and who hears of each."""
+
+    lock = threading.Lock()
+    count = 0
+    hear: Callable[[], None] = staticmethod(lambda: None)
+
+    @classmethod
+    def note(cls) -> None:
+        with cls.lock:
+            cls.count += 1
+        cls.hear()
+
+
+def count() -> int:
+    """How many calls of this process were throttled since it began."""
+    return _Told.count
+
+
+def count_by(hear: Callable[[], None]) -> None:
+    """From now on, `hear` is called for each call of this process that is throttled, from any thread."""
+    _Told.hear = staticmethod(hear)
 
 
 _paces: collections.OrderedDict[tuple[str, ...], Pace] = collections.OrderedDict()

@@ -82,7 +82,8 @@ class BatchProgress:
     def note(self, event: dict[str, Any]) -> None:
         """Takes a ``progress`` event, an ``alive`` one: time has passed and nothing was done, or a ``throttled`` one."""
         if event["event"] == "throttled":
-            self._waits_for, self._waited_s = event["bucket"], self._clock()
+            if event["waiting"]:
+                self._waits_for, self._waited_s = event["bucket"], self._clock()
             return
         self._events += 1
         self._shared_events += self._others() > 0

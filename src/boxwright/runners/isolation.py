@@ -167,7 +167,7 @@ class _StoreWaits:
 
     def note(self, bucket: str, waiting: int) -> None:
         """Takes what a child says."""
-        if time.monotonic() - self._logged_s >= LOG_WAITS_EVERY_S:
+        if waiting and time.monotonic() - self._logged_s >= LOG_WAITS_EVERY_S:
             self._logged_s = time.monotonic()
             log.warning(
                 "event=waiting_for_store operation=%s bucket=%s calls_waiting=%d", self._context.name, bucket, waiting

@@ -27,6 +27,7 @@ from boxwright.batch.engine.shard_assembler import Chunk
 from boxwright.batch.job import BatchJob
 from boxwright.batch.reuse.former_results import FormerResults
 from boxwright.batch.segments import Item
+from boxwright.objects import throttling
 
 ALIVE_INTERVAL_S = 1.0
 FAILED = "A process that predicts has failed; see the service's log."
@@ -70,7 +71,7 @@ class LeaderConnection:
     def live(self) -> None:
         """Says that this process is alive, as long as it can."""
         while not threading.Event().wait(ALIVE_INTERVAL_S):
-            self.tell("alive")
+            self.tell("alive", throttling.count())
 
 
 class LeaderSource:

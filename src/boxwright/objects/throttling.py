@@ -132,7 +132,7 @@ class Pace:
                 self._asked_s = now_s
             if self._is_round_over(began_s, now_s):
                 self._slow_down(now_s)
-            is_to_log = now_s - self._logged_s >= LOG_EVERY_S
+            is_to_log = self._per_s is not None and now_s - self._logged_s >= LOG_EVERY_S
             if is_to_log:
                 self._logged_s = now_s
             throttled, per_s = self._throttled, self._per_s

@@ -21,7 +21,9 @@ LOSSES = pathlib.Path(__file__).with_name("test_losses.py")
 
 
 def test_bytes_and_losses(request: pytest.FixtureRequest) -> None:
-    _pass_over_a_cluster(request, [*CONTRACT, LOSSES], "losses or (tiny_model and ray and (running_again or every_engine))", least=14)
+    _pass_over_a_cluster(
+        request, [*CONTRACT, LOSSES], "losses or (tiny_model and ray and (running_again or every_engine))", least=14
+    )
 
 
 @pytest.mark.full

@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "RAY_health_check_failure_threshold": "10",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "120",
     "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_worker_niceness": "0",  # hosts would wait for as long as anything else is at work
 }
 os.environ.update(ENVIRONMENT)
 STORE_BYTES = 80_000_000

@@ -101,7 +101,7 @@ def test_the_targets_are_those_of_the_script() -> None:
     assert " | ".join(TARGETS) in script
 
 
-@pytest.mark.parametrize("name", ["build", "check-image"])
+@pytest.mark.parametrize("name", ["build", "chart-files", "check-cluster", "check-image"])
 def test_a_script_is_bash_that_can_be_run(name: str) -> None:
     assert (DEPLOY / name).stat().st_mode & 0o111
     done = subprocess.run(["/bin/bash", "-n", DEPLOY / name], capture_output=True, text=True, check=False)

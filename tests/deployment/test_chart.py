@@ -275,8 +275,9 @@ def test_values_that_cannot_work_are_refused(name: str, change: dict[str, Any], 
         rendering.render({**rendering.values_of(name), **change})
 
 
-def test_helm_itself_finds_no_mistake() -> None:
-    findings = helm_python.lint(str(rendering.HELM / "boxwright"), values=rendering.values_of("cluster"))
+@pytest.mark.parametrize("name", ["cluster", "ray"])
+def test_helm_itself_finds_no_mistake(name: str) -> None:
+    findings = helm_python.lint(str(rendering.HELM / "boxwright"), values=rendering.values_of(name))
     assert not [one for one in _messages(findings) if "ERROR" in one or "WARNING" in one], findings
 
 

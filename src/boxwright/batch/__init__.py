@@ -22,6 +22,7 @@
     results     the results of a job, for who looks at them
     child_main  the inference child: one job after another
     events      what a child process says
+    store_waits  that a process waits for a store that is called too often
     child_pool  the inference children of a service
     tuning      how many processes suit a network on this machine
 

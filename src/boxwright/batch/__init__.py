@@ -4,6 +4,7 @@
     spec_file   what decides its bytes, kept for later attempts
     policy      what decides the candidates of an image besides its bytes
     entry       one image that an input names
+    read_ahead  many objects read at once, in order
     image_list  lists of images: CSV files, JSON Lines, errors files
     inputs      lists, folders, patterns and archives, told apart and read
     segments    the images of a plan, one by one and a shard at a time

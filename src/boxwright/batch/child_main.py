@@ -196,7 +196,7 @@ def _work(
     if job.spec.reads_manifests:
         sources, rewriter = Sources(job.spec, stores), Rewriter(job, stores, sink, note_use)
         return _Work(rewriter, sources, functools.partial(rewriter.run, sources))
-    plan = opened.enter_context(contextlib.closing(Plan(job.spec, stores, job.folders.notes, sink.is_finished)))
+    plan = opened.enter_context(contextlib.closing(Plan(job.spec, stores, job.folders.notes, sink.finished)))
     base = opened.enter_context(reuse_opening.opened(job, stores))  # before the peers, which read its index
     parts = EngineParts(job, models, peers, stores, sink, base, note_use)
     engine = opened.enter_context(open_engine(parts))

@@ -21,12 +21,13 @@ import dataclasses
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from google.rpc import status_pb2
 
 from boxwright import errors, faults, objects
+from boxwright.batch import read_ahead
 from boxwright.batch.inputs.job_inputs import JobInputs
 from boxwright.batch.inputs.listed_members import ListedMembers
 from boxwright.batch.inputs.member_files import SEGMENT_BYTES, MemberFiles
@@ -50,7 +51,7 @@ class Plan:
         spec: the job's.
         stores: where everything is.
         notes: the job's folder of notes on this machine; empty for none.
-        is_finished: whether a shard is there and need not be predicted.
+        finished: yields the shards that are there and need not be predicted, in order.
         keeps: whether segments are put; a dry run reads them and puts none.
 
     Attributes:
@@ -62,14 +63,14 @@ class Plan:
         spec: BatchSpec,
         stores: objects.Stores,
         notes: str = "",
-        is_finished: Callable[[int], bool] = lambda shard: False,
+        finished: Callable[[], Iterable[int]] = tuple,
         *,
         keeps: bool = True,
     ) -> None:
         self._spec = spec
         self._stores = stores
         self._files = MemberFiles(notes, self._finished_images)
-        self._is_finished = is_finished
+        self._finished = finished
         self._keeps = keeps
         self.opening_s = 0.0
         self._inputs: JobInputs | None = None
@@ -300,14 +301,15 @@ class Plan:
 
     def _finished_images(self) -> int:
         """How many images are in the finished shards before the first one that is not."""
-        count = 0
-        for shard, images in self._frozen_counts():
-            if not self._is_finished(shard):
-                break
-            count += images
+        count, finished = 0, iter(self._finished())
+        with contextlib.closing(self._frozen_counts()) as frozen:
+            for shard, images in frozen:
+                if next(finished, None) != shard:
+                    break
+                count += images
         return count
 
-    def _frozen_counts(self) -> Iterator[tuple[int, int]]:
+    def _frozen_counts(self) -> Generator[tuple[int, int], None, None]:
         """Yields (shard, its images) of all that is frozen, in order."""
         shard = 1
         for number in itertools.count(1):
@@ -317,9 +319,12 @@ class Plan:
             for shard, cut in enumerate(block.cuts, block.first_shard):
                 yield shard, cut.images
             shard += 1
+
+        def count(stored: int) -> tuple[int, int]:
+            return stored, len(read_segment(self._stores, self._scratch, stored).items)
+
         with contextlib.suppress(objects.ObjectNotFound):
-            for stored in itertools.count(shard):
-                yield stored, len(read_segment(self._stores, self._scratch, stored).items)
+            yield from read_ahead.in_order(count, itertools.count(shard))
 
     def _freeze(self, segment: Segment) -> Segment:
         """Puts the segment once; a later attempt must have read the same."""

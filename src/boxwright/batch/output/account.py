@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from boxwright import faults, objects
-from boxwright.batch import spec_file
+from boxwright.batch import read_ahead, spec_file
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import sidecars
 from boxwright.batch.output.finished_shards import FinishedShards
@@ -50,7 +50,8 @@ class OutputAccount:
         self._spec = spec
         self._stores = stores
         self._output = objects.ObjectUri.parse(spec.output_directory)
-        self._notes = ShardReportStore(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
+        scratch = objects.ObjectUri.parse(spec.scratch)
+        self._notes = ShardReportStore(stores, scratch, spec.pass_number, self._is_true)
         self._index = ShardIndex()
         self._recall_lock = threading.Lock()
         self._there: FinishedShards | None = None  # None: not looked yet, and each shard is asked for
@@ -92,9 +93,14 @@ class OutputAccount:
             self.count(report)
         return report
 
-    def is_finished(self, shard: int) -> bool:
-        """Whether `committed` would find the shard; nothing is counted."""
-        return (self._there is None or shard in self._there) and self._finished(shard) is not None
+    def finished(self) -> Iterator[int]:
+        """Yields the shards that `committed` would find, in order, some looked at ahead; nothing is counted."""
+        there = self._there or FinishedShards()
+        if self._spec.pass_number:  # each is compared with what is noted of it
+            found = read_ahead.in_order(lambda shard: (shard, self._finished(shard)), there)
+        else:
+            found = self._notes.reports_of(there)
+        yield from (shard for shard, report in found if report is not None)
 
     def count(self, report: ShardReport) -> None:
         """Counts a shard that is finished, by whichever process it was put; once for each shard."""
@@ -201,6 +207,19 @@ class OutputAccount:
         if report.pass_number < self._spec.pass_number:
             return not report.failed
         return self._digest(report.shard) == report.sha256  # the report is put before the shard that it speaks of
+
+    def _is_true(self, report: ShardReport) -> bool:
+        """Whether the files of a shard are those that a report speaks of."""
+        try:
+            return self._digest(report.shard) == report.sha256 and all(
+                hashlib.sha256(self._stores.get(self._sidecar_uri(kind, report.shard))).hexdigest() == digest
+                for kind, digest in report.sidecars.items()
+            )
+        except objects.ObjectNotFound:
+            return False
+
+    def _sidecar_uri(self, kind: str, shard: int) -> objects.ObjectUri:
+        return self._output.child(sidecars.name_pattern(kind, self._spec.kind).format(shard))
 
     def _digest(self, shard: int) -> str:
         return hashlib.sha256(self._stores.get(self._shard_uri(shard))).hexdigest()

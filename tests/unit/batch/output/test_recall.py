@@ -10,6 +10,7 @@ from google.rpc import status_pb2
 from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import objects
+from boxwright.batch.output import json_lines
 from boxwright.batch.output.finished_shards import FinishedShards
 from boxwright.batch.output.shard_reports import BLOCK_SHARDS
 from boxwright.batch.output.sink import Sink
@@ -41,7 +42,7 @@ def bench(tmp_path: pathlib.Path) -> Bench:
     for shard in range(1, SHARDS + 1):
         if shard != SHARDS - 3:  # one that is not done
             failures = [status_pb2.Status(code=5, message=f"gone {shard}")] if shard in FAILED else []
-            errors = [b'{"ID":"%d"}\n' % shard] * len(failures)
+            errors = [json_lines.error_line(f"gs://b/{shard}.jpg", status) for status in failures]
             sink.commit(shard, [b'{"ID":"%d"}\n' % shard] * (shard % 3 + 1), errors, failures, one_colour=shard % 2)
     return bench
 
@@ -59,9 +60,9 @@ def test_all_that_is_there_is_found_with_few_calls(bench):
             )  # fmt: skip
     swept.end_recall()
     assert (swept.predicted, swept.errors_by_code) == (one_by_one.predicted, one_by_one.errors_by_code)
-    # a block each, the notes of ten shards behind them, those of the failed ones with their error lines
-    assert recalling.calls["get"] <= 3 + 10 + len(FAILED)
-    assert recalling.calls["exists"] <= len(FAILED)
+    # a block each, which has the messages of its failed images, and the notes of ten shards behind them
+    assert recalling.calls["get"] <= 3 + 10 + 1
+    assert recalling.calls["exists"] == 0
     assert asked_each.calls.total() > 2 * SHARDS
 
     def closed(sink: Sink) -> dict[str, bytes]:
@@ -77,8 +78,7 @@ def test_what_is_asked_out_of_order_or_not_at_all_is_found_too(bench):
     assert [sink.committed(shard) is not None for shard in (70, 3, 71, SHARDS - 3, SHARDS)] == [
         True, True, True, False, True,
     ]  # fmt: skip
-    assert sink.is_finished(1)
-    assert not sink.is_finished(SHARDS + 1)
+    assert list(sink.finished()) == [shard for shard in range(1, SHARDS + 1) if shard != SHARDS - 3]
     sink.end_recall()
     sink.end_recall()
 
@@ -98,7 +98,7 @@ def test_a_new_job_has_nothing(tmp_path):
     sink = Sink(bench.spec("new"), bench.stores)
     sink.recall()
     assert sink.committed(1) is None
-    assert not sink.is_finished(1)
+    assert not list(sink.finished())
 
 
 def test_only_shards_are_taken_for_shards(tmp_path):

@@ -7,6 +7,7 @@
     read_ahead  many objects read at once, in order
     image_list  lists of images: CSV files, JSON Lines, errors files
     inputs      lists, folders, patterns and archives, told apart and read
+    turn_file   what a turn knew, kept for the next one on this machine
     segments    the images of a plan, one by one and a shard at a time
     met_digests  the ids that a plan has met, in bounded memory
     row_judge   what rows are, and when too many are unusable
@@ -21,6 +22,7 @@
     rewrite     results made again from candidates, without inference
     report      what the results of a job say, as a page and lists
     results     the results of a job, for who looks at them
+    job_progress  how far a job is, said while it goes on
     child_main  the inference child: one job after another
     events      what a child process says
     child_pool  the inference children of a service

@@ -34,7 +34,7 @@ from boxwright.batch.inputs.member_files import SEGMENT_BYTES, MemberFiles
 from boxwright.batch.inputs.sources import changed
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.met_digests import MetDigests
-from boxwright.batch.plan_index import BLOCK_CUTS, CutReader, PlanIndex, PlanTotals
+from boxwright.batch.plan_index import BLOCK_CUTS, CutReader, PlanIndex, PlanPlace, PlanTotals
 from boxwright.batch.planner import IndexPlanner
 from boxwright.batch.row_judge import JUDGED_FROM_ROW, RowJudge
 from boxwright.batch.segments import Item, Segment
@@ -53,6 +53,8 @@ class Plan:
         notes: the job's folder of notes on this machine; empty for none.
         finished: yields the shards that are there and need not be predicted, in order.
         keeps: whether segments are put; a dry run reads them and puts none.
+        begin: from where on the plan is needed, as `place_of` has given it to the last turn; None: all of it.
+        is_counted: whether a shard is finished and known to be: its segment is left out.
 
     Attributes:
         opening_s: seconds for opening the inputs, the listing of folders included.
@@ -66,12 +68,18 @@ class Plan:
         finished: Callable[[], Iterable[int]] = tuple,
         *,
         keeps: bool = True,
+        begin: PlanPlace | None = None,
+        is_counted: Callable[[int], bool] = lambda shard: False,
     ) -> None:
         self._spec = spec
         self._stores = stores
         self._files = MemberFiles(notes, self._finished_images)
         self._finished = finished
         self._keeps = keeps
+        self._begin = begin
+        self._is_counted = is_counted
+        self._places: list[tuple[int, int]] = []  # first shard and number of the blocks that were asked for
+        self._is_uncut = False
         self.opening_s = 0.0
         self._inputs: JobInputs | None = None
         self._scratch = objects.ObjectUri.parse(spec.scratch)
@@ -112,15 +120,24 @@ class Plan:
             )
             reader = CutReader(dict(enumerate(lists)), self._judge.items)
             with contextlib.closing(planner):
-                for block in planner.blocks():
+                self._places = planner.places
+                for block in planner.blocks(self._begin):
                     for planned, cut in enumerate(block.cuts, block.first_shard):
                         planner.raise_failure()
-                        yield reader.segment(planned, cut, block.forms)
+                        if not self._is_counted(planned):
+                            yield reader.segment(planned, cut, block.forms)
             if not planner.is_uncut:
                 return
+            self._is_uncut = True
             self._planner = None  # what comes now cannot be cut by places in lists
             self._judge.begin()
         yield from self._stored(inputs, planned)
+
+    def place_of(self, shard: int) -> PlanPlace:
+        """From where on the plan is needed, if all shards before one are finished."""
+        numbers = [number for first_shard, number in self._places if first_shard <= shard]
+        block = numbers[-1] if numbers else 1 if self._begin is None else self._begin.block
+        return PlanPlace(block, self._end, self._is_uncut)
 
     def stop(self) -> None:
         """Ends the wait of who iterates; no more segments come."""
@@ -240,6 +257,9 @@ class Plan:
             waiting_bytes = 0
             for segment in segments:
                 self._images += len(segment.items)
+                if self._is_counted(segment.shard):
+                    segment.release()
+                    continue
                 if not self._keeps:
                     yield segment
                     continue

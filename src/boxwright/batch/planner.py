@@ -21,7 +21,7 @@ from boxwright.batch.inputs import sources
 from boxwright.batch.inputs.list_pieces import ListPieces, Piece, line_ends
 from boxwright.batch.inputs.listed_members import ListedMembers
 from boxwright.batch.met_digests import MetDigests, digest
-from boxwright.batch.plan_index import Block, PlanIndex, PlanTotals, block_cuts
+from boxwright.batch.plan_index import Block, PlanIndex, PlanPlace, PlanTotals, block_cuts
 from boxwright.batch.row_judge import JUDGED_FROM_ROW, RowJudge
 
 STOP_S = 1.0  # a thread that waits for a store is left behind; what it puts once more is the same
@@ -54,6 +54,7 @@ class IndexPlanner:
         met: different images so far.
         met_bytes: about where in the lists the last of them was.
         end: what the plan has, once it is complete.
+        places: (first shard, number) of the blocks that were yielded.
         is_uncut: whether the rest of the inputs cannot be cut; known when `blocks` has ended.
     """
 
@@ -89,26 +90,35 @@ class IndexPlanner:
         self._forms: dict[int, ListForm] = {}
         self.duplicates = self.met = self.met_bytes = 0
         self.end: PlanTotals | None = None
+        self.places: list[tuple[int, int]] = []
         self.is_uncut = False
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self, begin: PlanPlace | None = None) -> Iterator[Block]:
         """Yields the blocks, each when it is stored; those that an earlier attempt has put come at once.
+
+        Args:
+            begin: where the last turn was; None: at the first block.
 
         Raises:
             ApiError: a list is missing, changed, or no list; too many rows are unusable; there are none.
         """
-        number, block = 1, self._index.get(1)
-        if block is not None:
-            self.end = block.end or self._index.last_end()
-        if self.end is None:
+        number = 1 if begin is None else begin.block
+        block = self._index.get(number)
+        if begin is not None and block is not None:
+            self.end, self.is_uncut = begin.end, begin.is_uncut
+        if block is not None and self.end is None and not self.is_uncut:
+            self.end = block.end or self._index.last_end(number)
+        if self.end is None and not self.is_uncut:
             self._thread.start()
         while block is not None:
+            self.places.append((block.first_shard, number))
             yield block
             if block.end is not None:
                 return
             number += 1
             block = self._index.get(number)
-        while (found := self._next(number)) is not None:
+        while self._thread.ident is not None and (found := self._next(number)) is not None:
+            self.places.append((found.first_shard, number))
             yield found
             number += 1
 

@@ -83,9 +83,9 @@ class ShardReport:
             former = dataclasses.replace(former, errors_sha256=self.errors_sha256)
         return self == former
 
-    def count_in(self, index: ShardIndex) -> None:
-        """Adds the shard to an index, once."""
-        index.add(
+    def count_in(self, index: ShardIndex) -> bool:
+        """Adds the shard to an index, once; returns whether it is new there."""
+        return index.add(
             self.shard,
             self.predicted,
             self.failed,
@@ -177,7 +177,7 @@ class ShardReportStore:
                         self.note(report)
                         return report
             if is_told:
-                return None
+                break
         return None
 
     def failed_before(self, shard: int) -> bool:
@@ -190,6 +190,15 @@ class ShardReportStore:
                 except objects.ObjectNotFound:
                     continue
         return False
+
+    def state(self) -> dict[str, Any]:
+        """What is known of the notes, as JSON data; see `restore`."""
+        return {"blocks": sorted(self._blocks), "places": [[shard, *place] for shard, place in self._places.items()]}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Takes what `state` has given."""
+        self._blocks = set(values["blocks"])
+        self._places = {shard: (number, variant) for shard, number, variant in values["places"]}
 
     def sum_up(self, shard: int, index: ShardIndex) -> None:
         """Puts the block that a shard belongs to, once the index has all its shards; not again if it is there."""
@@ -222,11 +231,8 @@ class ShardReportStore:
             digest_of: reads a shard and returns its sha256; asked only where several passes may have written it.
         """
         disputed = self._disputed_shards(anew=True)
-        whole = {
-            block: size
-            for block, size in self._blocks_there()
-            if present.issuperset(_shards_of(block)) and disputed.keys().isdisjoint(_shards_of(block))
-        }
+        good = present - disputed.keys()
+        whole = {block: size for block, size in self._blocks_there() if good.issuperset(_shards_of(block))}
         contents = read_ahead.in_order(self._block_content, whole, weigh=whole.__getitem__)
         for block, content in zip(whole, contents, strict=True):
             head = json.loads(content.partition(b"\n")[0])

@@ -13,6 +13,7 @@
     row_judge   what rows are, and when too many are unusable
     cut_builder   which rows are the next shard's
     plan_index  where in the lists each shard's images stand, in blocks
+    plan_checkpoints  how far the lists are read, for who plans on
     planner     the thread that reads the lists ahead and puts the index
     plan        the inputs, frozen before their shards start
     output      shards, the notes about them, the manifest

@@ -34,6 +34,7 @@ from boxwright.batch.inputs.member_files import SEGMENT_BYTES, MemberFiles
 from boxwright.batch.inputs.sources import changed
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.met_digests import MetDigests
+from boxwright.batch.plan_checkpoints import PlanCheckpoints
 from boxwright.batch.plan_index import BLOCK_CUTS, CutReader, PlanIndex, PlanPlace, PlanTotals
 from boxwright.batch.planner import IndexPlanner
 from boxwright.batch.row_judge import JUDGED_FROM_ROW, RowJudge
@@ -111,6 +112,7 @@ class Plan:
             planner = self._planner = IndexPlanner(
                 lists,
                 self._index,
+                PlanCheckpoints(self._stores, self._scratch),
                 self._judge,
                 ListedMembers(self._stores.named(), self._files),
                 sizes=self._block_cuts,

@@ -42,6 +42,12 @@ class Part(NamedTuple):
     first_line: int
     dropped: list[tuple[int, int]]
 
+    @classmethod
+    def of_values(cls, values: Sequence[Any]) -> Part:
+        """The reverse of JSON."""
+        number, first, size, line, dropped = values
+        return cls(number, first, size, line, [(row, rows) for row, rows in dropped])
+
 
 class Cut(NamedTuple):
     """One shard's images.
@@ -55,6 +61,12 @@ class Cut(NamedTuple):
     images: int
     failed: int
     parts: Sequence[Part]
+
+    @classmethod
+    def of_values(cls, values: Sequence[Any]) -> Cut:
+        """The reverse of JSON."""
+        images, failed, parts = values
+        return cls(images, failed, list(map(Part.of_values, parts)))
 
 
 class PlanTotals(NamedTuple):
@@ -119,17 +131,7 @@ class Block:
     def decoded(cls, content: bytes) -> Block:
         """The reverse of `encoded`."""
         values = json.loads(content)
-        cuts = [
-            Cut(
-                images,
-                failed,
-                [
-                    Part(number, first, size, line, [(row, rows) for row, rows in dropped])
-                    for number, first, size, line, dropped in parts
-                ],
-            )
-            for images, failed, parts in values["cuts"]
-        ]
+        cuts = list(map(Cut.of_values, values["cuts"]))
         forms = {int(number): ListForm(*form) for number, form in values["forms"].items()}
         return cls(values["first_shard"], cuts, forms, _totals(values["end"]))
 

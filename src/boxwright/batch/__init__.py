@@ -20,6 +20,7 @@
     rewrite     results made again from candidates, without inference
     report      what the results of a job say, as a page and lists
     results     the results of a job, for who looks at them
+    job_progress  what an inference child says of a job while it goes on
     child_main  the inference child: one job after another
     events      what a child process says
     child_pool  the inference children of a service

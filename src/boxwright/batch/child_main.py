@@ -6,8 +6,10 @@ Events on standard output:
 
     {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
      "bottleneck", "stages", "amounts"}
-    {"event": "shard", "committed", "is_found", …ShardReport}   committed: shards that this run itself has finished;
-                                                                is_found: this one was finished by an earlier run
+    {"event": "shard", "committed", "is_found", "began_s", …ShardReport}   committed: shards that this run itself has
+                                                                finished; is_found: this one was finished by an earlier run;
+                                                                began_s: when it was begun, seconds since 1970, or null
+    {"event": "phase", "phase", "began_s", "took_s"}            a part has ended: recall, opening, planning or closing
     {"event": "done", "shards", "images", "failed", "found", "reused", "reuse", "one_colour", "rows_read", "duplicates",
      "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
                                                                 verdict: why the job fails although all is done, or null;
@@ -40,7 +42,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 from boxwright import errors, objects, processes
-from boxwright.batch.engine import opening, stages
+from boxwright.batch.engine import opening
 from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
@@ -48,6 +50,7 @@ from boxwright.batch.estimate import estimator
 from boxwright.batch.events import Events
 from boxwright.batch.inputs import image_names, member_files
 from boxwright.batch.job import BatchJob, EstimateCommand, TrialCommand, command_from_json
+from boxwright.batch.job_progress import JobProgress, Phases, rounded
 from boxwright.batch.output import verdict
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_reports import ShardReport
@@ -58,10 +61,6 @@ from boxwright.batch.reuse import opening as reuse_opening
 from boxwright.batch.reuse.opening import OpenedBase
 from boxwright.batch.rewrite.rewriter import NoteUse, Rewriter
 from boxwright.batch.rewrite.sources import Sources
-
-BOTTLENECK_WINDOW = 20  # progress intervals over which the bottleneck is taken: five seconds
-PROGRESS_INTERVAL_S = 0.25
-ALIVE_EVERY = 4  # intervals without progress after which the child says that it is alive
 
 log = logging.getLogger("boxwright.batch.child_main")
 
@@ -137,13 +136,15 @@ def run_job(
     started_s = time.monotonic()
     uses = objects.BucketUses(lambda use: events.say("bucket", **dataclasses.asdict(use)))
     stores = objects.Stores.from_config(job.folders.stores).observed(uses.note)
-    sink = Sink(job.spec, stores)
-    sink.prepare()
-    sink.recall()
+    sink, phases = Sink(job.spec, stores), Phases(events)
+    with phases.timed("recall"):
+        sink.prepare()
+        sink.recall()
     with contextlib.ExitStack() as opened:
         opened.callback(sink.end_recall)
-        work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use), open_engine)
-        progress = _Progress(work.engine, work.plan, events)
+        with phases.timed("opening"):
+            work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use), open_engine)
+        progress = JobProgress(work.engine, work.plan, events, phases)
         try:
             done = _run(job, work, sink, stores, progress, stop_requested)
         except errors.ApiError as error:
@@ -156,7 +157,7 @@ def run_job(
         events.say("stopped")
         return
     elapsed_s = time.monotonic() - started_s
-    stage_s = _rounded(work.engine.stage_s())
+    stage_s = rounded(work.engine.stage_s())
     images = done["images"]
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
     rate = round(images / max(elapsed_s, 1e-3), 1)
@@ -208,7 +209,7 @@ def _run(
     work: _Work,
     sink: Sink,
     stores: objects.Stores,
-    progress: _Progress,
+    progress: JobProgress,
     stop_requested: threading.Event,
 ) -> dict[str, Any] | None:
     """Runs a plan to its end and writes the manifest; returns the counts of the event ``done``, None if it was stopped."""
@@ -230,7 +231,10 @@ def _run(
         job.spec.image_failure_limit,
     )
     try:
-        manifest = _close(sink, work, "FAILED" if said else "SUCCEEDED", _reporter(job, work, stores, stop_requested))
+        with progress.phases.timed("closing"):
+            manifest = _close(
+                sink, work, "FAILED" if said else "SUCCEEDED", _reporter(job, work, stores, stop_requested)
+            )
     except ReportStoppedError:
         return None
     if manifest.sources:  # their failed images are in no shard
@@ -280,10 +284,6 @@ def _first_failure(before: tuple[int, str] | None, report: ShardReport) -> tuple
     return report.shard, report.failures[0][1]
 
 
-def _rounded(stage_s: dict[str, float]) -> dict[str, float]:
-    return {stage: round(spent_s, 3) for stage, spent_s in stage_s.items()}
-
-
 def _close(sink: Sink, work: _Work, state: str, reporter: Reporter) -> Manifest:
     """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
     plan, carried = work.plan, None
@@ -316,59 +316,6 @@ def _reuse(base: OpenedBase | None) -> str:
 
 def _as_log(stage_s: dict[str, float]) -> str:
     return " ".join(f"{stage.replace(' ', '_')}_s={spent_s}" for stage, spent_s in stage_s.items())
-
-
-class _Progress:
-    """Says every quarter second how far the job is."""
-
-    def __init__(self, engine: JobEngine | Rewriter, plan: Plan | Sources, events: Events) -> None:
-        self._engine = engine
-        self._plan = plan
-        self._events = events
-        self.one_colour = 0  # images in finished shards
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="progress")
-        self._thread.start()
-
-    def note(self, report: ShardReport) -> None:
-        """Says that a shard is finished."""
-        self.one_colour += report.one_colour
-        counts = self._engine.counts
-        is_found = not counts.take_committed(report.shard)
-        self._events.say("shard", committed=counts.shards_committed, is_found=is_found, **dataclasses.asdict(report))
-
-    def end(self) -> None:
-        """Stops saying."""
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        said, quiet = -1, 0
-        samples = collections.deque([self._engine.stage_s()], maxlen=BOTTLENECK_WINDOW)
-        while not self._ended.wait(PROGRESS_INTERVAL_S):
-            done = self._engine.counts.images_done
-            if done == said:
-                quiet += 1
-                if quiet % ALIVE_EVERY == 0:
-                    self._events.say("alive")
-                continue
-            said, quiet = done, 0
-            samples.append(self._engine.stage_s())
-            planned = self._plan.estimated_images()
-            estimated = None if planned is None else max(round(planned), done)
-            self._events.say(
-                "progress",
-                done=done,
-                failed=self._engine.counts.images_failed,
-                one_colour=self.one_colour,
-                found=self._engine.counts.images_found,
-                estimated_images=estimated,
-                exact=self._plan.is_complete,
-                percent=min(99, int(100 * done / estimated)) if estimated else 0,
-                stages=_rounded(samples[-1]),
-                amounts=self._engine.amounts(),
-                bottleneck=stages.bottleneck(samples[-1], samples[0]),
-            )
 
 
 def main(open_engine: OpenEngine = open_here) -> None:

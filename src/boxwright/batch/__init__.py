@@ -23,6 +23,7 @@
     job_progress  what an inference child says of a job while it goes on
     child_main  the inference child: one job after another
     events      what a child process says
+    store_waits  that a process waits for a store that is called too often
     child_pool  the inference children of a service
     tuning      how many processes suit a network on this machine
 

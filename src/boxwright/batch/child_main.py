@@ -15,6 +15,7 @@ Events on standard output:
                                                                 verdict: why the job fails although all is done, or null;
                                                                 report: name of the page in the output folder, or empty
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
+    {"event": "throttled", "bucket", "waiting", "throttled"}    calls wait for a store that is called too often
     {"event": "alive"}                                          nothing to report for a second
     {"event": "tried"}                                          the one image of a trial did no harm
     {"event": "estimating", "stage", "rows"}                    what an estimate is at
@@ -42,6 +43,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 from boxwright import errors, objects, processes
+from boxwright.batch import store_waits
 from boxwright.batch.engine import opening
 from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.loaded_models import LoadedModels
@@ -61,6 +63,7 @@ from boxwright.batch.reuse import opening as reuse_opening
 from boxwright.batch.reuse.opening import OpenedBase
 from boxwright.batch.rewrite.rewriter import NoteUse, Rewriter
 from boxwright.batch.rewrite.sources import Sources
+from boxwright.objects import throttling
 
 log = logging.getLogger("boxwright.batch.child_main")
 
@@ -135,7 +138,7 @@ def run_job(
     """Runs one job and says how it went; raises ApiError if it cannot begin."""
     started_s = time.monotonic()
     uses = objects.BucketUses(lambda use: events.say("bucket", **dataclasses.asdict(use)))
-    stores = objects.Stores.from_config(job.folders.stores).observed(uses.note)
+    stores = objects.Stores.from_config(job.folders.stores).enduring(stop_requested.is_set).observed(uses.note)
     sink, phases = Sink(job.spec, stores), Phases(events)
     with phases.timed("recall"):
         sink.prepare()
@@ -160,10 +163,8 @@ def run_job(
     stage_s = rounded(work.engine.stage_s())
     images = done["images"]
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
-    rate = round(images / max(elapsed_s, 1e-3), 1)
-    events.say(
-        "done", **done, elapsed_s=round(elapsed_s, 3), images_per_s=rate, stages=stage_s, amounts=work.engine.amounts()
-    )
+    done |= {"elapsed_s": round(elapsed_s, 3), "images_per_s": round(images / max(elapsed_s, 1e-3), 1)}
+    events.say("done", **done, stages=stage_s, amounts=work.engine.amounts())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -327,6 +328,7 @@ def main(open_engine: OpenEngine = open_here) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     commands, events, models, peers = Commands(), Events(), LoadedModels(), PeerPool()
     events.say("ready", pid=os.getpid())
+    store_waits.tell(events.say, lambda: throttling.count() + peers.throttled)
     while True:
         command = commands.jobs.get()
         commands.stop_requested.clear()

@@ -174,7 +174,7 @@ class BatchPredict(Runner):
         if model is None:
             raise errors.not_found(errors.MODEL_UNKNOWN)
         try:
-            model_folder = self._folders.local(model.folder)
+            model_folder = self._folders.enduring(context.should_stop).local(model.folder)
             info = ModelInfo.read(model_folder)
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
@@ -245,7 +245,8 @@ class BatchPredict(Runner):
         if not context.goes_on:
             return []
         try:
-            ended: list[str] = json.loads(self._stores.get(self._plans.scratch(context.plan_id).child(PASSES_FILE)))
+            passes = self._plans.scratch(context.plan_id).child(PASSES_FILE)
+            ended: list[str] = json.loads(self._stores.enduring(context.should_stop).get(passes))
         except objects.ObjectNotFound:
             return []
         return [operation for operation in ended if operation != context.name.operation]
@@ -253,7 +254,8 @@ class BatchPredict(Runner):
     def _end_pass(self, context: Context) -> None:
         """Notes that this operation has tried every image: one that resumes it tries the failed ones again."""
         ended = [*self._earlier_passes(context), context.name.operation]
-        self._stores.put(self._plans.scratch(context.plan_id).child(PASSES_FILE), json.dumps(ended).encode())
+        passes = self._plans.scratch(context.plan_id).child(PASSES_FILE)
+        self._stores.enduring(context.should_stop).put(passes, json.dumps(ended).encode())
 
     def _run_job(self, job: BatchJob, context: Context) -> dict[str, Any]:
         """Runs the job in a child; when an image takes the child down with it, leaves that image out and goes on.
@@ -312,7 +314,7 @@ class BatchPredict(Runner):
             counts.note(event)
             traced.note(event)
             match event:
-                case {"event": "progress" | "alive"}:
+                case {"event": "progress" | "alive" | "throttled"}:
                     progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()

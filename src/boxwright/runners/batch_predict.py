@@ -28,7 +28,7 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.operations.runner import Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import STOP_GRACE_S, Child
-from boxwright.runners import base_choice, batch_choices, batch_counts, output_folders
+from boxwright.runners import base_choice, batch_choices, batch_counts, batch_spans, output_folders
 from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.dry_run import DryRuns
@@ -309,13 +309,14 @@ class BatchPredict(Runner):
         """
         failures = _Failures()
         progress.begin_child()
-        counts = batch_counts.BatchCounts(self._metrics)
+        counts, traced = batch_counts.BatchCounts(self._metrics), batch_spans.BatchSpans()
         reported_s = 0.0
         first_shard_s: float | None = None  # of this attempt: finding what is there already is no turn
         heard = events(child, context, self._stop, image_timeout_s)
         while True:
             event = next(heard)
             counts.note(event)
+            traced.note(event)
             match event:
                 case {"event": "progress" | "alive" | "throttled"}:
                     progress.note(event)

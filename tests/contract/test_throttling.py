@@ -20,7 +20,7 @@ from tests.support.stores.object_servers import BUCKET
 
 from boxwright import objects
 
-IMAGES = 24
+IMAGES = 12
 RETRY_S = 4.0  # half of it is the longest silence, which a busy machine may need
 AWAY_S = 1.2 * RETRY_S
 CALLS_BEFORE = 20
@@ -64,7 +64,7 @@ def world(service_factory, tiny_model: TinyModel, tmp_path: pathlib.Path) -> Ite
             "BOXWRIGHT_SCHEMES": "s3",
             "BOXWRIGHT_STORAGE_RETRY_S": str(RETRY_S),
             "BOXWRIGHT_STATE_URI": f"s3://{BUCKET}/state/",
-            "BOXWRIGHT_SHARD_IMAGES": "8",
+            "BOXWRIGHT_SHARD_IMAGES": "4",
             "BOXWRIGHT_HOLD_S": "0",
         }
         service = service_factory(environment=environment)
@@ -109,7 +109,7 @@ def test_work_waits_for_a_store_that_is_called_too_often_and_its_results_are_the
         assert {"GET", "PUT", "HEAD"} <= set(world.proxy.troubled)
 
         stopped = api.start_batch(world.model, f"s3://{BUCKET}/in/", f"s3://{BUCKET}/stopped/")
-        world.proxy.always(503)
+        world.proxy.refused["/in/"] = 503
         wait_until(lambda: api.progress(stopped).get("waits_for") == f"s3://{BUCKET}", "the job to name the bucket")
         with promptly(5):
             api.cancel(stopped)

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 
-LOWEST_PER_S = 2.0  # a thousand processes at it are fewer calls than one prefix of S3 takes
+LOWEST_PER_S = 5.0  # a thousand processes at it are fewer calls than one prefix of S3 takes
 DECREASE = 0.9  # a round of throttled answers leaves this share of what was answered …
 LARGEST_DECREASE = 0.3  # … or of this share of the pace
 INCREASE = 0.1  # of the last pace at which the store answered, a second

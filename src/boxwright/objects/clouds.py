@@ -22,7 +22,7 @@ from obstore import exceptions
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from boxwright import errors
-from boxwright.objects import entries, listing, profile_connections, store_errors
+from boxwright.objects import deletion, entries, listing, profile_connections, store_errors
 from boxwright.objects.folders import ObjectVersion, StoreKey
 from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
 from boxwright.objects.uris import ObjectUri
@@ -175,6 +175,18 @@ class Cloud:
         with contextlib.suppress(FileNotFoundError):
             obstore.delete(place.store, place.key)
 
+    def delete_below(self, folder: ObjectUri) -> None:
+        """See `Backend.delete_below`."""
+        deletion.delete_pages(self.keys(folder, ""), lambda keys: self._delete_keys(folder, keys))
+
+    def _delete_keys(self, folder: ObjectUri, keys: list[str]) -> None:
+        """Deletes objects, on S3 a thousand in one call; those that are gone are fine."""
+        try:
+            obstore.delete(self.place(folder).store, keys)
+        except FileNotFoundError:  # somebody else deletes them too
+            for key in keys:
+                self.delete(dataclasses.replace(folder, key=key))
+
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Nothing to do: an upload that was cut off leaves no object."""
 
@@ -260,6 +272,10 @@ class GcsEmulator(Cloud):
     def delete(self, uri: ObjectUri) -> None:
         """See `Cloud.delete`."""
         store_errors.patiently(lambda: self._delete(uri), self._patience_s)
+
+    def _delete_keys(self, folder: ObjectUri, keys: list[str]) -> None:
+        for key in keys:
+            self.delete(dataclasses.replace(folder, key=key))
 
     def _delete(self, uri: ObjectUri) -> None:
         address = f"{self.address}/storage/v1/b/{_quoted(uri.bucket)}/o/{_quoted(uri.key)}"

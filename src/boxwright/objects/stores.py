@@ -7,7 +7,6 @@ import copy
 import dataclasses
 import itertools
 import pathlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -326,13 +325,13 @@ class Stores(LimitedUse):
         """Deletes every object below a prefix of the service's own state."""
         if not str(uri).startswith(f"{str(self._state_base).rstrip('/')}/"):
             raise ValueError(f"only the service's own state is ever deleted, not {uri}")
-        if uri.scheme == STATE:
-            shutil.rmtree(self._state.path(uri), ignore_errors=True)
-            return
-        with store_errors.translated(uri):
-            place = self._backend(uri, WRITE).place(uri)
-            for batch in obstore.list(place.store, prefix=place.key.rstrip("/")):
-                obstore.delete(place.store, [entry["path"] for entry in batch])
+        self.delete_below(uri)
+
+    def delete_below(self, folder: ObjectUri) -> None:
+        """Deletes every object below a folder that this service has made itself, see `deletion`; none is fine."""
+        backend = self._backend(folder, WRITE, is_folder=True)
+        with store_errors.translated(folder):
+            self._patiently(lambda: backend.delete_below(folder))  # what is deleted is not listed again
 
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a folder: files still under their staging name."""

@@ -6,7 +6,7 @@ import logging
 import pathlib
 from collections.abc import Sequence
 
-from boxwright import errors, extras, objects
+from boxwright import __version__, errors, extras, objects
 from boxwright.access import authenticate, quotas
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
@@ -15,8 +15,10 @@ from boxwright.cluster.cluster_share import DRIVER_MODULE, ClusterShare
 from boxwright.inference.model_store import ModelFolders
 from boxwright.operations import amounts
 from boxwright.runners import batch_choices
-from boxwright.settings import QuotaSettings, Settings, StorageSettings
+from boxwright.settings import QuotaSettings, Settings, StorageSettings, TracesSettings
 from boxwright.states import WORK, OperationKind
+from boxwright.telemetry.metrics import Metrics
+from boxwright.telemetry.spans import Traces
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,26 @@ def inference_children(settings: Settings, variables: Sequence[str]) -> Children
         chosen.address, chosen.hosts, chosen.host_cores, chosen.host_gpus, cache_dir, chosen.cache_bytes
     )
     return Children([*variables, "RAY_"], DRIVER_MODULE, {cluster_share.VARIABLE: share.to_json()})
+
+
+def traces(chosen: TracesSettings, metrics: Metrics) -> Traces:
+    """What begins the spans of this process.
+
+    Args:
+        chosen: the settings.
+        metrics: counts spans.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: a collector is named, and what sends to it is not installed.
+    """
+    if chosen.endpoint is None:
+        return Traces()
+    if not extras.can_trace():
+        raise errors.failed_precondition(extras.TRACES_NEEDS)
+    from boxwright.telemetry.otlp_traces import OtlpTraces  # its packages are optional, and take a while to import
+
+    about = {"service.version": __version__}
+    return OtlpTraces(chosen.endpoint, chosen.share, chosen.shard_step, metrics, about)
 
 
 def quota_limits(settings: Settings) -> quotas.QuotaLimits:

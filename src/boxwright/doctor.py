@@ -33,6 +33,7 @@ from boxwright.inference import openvino_runtime, runtime_selection
 from boxwright.inference.model_folder import MODEL_FILE, ModelError
 from boxwright.inference.model_opening import open_model
 from boxwright.metadata import database, migrations
+from boxwright.objects import throttling
 from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.weights import catalogue, installed
 
@@ -270,7 +271,12 @@ def _parsed(stores: objects.Stores, text: str) -> objects.ObjectUri:
 
 def _bucket(stores: objects.Stores, uri: objects.ObjectUri) -> str:
     stores.check_bucket(uri)
-    return f"{uri.scheme}://{uri.bucket} answers"
+    bucket = f"{uri.scheme}://{uri.bucket}"
+    if any(one.bucket == bucket and one.throttled for one in throttling.snapshot()):
+        return (
+            f"{bucket} answers, and says that it is called too often: use fewer processes, or more prefixes or buckets"
+        )
+    return f"{bucket} answers"
 
 
 def _models(settings: Settings) -> Iterator[Fact]:

@@ -44,7 +44,7 @@ class HostWork:
     def open(self, job: str, node: str) -> OpenAnswer:
         """See `Host.open`."""
         self._given = BatchJob.from_json(job)
-        self._stores = objects.Stores.from_config(self._given.folders.stores)
+        self._stores = objects.Stores.from_config(self._given.folders.stores).enduring(self._stopping.is_set)
         self._notes = temporary.TemporaryFolder("host")  # convictions are a job's
         self._stopping.clear()
         try:

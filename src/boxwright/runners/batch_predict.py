@@ -28,7 +28,7 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.operations.runner import Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import STOP_GRACE_S, Child
-from boxwright.runners import base_choice, batch_choices, batch_counts, output_folders
+from boxwright.runners import base_choice, batch_choices, batch_counts, batch_spans, output_folders
 from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.dry_run import DryRuns
@@ -177,7 +177,7 @@ class BatchPredict(Runner):
         if model is None:
             raise errors.not_found(errors.MODEL_UNKNOWN)
         try:
-            model_folder = self._folders.local(model.folder)
+            model_folder = self._folders.enduring(context.should_stop).local(model.folder)
             info = ModelInfo.read(model_folder)
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
@@ -249,7 +249,8 @@ class BatchPredict(Runner):
         if not context.goes_on:
             return []
         try:
-            ended: list[str] = json.loads(self._stores.get(self._plans.scratch(context.plan_id).child(PASSES_FILE)))
+            passes = self._plans.scratch(context.plan_id).child(PASSES_FILE)
+            ended: list[str] = json.loads(self._stores.enduring(context.should_stop).get(passes))
         except objects.ObjectNotFound:
             return []
         return [operation for operation in ended if operation != context.name.operation]
@@ -257,7 +258,8 @@ class BatchPredict(Runner):
     def _end_pass(self, context: Context) -> None:
         """Notes that this operation has tried every image: one that resumes it tries the failed ones again."""
         ended = [*self._earlier_passes(context), context.name.operation]
-        self._stores.put(self._plans.scratch(context.plan_id).child(PASSES_FILE), json.dumps(ended).encode())
+        passes = self._plans.scratch(context.plan_id).child(PASSES_FILE)
+        self._stores.enduring(context.should_stop).put(passes, json.dumps(ended).encode())
 
     def _run_job(self, job: BatchJob, context: Context) -> dict[str, Any]:
         """Runs the job in a child; when an image takes the child down with it, leaves that image out and goes on.
@@ -307,15 +309,16 @@ class BatchPredict(Runner):
         """
         failures = _Failures()
         progress.begin_child()
-        counts = batch_counts.BatchCounts(self._metrics)
+        counts, traced = batch_counts.BatchCounts(self._metrics), batch_spans.BatchSpans()
         reported_s = 0.0
         first_shard_s: float | None = None  # of this attempt: finding what is there already is no turn
         heard = events(child, context, self._stop, image_timeout_s)
         while True:
             event = next(heard)
             counts.note(event)
+            traced.note(event)
             match event:
-                case {"event": "progress" | "alive"}:
+                case {"event": "progress" | "alive" | "throttled"}:
                     progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()

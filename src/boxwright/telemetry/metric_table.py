@@ -32,6 +32,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "reason": ("crash", "silent"),
     "access": ("read", "write"),
     "look": ("database", "state", "process"),
+    "fate": ("sent", "not_sent", "dropped"),
 }
 CALL_BUCKETS_S = (0.01, 0.05, 0.25, 1.0, 5.0)
 WORK_BUCKETS_S = (1.0, 10.0, 60.0, 600.0, 3600.0, 86400.0)
@@ -97,6 +98,7 @@ TABLE = (
     Metric("boxwright_children", GAUGE, "Inference children."),
     Metric("boxwright_child_deaths_total", COUNTER, "Inference children that died or were ended.", ("reason",)),
     Metric("boxwright_images_convicted_total", COUNTER, "Images left out because they crash or hang a child."),
+    Metric("boxwright_store_throttled_total", COUNTER, "Calls of stores that were answered 503 or 429."),
     Metric("boxwright_db_seconds", HISTOGRAM, "Time of a transaction.", ("access",), CALL_BUCKETS_S),
     Metric("boxwright_ready", GAUGE, "1 where a look of /readyz finds nothing wrong, else 0.", ("look",)),
     Metric(
@@ -105,6 +107,7 @@ TABLE = (
         "When the certificate of an API server ends, since 1970; only with TLS.",
         ("door",),
     ),
+    Metric("boxwright_spans_total", COUNTER, "Spans of traces that have ended here; only with traces.", ("fate",)),
     Metric("boxwright_build_info", GAUGE, "Always 1.", ("version", "schema")),
 )
 METRICS = {metric.name: metric for metric in TABLE}

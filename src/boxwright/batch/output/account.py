@@ -71,7 +71,7 @@ class OutputAccount:
 
         Shards that another process puts afterwards are worked out again, to the same bytes.
         """
-        present = FinishedShards.listed(self._stores, self._output, self._spec.shard_pattern)
+        present = self._listed()
         with self._recall_lock:
             self._there = present
             self._reports = iter(()) if self._spec.pass_number else self._notes.reports_of(present)
@@ -181,8 +181,7 @@ class OutputAccount:
         """
         carried = carried or CarriedOver()
         if not (self._index.predicted or self._index.failed or self._index.reused):
-            there = FinishedShards.listed(self._stores, self._output, self._spec.shard_pattern)
-            self._notes.recall(set(there), self._index, self._digest)
+            self._notes.recall(set(self._listed()), self._index, self._digest)
         manifest = Manifest(
             state=state,
             rows_read=rows_read,
@@ -294,6 +293,10 @@ class OutputAccount:
         """Clears what a killed writer left half-written."""
         for folder in (self._output, *map(self._output.child, sidecars.wanted(self._spec))):
             self._stores.sweep_unfinished(folder)
+
+    def _listed(self) -> FinishedShards:
+        """The shards that are in the output folder."""
+        return FinishedShards.listed(self._stores, self._output, self._spec.shard_pattern)
 
     def _gather_errors(self, lines: Iterable[bytes]) -> list[OutputFile]:
         """Writes ``errors_1..M.jsonl`` from error lines in input order."""

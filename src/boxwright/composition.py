@@ -267,10 +267,11 @@ def build_service(settings: Settings) -> ServiceParts:
     resuming = resume.ResumeService(db, ledger, policy, online, looks, decider.check)
     pictures = _build_pictures(settings)
     ground = (db, ledger, policy, online, looks)
+    sent = uploads.UploadFolder(worker_parts.stores, *derived_settings.upload_folder(settings.storage))
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
         {
-            "google.cloud.automl.v1.AutoMl": automl.AutoMl(*ground),
+            "google.cloud.automl.v1.AutoMl": automl.AutoMl(*ground, uploads=sent),
             "google.cloud.automl.v1.PredictionService": prediction.PredictionService(*ground, decider.check),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),
@@ -278,7 +279,7 @@ def build_service(settings: Settings) -> ServiceParts:
             "google.iam.credentials.v1.IAMCredentials": iam_credentials.IamCredentials(
                 None if tokens is None else tokens.impersonation, iam_credentials_pb.GenerateAccessTokenResponse
             ),
-            "boxwright.v1.Curation": _build_curation(settings, worker_parts, pictures, (*ground, decider.check)),
+            "boxwright.v1.Curation": _build_curation(worker_parts, pictures, sent, (*ground, decider.check)),
         },
         decider,
         planned=(),
@@ -290,14 +291,14 @@ def build_service(settings: Settings) -> ServiceParts:
 
 
 def _build_curation(
-    settings: Settings, worker_parts: WorkerParts, pictures: builder.PictureBuilder, ground: tuple[Any, ...]
+    worker_parts: WorkerParts, pictures: builder.PictureBuilder, sent: uploads.UploadFolder, ground: tuple[Any, ...]
 ) -> curation_service.CurationService:
     """The service of our own; `ground` is what `Resources` needs."""
     stores = worker_parts.stores
     return curation_service.CurationService(
         *ground,
         pictures=image_pictures.ImagePictures(pictures, stores),
-        uploads=uploads.UploadFolder(stores, *derived_settings.upload_folder(settings.storage)),
+        uploads=sent,
         judged=outcome_cache.OutcomeCache(worker_parts.folders.local),
     )
 

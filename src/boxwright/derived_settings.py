@@ -57,7 +57,7 @@ def lanes(settings: Settings) -> list[list[OperationKind]]:
         else:
             log.info("event=no_training reason=%r", extras.TRAINING_NEEDS)
     if "export" in kinds:
-        found.append([OperationKind.EXPORT_DATA, OperationKind.EXPORT_MODEL])
+        found.append(list(WORK["export"]))
     if "import" in kinds:
         found.append([OperationKind.IMPORT_MODEL])
     if "batch" in kinds:

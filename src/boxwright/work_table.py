@@ -12,6 +12,7 @@ from boxwright.metadata import database
 from boxwright.operations import runner
 from boxwright.runners import (
     batch_predict,
+    delete_dataset,
     dry_run,
     export,
     import_data,
@@ -19,7 +20,7 @@ from boxwright.runners import (
     plan_folders,
     train_model,
 )
-from boxwright.services import added_results, model_imports, resources, validation
+from boxwright.services import added_results, model_imports, resources, uploads, validation
 from boxwright.settings import Settings
 from boxwright.telemetry.metrics import Metrics
 from boxwright.weights import installed
@@ -75,6 +76,9 @@ def build_runners(
             counted,
         ),
         Kind.IMPORT_MODEL: _model_importer(settings, db, stores, folders),
+        Kind.DELETE_DATASET: delete_dataset.DeleteDataset(
+            db, uploads.UploadFolder(stores, *derived_settings.upload_folder(settings.storage))
+        ),
         Kind.EXPORT_DATA: export.ExportData(db, stores),
         Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),
     }

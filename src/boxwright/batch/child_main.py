@@ -9,6 +9,8 @@ Events on standard output:
     {"event": "shard", "committed", "is_found", "began_s", …ShardReport}   committed: shards that this run itself has
                                                                 finished; is_found: this one was finished by an earlier run;
                                                                 began_s: when it was begun, seconds since 1970, or null
+    {"event": "hosts", "there", "wanted", "lost", "refused"}    of a cluster: there are so many, so many are wanted; so many
+                                                                were lost or refused since the last such event
     {"event": "phase", "phase", "began_s", "took_s"}            a part has ended: recall, opening, planning or closing
     {"event": "done", "shards", "images", "failed", "found", "reused", "reuse", "one_colour", "rows_read", "duplicates",
      "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}

@@ -32,6 +32,10 @@ VALUES: dict[str, tuple[str, ...]] = {
     "reason": ("crash", "silent"),
     "access": ("read", "write"),
     "look": ("database", "state", "process"),
+    "loss": ("lost", "refused"),
+    "scheme": ("state", "gs", "s3", "az", "file"),
+    "call": ("read", "look", "list", "write", "delete"),
+    "phase": ("preparing", "training", "exporting", "quantising", "evaluating"),
     "fate": ("sent", "not_sent", "dropped"),
 }
 CALL_BUCKETS_S = (0.01, 0.05, 0.25, 1.0, 5.0)
@@ -66,6 +70,7 @@ TABLE = (
         CALL_BUCKETS_S,
     ),
     Metric("boxwright_rpc_in_flight", GAUGE, "Calls under way.", ("door",)),
+    Metric("boxwright_waiting_calls", GAUGE, "Of these, calls that wait for an operation.", ("door",)),
     Metric(
         "boxwright_access_denied_total",
         COUNTER,
@@ -98,8 +103,23 @@ TABLE = (
     Metric("boxwright_children", GAUGE, "Inference children."),
     Metric("boxwright_child_deaths_total", COUNTER, "Inference children that died or were ended.", ("reason",)),
     Metric("boxwright_images_convicted_total", COUNTER, "Images left out because they crash or hang a child."),
+    Metric("boxwright_hosts", GAUGE, "Hosts of a cluster that batch predictions of this process have."),
+    Metric("boxwright_hosts_wanted", GAUGE, "Hosts of a cluster that they ask for, those included."),
+    Metric("boxwright_host_losses_total", COUNTER, "Hosts that were lost, or compute otherwise.", ("loss",)),
+    Metric("boxwright_models_loaded", GAUGE, "Models that are loaded for online prediction; a service tells them."),
+    Metric("boxwright_model_load_seconds", HISTOGRAM, "Time to load one.", (), WORK_BUCKETS_S),
+    Metric("boxwright_training_seconds_total", COUNTER, "Time of trainings, by what they are at.", ("phase",)),
+    Metric(
+        "boxwright_store_seconds",
+        HISTOGRAM,
+        "Time of a call of a store, waits and further attempts included.",
+        ("scheme", "call", "code"),
+        CALL_BUCKETS_S,
+    ),
+    Metric("boxwright_store_retries_total", COUNTER, "Further attempts at calls of stores.", ("scheme", "call")),
     Metric("boxwright_store_throttled_total", COUNTER, "Calls of stores that were answered 503 or 429."),
     Metric("boxwright_db_seconds", HISTOGRAM, "Time of a transaction.", ("access",), CALL_BUCKETS_S),
+    Metric("boxwright_db_connections", GAUGE, "Connections to the database that are in use."),
     Metric("boxwright_ready", GAUGE, "1 where a look of /readyz finds nothing wrong, else 0.", ("look",)),
     Metric(
         "boxwright_certificate_expiry_timestamp_seconds",

@@ -9,6 +9,8 @@ Events on standard output:
     {"event": "shard", "committed", "is_found", "began_s", …ShardReport}   committed: shards that this run itself has
                                                                 finished; is_found: this one was finished by an earlier run;
                                                                 began_s: when it was begun, seconds since 1970, or null
+    {"event": "resumed", "shards", "images", "failed", "first", "reasons"}   what earlier turns have finished, said at once
+                                                                in place of their shards; see `output.first_failures`
     {"event": "hosts", "there", "wanted", "lost", "refused"}    of a cluster: there are so many, so many are wanted; so many
                                                                 were lost or refused since the last such event
     {"event": "phase", "phase", "began_s", "took_s"}            a part has ended: recall, opening, planning or closing
@@ -45,7 +47,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 from boxwright import errors, objects, processes
-from boxwright.batch import store_waits
+from boxwright.batch import store_waits, turn_file
 from boxwright.batch.engine import opening
 from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.loaded_models import LoadedModels
@@ -60,11 +62,13 @@ from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
+from boxwright.batch.plan_index import PlanPlace
 from boxwright.batch.report.reporting import CandidateFile, Reporter, ReportStoppedError
 from boxwright.batch.reuse import opening as reuse_opening
 from boxwright.batch.reuse.opening import OpenedBase
 from boxwright.batch.rewrite.rewriter import NoteUse, Rewriter
 from boxwright.batch.rewrite.sources import Sources
+from boxwright.batch.turn_file import TurnState
 from boxwright.objects import throttling
 
 log = logging.getLogger("boxwright.batch.child_main")
@@ -141,15 +145,16 @@ def run_job(
     started_s = time.monotonic()
     uses = objects.BucketUses(lambda use: events.say("bucket", **dataclasses.asdict(use)))
     stores = objects.Stores.from_config(job.folders.stores).enduring(stop_requested.is_set).observed(uses.note)
-    sink, phases = Sink(job.spec, stores), Phases(events)
+    phases = Phases(events)
     with phases.timed("recall"):
-        sink.prepare()
-        sink.recall()
+        sink, begin = _begun(job, stores, events)
     with contextlib.ExitStack() as opened:
         opened.callback(sink.end_recall)
         with phases.timed("opening"):
-            work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use), open_engine)
-        progress = JobProgress(work.engine, work.plan, events, phases)
+            work = _work(
+                job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use), open_engine, begin
+            )
+        progress = JobProgress(work.engine, work.plan, events, phases, sink.one_colour)
         try:
             done = _run(job, work, sink, stores, progress, stop_requested)
         except errors.ApiError as error:
@@ -159,6 +164,10 @@ def run_job(
         finally:
             progress.end()
     if done is None:
+        if isinstance(work.plan, Plan):
+            state = sink.state()
+            place = dataclasses.asdict(work.plan.place_of(sink.first_open))
+            turn_file.keep(job, TurnState({"sink": state.values, "plan": place}, state.parts))
         events.say("stopped")
         return
     elapsed_s = time.monotonic() - started_s
@@ -167,6 +176,20 @@ def run_job(
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
     done |= {"elapsed_s": round(elapsed_s, 3), "images_per_s": round(images / max(elapsed_s, 1e-3), 1)}
     events.say("done", **done, stages=stage_s, amounts=work.engine.amounts())
+
+
+def _begun(job: BatchJob, stores: objects.Stores, events: Events) -> tuple[Sink, PlanPlace | None]:
+    """Where the job's results go, with all that is there already, and from where on its plan is needed."""
+    sink = Sink(job.spec, stores)
+    kept = turn_file.taken(job)
+    if kept is None:
+        sink.prepare()
+        sink.recall()
+        return sink, None
+    sink.go_on(TurnState(kept.values["sink"], kept.parts))
+    shards, images, failed = sink.counted()
+    events.say("resumed", shards=shards, images=images, failed=failed, **sink.failures.values())
+    return sink, PlanPlace.of_values(kept.values["plan"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,15 +218,19 @@ def _work(
     opened: contextlib.ExitStack,
     note_use: NoteUse,
     open_engine: OpenEngine,
+    begin: PlanPlace | None,
 ) -> _Work:
     """Makes ready what the job needs; raises ApiError if it cannot begin."""
     if job.spec.reads_manifests:
         sources, rewriter = Sources(job.spec, stores), Rewriter(job, stores, sink, note_use)
         return _Work(rewriter, sources, functools.partial(rewriter.run, sources))
-    plan = opened.enter_context(contextlib.closing(Plan(job.spec, stores, job.folders.notes, sink.is_finished)))
+    made = Plan(job.spec, stores, job.folders.notes, sink.finished, begin=begin, is_counted=sink.is_counted)
+    plan = opened.enter_context(contextlib.closing(made))
     base = opened.enter_context(reuse_opening.opened(job, stores))  # before the peers, which read its index
     parts = EngineParts(job, models, peers, stores, sink, base, note_use)
     engine = opened.enter_context(open_engine(parts))
+    _, images, failed = sink.counted()
+    engine.counts.add(done=images, failed=failed, found=images)
     return _Work(engine, plan, functools.partial(engine.run, plan), base)
 
 
@@ -216,17 +243,15 @@ def _run(
     stop_requested: threading.Event,
 ) -> dict[str, Any] | None:
     """Runs a plan to its end and writes the manifest; returns the counts of the event ``done``, None if it was stopped."""
-    shards = images = failed = 0
-    first: tuple[int, str] | None = None  # shard and message of the first failed image
+    shards, images, failed = sink.counted()  # by earlier turns
     for report in work.reports(stop_requested.is_set):
         shards += 1
         images += report.predicted + report.failed + (report.reused if job.spec.only_new else 0)
         failed += report.failed
-        first = _first_failure(first, report)
         progress.note(report)
     if stop_requested.is_set():
         return None
-    why = first[1] if first else ""
+    why = sink.failures.first[0][2] if sink.failures.first else ""
     said = verdict.too_many_failed(
         sink.predicted + (sink.reused if job.spec.only_new else 0),
         sink.errors_by_code,
@@ -278,13 +303,6 @@ def try_image(trial: TrialCommand, models: LoadedModels, events: Events) -> None
     with opening.alone(trial.job, models, stores) as pipeline:
         pipeline.run(trial.image_id, member_files.left_by(trial.job.folders.notes, trial.image_id))
     events.say("tried")
-
-
-def _first_failure(before: tuple[int, str] | None, report: ShardReport) -> tuple[int, str] | None:
-    """The first failed image in input order, of what was known before and one more shard."""
-    if not report.failures or (before is not None and before[0] < report.shard):
-        return before
-    return report.shard, report.failures[0][1]
 
 
 def _close(sink: Sink, work: _Work, state: str, reporter: Reporter) -> Manifest:

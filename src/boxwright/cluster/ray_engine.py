@@ -202,7 +202,7 @@ class RayEngine:
         if worked.report is None:  # it was told to stop
             self._wait_again(shard)
             return
-        report = ShardReport(**{**worked.report, "failures": [tuple(one) for one in worked.report["failures"]]})
+        report = ShardReport.from_values(worked.report)
         self._sink.count(report)
         self._add(report, worked.totals)
         yield report

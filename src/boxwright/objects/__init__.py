@@ -10,6 +10,8 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     patience    the same call again while its trouble may pass; calls that can be left behind
     throttling  how often a bucket is called, once its store says that this is too often
     streams     an object in chunks, read on from where it broke off
+    store_calls  how the parts of Stores reach a store
+    bucket_looks  looks at buckets before something is done
     own_state   the service's own state, in a folder or in a bucket
     folders    gs:// as folders, file:// below allowed roots, state://; the walls
     clouds     gs://, s3:// and az:// over the network; the writer for an emulator of gs://

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import abc
 import shutil
-from collections.abc import Callable
-from typing import TypeVar
 
 import obstore
 
 from boxwright.objects import store_errors
-from boxwright.objects.backend import Backend
 from boxwright.objects.folders import BucketFolders
 from boxwright.objects.grants import LIST, WRITE
+from boxwright.objects.store_calls import StoreCalls
 from boxwright.objects.uris import STATE, ObjectUri
 
-_T = TypeVar("_T")
 
-
-class OwnState(abc.ABC):
-    """The half of `Stores` that knows the service's own state."""
+class OwnState(StoreCalls):
+    """The part of `Stores` that knows the service's own state."""
 
     _state: BucketFolders
     _state_base: ObjectUri
-
-    @abc.abstractmethod
-    def _backend(self, uri: ObjectUri, permission: str, *, is_folder: bool = False) -> Backend: ...
-
-    @abc.abstractmethod
-    def _patiently(self, backend: Backend, uri: ObjectUri, call: Callable[[], _T]) -> _T: ...
 
     def state(self, key: str) -> ObjectUri:
         """Returns the URI of an object in the service's own state."""

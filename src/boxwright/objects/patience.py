@@ -156,11 +156,12 @@ class _Attempts(Generic[_T]):
         if self._pace is None:
             self._patience.pause(wait_s)
             return
-        self._pace.waits(1)
+        is_throttled = int(store_errors.is_throttled(error))
+        self._pace.waits(is_throttled)
         try:
             self._patience.pause(wait_s)
         finally:
-            self._pace.waits(-1)
+            self._pace.waits(-is_throttled)
         try:
             self._began_s = _begin(self._pace, self._patience, self._deadline_s)
         except store_errors.StillThrottledError:

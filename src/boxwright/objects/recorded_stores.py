@@ -105,7 +105,7 @@ class RecordedStores(Stores):
     delete_written = _named("delete", Stores.delete_written)
     delete_prefix = _named("delete", Stores.delete_prefix)
 
-    def _patiently(self, backend: Backend, uri: ObjectUri, call: Callable[[], _T]) -> _T:
+    def _patiently(self, backend: Backend, uri: ObjectUri, call: Callable[[], _T], *, is_paced: bool = True) -> _T:
         made = 0
 
         def counted() -> _T:
@@ -118,7 +118,7 @@ class RecordedStores(Stores):
         span.set(scheme=uri.scheme)
         try:
             with store_errors.translated(uri):
-                return super()._patiently(backend, uri, counted)
+                return super()._patiently(backend, uri, counted, is_paced=is_paced)
         except errors.ApiError as error:
             code = error.code_name
             if error.code in spans.FAULTS:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import obstore
-from google.rpc import code_pb2
 
 from boxwright import errors
 from boxwright.objects import listing, patience, store_errors, streams
 from boxwright.objects.backend import Backend, ObjectInfo
+from boxwright.objects.bucket_looks import BucketLooks
 from boxwright.objects.bucket_uses import NoteUse
 from boxwright.objects.clouds import Cloud, GcsEmulator, TenantClouds
 from boxwright.objects.entries import Entry
@@ -31,7 +31,7 @@ from boxwright.objects.uris import CLOUDS, FILE, STATE, ObjectUri
 _T = TypeVar("_T")
 
 
-class Stores(LimitedUse, OwnState):
+class Stores(LimitedUse, OwnState, BucketLooks):
     """All object stores this installation reaches.
 
     Args:
@@ -157,11 +157,12 @@ class Stores(LimitedUse, OwnState):
         stores._limits = self._limits.named()
         return stores
 
-    def _patiently(self, backend: Backend, uri: ObjectUri, call: Callable[[], _T]) -> _T:
-        """Calls a store, again while the trouble may pass; where the work may be stopped, in a thread that can be left."""
+    def _patiently(self, backend: Backend, uri: ObjectUri, call: Callable[[], _T], *, is_paced: bool = True) -> _T:
+        """See `StoreCalls`; where the work may be stopped, in a thread that can be left."""
 
         def attempts() -> _T:
-            return patience.patiently(call, self._patience, backend.pace(uri), lambda: backend.ask_when(uri))
+            pace = backend.pace(uri) if is_paced else None
+            return patience.patiently(call, self._patience, pace, lambda: backend.ask_when(uri))
 
         if self._raise_if_stopped is None:
             return attempts()
@@ -325,57 +326,6 @@ class Stores(LimitedUse, OwnState):
         """Removes what a killed writer may have left below a folder: files still under their staging name."""
         with store_errors.translated(directory):
             self._backend(directory, WRITE, is_folder=True).sweep_unfinished(directory)
-
-    def check_bucket(self, uri: ObjectUri) -> None:
-        """Raises NOT_FOUND unless the URI's bucket exists, for a folder that is to be written."""
-        backend = self._backend(uri, WRITE, is_folder=True)
-        with store_errors.translated(uri):
-            self._patiently(backend, uri, lambda: backend.check_bucket(uri))
-
-    def answers(self, uri: ObjectUri) -> bool:
-        """Whether the bucket of a URI can be reached at all, whatever it says and whatever these stores are limited to.
-
-        That it is called too often is an answer, too.
-        """
-        bucket = ObjectUri(uri.scheme, uri.bucket, "")
-        backend = self._served(bucket)
-
-        def look() -> None:
-            try:
-                backend.check_bucket(bucket)
-            except Exception as error:
-                if not store_errors.is_throttled(error):
-                    raise
-
-        try:
-            with store_errors.translated(bucket):
-                self._patiently(backend, bucket, look)
-        except errors.ApiError as error:
-            return error.code != code_pb2.UNAVAILABLE
-        return True
-
-    def check_destination(self, uri: ObjectUri) -> None:
-        """Raises unless files can be made below a prefix, as far as can be told without making one.
-
-        Raises:
-            ApiError: NOT_FOUND without the bucket; FAILED_PRECONDITION if a part of the path is an object;
-                PERMISSION_DENIED.
-        """
-        backend = self._backend(uri, WRITE, is_folder=True)
-        with store_errors.translated(uri):
-            self._patiently(backend, uri, lambda: backend.check_destination(uri))
-
-    def holds_anything(self, prefix: ObjectUri) -> bool:
-        """Whether there is any object below a prefix folder."""
-        backend = self._backend(prefix, LIST, is_folder=True)
-
-        def look() -> bool:
-            place = backend.place(prefix)
-            found = obstore.list(place.store, prefix=place.key.rstrip("/"), chunk_size=1)
-            return any(len(batch) for batch in found)
-
-        with store_errors.translated(prefix):
-            return self._patiently(backend, prefix, look)
 
     def delete_written(self, uri: ObjectUri) -> None:
         """Deletes a file that this service wrote itself; none is fine."""

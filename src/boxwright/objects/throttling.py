@@ -149,6 +149,11 @@ class Pace:
         with self._lock:
             self._waiting += count
 
+    @property
+    def has_throttled_lately(self) -> bool:
+        """Whether the store has throttled a call in the last seconds, so that it is known to answer."""
+        return self._clock() - self._throttled_s < RECENT_S
+
     def snapshot(self) -> BucketThrottling:
         """What is known now."""
         now_s = self._clock()

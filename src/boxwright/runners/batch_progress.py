@@ -100,10 +100,11 @@ class BatchProgress:
         for name, count in errors_by_code.items():
             code = code_pb2.Code.Value(name)
             images, first_shard, message = self._reasons.get(code, (0, 0, ""))
-            example = next((text for listed_code, text in listed if listed_code == code), "")
-            if example and (not message or shard < first_shard):
-                first_shard, message = shard, example
             self._reasons[code] = images + count, first_shard, message
+        for code, text in reversed(listed):  # the counts of many shards may come with one of them
+            images, first_shard, message = self._reasons.get(code, (0, 0, ""))
+            if text and (not message or shard <= first_shard):
+                self._reasons[code] = images, shard, text
 
     def numbers(self) -> dict[str, Any]:
         """What is known; empty before the first image."""

@@ -15,7 +15,7 @@ Events on standard output:
                                                                 were lost or refused since the last such event
     {"event": "phase", "phase", "began_s", "took_s"}            a part has ended: recall, opening, planning or closing
     {"event": "done", "shards", "images", "failed", "found", "reused", "reuse", "one_colour", "rows_read", "duplicates",
-     "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
+     "unusable", "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
                                                                 verdict: why the job fails although all is done, or null;
                                                                 report: name of the page in the output folder, or empty
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
@@ -282,6 +282,7 @@ def _run(
         "one_colour": progress.one_colour,
         "rows_read": work.plan.rows_read,
         "duplicates": work.plan.duplicates,
+        "unusable": work.plan.rows_failed,
         "left_out": left_out.total(),
         "verdict": said,
         "errors_files": len(manifest.errors_files),

@@ -39,10 +39,17 @@ class BatchCounts:
                 self._metrics.add("boxwright_store_throttled_total", throttled)
             case {"event": "progress", "stages": spent_s}:
                 self._note_stages(spent_s)
-            case {"event": "done", "stages": spent_s, "rows_read": rows, "duplicates": duplicates}:
+            case {
+                "event": "done",
+                "stages": spent_s,
+                "rows_read": rows,
+                "duplicates": duplicates,
+                "unusable": unusable,
+            }:
                 self._note_stages(spent_s)
-                self._metrics.add("boxwright_plan_rows_total", max(0, rows - duplicates), "planned")
+                self._metrics.add("boxwright_plan_rows_total", max(0, rows - duplicates - unusable), "planned")
                 self._metrics.add("boxwright_plan_rows_total", duplicates, "duplicate")
+                self._metrics.add("boxwright_plan_rows_total", unusable, "unusable")
 
     def end(self) -> None:
         """The child says no more."""

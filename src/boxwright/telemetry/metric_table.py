@@ -28,7 +28,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "result": (PREDICTED, *(code for code in CODES if code != "OK")),
     "stage": STAGES,
     "how": ("committed", "found"),
-    "row": ("planned", "duplicate"),
+    "row": ("planned", "duplicate", "unusable"),
     "reason": ("crash", "silent"),
     "access": ("read", "write"),
     "look": ("database", "state", "process"),

@@ -140,7 +140,7 @@ class JobProgress:
         now = self._work.hosts if isinstance(self._work, HasHosts) else self._told_hosts
         if now != self._told_hosts:
             before, self._told_hosts = self._told_hosts, now
-            lost, refused = now.lost - before.lost, now.refused - before.refused
+            lost, refused = max(0, now.lost - before.lost), max(0, now.refused - before.refused)
             self._events.say("hosts", there=now.there, wanted=now.wanted, lost=lost, refused=refused)
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""What is told of calls of stores: of a folder, and of an S3 server that refuses some."""
+"""What is told of calls of stores: of a folder, and of a server that refuses some."""
 
 from __future__ import annotations
 
@@ -57,22 +57,22 @@ def test_calls_of_a_folder_are_told_by_kind_and_code_also_by_what_is_derived(tmp
 def test_calls_that_are_made_again_count_as_one_with_its_retries(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with object_servers.moto() as server, rough_proxy.before(server.address) as proxy:
+    with object_servers.double_of_gcs() as server, rough_proxy.before(server.address) as proxy:
         for name, value in server.environment(proxy.address).items():
             monkeypatch.setenv(name, value)
         metrics = Metrics()
-        choices = objects.StoreConfig(schemes=("s3",), retry_s=30)
+        choices = objects.StoreConfig(schemes=("gs",), gs="cloud", retry_s=30)
         stores = RecordedStores(metrics, tmp_path / "none", tmp_path / "none", choices)
-        uri = objects.ObjectUri("s3", BUCKET, "a")
+        uri = objects.ObjectUri("gs", BUCKET, "a")
         proxy.then(500, 502)
         stores.put(uri, b"bytes")
         proxy.then(500)
         assert stores.get(uri) == b"bytes"
         with pytest.raises(objects.ObjectNotFound):
-            stores.head(objects.ObjectUri("s3", BUCKET, "absent"))
+            stores.head(objects.ObjectUri("gs", BUCKET, "absent"))
     assert _told(metrics, "boxwright_store_seconds_count") == {
-        ("write", "OK", "s3"): 1,
-        ("read", "OK", "s3"): 1,
-        ("look", "NOT_FOUND", "s3"): 1,
+        ("write", "OK", "gs"): 1,
+        ("read", "OK", "gs"): 1,
+        ("look", "NOT_FOUND", "gs"): 1,
     }
-    assert _told(metrics, "boxwright_store_retries_total") == {("write", "s3"): 2, ("read", "s3"): 1}
+    assert _told(metrics, "boxwright_store_retries_total") == {("write", "gs"): 2, ("read", "gs"): 1}

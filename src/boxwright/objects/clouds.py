@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 MAX_RETRIES = 1000  # of a request among several of one call: time bounds the retries, not their number
 PART_BYTES = 5 << 20  # what is larger the client library writes in parts, unless it is written once only
-ASK_TIMEOUT_S = 5.0
+ASK_TIMEOUT_S = 2.0
 SIGNED_S = 60
 SIGNS_HERE = ("s3", "az")  # a signature takes no call of another service
 CONNECT_TIMEOUT_S = 5.0

@@ -30,6 +30,7 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, migrations, models
 from boxwright.notifications import destinations, event_notes, sender
 from boxwright.objects import throttling
+from boxwright.objects.recorded_stores import RecordedStores
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.online.deployment_follower import DeploymentFollower
 from boxwright.operations import amounts, queue_counts, worker
@@ -171,8 +172,8 @@ def build_worker(settings: Settings, *, connections: int | None = None) -> Worke
     places.check(settings)
     places.prepare(storage)
     models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
-    stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
     counted = Metrics([row.rpc for row in methods.TABLE], {"version": __version__, "schema": migrations.HEAD})
+    stores = RecordedStores(counted, storage.buckets_dir, storage.data_dir / "state", storage.choices)
     traces = derived_settings.traces(settings.traces, counted)
     lanes = derived_settings.lanes(settings)
     db = places.open_database(settings, counted, connections=connections or derived_settings.worker_connections(lanes))
@@ -183,7 +184,9 @@ def build_worker(settings: Settings, *, connections: int | None = None) -> Worke
     ledger = _build_ledger(settings, db, folders, space)
     children = derived_settings.inference_children(settings, stores.variables)
     throttling.count_by(lambda: counted.add("boxwright_store_throttled_total"))
-    counted.follow(lambda: {"boxwright_children": {(): children.count}})
+    counted.follow(
+        lambda: {"boxwright_children": {(): children.count}, "boxwright_db_connections": {(): db.connections_in_use}}
+    )
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune and settings.ray.address is None)
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
     # by the operation and not by the setting: what an account has started is limited to its grants, whoever does the work
@@ -242,7 +245,9 @@ def build_service(settings: Settings) -> ServiceParts:
         runtime=inference.runtime,
         precision=inference.precision,
         timeout_s=inference.predict_timeout_s,
+        metrics=worker_parts.metrics,
     )
+    worker_parts.metrics.follow(lambda: {"boxwright_models_loaded": {(): online.loaded_count}})
     with db.read() as connection:
         for folder, node_count in models.deployed(connection):
             online.deploy(folder, node_count)

@@ -61,6 +61,7 @@ def build_runners(
             folders,
             _training_limits(settings),
             resources.random_digits,
+            counted,
         ),
         Kind.BATCH_PREDICT: batch_predict.BatchPredict(
             db,

@@ -16,7 +16,7 @@ from tests.support.predictions.tiny_model import TinyModel
 from tests.support.services.trace_collector import TraceCollector
 
 CALLER = "4bf92f3577b34da6a3ce929d0e0e4736"
-IMAGES = 4
+IMAGES, EXAMPLES = 4, 6
 
 
 def test_a_batch_is_one_trace_from_its_callers_span_to_its_shards_and_calls_go_on_with_theirs(
@@ -30,7 +30,9 @@ def test_a_batch_is_one_trace_from_its_callers_span_to_its_shards_and_calls_go_o
         bucket = service.bucket("secret-bucket")
         names = drawn_images.write_images(bucket, IMAGES)
         listed = drawn_images.write_csv(bucket, "list.csv", [f"gs://secret-bucket/{name}" for name in names])
+        examples = drawn_images.write_dataset(service.bucket("secret-examples"), EXAMPLES)
         with open_api(service) as api:
+            imported = api.start_import(api.create_dataset(), examples)
             request = types.BatchPredictRequest(
                 name=model,
                 input_config={"gcs_source": {"input_uris": [listed]}},
@@ -45,6 +47,7 @@ def test_a_batch_is_one_trace_from_its_callers_span_to_its_shards_and_calls_go_o
                 metadata=(("traceparent", f"00-{CALLER}-00f067aa0ba902b7-01"), ("authorization", "Bearer hidden")),
             )
             assert not api.finished(started.name).HasField("error")
+            assert not api.finished(imported).HasField("error")
             assert "trace" not in api.progress(started.name)
             with pytest.raises(grpc.RpcError):
                 api.get(f"{PARENT}/operations/unknown")
@@ -56,9 +59,10 @@ def test_a_batch_is_one_trace_from_its_callers_span_to_its_shards_and_calls_go_o
         wait_until(lambda: collector.named("operation batch_predict"), "the operation's span")
         assert service.stop() == 0
     _see_the_batch(collector, model, started.name)
+    _see_the_import(collector, imported)
     _see_the_calls(collector)
     sent = b"".join(collector.bodies)
-    assert b"gs://" not in sent and b"secret-bucket" not in sent and b"hidden" not in sent
+    assert b"gs://" not in sent and b"secret-" not in sent and b"hidden" not in sent
     assert {facts["service.name"] for facts in collector.resources} == {"boxwright"}
     lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
     assert CALLER in {line["trace_id"] for line in lines if line.get("event") == "operation_started"}
@@ -83,6 +87,17 @@ def _see_the_batch(collector: TraceCollector, model: str, name: str) -> None:
     assert sum(span.attributes["boxwright.predicted"] for span in shards) == IMAGES
     assert {"recall", "planning", "opening", "closing"} <= {span.name for span in parts}
     assert all(attempt.start_s <= span.start_s and span.seconds <= attempt.seconds for span in parts)
+
+
+def _see_the_import(collector: TraceCollector, name: str) -> None:
+    (attempt,) = [
+        one for one in collector.named("attempt import_data") if one.attributes["boxwright.operation"] == name
+    ]
+    parts = {span.name: span for span in collector.spans if span.parent_id == attempt.span_id}
+    assert parts.keys() >= {"rows", "images", "merging"}
+    assert "store read" in {span.name for span in collector.spans if span.parent_id == parts["rows"].span_id}
+    of_images = [span for span in collector.spans if span.parent_id == parts["images"].span_id]
+    assert len(of_images) < EXAMPLES, f"an image has no span: {of_images}"
 
 
 def _see_the_calls(collector: TraceCollector) -> None:

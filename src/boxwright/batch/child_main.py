@@ -11,9 +11,11 @@ Events on standard output:
                                                                 began_s: when it was begun, seconds since 1970, or null
     {"event": "resumed", "shards", "images", "failed", "first", "reasons"}   what earlier turns have finished, said at once
                                                                 in place of their shards; see `output.first_failures`
+    {"event": "hosts", "there", "wanted", "lost", "refused"}    of a cluster: there are so many, so many are wanted; so many
+                                                                were lost or refused since the last such event
     {"event": "phase", "phase", "began_s", "took_s"}            a part has ended: recall, opening, planning or closing
     {"event": "done", "shards", "images", "failed", "found", "reused", "reuse", "one_colour", "rows_read", "duplicates",
-     "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
+     "unusable", "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
                                                                 verdict: why the job fails although all is done, or null;
                                                                 report: name of the page in the output folder, or empty
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
@@ -280,6 +282,7 @@ def _run(
         "one_colour": progress.one_colour,
         "rows_read": work.plan.rows_read,
         "duplicates": work.plan.duplicates,
+        "unusable": work.plan.rows_failed,
         "left_out": left_out.total(),
         "verdict": said,
         "errors_files": len(manifest.errors_files),

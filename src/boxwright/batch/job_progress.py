@@ -8,7 +8,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from boxwright.batch.engine import stages
 from boxwright.batch.engine.shard_assembler import Counts
@@ -18,6 +18,32 @@ from boxwright.batch.output.shard_reports import ShardReport
 BOTTLENECK_WINDOW = 20  # progress intervals over which the bottleneck is taken: five seconds
 PROGRESS_INTERVAL_S = 0.25
 ALIVE_EVERY = 4  # intervals without progress after which the child says that it is alive
+
+
+@dataclasses.dataclass(frozen=True)
+class HostTotals:
+    """Hosts of a cluster.
+
+    Attributes:
+        there: those that have answered.
+        wanted: those that were asked for, these included.
+        lost: those that this job has lost so far.
+        refused: those that would find other digits than the job's first one.
+    """
+
+    there: int = 0
+    wanted: int = 0
+    lost: int = 0
+    refused: int = 0
+
+
+@runtime_checkable
+class HasHosts(Protocol):
+    """An engine whose work is done by hosts of a cluster."""
+
+    @property
+    def hosts(self) -> HostTotals:
+        """What is known of them; may be asked by any thread."""
 
 
 class Work(Protocol):
@@ -82,6 +108,7 @@ class JobProgress:
         self._plan = plan
         self._events = events
         self.phases = phases
+        self._told_hosts = HostTotals()
         self._began_s: float | None = time.time()  # None: planning has ended, and is told
         self.one_colour = one_colour  # images in finished shards
         self._ended = threading.Event()
@@ -101,17 +128,27 @@ class JobProgress:
         self._ended.set()
         self._thread.join()
         self._tell_planning()
+        self._tell_hosts()
 
     def _tell_planning(self) -> None:
         if self._began_s is not None and self._plan.is_complete:
             self.phases.say("planning", self._began_s)
             self._began_s = None
 
+    def _tell_hosts(self) -> None:
+        """Says how many hosts of a cluster there are, where the engine is one, if that has changed."""
+        now = self._work.hosts if isinstance(self._work, HasHosts) else self._told_hosts
+        if now != self._told_hosts:
+            before, self._told_hosts = self._told_hosts, now
+            lost, refused = max(0, now.lost - before.lost), max(0, now.refused - before.refused)
+            self._events.say("hosts", there=now.there, wanted=now.wanted, lost=lost, refused=refused)
+
     def _run(self) -> None:
         said, quiet = -1, 0
         samples = collections.deque([self._work.stage_s()], maxlen=BOTTLENECK_WINDOW)
         while not self._ended.wait(PROGRESS_INTERVAL_S):
             self._tell_planning()
+            self._tell_hosts()
             done = self._work.counts.images_done
             if done == said:
                 quiet += 1

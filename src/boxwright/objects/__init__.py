@@ -25,6 +25,7 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     limited_use  what work may use of the stores, and that it says so
     bucket_uses  which buckets work uses, each told once
     stores      Stores, which chooses among them
+    recorded_stores  the same, which tell metrics and spans
     grants     which objects a caller may read and write, and stores that are limited to them
     imported    images read again, which must be as they were imported
     missing    objects that are not there: whether a folder or another spelling is

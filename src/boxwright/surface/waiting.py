@@ -288,9 +288,11 @@ class CallExecutor:
 
     async def _wait(self, name: str, wait_s: float, caller: callers.Caller) -> None:
         self._waiting[caller.member] += 1
+        self._metrics.add("boxwright_waiting_calls", 1, self._door)
         try:
             await self._watcher.until_done(name, wait_s)
         finally:
+            self._metrics.add("boxwright_waiting_calls", -1, self._door)
             self._waiting[caller.member] -= 1
             if not self._waiting[caller.member]:
                 del self._waiting[caller.member]

@@ -4,6 +4,8 @@
     Span      one of them: told what it is about, asked for children, ended
     current   the span that this thread or task is in
     entered   makes a span the current one for a block
+    part      the same, for a part of what the current one is about
+    carried   takes the current one to another thread
 
 Rooms ask for the current span, so that only who begins a request or an attempt is handed a `Traces`.
 """
@@ -134,6 +136,11 @@ def entered(span: Span) -> Iterator[Span]:
     finally:
         _current.reset(token)
         span.end()
+
+
+def part(name: str) -> contextlib.AbstractContextManager[Span]:
+    """Makes a child of the current span the current one for a block; see `entered`."""
+    return entered(current().child(name))
 
 
 def carried(work: Callable[[], _T]) -> Callable[[], _T]:

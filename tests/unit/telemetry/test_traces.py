@@ -96,7 +96,8 @@ def test_a_share_of_the_traces_that_begin_here_is_sent_and_callers_choose_for_th
 
 
 @pytest.mark.parametrize("answers", ["nobody", "400", "silence"])
-def test_a_collector_that_takes_nothing_costs_spans_and_no_work(answers: str, caplog) -> None:
+def test_a_collector_that_takes_nothing_costs_spans_and_no_work(answers: str, caplog, monkeypatch) -> None:
+    monkeypatch.setattr(span_queue, "CLOSE_S", 0.2)
     metrics = Metrics()
     with TraceCollector() as collector, socket.create_server(("127.0.0.1", 0)) as silent:
         collector.status = int(answers) if answers.isdigit() else 200

@@ -161,7 +161,7 @@ def test_a_service_killed_in_the_middle_leaves_no_orphan_and_finishes_after_its_
     [
         "sink.after_put",
         "plan.after_block",
-        pytest.param("image gs://b/images/0057.jpg", marks=pytest.mark.full),
+        pytest.param("plan.before_block", marks=pytest.mark.full),
         pytest.param("sink.before_manifest", marks=pytest.mark.full),
     ],
 )

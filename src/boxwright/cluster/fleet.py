@@ -20,6 +20,7 @@ from ray.exceptions import RayError
 
 from boxwright import errors
 from boxwright.batch.job import BatchJob
+from boxwright.batch.job_progress import HostTotals
 from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
 from boxwright.cluster.host_pool import HostPool
 
@@ -121,6 +122,12 @@ class Fleet:
     def size(self) -> int:
         """How many hosts there are, those that wait for room included."""
         return len(self._seats)
+
+    @property
+    def totals(self) -> HostTotals:
+        """The hosts of this job, and those that it has lost or refused; may be asked by any thread."""
+        seats = list(self._seats)
+        return HostTotals(sum(seat.is_ready for seat in seats), len(seats), self.hosts_lost, self.hosts_refused)
 
     @property
     def room(self) -> int:

@@ -19,6 +19,7 @@ from boxwright.batch.engine import stages
 from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.shard_assembler import Counts, Segments
 from boxwright.batch.job import BatchJob
+from boxwright.batch.job_progress import HostTotals
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.rewrite.rewriter import NoteUse
 from boxwright.batch.segments import Segment
@@ -97,6 +98,7 @@ class RayEngine:
         self._totals = dict.fromkeys((*stages.STAGES, *stages.AMOUNTS), 0.0)
         self._waiting: collections.deque[_OpenShard] = collections.deque()
         self._in_hand: dict[int, _OpenShard] = {}
+        self._fleet: Fleet | None = None
         self.counts = Counts()
         self.host_s = 0.0  # seconds that hosts were at work
         self.hosts_lost = 0
@@ -108,7 +110,7 @@ class RayEngine:
             ApiError: also if no host can load the model, or none computes as the job's first one did.
             HostsLostError: hosts are lost one after the other.
         """
-        fleet = Fleet(self._job, self._pool, self._refusal)
+        fleet = self._fleet = Fleet(self._job, self._pool, self._refusal)
         reader = _Reader(plan)
         try:
             while not should_stop():
@@ -135,6 +137,12 @@ class RayEngine:
             self.hosts_lost = fleet.hosts_lost
             reader.close()
             fleet.close()
+
+    @property
+    def hosts(self) -> HostTotals:
+        """See `HasHosts`."""
+        fleet = self._fleet
+        return HostTotals() if fleet is None else fleet.totals
 
     @property
     def model_digest(self) -> str:

@@ -23,6 +23,7 @@
     child_main  the inference child: one job after another
     events      what a child process says
     child_pool  the inference children of a service
+    channels    one child that runs many jobs, as children that each run one
     tuning      how many processes suit a network on this machine
 
 Which of them may import which is a contract in pyproject.toml.

@@ -5,18 +5,19 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import logging
+import math
 import pathlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from google.rpc import status_pb2
 
 from boxwright import errors, objects
 from boxwright.batch.engine import stages
-from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.shard_assembler import Counts, Segments
 from boxwright.batch.job import BatchJob
 from boxwright.batch.output.shard_reports import ShardReport
@@ -24,10 +25,12 @@ from boxwright.batch.rewrite.rewriter import NoteUse
 from boxwright.batch.segments import Segment
 from boxwright.cluster import numeric
 from boxwright.cluster.blame import JobConvictions, Suspicion
-from boxwright.cluster.fleet import Fleet, Lost, Task, TaskAnswer
+from boxwright.cluster.devices import Devices
+from boxwright.cluster.fleet import Fleet
 from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
 from boxwright.cluster.host_pool import HostPool
-from boxwright.cluster.host_work import OneSegment
+from boxwright.cluster.member_packs import MemberPacks
+from boxwright.cluster.seats import Lost, Opened, Task, TaskAnswer
 from boxwright.inference import model_folder
 
 POLL_S = 0.05
@@ -46,6 +49,9 @@ class Account(Protocol):
 
     def count(self, report: ShardReport) -> None:
         """See `OutputAccount.count`."""
+
+    def name_policy(self, digest: str) -> None:
+        """See `OutputAccount.name_policy`."""
 
 
 @dataclasses.dataclass
@@ -71,7 +77,6 @@ class RayEngine:
         stores: where the job's scratch is.
         sink: what is known of its shards.
         pool: where hosts come from.
-        here: makes an engine of this machine, for segments whose images are members of archives: their bytes are here.
         note_use: hears of the buckets that hosts use.
     """
 
@@ -81,22 +86,21 @@ class RayEngine:
         stores: objects.Stores,
         sink: Account,
         pool: HostPool,
-        here: Callable[[], Engine],
         note_use: NoteUse = lambda use: None,
     ) -> None:
         self._job = job
         self._stores = stores
         self._sink = sink
         self._pool = pool
-        self._here = here
-        self._engine_here: Engine | None = None
         self._note_use = note_use
         self._scratch = objects.ObjectUri.parse(job.spec.scratch)
         self._verdicts = JobConvictions(stores, self._scratch)
+        self._packs = MemberPacks(stores, self._scratch)
         self._numeric: dict[str, str] | None = None
         self._totals = dict.fromkeys((*stages.STAGES, *stages.AMOUNTS), 0.0)
         self._waiting: collections.deque[_OpenShard] = collections.deque()
         self._in_hand: dict[int, _OpenShard] = {}
+        self._fleet: Fleet | None = None
         self.counts = Counts()
         self.host_s = 0.0  # seconds that hosts were at work
         self.hosts_lost = 0
@@ -108,33 +112,42 @@ class RayEngine:
             ApiError: also if no host can load the model, or none computes as the job's first one did.
             HostsLostError: hosts are lost one after the other.
         """
-        fleet = Fleet(self._job, self._pool, self._refusal)
-        reader = _Reader(plan)
+        self._freeze(numeric.known(self._stores, self._scratch))
+        devices = Devices(self._job, self._pool.share, self._pool.is_up, self._numeric)
+        accepts = functools.partial(self._refusal, devices)
+        fleet = Fleet(self._job, self._pool, accepts, group=_project(self._job.spec.model), gpus=devices.gpus)
+        self._fleet = fleet
+        reader = _Reader(plan, self._packs)
         try:
             while not should_stop():
                 while len(self._waiting) < max(KEPT_SEGMENTS, fleet.room) and not should_stop():
                     segment = reader.take()
                     if segment is None:
                         break
-                    yield from self._taken(segment, should_stop)
+                    yield from self._taken(segment)
                 is_read = reader.has_ended
                 if is_read and not self._waiting and not self._in_hand:
                     return
-                fleet.want(len(self._waiting))
+                if self._numeric is None and devices.falls_back():
+                    fleet.use_gpus(devices.gpus)
+                fleet.want(len(self._waiting), self._shards_left(reader))
                 self._hand_over(fleet)
-                if is_read and not self._waiting:
-                    fleet.release_idle()
                 match fleet.next(POLL_S):
                     case TaskAnswer(task, worked):
                         yield from self._finished(task, worked)
-                    case Lost(tasks, after_s):
-                        self._lost(tasks, after_s)
-                    case OpenAnswer(error=error) if error:
+                    case Lost() as lost:
+                        self._lost(lost)
+                    case Opened(answer=OpenAnswer(error=error)) if error:
                         raise errors.from_status(status_pb2.Status.FromString(error))
         finally:
             self.hosts_lost = fleet.hosts_lost
             reader.close()
             fleet.close()
+
+    def abandon(self) -> None:
+        """Ends what hosts are at for this job, at once, whatever the thread that runs it waits for; from any thread."""
+        if self._fleet is not None:
+            self._fleet.abandon()
 
     @property
     def model_digest(self) -> str:
@@ -143,46 +156,40 @@ class RayEngine:
 
     def stage_s(self) -> dict[str, float]:
         """See `Engine`."""
-        here = {} if self._engine_here is None else self._engine_here.stage_s()
-        return {stage: self._totals[stage] + here.get(stage, 0.0) for stage in stages.STAGES}
+        return {stage: self._totals[stage] for stage in stages.STAGES}
 
     def amounts(self) -> dict[str, float]:
         """See `Engine`."""
-        here = {} if self._engine_here is None else self._engine_here.amounts()
-        return {name: self._totals[name] + here.get(name, 0.0) for name in stages.AMOUNTS}
+        return {name: self._totals[name] for name in stages.AMOUNTS}
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
-    def _taken(self, segment: Segment, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
+    def _taken(self, segment: Segment) -> Iterator[ShardReport]:
         """Takes a segment of the plan; yields the report of a shard that is done at once."""
         found = self._sink.committed(segment.shard)
-        if found is not None:
-            images = segment.image_count
-            self.counts.add(done=images, failed=found.failed, found=images)
-            segment.release()
-            yield found
-        elif segment.files is not None and any(item.held is not None for item in segment.items):
-            if self._engine_here is None:
-                self._engine_here = self._here()  # one for all of them
-            for report in self._engine_here.run(OneSegment(segment), should_stop):
-                self._add(report, {})
-                yield report
-        else:
+        if found is None:
             self._waiting.append(_OpenShard(segment))
+            return
+        images = segment.image_count
+        self.counts.add(done=images, failed=found.failed, found=images)
+        segment.release()
+        self._packs.drop(segment.shard)
+        yield found
 
     def _hand_over(self, fleet: Fleet) -> None:
         """Hands over what waits, as far as hosts have room."""
-        while (seat := fleet.free()) is not None:
-            shard = next((one for one in self._waiting if one.suspicion is None or not seat.tasks), None)
+        while self._waiting and (seat := fleet.free()) is not None:
+            shard = next((one for one in self._waiting if one.suspicion is None or not seat.task_count), None)
             if shard is None:
                 return
             self._waiting.remove(shard)
-            number, items = shard.segment.shard, [(item.id, item.failure) for item in shard.segment.items]
+            number, items = shard.segment.shard, shard.segment.items
             self._in_hand[number] = shard
             if shard.suspicion is not None:
-                fleet.hand(seat, Task(number, shard.suspicion.next_image()), [], {})
+                suspect = shard.suspicion.next_image()
+                fleet.hand(seat, Task(number, suspect), [item for item in items if item.id == suspect], {})
             else:
-                fleet.hand(seat, Task(number), items, self._verdicts.among([image_id for image_id, _ in items]))
+                fleet.hand(seat, Task(number), items, self._verdicts.among([item.id for item in items]))
 
     def _finished(self, task: Task, worked: ShardAnswer | None) -> Iterator[ShardReport]:
         """Takes what a host has done; yields the report of a shard that is done."""
@@ -204,16 +211,17 @@ class RayEngine:
             return
         report = ShardReport(**{**worked.report, "failures": [tuple(one) for one in worked.report["failures"]]})
         self._sink.count(report)
+        self._packs.drop(report.shard)
         self._add(report, worked.totals)
         yield report
 
-    def _lost(self, tasks: Sequence[Task], after_s: float) -> None:
-        """Takes back what a lost host had in hand. It was at the first one, and only that may be to blame."""
-        for position, task in reversed(list(enumerate(tasks))):
+    def _lost(self, lost: Lost) -> None:
+        """Takes back what a lost host had in hand. Only what it was at may be to blame."""
+        for task in reversed(lost.tasks):
             shard = self._in_hand.pop(task.shard)
-            if position == 0 and shard.suspicion is not None:
-                shard.suspicion.note_loss(after_s, self._verdicts)
-            elif position == 0:
+            if task is lost.at and shard.suspicion is not None:
+                shard.suspicion.note_loss(lost.after_s, self._verdicts)
+            elif task is lost.at:
                 shard.losses += 1
                 if shard.losses >= LOSSES_TO_SUSPECT:
                     images = [item.id for item in shard.segment.items if item.failure is None]
@@ -221,6 +229,14 @@ class RayEngine:
                     left = [image_id for image_id in images if image_id not in known]
                     shard.suspicion = Suspicion(left, self._job.spec.image_timeout_s)
             self._wait_again(shard)
+
+    def _shards_left(self, reader: _Reader) -> int:
+        """How many shards are known and not done: by the plan's estimate, as long as it is being read."""
+        known = len(self._waiting) + len(self._in_hand)
+        if reader.has_ended:
+            return known
+        estimated = reader.estimated_images() or 0.0
+        return max(known + 1, math.ceil((estimated - self.counts.images_done) / self._job.spec.shard_images))
 
     def _wait_again(self, shard: _OpenShard) -> None:
         """Puts a shard before all others that wait; when its images have been tried, all of it is worked on."""
@@ -234,11 +250,25 @@ class RayEngine:
         for name in self._totals:
             self._totals[name] += totals.get(name, 0.0)
 
-    def _refusal(self, opened: OpenAnswer) -> str:
+    def _refusal(self, devices: Devices, opened: OpenAnswer) -> str:
         """Why a host may not take part: it would find other digits than the job's first one."""
+        if self._numeric is None and (objection := devices.objection(opened.numeric)):
+            return objection
         if self._numeric is None:
-            self._numeric = numeric.frozen(self._stores, self._scratch, dict(opened.numeric))
-        return numeric.differences(self._numeric, dict(opened.numeric))
+            self._freeze(numeric.frozen(self._stores, self._scratch, dict(opened.numeric)))
+        return numeric.differences(self._numeric or {}, opened.numeric)
+
+    def _freeze(self, known: dict[str, str] | None) -> None:
+        """Keeps the job's class once it is known."""
+        self._numeric = known
+        if known is not None and self._job.spec.policy_digest:
+            info = model_folder.ModelInfo.read(pathlib.Path(self._job.folders.model))
+            self._sink.name_policy(numeric.policy_digest(self._job.spec, info, known))
+
+
+def _project(model: str) -> str:
+    """Whose job it is, by its model's name: places at hosts are shared by projects."""
+    return model.partition("/locations/")[0]
 
 
 class _Reader:
@@ -246,10 +276,13 @@ class _Reader:
 
     Args:
         plan: is read once.
+        packs: where members of archives go.
     """
 
-    def __init__(self, plan: Segments) -> None:
+    def __init__(self, plan: Segments, packs: MemberPacks) -> None:
         self._plan = plan
+        self._packs = packs
+        self.estimated_images: Callable[[], float | None] = getattr(plan, "estimated_images", lambda: None)
         self._read: queue.Queue[Segment | Exception | None] = queue.Queue(KEPT_SEGMENTS)
         self._closed = threading.Event()
         self.has_ended = False
@@ -285,7 +318,7 @@ class _Reader:
     def _run(self) -> None:
         try:
             for segment in self._plan.segments():
-                self._read.put(segment)
+                self._read.put(self._packs.packed(segment))
                 if self._closed.is_set():
                     return
             self._read.put(None)

@@ -16,7 +16,7 @@ from google.rpc import status_pb2
 
 from boxwright import errors, kinds, names, objects
 from boxwright.batch import spec_file
-from boxwright.batch.child_pool import Children
+from boxwright.batch.child_pool import Children, JobChild
 from boxwright.batch.inputs import addresses
 from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, is_manifest, stamp
 from boxwright.batch.output.manifest import MANIFEST_FILE
@@ -27,7 +27,7 @@ from boxwright.inference.model_folder import ModelError, ModelInfo
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
 from boxwright.operations.runner import Context, Runner, Stopped, Success, TurnOver
-from boxwright.processes import STOP_GRACE_S, Child
+from boxwright.processes import STOP_GRACE_S
 from boxwright.runners import base_choice, batch_choices, batch_counts, output_folders
 from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
@@ -269,7 +269,7 @@ class BatchPredict(Runner):
         predicts = not job.spec.reads_manifests
         progress = BatchProgress(before=context.reported, predicts=predicts, known=known, others=self._tuner.others)
 
-        def run(child: Child) -> dict[str, Any]:
+        def run(child: JobChild) -> dict[str, Any]:
             child.send_line(job.to_json())
             try:
                 return self._follow(child, context, progress, job.spec.image_timeout_s)
@@ -294,7 +294,7 @@ class BatchPredict(Runner):
         return numbers
 
     def _follow(
-        self, child: Child, context: Context, progress: BatchProgress, image_timeout_s: float
+        self, child: JobChild, context: Context, progress: BatchProgress, image_timeout_s: float
     ) -> dict[str, Any]:
         """Passes the child's events on until the job is done; stops the child when the operation should stop.
 
@@ -337,7 +337,7 @@ class BatchPredict(Runner):
                 case {"event": "done"}:
                     return event
 
-    def _stop(self, child: Child) -> None:
+    def _stop(self, child: JobChild) -> None:
         """Ends the job under way: whole shards stay; a child that does not listen in time is killed."""
         child.send_line("stop")
         deadline_s = time.monotonic() + STOP_GRACE_S

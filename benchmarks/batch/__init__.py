@@ -20,4 +20,5 @@ scaling          the cost of a row, the effect of cores, the wait of small jobs
 stage_clock      part: sums time by stage
 stages           where the time of one image goes
 throughput       images per second against the machine's limit and other ways
+turns            what a turn of a job costs
 """

@@ -2,7 +2,7 @@
 
     python -m benchmarks.batch.resume [--quick] [--shards 20000] [--late-ms 20]
 
-Makes the output and the notes of a job with so many finished shards, one in a hundred with a failed image, and finds them
+Makes the output and the notes of a job with so many finished shards, some with a failed image, and finds them
 again: by one sweep, as a job does, and for the first of them one by one, as it was done before. A page of a listing has
 1,000 names and waits once. Prints a table and ends with one JSON object.
 """
@@ -21,11 +21,11 @@ from google.rpc import status_pb2
 from benchmarks.harness import arguments, results
 from boxwright import objects
 from boxwright.batch.job import BatchSpec
+from boxwright.batch.output import json_lines
 from boxwright.batch.output.sink import Sink
 
 PAGE = 1000  # names of a listing that an object store gives at once
 ONE_BY_ONE = 100  # shards
-FAILED_EVERY = 100
 LIMIT_S = 10.0
 CALLS = ("get", "exists", "put", "put_once")
 
@@ -71,15 +71,16 @@ for _name in CALLS:
     setattr(_Late, _name, _late(_name))
 
 
-def made(folder: pathlib.Path, shards: int) -> BatchSpec:
+def made(folder: pathlib.Path, shards: int, failed_every: int) -> BatchSpec:
     """A job with so many finished shards."""
     (folder / "buckets" / "b").mkdir(parents=True)
     stores = objects.Stores(folder / "buckets", folder / "state")
     spec = BatchSpec(["gs://b/list.csv"], "gs://b/out", str(stores.state("operations/job")), 0.5, 100, 500, 0.5)
     sink = Sink(spec, stores)
     for shard in range(1, shards + 1):
-        failures = [status_pb2.Status(code=5, message="gone")] if shard % FAILED_EVERY == 0 else []
-        sink.commit(shard, [b'{"ID":"%d"}\n' % shard], [b'{"ID":"e"}\n'] * len(failures), failures)
+        failures = [status_pb2.Status(code=5, message="gone")] if shard % failed_every == 0 else []
+        error_lines = [json_lines.error_line("gs://photos/missing.jpg", status) for status in failures]
+        sink.commit(shard, [b'{"ID":"%d"}\n' % shard], error_lines, failures)
     return spec
 
 
@@ -88,11 +89,12 @@ def main() -> None:
     parser = arguments.parser(__doc__, "2,000 shards")
     parser.add_argument("--shards", type=int, default=20_000)
     parser.add_argument("--late-ms", type=float, default=20.0)
+    parser.add_argument("--failed-every", type=int, default=100, help="of so many shards one has a failed image")
     options = parser.parse_args()
     shards = 2000 if options.quick else options.shards
     with tempfile.TemporaryDirectory(prefix="bxresume-") as place:
         folder = pathlib.Path(place)
-        spec = made(folder, shards)
+        spec = made(folder, shards, options.failed_every)
         stores = _Late(folder / "buckets", folder / "state")
         stores.late_s = options.late_ms / 1000
         started_s = time.perf_counter()
@@ -112,6 +114,7 @@ def main() -> None:
     figures = {
         "shards": shards,
         "late_ms": options.late_ms,
+        "failed_every": options.failed_every,
         "swept_s": round(swept_s, 2),
         "calls": swept_calls,
         "one_by_one_ms": round(each_s * 1000, 1),

@@ -30,6 +30,7 @@ from boxwright.health import readiness
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, migrations, models
 from boxwright.notifications import destinations, event_notes, sender
+from boxwright.objects import throttling
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.online.deployment_follower import DeploymentFollower
 from boxwright.operations import amounts, queue_counts, runner, worker
@@ -200,6 +201,7 @@ def build_worker(settings: Settings, *, connections: int | None = None) -> Worke
         note_event=event_notes.EventNotes(messages.event_data).note,
     )
     children = derived_settings.inference_children(settings, stores.variables)
+    throttling.count_by(lambda: counted.add("boxwright_store_throttled_total"))
     counted.follow(lambda: {"boxwright_children": {(): children.count}})
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune and settings.ray.address is None)
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}

@@ -33,6 +33,7 @@ from boxwright.inference import openvino_runtime, runtime_selection
 from boxwright.inference.model_folder import MODEL_FILE, ModelError
 from boxwright.inference.model_opening import open_model
 from boxwright.metadata import database, migrations
+from boxwright.objects import throttling
 from boxwright.settings import ServerSettings, Settings, StorageSettings
 from boxwright.weights import catalogue, installed
 
@@ -268,7 +269,10 @@ def _parsed(stores: objects.Stores, text: str) -> objects.ObjectUri:
 
 def _bucket(stores: objects.Stores, uri: objects.ObjectUri) -> str:
     stores.check_bucket(uri)
-    return f"{uri.scheme}://{uri.bucket} answers"
+    bucket = f"{uri.scheme}://{uri.bucket}"
+    if any(one.bucket == bucket and one.throttled for one in throttling.snapshot()):
+        return f"{bucket} answers, and is called too often: use fewer processes, or more prefixes or buckets"
+    return f"{bucket} answers"
 
 
 def _models(settings: Settings) -> Iterator[Fact]:
@@ -355,11 +359,8 @@ def _cluster(settings: Settings, buckets: Iterable[str]) -> Iterator[Fact]:
     storage = settings.storage
     stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
     folders = [storage.buckets_dir] if storage.serves_buckets_dir else []
-    uris = [_parsed(stores, text) for text in buckets]
-    if stores.keeps_state_remotely:
-        uris.append(stores.state(""))
-    else:
-        folders.append(storage.data_dir)
+    folders += [] if stores.keeps_state_remotely else [storage.data_dir]
+    uris = [*(_parsed(stores, text) for text in buckets), *([stores.state("")] if stores.keeps_state_remotely else [])]
     share = derived_settings.hosts_share(settings)
     yield from (Fact(*dataclasses.astuple(one)) for one in examination.findings(share, stores, uris, folders))
 

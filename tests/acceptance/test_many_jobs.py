@@ -16,7 +16,7 @@ from tests.support.processes import crashes
 from boxwright import objects
 from boxwright.batch.output import manifest
 
-SMALL_JOBS, SMALL_IMAGES = 99, 3
+SMALL_IMAGES = 3
 HUGE_IMAGES = 6000
 LIMIT_BYTES = 1 << 30
 
@@ -46,8 +46,10 @@ def _resident(process: psutil.Process) -> int:
 
 @pytest.mark.full
 @pytest.mark.slow
-@pytest.mark.parametrize("lanes", [1, 2])
-def test_small_jobs_end_before_the_huge_one_that_was_there_first(service_factory, tiny_model: TinyModel, lanes: int):
+@pytest.mark.parametrize(("lanes", "small_jobs"), [(1, 25), (2, 99)])
+def test_small_jobs_end_before_the_huge_one_that_was_there_first(
+    service_factory, tiny_model: TinyModel, lanes: int, small_jobs: int
+):
     environment = {"BOXWRIGHT_BATCH_JOBS": str(lanes), "BOXWRIGHT_BATCH_SLICE_S": "0", "BOXWRIGHT_SHARD_IMAGES": "50"}
     environment["BOXWRIGHT_CHILD_NICENESS"] = "10"  # the huge job shall not end before the small ones are there
     service = service_factory(environment=environment)
@@ -66,7 +68,7 @@ def test_small_jobs_end_before_the_huge_one_that_was_there_first(service_factory
             huge = api.start_batch(model, "gs://b/huge.csv", "gs://b/huge/")
             wait_until(lambda: list((bucket / "huge").glob("*/*.jsonl")), "the huge job's first file")
             small = [
-                api.start_batch(model, "gs://b/small.csv", f"gs://b/small/{number}/") for number in range(SMALL_JOBS)
+                api.start_batch(model, "gs://b/small.csv", f"gs://b/small/{number}/") for number in range(small_jobs)
             ]
             assert not api.get(huge).done, "the huge job was too quick to be in anybody's way"
             ended = [api.finished(name, timeout_s=300) for name in [*small, huge]]
@@ -77,8 +79,8 @@ def test_small_jobs_end_before_the_huge_one_that_was_there_first(service_factory
     *small_ends, huge_end = [metadata(operation).update_time for operation in ended]
     assert max(small_ends) < huge_end
     stores = objects.Stores(service.buckets, service.data_dir / "state")
-    folders = [crashes.result_folder(bucket, prefix) for prefix in ("huge", *(f"small/{n}" for n in range(SMALL_JOBS)))]
-    for folder, images in zip(folders, [HUGE_IMAGES] + [SMALL_IMAGES] * SMALL_JOBS, strict=True):
+    folders = [crashes.result_folder(bucket, prefix) for prefix in ("huge", *(f"small/{n}" for n in range(small_jobs)))]
+    for folder, images in zip(folders, [HUGE_IMAGES] + [SMALL_IMAGES] * small_jobs, strict=True):
         assert folder is not None
         directory = objects.ObjectUri("gs", "b", str(folder.relative_to(bucket)))
         assert manifest.examine(stores, directory) == manifest.ManifestCheck("SUCCEEDED", [])

@@ -18,7 +18,7 @@ from tests.support.processes import crashes
 from boxwright import errors, faults, objects
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
-from boxwright.cluster import blame, cluster_share, connection, fleet, numeric
+from boxwright.cluster import blame, cluster_share, fleet, numeric
 from boxwright.cluster.ray_engine import RayEngine
 
 
@@ -164,14 +164,3 @@ def test_a_cluster_that_takes_anybody_is_refused(monkeypatch, address):
 def test_a_cluster_of_this_machine_is_not(monkeypatch, address):
     monkeypatch.delenv("RAY_AUTH_MODE")
     cluster_share.check(address)
-
-
-def test_a_head_that_is_away_is_waited_for_and_then_named(free_port):
-    waited = []
-    with (
-        pytest.raises(errors.ApiError, match=f"127.0.0.1:{free_port} does not answer") as raised,
-        connection.joined(f"127.0.0.1:{free_port}", 0.5, lambda: waited.append(1)),
-    ):
-        pass
-    assert raised.value.code == code_pb2.UNAVAILABLE
-    assert waited

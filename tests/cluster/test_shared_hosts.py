@@ -15,7 +15,7 @@ from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
 from boxwright.cluster import host_pool
 from boxwright.cluster.fleet import Fleet
-from boxwright.cluster.seats import Opened, Seat, Task, TaskAnswer
+from boxwright.cluster.seats import OpenedSeat, Seat, Task, TaskAnswer
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ def test_the_next_place_is_for_the_project_that_has_fewest_and_in_it_for_the_job
         Asker(bench, maker, name, project) for name, project in [("p1", "p"), ("p2", "p"), ("q", "q")]
     ]
     first.ask()
-    first.hear(Opened, 2)
+    first.hear(OpenedSeat, 2)
     assert [first.takes() for _ in range(5)] == [True] * 4 + [False]  # alone it has every place
     for one in (second, other):
         one.ask()
-        one.hear(Opened, 2)
+        one.hear(OpenedSeat, 2)
     first.hear(TaskAnswer, 4)
     assert second.takes()  # nobody has anything
     assert not first.takes()

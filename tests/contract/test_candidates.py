@@ -52,7 +52,7 @@ def _job(bench: Bench, model: TinyModel, name: str, **params) -> BatchJob:
     return bench.job(name, threads=2, model="m", **chosen)
 
 
-@pytest.fixture(scope="module", params=engines.MAKERS)
+@pytest.fixture(scope="module", params=engines.NAMES)
 def maker(request: pytest.FixtureRequest, model: TinyModel):
     with engines.opened(request.param, model) as maker:
         yield maker

@@ -65,7 +65,7 @@ def model(request: pytest.FixtureRequest) -> TinyModel:
     return found
 
 
-@pytest.fixture(scope="module", params=engines.MAKERS)
+@pytest.fixture(scope="module", params=engines.NAMES)
 def maker(request: pytest.FixtureRequest, model: TinyModel) -> Iterator[EngineMaker]:
     with engines.opened(request.param, model) as maker:
         yield maker

@@ -20,6 +20,7 @@ from tests.support.stores import object_servers, rough_proxy
 from tests.support.stores.object_servers import BUCKET
 
 from boxwright import errors, objects
+from boxwright.objects import patience, throttling
 
 RETRY_S = 30.0
 SILENCE_S = 4.0  # half of it is waited for an answer before the second try
@@ -83,7 +84,10 @@ PASSING = [(503, 429, 500), ("silence",)]
 
 
 @pytest.mark.parametrize("trouble", PASSING, ids=str)
-def test_trouble_that_passes_is_waited_for(rough, trouble):
+def test_trouble_that_passes_is_waited_for(rough, trouble, monkeypatch):
+    monkeypatch.setattr(throttling, "LOWEST_PER_S", 100.0)
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(throttling, "ASK_EVERY_S", 1e9)  # a question would meet trouble, too
     stores = rough.silence if "silence" in trouble else rough.stores
     calls = {
         "get": lambda: stores.get(rough.there) == CONTENT,
@@ -95,11 +99,18 @@ def test_trouble_that_passes_is_waited_for(rough, trouble):
             "stream": lambda: b"".join(rough.stores.stream(rough.there)) == CONTENT,
             "put": lambda: rough.stores.put(rough.root.child("put"), b"x") is None,
             "list": lambda: rough.there in {info.uri for info in rough.stores.list(rough.root)},
+            "keys": lambda: rough.there.key in [key for page in rough.stores.keys(rough.root) for key in page],
+            "versions": lambda: any(page for page in rough.stores.versions(rough.root)),
+            "range": lambda: rough.stores.range(rough.there, 100, 50) == CONTENT[100:150],
+            "delete": lambda: rough.stores.delete_written(rough.root.child("put")) is None,
         }
     for name, call in calls.items():
         rough.proxy.then(*trouble)
+        throttled = throttling.count()
         assert call(), name
         assert len(rough.proxy.seen) > len(trouble), name
+        if name != "list":  # its requests are several, which the client library makes again
+            assert throttling.count() - throttled == sum(one in (503, 429) for one in trouble), name
 
 
 def test_a_body_that_was_cut_off_is_completed(rough):

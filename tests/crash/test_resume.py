@@ -222,7 +222,7 @@ def test_what_is_cancelled_while_it_waits_for_its_turn_ends_at_once_with_a_manif
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("status, code", [(403, "PERMISSION_DENIED"), (503, "UNAVAILABLE")])
+@pytest.mark.parametrize("status, code", [(403, "PERMISSION_DENIED"), (500, "UNAVAILABLE")])
 def test_permission_lost_and_a_store_that_is_down_for_long_fail_a_batch_that_can_be_resumed(
     service_factory, tiny_model: TinyModel, tmp_path, monkeypatch, status, code
 ):

@@ -78,7 +78,7 @@ def world(request, service_factory, tiny_model: TinyModel, tmp_path) -> Iterator
 
 @pytest.mark.parametrize("world", [IMPATIENT], indirect=True, ids=["impatient"])
 def test_a_store_of_images_that_is_down_ends_the_batch_once_instead_of_every_image(world):
-    world.proxy.always(503)
+    world.proxy.always(500)
     with open_api(world.service) as api:
         operation = api.finished(api.start_batch(world.model, world.write_list(), world.out), timeout_s=100)
     assert operation.error.code == code_pb2.UNAVAILABLE
@@ -88,7 +88,7 @@ def test_a_store_of_images_that_is_down_ends_the_batch_once_instead_of_every_ima
 
 @pytest.mark.parametrize("world", [IMPATIENT], indirect=True, ids=["impatient"])
 def test_one_image_that_cannot_be_reached_is_one_error_line_that_another_job_may_mend(world):
-    world.proxy.refused["0007.jpg"] = 503
+    world.proxy.refused["0007.jpg"] = 500
     with open_api(world.service) as api:
         operation = api.finished(api.start_batch(world.model, world.write_list(), world.out), timeout_s=100)
     assert not operation.HasField("error"), operation.error

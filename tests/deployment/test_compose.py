@@ -14,6 +14,8 @@ import yaml
 
 import boxwright
 from boxwright import secret_files, settings
+from boxwright.notifications import signatures
+from boxwright.settings.groups import all_settings
 
 DEPLOY = pathlib.Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
@@ -87,11 +89,12 @@ def test_no_image_floats(name: str) -> None:
 def test_every_variable_is_a_setting_that_takes_the_value(name: str) -> None:
     environment = SERVICES[name]["environment"]
     assert all(isinstance(value, str) for value in environment.values())
+    settings_of_files = {f"BOXWRIGHT_{one.name.upper()}" for one in all_settings() if one.name.endswith("_file")}
     of_files = {key for key in environment if key.endswith("_FILE")}
-    assert {key.removesuffix("_FILE") for key in of_files} <= set(secret_files.VARIABLES)
+    assert {key.removesuffix("_FILE") for key in of_files - settings_of_files} <= set(secret_files.VARIABLES)
     for key in of_files:
         assert pathlib.PurePath(environment[key]).name in SERVICES[name]["secrets"]
-    settings.read({key: value for key, value in environment.items() if key not in of_files})
+    settings.read({key: value for key, value in environment.items() if key not in of_files - settings_of_files})
 
 
 def test_postgresql_is_asked_where_others_will_ask_it() -> None:
@@ -135,6 +138,7 @@ def test_secrets_are_made_once_and_fit_each_other(make_secrets: pathlib.Path) ->
     assert made.keys() == COMPOSE["secrets"].keys()
     assert made["postgres_password"].strip() in made["database_url"]
     assert len(set(made.values())) == len(made)
+    assert len(signatures.read_secret(folder / "notify_secret")) == signatures.SECRET_BYTES
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     subprocess.run([make_secrets], check=True, capture_output=True)
     assert made == {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}

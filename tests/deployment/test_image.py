@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 STAGE = re.compile(r"FROM (?P<base>\S+) AS (?P<name>\S+)")
-TARGETS = ("boxwright", "boxwright-train")
+TARGETS = ("boxwright", "boxwright-ray", "boxwright-train")
 
 
 def _instructions() -> list[str]:
@@ -95,13 +95,13 @@ def test_what_is_copied_into_the_build_is_let_through() -> None:
         assert (ROOT / name).exists() and f"!{name}" in ignored, name
 
 
-def test_both_targets_are_those_of_the_script() -> None:
+def test_the_targets_are_those_of_the_script() -> None:
     script = (DEPLOY / "build").read_text(encoding="utf-8")
     assert {name for name in _stages() if name.startswith("boxwright")} == set(TARGETS)
     assert " | ".join(TARGETS) in script
 
 
-@pytest.mark.parametrize("name", ["build", "check-image"])
+@pytest.mark.parametrize("name", ["build", "chart-files", "check-cluster", "check-image"])
 def test_a_script_is_bash_that_can_be_run(name: str) -> None:
     assert (DEPLOY / name).stat().st_mode & 0o111
     done = subprocess.run(["/bin/bash", "-n", DEPLOY / name], capture_output=True, text=True, check=False)

@@ -1,6 +1,7 @@
 """What the tests stand on: real servers, clients and files, made anew for each run and bound to the loopback interface.
 
 access        accounts, their credentials, and services that ask for them
+charts        the Helm chart, rendered
 clients       how tests call a service: official clients, commands of their own, a browser, recorded cases
 clusters      a Ray cluster of several nodes
 databases     PostgreSQL, and a line to it that can be cut

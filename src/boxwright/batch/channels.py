@@ -56,7 +56,7 @@ class ChannelChildren(Children):
                 lent.callback(channel.end)
                 return channel
 
-            yield _Undecided(chosen)
+            yield _ChosenChild(chosen)
 
     @property
     def count(self) -> int:
@@ -84,7 +84,7 @@ def is_shared(line: str) -> bool:
     return isinstance(command, BatchJob) and not command.spec.base and not command.spec.reads_manifests
 
 
-class _Undecided:
+class _ChosenChild:
     """A child that is chosen by the first line that is sent to it."""
 
     def __init__(self, chosen: Callable[[str], JobChild]) -> None:

@@ -8,11 +8,14 @@ Events on standard output:
      "bottleneck", "stages", "amounts"}
     {"event": "shard", "committed", "is_found", …ShardReport}   committed: shards that this run itself has finished;
                                                                 is_found: this one was finished by an earlier run
+    {"event": "resumed", "shards", "images", "failed", "first", "reasons"}   what earlier turns have finished, said at once
+                                                                in place of their shards; see `output.first_failures`
     {"event": "done", "shards", "images", "failed", "found", "reused", "reuse", "one_colour", "rows_read", "duplicates",
      "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
                                                                 verdict: why the job fails although all is done, or null;
                                                                 report: name of the page in the output folder, or empty
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
+    {"event": "throttled", "bucket", "waiting", "throttled"}    calls wait for a store that is called too often
     {"event": "alive"}                                          nothing to report for a second
     {"event": "tried"}                                          the one image of a trial did no harm
     {"event": "estimating", "stage", "rows"}                    what an estimate is at
@@ -40,7 +43,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 from boxwright import errors, objects, processes
-from boxwright.batch.engine import opening, stages
+from boxwright.batch import job_progress, store_waits, turn_file
+from boxwright.batch.engine import opening
 from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.loaded_models import LoadedModels
 from boxwright.batch.engine.peer_pool import PeerPool
@@ -48,20 +52,20 @@ from boxwright.batch.estimate import estimator
 from boxwright.batch.events import Events
 from boxwright.batch.inputs import image_names, member_files
 from boxwright.batch.job import BatchJob, EstimateCommand, TrialCommand, command_from_json
+from boxwright.batch.job_progress import JobProgress
 from boxwright.batch.output import verdict
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
+from boxwright.batch.plan_index import PlanPlace
 from boxwright.batch.report.reporting import CandidateFile, Reporter, ReportStoppedError
 from boxwright.batch.reuse import opening as reuse_opening
 from boxwright.batch.reuse.opening import OpenedBase
 from boxwright.batch.rewrite.rewriter import NoteUse, Rewriter
 from boxwright.batch.rewrite.sources import Sources
-
-BOTTLENECK_WINDOW = 20  # progress intervals over which the bottleneck is taken: five seconds
-PROGRESS_INTERVAL_S = 0.25
-ALIVE_EVERY = 4  # intervals without progress after which the child says that it is alive
+from boxwright.batch.turn_file import TurnState
+from boxwright.objects import throttling
 
 log = logging.getLogger("boxwright.batch.child_main")
 
@@ -136,14 +140,14 @@ def run_job(
     """Runs one job and says how it went; raises ApiError if it cannot begin."""
     started_s = time.monotonic()
     uses = objects.BucketUses(lambda use: events.say("bucket", **dataclasses.asdict(use)))
-    stores = objects.Stores.from_config(job.folders.stores).observed(uses.note)
-    sink = Sink(job.spec, stores)
-    sink.prepare()
-    sink.recall()
+    stores = objects.Stores.from_config(job.folders.stores).enduring(stop_requested.is_set).observed(uses.note)
+    sink, begin = _begun(job, stores, events)
     with contextlib.ExitStack() as opened:
         opened.callback(sink.end_recall)
-        work = _work(job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use), open_engine)
-        progress = _Progress(work.engine, work.plan, events)
+        work = _work(
+            job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use), open_engine, begin
+        )
+        progress = JobProgress(work.engine, work.plan, events, sink.one_colour)
         try:
             done = _run(job, work, sink, stores, progress, stop_requested)
         except errors.ApiError as error:
@@ -153,16 +157,32 @@ def run_job(
         finally:
             progress.end()
     if done is None:
+        if isinstance(work.plan, Plan):
+            state = sink.state()
+            place = dataclasses.asdict(work.plan.place_of(sink.first_open))
+            turn_file.keep(job, TurnState({"sink": state.values, "plan": place}, state.parts))
         events.say("stopped")
         return
     elapsed_s = time.monotonic() - started_s
-    stage_s = _rounded(work.engine.stage_s())
+    stage_s = job_progress.rounded(work.engine.stage_s())
     images = done["images"]
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
-    rate = round(images / max(elapsed_s, 1e-3), 1)
-    events.say(
-        "done", **done, elapsed_s=round(elapsed_s, 3), images_per_s=rate, stages=stage_s, amounts=work.engine.amounts()
-    )
+    done |= {"elapsed_s": round(elapsed_s, 3), "images_per_s": round(images / max(elapsed_s, 1e-3), 1)}
+    events.say("done", **done, stages=stage_s, amounts=work.engine.amounts())
+
+
+def _begun(job: BatchJob, stores: objects.Stores, events: Events) -> tuple[Sink, PlanPlace | None]:
+    """Where the job's results go, with all that is there already, and from where on its plan is needed."""
+    sink = Sink(job.spec, stores)
+    kept = turn_file.taken(job)
+    if kept is None:
+        sink.prepare()
+        sink.recall()
+        return sink, None
+    sink.go_on(TurnState(kept.values["sink"], kept.parts))
+    shards, images, failed = sink.counted()
+    events.say("resumed", shards=shards, images=images, failed=failed, **sink.failures.values())
+    return sink, PlanPlace.of_values(kept.values["plan"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,15 +211,19 @@ def _work(
     opened: contextlib.ExitStack,
     note_use: NoteUse,
     open_engine: OpenEngine,
+    begin: PlanPlace | None,
 ) -> _Work:
     """Makes ready what the job needs; raises ApiError if it cannot begin."""
     if job.spec.reads_manifests:
         sources, rewriter = Sources(job.spec, stores), Rewriter(job, stores, sink, note_use)
         return _Work(rewriter, sources, functools.partial(rewriter.run, sources))
-    plan = opened.enter_context(contextlib.closing(Plan(job.spec, stores, job.folders.notes, sink.is_finished)))
+    made = Plan(job.spec, stores, job.folders.notes, sink.finished, begin=begin, is_counted=sink.is_counted)
+    plan = opened.enter_context(contextlib.closing(made))
     base = opened.enter_context(reuse_opening.opened(job, stores))  # before the peers, which read its index
     parts = EngineParts(job, models, peers, stores, sink, base, note_use)
     engine = opened.enter_context(open_engine(parts))
+    _, images, failed = sink.counted()
+    engine.counts.add(done=images, failed=failed, found=images)
     return _Work(engine, plan, functools.partial(engine.run, plan), base)
 
 
@@ -208,21 +232,19 @@ def _run(
     work: _Work,
     sink: Sink,
     stores: objects.Stores,
-    progress: _Progress,
+    progress: JobProgress,
     stop_requested: threading.Event,
 ) -> dict[str, Any] | None:
     """Runs a plan to its end and writes the manifest; returns the counts of the event ``done``, None if it was stopped."""
-    shards = images = failed = 0
-    first: tuple[int, str] | None = None  # shard and message of the first failed image
+    shards, images, failed = sink.counted()  # by earlier turns
     for report in work.reports(stop_requested.is_set):
         shards += 1
         images += report.predicted + report.failed + (report.reused if job.spec.only_new else 0)
         failed += report.failed
-        first = _first_failure(first, report)
         progress.note(report)
     if stop_requested.is_set():
         return None
-    why = first[1] if first else ""
+    why = sink.failures.first[0][2] if sink.failures.first else ""
     said = verdict.too_many_failed(
         sink.predicted + (sink.reused if job.spec.only_new else 0),
         sink.errors_by_code,
@@ -273,17 +295,6 @@ def try_image(trial: TrialCommand, models: LoadedModels, events: Events) -> None
     events.say("tried")
 
 
-def _first_failure(before: tuple[int, str] | None, report: ShardReport) -> tuple[int, str] | None:
-    """The first failed image in input order, of what was known before and one more shard."""
-    if not report.failures or (before is not None and before[0] < report.shard):
-        return before
-    return report.shard, report.failures[0][1]
-
-
-def _rounded(stage_s: dict[str, float]) -> dict[str, float]:
-    return {stage: round(spent_s, 3) for stage, spent_s in stage_s.items()}
-
-
 def _close(sink: Sink, work: _Work, state: str, reporter: Reporter) -> Manifest:
     """Writes the manifest; raises RuntimeError rather than call a job done that left a row out."""
     plan, carried = work.plan, None
@@ -318,59 +329,6 @@ def _as_log(stage_s: dict[str, float]) -> str:
     return " ".join(f"{stage.replace(' ', '_')}_s={spent_s}" for stage, spent_s in stage_s.items())
 
 
-class _Progress:
-    """Says every quarter second how far the job is."""
-
-    def __init__(self, engine: JobEngine | Rewriter, plan: Plan | Sources, events: Events) -> None:
-        self._engine = engine
-        self._plan = plan
-        self._events = events
-        self.one_colour = 0  # images in finished shards
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="progress")
-        self._thread.start()
-
-    def note(self, report: ShardReport) -> None:
-        """Says that a shard is finished."""
-        self.one_colour += report.one_colour
-        counts = self._engine.counts
-        is_found = not counts.take_committed(report.shard)
-        self._events.say("shard", committed=counts.shards_committed, is_found=is_found, **dataclasses.asdict(report))
-
-    def end(self) -> None:
-        """Stops saying."""
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        said, quiet = -1, 0
-        samples = collections.deque([self._engine.stage_s()], maxlen=BOTTLENECK_WINDOW)
-        while not self._ended.wait(PROGRESS_INTERVAL_S):
-            done = self._engine.counts.images_done
-            if done == said:
-                quiet += 1
-                if quiet % ALIVE_EVERY == 0:
-                    self._events.say("alive")
-                continue
-            said, quiet = done, 0
-            samples.append(self._engine.stage_s())
-            planned = self._plan.estimated_images()
-            estimated = None if planned is None else max(round(planned), done)
-            self._events.say(
-                "progress",
-                done=done,
-                failed=self._engine.counts.images_failed,
-                one_colour=self.one_colour,
-                found=self._engine.counts.images_found,
-                estimated_images=estimated,
-                exact=self._plan.is_complete,
-                percent=min(99, int(100 * done / estimated)) if estimated else 0,
-                stages=_rounded(samples[-1]),
-                amounts=self._engine.amounts(),
-                bottleneck=stages.bottleneck(samples[-1], samples[0]),
-            )
-
-
 def main(open_engine: OpenEngine = open_here) -> None:
     """Runs jobs until standard input ends.
 
@@ -380,6 +338,7 @@ def main(open_engine: OpenEngine = open_here) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     commands, events, models, peers = Commands(), Events(), LoadedModels(), PeerPool()
     events.say("ready", pid=os.getpid())
+    store_waits.tell(events.say, lambda: throttling.count() + peers.throttled)
     while True:
         command = commands.jobs.get()
         commands.stop_requested.clear()

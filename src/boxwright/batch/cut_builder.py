@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -75,6 +78,17 @@ class CutBuilder:
             self.made.append(Cut(self._images, self._failed, self._parts))
             self._shards += 1
             self._images, self._failed, self._parts = 0, 0, []
+
+    def state(self) -> dict[str, Any]:
+        """What it holds, as JSON data; see `restore`."""
+        counts = [self._shards, self._images, self._failed, self._next_row, self._first_row]
+        return {"counts": counts, "parts": self._parts, "made": self.made}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Takes what `state` has given."""
+        self._shards, self._images, self._failed, self._next_row, self._first_row = values["counts"]
+        self._parts = list(map(Part.of_values, values["parts"]))
+        self.made = list(map(Cut.of_values, values["made"]))
 
     @property
     def _wanted(self) -> int:

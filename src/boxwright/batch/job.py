@@ -2,6 +2,7 @@
 
 BatchJob = spec     what to read, with which model, where to write: the same on every machine, kept with the plan
          + folders  where this machine keeps what the job needs
+         + attempt  whose work it is now
          + share    cores, memory and runtime: how long it takes, never what comes out
 TrialCommand        one image of a job, alone
 EstimateCommand     a job that is estimated, and not done
@@ -170,6 +171,19 @@ class MachineShare:
 
 
 @dataclasses.dataclass(frozen=True)
+class Attempt:
+    """Who works on a job now. Nothing of it reaches the output.
+
+    Attributes:
+        operation: the operation's resource name.
+        epoch: of its lease: each claim adds one.
+    """
+
+    operation: str
+    epoch: int
+
+
+@dataclasses.dataclass(frozen=True)
 class BatchJob:
     """One batch prediction on one machine.
 
@@ -177,11 +191,13 @@ class BatchJob:
         spec: what decides its bytes.
         folders: where this machine keeps what it needs.
         share: what this machine gives for it.
+        attempt: who works on it; None if nobody else could.
     """
 
     spec: BatchSpec
     folders: JobFolders
     share: MachineShare
+    attempt: Attempt | None = None
 
     def of_one_process(self) -> BatchJob:
         """The same job with the share of one process."""
@@ -199,7 +215,14 @@ class BatchJob:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> BatchJob:
         """The reverse of `dataclasses.asdict`."""
-        return cls(BatchSpec(**values["spec"]), JobFolders(**values["folders"]), MachineShare(**values["share"]))
+        spec, folders, share = values["spec"], values["folders"], values["share"]
+        attempt = values.get("attempt")
+        return cls(
+            BatchSpec(**spec),
+            JobFolders(**folders),
+            MachineShare(**share),
+            None if attempt is None else Attempt(**attempt),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -99,6 +99,13 @@ class MetDigests:
         self._count += int(is_new.sum())
         return is_new
 
+    def take(self, digests: bytes) -> None:
+        """Remembers ids that are new, by their digests behind each other. Raises as `add_all`."""
+        if self._recent:
+            self._sort_recent()
+        self._keep(*_words(digests))
+        self._count += len(digests) // DIGEST_BYTES
+
     def close(self) -> None:
         """Lets the temporary file go."""
         self._tiers, self._runs = [], []

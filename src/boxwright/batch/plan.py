@@ -21,19 +21,21 @@ import dataclasses
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from google.rpc import status_pb2
 
 from boxwright import errors, faults, objects
+from boxwright.batch import read_ahead
 from boxwright.batch.inputs.job_inputs import JobInputs
 from boxwright.batch.inputs.listed_members import ListedMembers
 from boxwright.batch.inputs.member_files import SEGMENT_BYTES, MemberFiles
 from boxwright.batch.inputs.sources import changed
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.met_digests import MetDigests
-from boxwright.batch.plan_index import BLOCK_CUTS, CutReader, PlanIndex, PlanTotals
+from boxwright.batch.plan_checkpoints import PlanCheckpoints
+from boxwright.batch.plan_index import BLOCK_CUTS, CutReader, PlanIndex, PlanPlace, PlanTotals
 from boxwright.batch.planner import IndexPlanner
 from boxwright.batch.row_judge import JUDGED_FROM_ROW, RowJudge
 from boxwright.batch.segments import Item, Segment
@@ -50,8 +52,10 @@ class Plan:
         spec: the job's.
         stores: where everything is.
         notes: the job's folder of notes on this machine; empty for none.
-        is_finished: whether a shard is there and need not be predicted.
+        finished: yields the shards that are there and need not be predicted, in order.
         keeps: whether segments are put; a dry run reads them and puts none.
+        begin: from where on the plan is needed, as `place_of` has given it to the last turn; None: all of it.
+        is_counted: whether a shard is finished and known to be: its segment is left out.
 
     Attributes:
         opening_s: seconds for opening the inputs, the listing of folders included.
@@ -62,15 +66,21 @@ class Plan:
         spec: BatchSpec,
         stores: objects.Stores,
         notes: str = "",
-        is_finished: Callable[[int], bool] = lambda shard: False,
+        finished: Callable[[], Iterable[int]] = tuple,
         *,
         keeps: bool = True,
+        begin: PlanPlace | None = None,
+        is_counted: Callable[[int], bool] = lambda shard: False,
     ) -> None:
         self._spec = spec
         self._stores = stores
         self._files = MemberFiles(notes, self._finished_images)
-        self._is_finished = is_finished
+        self._finished = finished
         self._keeps = keeps
+        self._begin = begin
+        self._is_counted = is_counted
+        self._places: list[tuple[int, int]] = []  # first shard and number of the blocks that were asked for
+        self._is_uncut = False
         self.opening_s = 0.0
         self._inputs: JobInputs | None = None
         self._scratch = objects.ObjectUri.parse(spec.scratch)
@@ -102,6 +112,7 @@ class Plan:
             planner = self._planner = IndexPlanner(
                 lists,
                 self._index,
+                PlanCheckpoints(self._stores, self._scratch),
                 self._judge,
                 ListedMembers(self._stores.named(), self._files),
                 sizes=self._block_cuts,
@@ -111,15 +122,24 @@ class Plan:
             )
             reader = CutReader(dict(enumerate(lists)), self._judge.items)
             with contextlib.closing(planner):
-                for block in planner.blocks():
+                self._places = planner.places
+                for block in planner.blocks(self._begin):
                     for planned, cut in enumerate(block.cuts, block.first_shard):
                         planner.raise_failure()
-                        yield reader.segment(planned, cut, block.forms)
+                        if not self._is_counted(planned):
+                            yield reader.segment(planned, cut, block.forms)
             if not planner.is_uncut:
                 return
+            self._is_uncut = True
             self._planner = None  # what comes now cannot be cut by places in lists
             self._judge.begin()
         yield from self._stored(inputs, planned)
+
+    def place_of(self, shard: int) -> PlanPlace:
+        """From where on the plan is needed, if all shards before one are finished."""
+        numbers = [number for first_shard, number in self._places if first_shard <= shard]
+        block = numbers[-1] if numbers else 1 if self._begin is None else self._begin.block
+        return PlanPlace(block, self._end, self._is_uncut)
 
     def stop(self) -> None:
         """Ends the wait of who iterates; no more segments come."""
@@ -239,6 +259,9 @@ class Plan:
             waiting_bytes = 0
             for segment in segments:
                 self._images += len(segment.items)
+                if self._is_counted(segment.shard):
+                    segment.release()
+                    continue
                 if not self._keeps:
                     yield segment
                     continue
@@ -300,14 +323,15 @@ class Plan:
 
     def _finished_images(self) -> int:
         """How many images are in the finished shards before the first one that is not."""
-        count = 0
-        for shard, images in self._frozen_counts():
-            if not self._is_finished(shard):
-                break
-            count += images
+        count, finished = 0, iter(self._finished())
+        with contextlib.closing(self._frozen_counts()) as frozen:
+            for shard, images in frozen:
+                if next(finished, None) != shard:
+                    break
+                count += images
         return count
 
-    def _frozen_counts(self) -> Iterator[tuple[int, int]]:
+    def _frozen_counts(self) -> Generator[tuple[int, int], None, None]:
         """Yields (shard, its images) of all that is frozen, in order."""
         shard = 1
         for number in itertools.count(1):
@@ -317,9 +341,12 @@ class Plan:
             for shard, cut in enumerate(block.cuts, block.first_shard):
                 yield shard, cut.images
             shard += 1
+
+        def count(stored: int) -> tuple[int, int]:
+            return stored, len(read_segment(self._stores, self._scratch, stored).items)
+
         with contextlib.suppress(objects.ObjectNotFound):
-            for stored in itertools.count(shard):
-                yield stored, len(read_segment(self._stores, self._scratch, stored).items)
+            yield from read_ahead.in_order(count, itertools.count(shard))
 
     def _freeze(self, segment: Segment) -> Segment:
         """Puts the segment once; a later attempt must have read the same."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from boxwright import faults, objects
@@ -42,6 +42,12 @@ class Part(NamedTuple):
     first_line: int
     dropped: list[tuple[int, int]]
 
+    @classmethod
+    def of_values(cls, values: Sequence[Any]) -> Part:
+        """The reverse of JSON."""
+        number, first, size, line, dropped = values
+        return cls(number, first, size, line, [(row, rows) for row, rows in dropped])
+
 
 class Cut(NamedTuple):
     """One shard's images.
@@ -55,6 +61,12 @@ class Cut(NamedTuple):
     images: int
     failed: int
     parts: Sequence[Part]
+
+    @classmethod
+    def of_values(cls, values: Sequence[Any]) -> Cut:
+        """The reverse of JSON."""
+        images, failed, parts = values
+        return cls(images, failed, list(map(Part.of_values, parts)))
 
 
 class PlanTotals(NamedTuple):
@@ -71,6 +83,26 @@ class PlanTotals(NamedTuple):
     failed: int
     images: int
     row_failures: Sequence[tuple[int, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanPlace:
+    """From where on the next turn of a job needs its plan.
+
+    Attributes:
+        block: the number of the block to begin with, from 1.
+        end: what the whole plan has; None if that is not known.
+        is_uncut: whether what is behind the last block cannot be cut.
+    """
+
+    block: int
+    end: PlanTotals | None = None
+    is_uncut: bool = False
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> PlanPlace:
+        """The reverse of `dataclasses.asdict`, also after JSON."""
+        return cls(values["block"], _totals(values["end"]), values["is_uncut"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,23 +131,9 @@ class Block:
     def decoded(cls, content: bytes) -> Block:
         """The reverse of `encoded`."""
         values = json.loads(content)
-        cuts = [
-            Cut(
-                images,
-                failed,
-                [
-                    Part(number, first, size, line, [(row, rows) for row, rows in dropped])
-                    for number, first, size, line, dropped in parts
-                ],
-            )
-            for images, failed, parts in values["cuts"]
-        ]
-        end = values["end"]
-        totals = (
-            None if end is None else PlanTotals(end[0], end[1], end[2], [(code, message) for code, message in end[3]])
-        )
+        cuts = list(map(Cut.of_values, values["cuts"]))
         forms = {int(number): ListForm(*form) for number, form in values["forms"].items()}
-        return cls(values["first_shard"], cuts, forms, totals)
+        return cls(values["first_shard"], cuts, forms, _totals(values["end"]))
 
 
 class PlanIndex:
@@ -139,11 +157,12 @@ class PlanIndex:
         except objects.ObjectNotFound:
             return None
 
-    def last_end(self) -> PlanTotals | None:
-        """What the last block that is there says of the whole plan; the first one must be there."""
-        there, missing = 1, 2
-        while self._stores.exists(self._uri(missing)):
-            there, missing = missing, 2 * missing
+    def last_end(self, there: int = 1) -> PlanTotals | None:
+        """What the last block says of the whole plan; the block with the number `there` must be there."""
+        step = 1
+        while self._stores.exists(self._uri(there + step)):
+            there, step = there + step, 2 * step
+        missing = there + step
         while missing - there > 1:
             middle = (there + missing) // 2
             if self._stores.exists(self._uri(middle)):
@@ -205,6 +224,14 @@ class CutReader:
             self._content = pieces.read(part.first_byte, length)
             self._number, self._start = part.number, part.first_byte
         return self._content[part.first_byte - self._start : behind - self._start]
+
+
+def _totals(values: Sequence[Any] | None) -> PlanTotals | None:
+    """The reverse of JSON."""
+    if values is None:
+        return None
+    rows, failed, images, row_failures = values
+    return PlanTotals(rows, failed, images, [(code, message) for code, message in row_failures])
 
 
 def block_cuts(number: int, sizes: Sequence[int]) -> int:

@@ -8,6 +8,7 @@ planned as far as it can be; the segments behind that are stored (`plan`).
 from __future__ import annotations
 
 import collections
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -15,13 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from boxwright import errors, file_kinds
+from boxwright.batch import plan_checkpoints
 from boxwright.batch.cut_builder import CutBuilder
 from boxwright.batch.image_list import ListForm
 from boxwright.batch.inputs import sources
 from boxwright.batch.inputs.list_pieces import ListPieces, Piece, line_ends
 from boxwright.batch.inputs.listed_members import ListedMembers
-from boxwright.batch.met_digests import MetDigests, digest
-from boxwright.batch.plan_index import Block, PlanIndex, PlanTotals, block_cuts
+from boxwright.batch.met_digests import DIGEST_BYTES, MetDigests, digest
+from boxwright.batch.plan_checkpoints import PlanCheckpoints, PlannerState
+from boxwright.batch.plan_index import Block, PlanIndex, PlanPlace, PlanTotals, block_cuts
 from boxwright.batch.row_judge import JUDGED_FROM_ROW, RowJudge
 
 STOP_S = 1.0  # a thread that waits for a store is left behind; what it puts once more is the same
@@ -42,6 +45,7 @@ class IndexPlanner:
     Args:
         lists: the job's lists in order, as far as they are files.
         index: where blocks go.
+        checkpoints: keep how far the lists are read.
         judge: judges the rows; it belongs to the thread until `blocks` has ended.
         members: says which rows name members of archives.
         sizes: of blocks, in cuts.
@@ -54,6 +58,7 @@ class IndexPlanner:
         met: different images so far.
         met_bytes: about where in the lists the last of them was.
         end: what the plan has, once it is complete.
+        places: (first shard, number) of the blocks that were yielded.
         is_uncut: whether the rest of the inputs cannot be cut; known when `blocks` has ended.
     """
 
@@ -61,6 +66,7 @@ class IndexPlanner:
         self,
         lists: Sequence[ListPieces],
         index: PlanIndex,
+        checkpoints: PlanCheckpoints,
         judge: RowJudge,
         members: ListedMembers,
         *,
@@ -71,6 +77,7 @@ class IndexPlanner:
     ) -> None:
         self._lists = lists
         self._index = index
+        self._checkpoints = checkpoints
         self._judge = judge
         self._members = members
         self._sizes = sizes
@@ -87,28 +94,41 @@ class IndexPlanner:
         self._put = 0  # blocks
         self._shards = 0  # in them
         self._forms: dict[int, ListForm] = {}
+        self._new: list[bytes] = []  # digests since the last checkpoint
+        self._new_bytes = 0
+        self._is_begun = False  # by an earlier attempt
         self.duplicates = self.met = self.met_bytes = 0
         self.end: PlanTotals | None = None
+        self.places: list[tuple[int, int]] = []
         self.is_uncut = False
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self, begin: PlanPlace | None = None) -> Iterator[Block]:
         """Yields the blocks, each when it is stored; those that an earlier attempt has put come at once.
+
+        Args:
+            begin: where the last turn was; None: at the first block.
 
         Raises:
             ApiError: a list is missing, changed, or no list; too many rows are unusable; there are none.
         """
-        number, block = 1, self._index.get(1)
-        if block is not None:
-            self.end = block.end or self._index.last_end()
-        if self.end is None:
+        number = 1 if begin is None else begin.block
+        block = self._index.get(number)
+        if begin is not None and block is not None:
+            self.end, self.is_uncut = begin.end, begin.is_uncut
+        if block is not None and self.end is None and not self.is_uncut:
+            self.end = block.end or self._index.last_end(number)
+        self._is_begun = block is not None
+        if self.end is None and not self.is_uncut:
             self._thread.start()
         while block is not None:
+            self.places.append((block.first_shard, number))
             yield block
             if block.end is not None:
                 return
             number += 1
             block = self._index.get(number)
-        while (found := self._next(number)) is not None:
+        while self._thread.ident is not None and (found := self._next(number)) is not None:
+            self.places.append((found.first_shard, number))
             yield found
             number += 1
 
@@ -150,7 +170,8 @@ class IndexPlanner:
     def _run(self) -> None:
         met = MetDigests()
         try:
-            self._plan(met)
+            self._plan(met, self._state_of_former(met) if self._is_begun else None)
+            self._checkpoints.drop()
         except _UncutError:
             self.is_uncut = True
         except _StoppedError:
@@ -163,19 +184,41 @@ class IndexPlanner:
                 self._is_over = True
                 self._changed.notify_all()
 
-    def _plan(self, met: MetDigests) -> None:
+    def _state_of_former(self, met: MetDigests) -> PlannerState | None:
+        """How far an earlier attempt has read, and what it had met."""
+        state: PlannerState | None = None
+        for found, digests in self._checkpoints.read():
+            met.take(digests)
+            state = found
+            if self._is_stopped:
+                raise _StoppedError
+        if state is not None:
+            self._judge.restore(state.judge)
+            self._builder = CutBuilder(self._shard_images, *self._small)
+            self._builder.restore(state.builder)
+            self._forms, self._shards = state.forms, state.shards
+            self.duplicates, self.met, self.met_bytes = state.duplicates, state.met, state.met_bytes
+            with self._changed:
+                self._put = state.put
+        return state
+
+    def _plan(self, met: MetDigests, former: PlannerState | None) -> None:
         finished_bytes = 0
         for number, pieces in enumerate(self._lists):
-            row = 0
-            for piece in pieces.pieces():
-                if self._is_stopped:
-                    raise _StoppedError
+            if former is not None and number < former.number:
+                finished_bytes += pieces.info.size_bytes
+                continue
+            row, start = 0, (0, 1)
+            if former is not None and number == former.number:
+                row, start = former.row, (former.first_byte, former.first_line)
+            for piece in pieces.pieces(*start):
                 if piece.first_byte == 0 and not sources.is_plain_list(
                     pieces.info.uri, piece.content[: file_kinds.LOOKED_AT_BYTES]
                 ):
                     raise _UncutError
                 found = self._rows(number, pieces, piece, row, met)
                 if found is None:
+                    self._check_in(number, row, piece)
                     continue
                 row += len(found.starts)
                 new = np.flatnonzero(found.is_new)
@@ -183,6 +226,7 @@ class IndexPlanner:
                     self.met += len(new)
                     self.met_bytes = finished_bytes + int(found.ends[new[-1]])
                 self._take(found)
+                self._check_in(number, row, piece)
             finished_bytes += pieces.info.size_bytes
         if self._has_more:
             raise _UncutError
@@ -190,6 +234,29 @@ class IndexPlanner:
         if self._judge.rows_read == 0:
             raise errors.bad_request(errors.EMPTY_BATCH_CSV)
         self._finish()
+
+    def _check_in(self, number: int, row: int, piece: Piece) -> None:
+        """Puts a checkpoint behind a piece when there is enough to keep; raises _StoppedError once nobody wants the plan."""
+        least = plan_checkpoints.LEAST_DIGESTS if self._is_stopped else plan_checkpoints.CHECKPOINT_DIGESTS
+        if self._builder is not None and self._new_bytes >= least * DIGEST_BYTES:
+            state = PlannerState(
+                number,
+                row,
+                piece.first_byte + len(piece.content),
+                piece.first_line + len(line_ends(piece.content)),
+                self._judge.state(),
+                self._builder.state(),
+                self._forms,
+                self._put,
+                self._shards,
+                self.duplicates,
+                self.met,
+                self.met_bytes,
+            )
+            self._checkpoints.put(state, b"".join(self._new))
+            self._new, self._new_bytes = [], 0
+        if self._is_stopped:
+            raise _StoppedError
 
     def _rows(self, number: int, pieces: ListPieces, piece: Piece, first_row: int, met: MetDigests) -> _Rows | None:
         """The rows of a piece; None if it has none."""
@@ -220,6 +287,8 @@ class IndexPlanner:
         index = np.concatenate(lines)
         is_new = met.add_all(digests)
         self.duplicates += len(is_new) - int(is_new.sum())
+        self._new.append(b"".join(itertools.compress(digests, is_new.tolist())))
+        self._new_bytes += len(self._new[-1])
         is_failed = np.zeros(len(index), np.bool_)
         is_failed[failed] = True
         starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))[index] + piece.first_byte

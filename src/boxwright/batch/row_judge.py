@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, objects, row_hints, rows
@@ -36,6 +39,16 @@ class RowJudge:
         self.rows_read = 0
         self.rows_failed = 0
         self.row_failures: list[status_pb2.Status] = []
+
+    def state(self) -> dict[str, Any]:
+        """What was counted, as JSON data; see `restore`."""
+        failures = [(status.code, status.message) for status in self.row_failures]
+        return {"rows_read": self.rows_read, "rows_failed": self.rows_failed, "row_failures": failures}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Takes what `state` has given."""
+        self.rows_read, self.rows_failed = values["rows_read"], values["rows_failed"]
+        self.row_failures = [status_pb2.Status(code=code, message=text) for code, text in values["row_failures"]]
 
     def counted(self, entry: Entry) -> Item:
         """What an entry is; it counts. Raises as `judge` at every thousandth row."""

@@ -1,7 +1,7 @@
 """How many hosts the jobs of a driver want, by what waits: decided from numbers alone.
 
 wanted     of so many shards that are not done
-Growth     how fast that may be asked for
+GrowthLimit     how fast that may be asked for
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GROW_S = 10.0  # between two doublings
 
 
 @dataclasses.dataclass(frozen=True)
-class Demand:
+class Work:
     """What a job has to do.
 
     Attributes:
@@ -28,15 +28,13 @@ class Demand:
     shard_s: float | None = None
 
 
-def wanted(demands: Iterable[Demand], most_hosts: int) -> int:
+def wanted(works: Iterable[Work], most_hosts: int) -> int:
     """Hosts for all of them: ⌈shards / (2 × what a host does in 30 s)⌉, taken over all jobs; `most_hosts` at most."""
-    work_s = sum(
-        one.shards * (UNKNOWN_SHARD_S if one.shard_s is None else one.shard_s) for one in demands if one.shards
-    )
-    return min(most_hosts, max(math.ceil(work_s / HORIZON_S), int(any(one.shards for one in demands))))
+    work_s = sum(one.shards * (UNKNOWN_SHARD_S if one.shard_s is None else one.shard_s) for one in works if one.shards)
+    return min(most_hosts, max(math.ceil(work_s / HORIZON_S), int(any(one.shards for one in works))))
 
 
-class Growth:
+class GrowthLimit:
     """One host at once, then twice as many every ten seconds, so that a job that is soon done starts few machines."""
 
     def __init__(self) -> None:

@@ -40,7 +40,7 @@ class StoppedError(Exception):
     """The job is to end before it has begun."""
 
 
-class ClusterMember:
+class ClusterConnection:
     """The driver's place in the cluster: joined by the main thread when a job first needs it."""
 
     def __init__(self, share: ClusterShare) -> None:
@@ -90,7 +90,7 @@ class RunningJob:
         member: gives it hosts.
     """
 
-    def __init__(self, channel: int, member: ClusterMember) -> None:
+    def __init__(self, channel: int, member: ClusterConnection) -> None:
         self._events = Events(channel)
         self._member = member
         self._stopping = threading.Event()
@@ -144,7 +144,7 @@ class RunningJob:
         self._events.say("alive")
 
 
-def read_commands(member: ClusterMember) -> None:
+def read_commands(member: ClusterConnection) -> None:
     """Standard input: begins, stops and drops jobs; ends the process at its end."""
     jobs: dict[int, RunningJob] = {}
     for line in sys.stdin:
@@ -165,7 +165,7 @@ def read_commands(member: ClusterMember) -> None:
 def main() -> None:
     """Runs jobs until standard input ends."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    member = ClusterMember(ClusterShare.of_environment())
+    member = ClusterConnection(ClusterShare.of_environment())
     Events().say("ready", pid=os.getpid())
     threading.Thread(target=read_commands, args=(member,), name="commands", daemon=True).start()
     member.serve()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 
 @dataclasses.dataclass(frozen=True)
-class Holding:
+class HeldCount:
     """What a job has in hosts' hands.
 
     Attributes:
@@ -25,7 +25,7 @@ class Holding:
     weight: float = 1.0
 
 
-def has_precedence(job: int, waiting: Sequence[int], holdings: Sequence[Holding]) -> bool:
+def has_precedence(job: int, waiting: Sequence[int], holdings: Sequence[HeldCount]) -> bool:
     """Whether a job may take the next place: no other job that waits for one has less for its weight.
 
     Args:

@@ -16,7 +16,7 @@ from boxwright.batch.job import BatchJob
 from boxwright.batch.segments import Item
 from boxwright.cluster.host_answers import OpenAnswer
 from boxwright.cluster.host_pool import HostPool
-from boxwright.cluster.seats import Arrival, JobClaim, Lost, Opened, Seat, Task, TaskAnswer
+from boxwright.cluster.seats import Arrival, JobDemand, Lost, OpenedSeat, Seat, Task, TaskAnswer
 
 BEAT_S = 5.0
 SILENCE_S = 20.0  # beyond an image's own time
@@ -38,7 +38,7 @@ class Fleet:
         job: that hosts work for.
         pool: all hosts, which other jobs use too.
         accepts: judges a host that is ready; returns why it may not take part, or nothing.
-        group: whose job it is; see `fair_slots.Holding`.
+        group: whose job it is; see `fair_slots.HeldCount`.
         gpus: of its hosts.
     """
 
@@ -54,46 +54,46 @@ class Fleet:
         self._pool = pool
         self._accepts = accepts
         self._timeout_s = job.spec.image_timeout_s
-        self._claim = JobClaim(group, gpus=gpus, text=self._as_json(gpus))
+        self._demand = JobDemand(group, gpus=gpus, text=self._as_json(gpus))
         self._losses = 0
         self._accepted = 0
         self.hosts_lost = 0
         self.hosts_refused = 0
-        pool.enter(self._claim)
+        pool.enter(self._demand)
 
     @property
     def room(self) -> int:
         """How many shards more could be handed over now, if no other job had a turn."""
-        return self._pool.room(self._claim)
+        return self._pool.room(self._demand)
 
     @property
     def gpus(self) -> float:
         """Of its hosts."""
-        return self._claim.gpus
+        return self._demand.gpus
 
     def use_gpus(self, gpus: float) -> None:
         """From now on works on hosts with so many GPUs; what is under way elsewhere is ended and comes back."""
-        self._pool.leave(self._claim)
-        self._claim = dataclasses.replace(self._claim, gpus=gpus, text=self._as_json(gpus))
-        self._pool.enter(self._claim)
+        self._pool.leave(self._demand)
+        self._demand = dataclasses.replace(self._demand, gpus=gpus, text=self._as_json(gpus))
+        self._pool.enter(self._demand)
         self.hosts_refused = 0
 
     def want(self, waiting: int, left: int) -> None:
         """Says how many shards could be handed over now, and how many are known and not done."""
-        self._pool.ask(self._claim, waiting, left)
+        self._pool.ask(self._demand, waiting, left)
 
     def free(self) -> Seat | None:
         """A host that can take a task more: the one with the fewest; None if there is none, or it is another job's turn."""
-        return self._pool.free(self._claim)
+        return self._pool.free(self._demand)
 
     def hand(self, seat: Seat, task: Task, items: Sequence[Item], convicted: Mapping[str, tuple[int, str]]) -> None:
         """Hands a task over: a shard's images, or the one that is tried."""
-        key, handed = self._claim.key, [(item.id, item.failure, item.held) for item in items]
+        key, handed = self._demand.key, [(item.id, item.failure, item.held) for item in items]
         if task.image_id is not None:
-            self._pool.hand(self._claim, seat, task, lambda handle: handle.try_image.remote(key, handed[0]))
+            self._pool.hand(self._demand, seat, task, lambda handle: handle.try_image.remote(key, handed[0]))
         else:
             call = (key, task.shard, handed, dict(convicted))
-            self._pool.hand(self._claim, seat, task, lambda handle: handle.predict.remote(*call))
+            self._pool.hand(self._demand, seat, task, lambda handle: handle.predict.remote(*call))
 
     def next(self, timeout_s: float) -> Arrival | None:
         """What happens next; None if nothing does in time.
@@ -104,7 +104,7 @@ class Fleet:
         """
         self._watch_beats()
         try:
-            arrival = self._claim.arrivals.get(timeout=timeout_s)
+            arrival = self._demand.arrivals.get(timeout=timeout_s)
         except queue.Empty:
             return None
         match arrival:
@@ -112,24 +112,24 @@ class Fleet:
                 self._note_loss(arrival)
             case TaskAnswer():
                 self._losses = 0
-            case Opened(seat, answer):
+            case OpenedSeat(seat, answer):
                 self._judge(seat, answer)
         return arrival
 
     def close(self) -> None:
         """Lets the shards under way end early, for as long as `STOP_S`, and ends hosts that do not."""
-        for seat in self._pool.busy_with(self._claim):
+        for seat in self._pool.busy_with(self._demand):
             with contextlib.suppress(RayError):
-                seat.handle.stop.remote(self._claim.key)
+                seat.handle.stop.remote(self._demand.key)
         deadline_s = time.monotonic() + STOP_S
-        while self._pool.busy_with(self._claim) and (left_s := deadline_s - time.monotonic()) > 0:
+        while self._pool.busy_with(self._demand) and (left_s := deadline_s - time.monotonic()) > 0:
             with contextlib.suppress(HostsLostError, errors.ApiError):
                 self.next(left_s)
-        self._pool.leave(self._claim)
+        self._pool.leave(self._demand)
 
     def abandon(self) -> None:
         """Ends all hosts that are at something for this job, at once; from any thread."""
-        self._pool.leave(self._claim)
+        self._pool.leave(self._demand)
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
@@ -141,10 +141,10 @@ class Fleet:
         return dataclasses.replace(self._job, share=share).to_json()
 
     def _judge(self, seat: Seat, opened: OpenAnswer) -> None:
-        if seat.gpus != self._claim.gpus:
+        if seat.gpus != self._demand.gpus:
             return  # asked before the job has gone to others
         refusal = "" if opened.error else self._accepts(opened)
-        self._pool.judge(self._claim, seat, is_accepted=not opened.error and not refusal)
+        self._pool.judge(self._demand, seat, is_accepted=not opened.error and not refusal)
         self._accepted += not refusal
         if not refusal:
             return
@@ -165,11 +165,11 @@ class Fleet:
     def _watch_beats(self) -> None:
         """Asks hosts at work for this job whether they are alive, and ends those that have not answered for too long."""
         now_s = time.monotonic()
-        for seat in self._pool.at_work_for(self._claim):
+        for seat in self._pool.at_work_for(self._demand):
             if not seat.is_up:
                 continue  # it waits for room
             if now_s - seat.heard_s > self._timeout_s + SILENCE_S:
-                log.error("event=host_silent errands=%d", len(seat.errands))
+                log.error("event=host_silent calls=%d", len(seat.calls))
                 seat.heard_s = now_s
                 self._pool.end(seat)
             elif now_s - max(seat.heard_s, seat.asked_s) > BEAT_S:

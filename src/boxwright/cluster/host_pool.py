@@ -20,10 +20,10 @@ from ray.exceptions import RayError
 
 from boxwright.cluster import autoscale, fair_slots
 from boxwright.cluster.cluster_share import ClusterShare
-from boxwright.cluster.fair_slots import Holding
+from boxwright.cluster.fair_slots import HeldCount
 from boxwright.cluster.host import CONTROL, Host
 from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
-from boxwright.cluster.seats import Errand, JobClaim, Lost, Opened, Seat, Task, TaskAnswer
+from boxwright.cluster.seats import HostCall, JobDemand, Lost, OpenedSeat, Seat, Task, TaskAnswer
 
 IDLE_S = 60.0  # then the room is for others, and machines that are empty may go
 TICK_S = 0.5
@@ -32,7 +32,7 @@ NEW_SHARE = 0.3  # of the last shard's time in what a shard is taken to last
 
 log = logging.getLogger(__name__)
 
-_Heard: TypeAlias = tuple[Seat, Errand | None, "futures.Future[Any]"]
+_Heard: TypeAlias = tuple[Seat, HostCall | None, "futures.Future[Any]"]
 
 
 class HostPool:
@@ -51,38 +51,38 @@ class HostPool:
         self._actor = ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={CONTROL: 2})(Host)
         self._lock = threading.RLock()
         self._seats: list[Seat] = []
-        self._claims: list[JobClaim] = []
-        self._growth: dict[float, autoscale.Growth] = {}
+        self._demands: list[JobDemand] = []
+        self._growth: dict[float, autoscale.GrowthLimit] = {}
         self._heard: queue.SimpleQueue[_Heard | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     # ---- jobs ---------------------------------------------------------------------------------------------------
 
-    def enter(self, claim: JobClaim) -> None:
+    def enter(self, demand: JobDemand) -> None:
         """A job begins to ask."""
         with self._lock:
-            self._claims.append(claim)
+            self._demands.append(demand)
 
-    def leave(self, claim: JobClaim) -> None:
+    def leave(self, demand: JobDemand) -> None:
         """A job asks no more. Hosts that are still at it are ended. Again, it changes nothing."""
         with self._lock:
-            if claim not in self._claims:
+            if demand not in self._demands:
                 return
-            self._claims.remove(claim)
+            self._demands.remove(demand)
             for seat in list(self._seats):
-                if seat.tasks_of(claim):
+                if seat.tasks_of(demand):
                     self._lose(seat, "it was at a job that has ended", on_purpose=True)
-                elif claim in seat.opened:
-                    del seat.opened[claim]
+                elif demand in seat.opened:
+                    del seat.opened[demand]
                     with contextlib.suppress(RayError):
-                        seat.handle.forget.remote(claim.key)
+                        seat.handle.forget.remote(demand.key)
             self._withdraw()
 
-    def ask(self, claim: JobClaim, waiting: int, left: int) -> None:
+    def ask(self, demand: JobDemand, waiting: int, left: int) -> None:
         """A job says how many shards it could hand over now, and how many are not done; hosts are asked for."""
         with self._lock:
-            claim.waiting, claim.left, claim.asked_s = waiting, left, time.monotonic()
-            self._grow(claim.gpus)
+            demand.waiting, demand.left, demand.asked_s = waiting, left, time.monotonic()
+            self._grow(demand.gpus)
 
     def start(self, count: int, gpus: float = 0.0) -> None:
         """Asks for so many hosts at once, before there is a job; they are kept as those are that have had one."""
@@ -91,51 +91,51 @@ class HostPool:
                 self._add(gpus)
                 self._seats[-1].is_kept = True
 
-    def room(self, claim: JobClaim) -> int:
+    def room(self, demand: JobDemand) -> int:
         """How many shards more a job could hand over if it were alone."""
         with self._lock:
-            return sum(max(0, seat.room) for seat in self._seats if seat.opened.get(claim))
+            return sum(max(0, seat.room) for seat in self._seats if seat.opened.get(demand))
 
-    def free(self, claim: JobClaim) -> Seat | None:
+    def free(self, demand: JobDemand) -> Seat | None:
         """A host for a task of this job: the one with the fewest; None if there is none, or another job comes first."""
         with self._lock:
-            if claim not in self._claims:
+            if demand not in self._demands:
                 return None
-            claim.asked_s = time.monotonic()
-            seats = [seat for seat in self._seats if seat.gpus == claim.gpus]
-            self._open(claim, seats)
-            ready = [seat for seat in seats if seat.opened.get(claim) and seat.room > 0]
-            if not ready or not self._may_take(claim, ready):
+            demand.asked_s = time.monotonic()
+            seats = [seat for seat in self._seats if seat.gpus == demand.gpus]
+            self._open(demand, seats)
+            ready = [seat for seat in seats if seat.opened.get(demand) and seat.room > 0]
+            if not ready or not self._may_take(demand, ready):
                 return None
             return min(ready, key=lambda seat: seat.task_count)
 
-    def hand(self, claim: JobClaim, seat: Seat, task: Task, call: Callable[[Any], Any]) -> None:
-        """Hands a task to a host; `call` makes the call of its handle."""
+    def hand(self, demand: JobDemand, seat: Seat, task: Task, make: Callable[[Any], Any]) -> None:
+        """Hands a task to a host; `make` makes the call of its handle."""
         with self._lock:
-            if claim not in self._claims or seat not in self._seats:  # meanwhile
-                claim.arrivals.put(Lost([task], None, 0.0, False, "it was let go"))
+            if demand not in self._demands or seat not in self._seats:  # meanwhile
+                demand.arrivals.put(Lost([task], None, 0.0, False, "it was let go"))
                 return
-            claim.waiting = max(0, claim.waiting - 1)
-            self._send(seat, Errand(claim, task), call)
+            demand.waiting = max(0, demand.waiting - 1)
+            self._send(seat, HostCall(demand, task), make)
 
-    def judge(self, claim: JobClaim, seat: Seat, *, is_accepted: bool) -> None:
+    def judge(self, demand: JobDemand, seat: Seat, *, is_accepted: bool) -> None:
         """A job takes a host that has begun with it, or refuses it. One that nobody else could use is ended."""
         with self._lock:
-            if seat not in self._seats or seat.gpus != claim.gpus:
+            if seat not in self._seats or seat.gpus != demand.gpus:
                 return
-            seat.opened[claim] = is_accepted
-            if not is_accepted and not seat.errands and self._claims == [claim]:
+            seat.opened[demand] = is_accepted
+            if not is_accepted and not seat.calls and self._demands == [demand]:
                 self._lose(seat, "it was refused", on_purpose=True)
 
-    def at_work_for(self, claim: JobClaim) -> list[Seat]:
-        """The hosts whose first errand is this job's."""
+    def at_work_for(self, demand: JobDemand) -> list[Seat]:
+        """The hosts whose first call is this job's."""
         with self._lock:
-            return [seat for seat in self._seats if seat.errands and seat.errands[0].claim is claim]
+            return [seat for seat in self._seats if seat.calls and seat.calls[0].demand is demand]
 
-    def busy_with(self, claim: JobClaim) -> list[Seat]:
+    def busy_with(self, demand: JobDemand) -> list[Seat]:
         """The hosts that have a task of this job in hand."""
         with self._lock:
-            return [seat for seat in self._seats if seat.tasks_of(claim)]
+            return [seat for seat in self._seats if seat.tasks_of(demand)]
 
     def beat(self, seat: Seat) -> None:
         """Asks a host whether it is alive; its answer renews `Seat.heard_s`."""
@@ -182,20 +182,20 @@ class HostPool:
 
     def _grow(self, gpus: float) -> None:
         """Asks for hosts of a kind, as many as its jobs want and may have by now."""
-        claims = [claim for claim in self._claims if claim.gpus == gpus]
+        demands = [demand for demand in self._demands if demand.gpus == gpus]
         others = sum(seat.gpus != gpus for seat in self._seats)
         hosts = len(self._seats) - others
         most = max(0, self.share.most_hosts - others)
-        wanted = autoscale.wanted([claim.demand for claim in claims if claim.left], most)
-        if any(claim.waiting and self._is_refused_by_all(claim) for claim in claims):
+        wanted = autoscale.wanted([demand.work for demand in demands if demand.left], most)
+        if any(demand.waiting and self._is_refused_by_all(demand) for demand in demands):
             wanted = min(most, max(wanted, hosts + 1))
-        growth = self._growth.setdefault(gpus, autoscale.Growth())
+        growth = self._growth.setdefault(gpus, autoscale.GrowthLimit())
         for _ in range(growth.allowed(wanted, hosts, time.monotonic()) - hosts):
             self._add(gpus)
 
-    def _is_refused_by_all(self, claim: JobClaim) -> bool:
-        kind = [seat for seat in self._seats if seat.gpus == claim.gpus]
-        return bool(kind) and all(seat.opened.get(claim, True) is False for seat in kind)
+    def _is_refused_by_all(self, demand: JobDemand) -> bool:
+        kind = [seat for seat in self._seats if seat.gpus == demand.gpus]
+        return bool(kind) and all(seat.opened.get(demand, True) is False for seat in kind)
 
     def _add(self, gpus: float) -> None:
         options = self._actor.options(num_cpus=self.share.cores, num_gpus=gpus)
@@ -209,37 +209,37 @@ class HostPool:
             self._thread = threading.Thread(target=self._follow, name="hosts", daemon=True)
             self._thread.start()
 
-    def _open(self, claim: JobClaim, seats: list[Seat]) -> None:
+    def _open(self, demand: JobDemand, seats: list[Seat]) -> None:
         """Lets hosts begin with a job, as many as it has shards for; those with the least work first."""
-        taking_part = sum(seat.opened.get(claim, False) is not False for seat in seats)
-        new = sorted((seat for seat in seats if claim not in seat.opened), key=lambda seat: seat.task_count)
-        for seat in new[: max(0, claim.waiting - taking_part)]:
-            seat.opened[claim] = None
-            self._send(seat, Errand(claim, None), lambda handle: handle.open.remote(claim.key, claim.text))
+        taking_part = sum(seat.opened.get(demand, False) is not False for seat in seats)
+        new = sorted((seat for seat in seats if demand not in seat.opened), key=lambda seat: seat.task_count)
+        for seat in new[: max(0, demand.waiting - taking_part)]:
+            seat.opened[demand] = None
+            self._send(seat, HostCall(demand, None), lambda handle: handle.open.remote(demand.key, demand.text))
 
-    def _may_take(self, claim: JobClaim, ready: list[Seat]) -> bool:
+    def _may_take(self, demand: JobDemand, ready: list[Seat]) -> bool:
         """Whether no job that could use one of these places has less; one that has not asked lately waits for nothing."""
         now_s = time.monotonic()
-        held = [Holding(one.group, self._in_hand(one), one.weight) for one in self._claims]
+        held = [HeldCount(one.group, self._in_hand(one), one.weight) for one in self._demands]
         waiting = [
             index
-            for index, one in enumerate(self._claims)
-            if one is not claim and one.waiting and now_s - one.asked_s < STALE_S
+            for index, one in enumerate(self._demands)
+            if one is not demand and one.waiting and now_s - one.asked_s < STALE_S
             and any(seat.opened.get(one) for seat in ready)
         ]  # fmt: skip
-        return fair_slots.has_precedence(self._claims.index(claim), waiting, held)
+        return fair_slots.has_precedence(self._demands.index(demand), waiting, held)
 
-    def _send(self, seat: Seat, errand: Errand | None, call: Callable[[Any], Any]) -> None:
-        if errand is not None:
-            if not seat.errands:
+    def _send(self, seat: Seat, call: HostCall | None, make: Callable[[Any], Any]) -> None:
+        if call is not None:
+            if not seat.calls:
                 seat.began_s = seat.heard_s = time.monotonic()
-            seat.errands.append(errand)
-        call(seat.handle).future().add_done_callback(lambda done: self._heard.put((seat, errand, done)))
+            seat.calls.append(call)
+        make(seat.handle).future().add_done_callback(lambda done: self._heard.put((seat, call, done)))
 
     def _withdraw(self) -> None:
         """Lets hosts go that wait for room, or have had no work for a while, if nobody has any for them."""
         now_s = time.monotonic()
-        wanted = {claim.gpus for claim in self._claims if claim.left > self._in_hand(claim)}
+        wanted = {demand.gpus for demand in self._demands if demand.left > self._in_hand(demand)}
         for seat in list(self._seats):
             if seat.gpus in wanted or seat.task_count:
                 continue
@@ -247,21 +247,21 @@ class HostPool:
                 log.info("event=host_released is_up=%s", seat.is_up)
                 self._lose(seat, "there is nothing to do", on_purpose=True)
 
-    def _in_hand(self, claim: JobClaim) -> int:
-        return sum(len(seat.tasks_of(claim)) for seat in self._seats)
+    def _in_hand(self, demand: JobDemand) -> int:
+        return sum(len(seat.tasks_of(demand)) for seat in self._seats)
 
     def _lose(self, seat: Seat, reason: str, *, on_purpose: bool = False) -> None:
         """Takes a host out, and gives each job back what it had of it."""
         self._seats.remove(seat)
         self.end(seat)
-        first = seat.errands[0] if seat.errands and not on_purpose else None
+        first = seat.calls[0] if seat.calls and not on_purpose else None
         after_s = time.monotonic() - seat.began_s
-        for claim in {errand.claim: None for errand in seat.errands}:
-            is_ours = first is not None and first.claim is claim
+        for demand in {call.demand: None for call in seat.calls}:
+            is_ours = first is not None and first.demand is demand
             at = first.task if first is not None and is_ours else None
-            claim.arrivals.put(Lost(seat.tasks_of(claim), at, after_s, is_ours, reason))
+            demand.arrivals.put(Lost(seat.tasks_of(demand), at, after_s, is_ours, reason))
         if not on_purpose:
-            log.warning("event=host_lost errands=%d reason=%s", len(seat.errands), reason)
+            log.warning("event=host_lost calls=%d reason=%s", len(seat.calls), reason)
 
     def _follow(self) -> None:
         """Takes what hosts answer, in a thread."""
@@ -283,24 +283,24 @@ class HostPool:
                 return
             yield heard
 
-    def _note(self, seat: Seat, errand: Errand | None, done: futures.Future[Any]) -> None:
+    def _note(self, seat: Seat, call: HostCall | None, done: futures.Future[Any]) -> None:
         try:
             result = done.result()
         except Exception as error:  # Ray's, or what nobody expected of a host
             self._lose(seat, next(iter(str(error).splitlines()), type(error).__name__))
             return
         seat.is_up, seat.heard_s = True, time.monotonic()
-        if errand is None:
+        if call is None:
             return
-        seat.errands.remove(errand)
+        seat.calls.remove(call)
         seat.began_s = time.monotonic()
-        if errand.task is None:
+        if call.task is None:
             assert isinstance(result, OpenAnswer)
-            errand.claim.arrivals.put(Opened(seat, result))
+            call.demand.arrivals.put(OpenedSeat(seat, result))
             return
         if isinstance(result, ShardAnswer) and result.report is not None:
-            before = errand.claim.shard_s
-            errand.claim.shard_s = (
+            before = call.demand.shard_s
+            call.demand.shard_s = (
                 result.busy_s if before is None else (1 - NEW_SHARE) * before + NEW_SHARE * result.busy_s
             )
-        errand.claim.arrivals.put(TaskAnswer(errand.task, result if isinstance(result, ShardAnswer) else None))
+        call.demand.arrivals.put(TaskAnswer(call.task, result if isinstance(result, ShardAnswer) else None))

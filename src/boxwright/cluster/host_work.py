@@ -60,8 +60,9 @@ class HostWork:
 
     def open(self, key: str, job: str, node: str) -> OpenAnswer:
         """See `Host.open`."""
-        given = BatchJob.from_json(job)
-        stores, notes = objects.Stores.from_config(given.folders.stores), temporary.TemporaryFolder("host")
+        given, stopping = BatchJob.from_json(job), threading.Event()
+        stores = objects.Stores.from_config(given.folders.stores).enduring(stopping.is_set)
+        notes = temporary.TemporaryFolder("host")
         try:
             model = self._model(given, stores)
             self._trim(model)
@@ -74,7 +75,7 @@ class HostWork:
             notes.close()
             return OpenAnswer(node, error=error.status.SerializeToString())
         own = dataclasses.replace(own, spec=dataclasses.replace(own.spec, policy_digest=digest))
-        self._jobs[key] = _OpenJob(own, stores, notes, threading.Event())
+        self._jobs[key] = _OpenJob(own, stores, notes, stopping)
         return OpenAnswer(node, found)
 
     def forget(self, key: str) -> None:

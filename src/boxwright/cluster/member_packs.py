@@ -17,7 +17,7 @@ from boxwright.batch.segments import Item, Segment
 FOLDER = "members"
 
 
-class MemberPacks:
+class StoredMembers:
     """The packs of one job.
 
     Args:

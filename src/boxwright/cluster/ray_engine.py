@@ -29,8 +29,8 @@ from boxwright.cluster.devices import Devices
 from boxwright.cluster.fleet import Fleet
 from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
 from boxwright.cluster.host_pool import HostPool
-from boxwright.cluster.member_packs import MemberPacks
-from boxwright.cluster.seats import Lost, Opened, Task, TaskAnswer
+from boxwright.cluster.member_packs import StoredMembers
+from boxwright.cluster.seats import Lost, OpenedSeat, Task, TaskAnswer
 from boxwright.inference import model_folder
 
 POLL_S = 0.05
@@ -95,7 +95,7 @@ class RayEngine:
         self._note_use = note_use
         self._scratch = objects.ObjectUri.parse(job.spec.scratch)
         self._verdicts = JobConvictions(stores, self._scratch)
-        self._packs = MemberPacks(stores, self._scratch)
+        self._packs = StoredMembers(stores, self._scratch)
         self._numeric: dict[str, str] | None = None
         self._totals = dict.fromkeys((*stages.STAGES, *stages.AMOUNTS), 0.0)
         self._waiting: collections.deque[_OpenShard] = collections.deque()
@@ -137,7 +137,7 @@ class RayEngine:
                         yield from self._finished(task, worked)
                     case Lost() as lost:
                         self._lost(lost)
-                    case Opened(answer=OpenAnswer(error=error)) if error:
+                    case OpenedSeat(answer=OpenAnswer(error=error)) if error:
                         raise errors.from_status(status_pb2.Status.FromString(error))
         finally:
             self.hosts_lost = fleet.hosts_lost
@@ -209,7 +209,7 @@ class RayEngine:
         if worked.report is None:  # it was told to stop
             self._wait_again(shard)
             return
-        report = ShardReport(**{**worked.report, "failures": [tuple(one) for one in worked.report["failures"]]})
+        report = ShardReport.from_values(worked.report)
         self._sink.count(report)
         self._packs.drop(report.shard)
         self._add(report, worked.totals)
@@ -279,7 +279,7 @@ class _Reader:
         packs: where members of archives go.
     """
 
-    def __init__(self, plan: Segments, packs: MemberPacks) -> None:
+    def __init__(self, plan: Segments, packs: StoredMembers) -> None:
         self._plan = plan
         self._packs = packs
         self.estimated_images: Callable[[], float | None] = getattr(plan, "estimated_images", lambda: None)

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from boxwright.cluster.autoscale import Demand
+from boxwright.cluster.autoscale import Work
 from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
 
 AHEAD = 2  # shards a host: one at work, one beside it
@@ -57,23 +57,23 @@ class Lost:
 
 
 @dataclasses.dataclass(frozen=True)
-class Opened:
+class OpenedSeat:
     """A host has begun with a job, or says why it cannot."""
 
     seat: Seat
     answer: OpenAnswer
 
 
-Arrival: TypeAlias = TaskAnswer | Lost | Opened
+Arrival: TypeAlias = TaskAnswer | Lost | OpenedSeat
 
 
 @dataclasses.dataclass(eq=False)
-class JobClaim:
+class JobDemand:
     """What one job asks of the hosts.
 
     Attributes:
         group: its project.
-        weight: see `fair_slots.Holding`.
+        weight: see `fair_slots.HeldCount`.
         gpus: of its hosts.
         key: names it to hosts.
         text: the job as JSON, for hosts of these GPUs.
@@ -96,21 +96,21 @@ class JobClaim:
     arrivals: queue.SimpleQueue[Arrival] = dataclasses.field(default_factory=queue.SimpleQueue)
 
     @property
-    def demand(self) -> Demand:
+    def work(self) -> Work:
         """For the number of hosts."""
-        return Demand(self.left, self.shard_s)
+        return Work(self.left, self.shard_s)
 
 
 @dataclasses.dataclass(eq=False)
-class Errand:
+class HostCall:
     """A call of a host that is under way.
 
     Attributes:
-        claim: the job that it is for.
+        demand: the job that it is for.
         task: None: the host begins with the job.
     """
 
-    claim: JobClaim
+    demand: JobDemand
     task: Task | None
 
 
@@ -123,9 +123,9 @@ class Seat:
         gpus: that it has.
         is_up: whether it has ever answered.
         is_kept: whether it was asked for before there was a job.
-        errands: in its hands, in order.
+        calls: in its hands, in order.
         opened: by job: whether it takes part; None: it has not answered yet.
-        began_s: when it began the first errand, on the monotonic clock.
+        began_s: when it began the first call, on the monotonic clock.
         heard_s: when it was heard of last.
         asked_s: when it was asked whether it is alive.
     """
@@ -134,8 +134,8 @@ class Seat:
     gpus: float
     is_up: bool = False
     is_kept: bool = False
-    errands: collections.deque[Errand] = dataclasses.field(default_factory=collections.deque)
-    opened: dict[JobClaim, bool | None] = dataclasses.field(default_factory=dict)
+    calls: collections.deque[HostCall] = dataclasses.field(default_factory=collections.deque)
+    opened: dict[JobDemand, bool | None] = dataclasses.field(default_factory=dict)
     began_s: float = dataclasses.field(default_factory=time.monotonic)
     heard_s: float = dataclasses.field(default_factory=time.monotonic)
     asked_s: float = 0.0
@@ -148,8 +148,8 @@ class Seat:
     @property
     def task_count(self) -> int:
         """Shards, and images that are tried, in its hands."""
-        return sum(errand.task is not None for errand in self.errands)
+        return sum(call.task is not None for call in self.calls)
 
-    def tasks_of(self, claim: JobClaim) -> list[Task]:
+    def tasks_of(self, demand: JobDemand) -> list[Task]:
         """Those of one job, in order."""
-        return [one.task for one in self.errands if one.claim is claim and one.task is not None]
+        return [one.task for one in self.calls if one.demand is demand and one.task is not None]

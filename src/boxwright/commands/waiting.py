@@ -136,6 +136,8 @@ def in_words(numbers: dict[str, Any]) -> str:
             parts.append(f"{numbers['reused']:,.0f} taken over")
         if numbers.get("images_of_one_colour"):
             parts.append(f"{numbers['images_of_one_colour']:,.0f} of one colour")
+    if numbers.get("waits_for"):
+        parts.append(f"waiting for {numbers['waits_for']}, which is called too often")
     if numbers.get("stage"):
         parts.append(numbers["stage"])
     if numbers.get("images_read"):

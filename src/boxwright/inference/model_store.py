@@ -6,10 +6,12 @@ whole or not at all. A model in the bucket is complete when it has its model.jso
 
 from __future__ import annotations
 
+import copy
 import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Callable
 
 from boxwright import errors, objects, private
 from boxwright.inference.model_folder import MODEL_FILE, ModelError
@@ -29,6 +31,12 @@ class ModelFolders:
         self._models_dir = models_dir
         self._stores = stores
         self._sizes_bytes: dict[str, int] = {}  # a model's folder never changes
+
+    def enduring(self, should_stop: Callable[[], bool] = bool) -> ModelFolders:
+        """Returns these folders for work that goes on; see `Stores.enduring`."""
+        folders = copy.copy(self)
+        folders._stores = self._stores.enduring(should_stop)
+        return folders
 
     def size_bytes(self, folder: str) -> int:
         """How many bytes a model takes; 0 for one that is nowhere, or in a bucket that cannot be read now."""

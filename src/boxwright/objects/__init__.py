@@ -6,7 +6,13 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
 
     addresses  addresses as people write them: what is meant by a text that is no object URI
     uris       ObjectUri, and the one rule on which URIs a caller may name
-    trouble    errors of stores turned into ours; patience with those that pass
+    store_errors  errors of stores turned into ours: which pass, which say that calls are too many
+    patience    the same call again while its trouble may pass; calls that can be left behind
+    throttling  how often a bucket is called, once its store says that this is too often
+    streams     an object in chunks, read on from where it broke off
+    store_calls  how the parts of Stores reach a store
+    bucket_looks  looks at buckets before something is done
+    own_state   the service's own state, in a folder or in a bucket
     folders    gs:// as folders, file:// below allowed roots, state://; the walls
     clouds     gs://, s3:// and az:// over the network; the writer for an emulator of gs://
     profiles    a tenant's own credentials, for that tenant's folders
@@ -31,10 +37,12 @@ from boxwright.objects.folders import ObjectVersion
 from boxwright.objects.grants import Grant, Grants
 from boxwright.objects.imported import ImportedImages
 from boxwright.objects.missing import explained
+from boxwright.objects.patience import WaitEndedError
 from boxwright.objects.profiles import CredentialProfile
 from boxwright.objects.store_config import StoreConfig
 from boxwright.objects.store_errors import ObjectChangedError, ObjectNotFound
-from boxwright.objects.stores import STREAM_CHUNK_BYTES, Stores
+from boxwright.objects.stores import Stores
+from boxwright.objects.streams import STREAM_CHUNK_BYTES
 from boxwright.objects.uris import (
     CLOUDS,
     DEFAULT_SCHEMES,
@@ -68,6 +76,7 @@ __all__ = [
     "StoreConfig",
     "StoreLost",
     "Stores",
+    "WaitEndedError",
     "bad_uri",
     "caller_uri",
     "explained",

@@ -9,6 +9,7 @@ from typing import Protocol
 from boxwright.objects.entries import Entry
 from boxwright.objects.folders import ObjectVersion, StoreKey
 from boxwright.objects.listing import Bounds
+from boxwright.objects.throttling import Pace
 from boxwright.objects.uris import ObjectUri
 
 
@@ -22,7 +23,16 @@ class ObjectInfo:
 
 
 class Backend(Protocol):
-    """One way to keep objects. Its errors are the client library's, except where a wall is met."""
+    """One way to keep objects. Its errors are the client library's, except where a wall is met.
+
+    Nothing here is tried again: who calls does that (`patience`).
+    """
+
+    def pace(self, uri: ObjectUri) -> Pace | None:
+        """How often the bucket of a URI is called; None if it is no store that could say that this is too often."""
+
+    def ask_when(self, uri: ObjectUri) -> float | None:
+        """Asks in how many seconds the store of a URI, which is called too often, may be called; None if it does not say."""
 
     def reading(self, uri: ObjectUri) -> StoreKey:
         """Finds an object that is to be read; NOT_FOUND if the URI cannot be one."""
@@ -41,6 +51,9 @@ class Backend(Protocol):
 
     def place(self, uri: ObjectUri) -> StoreKey:
         """Finds where an object or a folder is or would be."""
+
+    def long_place(self, uri: ObjectUri) -> StoreKey:
+        """As `place`, for calls of several requests: the client library tries each of these again."""
 
     def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
         """Writes an object; returns False if it is there already and was to be written once only."""

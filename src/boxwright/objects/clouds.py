@@ -1,5 +1,8 @@
 """Objects over the network: Google Cloud Storage, S3 and its like, Azure; and an emulator of the first.
 
+A request is made once; who calls tries again and heeds the bucket's pace (`patience`, `throttling`). Only calls of several
+requests, a write in parts for instance, have each of these tried again by the client library.
+
 Credentials come from each cloud's usual environment, which the client library reads itself, in this process and in its
 children alike, or from a profile (`profiles`); they are in no setting and in no job.
 """
@@ -13,7 +16,7 @@ import json
 import os
 import secrets
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import obstore
@@ -22,15 +25,21 @@ from obstore import exceptions
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from boxwright import errors
-from boxwright.objects import entries, listing, profile_connections, store_errors
+from boxwright.objects import entries, listing, profile_connections, store_errors, throttling
 from boxwright.objects.folders import ObjectVersion, StoreKey
+from boxwright.objects.patience import FIRST_WAIT_S, LONGEST_WAIT_S
 from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
+from boxwright.objects.throttling import Pace
 from boxwright.objects.uris import ObjectUri
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-MAX_RETRIES = 1000  # time bounds the retries, not their number
+MAX_RETRIES = 1000  # of a request among several of one call: time bounds the retries, not their number
+PART_BYTES = 5 << 20  # what is larger the client library writes in parts, unless it is written once only
+ASK_TIMEOUT_S = 5.0
+SIGNED_S = 60
+SIGNS_HERE = ("s3", "az")  # a signature takes no call of another service
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 3600.0  # a large object may take long as long as bytes come; silence is what ends a request
 LONGEST_SILENCE_S = 30.0
@@ -51,7 +60,34 @@ class Cloud:
         self._profile = profile
         self._patience_s = patience_s
         self._silence_s = min(LONGEST_SILENCE_S, max(0.5, patience_s / 2))
-        self._open: dict[str, ObjectStore] = {}
+        self._open: dict[tuple[str, int], ObjectStore] = {}  # by bucket and number of retries
+
+    def pace(self, uri: ObjectUri) -> Pace:
+        """See `Backend.pace`."""
+        account = "" if self._profile is None else self._profile.name
+        return throttling.pace_of(f"{uri.scheme}://{uri.bucket}", self._address, account)
+
+    def ask_when(self, uri: ObjectUri) -> float | None:
+        """See `Backend.ask_when`: a request of our own, as the client library does not hand headers on."""
+        if self._scheme not in SIGNS_HERE:
+            return None
+        try:
+            place = self.place(uri)
+            assert isinstance(place.store, S3Store | AzureStore)
+            address = obstore.sign(place.store, "HEAD", place.key or "-", datetime.timedelta(seconds=SIGNED_S))
+            response = requests.head(address, timeout=ASK_TIMEOUT_S, allow_redirects=False)
+        except (exceptions.BaseError, errors.ApiError, requests.RequestException, OSError, ValueError):
+            return None  # it is only a question
+        return _retry_after_s(response) if response.status_code in store_errors.THROTTLED_STATUSES else None
+
+    @property
+    def _address(self) -> str:
+        """Where the store is; an empty text for the cloud's usual address."""
+        return profile_connections.endpoint(self._scheme, self._variables)
+
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        return os.environ if self._profile is None else self._profile.variables
 
     def reading(self, uri: ObjectUri) -> StoreKey:
         """Finds an object, without asking whether it is there."""
@@ -96,25 +132,30 @@ class Cloud:
 
     def place(self, uri: ObjectUri) -> StoreKey:
         """Finds where an object is or would be."""
-        if uri.bucket not in self._open:
+        return self._place(uri, 0)
+
+    def long_place(self, uri: ObjectUri) -> StoreKey:
+        """See `Backend.long_place`."""
+        return self._place(uri, MAX_RETRIES)
+
+    def _place(self, uri: ObjectUri, retries: int) -> StoreKey:
+        if (uri.bucket, retries) not in self._open:
             try:
-                self._open[uri.bucket] = self._connect(uri.bucket)
+                self._open[uri.bucket, retries] = self._connect(uri.bucket, retries)
             except (exceptions.BaseError, ValueError, OSError) as error:
                 raise errors.failed_precondition(
                     f"{uri} cannot be opened: {store_errors.reason(error)}; "
                     "docs/storage.md says what the environment must hold."
                 ) from error
-        return StoreKey(self._open[uri.bucket], uri.key)
+        return StoreKey(self._open[uri.bucket, retries], uri.key)
 
     def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
         """Writes an object; returns False if it is there already and was to be written once only."""
-        place = self.place(uri)
         if not once:
-            obstore.put(place.store, place.key, data)
+            place = self.place(uri) if len(data) <= PART_BYTES else self.long_place(uri)
+            obstore.put(place.store, place.key, data, use_multipart=len(data) > PART_BYTES)
             return True
-        return store_errors.patiently(lambda: self._create(place, data), self._patience_s)
-
-    def _create(self, place: StoreKey, data: bytes) -> bool:
+        place = self.place(uri)
         try:
             obstore.put(place.store, place.key, data, mode="create")
         except exceptions.AlreadyExistsError as error:
@@ -178,8 +219,11 @@ class Cloud:
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Nothing to do: an upload that was cut off leaves no object."""
 
-    def _connect(self, bucket: str) -> ObjectStore:
-        options: dict[str, Any] = {"client_options": self._client_options(), "retry_config": self._retry_config()}
+    def _connect(self, bucket: str, retries: int) -> ObjectStore:
+        options: dict[str, Any] = {
+            "client_options": self._client_options(),
+            "retry_config": self._retry_config(retries),
+        }
         if self._profile is not None:
             options |= profile_connections.options(self._scheme, self._profile.variables)
         match self._scheme:
@@ -191,21 +235,20 @@ class Cloud:
                 return GCSStore(bucket, **options)
 
     def _client_options(self) -> dict[str, Any]:
-        variables = os.environ if self._profile is None else self._profile.variables
         return {
-            "allow_http": profile_connections.endpoint(self._scheme, variables).startswith("http://"),
+            "allow_http": self._address.startswith("http://"),
             "connect_timeout": datetime.timedelta(seconds=min(CONNECT_TIMEOUT_S, self._silence_s)),
             "read_timeout": datetime.timedelta(seconds=self._silence_s),
             "timeout": datetime.timedelta(seconds=REQUEST_TIMEOUT_S),
         }
 
-    def _retry_config(self) -> dict[str, Any]:
+    def _retry_config(self, retries: int) -> dict[str, Any]:
         return {
-            "max_retries": MAX_RETRIES,
+            "max_retries": retries,
             "retry_timeout": datetime.timedelta(seconds=self._patience_s),
             "backoff": {
-                "init_backoff": datetime.timedelta(seconds=store_errors.FIRST_WAIT_S),
-                "max_backoff": datetime.timedelta(seconds=store_errors.LONGEST_WAIT_S),
+                "init_backoff": datetime.timedelta(seconds=FIRST_WAIT_S),
+                "max_backoff": datetime.timedelta(seconds=LONGEST_WAIT_S),
                 "base": 2,
             },
         }
@@ -247,34 +290,8 @@ class GcsEmulator(Cloud):
         self.address = (address if "://" in address else f"http://{address}").rstrip("/")
 
     def put(self, uri: ObjectUri, data: bytes, *, once: bool) -> bool:
-        """See `Cloud.put`."""
+        """See `Cloud.put`. One request of two parts; of those in one part the emulator does not heed the condition."""
         self.place(uri)
-        return store_errors.patiently(lambda: self._upload(uri, data, once), self._patience_s)
-
-    def place(self, uri: ObjectUri) -> StoreKey:
-        """See `Cloud.place`. Its lists fail oddly if there is no such bucket, so that is asked first."""
-        if uri.bucket not in self._open:
-            store_errors.patiently(lambda: self._ask_for_bucket(uri), self._patience_s)
-        return super().place(uri)
-
-    def delete(self, uri: ObjectUri) -> None:
-        """See `Cloud.delete`."""
-        store_errors.patiently(lambda: self._delete(uri), self._patience_s)
-
-    def _delete(self, uri: ObjectUri) -> None:
-        address = f"{self.address}/storage/v1/b/{_quoted(uri.bucket)}/o/{_quoted(uri.key)}"
-        response = requests.delete(address, timeout=self._timeouts_s)
-        if response.status_code != 404:
-            _raise_for_status(response)
-
-    def _ask_for_bucket(self, uri: ObjectUri) -> None:
-        response = requests.get(f"{self.address}/storage/v1/b/{_quoted(uri.bucket)}", timeout=self._timeouts_s)
-        if response.status_code == 404:
-            raise store_errors.no_bucket(uri, "")
-        _raise_for_status(response)
-
-    def _upload(self, uri: ObjectUri, data: bytes, once: bool) -> bool:
-        """Uploads in one request of two parts; of those in one part the emulator does not heed the condition."""
         boundary = secrets.token_hex(16)
         about = json.dumps({"name": uri.key, "contentType": "application/octet-stream"})
         head = (
@@ -293,18 +310,41 @@ class GcsEmulator(Cloud):
         _raise_for_status(response)
         return True
 
+    def _place(self, uri: ObjectUri, retries: int) -> StoreKey:
+        """See `Cloud.place`. Its lists fail oddly if there is no such bucket, so that is asked first."""
+        if (uri.bucket, retries) not in self._open:
+            self._ask_for_bucket(uri)
+        return super()._place(uri, retries)
+
+    @property
+    def _address(self) -> str:
+        return self.address
+
+    def delete(self, uri: ObjectUri) -> None:
+        """See `Cloud.delete`."""
+        address = f"{self.address}/storage/v1/b/{_quoted(uri.bucket)}/o/{_quoted(uri.key)}"
+        response = requests.delete(address, timeout=self._timeouts_s)
+        if response.status_code != 404:
+            _raise_for_status(response)
+
+    def _ask_for_bucket(self, uri: ObjectUri) -> None:
+        response = requests.get(f"{self.address}/storage/v1/b/{_quoted(uri.bucket)}", timeout=self._timeouts_s)
+        if response.status_code == 404:
+            raise store_errors.no_bucket(uri, "")
+        _raise_for_status(response)
+
     @property
     def _timeouts_s(self) -> tuple[float, float]:
         return min(CONNECT_TIMEOUT_S, self._silence_s), self._silence_s
 
-    def _connect(self, bucket: str) -> ObjectStore:
-        options = {**self._client_options(), "allow_http": self.address.startswith("http://")}
+    def _connect(self, bucket: str, retries: int) -> ObjectStore:
+        options = self._client_options()
         return GCSStore(
             bucket,
             base_url=self.address,
             bearer_token="emulator",
             client_options=options,  # type: ignore[arg-type]
-            retry_config=self._retry_config(),  # type: ignore[arg-type]
+            retry_config=self._retry_config(retries),  # type: ignore[arg-type]
         )
 
 
@@ -319,4 +359,8 @@ def _quoted(bucket: str) -> str:
 
 def _raise_for_status(response: requests.Response) -> None:
     if response.status_code >= 300:
-        raise store_errors.StatusError(response.status_code, response.reason)
+        raise store_errors.StatusError(response.status_code, response.reason, _retry_after_s(response))
+
+
+def _retry_after_s(response: requests.Response) -> float | None:
+    return store_errors.retry_after_s(response.headers.get("Retry-After"), datetime.datetime.now(datetime.UTC))

@@ -68,9 +68,16 @@ class ObjectVersion(NamedTuple):
 class Folders(abc.ABC):
     """What both kinds of folders share: a URI is a path below one of some folders."""
 
-    def __init__(self, patience_s: float) -> None:
-        self._patience_s = patience_s
+    def __init__(self) -> None:
         self._open: dict[pathlib.Path, LocalStore] = {}
+
+    def pace(self, uri: ObjectUri) -> None:
+        """None: a folder is used as often as there is something to do."""
+        return None
+
+    def ask_when(self, uri: ObjectUri) -> None:
+        """None, as there is no `pace`."""
+        return None
 
     @abc.abstractmethod
     def folder(self, uri: ObjectUri) -> tuple[pathlib.Path, str, str]:
@@ -131,6 +138,10 @@ class Folders(abc.ABC):
             self._open[folder] = LocalStore(folder)
         return StoreKey(self._open[folder], key, base)
 
+    def long_place(self, uri: ObjectUri) -> StoreKey:
+        """See `Backend.long_place`."""
+        return self.place(uri)
+
     def resolved(self, uri: ObjectUri) -> ObjectUri:
         """The object that a URI leads to within its bucket; the URI itself if it leads out, which is refused elsewhere."""
         folder, key, base = self.folder(uri)
@@ -152,10 +163,7 @@ class Folders(abc.ABC):
         """Writes an object; returns False if it is there already and was to be written once only."""
         place = self.place(uri)
         try:
-            store_errors.patiently(
-                lambda: obstore.put(place.store, place.key, data, mode="create" if once else "overwrite"),
-                self._patience_s,
-            )
+            obstore.put(place.store, place.key, data, mode="create" if once else "overwrite")
         except exceptions.AlreadyExistsError:
             return False
         return True
@@ -252,12 +260,11 @@ class BucketFolders(Folders):
 
     Args:
         root: the folder whose sub-folders are the buckets.
-        patience_s: how long trouble that passes is waited for.
         is_state: whether these are the service's own: a bucket that is not there is made, and everything is private.
     """
 
-    def __init__(self, root: pathlib.Path, patience_s: float, *, is_state: bool = False) -> None:
-        super().__init__(patience_s)
+    def __init__(self, root: pathlib.Path, *, is_state: bool = False) -> None:
+        super().__init__()
         self.root = root.resolve()
         self._is_state = is_state
         self._known: dict[str, pathlib.Path] = {}
@@ -293,8 +300,8 @@ class BucketFolders(Folders):
 class AllowedFolders(Folders):
     """Paths of this machine below the folders that the operator allowed."""
 
-    def __init__(self, roots: Sequence[str], patience_s: float) -> None:
-        super().__init__(patience_s)
+    def __init__(self, roots: Sequence[str]) -> None:
+        super().__init__()
         self._roots = sorted((os.path.normpath(root) for root in roots), key=len, reverse=True)  # the innermost first
 
     def folder(self, uri: ObjectUri) -> tuple[pathlib.Path, str, str]:

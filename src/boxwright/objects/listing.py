@@ -11,7 +11,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 PAGE_NAMES = 1000
 RUN_NAMES = 100_000  # about 10 MB
@@ -19,7 +19,7 @@ _READ_BYTES = 64 * 1024
 Bounds: TypeAlias = Callable[[str], str | None]
 """Of a key, the first one from there on that may be wanted, by the order of their UTF-8 bytes; None: none is."""
 _LAST_CHARACTER = "\U0010fffd"  # no character that a key has is behind it
-_Look: TypeAlias = Callable[[], list[str] | None]
+_T = TypeVar("_T")
 _END = b"\0"  # the one byte, besides the slash, that no name has
 
 
@@ -72,24 +72,28 @@ def in_order(names: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def all_pages(
-    listed: Callable[[str], Iterator[list[str]]], after: str, patiently: Callable[[_Look], list[str] | None]
-) -> Iterator[list[str]]:
+    listed: Callable[[str], Iterator[list[_T]]],
+    after: str,
+    patiently: Callable[[Callable[[], list[_T] | None]], list[_T] | None],
+    key_of: Callable[[_T], str] = str,
+) -> Iterator[list[_T]]:
     """Yields the pages of a store in order; after trouble that passes, the list is begun again behind the last key.
 
     Args:
         listed: the store's pages from behind a key on.
         after: only keys behind this one are wanted.
         patiently: calls until there is no such trouble.
+        key_of: the key of what is in a page.
 
     Raises:
         DisorderError: as `ordered_pages`.
     """
     last, pages_left = after, None
 
-    def look() -> list[str] | None:
+    def look() -> list[_T] | None:
         nonlocal pages_left
         if pages_left is None:
-            pages_left = ordered_pages(listed(last), last)
+            pages_left = ordered_pages(listed(last), last, key_of)
         try:
             return next(pages_left, None)
         except Exception:
@@ -98,7 +102,7 @@ def all_pages(
 
     while (page := patiently(look)) is not None:
         if page:
-            last = page[-1]
+            last = key_of(page[-1])
             yield page
 
 
@@ -140,7 +144,7 @@ def _just_before(key: str) -> str:
     return key[:-1] + chr(ord(key[-1]) - 1) + _LAST_CHARACTER
 
 
-def ordered_pages(found: Iterable[list[str]], after: str = "") -> Iterator[list[str]]:
+def ordered_pages(found: Iterable[list[_T]], after: str = "", key_of: Callable[[_T], str] = str) -> Iterator[list[_T]]:
     """Yields the pages of a store, without keys that are not behind `after`: some stores begin with that one.
 
     Raises:
@@ -149,14 +153,14 @@ def ordered_pages(found: Iterable[list[str]], after: str = "") -> Iterator[list[
     start = last = _encoded(after)
     for page in found:
         wanted = []
-        for key in page:
-            encoded = _encoded(key)
+        for one in page:
+            encoded = _encoded(key_of(one))
             if encoded <= start:
                 continue
             if encoded <= last:
-                raise DisorderError(key)
+                raise DisorderError(key_of(one))
             last = encoded
-            wanted.append(key)
+            wanted.append(one)
         yield wanted
 
 

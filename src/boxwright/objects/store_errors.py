@@ -1,23 +1,14 @@
-"""Trouble with stores: which errors pass by themselves, how long they are waited for, and what a caller is told.
-
-Remote reads and replacing writes are retried inside the client library; `patiently` is for what the library does not retry:
-local disks, conditional writes whose answer got lost, and the writer for the emulator.
-"""
+"""Trouble with stores: which errors pass by themselves, which say that calls are too many, and what a caller is told."""
 
 from __future__ import annotations
 
+import datetime
+import email.utils
 import errno
 import os
-import queue
 import re
-import threading
-import time
-from collections.abc import Callable
-from typing import TypeVar, cast
 
 import requests
-from google.api_core import exceptions as api_exceptions
-from google.api_core import retry
 from google.rpc import code_pb2
 from obstore import exceptions
 
@@ -25,20 +16,20 @@ from boxwright import errors
 from boxwright.objects import listing
 from boxwright.objects.uris import ObjectUri, bad_uri
 
-FIRST_WAIT_S = 0.1
-LONGEST_WAIT_S = 5.0
-STOP_POLL_S = 0.1
 _TRANSIENT_NAMES = "EIO ENOSPC EDQUOT ESTALE EAGAIN EBUSY ENFILE EMFILE EINTR ETIMEDOUT"
 TRANSIENT_ERRNOS = frozenset(getattr(errno, name) for name in _TRANSIENT_NAMES.split())
 _DENIED_ERRNOS = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 _NAME_ERRNOS = frozenset((errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ))
 _PASSING_STATUSES = (408, 409, 429)  # S3 answers 409 while another conditional write is under way
+THROTTLED_STATUSES = (429, 503)
+# in an answer 200 to a request about several objects; keys are in such answers too, but with their < written otherwise
+_THROTTLED_CODE = re.compile(
+    r"<Code>(SlowDown|ServiceUnavailable|ServerBusy|TooManyRequests|RequestLimitExceeded)</Code>"
+)
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _QUERY = re.compile(r"\?[^\s)]+")  # a signed URL is a secret
 _LOCAL = re.compile(r"LocalFileSystem|IO error for operation on ")  # such texts hold paths of this machine
-
-_T = TypeVar("_T")
 
 
 class ObjectNotFound(errors.ApiError):
@@ -50,11 +41,20 @@ class ObjectChangedError(errors.ApiError):
 
 
 class StatusError(Exception):
-    """A store answered with this HTTP status."""
+    """A store answered with this HTTP status.
 
-    def __init__(self, status: int, reason: str) -> None:
+    Attributes:
+        status: the status.
+        retry_after_s: when the store wants to be called again, if it said so.
+    """
+
+    def __init__(self, status: int, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(f"status code: {status} {reason}")
-        self.status = status
+        self.status, self.retry_after_s = status, retry_after_s
+
+
+class StillThrottledError(Exception):
+    """A call's time was over before its bucket could be called again."""
 
 
 class Truncated(Exception):
@@ -90,58 +90,33 @@ def check_whole(data: bytes, size_bytes: int) -> bytes:
     return data
 
 
-def patiently(call: Callable[[], _T], patience_s: float) -> _T:
-    """Calls until there is no transient trouble: exponential backoff with jitter, at most `patience_s` in all."""
-    started_s = time.monotonic()
+def is_throttled(error: Exception) -> bool:
+    """Whether the store says that it is called too often: 429, 503, or such a code in an answer about several objects.
+
+    A look at an object has an answer without a body, so that a 503 of another meaning cannot be told from it.
+    """
+    match error:
+        case StatusError():
+            return error.status in THROTTLED_STATUSES
+        case exceptions.GenericError():
+            status = _status(error)
+            return status in THROTTLED_STATUSES or (status is None and _THROTTLED_CODE.search(str(error)) is not None)
+    return False
+
+
+def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
+    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3): a number, or a date; None if it says neither."""
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:6])
     try:
-        return call()  # the usual case, without the cost of the machinery
-    except Exception as error:
-        if not is_transient(error):
-            raise
-        failures: list[Exception] = [error]
-
-    def first_fail_then_call() -> _T:
-        if failures:
-            raise failures.pop()
-        return call()
-
-    policy = retry.Retry(
-        predicate=is_transient,
-        initial=FIRST_WAIT_S,
-        maximum=LONGEST_WAIT_S,
-        multiplier=2,
-        timeout=max(0.0, patience_s - (time.monotonic() - started_s)),
-    )
-    try:
-        return policy(first_fail_then_call)()
-    except api_exceptions.RetryError as error:
-        raise (error.cause or error) from None
-
-
-def stoppably(call: Callable[[], _T], raise_if_stopped: Callable[[], None]) -> _T:
-    """Calls in a thread of its own, which is left behind as soon as `raise_if_stopped` raises."""
-    answer: queue.SimpleQueue[tuple[_T | None, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answer.put((call(), None))
-        except BaseException as error:
-            answer.put((None, error))
-
-    threading.Thread(target=run, name="store-call", daemon=True).start()
-    while True:
-        try:
-            result, error = answer.get(timeout=STOP_POLL_S)
-        except queue.Empty:
-            raise_if_stopped()
-            continue
-        if error is not None:
-            raise error
-        return cast(_T, result)
+        return max(0.0, (email.utils.parsedate_to_datetime(text) - now).total_seconds())
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return None
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed a little later, and nobody below has waited for that already."""
+    """Whether the same call may succeed a little later."""
     match error:
         case errors.ApiError():
             return False
@@ -151,7 +126,10 @@ def is_transient(error: BaseException) -> bool:
             return True
         case exceptions.GenericError():
             number = _os_errno(error)
-            return number in TRANSIENT_ERRNOS if number is not None else _status(error) is None
+            if number is not None and _LOCAL.search(str(error)):
+                return number in TRANSIENT_ERRNOS  # other numbers are those of connections
+            status = _status(error)
+            return status is None or status in _PASSING_STATUSES or status >= 500
         case OSError():
             return error.errno in TRANSIENT_ERRNOS
     return False
@@ -209,6 +187,8 @@ def _meaning(uri: ObjectUri, error: Exception) -> errors.ApiError | None:
             )
         case exceptions.InvalidPathError() | UnicodeError():
             return bad_uri(str(uri), "the object store refuses it")
+        case StillThrottledError():
+            return errors.unavailable(f"{uri} cannot be reached now: {error}.")
         case exceptions.BaseError() | OSError() | StatusError() | Truncated():
             return _by_number(uri, error)
         case ValueError():
@@ -233,6 +213,8 @@ def _by_number(uri: ObjectUri, error: Exception) -> errors.ApiError:
         return bad_uri(str(uri), reason(error))
     if status is not None and 300 <= status < 500 and status not in _PASSING_STATUSES:
         return errors.failed_precondition(f"{uri}: the object store refuses the request: {reason(error)}")
+    if is_throttled(error):
+        return errors.unavailable(f"{uri} cannot be reached now: it is called too often: {reason(error)}")
     return errors.unavailable(f"{uri} cannot be reached now: {reason(error)}")
 
 

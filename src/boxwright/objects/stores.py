@@ -7,31 +7,31 @@ import copy
 import dataclasses
 import itertools
 import pathlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import obstore
-from google.rpc import code_pb2
 
 from boxwright import errors
-from boxwright.objects import listing, store_errors
+from boxwright.objects import listing, patience, store_errors, streams
 from boxwright.objects.backend import Backend, ObjectInfo
+from boxwright.objects.bucket_looks import BucketLooks
 from boxwright.objects.bucket_uses import NoteUse
 from boxwright.objects.clouds import Cloud, GcsEmulator, TenantClouds
 from boxwright.objects.entries import Entry
 from boxwright.objects.folders import AllowedFolders, BucketFolders, Folders, ObjectVersion
 from boxwright.objects.grants import LIST, READ, WRITE, Grants, Limits
 from boxwright.objects.limited_use import LimitedUse
+from boxwright.objects.own_state import OwnState
+from boxwright.objects.patience import Patience
 from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
 from boxwright.objects.store_config import StoreConfig
 from boxwright.objects.uris import CLOUDS, FILE, STATE, ObjectUri
 
-STREAM_CHUNK_BYTES = 1 << 20
 _T = TypeVar("_T")
 
 
-class Stores(LimitedUse):
+class Stores(LimitedUse, OwnState, BucketLooks):
     """All object stores this installation reaches.
 
     Args:
@@ -43,13 +43,14 @@ class Stores(LimitedUse):
     def __init__(self, buckets_dir: pathlib.Path, state_dir: pathlib.Path, choices: StoreConfig | None = None) -> None:
         self._buckets_dir, self._choices = buckets_dir.resolve(), choices or StoreConfig()
         patience_s = self._choices.retry_s
-        self._state = BucketFolders(state_dir, patience_s, is_state=True)
+        self._state = BucketFolders(state_dir, is_state=True)
         self._backends: dict[str, Backend] = {STATE: self._state}
         for scheme in CLOUDS:
             if scheme in self._choices.schemes:
                 self._backends[scheme] = self._cloud(scheme)
         if self._choices.file_roots:
-            self._backends[FILE] = AllowedFolders(self._choices.file_roots, patience_s)
+            self._backends[FILE] = AllowedFolders(self._choices.file_roots)
+        self._patience = Patience(patience_s)
         self._raise_if_stopped: Callable[[], None] | None = None
         self._limits: Limits | None = None
         self._note_use: NoteUse | None = None
@@ -64,12 +65,12 @@ class Stores(LimitedUse):
         if scheme == "gs" and self._choices.gs_emulator:
             return GcsEmulator(self._choices.gs_emulator, patience_s)
         if scheme == "gs" and self._choices.gs == "folder":
-            return BucketFolders(self._buckets_dir, patience_s)
+            return BucketFolders(self._buckets_dir)
         return Cloud(scheme, patience_s)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Stores:
-        """Opens the stores that `to_config` described, in another process."""
+        """Opens the stores that `to_config` described, in another process, for work that goes on (`enduring`)."""
         choices: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in config.get("choices", {}).items()
@@ -78,7 +79,7 @@ class Stores(LimitedUse):
         if config.get("limits") is not None:
             stores._limits = Limits.from_config(config["limits"], stores._state_base)
         stores._project = config.get("project", "")
-        return stores
+        return stores.enduring()
 
     def to_config(self) -> dict[str, Any]:
         """Describes these stores as JSON data for a child process; secrets stay in the environment (`variables`)."""
@@ -116,12 +117,22 @@ class Stores(LimitedUse):
         stores._note_use = note_use
         return stores
 
+    def enduring(self, should_stop: Callable[[], bool] = bool) -> Stores:
+        """Returns these stores for work that goes on: a store that is called too often is waited for as long as that lasts.
+
+        Args:
+            should_stop: whether nobody waits for the work any more; such a wait then ends with `WaitEndedError`.
+        """
+        stores = copy.copy(self)
+        stores._patience = dataclasses.replace(self._patience, endures=True, should_stop=should_stop)
+        return stores
+
     def stoppable(self, raise_if_stopped: Callable[[], None]) -> Stores:
-        """Returns these stores for work that may be stopped: a call that waits ends with what `raise_if_stopped` raises.
+        """Returns these `enduring` stores for work that may be stopped: a call ends with what `raise_if_stopped` raises.
 
         What had been asked of a store by then goes on without anybody who waits for it; a write may still happen.
         """
-        stores = copy.copy(self)
+        stores = self.enduring()
         stores._raise_if_stopped = raise_if_stopped
         return stores
 
@@ -146,13 +157,16 @@ class Stores(LimitedUse):
         stores._limits = self._limits.named()
         return stores
 
-    def _waiting(self, call: Callable[[], _T]) -> _T:
-        """Calls a store; where the work may be stopped, in a thread that can be left behind."""
-        return call() if self._raise_if_stopped is None else store_errors.stoppably(call, self._raise_if_stopped)
+    def _patiently(self, backend: Backend, uri: ObjectUri, call: Callable[[], _T], *, is_paced: bool = True) -> _T:
+        """See `StoreCalls`; where the work may be stopped, in a thread that can be left."""
 
-    def _patiently(self, call: Callable[[], _T]) -> _T:
-        """As `_waiting`, again while the trouble may pass; the client library does not ask again for a list cut off."""
-        return self._waiting(lambda: store_errors.patiently(call, self._choices.retry_s))
+        def attempts() -> _T:
+            pace = backend.pace(uri) if is_paced else None
+            return patience.patiently(call, self._patience, pace, lambda: backend.ask_when(uri))
+
+        if self._raise_if_stopped is None:
+            return attempts()
+        return patience.stoppably(attempts, self._raise_if_stopped)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -163,26 +177,6 @@ class Stores(LimitedUse):
     def schemes(self) -> tuple[str, ...]:
         """The schemes that callers may name."""
         return self._choices.served
-
-    def state(self, key: str) -> ObjectUri:
-        """Returns the URI of an object in the service's own state."""
-        return self._state_base.child(key)
-
-    @property
-    def keeps_state_remotely(self) -> bool:
-        """Whether the service's own state is in a bucket rather than in a folder of this machine."""
-        return self._state_base.scheme != STATE
-
-    def state_folders(self, key: str) -> list[str]:
-        """Names of the folders directly below a folder of the service's own state."""
-        uri = self.state(key)
-        if uri.scheme == STATE:
-            folder = self._state.path(uri)
-            return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-        with store_errors.translated(uri):
-            place = self._backend(uri, LIST).place(uri)
-            found = obstore.list_with_delimiter(place.store, place.key)["common_prefixes"]
-        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found)
 
     def is_folder(self, uri: ObjectUri) -> bool:
         """Whether an object is a file of this machine, which is looked at in microseconds."""
@@ -200,13 +194,13 @@ class Stores(LimitedUse):
         """Reads a whole object; returns (its bytes, the `ObjectVersion.version` that these are). Raises as `get`."""
         backend = self._backend(uri, READ)
         with store_errors.translated(uri):
-            return self._patiently(lambda: backend.read(uri, max_bytes))
+            return self._patiently(backend, uri, lambda: backend.read(uri, max_bytes))
 
     def version(self, uri: ObjectUri) -> ObjectVersion:
         """Returns an object's size and version without reading it; NOT_FOUND if there is no such object."""
         backend = self._backend(uri, READ)
         with store_errors.translated(uri):
-            return self._patiently(lambda: backend.version(uri))
+            return self._patiently(backend, uri, lambda: backend.version(uri))
 
     def versions(self, prefix: ObjectUri, after: str = "") -> Iterator[builtins.list[tuple[str, ObjectVersion]]] | None:
         """Yields (key, version) of the objects below a prefix folder, from behind a key on, a page at a time.
@@ -214,27 +208,28 @@ class Stores(LimitedUse):
         None if it is as cheap to ask for each by `version`. Trouble ends the list: who lists asks for the rest one by one.
         """
         backend = self._backend(prefix, LIST, is_folder=True)
-        pages = backend.versions(prefix, after)
-        return None if pages is None else self._translated(prefix, pages)
+        if isinstance(backend, Folders):
+            return None
+        return self._pages(
+            backend, prefix, lambda start: backend.versions(prefix, start) or iter(()), after, lambda one: one[0]
+        )
 
-    @staticmethod
-    def _translated(uri: ObjectUri, found: Iterator[_T]) -> Iterator[_T]:
-        with store_errors.translated(uri):
-            yield from found
+    def _pages(
+        self,
+        backend: Backend,
+        prefix: ObjectUri,
+        listed: Callable[[str], Iterator[builtins.list[_T]]],
+        after: str,
+        key_of: Callable[[_T], str],
+    ) -> Iterator[builtins.list[_T]]:
+        with store_errors.translated(prefix):
+            yield from listing.all_pages(listed, after, lambda look: self._patiently(backend, prefix, look), key_of)
 
     def stream(self, uri: ObjectUri) -> Iterator[bytes]:
         """Reads an object in chunks of about 1 MiB, never as a whole; ends with an error rather than too early."""
         backend = self._backend(uri, READ)
         with store_errors.translated(uri):
-            place = backend.reading(uri)
-            result = self._patiently(lambda: obstore.get(place.store, place.key))
-            left = result.meta["size"]
-            chunks = iter(result.stream(min_chunk_size=STREAM_CHUNK_BYTES))
-            while chunk := self._waiting(lambda: next(chunks, None)):
-                left -= len(chunk)
-                yield bytes(chunk)
-            if left:
-                raise store_errors.Truncated(f"the last {left} bytes did not come")
+            yield from streams.chunks(lambda: backend.reading(uri), lambda call: self._patiently(backend, uri, call))
 
     def head(self, uri: ObjectUri) -> ObjectInfo:
         """Returns size and entity tag; NOT_FOUND if there is no such object."""
@@ -246,7 +241,7 @@ class Stores(LimitedUse):
             return ObjectInfo(uri, meta["size"], meta["e_tag"] or "")
 
         with store_errors.translated(uri):
-            return self._patiently(look)
+            return self._patiently(backend, uri, look)
 
     def start(self, uri: ObjectUri, max_bytes: int) -> tuple[ObjectInfo, bytes]:
         """Returns what `head` does, and the object's first bytes, at most so many."""
@@ -258,8 +253,9 @@ class Stores(LimitedUse):
 
         Raises as `get`, and `ObjectChangedError` if the object has not the entity tag that is given.
         """
+        backend = self._backend(uri, READ)
         with store_errors.translated(uri):
-            return self._patiently(lambda: self._backend(uri, READ).reading(uri).range(start, length, e_tag))
+            return self._patiently(backend, uri, lambda: backend.reading(uri).range(start, length, e_tag))
 
     def exists(self, uri: ObjectUri) -> bool:
         """Whether the object is there; other trouble raises."""
@@ -271,8 +267,9 @@ class Stores(LimitedUse):
 
     def put(self, uri: ObjectUri, data: bytes) -> None:
         """Writes an object atomically, replacing what was there."""
+        backend = self._backend(uri, WRITE)
         with store_errors.translated(uri):
-            self._waiting(lambda: self._backend(uri, WRITE).put(uri, data, once=False))
+            self._patiently(backend, uri, lambda: backend.put(uri, data, once=False))
 
     def put_once(self, uri: ObjectUri, data: bytes) -> bool:
         """Writes an object atomically unless it exists.
@@ -280,14 +277,16 @@ class Stores(LimitedUse):
         Returns whether this call wrote it. After a lost answer that can be False although it did: the object then has
         these very bytes.
         """
+        backend = self._backend(uri, WRITE)
         with store_errors.translated(uri):
-            return self._waiting(lambda: self._backend(uri, WRITE).put(uri, data, once=True))
+            return self._patiently(backend, uri, lambda: backend.put(uri, data, once=True))
 
     def list(self, prefix: ObjectUri) -> Iterator[ObjectInfo]:
         """Yields the objects below a prefix folder, in order of their keys."""
+        backend = self._backend(prefix, LIST, is_folder=True)
 
         def look() -> list[tuple[str, int, str]]:
-            place = self._backend(prefix, LIST, is_folder=True).place(prefix)
+            place = backend.long_place(prefix)
             return [
                 (place.base + entry["path"], entry["size"], entry["e_tag"] or "")
                 for batch in obstore.list(place.store, prefix=place.key.rstrip("/"))
@@ -295,7 +294,7 @@ class Stores(LimitedUse):
             ]
 
         with store_errors.translated(prefix):
-            found = self._patiently(look)
+            found = self._patiently(backend, prefix, look)
         for key, size_bytes, e_tag in sorted(found):
             yield ObjectInfo(dataclasses.replace(prefix, key=key), size_bytes, e_tag)
 
@@ -308,79 +307,31 @@ class Stores(LimitedUse):
         rules out are left out where that saves calls, and else come too.
         """
         backend = self._backend(prefix, LIST, is_folder=True)
-        with store_errors.translated(prefix):
-            yield from listing.all_pages(lambda start: backend.keys(prefix, start, bounds), after, self._patiently)
+        yield from self._pages(backend, prefix, lambda start: backend.keys(prefix, start, bounds), after, str)
 
     def entries(self, folder: ObjectUri, after: str, most: int) -> builtins.list[Entry]:
         """What lies directly in a folder, in the order of the names, at most so many from behind a name on."""
         backend = self._backend(folder, LIST, is_folder=True)
         with store_errors.translated(folder):
-            return self._patiently(lambda: builtins.list(itertools.islice(backend.entries(folder, after), most)))
+            return self._patiently(
+                backend, folder, lambda: builtins.list(itertools.islice(backend.entries(folder, after), most))
+            )
 
     def readable_folders(self) -> builtins.list[ObjectUri]:
         """The buckets and folders that may be read: as granted, else those of this machine."""
         local = [one for scheme, one in self._backends.items() if scheme != STATE and isinstance(one, Folders)]
         return self._limits.grants.readable if self._limits else [uri for one in local for uri in one.outermost()]
 
-    def delete_prefix(self, uri: ObjectUri) -> None:
-        """Deletes every object below a prefix of the service's own state."""
-        if not str(uri).startswith(f"{str(self._state_base).rstrip('/')}/"):
-            raise ValueError(f"only the service's own state is ever deleted, not {uri}")
-        if uri.scheme == STATE:
-            shutil.rmtree(self._state.path(uri), ignore_errors=True)
-            return
-        with store_errors.translated(uri):
-            place = self._backend(uri, WRITE).place(uri)
-            for batch in obstore.list(place.store, prefix=place.key.rstrip("/")):
-                obstore.delete(place.store, [entry["path"] for entry in batch])
-
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a folder: files still under their staging name."""
         with store_errors.translated(directory):
             self._backend(directory, WRITE, is_folder=True).sweep_unfinished(directory)
 
-    def check_bucket(self, uri: ObjectUri) -> None:
-        """Raises NOT_FOUND unless the URI's bucket exists, for a folder that is to be written."""
-        backend = self._backend(uri, WRITE, is_folder=True)
-        with store_errors.translated(uri):
-            self._patiently(lambda: backend.check_bucket(uri))
-
-    def answers(self, uri: ObjectUri) -> bool:
-        """Whether the bucket of a URI can be reached at all, whatever it says and whatever these stores are limited to."""
-        bucket = ObjectUri(uri.scheme, uri.bucket, "")
-        try:
-            with store_errors.translated(bucket):
-                self._patiently(lambda: self._served(bucket).check_bucket(bucket))
-        except errors.ApiError as error:
-            return error.code != code_pb2.UNAVAILABLE
-        return True
-
-    def check_destination(self, uri: ObjectUri) -> None:
-        """Raises unless files can be made below a prefix, as far as can be told without making one.
-
-        Raises:
-            ApiError: NOT_FOUND without the bucket; FAILED_PRECONDITION if a part of the path is an object;
-                PERMISSION_DENIED.
-        """
-        backend = self._backend(uri, WRITE, is_folder=True)
-        with store_errors.translated(uri):
-            self._patiently(lambda: backend.check_destination(uri))
-
-    def holds_anything(self, prefix: ObjectUri) -> bool:
-        """Whether there is any object below a prefix folder."""
-
-        def look() -> bool:
-            place = self._backend(prefix, LIST, is_folder=True).place(prefix)
-            found = obstore.list(place.store, prefix=place.key.rstrip("/"), chunk_size=1)
-            return any(len(batch) for batch in found)
-
-        with store_errors.translated(prefix):
-            return self._patiently(look)
-
     def delete_written(self, uri: ObjectUri) -> None:
         """Deletes a file that this service wrote itself; none is fine."""
+        backend = self._backend(uri, WRITE)
         with store_errors.translated(uri):
-            self._waiting(lambda: self._backend(uri, WRITE).delete(uri))
+            self._patiently(backend, uri, lambda: backend.delete(uri))
 
     def _backend(self, uri: ObjectUri, permission: str, *, is_folder: bool = False) -> Backend:
         """What keeps an object or a folder that is to be used like that; the one place where limits are heeded."""

@@ -288,7 +288,11 @@ class Worker:
                 context.raise_if_stopped()
                 if lease.epoch == 1:
                     self._space.check(claimed.kind, claimed.name.project)
-                success = runner.run(claimed.request, context)
+                try:
+                    success = runner.run(claimed.request, context)
+                except objects.WaitEndedError:
+                    context.raise_if_stopped()
+                    raise
             self._end(context, success.respond)
         except (errors.LeaseLost, database.Transient):
             raise

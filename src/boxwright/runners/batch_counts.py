@@ -30,6 +30,8 @@ class BatchCounts:
                 self._metrics.add("boxwright_images_total", predicted, PREDICTED)
                 for code, images in failed.items():
                     self._metrics.add("boxwright_images_total", images, code)
+            case {"event": "throttled", "throttled": throttled}:
+                self._metrics.add("boxwright_store_throttled_total", throttled)
             case {"event": "progress", "stages": spent_s}:
                 self._note_stages(spent_s)
             case {"event": "done", "stages": spent_s, "rows_read": rows, "duplicates": duplicates}:

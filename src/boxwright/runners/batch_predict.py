@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.cloud.automl_v1 import types
-from google.rpc import status_pb2
+from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, kinds, names, objects
 from boxwright.batch import spec_file
 from boxwright.batch.child_pool import Children, JobChild
 from boxwright.batch.inputs import addresses
-from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare, is_manifest, stamp
+from boxwright.batch.job import Attempt, BatchJob, BatchSpec, JobFolders, MachineShare, is_manifest, stamp
 from boxwright.batch.output.manifest import MANIFEST_FILE
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.tuning.scheduler import Tuner
@@ -48,9 +48,12 @@ class _Failures:
 
     first: list[tuple[int, int, str]] = dataclasses.field(default_factory=list)
 
-    def add(self, shard: int, failures: list[list[Any]]) -> None:
-        self.first = sorted([*self.first, *((shard, code, text) for code, text in failures)], key=lambda f: f[0])
+    def add(self, shard: int, failures: list[list[Any]]) -> bool:
+        """Takes failures of a shard; returns whether any is among the first."""
+        before = self.first
+        self.first = sorted([*before, *((shard, code, text) for code, text in failures)], key=lambda f: f[0])
         del self.first[errors.MAX_PARTIAL_FAILURES :]
+        return self.first != before
 
     def statuses(self) -> list[status_pb2.Status]:
         return [status_pb2.Status(code=code, message=text) for _, code, text in self.first]
@@ -174,7 +177,7 @@ class BatchPredict(Runner):
         if model is None:
             raise errors.not_found(errors.MODEL_UNKNOWN)
         try:
-            model_folder = self._folders.local(model.folder)
+            model_folder = self._folders.enduring(context.should_stop).local(model.folder)
             info = ModelInfo.read(model_folder)
         except ModelError as error:
             raise errors.failed_precondition(f"The model {name} cannot be loaded: {error}") from error
@@ -183,7 +186,8 @@ class BatchPredict(Runner):
             context.keep_output_directory(spec.output_directory)
         notes = self._plans.notes(context.plan_id)
         stores = self._limited(context, spec.output_directory)
-        return BatchJob(spec, JobFolders(str(model_folder), stores.to_config(), str(notes)), self._share)
+        folders = JobFolders(str(model_folder), stores.to_config(), str(notes))
+        return BatchJob(spec, folders, self._share, Attempt(str(context.name), context.lease.epoch))
 
     def _limited(self, context: Context, output_directory: str) -> objects.Stores:
         """The stores for what the caller may: they go to the inference child, which judges every image by them."""
@@ -245,7 +249,8 @@ class BatchPredict(Runner):
         if not context.goes_on:
             return []
         try:
-            ended: list[str] = json.loads(self._stores.get(self._plans.scratch(context.plan_id).child(PASSES_FILE)))
+            passes = self._plans.scratch(context.plan_id).child(PASSES_FILE)
+            ended: list[str] = json.loads(self._stores.enduring(context.should_stop).get(passes))
         except objects.ObjectNotFound:
             return []
         return [operation for operation in ended if operation != context.name.operation]
@@ -253,7 +258,8 @@ class BatchPredict(Runner):
     def _end_pass(self, context: Context) -> None:
         """Notes that this operation has tried every image: one that resumes it tries the failed ones again."""
         ended = [*self._earlier_passes(context), context.name.operation]
-        self._stores.put(self._plans.scratch(context.plan_id).child(PASSES_FILE), json.dumps(ended).encode())
+        passes = self._plans.scratch(context.plan_id).child(PASSES_FILE)
+        self._stores.enduring(context.should_stop).put(passes, json.dumps(ended).encode())
 
     def _run_job(self, job: BatchJob, context: Context) -> dict[str, Any]:
         """Runs the job in a child; when an image takes the child down with it, leaves that image out and goes on.
@@ -311,7 +317,7 @@ class BatchPredict(Runner):
             event = next(heard)
             counts.note(event)
             match event:
-                case {"event": "progress" | "alive"}:
+                case {"event": "progress" | "alive" | "throttled"}:
                     progress.note(event)
                     if time.monotonic() - reported_s >= REPORT_INTERVAL_S:
                         reported_s = time.monotonic()
@@ -322,14 +328,20 @@ class BatchPredict(Runner):
                         )
                         progress.log(context.name)
                 case {"event": "shard", "shard": shard, "failures": listed, "committed": committed}:
-                    if listed:
-                        failures.add(shard, listed)
+                    if listed or event["errors_by_code"]:
                         progress.note_failures(shard, event["errors_by_code"], listed)
+                    if listed and failures.add(shard, listed):
                         context.report(partial_failures=failures.statuses())
                     if committed and first_shard_s is None:
                         first_shard_s = time.monotonic()
                     if first_shard_s is not None and context.should_yield(time.monotonic() - first_shard_s):
                         raise TurnOver(str(context.name))
+                case {"event": "resumed", "first": first, "reasons": reasons}:
+                    for shard, code, text in first:
+                        failures.add(shard, [[code, text]])
+                    for code_name, (images, shard, text) in reasons.items():
+                        progress.note_failures(shard, {code_name: images}, [[code_pb2.Code.Value(code_name), text]])
+                    log.info("event=batch_goes_on operation=%s shards=%d", context.name, event["shards"])
                 case {"event": "error", "code": code, "message": message, "row_failures": rows}:
                     if rows:
                         context.report(partial_failures=[status_pb2.Status(code=c, message=text) for c, text in rows])

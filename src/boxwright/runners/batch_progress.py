@@ -19,6 +19,7 @@ from boxwright import names
 from boxwright.batch.engine import advice, stages
 
 WINDOW_S = 15.0
+WAITS_S = 5.0  # a bucket that calls waited for so long ago is still named
 LEAST_SPAN_S = 1.0  # a rate over less is noise
 LOG_INTERVAL_S = 10.0
 LEAST_STAGE_SHARE = (
@@ -54,6 +55,7 @@ class BatchProgress:
         self._events = self._shared_events = 0
         self._seen: collections.deque[tuple[float, int]] = collections.deque()  # (when, images predicted by then)
         self._last: dict[str, Any] = {}
+        self._waits_for, self._waited_s = "", -WAITS_S  # bucket that was called too often, and when it was last
         self._logged_s = self._started_s = clock()
         before = before or {}
         self._before_s = float(before.get("elapsed_s", 0))
@@ -78,7 +80,11 @@ class BatchProgress:
         self._seen.clear()
 
     def note(self, event: dict[str, Any]) -> None:
-        """Takes a ``progress`` event, or an ``alive`` one: time has passed and nothing was done."""
+        """Takes a ``progress`` event, an ``alive`` one: time has passed and nothing was done, or a ``throttled`` one."""
+        if event["event"] == "throttled":
+            if event["waiting"]:
+                self._waits_for, self._waited_s = event["bucket"], self._clock()
+            return
         self._events += 1
         self._shared_events += self._others() > 0
         if event["event"] == "progress":
@@ -94,15 +100,17 @@ class BatchProgress:
         for name, count in errors_by_code.items():
             code = code_pb2.Code.Value(name)
             images, first_shard, message = self._reasons.get(code, (0, 0, ""))
-            example = next((text for listed_code, text in listed if listed_code == code), "")
-            if example and (not message or shard < first_shard):
-                first_shard, message = shard, example
             self._reasons[code] = images + count, first_shard, message
+        for code, text in reversed(listed):  # the counts of many shards may come with one of them
+            images, first_shard, message = self._reasons.get(code, (0, 0, ""))
+            if text and (not message or shard <= first_shard):
+                self._reasons[code] = images, shard, text
 
     def numbers(self) -> dict[str, Any]:
         """What is known; empty before the first image."""
+        waits = {"waits_for": self._waits_for} if self._clock() - self._waited_s < WAITS_S else {}
         if not self._last:
-            return {}
+            return waits
         total, rate = self._last["estimated_images"], self._images_per_s()
         left = None if total is None else max(0, total - self._last["done"])
         numbers = {
@@ -117,7 +125,7 @@ class BatchProgress:
             numbers["images_of_one_colour"] = self._last["one_colour"]
         if self._last.get("bottleneck"):
             numbers["bottleneck"] = self._last["bottleneck"]
-        return numbers | self._spent()
+        return numbers | waits | self._spent()
 
     def ended(self) -> dict[str, Any]:
         """What is known when the attempt ends before the job is done."""

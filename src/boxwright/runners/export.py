@@ -97,7 +97,8 @@ class ExportModel(Runner):
         prefix_of_kind = kinds.of_member(row.metadata_member).prefix.lower()
         directory = context.keep_output_directory(str(prefix.child(f"model-export/{prefix_of_kind}/{leaf}")))
         try:
-            for file_name, content in export_formats.files(self._folders.local(row.folder), model_format):
+            model_folder = self._folders.enduring(context.should_stop).local(row.folder)
+            for file_name, content in export_formats.files(model_folder, model_format):
                 context.raise_if_stopped()
                 stores.put(objects.ObjectUri.parse(directory).child(file_name), content)
         except ModelError as error:

@@ -139,7 +139,7 @@ class ImportModel(Runner):
             warnings = self._made(folder, context)
             private.replace_file(outcome, json.dumps(warnings), is_durable=True)
         warnings = json.loads(outcome.read_text(encoding="utf-8"))
-        target = self._folders.publish(folder / "model", name.model)
+        target = self._folders.enduring(context.should_stop).publish(folder / "model", name.model)
         evaluation = json.loads((target / EVALUATION_FILE).read_text(encoding="utf-8"))
         statuses = [status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message=text) for text in warnings]
         context.report(progress_percent=99, partial_failures=statuses[: errors.MAX_PARTIAL_FAILURES])

@@ -23,6 +23,7 @@ from boxwright.processes import ChildExitError
 from boxwright.telemetry.metrics import Metrics
 
 SILENCE_MARGIN_S = 20.0  # beyond an image's own time: loading a model says nothing for a while
+LOG_WAITS_EVERY_S = 60.0
 TRIALS = 2  # of one image alone
 MAX_UNEXPLAINED_DEATHS = 3  # of the child in a row, without an image that is to blame
 
@@ -104,6 +105,8 @@ class Isolation:
                     event = child.next_event(timeout_s=0.1)
                     if event is not None and event["event"] in ("tried", "error"):
                         return None
+                    if event is not None and event["event"] == "throttled":  # the image has not been read yet
+                        deadline_s = time.monotonic() + self._job.spec.image_timeout_s + SILENCE_MARGIN_S
                     if context.should_stop():
                         child.close(grace_s=0)
                         context.raise_if_stopped()
@@ -133,7 +136,7 @@ def events(
         Stopped: the operation should stop; the child has stopped.
         ChildExitError: the child has ended, or was ended.
     """
-    heard_s = time.monotonic()
+    heard_s, waits = time.monotonic(), _StoreWaits(context)
     while True:
         if context.should_stop():
             stop(child)
@@ -148,5 +151,24 @@ def events(
                     raise SilentChildError(f"the child {child.pid} was silent for too long and was ended")
             case {"event": "bucket", "bucket": bucket, "permission": permission, "is_allowed": is_allowed}:
                 context.uses.note(objects.ObjectUri.parse(bucket), permission, is_allowed)
+            case {"event": "throttled", "bucket": bucket, "waiting": waiting}:
+                waits.note(bucket, waiting)
+                yield event
             case _:
                 yield event
+
+
+class _StoreWaits:
+    """Logs now and then that an operation waits for a store that is called too often."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._logged_s = -LOG_WAITS_EVERY_S
+
+    def note(self, bucket: str, waiting: int) -> None:
+        """Takes what a child says."""
+        if waiting and time.monotonic() - self._logged_s >= LOG_WAITS_EVERY_S:
+            self._logged_s = time.monotonic()
+            log.warning(
+                "event=waiting_for_store operation=%s bucket=%s calls_waiting=%d", self._context.name, bucket, waiting
+            )

@@ -96,13 +96,13 @@ class TrainModel(Runner):
         if not outcome_file.exists():
             state = self._state(context)
             state.fetch()
-            self._write_job(folder, name, model)
+            self._write_job(folder, name, model, context.should_stop)
             module = _kind(model).training_module
             with state.followed():
                 outcome = self._train(module, folder, context, keeps_best=self._keeps_best(model))
             private.replace_file(outcome_file, json.dumps(outcome), is_durable=True)
         outcome = json.loads(outcome_file.read_text())
-        target = self._folders.publish(folder / "model", name.model)
+        target = self._folders.enduring().publish(folder / "model", name.model)
         evaluation = json.loads((target / "evaluation.json").read_text())
         return Success(respond=lambda connection: self._store(connection, name, model, outcome, evaluation))
 
@@ -120,7 +120,8 @@ class TrainModel(Runner):
     def _state(self, context: Context) -> training_state.TrainingState:
         operation, every_s = context.name.operation, self._limits.state_every_s
         folder = self._work_dir / operation
-        return training_state.TrainingState(self._stores, operation, folder, context.lease.epoch, every_s)
+        stores, epoch = self._stores, context.lease.epoch
+        return training_state.TrainingState(stores, operation, folder, epoch, every_s, context.should_stop)
 
     def _keeps_best(self, model: types.Model) -> bool:
         wish = dict(model.labels).get(names.KEEP_BEST_LABEL)
@@ -137,7 +138,9 @@ class TrainModel(Runner):
 
     # ---- the job ------------------------------------------------------------------------------------------------
 
-    def _write_job(self, folder: pathlib.Path, name: names.ModelName, model: types.Model) -> None:
+    def _write_job(
+        self, folder: pathlib.Path, name: names.ModelName, model: types.Model, should_stop: Callable[[], bool]
+    ) -> None:
         """Writes examples.jsonl and choices.json, once for all attempts, and job.json, which adds this machine's part.
 
         The number of threads is one of the choices: it decides the weights, with the data and the seed.
@@ -153,7 +156,7 @@ class TrainModel(Runner):
         if self._limits.pretrained and self._limits.weights_dir is not None:
             job["weights_dir"] = str(self._limits.weights_dir)
         if base_model_id := getattr(_metadata(model), "base_model_id", ""):
-            job["base_model_dir"] = str(self._base_model(name, base_model_id))
+            job["base_model_dir"] = str(self._base_model(name, base_model_id, should_stop))
         private.replace_file(folder / JOB_FILE, json.dumps(job), is_durable=True)
 
     def _choices(self, folder: pathlib.Path, name: names.ModelName, model: types.Model) -> dict[str, Any]:
@@ -181,14 +184,14 @@ class TrainModel(Runner):
             choices["classification_type"] = labels_of_image.value
         return choices
 
-    def _base_model(self, name: names.ModelName, base_model_id: str) -> pathlib.Path:
+    def _base_model(self, name: names.ModelName, base_model_id: str, should_stop: Callable[[], bool]) -> pathlib.Path:
         """The folder of the model that a training starts from, on this machine."""
         with self._db.read() as connection:
             base = models.find(connection, name.project, name.location, base_model_id)
         if base is None:
             raise errors.not_found(errors.MODEL_UNKNOWN)
         try:
-            return self._folders.local(base.folder)
+            return self._folders.enduring(should_stop).local(base.folder)
         except ModelError as error:
             raise errors.failed_precondition(f"The base model {base_model_id} cannot be read: {error}") from error
 

@@ -20,7 +20,7 @@ import logging
 import pathlib
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from google.rpc import code_pb2
@@ -67,11 +67,19 @@ class TrainingState:
         folder: on this machine.
         epoch: of this attempt; later attempts have higher ones.
         every_s: seconds between two looks for a newer checkpoint.
+        should_stop: whether the attempt is to end; see `Stores.enduring`.
     """
 
     def __init__(
-        self, stores: objects.Stores, operation: str, folder: pathlib.Path, epoch: int, every_s: float
+        self,
+        stores: objects.Stores,
+        operation: str,
+        folder: pathlib.Path,
+        epoch: int,
+        every_s: float,
+        should_stop: Callable[[], bool] = bool,
     ) -> None:
+        self._reading = stores.enduring(should_stop)  # an attempt waits for its beginning, not for each checkpoint
         self._stores = stores
         self._every_s = every_s
         self._place = stores.state(f"operations/{operation}/training")
@@ -97,6 +105,8 @@ class TrainingState:
             return
         try:
             self._fetch()
+        except objects.WaitEndedError:
+            raise
         except errors.ApiError as error:
             raise AttemptError(f"the progress of the training cannot be read: {error.message}") from error
         private.make_folder(self._folder)
@@ -134,7 +144,7 @@ class TrainingState:
             if newest is None:
                 return
             try:
-                copy = _Snapshot.of_json(self._stores.get(self._list_uri(newest)))
+                copy = _Snapshot.of_json(self._reading.get(self._list_uri(newest)))
                 if newest != self._local_epoch():  # else here may be more than in the copy, never less
                     self._write(copy)
             except errors.ApiError as error:
@@ -171,14 +181,14 @@ class TrainingState:
             shutil.rmtree(fetching, ignore_errors=True)
 
     def _part(self, digest: str) -> bytes:
-        found = self._stores.get(self._place.child(f"parts/{digest}"), max_bytes=PART_BYTES)
+        found = self._reading.get(self._place.child(f"parts/{digest}"), max_bytes=PART_BYTES)
         if hashlib.sha256(found).hexdigest() != digest:
             raise errors.data_loss(f"{self._place.child(f'parts/{digest}')} is not what was written.")
         return found
 
     def _newest(self) -> int | None:
         names = (
-            info.uri.key.rpartition("/")[2] for info in self._stores.list(self._place) if "/parts/" not in info.uri.key
+            info.uri.key.rpartition("/")[2] for info in self._reading.list(self._place) if "/parts/" not in info.uri.key
         )
         epochs = [int(name[len("attempt-") : -len(".json")]) for name in names if name.startswith("attempt-")]
         return max(epochs, default=None)

@@ -97,6 +97,7 @@ TABLE = (
     Metric("boxwright_children", GAUGE, "Inference children."),
     Metric("boxwright_child_deaths_total", COUNTER, "Inference children that died or were ended.", ("reason",)),
     Metric("boxwright_images_convicted_total", COUNTER, "Images left out because they crash or hang a child."),
+    Metric("boxwright_store_throttled_total", COUNTER, "Calls of stores that were answered 503 or 429."),
     Metric("boxwright_db_seconds", HISTOGRAM, "Time of a transaction.", ("access",), CALL_BUCKETS_S),
     Metric("boxwright_ready", GAUGE, "1 where a look of /readyz finds nothing wrong, else 0.", ("look",)),
     Metric(

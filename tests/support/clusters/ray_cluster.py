@@ -23,6 +23,14 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": secrets.token_hex(16),
     "RAY_USAGE_STATS_ENABLED": "0",
+    # a busy machine is slow to answer, and short of memory for a moment: neither is a lost node
+    "RAY_health_check_initial_delay_ms": "60000",
+    "RAY_health_check_period_ms": "10000",
+    "RAY_health_check_timeout_ms": "30000",
+    "RAY_health_check_failure_threshold": "10",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "120",
+    "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_worker_niceness": "0",  # hosts would wait for as long as anything else is at work
 }
 os.environ.update(ENVIRONMENT)
 STORE_BYTES = 80_000_000

@@ -133,6 +133,8 @@ def cluster() -> ray_cluster.RayCluster:
 
 
 MAKERS = {"threads": ThreadsMaker, "peers": PeersMaker, "ray": RayMaker}
+VARIABLE = "BOXWRIGHT_TEST_ENGINE"  # the one engine to test; Ray ends a process that leads a cluster together with it
+NAMES = [os.environ[VARIABLE]] if VARIABLE in os.environ else ["threads", "peers"]
 
 
 @contextlib.contextmanager

@@ -6,11 +6,18 @@ import contextlib
 import dataclasses
 import http.client
 import http.server
+import itertools
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 
 Trouble = int | str | None  # a status · "truncate" · "silence" · "swallow" (done, but the answer is lost) · None
+
+_ERROR = (
+    "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{}</Code><Message>Reduce your request rate.</Message></Error>"
+)
+THROTTLED = {503: _ERROR.format("SlowDown").encode(), 429: _ERROR.format("TooManyRequests").encode()}
 
 
 @dataclasses.dataclass
@@ -22,12 +29,16 @@ class RoughProxy:
         trouble: for the method of a request, what is to go wrong with it.
         seen: the methods of all requests so far.
         refused: part of a path → the status that requests for such paths get, beside all other trouble.
+        headers: that answers of trouble have.
+        troubled: the methods of the requests that met trouble since `throttle`.
     """
 
     address: str
     trouble: Callable[[str], Trouble] = lambda method: None
     seen: list[str] = dataclasses.field(default_factory=list)
     refused: dict[str, int] = dataclasses.field(default_factory=dict)
+    headers: dict[str, str] = dataclasses.field(default_factory=dict)
+    troubled: list[str] = dataclasses.field(default_factory=list)
 
     def then(self, *steps: Trouble) -> None:
         """From now on the next requests meet these troubles, later ones none."""
@@ -39,6 +50,23 @@ class RoughProxy:
         """From now on every request meets this trouble."""
         self.seen.clear()
         self.trouble = lambda method: trouble
+
+    def throttle(self, per_s: float, burst: int = 1, *troubles: Trouble) -> None:
+        """From now on so many requests a second meet no trouble, after a first few; the others one of each kind in turn."""
+        self.seen.clear()
+        self.troubled.clear()
+        kinds, tokens, then_s = itertools.cycle(troubles or (503, 429)), float(burst), time.monotonic()
+
+        def judge(method: str) -> Trouble:
+            nonlocal tokens, then_s
+            now_s = time.monotonic()
+            tokens, then_s = min(float(burst), tokens + per_s * (now_s - then_s)), now_s
+            if tokens < 1:
+                return next(kinds)
+            tokens -= 1
+            return None
+
+        self.trouble = judge
 
     def every(self, count: int, *troubles: Trouble) -> None:
         """From now on every so many requests one meets trouble, of each kind in turn."""
@@ -71,12 +99,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with self.server.lock:
             trouble = self.server.proxy.trouble(self.command)
             self.server.proxy.seen.append(self.command)
+            if trouble is not None:
+                self.server.proxy.troubled.append(self.command)
         path = urllib.parse.unquote(self.path)
         trouble = next((status for part, status in self.server.proxy.refused.items() if part in path), trouble)
         if isinstance(trouble, int):
+            body = THROTTLED.get(trouble, b"")
             self.send_response(trouble)
-            self.send_header("Content-Length", "0")
+            for name, value in self.server.proxy.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
             return
         if trouble == "silence":
             self.server.closing.wait()

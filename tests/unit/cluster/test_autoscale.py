@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from boxwright.cluster.autoscale import Demand, Growth, wanted
+from boxwright.cluster.autoscale import Work, GrowthLimit, wanted
 
 
 @pytest.mark.parametrize(
-    ("demands", "most", "hosts"),
+    ("works", "most", "hosts"),
     [
         ([], 100, 0),
-        ([Demand(0, 4.0)], 100, 0),
-        ([Demand(1, 0.01)], 100, 1),
-        ([Demand(15, 4.0)], 100, 1),  # a host does 7.5 in 30 s
-        ([Demand(16, 4.0)], 100, 2),
-        ([Demand(1500, 4.0)], 100, 100),
-        ([Demand(1501, 4.0)], 1000, 101),
-        ([Demand(20)], 100, 10),  # nothing is known yet: one in 30 s
-        ([Demand(15, 4.0), Demand(15, 4.0)], 100, 2),
-        ([Demand(7, 4.0), Demand(8, 4.0)], 100, 1),  # two small jobs share one
-        ([Demand(5, 4.0), Demand(0, None)], 100, 1),
-        ([Demand(5, 0.0)], 100, 1),
-        ([Demand(10**7, 3.5)], 1000, 1000),
-        ([Demand(5, 3.0)], 0, 0),
+        ([Work(0, 4.0)], 100, 0),
+        ([Work(1, 0.01)], 100, 1),
+        ([Work(15, 4.0)], 100, 1),  # a host does 7.5 in 30 s
+        ([Work(16, 4.0)], 100, 2),
+        ([Work(1500, 4.0)], 100, 100),
+        ([Work(1501, 4.0)], 1000, 101),
+        ([Work(20)], 100, 10),  # nothing is known yet: one in 30 s
+        ([Work(15, 4.0), Work(15, 4.0)], 100, 2),
+        ([Work(7, 4.0), Work(8, 4.0)], 100, 1),  # two small jobs share one
+        ([Work(5, 4.0), Work(0, None)], 100, 1),
+        ([Work(5, 0.0)], 100, 1),
+        ([Work(10**7, 3.5)], 1000, 1000),
+        ([Work(5, 3.0)], 0, 0),
     ],
 )
-def test_hosts_are_wanted_for_the_work_of_a_minute_each(demands, most, hosts):
-    assert wanted(demands, most) == hosts
+def test_hosts_are_wanted_for_the_work_of_a_minute_each(works, most, hosts):
+    assert wanted(works, most) == hosts
 
 
 def test_the_first_host_is_asked_for_at_once_and_then_twice_as_many_every_ten_seconds():
-    growth, hosts, seen = Growth(), 0, []
+    growth, hosts, seen = GrowthLimit(), 0, []
     for second in range(41):
         hosts = growth.allowed(100, hosts, float(second))
         seen.append(hosts)
@@ -39,7 +39,7 @@ def test_the_first_host_is_asked_for_at_once_and_then_twice_as_many_every_ten_se
 
 
 def test_no_more_are_asked_for_than_are_wanted():
-    growth = Growth()
+    growth = GrowthLimit()
     assert growth.allowed(3, 0, 0.0) == 1
     assert growth.allowed(3, 1, 10.0) == 2
     assert growth.allowed(3, 2, 20.0) == 3
@@ -47,7 +47,7 @@ def test_no_more_are_asked_for_than_are_wanted():
 
 
 def test_a_host_that_is_lost_is_replaced_at_once():
-    growth = Growth()
+    growth = GrowthLimit()
     growth.allowed(4, 0, 0.0)
     growth.allowed(4, 1, 10.0)
     growth.allowed(4, 2, 20.0)
@@ -56,14 +56,14 @@ def test_a_host_that_is_lost_is_replaced_at_once():
 
 
 def test_hosts_that_are_there_are_never_too_many():
-    growth = Growth()
+    growth = GrowthLimit()
     assert growth.allowed(1, 5, 0.0) == 5
     assert growth.allowed(8, 5, 5.0) == 5
     assert growth.allowed(8, 5, 10.0) == 8
 
 
 def test_when_there_is_nothing_to_do_the_next_job_begins_with_one():
-    growth = Growth()
+    growth = GrowthLimit()
     growth.allowed(8, 0, 0.0)
     growth.allowed(8, 1, 10.0)
     assert growth.allowed(0, 2, 11.0) == 2  # they are kept for a while

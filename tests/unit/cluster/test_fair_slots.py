@@ -5,32 +5,32 @@ from __future__ import annotations
 import collections
 import random
 
-from boxwright.cluster.fair_slots import Holding, has_precedence
+from boxwright.cluster.fair_slots import HeldCount, has_precedence
 
 
 def test_a_job_that_is_alone_takes_every_place():
-    assert has_precedence(0, [], [Holding("p", 100)])
-    assert has_precedence(0, [], [Holding("p", 100), Holding("q", 0)])  # which has nothing to hand over
+    assert has_precedence(0, [], [HeldCount("p", 100)])
+    assert has_precedence(0, [], [HeldCount("p", 100), HeldCount("q", 0)])  # which has nothing to hand over
 
 
 def test_the_job_with_the_fewest_places_comes_first():
-    held = [Holding("p", 2), Holding("p", 1)]
+    held = [HeldCount("p", 2), HeldCount("p", 1)]
     assert not has_precedence(0, [1], held)
     assert has_precedence(1, [0], held)
 
 
 def test_equal_jobs_do_not_wait_for_each_other():
-    held = [Holding("p", 1), Holding("p", 1), Holding("q", 2)]
+    held = [HeldCount("p", 1), HeldCount("p", 1), HeldCount("q", 2)]
     assert all(has_precedence(job, [other for other in range(3) if other != job], held) for job in range(3))
 
 
 def test_a_job_of_twice_the_weight_gets_twice_the_places():
-    assert has_precedence(0, [1], [Holding("p", 3, 2.0), Holding("p", 2)])
-    assert not has_precedence(0, [1], [Holding("p", 5, 2.0), Holding("p", 2)])
+    assert has_precedence(0, [1], [HeldCount("p", 3, 2.0), HeldCount("p", 2)])
+    assert not has_precedence(0, [1], [HeldCount("p", 5, 2.0), HeldCount("p", 2)])
 
 
 def test_a_project_with_many_jobs_gets_no_more_than_one_with_one():
-    held = [*(Holding("many", 1) for _ in range(4)), Holding("one", 3)]
+    held = [*(HeldCount("many", 1) for _ in range(4)), HeldCount("one", 3)]
     assert has_precedence(4, [0, 1, 2, 3], held)
     assert not has_precedence(0, [4], held)
 
@@ -42,7 +42,7 @@ def test_places_that_come_free_one_by_one_are_shared_by_projects_then_weights():
     for _ in range(300):
         done = chance.choice([job for job in held if held[job]])
         held[done] -= 1
-        holdings = [Holding(group, held[job], weight) for job, (group, weight) in enumerate(jobs)]
+        holdings = [HeldCount(group, held[job], weight) for job, (group, weight) in enumerate(jobs)]
         takers = [job for job in range(3) if has_precedence(job, [one for one in range(3) if one != job], holdings)]
         assert takers
         held[chance.choice(takers)] += 1

@@ -27,3 +27,11 @@ def test_times_are_sums_of_a_child_and_begin_anew_with_the_next_one() -> None:
             counts.note({"event": "progress", "stages": {stages.DECODING: now_s}})
         counts.note({"event": "alive"})
     assert samples(metrics)["boxwright_image_stage_seconds_total", "decoding"] == 3.0 + 2.0
+
+
+def test_throttled_calls_are_added_up() -> None:
+    metrics = Metrics()
+    counts = BatchCounts(metrics)
+    for throttled in (3, 0, 4):
+        counts.note({"event": "throttled", "bucket": "s3://b", "waiting": 1, "throttled": throttled})
+    assert samples(metrics)["boxwright_store_throttled_total",] == 7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from boxwright.runners.batch_progress import WINDOW_S, BatchProgress
+from boxwright.runners.batch_progress import WAITS_S, WINDOW_S, BatchProgress
 
 
 class Clock:
@@ -112,3 +112,16 @@ def test_images_of_one_colour_are_counted_where_there_are_some():
     done = {"event": "done", "images": 9, "failed": 1, "one_colour": 2}
     assert progress.final(done)["images_of_one_colour"] == 2
     assert "images_of_one_colour" not in progress.final({**done, "one_colour": 0})
+
+
+def test_a_bucket_that_is_waited_for_is_named_for_a_while():
+    clock = Clock()
+    progress = BatchProgress(clock)
+    waiting = {"event": "throttled", "bucket": "s3://b", "waiting": 3, "throttled": 9}
+    progress.note(waiting)
+    assert progress.numbers() == {"waits_for": "s3://b"}
+    progress.note(_event(5))
+    assert progress.numbers()["waits_for"] == "s3://b"
+    clock.now_s += WAITS_S
+    progress.note({**waiting, "waiting": 0})
+    assert "waits_for" not in progress.numbers()

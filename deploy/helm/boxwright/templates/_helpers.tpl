@@ -16,12 +16,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
-{{/* The image for these kinds of work. Takes a dict of root and kinds. */}}
+{{/* The image for these kinds of work. Takes a dict of root and kinds, and of `ray` for members of a cluster. */}}
 {{- define "boxwright.image" -}}
 {{- $image := .root.Values.image }}
 {{- $isTraining := has "train" .kinds }}
 {{- $repository := ternary $image.trainRepository $image.repository $isTraining }}
 {{- $digest := ternary $image.trainDigest $image.digest $isTraining }}
+{{- if .ray }}{{ $repository = $image.rayRepository }}{{ $digest = $image.rayDigest }}{{ end }}
 {{- if $digest }}{{ $repository }}@{{ $digest }}{{ else }}{{ $repository }}:{{ $image.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
@@ -73,20 +74,28 @@ SELECT count(*) FROM operations WHERE state IN ('PENDING', 'RUNNING') AND kind I
 {{- with .Values.storage.uploadsUri }}
 - {name: BOXWRIGHT_UPLOADS_URI, value: {{ . | quote }}}
 {{- end }}
-{{- with .Values.storage.endpoint }}
-- {name: AWS_ENDPOINT_URL, value: {{ . | quote }}}
-{{- end }}
-{{- with .Values.storage.region }}
-- {name: AWS_REGION, value: {{ . | quote }}}
-{{- end }}
 {{- if .Values.database.existingSecret }}
 - {name: BOXWRIGHT_DATABASE_URL_FILE, value: /etc/boxwright/database/url}
 {{- end }}
 {{- if .Values.database.caSecret }}
 - {name: BOXWRIGHT_DATABASE_CA, value: /etc/boxwright/database-ca/ca.crt}
 {{- end }}
+{{- if .Values.notify.existingSecret }}
+- {name: BOXWRIGHT_NOTIFY_SECRET_FILE, value: /etc/boxwright/notify/secret}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 - {name: {{ printf "BOXWRIGHT_%s" (upper $name) }}, value: {{ include "boxwright.text" $value | quote }}}
+{{- end }}
+{{- include "boxwright.storeEnv" . }}
+{{- end }}
+
+{{/* Of these, what whoever reaches the store needs. */}}
+{{- define "boxwright.storeEnv" }}
+{{- with .Values.storage.endpoint }}
+- {name: AWS_ENDPOINT_URL, value: {{ . | quote }}}
+{{- end }}
+{{- with .Values.storage.region }}
+- {name: AWS_REGION, value: {{ . | quote }}}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
@@ -109,6 +118,9 @@ envFrom:
 {{- if .Values.database.caSecret }}
 - {name: database-ca, mountPath: /etc/boxwright/database-ca, readOnly: true}
 {{- end }}
+{{- if .Values.notify.existingSecret }}
+- {name: notify, mountPath: /etc/boxwright/notify, readOnly: true}
+{{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
@@ -122,6 +134,9 @@ envFrom:
 {{- end }}
 {{- with .Values.database.caSecret }}
 - {name: database-ca, secret: {secretName: {{ . }}, items: [{key: ca.crt, path: ca.crt}], defaultMode: 0444}}
+{{- end }}
+{{- with .Values.notify.existingSecret }}
+- {name: notify, secret: {secretName: {{ . }}, items: [{key: secret, path: secret}], defaultMode: 0440}}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
@@ -168,6 +183,10 @@ securityContext: {{- include "boxwright.podSecurity" . | nindent 2 }}
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- include "boxwright.pullSecrets" . }}
+{{- end }}
+
+{{- define "boxwright.pullSecrets" }}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
 {{- range . }}
@@ -197,4 +216,8 @@ imagePullSecrets:
 {{- if and (eq .Values.access "open") (or .Values.serve.ingress.enabled (gt (int .Values.serve.replicas) 1)) }}
 {{- fail "access open is for one person and `kubectl port-forward`: no ingress, one replica." }}
 {{- end }}
+{{- if and .Values.settings.notify_hosts .Values.workers (not .Values.notify.existingSecret) (not $isShared) }}
+{{- fail "settings.notify_hosts with several pods needs notify.existingSecret: all of them sign with one secret." }}
+{{- end }}
+{{- include "boxwright.rayCheck" . }}
 {{- end }}

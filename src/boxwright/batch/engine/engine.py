@@ -11,6 +11,7 @@ the plan and the shards, and peers (`peer_pool.Peer`), which fetch a few images 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -85,6 +86,8 @@ class MachineEngine:
         self._predictor = predictor
         self._sink = sink
         self._peers = peers
+        self._is_ending = threading.Event()
+        stores = stores.enduring(self._is_ending.is_set)
         self._pipeline = ImagePipeline(job.spec, stores, predictor, journal, None if base is None else base.results)
         self._times = stages.StageTimes()
         self._started_s = 0.0
@@ -93,6 +96,7 @@ class MachineEngine:
     def run(self, plan: Segments, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
         """See `Engine`; also raises ApiError if a peer cannot load the model."""
         self._started_s = time.monotonic()
+        self._is_ending.clear()
         assembler = ShardAssembler(plan, self._sink, self.counts, self._chunk_images, self._base)
         here = ImageThreads(
             self._pipeline,
@@ -107,6 +111,7 @@ class MachineEngine:
         try:
             yield from assembler.reports(should_stop, self._watch_peers)
         finally:
+            self._is_ending.set()
             assembler.stop()
             here.stop()
             if self._peers is not None:

@@ -27,6 +27,7 @@ from boxwright.batch.engine.shard_assembler import Chunk
 from boxwright.batch.job import BatchJob
 from boxwright.batch.reuse.former_results import FormerResults
 from boxwright.batch.segments import Item
+from boxwright.objects import throttling
 
 ALIVE_INTERVAL_S = 1.0
 FAILED = "A process that predicts has failed; see the service's log."
@@ -70,7 +71,7 @@ class LeaderConnection:
     def live(self) -> None:
         """Says that this process is alive, as long as it can."""
         while not threading.Event().wait(ALIVE_INTERVAL_S):
-            self.tell("alive")
+            self.tell("alive", throttling.count())
 
 
 class LeaderSource:
@@ -145,7 +146,7 @@ def work(number: int, job: BatchJob, peer: int, models: LoadedModels, leader: Le
             journal = watch.enter_context(
                 in_flight.watching(job.folders.notes, threads, job.spec.image_timeout_s, peer)
             )
-            stores = objects.Stores.from_config(job.folders.stores)
+            stores = objects.Stores.from_config(job.folders.stores).enduring(leader.is_stopping.is_set)
             former = FormerResults.left_by_leader(job, stores)
         except Exception as error:  # a model or a store that cannot be opened here: the leader ends the run with it
             source.fail(error)

@@ -12,7 +12,7 @@ Both sides send tuples over a socket pair; a peer asks, its leader answers:
                                           ◄─ ("failed", number, code, message)      the job as a whole
                                           ◄─ ("over", number)                       all that it had is handed over
     ("stop",) ─►                                                                    end after the images at hand
-                                          ◄─ ("alive",)                             every second
+                                          ◄─ ("alive", throttled)     every second; how many of its calls were so far
 
 `number` is the job's, so that what is said about an earlier one is not taken for the present one. A peer whose leader is
 gone ends; a peer that dies takes its leader along, so that the images in flight are looked for (`in_flight.suspects`).
@@ -79,6 +79,7 @@ class Peer:
         self._over.set()
         self._is_closing = False
         self.heard_s = time.monotonic()
+        self.throttled = 0  # of its calls of stores, see `objects.throttling`
         threading.Thread(target=self._serve, name=f"peer-{index}", daemon=True).start()
 
     @property
@@ -162,6 +163,8 @@ class Peer:
                 source.fail(errors.ApiError(code, message))
             case "over", () if number == self._number:
                 self._over.set()
+            case "alive", ():
+                self.throttled = number
 
 
 class PeerPool:
@@ -177,6 +180,11 @@ class PeerPool:
         self._on_death = on_death
         self._peers: list[Peer] = []
         self._at_work: list[Peer] = []
+
+    @property
+    def throttled(self) -> int:
+        """How many of their calls of stores were throttled so far."""
+        return sum(peer.throttled for peer in self._peers)
 
     @property
     def pids(self) -> list[int]:

@@ -105,7 +105,7 @@ class ImagePipeline:
         """Reads one image.
 
         Raises:
-            ApiError: the store is lost; the job as a whole cannot go on.
+            ApiError: the store is lost, the job as a whole cannot go on; `WaitEndedError` if it is to stop.
         """
         if item.failure is not None or (self._journal is not None and item.id in self._journal.convicted):
             return None
@@ -114,6 +114,8 @@ class ImagePipeline:
         try:
             uri = objects.ObjectUri.parse(item.id)
             return ReadImage(*self._images.get_with_version(uri, max_bytes=decode.MAX_IMAGE_BYTES))
+        except objects.WaitEndedError:
+            raise  # it says nothing of the image
         except errors.ApiError as error:
             return error
         except objects.StoreLost as lost:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from google.rpc import status_pb2
 
+from boxwright import objects
 from boxwright.batch.engine.pipeline import ResultLine
 from boxwright.batch.output.candidates import ImageCandidates
 from boxwright.batch.output.shard_reports import ShardReport
@@ -251,6 +252,8 @@ class ShardAssembler:
                 when_idle()
                 continue
             if result is None:
+                return
+            if isinstance(result, objects.WaitEndedError) and should_stop():
                 return
             if isinstance(result, BaseException):
                 raise result

@@ -36,7 +36,7 @@ def run(job: BatchJob, models: LoadedModels, peers: PeerPool, events: Events, st
         ApiError: with which the job itself would fail.
     """
     uses = objects.BucketUses(lambda use: events.say("bucket", **dataclasses.asdict(use)))
-    stores = objects.Stores.from_config(job.folders.stores).observed(uses.note)
+    stores = objects.Stores.from_config(job.folders.stores).enduring(stop_requested.is_set).observed(uses.note)
     said = _Said(events)
     try:
         found = _estimate(job, models, peers, stores, stop_requested.is_set, said)

@@ -89,14 +89,18 @@ class ListPieces:
             raise changed(str(self.info.uri))
         return found
 
-    def pieces(self) -> Iterator[Piece]:
-        """Yields the whole list; the next range is read while a piece is looked at.
+    def pieces(self, first_byte: int = 0, first_line: int = 1) -> Iterator[Piece]:
+        """Yields the list; the next range is read while a piece is looked at.
+
+        Args:
+            first_byte: where to begin: at 0, or where a piece has ended.
+            first_line: the number of the line there, from 1.
 
         Raises:
             ApiError: from the store; INVALID_ARGUMENT if a line is too long; ABORTED if the list changed.
         """
-        first_byte, first_line, rest = 0, 1, b""
-        for chunk, is_last in self._ranges():
+        rest = b""
+        for chunk, is_last in self._ranges(first_byte):
             content = rest + chunk
             end = len(content) if is_last else _last_break(content)
             if end:
@@ -159,12 +163,12 @@ class ListPieces:
             first_number=piece.first_line + line,
         )
 
-    def _ranges(self) -> Iterator[tuple[bytes, bool]]:
+    def _ranges(self, start: int) -> Iterator[tuple[bytes, bool]]:
         """Yields (some bytes, whether they are the last)."""
         size = self.info.size_bytes
         with concurrent.futures.ThreadPoolExecutor(1, "list") as ahead:
-            start, length = 0, min(FIRST_BYTES, size)
-            waiting = ahead.submit(self.read, start, length) if size else None
+            length = min(FIRST_BYTES, size - start)
+            waiting = ahead.submit(self.read, start, length) if length > 0 else None
             while waiting is not None:
                 content = waiting.result()
                 start += length

@@ -9,6 +9,7 @@ ask for any amount of memory. So it is read here, within limits. Commands on sta
 Events on standard output:
 
     {"event": "rows", "texts", "end_bytes", "key"}    a text or null for each row; none: the file is at its end
+    {"event": "throttled", …}                         see `store_waits`
     {"event": "error", "code", "message"}             of the file or the store
 """
 
@@ -25,7 +26,7 @@ from arro3 import io as arrow_io
 from arro3.core import DataType, RecordBatch, Schema, struct_field
 
 from boxwright import errors, objects, processes
-from boxwright.batch import image_list
+from boxwright.batch import image_list, store_waits
 
 ROWS, WIDE_ROWS = 1024, 32  # in one batch: the values of all columns are in memory, and images may be among them
 READ_BYTES = 1 << 20
@@ -133,6 +134,7 @@ def _say(event: str, **values: Any) -> None:
 def main() -> None:
     """Reads one file, some rows whenever they are asked for."""
     job = json.loads(sys.stdin.readline())
+    store_waits.tell(_say)
     resource.setrlimit(resource.RLIMIT_AS, (job["memory_bytes"],) * 2)
     uri = objects.ObjectUri.parse(job["uri"])
     file = _ObjectFile(objects.Stores.from_config(job["stores"]).named(), uri, job["size_bytes"])

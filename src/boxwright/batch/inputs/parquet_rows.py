@@ -59,6 +59,8 @@ def _rows(child: Child, uri: objects.ObjectUri) -> dict[str, Any]:
         match event:
             case {"event": "rows"} if event is not None:
                 return event
+            case {"event": "throttled"}:
+                deadline_s = time.monotonic() + ANSWER_S
             case {"event": "error", "code": int() as code, "message": str() as message}:
                 is_of_the_file = code == code_pb2.INVALID_ARGUMENT and not message.startswith(str(uri))
                 raise errors.ApiError(code, f"{uri}: {message}." if is_of_the_file else message)

@@ -14,6 +14,7 @@
     finished_shards  which shards are there
     shard_reports  what is noted of finished shards
     shard_index    what became of every shard, in memory
+    first_failures  what is told of failed images
     tombstone      which candidates were deleted, and when
     manifest       what was read and written, with digests
     candidate_deletion  deletes candidates, and leaves the tombstone

@@ -14,14 +14,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from boxwright import faults, objects
-from boxwright.batch import spec_file
+from boxwright.batch import read_ahead, spec_file
 from boxwright.batch.job import BatchSpec
 from boxwright.batch.output import sidecars
 from boxwright.batch.output.finished_shards import FinishedShards
+from boxwright.batch.output.first_failures import FirstFailures
 from boxwright.batch.output.manifest import MANIFEST_FILE, REMOVED_FILE, REPORT_FILES, Manifest
 from boxwright.batch.output.shard_index import OutputFile, ShardIndex
 from boxwright.batch.output.shard_reports import ShardReport, ShardReportStore
 from boxwright.batch.output.sidecars import SidecarFile
+from boxwright.batch.turn_file import TurnState
 
 ERRORS_FILE_BYTES = 8 << 20  # an errors file is closed once it is this large; bounds the memory of gathering
 
@@ -50,10 +52,14 @@ class OutputAccount:
         self._spec = spec
         self._stores = stores
         self._output = objects.ObjectUri.parse(spec.output_directory)
-        self._notes = ShardReportStore(stores, objects.ObjectUri.parse(spec.scratch), spec.pass_number)
+        scratch = objects.ObjectUri.parse(spec.scratch)
+        self._notes = ShardReportStore(stores, scratch, spec.pass_number, self._is_true)
         self._index = ShardIndex()
         self._recall_lock = threading.Lock()
         self._there: FinishedShards | None = None  # None: not looked yet, and each shard is asked for
+        self._asked = 0  # the last shard that was asked for
+        self._asked_before: int | None = None  # by the turn that this one goes on with; None: it goes on with none
+        self.failures = FirstFailures()
         self._reports: Iterator[tuple[int, ShardReport | None]] = iter(())
 
     def prepare(self) -> None:
@@ -71,6 +77,40 @@ class OutputAccount:
             self._there = present
             self._reports = iter(()) if self._spec.pass_number else self._notes.reports_of(present)
 
+    def state(self) -> TurnState:
+        """All that is known; see `go_on`."""
+        values, parts = self._index.state()
+        kept = {"index": values, "notes": self._notes.state(), "failures": self.failures.values(), "asked": self._asked}
+        return TurnState(kept, parts)
+
+    def go_on(self, state: TurnState) -> None:
+        """Begins with what the turn before this one knew, in place of `prepare` and `recall`; asks the store nothing.
+
+        Shards that were under way then are looked for when they are asked for: somebody may have put them since.
+        """
+        self._index.restore(state.values["index"], state.parts)
+        self._notes.restore(state.values["notes"])
+        self.failures.take(state.values["failures"])
+        self._asked = self._asked_before = state.values["asked"]
+
+    def is_counted(self, shard: int) -> bool:
+        """Whether a shard is finished, and counted here."""
+        return shard in self._index
+
+    def counted(self) -> tuple[int, int, int]:
+        """What is counted: (shards, images, images of these that failed)."""
+        return len(self._index), self._index.predicted + self._index.failed, self._index.failed
+
+    @property
+    def one_colour(self) -> int:
+        """Predicted images that have a single colour, of the shards that were counted or found."""
+        return self._index.one_colour
+
+    @property
+    def first_open(self) -> int:
+        """The first shard that is not counted."""
+        return self._index.first_absent()
+
     def end_recall(self) -> None:
         """Reads nothing ahead any more."""
         with self._recall_lock:
@@ -83,6 +123,9 @@ class OutputAccount:
         None too if the shard is there and its report or its error lines are not: then it is worked out once more; and if
         images of it failed in an earlier pass.
         """
+        self._asked = max(self._asked, shard)
+        if self._asked_before is not None and shard > self._asked_before:
+            return None
         if self._there is not None and shard not in self._there:
             return None
         report = (
@@ -92,14 +135,23 @@ class OutputAccount:
             self.count(report)
         return report
 
-    def is_finished(self, shard: int) -> bool:
-        """Whether `committed` would find the shard; nothing is counted."""
-        return (self._there is None or shard in self._there) and self._finished(shard) is not None
+    def finished(self) -> Iterator[int]:
+        """Yields the shards that `committed` would find, in order, some looked at ahead; nothing is counted."""
+        there = self._there or FinishedShards()
+        if self._asked_before is not None:
+            yield from (shard for shard in range(1, self._asked_before + 1) if shard in self._index)
+            return
+        if self._spec.pass_number:  # each is compared with what is noted of it
+            found = read_ahead.in_order(lambda shard: (shard, self._finished(shard)), there)
+        else:
+            found = self._notes.reports_of(there)
+        yield from (shard for shard, report in found if report is not None)
 
     def count(self, report: ShardReport) -> None:
         """Counts a shard that is finished, by whichever process it was put; once for each shard."""
         self._notes.note(report)
-        report.count_in(self._index)
+        if report.count_in(self._index):
+            self.failures.add(report.shard, report.errors_by_code, report.failures)
         self._notes.sum_up(report.shard, self._index)
 
     def name_policy(self, digest: str) -> None:
@@ -205,6 +257,19 @@ class OutputAccount:
         if report.pass_number < self._spec.pass_number:
             return not report.failed
         return self._digest(report.shard) == report.sha256  # the report is put before the shard that it speaks of
+
+    def _is_true(self, report: ShardReport) -> bool:
+        """Whether the files of a shard are those that a report speaks of."""
+        try:
+            return self._digest(report.shard) == report.sha256 and all(
+                hashlib.sha256(self._stores.get(self._sidecar_uri(kind, report.shard))).hexdigest() == digest
+                for kind, digest in report.sidecars.items()
+            )
+        except objects.ObjectNotFound:
+            return False
+
+    def _sidecar_uri(self, kind: str, shard: int) -> objects.ObjectUri:
+        return self._output.child(sidecars.name_pattern(kind, self._spec.kind).format(shard))
 
     def _digest(self, shard: int) -> str:
         return hashlib.sha256(self._stores.get(self._shard_uri(shard))).hexdigest()

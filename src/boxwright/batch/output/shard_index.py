@@ -8,7 +8,7 @@ import dataclasses
 import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import overload
+from typing import Any, overload
 
 _RECORD = struct.Struct("<II32s")  # images predicted, images failed, sha256 of the shard's bytes
 _DIGEST_BYTES = 32
@@ -48,8 +48,8 @@ class ShardIndex:
         one_colour: int = 0,
         sidecars: Mapping[str, str] | None = None,
         reused: int = 0,
-    ) -> None:
-        """Counts a shard; one that is counted already stays as it is.
+    ) -> bool:
+        """Counts a shard; one that is counted already stays as it is. Returns whether it is new.
 
         Args:
             shard: its number, from 1.
@@ -65,7 +65,8 @@ class ShardIndex:
         with self._lock:
             if len(self._records) < end:
                 self._records.extend(bytes(end - len(self._records)))
-            if self._records[start:end] == _ABSENT:
+            is_new = self._records[start:end] == _ABSENT
+            if is_new:
                 self._records[start:end] = _RECORD.pack(predicted, failed, bytes.fromhex(sha256))
                 self.predicted += predicted
                 self.failed += failed
@@ -79,6 +80,44 @@ class ShardIndex:
                     digests = self._sidecars.setdefault(kind, bytearray())
                     digests.extend(bytes(max(0, shard * _DIGEST_BYTES - len(digests))))
                     digests[(shard - 1) * _DIGEST_BYTES : shard * _DIGEST_BYTES] = bytes.fromhex(digest)
+
+            return is_new
+
+    def __contains__(self, shard: int) -> bool:
+        start, end = (shard - 1) * _RECORD.size, shard * _RECORD.size
+        return end <= len(self._records) and self._records[start:end] != _ABSENT
+
+    def __len__(self) -> int:
+        """How many shards are counted."""
+        return sum(any(digest) for _, _, digest in _RECORD.iter_unpack(bytes(self._records)))
+
+    def first_absent(self) -> int:
+        """The number of the first shard that is not counted."""
+        records = enumerate(_RECORD.iter_unpack(bytes(self._records)), 1)
+        return next(
+            (shard for shard, (_, _, digest) in records if not any(digest)), len(self._records) // _RECORD.size + 1
+        )
+
+    def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """All of it: (JSON data, parts in bytes by name); see `restore`."""
+        with self._lock:
+            values = {
+                "counts": [self.predicted, self.failed],
+                "errors_by_code": dict(self.errors_by_code),
+                "one_colour": list(self._one_colour.items()),
+                "kinds": sorted(self._sidecars),
+            }
+            beside = {f"beside {kind}": bytes(digests) for kind, digests in self._sidecars.items()}
+            return values, {"records": bytes(self._records), "reused": self._reused.tobytes(), **beside}
+
+    def restore(self, values: Mapping[str, Any], parts: Mapping[str, bytes]) -> None:
+        """Takes what `state` has given, in place of what is counted."""
+        with self._lock:
+            self.predicted, self.failed = values["counts"]
+            self.errors_by_code = collections.Counter(values["errors_by_code"])
+            self._one_colour = dict(values["one_colour"])
+            self._records, self._reused = bytearray(parts["records"]), array.array("I", parts["reused"])
+            self._sidecars = {kind: bytearray(parts[f"beside {kind}"]) for kind in values["kinds"]}
 
     @property
     def one_colour(self) -> int:

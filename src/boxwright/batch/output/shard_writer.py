@@ -39,7 +39,7 @@ class ShardWriter:
         beside: Mapping[str, bytes] | None = None,
         reused: int = 0,
     ) -> ShardReport:
-        """Puts a finished shard: what is beside it, error lines, report, then the shard itself.
+        """Puts a finished shard: error lines, report, what is beside it, then the shard itself.
 
         Args:
             shard: its number.
@@ -67,15 +67,25 @@ class ShardWriter:
             reused=reused,
             sidecars={kind: hashlib.sha256(made).hexdigest() for kind, made in sorted((beside or {}).items())},
         )
+        uri = self._output.child(self._shard_pattern.format(shard))
+        report = self._notes.keep(report, b"".join(error_lines))
+        if report.variant:
+            self._check(uri, content, shard)  # before what is beside another's shard is replaced
         for kind, made in sorted((beside or {}).items()):
             self._stores.put(self._output.child(sidecars.name_pattern(kind, self._kind).format(shard)), made)
             faults.point("sink.after_sidecar")
-        self._notes.keep(report, b"".join(error_lines))
         faults.point("sink.before_put")
-        uri = self._output.child(self._shard_pattern.format(shard))
-        if not self._stores.put_once(uri, content) and self._stores.get(uri) != content:
-            if not self._notes.failed_before(shard):
-                raise errors.aborted(f"{uri} is there already with other results than were found now; start a new job.")
+        if not self._stores.put_once(uri, content) and not self._check(uri, content, shard):
             self._stores.put(uri, content)
         faults.point("sink.after_put")
         return report
+
+    def _check(self, uri: objects.ObjectUri, content: bytes, shard: int) -> bool:
+        """Whether a shard is there as it was found now; raises ABORTED if another is that no further pass replaces."""
+        try:
+            is_same = self._stores.get(uri) == content
+        except objects.ObjectNotFound:
+            return False
+        if not is_same and not self._notes.failed_before(shard):
+            raise errors.aborted(f"{uri} is there already with other results than were found now; start a new job.")
+        return is_same

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import collections
+import json
 import pathlib
 
 import pytest
 from google.rpc import status_pb2
 from tests.support.predictions.batch_jobs import Bench
 
-from boxwright import objects
+from boxwright import kinds, objects
+from boxwright.batch.output import json_lines, sidecars
 from boxwright.batch.output.finished_shards import FinishedShards
 from boxwright.batch.output.shard_reports import BLOCK_SHARDS
 from boxwright.batch.output.sink import Sink
+from boxwright.batch.turn_file import TurnState
 
 SHARDS = 3 * BLOCK_SHARDS + 10
 FAILED = (7, BLOCK_SHARDS, 2 * BLOCK_SHARDS + 1, SHARDS)
@@ -41,7 +44,7 @@ def bench(tmp_path: pathlib.Path) -> Bench:
     for shard in range(1, SHARDS + 1):
         if shard != SHARDS - 3:  # one that is not done
             failures = [status_pb2.Status(code=5, message=f"gone {shard}")] if shard in FAILED else []
-            errors = [b'{"ID":"%d"}\n' % shard] * len(failures)
+            errors = [json_lines.error_line(f"gs://b/{shard}.jpg", status) for status in failures]
             sink.commit(shard, [b'{"ID":"%d"}\n' % shard] * (shard % 3 + 1), errors, failures, one_colour=shard % 2)
     return bench
 
@@ -59,9 +62,9 @@ def test_all_that_is_there_is_found_with_few_calls(bench):
             )  # fmt: skip
     swept.end_recall()
     assert (swept.predicted, swept.errors_by_code) == (one_by_one.predicted, one_by_one.errors_by_code)
-    # a block each, the notes of ten shards behind them, those of the failed ones with their error lines
-    assert recalling.calls["get"] <= 3 + 10 + len(FAILED)
-    assert recalling.calls["exists"] <= len(FAILED)
+    # a block each, which has the messages of its failed images, and the notes of ten shards behind them
+    assert recalling.calls["get"] <= 3 + 10 + 1
+    assert recalling.calls["exists"] == 0
     assert asked_each.calls.total() > 2 * SHARDS
 
     def closed(sink: Sink) -> dict[str, bytes]:
@@ -77,8 +80,7 @@ def test_what_is_asked_out_of_order_or_not_at_all_is_found_too(bench):
     assert [sink.committed(shard) is not None for shard in (70, 3, 71, SHARDS - 3, SHARDS)] == [
         True, True, True, False, True,
     ]  # fmt: skip
-    assert sink.is_finished(1)
-    assert not sink.is_finished(SHARDS + 1)
+    assert list(sink.finished()) == [shard for shard in range(1, SHARDS + 1) if shard != SHARDS - 3]
     sink.end_recall()
     sink.end_recall()
 
@@ -98,7 +100,7 @@ def test_a_new_job_has_nothing(tmp_path):
     sink = Sink(bench.spec("new"), bench.stores)
     sink.recall()
     assert sink.committed(1) is None
-    assert not sink.is_finished(1)
+    assert not list(sink.finished())
 
 
 def test_only_shards_are_taken_for_shards(tmp_path):
@@ -122,3 +124,34 @@ def test_only_shards_are_taken_for_shards(tmp_path):
     found = FinishedShards.listed(bench.stores, bench.directory(), "a_{}.jsonl")
     assert list(found) == [1, 12]
     assert [shard in found for shard in (0, 1, 12, 13, 10**9)] == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize("kind", [kinds.OBJECT_DETECTION, kinds.IMAGE_CLASSIFICATION], ids=lambda kind: kind.name)
+def test_who_goes_on_with_what_was_known_closes_a_job_as_who_did_it_all(tmp_path, kind):
+    bench = Bench(tmp_path, kind)
+    first = Sink(bench.spec(candidate_floor=0.1), bench.stores)
+    failure = status_pb2.Status(code=5, message="gone")
+    for shard in [*range(1, 70), 72]:
+        failures = [failure] if shard in (3, 72) else []
+        errors = [json_lines.error_line(f"gs://b/{shard}.jpg", failure) for failure in failures]
+        first.commit(
+            shard, [b'{"ID":"%d"}\n' % shard], errors, failures, shard % 2, {sidecars.CANDIDATES: b"%d" % shard}
+        )
+    assert first.committed(71) is None
+    state = first.state()
+    stores = CountingStores(bench)
+    second = Sink(bench.spec(candidate_floor=0.1), stores)
+    second.go_on(TurnState(json.loads(json.dumps(state.values)), state.parts))
+    assert not stores.calls.total()
+    assert (second.first_open, second.counted()) == (70, (70, 72, 2))
+    assert [second.is_counted(shard) for shard in (1, 69, 70, 71, 72, 73)] == [True, True, False, False, True, False]
+    assert list(second.finished()) == [*range(1, 70)]
+    assert second.failures.values() == first.failures.values()
+    assert [second.committed(shard) for shard in (70, 71, 73, 1000)] == [None] * 4
+    assert stores.calls["exists"] == 2, "those that were asked for before, and no others"
+
+    def closed(sink: Sink) -> dict[str, bytes]:
+        sink.close("CANCELLED", rows_read=0, duplicates=0, model_digest="d")
+        return bench.output()
+
+    assert closed(second) == closed(first)

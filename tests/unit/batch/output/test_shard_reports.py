@@ -11,6 +11,7 @@ from tests.support.machine.waiting import PATIENCE_S
 from tests.support.predictions.batch_jobs import Bench
 
 from boxwright import objects
+from boxwright.batch import read_ahead
 from boxwright.batch.output import shard_reports
 from boxwright.batch.output.sink import Sink
 
@@ -160,7 +161,7 @@ def test_little_is_read_ahead_of_what_is_heavy_and_all_comes_in_order():
         read.append(number)
         return number
 
-    found = shard_reports._read(note, range(100), weigh=lambda number: shard_reports.AHEAD_BYTES // 3 + 1)
+    found = read_ahead.in_order(note, range(100), weigh=lambda number: read_ahead.AHEAD_BYTES // 3 + 1)
     assert [next(found) for _ in range(3)] == [0, 1, 2]
     assert len(read) <= 6
     assert list(found) == list(range(3, 100))
@@ -172,7 +173,7 @@ def test_trouble_ends_the_reading():
             raise OSError("gone")
         return number
 
-    found = shard_reports._read(fail, range(1000))
+    found = read_ahead.in_order(fail, range(1000))
     assert [next(found) for _ in range(7)] == list(range(7))
     with pytest.raises(OSError, match="gone"):
         next(found)

@@ -1,0 +1,4 @@
+"""The Helm chart.
+
+rendering  the chart as Helm's engine makes it from values, and what is in it
+"""

@@ -54,7 +54,7 @@ class Fleet:
         self._pool = pool
         self._accepts = accepts
         self._timeout_s = job.spec.image_timeout_s
-        self._demand = JobDemand(group, gpus=gpus, text=self._as_json(gpus))
+        self._demand = JobDemand(group, job.share.priority_weight, gpus=gpus, text=self._as_json(gpus))
         self._losses = 0
         self._accepted = 0
         self.hosts_lost = 0

@@ -80,6 +80,7 @@ class ClaimedOperation:
     progress: Mapping[str, Any] | None = None
     caller: str = ""
     caller_groups: tuple[str, ...] = ()
+    priority: states.Priority = states.Priority.NORMAL
 
 
 def name_of(row: sa.Row[Any]) -> names.OperationName:

@@ -26,6 +26,7 @@ from boxwright.inference import runtime_selection
 from boxwright.inference.model_folder import ModelError, ModelInfo
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
+from boxwright.operations import sharing
 from boxwright.operations.runner import Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import STOP_GRACE_S
 from boxwright.runners import base_choice, batch_choices, batch_counts, output_folders
@@ -187,7 +188,8 @@ class BatchPredict(Runner):
         notes = self._plans.notes(context.plan_id)
         stores = self._limited(context, spec.output_directory)
         folders = JobFolders(str(model_folder), stores.to_config(), str(notes))
-        return BatchJob(spec, folders, self._share, Attempt(str(context.name), context.lease.epoch))
+        share = dataclasses.replace(self._share, priority_weight=sharing.weight(context.priority))
+        return BatchJob(spec, folders, share, Attempt(str(context.name), context.lease.epoch))
 
     def _limited(self, context: Context, output_directory: str) -> objects.Stores:
         """The stores for what the caller may: they go to the inference child, which judges every image by them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from boxwright.cluster.autoscale import Work, GrowthLimit, wanted
+from boxwright.cluster.autoscale import GrowthLimit, Work, wanted
 
 
 @pytest.mark.parametrize(

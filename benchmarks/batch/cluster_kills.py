@@ -39,6 +39,7 @@ SHARD_IMAGES = 20
 NODES = 2
 CALM_S = 60.0  # after which the next kill comes even if no shard was done since the last
 UP_S = 120.0
+PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "60"}  # of a driver without a head: Ray's usual one
 
 
 @dataclasses.dataclass
@@ -68,7 +69,8 @@ def run(bench: Bench, count: int, seed: int) -> Kills:
     expected, kills, started_s = bench.digest("calm"), Kills(), time.monotonic()
     with ray_cluster.running(nodes=NODES) as cluster:
         share = ClusterShare(cluster.address, most_hosts=NODES)
-        children = ChannelChildren(["RAY_"], DRIVER_MODULE, {cluster_share.VARIABLE: share.to_json()})
+        environment = {cluster_share.VARIABLE: share.to_json(), **PATIENCE}
+        children = ChannelChildren(["RAY_"], DRIVER_MODULE, environment)
         shooter = _Shooter(cluster, _victims(count, random.Random(seed)), random.Random(seed), kills)
         try:
             while not shooter.has_ended or not kills.jobs:

@@ -61,7 +61,6 @@ PLAIN = {
     "dispatcher": "calls the method of a request",
     "draft": "a row that is not stored yet",
     "drift": "that images are of another kind than before, the field's term",
-    "driver": "the process that leads the work of a cluster, Ray's term",
     "duplicate": "what is there more than once",
     "element": "a tag of an XML file, with what it holds",
     "emulator": "a stand-in for a cloud's server",

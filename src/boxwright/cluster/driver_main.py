@@ -16,6 +16,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 
+from ray.exceptions import RayError
+
 from boxwright import errors, faults, processes
 from boxwright.batch import child_main
 from boxwright.batch.channels import DROP, parsed
@@ -32,6 +34,7 @@ from boxwright.cluster.ray_engine import RayEngine
 HOST_VARIABLES = (faults.VARIABLE, faults.ONCE_VARIABLE)
 HEAD_PATIENCE_S = 600.0  # a head is started again, perhaps on another machine
 ALIVE_S = 1.0
+CLUSTER_LOST = 4  # status of a driver that cannot reach its cluster any more
 
 log = logging.getLogger("boxwright.cluster.driver_main")
 
@@ -120,6 +123,9 @@ class RunningJob:
             self._events.say("error", code=error.code, message=error.message, row_failures=[])
         except StoppedError:
             self._events.say("stopped")
+        except (RayError, ConnectionError):  # the cluster is away, for all jobs: the next driver waits for it
+            log.exception("event=cluster_lost")
+            os._exit(CLUSTER_LOST)
         except Exception as error:  # of this job alone: the others go on
             log.exception("event=job_died")
             self._events.say("died", reason=f"{type(error).__name__}: {error}")

@@ -82,9 +82,9 @@ class Fleet:
         """Says how many shards could be handed over now, and how many are known and not done."""
         self._pool.ask(self._demand, waiting, left)
 
-    def free(self) -> Seat | None:
-        """A host that can take a task more: the one with the fewest; None if there is none, or it is another job's turn."""
-        return self._pool.free(self._demand)
+    def free(self, *, alone: bool = False) -> Seat | None:
+        """See `HostPool.free`."""
+        return self._pool.free(self._demand, alone=alone)
 
     def hand(self, seat: Seat, task: Task, items: Sequence[Item], convicted: Mapping[str, tuple[int, str]]) -> None:
         """Hands a task over: a shard's images, or the one that is tried."""

@@ -70,6 +70,8 @@ class HostPool:
                 return
             self._demands.remove(demand)
             for seat in list(self._seats):
+                if seat.kept_for is demand:
+                    seat.kept_for = None
                 if seat.tasks_of(demand):
                     self._lose(seat, "it was at a job that has ended", on_purpose=True)
                 elif demand in seat.opened:
@@ -96,18 +98,28 @@ class HostPool:
         with self._lock:
             return sum(max(0, seat.room) for seat in self._seats if seat.opened.get(demand))
 
-    def free(self, demand: JobDemand) -> Seat | None:
-        """A host for a task of this job: the one with the fewest; None if there is none, or another job comes first."""
+    def free(self, demand: JobDemand, *, alone: bool = False) -> Seat | None:
+        """A host for a task of this job: the one with the fewest; None if there is none, or another job comes first.
+
+        Args:
+            demand: of the job.
+            alone: only a host that has nothing else in hand; one is kept free until it has not.
+        """
         with self._lock:
             if demand not in self._demands:
                 return None
             demand.asked_s = time.monotonic()
             seats = [seat for seat in self._seats if seat.gpus == demand.gpus]
             self._open(demand, seats)
-            ready = [seat for seat in seats if seat.opened.get(demand) and seat.room > 0]
+            usable = (None, demand) if alone else (None,)
+            ready = [seat for seat in seats if seat.opened.get(demand) and seat.room > 0 and seat.kept_for in usable]
             if not ready or not self._may_take(demand, ready):
                 return None
-            return min(ready, key=lambda seat: seat.task_count)
+            found = min(ready, key=lambda seat: (seat.kept_for is not demand, seat.task_count))
+            if not alone:
+                return found
+            found.kept_for = demand if found.task_count else None  # nobody else adds to it
+            return None if found.task_count else found
 
     def hand(self, demand: JobDemand, seat: Seat, task: Task, make: Callable[[Any], Any]) -> None:
         """Hands a task to a host; `make` makes the call of its handle."""
@@ -211,8 +223,9 @@ class HostPool:
 
     def _open(self, demand: JobDemand, seats: list[Seat]) -> None:
         """Lets hosts begin with a job, as many as it has shards for; those with the least work first."""
-        taking_part = sum(seat.opened.get(demand, False) is not False for seat in seats)
-        new = sorted((seat for seat in seats if demand not in seat.opened), key=lambda seat: seat.task_count)
+        taking_part = sum(seat.is_up and seat.opened.get(demand, False) is not False for seat in seats)
+        new = [seat for seat in seats if demand not in seat.opened]
+        new.sort(key=lambda seat: (not seat.is_up, seat.task_count))  # one that waits for room may never come
         for seat in new[: max(0, demand.waiting - taking_part)]:
             seat.opened[demand] = None
             self._send(seat, HostCall(demand, None), lambda handle: handle.open.remote(demand.key, demand.text))

@@ -30,7 +30,7 @@ from boxwright.cluster.fleet import Fleet
 from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
 from boxwright.cluster.host_pool import HostPool
 from boxwright.cluster.member_packs import StoredMembers
-from boxwright.cluster.seats import Lost, OpenedSeat, Task, TaskAnswer
+from boxwright.cluster.seats import Lost, OpenedSeat, Seat, Task, TaskAnswer
 from boxwright.inference import model_folder
 
 POLL_S = 0.05
@@ -177,19 +177,23 @@ class RayEngine:
         yield found
 
     def _hand_over(self, fleet: Fleet) -> None:
-        """Hands over what waits, as far as hosts have room."""
-        while self._waiting and (seat := fleet.free()) is not None:
-            shard = next((one for one in self._waiting if one.suspicion is None or not seat.task_count), None)
-            if shard is None:
-                return
-            self._waiting.remove(shard)
-            number, items = shard.segment.shard, shard.segment.items
-            self._in_hand[number] = shard
-            if shard.suspicion is not None:
-                suspect = shard.suspicion.next_image()
-                fleet.hand(seat, Task(number, suspect), [item for item in items if item.id == suspect], {})
-            else:
-                fleet.hand(seat, Task(number), items, self._verdicts.among([item.id for item in items]))
+        """Hands over what waits, as far as hosts have room. An image is tried where nothing else can be to blame."""
+        for is_trial in (True, False):
+            while shard := next((one for one in self._waiting if (one.suspicion is not None) == is_trial), None):
+                seat = fleet.free(alone=is_trial)
+                if seat is None:
+                    break
+                self._waiting.remove(shard)
+                self._hand(fleet, seat, shard)
+
+    def _hand(self, fleet: Fleet, seat: Seat, shard: _OpenShard) -> None:
+        number, items = shard.segment.shard, shard.segment.items
+        self._in_hand[number] = shard
+        if shard.suspicion is not None:
+            suspect = shard.suspicion.next_image()
+            fleet.hand(seat, Task(number, suspect), [item for item in items if item.id == suspect], {})
+        else:
+            fleet.hand(seat, Task(number), items, self._verdicts.among([item.id for item in items]))
 
     def _finished(self, task: Task, worked: ShardAnswer | None) -> Iterator[ShardReport]:
         """Takes what a host has done; yields the report of a shard that is done."""

@@ -124,6 +124,7 @@ class Seat:
         is_up: whether it has ever answered.
         is_kept: whether it was asked for before there was a job.
         calls: in its hands, in order.
+        kept_for: a job that needs it alone, and takes it when it has nothing in hand.
         opened: by job: whether it takes part; None: it has not answered yet.
         began_s: when it began the first call, on the monotonic clock.
         heard_s: when it was heard of last.
@@ -135,6 +136,7 @@ class Seat:
     is_up: bool = False
     is_kept: bool = False
     calls: collections.deque[HostCall] = dataclasses.field(default_factory=collections.deque)
+    kept_for: JobDemand | None = None
     opened: dict[JobDemand, bool | None] = dataclasses.field(default_factory=dict)
     began_s: float = dataclasses.field(default_factory=time.monotonic)
     heard_s: float = dataclasses.field(default_factory=time.monotonic)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import collections
 import random
 
+from boxwright import states
 from boxwright.cluster.fair_slots import HeldCount, has_precedence
+from boxwright.operations import sharing
 
 
 def test_a_job_that_is_alone_takes_every_place():
@@ -22,6 +24,11 @@ def test_the_job_with_the_fewest_places_comes_first():
 def test_equal_jobs_do_not_wait_for_each_other():
     held = [HeldCount("p", 1), HeldCount("p", 1), HeldCount("q", 2)]
     assert all(has_precedence(job, [other for other in range(3) if other != job], held) for job in range(3))
+
+
+def test_priorities_have_the_weights_of_their_turns():
+    assert [sharing.weight(priority) for priority in ("high", "normal", "low")] == [4, 2, 1]
+    assert {sharing.weight(priority) for priority in states.Priority} == {4, 2, 1}
 
 
 def test_a_job_of_twice_the_weight_gets_twice_the_places():

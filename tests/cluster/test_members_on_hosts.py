@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator
 
@@ -10,7 +9,6 @@ import pytest
 from tests.support.predictions import engines
 from tests.support.predictions.tiny_model import TinyModel
 
-from boxwright import faults
 from boxwright.cluster import member_packs
 from boxwright.cluster.ray_engine import RayEngine
 
@@ -47,17 +45,7 @@ def test_members_of_archives_are_predicted_by_hosts_to_the_same_bytes(bench, mak
     assert bench.output("packed") == archive
     assert len(reports) == 5
     assert engine.counts.images_found >= 5
-    assert engine.counts.images_done == engine.counts.images_found + engine.amounts()["images"] == MEMBERS + 2
+    assert engine.counts.images_done == MEMBERS + 2
+    assert engine.host_s > 0.0
     left = bench.root / "state" / "operations" / "packed" / member_packs.FOLDER
     assert not list(left.glob("*"))
-
-
-def test_a_member_that_ends_hosts_is_one_error_line(bench, maker, archive, monkeypatch):
-    deadly = "gs://b/some.tar.gz#0004.jpg"
-    monkeypatch.setenv(faults.VARIABLE, f"image {deadly}:kill@*")
-    engines.finish(bench, _job(bench, "packed-deadly"), maker)
-    output = bench.output("packed-deadly")
-    failed = [
-        json.loads(line)["ID"] for name in output if name.startswith("errors") for line in output[name].splitlines()
-    ]
-    assert sorted(failed) == [deadly, "gs://b/some.tar.gz#none.jpg"]

@@ -99,5 +99,5 @@ $(VENV)/.console-tools-installed: $(VENV)/.created
 
 $(VENV)/.dev-installed: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing Boxwright and its tools (a few minutes the first time: PyTorch and OpenVINO are large) ..."
-	@$(pip_install) --editable '.[train,demo,docs,ray,dev]'
+	@$(pip_install) --editable '.[train,demo,docs,ray,traces,dev]'
 	@touch $@ $(VENV)/.demo-installed

@@ -14,6 +14,7 @@ from boxwright import objects
 from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare
 from boxwright.batch.output.sink import Sink
 from boxwright.batch.plan import Plan
+from boxwright.inference.model_folder import ModelInfo
 
 SHARD_IMAGES = 500
 ORIGINALS = 200
@@ -35,6 +36,7 @@ class Bench:
                 os.link(source, target)
                 rows.write(f"gs://b/{target.name}\n")
         self.bucket, self.images, self.model, self.shard_images = bucket, images, model, shard_images
+        self.digest_of_model = ModelInfo.read(model).digest
         self.stores = objects.Stores(folder / "buckets", folder / "state")
 
     def job(self, name: str, shard_images: int = 0, images: str = "list.csv") -> BatchJob:
@@ -54,7 +56,7 @@ class Bench:
         for _ in engine_of(sink).run(plan, lambda: False):
             pass
         elapsed_s = time.monotonic() - started_s
-        sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
+        sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest=self.digest_of_model)
         return elapsed_s
 
     def digest(self, name: str) -> str:

@@ -16,10 +16,12 @@ class Origin:
     Attributes:
         address: of the connection, an IP address; empty where there is none.
         user_agent: what the program says that it is.
+        traceparent: the span that the call is a part of, as the caller's header has it.
     """
 
     address: str = ""
     user_agent: str = ""
+    traceparent: str = ""
 
 
 NOWHERE = Origin()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
-from boxwright import __version__, derived_settings, extras, objects, places, processes, states
+from boxwright import __version__, derived_settings, extras, objects, places, processes, states, work_table
 from boxwright.access import (
     accounts,
     audit,
@@ -31,24 +30,14 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, migrations, models
 from boxwright.notifications import destinations, event_notes, sender
 from boxwright.objects import throttling
+from boxwright.objects.recorded_stores import RecordedStores
 from boxwright.online.deployed_models import DeployedModels
 from boxwright.online.deployment_follower import DeploymentFollower
-from boxwright.operations import amounts, queue_counts, runner, worker
+from boxwright.operations import amounts, queue_counts, worker
 from boxwright.operations.ledger import Ledger
 from boxwright.pictures import builder, cache, decoders
-from boxwright.runners import (
-    batch_predict,
-    dry_run,
-    export,
-    import_data,
-    import_model,
-    plan_folders,
-    retention,
-    sweep,
-    train_model,
-)
+from boxwright.runners import plan_folders, retention, sweep
 from boxwright.services import (
-    added_results,
     automl,
     curation_service,
     iam,
@@ -56,7 +45,6 @@ from boxwright.services import (
     image_pictures,
     locations,
     messages,
-    model_imports,
     operations,
     outcome_cache,
     prediction,
@@ -64,12 +52,11 @@ from boxwright.services import (
     resume,
     store_checks,
     uploads,
-    validation,
 )
 from boxwright.settings import Settings
 from boxwright.surface import dispatch, iam_credentials_pb, methods
 from boxwright.telemetry.metrics import Metrics
-from boxwright.weights import installed
+from boxwright.telemetry.spans import Traces
 
 DRAIN_S = 8.0
 
@@ -92,6 +79,7 @@ class WorkerParts:
     audit: AuditLog
     retention: retention.Retention
     metrics: Metrics
+    traces: Traces
     daily_sweep: sweep.DailySweep
 
     def readiness_looks(self) -> dict[str, readiness.Look]:
@@ -119,6 +107,7 @@ class WorkerParts:
         self.children.close()
         self.audit.close()
         self.db.close()
+        self.traces.close()
 
 
 @dataclasses.dataclass
@@ -183,31 +172,26 @@ def build_worker(settings: Settings, *, connections: int | None = None) -> Worke
     places.check(settings)
     places.prepare(storage)
     models_dir, work_dir = storage.data_dir / "models", storage.data_dir / "work"
-    stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
     counted = Metrics([row.rpc for row in methods.TABLE], {"version": __version__, "schema": migrations.HEAD})
+    stores = RecordedStores(counted, storage.buckets_dir, storage.data_dir / "state", storage.choices)
+    traces = derived_settings.traces(settings.traces, counted)
     lanes = derived_settings.lanes(settings)
     db = places.open_database(settings, counted, connections=connections or derived_settings.worker_connections(lanes))
     plans = plan_folders.PlanFolders(db, stores, work_dir, batch.resume_days)
     sweep.sweep_here(db, stores, plans, models_dir)
     folders = ModelFolders(models_dir, stores)
     space = amounts.DiskSpace(storage.data_dir, storage.data_dir_free_bytes)
-    ledger = Ledger(
-        db,
-        lease_ttl_s=settings.operations.lease_ttl_s,
-        # without a worker others do the work, in data directories of their own
-        limits=derived_settings.amount_limits(
-            settings.quota, folders, space if settings.operations.worker else amounts.DiskSpace()
-        ),
-        note_event=event_notes.EventNotes(messages.event_data).note,
-    )
+    ledger = _build_ledger(settings, db, folders, space)
     children = derived_settings.inference_children(settings, stores.variables)
     throttling.count_by(lambda: counted.add("boxwright_store_throttled_total"))
-    counted.follow(lambda: {"boxwright_children": {(): children.count}})
+    counted.follow(
+        lambda: {"boxwright_children": {(): children.count}, "boxwright_db_connections": {(): db.connections_in_use}}
+    )
     tuner = Tuner(Tunings(storage.data_dir / TUNING_FILE), measures=batch.tune and settings.ray.address is None)
     slices_s = {Kind.BATCH_PREDICT: batch.slice_s}
     # by the operation and not by the setting: what an account has started is limited to its grants, whoever does the work
     grants_of = bucket_grants.WorkGrants(index.IndexReader(db)).of
-    runners = _runners(settings, db, stores, folders, children, tuner, plans, counted)
+    runners = work_table.build_runners(settings, db, stores, folders, children, tuner, plans, counted)
     audit_log = AuditLog(storage.data_dir / "audit", db)
     recorder = audit.WorkRecorder(audit_log)
     lanes_worker = worker.Worker(
@@ -221,6 +205,7 @@ def build_worker(settings: Settings, *, connections: int | None = None) -> Worke
         observe=recorder.record,
         observe_use=recorder.record_use,
         metrics=counted,
+        traces=traces,
     )
     delivering = sender.Deliveries.of(
         settings.notify.hosts, settings.notify.ca, places.notify_secret(settings), stores, grants_of
@@ -231,7 +216,20 @@ def build_worker(settings: Settings, *, connections: int | None = None) -> Worke
     retaining = retention.Retention(db, stores, kept)
     daily = sweep.DailySweep(db, stores, plans)
     return WorkerParts(
-        db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log, retaining, counted, daily
+        db, lanes_worker, events, children, tuner, ledger, folders, plans, stores, audit_log, retaining, counted,
+        traces, daily,
+    )  # fmt: skip
+
+
+def _build_ledger(settings: Settings, db: database.Database, folders: ModelFolders, space: amounts.DiskSpace) -> Ledger:
+    """The ledger; `space` is the room on this machine."""
+    # without a worker others do the work, in data directories of their own
+    here = space if settings.operations.worker else amounts.DiskSpace()
+    return Ledger(
+        db,
+        lease_ttl_s=settings.operations.lease_ttl_s,
+        limits=derived_settings.amount_limits(settings.quota, folders, here),
+        note_event=event_notes.EventNotes(messages.event_data).note,
     )
 
 
@@ -247,7 +245,9 @@ def build_service(settings: Settings) -> ServiceParts:
         runtime=inference.runtime,
         precision=inference.precision,
         timeout_s=inference.predict_timeout_s,
+        metrics=worker_parts.metrics,
     )
+    worker_parts.metrics.follow(lambda: {"boxwright_models_loaded": {(): online.loaded_count}})
     with db.read() as connection:
         for folder, node_count in models.deployed(connection):
             online.deploy(folder, node_count)
@@ -272,10 +272,11 @@ def build_service(settings: Settings) -> ServiceParts:
     resuming = resume.ResumeService(db, ledger, policy, online, looks, decider.check)
     pictures = _build_pictures(settings)
     ground = (db, ledger, policy, online, looks)
+    sent = uploads.UploadFolder(worker_parts.stores, *derived_settings.upload_folder(settings.storage))
     operations_service = operations.Operations(db, ledger, served, resuming, worker_parts.plans.sweep_soon)
     dispatcher = dispatch.Dispatcher(
         {
-            "google.cloud.automl.v1.AutoMl": automl.AutoMl(*ground),
+            "google.cloud.automl.v1.AutoMl": automl.AutoMl(*ground, uploads=sent),
             "google.cloud.automl.v1.PredictionService": prediction.PredictionService(*ground, decider.check),
             "google.longrunning.Operations": operations_service,
             "google.cloud.location.Locations": locations.Locations(served),
@@ -283,7 +284,7 @@ def build_service(settings: Settings) -> ServiceParts:
             "google.iam.credentials.v1.IAMCredentials": iam_credentials.IamCredentials(
                 None if tokens is None else tokens.impersonation, iam_credentials_pb.GenerateAccessTokenResponse
             ),
-            "boxwright.v1.Curation": _build_curation(settings, worker_parts, pictures, (*ground, decider.check)),
+            "boxwright.v1.Curation": _build_curation(worker_parts, pictures, sent, (*ground, decider.check)),
         },
         decider,
         planned=(),
@@ -295,14 +296,14 @@ def build_service(settings: Settings) -> ServiceParts:
 
 
 def _build_curation(
-    settings: Settings, worker_parts: WorkerParts, pictures: builder.PictureBuilder, ground: tuple[Any, ...]
+    worker_parts: WorkerParts, pictures: builder.PictureBuilder, sent: uploads.UploadFolder, ground: tuple[Any, ...]
 ) -> curation_service.CurationService:
     """The service of our own; `ground` is what `Resources` needs."""
     stores = worker_parts.stores
     return curation_service.CurationService(
         *ground,
         pictures=image_pictures.ImagePictures(pictures, stores),
-        uploads=uploads.UploadFolder(stores, *derived_settings.upload_folder(settings.storage)),
+        uploads=sent,
         judged=outcome_cache.OutcomeCache(worker_parts.folders.local),
     )
 
@@ -312,85 +313,3 @@ def _build_pictures(settings: Settings) -> builder.PictureBuilder:
     count = min(settings.server.decoding_threads, settings.operations.cores)
     kept = cache.PictureCache(settings.storage.data_dir / "pictures", settings.storage.picture_cache_bytes)
     return builder.PictureBuilder(decoders.DecoderProcesses(count, settings.batch.image_timeout_s), kept)
-
-
-def _runners(
-    settings: Settings,
-    db: database.Database,
-    stores: objects.Stores,
-    folders: ModelFolders,
-    children: Children,
-    tuner: Tuner,
-    plans: plan_folders.PlanFolders,
-    counted: Metrics,
-) -> dict[Kind, runner.Runner]:
-    """Who does which kind of work."""
-    work_dir = settings.storage.data_dir / "work"
-    return {
-        Kind.IMPORT_DATA: import_data.ImportData(
-            db,
-            stores,
-            work_dir,
-            row_failure_limit=settings.operations.import_row_failure_limit,
-            threads=settings.operations.cores,
-            image_timeout_s=settings.batch.image_timeout_s,
-            new_digits=resources.random_digits,
-            is_reviewed=validation.is_reviewed,
-            has_wide_box_limits=validation.has_wide_box_limits,
-            is_unlabelled=validation.is_unlabelled,
-            added=added_results.of_import,
-        ),
-        Kind.CREATE_MODEL: train_model.TrainModel(
-            db,
-            stores,
-            work_dir,
-            folders,
-            _training_limits(settings),
-            resources.random_digits,
-        ),
-        Kind.BATCH_PREDICT: batch_predict.BatchPredict(
-            db,
-            stores,
-            plans,
-            folders,
-            children,
-            tuner,
-            derived_settings.output_settings(settings),
-            derived_settings.machine_share(settings),
-            dry_run.DryRuns(children, settings.batch.price_per_core_hour),
-            validation.batch_params,
-            counted,
-        ),
-        Kind.IMPORT_MODEL: _model_importer(settings, db, stores, folders),
-        Kind.EXPORT_DATA: export.ExportData(db, stores),
-        Kind.EXPORT_MODEL: export.ExportModel(db, stores, folders),
-    }
-
-
-def _training_limits(settings: Settings) -> train_model.TrainingLimits:
-    """What the settings say about every training."""
-    return train_model.TrainingLimits(
-        train_minutes_max=settings.training.minutes_max,
-        threads=settings.operations.cores,
-        cache_bytes=settings.training.cache_bytes,
-        seed=settings.training.seed,
-        pretrained=settings.training.pretrained,
-        keep_best=settings.training.keep_best,
-        state_every_s=settings.training.state_every_s,
-        unlabelled_as_negative=settings.training.unlabelled_as_negative,
-        weights_dir=installed.folder_if_any(settings.training.weights_dir),
-    )
-
-
-def _model_importer(
-    settings: Settings, db: database.Database, stores: objects.Stores, folders: ModelFolders
-) -> import_model.ImportModel:
-    """Who imports networks that were trained elsewhere."""
-    chosen = settings.operations
-    limits = import_model.ImportLimits(
-        memory_bytes=chosen.import_model_bytes, timeout_s=chosen.import_model_timeout_s, threads=chosen.cores
-    )
-    read_files = functools.partial(model_imports.files, schemes=settings.storage.choices.served)
-    reader = import_model.RequestReader(read_files, model_imports.params)
-    work_dir = settings.storage.data_dir / "work"
-    return import_model.ImportModel(db, stores, work_dir, folders, limits, reader, resources.random_digits)

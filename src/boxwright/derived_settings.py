@@ -6,7 +6,7 @@ import logging
 import pathlib
 from collections.abc import Sequence
 
-from boxwright import errors, extras, objects
+from boxwright import __version__, errors, extras, objects
 from boxwright.access import authenticate, quotas
 from boxwright.batch.channels import ChannelChildren
 from boxwright.batch.child_pool import Children
@@ -16,8 +16,10 @@ from boxwright.cluster.cluster_share import DRIVER_MODULE, ClusterShare
 from boxwright.inference.model_store import ModelFolders
 from boxwright.operations import amounts
 from boxwright.runners import batch_choices
-from boxwright.settings import QuotaSettings, Settings, StorageSettings
+from boxwright.settings import QuotaSettings, Settings, StorageSettings, TracesSettings
 from boxwright.states import WORK, OperationKind
+from boxwright.telemetry.metrics import Metrics
+from boxwright.telemetry.spans import Traces
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def lanes(settings: Settings) -> list[list[OperationKind]]:
         else:
             log.info("event=no_training reason=%r", extras.TRAINING_NEEDS)
     if "export" in kinds:
-        found.append([OperationKind.EXPORT_DATA, OperationKind.EXPORT_MODEL])
+        found.append(list(WORK["export"]))
     if "import" in kinds:
         found.append([OperationKind.IMPORT_MODEL])
     if "batch" in kinds:
@@ -105,6 +107,26 @@ def hosts_share(settings: Settings) -> ClusterShare:
         cache_dir=cache_dir,
         cache_bytes=chosen.cache_bytes,
     )
+
+
+def traces(chosen: TracesSettings, metrics: Metrics) -> Traces:
+    """What begins the spans of this process.
+
+    Args:
+        chosen: the settings.
+        metrics: counts spans.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: a collector is named, and what sends to it is not installed.
+    """
+    if chosen.endpoint is None:
+        return Traces()
+    if not extras.can_trace():
+        raise errors.failed_precondition(extras.TRACES_NEEDS)
+    from boxwright.telemetry.otlp_traces import OtlpTraces  # its packages are optional, and take a while to import
+
+    about = {"service.version": __version__}
+    return OtlpTraces(chosen.endpoint, chosen.share, chosen.shard_step, metrics, about)
 
 
 def quota_limits(settings: Settings) -> quotas.QuotaLimits:

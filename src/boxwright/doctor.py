@@ -271,7 +271,7 @@ def _bucket(stores: objects.Stores, uri: objects.ObjectUri) -> str:
     stores.check_bucket(uri)
     bucket = f"{uri.scheme}://{uri.bucket}"
     if any(one.bucket == bucket and one.throttled for one in throttling.snapshot()):
-        return f"{bucket} answers, and is called too often: use fewer processes, or more prefixes or buckets"
+        return f"{bucket} answers, and says that it is called too often: use fewer processes, or more prefixes"
     return f"{bucket} answers"
 
 

@@ -20,6 +20,12 @@ RAY_NEEDS = (
     "restart it, or unset ray_address."
 )
 
+TRACES_PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+TRACES_NEEDS = (
+    "traces_endpoint is set, and OpenTelemetry is not installed here. Run `pip install 'boxwright[traces]'` in the "
+    "service's environment and restart it, or unset traces_endpoint."
+)
+
 
 def can_train() -> bool:
     """Whether the packages of the extra `train` can be imported; imports none of them."""
@@ -29,6 +35,14 @@ def can_train() -> bool:
 def can_use_ray() -> bool:
     """Whether the package of the extra `ray` can be imported; does not import it."""
     return all(importlib.util.find_spec(name) is not None for name in RAY_PACKAGES)
+
+
+def can_trace() -> bool:
+    """Whether the packages of the extra `traces` can be imported; imports no more than the packages that hold them."""
+    try:
+        return all(importlib.util.find_spec(name) is not None for name in TRACES_PACKAGES)
+    except ModuleNotFoundError:  # of a package that would hold one
+        return False
 
 
 def can_import_models() -> bool:

@@ -17,9 +17,10 @@ import sys
 from typing import Any
 
 from boxwright.access import redaction
+from boxwright.telemetry import spans
 
-TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-OWN = ("time", "level", "logger", "message", "traceback")  # keys of every line, which no event has
+TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s%(trace)s"
+OWN = ("time", "level", "logger", "message", "traceback", "trace_id")  # keys that are no event's
 
 _EVENT = re.compile(r"event=([\w%]+)")
 _CONVERSION = re.compile(r"(?:(\w+)=)?%(?:%|[-#0 +]*\d*(?:\.\d+)?[a-zA-Z])")
@@ -33,6 +34,8 @@ def start(level: str, style: str) -> None:
         style: `text` or `json`.
     """
     logging.basicConfig(stream=sys.stderr, level=level.upper(), format=TEXT)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(TraceFilter())
     if style == "json":
         for handler in logging.getLogger().handlers:
             handler.addFilter(_EventFilter())  # before the one below, which leaves no template
@@ -43,7 +46,7 @@ def start(level: str, style: str) -> None:
 class JsonFormatter(logging.Formatter):
     """A record as one line of JSON: OWN keys, `event`, and the values of the event.
 
-    `time` is UTC with milliseconds, as RFC 3339 has it. `traceback` is there where there is one.
+    `time` is UTC with milliseconds, as RFC 3339 has it. `traceback` and `trace_id` are there where there is one.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -55,12 +58,25 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
         }
         line |= getattr(record, "event_values", {})
+        if trace_id := getattr(record, "trace_id", ""):
+            line["trace_id"] = trace_id
         line["message"] = record.getMessage()
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
             line["traceback"] = record.exc_text
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class TraceFilter(logging.Filter):
+    """Lets every record pass, and notes the trace that its thread works for."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets it pass."""
+        context = spans.current().context
+        trace_id = context.trace_id if context is not None and context.is_sampled else ""
+        record.trace_id, record.trace = trace_id, f" trace_id={trace_id}" if trace_id else ""
+        return True
 
 
 class _EventFilter(logging.Filter):

@@ -167,7 +167,7 @@ async def _serve(
     )
     shared: dict[str, Any] = {
         "request_guard": request_guard, "bounds": bounds, "budget": limits.BodyBudget(bounds.bodies_bytes),
-        "decoding": decoding, "metrics": parts.worker.metrics,
+        "decoding": decoding, "metrics": parts.worker.metrics, "traces": parts.worker.traces,
     }  # fmt: skip
     grpc_api = grpc_server.build_grpc_server(parts.dispatcher, watcher, executor, **shared)
     grpc_port = _listen_grpc(grpc_api, chosen, certificate)

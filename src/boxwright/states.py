@@ -57,7 +57,7 @@ WORK = {
     "train": (OperationKind.CREATE_MODEL,),
     "batch": (OperationKind.BATCH_PREDICT,),
     "import": (OperationKind.IMPORT_DATA, OperationKind.IMPORT_MODEL),
-    "export": (OperationKind.EXPORT_DATA, OperationKind.EXPORT_MODEL),
+    "export": (OperationKind.EXPORT_DATA, OperationKind.EXPORT_MODEL, OperationKind.DELETE_DATASET),
 }
 
 

@@ -49,7 +49,7 @@ def _located(folder: str, storage: StorageSettings) -> tuple[objects.Stores, obj
     scheme, separator, rest = shown.partition("://")
     if separator and scheme != "file":
         stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
-        return stores, objects.caller_uri(shown, stores.schemes, directory=True)
+        return stores.enduring(), objects.caller_uri(shown, stores.schemes, directory=True)
     path = pathlib.Path(rest if separator else shown or "/").resolve()
     if path.name == manifest.MANIFEST_FILE:
         path = path.parent

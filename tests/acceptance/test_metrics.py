@@ -68,6 +68,9 @@ def test_a_service_and_a_worker_tell_the_numbers_of_a_batch(
     assert told["boxwright_operation_seconds_count", "batch_predict", "succeeded"] == 1
     assert told["boxwright_lanes", "batch_predict"] == 1
     assert told["boxwright_children",] == 1
+    calls = {key[1:]: value for key, value in told.items() if key[0] == "boxwright_store_seconds_count"}
+    assert sum(value for (call, _, scheme), value in calls.items() if (call, scheme) == ("look", "gs")) > 0
+    assert {code for _, code, _ in calls} <= {"OK", "NOT_FOUND"}
     assert (
         told["boxwright_ready", "database"]
         == told["boxwright_ready", "state"]
@@ -87,7 +90,8 @@ def test_a_service_and_a_worker_tell_the_numbers_of_a_batch(
 
 def test_what_callers_make_up_makes_no_metric_and_the_api_serves_none(service_factory) -> None:
     port = ports.free_port()
-    service = service_factory(environment={"BOXWRIGHT_HEALTH_PORT": str(port)})
+    nobody = "http://127.0.0.1:9"  # takes no traces, and none of this notices
+    service = service_factory(environment={"BOXWRIGHT_HEALTH_PORT": str(port), "BOXWRIGHT_TRACES_ENDPOINT": nobody})
     address = f"http://127.0.0.1:{service.port}"
     _scraped(port)
     with httpx.Client(base_url=address, trust_env=False, timeout=20) as client:
@@ -104,3 +108,5 @@ def test_what_callers_make_up_makes_no_metric_and_the_api_serves_none(service_fa
     added = {key[:4] for key in after.keys() - before.keys() if key[0] == "boxwright_rpc_seconds_count"}
     assert len(added) <= 2, added  # the same method with other codes
     assert after["boxwright_rpc_seconds_count", "OK", "rest", "ListDatasets"] >= 1
+    assert service.stop() == 0
+    assert "event=traces_" in service.tail() and "Traceback" not in service.tail()

@@ -214,3 +214,36 @@ def test_a_service_without_a_folder_says_what_its_operator_can_do(service_factor
     with _client(other := service_factory(environment=chosen)) as http:
         answer = _upload(http, _dataset(other, "nowhere"), drawn_images.draw(1).content)
     assert (answer.status_code, "uploads_uri" in answer.text) == (400, True), answer.text
+
+
+def test_what_was_sent_goes_with_its_dataset(service: Any, http: httpx.Client) -> None:
+    gone, stays, empty = (_dataset(service, name) for name in ("gone", "stays", "empty"))
+    for dataset in (gone, stays):
+        for seed in (1, 2):
+            assert _upload(http, dataset, drawn_images.draw(seed).content).status_code == 200
+    folder: pathlib.Path = service.bucket("uploads")
+    stray = folder / gone.rpartition("/")[2] / "stray.jpg"  # of a kill before its row
+    stray.write_bytes(b"x")
+    with open_api(service) as api:
+        asked = http.delete(gone).json()
+        assert asked["metadata"]["deleteDetails"] == {}
+        ended = api.finished(asked["name"])
+        assert ended.response.type_url.endswith("google.protobuf.Empty")
+        assert http.get(gone).status_code == 404
+        assert not stray.parent.exists()
+        assert len(list((folder / stays.rpartition("/")[2]).iterdir())) == 2
+        assert http.delete(empty).json()["done"], "nothing was sent to it, and no worker is needed"
+        api.automl.delete_dataset(name=stays).result(timeout=300)
+        assert not (folder / stays.rpartition("/")[2]).exists()
+
+
+def test_what_another_dataset_has_imported_stays(service: Any, http: httpx.Client) -> None:
+    first, second = _dataset(service, "first"), _dataset(service, "second")
+    uri = _upload(http, first, drawn_images.draw(1).content).json()["uri"]
+    (service.bucket("b") / "sent.csv").write_text(f"UNASSIGNED,{uri},red,0.1,0.1,,,0.5,0.5,,\n")
+    with open_api(service) as api:
+        source = {"inputConfig": {"gcsSource": {"inputUris": ["gs://b/sent.csv"]}}}
+        assert not api.finished(http.post(f"{second}:importData", json=source).json()["name"]).HasField("error")
+        for dataset, is_there in ((first, True), (second, True)):
+            api.finished(http.delete(dataset).json()["name"])
+            assert (service.bucket("uploads") / uri.removeprefix("gs://uploads/")).exists() == is_there

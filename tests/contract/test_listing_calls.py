@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -73,6 +74,11 @@ def test_what_a_pattern_rules_out_is_not_listed(
             assert (pattern, proxy.seen.count("GET") - before) == (pattern, calls)
             assert found == [name for name in sorted(names) if address.pattern.fullmatch(name)]
             assert bool(found) == (pattern != "2027-*/*.jpg")
+        if kind == "s3":  # a page is deleted in one call
+            before = len(proxy.seen)
+            stores.delete_below(objects.ObjectUri(kind, object_servers.BUCKET, f"{DAYS[0]}/"))
+            calls, deleted = proxy.seen[before:], sum(name.startswith(f"{DAYS[0]}/") for name in names)
+            assert collections.Counter(calls) == dict.fromkeys(("GET", "POST"), -(-deleted // PAGE_NAMES))
 
 
 def _frozen(stores: objects.Stores, number: int, address: addresses.InputAddress) -> list[str]:

@@ -319,6 +319,10 @@ def test_a_list_of_many_keys_is_complete(place):
     _put_many(place, count)
     keys = [info.uri.key.rpartition("/")[2] for info in place.stores.list(place.root.child("many"))]
     assert keys == [f"{number:06d}.jpg" for number in range(count)]
+    beside = place.put("many.jpg")
+    for _ in range(2):
+        place.stores.delete_below(place.root.child("many"))
+        assert [key for page in place.stores.keys(place.root) for key in page] == [beside.key]
 
 
 @pytest.mark.full

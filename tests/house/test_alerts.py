@@ -90,7 +90,7 @@ def test_every_alert_has_a_runbook_and_tests_of_its_own() -> None:
 
 def test_the_dashboard_has_a_row_for_each_part_and_every_panel_has_a_place() -> None:
     rows = [panel["title"] for panel in BOARD["panels"] if panel["type"] == "row"]
-    assert rows == ["Service", "Queue", "Batch prediction", "Training", "Stores"]
+    assert rows == ["Service", "Queue", "Batch prediction", "Cluster", "Training", "Stores"]
     places = [tuple(panel["gridPos"][key] for key in "xy") for panel in BOARD["panels"]]
     assert len(set(places)) == len(places)
     assert len({panel["id"] for panel in BOARD["panels"]}) == len(BOARD["panels"])

@@ -34,6 +34,7 @@ RUNNING = {"state": "RUNNING", "progress_percent": 41.0}
             | {"images_of_one_colour": 2.0},
             "9 of 9 images, 2 of one colour, 100%",
         ),
+        (RUNNING | {"waits_for": "s3://photos"}, "waiting for s3://photos, which is called too often, 41%"),
         (RUNNING | {"stage": "evaluating", "eta_s": 3.2}, "evaluating, 41%, 3 s left"),
         ({"state": "SUCCEEDED", "progress_percent": 100.0, "eta_s": 0.0}, "100%"),
     ],

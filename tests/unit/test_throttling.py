@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import http.server
 import itertools
+import random
 import threading
 
 import pytest
@@ -61,13 +62,26 @@ class Store:
         return (self.answered - answered) / seconds, (self.throttled - throttled) / seconds
 
 
-@pytest.mark.parametrize("per_s", [5.0, 50.0, 400.0])
+@pytest.mark.parametrize("per_s", [8.0, 50.0, 400.0])
 def test_a_bucket_is_called_about_as_often_as_it_allows_with_few_calls_wasted(per_s):
     store = Store(per_s)
     store.run(20)
     answered, throttled = store.run(60)
     assert answered > 0.75 * per_s
     assert throttled < 0.2 * answered
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_a_store_that_throttles_a_share_of_calls_however_few_is_not_called_ever_less(share):
+    store, drawn = Store(1e9), random.Random(1)
+    for _ in range(2000):
+        began_s = store.pace.begin(store.pause)
+        store.pass_s(0.01)
+        if drawn.random() < share:
+            store.pace.note_throttled(began_s, None, refuses_to_say)
+        else:
+            store.pace.note_answer()
+    assert store.now_s - 1000.0 < 2 * 2000 * 0.01
 
 
 def test_a_pace_follows_a_store_that_takes_less_and_then_more_again_and_ends_without_throttled_answers():

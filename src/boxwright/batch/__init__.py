@@ -23,7 +23,7 @@
     rewrite     results made again from candidates, without inference
     report      what the results of a job say, as a page and lists
     results     the results of a job, for who looks at them
-    job_progress  how far a job is, said while it goes on
+    job_progress  what an inference child says of a job while it goes on
     child_main  the inference child: one job after another
     events      what a child process says
     store_waits  that a process waits for a store that is called too often

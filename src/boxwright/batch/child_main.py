@@ -6,12 +6,16 @@ Events on standard output:
 
     {"event": "progress", "done", "failed", "one_colour", "found", "estimated_images", "exact", "percent",
      "bottleneck", "stages", "amounts"}
-    {"event": "shard", "committed", "is_found", …ShardReport}   committed: shards that this run itself has finished;
-                                                                is_found: this one was finished by an earlier run
+    {"event": "shard", "committed", "is_found", "began_s", …ShardReport}   committed: shards that this run itself has
+                                                                finished; is_found: this one was finished by an earlier run;
+                                                                began_s: when it was begun, seconds since 1970, or null
     {"event": "resumed", "shards", "images", "failed", "first", "reasons"}   what earlier turns have finished, said at once
                                                                 in place of their shards; see `output.first_failures`
+    {"event": "hosts", "there", "wanted", "lost", "refused"}    of a cluster: there are so many, so many are wanted; so many
+                                                                were lost or refused since the last such event
+    {"event": "phase", "phase", "began_s", "took_s"}            a part has ended: recall, opening, planning or closing
     {"event": "done", "shards", "images", "failed", "found", "reused", "reuse", "one_colour", "rows_read", "duplicates",
-     "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
+     "unusable", "left_out", "elapsed_s", "images_per_s", "stages", "amounts", "verdict", "errors_files", "report"}
                                                                 verdict: why the job fails although all is done, or null;
                                                                 report: name of the page in the output folder, or empty
     {"event": "bucket", "bucket", "permission", "is_allowed"}   see `objects.BucketUse`; images count when a list names them
@@ -43,7 +47,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 from boxwright import errors, objects, processes
-from boxwright.batch import job_progress, store_waits, turn_file
+from boxwright.batch import store_waits, turn_file
 from boxwright.batch.engine import opening
 from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.loaded_models import LoadedModels
@@ -52,7 +56,7 @@ from boxwright.batch.estimate import estimator
 from boxwright.batch.events import Events
 from boxwright.batch.inputs import image_names, member_files
 from boxwright.batch.job import BatchJob, EstimateCommand, TrialCommand, command_from_json
-from boxwright.batch.job_progress import JobProgress
+from boxwright.batch.job_progress import JobProgress, Phases, rounded
 from boxwright.batch.output import verdict
 from boxwright.batch.output.manifest import Manifest
 from boxwright.batch.output.shard_reports import ShardReport
@@ -141,13 +145,16 @@ def run_job(
     started_s = time.monotonic()
     uses = objects.BucketUses(lambda use: events.say("bucket", **dataclasses.asdict(use)))
     stores = objects.Stores.from_config(job.folders.stores).enduring(stop_requested.is_set).observed(uses.note)
-    sink, begin = _begun(job, stores, events)
+    phases = Phases(events)
+    with phases.timed("recall"):
+        sink, begin = _begun(job, stores, events)
     with contextlib.ExitStack() as opened:
         opened.callback(sink.end_recall)
-        work = _work(
-            job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use), open_engine, begin
-        )
-        progress = JobProgress(work.engine, work.plan, events, sink.one_colour)
+        with phases.timed("opening"):
+            work = _work(
+                job, models, peers, stores, sink, opened, lambda use: events.say("bucket", **use), open_engine, begin
+            )
+        progress = JobProgress(work.engine, work.plan, events, phases, sink.one_colour)
         try:
             done = _run(job, work, sink, stores, progress, stop_requested)
         except errors.ApiError as error:
@@ -164,7 +171,7 @@ def run_job(
         events.say("stopped")
         return
     elapsed_s = time.monotonic() - started_s
-    stage_s = job_progress.rounded(work.engine.stage_s())
+    stage_s = rounded(work.engine.stage_s())
     images = done["images"]
     log.info("event=stages images=%d elapsed_s=%.3f %s", images, elapsed_s, _as_log(stage_s))
     done |= {"elapsed_s": round(elapsed_s, 3), "images_per_s": round(images / max(elapsed_s, 1e-3), 1)}
@@ -252,7 +259,10 @@ def _run(
         job.spec.image_failure_limit,
     )
     try:
-        manifest = _close(sink, work, "FAILED" if said else "SUCCEEDED", _reporter(job, work, stores, stop_requested))
+        with progress.phases.timed("closing"):
+            manifest = _close(
+                sink, work, "FAILED" if said else "SUCCEEDED", _reporter(job, work, stores, stop_requested)
+            )
     except ReportStoppedError:
         return None
     if manifest.sources:  # their failed images are in no shard
@@ -272,6 +282,7 @@ def _run(
         "one_colour": progress.one_colour,
         "rows_read": work.plan.rows_read,
         "duplicates": work.plan.duplicates,
+        "unusable": work.plan.rows_failed,
         "left_out": left_out.total(),
         "verdict": said,
         "errors_files": len(manifest.errors_files),

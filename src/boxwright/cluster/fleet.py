@@ -59,6 +59,7 @@ class Fleet:
         self._accepted = 0
         self.hosts_lost = 0
         self.hosts_refused = 0
+        self._refused_before = 0  # by hosts of another kind
         pool.enter(self._demand)
 
     @property
@@ -76,7 +77,7 @@ class Fleet:
         self._pool.leave(self._demand)
         self._demand = dataclasses.replace(self._demand, gpus=gpus, text=self._as_json(gpus))
         self._pool.enter(self._demand)
-        self.hosts_refused = 0
+        self._refused_before = self.hosts_refused
 
     def want(self, waiting: int, left: int) -> None:
         """Says how many shards could be handed over now, and how many are known and not done."""
@@ -150,7 +151,7 @@ class Fleet:
             return
         log.warning("event=host_refused node=%s reason=%s", opened.node, refusal)
         self.hosts_refused += 1
-        if not self._accepted and self.hosts_refused >= MOST_REFUSED:
+        if not self._accepted and self.hosts_refused - self._refused_before >= MOST_REFUSED:
             raise errors.failed_precondition(
                 f"No host of the cluster computes as the first one of this job did: {refusal}. Add nodes of its kind, "
                 "or start a new job."

@@ -11,7 +11,8 @@ import math
 import pathlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from google.rpc import status_pb2
@@ -20,6 +21,7 @@ from boxwright import errors, objects
 from boxwright.batch.engine import stages
 from boxwright.batch.engine.shard_assembler import Counts, Segments
 from boxwright.batch.job import BatchJob
+from boxwright.batch.job_progress import HostTotals
 from boxwright.batch.output.shard_reports import ShardReport
 from boxwright.batch.rewrite.rewriter import NoteUse
 from boxwright.batch.segments import Segment
@@ -144,6 +146,13 @@ class RayEngine:
             reader.close()
             fleet.close()
 
+    @property
+    def hosts(self) -> HostTotals:
+        """See `job_progress.HasHosts`: hosts are those of all jobs, losses and refusals this one's."""
+        fleet = self._fleet
+        lost, refused = (0, 0) if fleet is None else (fleet.hosts_lost, fleet.hosts_refused)
+        return HostTotals(self._pool.up, self._pool.size, lost, refused)
+
     def abandon(self) -> None:
         """Ends what hosts are at for this job, at once, whatever the thread that runs it waits for; from any thread."""
         if self._fleet is not None:
@@ -216,7 +225,7 @@ class RayEngine:
         report = ShardReport.from_values(worked.report)
         self._sink.count(report)
         self._packs.drop(report.shard)
-        self._add(report, worked.totals)
+        self._add(report, worked)
         yield report
 
     def _lost(self, lost: Lost) -> None:
@@ -248,11 +257,11 @@ class RayEngine:
             shard.losses, shard.suspicion = 0, None
         self._waiting.appendleft(shard)
 
-    def _add(self, report: ShardReport, totals: Mapping[str, float]) -> None:
-        self.counts.note_committed(report.shard)
+    def _add(self, report: ShardReport, worked: ShardAnswer) -> None:
+        self.counts.note_committed(report.shard, time.time() - worked.busy_s)
         self.counts.add(done=report.predicted + report.failed, failed=report.failed, committed=True)
         for name in self._totals:
-            self._totals[name] += totals.get(name, 0.0)
+            self._totals[name] += worked.totals.get(name, 0.0)
 
     def _refusal(self, devices: Devices, opened: OpenAnswer) -> str:
         """Why a host may not take part: it would find other digits than the job's first one."""

@@ -135,6 +135,12 @@ class Database:
         return self._metrics.timed("boxwright_db_seconds", access)
 
     @property
+    def connections_in_use(self) -> int:
+        """Connections that transactions of this process hold now."""
+        pool: Any = self._engine.pool
+        return int(pool.checkedout())
+
+    @property
     def is_local(self) -> bool:
         """Whether it is a file of this machine, which a reader need not wait for."""
         return self._engine.dialect.name == "sqlite"

@@ -64,6 +64,14 @@ def delete(connection: sa.Connection, dataset_id: str) -> None:
     connection.execute(datasets.delete().where(datasets.c.id == dataset_id))
 
 
+def has_images_below(connection: sa.Connection, folder: str, dataset_id: str | None = None) -> bool:
+    """Whether any image of a dataset, or of any at all, is below a folder."""
+    wanted = examples.c.uri.startswith(folder, autoescape=True)
+    if dataset_id is not None:
+        wanted &= examples.c.dataset_id == dataset_id
+    return bool(connection.execute(sa.select(sa.exists().where(wanted))).scalar_one())
+
+
 def specs(connection: sa.Connection, dataset_id: str) -> list[tuple[str, str]]:
     """Returns (id, display name) of the dataset's annotation specs, ordered by display name."""
     rows = connection.execute(

@@ -20,10 +20,12 @@ renaming, never locking. Every error is an `ApiError` whose message names the UR
     store_config  what an installation serves, and the environment of its stores
     entries     what lies directly in a folder
     listing     names in order, however many
+    deletion    all that is below a folder, deleted page by page
     backend     what every way to keep objects can do
     limited_use  what work may use of the stores, and that it says so
     bucket_uses  which buckets work uses, each told once
     stores      Stores, which chooses among them
+    recorded_stores  the same, which tell metrics and spans
     grants     which objects a caller may read and write, and stores that are limited to them
     imported    images read again, which must be as they were imported
     missing    objects that are not there: whether a folder or another spelling is

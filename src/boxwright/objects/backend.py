@@ -83,5 +83,8 @@ class Backend(Protocol):
     def delete(self, uri: ObjectUri) -> None:
         """Deletes an object; none is fine."""
 
+    def delete_below(self, folder: ObjectUri) -> None:
+        """Deletes everything below a folder, in memory that does not grow with it; nothing is fine."""
+
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left below a folder."""

@@ -25,7 +25,7 @@ from obstore import exceptions
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from boxwright import errors
-from boxwright.objects import entries, listing, profile_connections, store_errors, throttling
+from boxwright.objects import deletion, entries, listing, profile_connections, store_errors, throttling
 from boxwright.objects.folders import ObjectVersion, StoreKey
 from boxwright.objects.patience import FIRST_WAIT_S, LONGEST_WAIT_S
 from boxwright.objects.profiles import CredentialProfile, CredentialProfiles
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 MAX_RETRIES = 1000  # of a request among several of one call: time bounds the retries, not their number
 PART_BYTES = 5 << 20  # what is larger the client library writes in parts, unless it is written once only
-ASK_TIMEOUT_S = 5.0
+ASK_TIMEOUT_S = 2.0
 SIGNED_S = 60
 SIGNS_HERE = ("s3", "az")  # a signature takes no call of another service
 CONNECT_TIMEOUT_S = 5.0
@@ -216,6 +216,21 @@ class Cloud:
         with contextlib.suppress(FileNotFoundError):
             obstore.delete(place.store, place.key)
 
+    def delete_below(self, folder: ObjectUri) -> None:
+        """See `Backend.delete_below`."""
+        place = self.long_place(folder)
+        found = obstore.list(place.store, prefix=place.key.rstrip("/"), chunk_size=listing.PAGE_NAMES)
+        pages = ([entry["path"] for entry in batch] for batch in found)
+        deletion.delete_pages(pages, lambda keys: self._delete_keys(folder, keys))
+
+    def _delete_keys(self, folder: ObjectUri, keys: list[str]) -> None:
+        """Deletes objects, on S3 a thousand in one call; those that are gone are fine."""
+        try:
+            obstore.delete(self.long_place(folder).store, keys)
+        except FileNotFoundError:  # somebody else deletes them too
+            for key in keys:
+                self.delete(dataclasses.replace(folder, key=key))
+
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Nothing to do: an upload that was cut off leaves no object."""
 
@@ -319,6 +334,10 @@ class GcsEmulator(Cloud):
     @property
     def _address(self) -> str:
         return self.address
+
+    def _delete_keys(self, folder: ObjectUri, keys: list[str]) -> None:
+        for key in keys:
+            self.delete(dataclasses.replace(folder, key=key))
 
     def delete(self, uri: ObjectUri) -> None:
         """See `Cloud.delete`."""

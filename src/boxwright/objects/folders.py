@@ -22,7 +22,7 @@ from obstore import exceptions
 from obstore.store import LocalStore
 
 from boxwright import errors, private
-from boxwright.objects import entries, listing, store_errors
+from boxwright.objects import deletion, entries, listing, store_errors
 from boxwright.objects.uris import BadUri, ObjectUri, bad_uri
 
 if TYPE_CHECKING:
@@ -217,6 +217,11 @@ class Folders(abc.ABC):
         """Deletes an object; none is fine."""
         self.place(uri)
         self.path(uri).unlink(missing_ok=True)
+
+    def delete_below(self, folder: ObjectUri) -> None:
+        """See `Backend.delete_below`; the folder goes too."""
+        self.place(folder)
+        deletion.remove_tree(str(self.path(folder)))
 
     def sweep_unfinished(self, directory: ObjectUri) -> None:
         """Removes what a killed writer may have left: files still under their staging name."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import obstore
 
 from boxwright.objects import store_errors
@@ -48,15 +46,12 @@ class OwnState(StoreCalls):
         """Deletes every object below a prefix of the service's own state."""
         if not str(uri).startswith(f"{str(self._state_base).rstrip('/')}/"):
             raise ValueError(f"only the service's own state is ever deleted, not {uri}")
-        if uri.scheme == STATE:
-            shutil.rmtree(self._state.path(uri), ignore_errors=True)
-            return
-        backend = self._backend(uri, WRITE)
+        self.delete_below(uri)
 
-        def delete() -> None:
-            place = backend.long_place(uri)
-            for batch in obstore.list(place.store, prefix=place.key.rstrip("/")):
-                obstore.delete(place.store, [entry["path"] for entry in batch])
-
-        with store_errors.translated(uri):
-            self._patiently(backend, uri, delete)  # what is deleted is not listed again
+    def delete_below(self, folder: ObjectUri) -> None:
+        """Deletes every object below a folder that this service has made itself, see `deletion`; none is fine."""
+        backend = self._backend(folder, WRITE, is_folder=True)
+        with store_errors.translated(folder):
+            self._patiently(
+                backend, folder, lambda: backend.delete_below(folder)
+            )  # what is deleted is not listed again

@@ -162,8 +162,11 @@ class _Attempts(Generic[_T]):
             self._patience.pause(wait_s)
         finally:
             self._pace.waits(-is_throttled)
+        asked_s = time.monotonic()
         try:
             self._began_s = _begin(self._pace, self._patience, self._deadline_s)
+            if self._patience.endures:
+                self._deadline_s += time.monotonic() - asked_s  # its turn is no trouble
         except store_errors.StillThrottledError:
             raise error from None
 

@@ -53,18 +53,22 @@ class _Body:
 
     def read(self) -> bytes:
         """The next chunk; an empty one behind the last."""
+        if self._came > self._size:
+            raise store_errors.Truncated(f"{self._came} bytes came, and {self._size} were promised")
+        if self._came == self._size:
+            return b""
         if self._chunks is None:
             self.open()
         assert self._chunks is not None
         try:
             chunk = next(self._chunks, None)
-            if not chunk and self._came < self._size:
+            if not chunk:
                 raise store_errors.Truncated(f"the last {self._size - self._came} bytes did not come")
         except Exception:
             self._chunks = None
             raise
-        self._came += len(chunk or b"")
-        return bytes(chunk or b"")
+        self._came += len(chunk)
+        return bytes(chunk)
 
     @property
     def _unchanged(self) -> dict[str, str]:

@@ -16,15 +16,18 @@ import threading
 import time
 from collections.abc import Callable
 
-LOWEST_PER_S = 2.0  # a thousand processes at it are fewer calls than one prefix of S3 takes
-DECREASE = 0.8  # a round of throttled answers leaves this share of the pace
-LARGEST_DECREASE = 0.3  # where far fewer calls were answered than began
+LOWEST_PER_S = 5.0  # a thousand processes at it are fewer calls than one prefix of S3 takes
+DECREASE = 0.9  # a round of throttled answers leaves this share of what was answered …
+LARGEST_DECREASE = 0.3  # … or of this share of the pace
 INCREASE = 0.1  # of the last pace at which the store answered, a second
 LEAST_INCREASE_PER_S = 0.5  # a second
 HURRY_S = 5.0  # without a throttled answer for so long, the pace grows twice as fast, for twice as long three times, …
-ROUND_S = 0.5  # throttled answers within one round are one sign
+ROUND_S = 0.5  # throttled answers within one round, of at least so long and so many calls, are one sign
+ROUND_CALLS = 10
+PROVEN = 0.96  # below this share of what the store has just answered, a pace is not too fast …
+STUBBORN_SHARE = 0.5  # … unless more than these are throttled: …
+HOLD_S = 5.0  # … slower is then no better, and the pace is held for so long
 FREE_AFTER_S = 60.0  # without a throttled answer
-WINDOW_S = 1.0  # over which answers are counted
 LONGEST_CLOSED_S = 120.0  # that a store's Retry-After is heeded
 ASK_EVERY_S = 30.0
 LOG_EVERY_S = 60.0
@@ -75,8 +78,9 @@ class Pace:
         self._next_s = self._closed_until_s = self._changed_s = self._grown_s = -1.0
         self._throttled_s = self._asked_s = self._logged_s = -3600.0
         self._throttled = self._answered = self._waiting = 0
-        self._answered_then = 0  # at the last decrease
-        self._window_s, self._window_answers, self._last_window_per_s = clock(), 0, 0.0
+        self._proven_per_s = self._before_per_s = 0.0  # answers a second, and the pace, at the last decrease
+        self._held_until_s = -1.0  # the pace is not made less
+        self._begin_window(clock())  # since the last change of the pace: calls by their answers
 
     def begin(self, pause: Callable[[float], None]) -> float:
         """Waits until a call may begin; returns when it did, by the clock.
@@ -103,13 +107,9 @@ class Pace:
 
     def note_answer(self) -> None:
         """Notes that a call was answered, whatever was said."""
-        now_s = self._clock()
         with self._lock:
             self._answered += 1
             self._window_answers += 1
-            if now_s - self._window_s >= WINDOW_S:
-                self._last_window_per_s = self._window_answers / (now_s - self._window_s)
-                self._window_s, self._window_answers = now_s, 0
 
     def note_throttled(self, began_s: float, retry_after_s: float | None, ask_when: AskWhen) -> None:
         """Notes that a call was throttled.
@@ -122,13 +122,17 @@ class Pace:
         now_s = self._clock()
         with self._lock:
             self._throttled += 1
+            if self._per_s is None and now_s - self._throttled_s > RECENT_S:  # the first round measures
+                self._changed_s = now_s
+                self._begin_window(now_s)
             self._throttled_s = now_s
+            self._window_throttled += 1
             is_to_ask = retry_after_s is None and now_s - self._asked_s >= ASK_EVERY_S
             if is_to_ask:
                 self._asked_s = now_s
-            if began_s >= self._changed_s and (self._per_s is None or now_s - self._changed_s >= ROUND_S):
+            if self._is_round_over(began_s, now_s):
                 self._slow_down(now_s)
-            is_to_log = now_s - self._logged_s >= LOG_EVERY_S
+            is_to_log = self._per_s is not None and now_s - self._logged_s >= LOG_EVERY_S
             if is_to_log:
                 self._logged_s = now_s
             throttled, per_s = self._throttled, self._per_s
@@ -187,25 +191,43 @@ class Pace:
         assert self._per_s is not None
         elapsed_s = now_s - self._grown_s
         self._grown_s = now_s
+        if not self._window_answers:
+            return
         if self._per_s < self._reached_per_s:
             self._per_s = min(self._reached_per_s, self._per_s * 2 ** min(elapsed_s / ROUND_S, 30.0))
         else:
             step_per_s = max(LEAST_INCREASE_PER_S, INCREASE * self._reached_per_s) * elapsed_s
             self._per_s += step_per_s * (1 + (now_s - self._changed_s) / HURRY_S)
 
+    def _is_round_over(self, began_s: float, now_s: float) -> bool:
+        """Whether a throttled call, which began then, says something about the present pace."""
+        calls = self._window_answers + self._window_throttled
+        if began_s <= self._changed_s or now_s - self._changed_s < ROUND_S or calls < ROUND_CALLS:
+            return False
+        return now_s >= self._held_until_s or self._window_throttled > STUBBORN_SHARE * calls
+
     def _slow_down(self, now_s: float) -> None:
         elapsed_s = now_s - self._window_s
-        good_per_s = self._last_window_per_s if elapsed_s < WINDOW_S / 4 else self._window_answers / elapsed_s
+        answered_per_s = self._window_answers / elapsed_s
+        share = self._window_throttled / (self._window_answers + self._window_throttled)
         if self._per_s is None:
-            slower = DECREASE * (good_per_s or self._window_answers / max(elapsed_s, WINDOW_S / 4))
+            slower = DECREASE * answered_per_s
+        elif share <= STUBBORN_SHARE and self._per_s <= max(PROVEN * self._proven_per_s, 1.5 * LOWEST_PER_S):
+            slower = max(self._per_s, self._before_per_s)  # it throttles no matter how slow: that does not help
+            self._held_until_s = now_s + HOLD_S
+            self._reached_per_s = 2 * slower
         else:
-            slower = min(DECREASE * self._per_s, max(good_per_s, LARGEST_DECREASE * self._per_s))
+            slower = DECREASE * max(min(answered_per_s, self._per_s), LARGEST_DECREASE * self._per_s)
+        self._before_per_s = self._per_s or slower
         self._per_s = max(LOWEST_PER_S, slower)
-        if self._answered > self._answered_then and elapsed_s >= ROUND_S:
-            self._reached_per_s = self._per_s  # where nothing was answered, or in a moment, nothing was learned
-        self._answered_then = self._answered
+        if now_s >= self._held_until_s and self._window_answers:
+            self._proven_per_s = answered_per_s
+            self._reached_per_s = self._per_s  # where nothing was answered, nothing was learned
         self._changed_s = self._grown_s = now_s
-        self._window_s, self._window_answers, self._last_window_per_s = now_s, 0, good_per_s
+        self._begin_window(now_s)
+
+    def _begin_window(self, now_s: float) -> None:
+        self._window_s, self._window_answers, self._window_throttled = now_s, 0, 0
 
 
 class _Told:

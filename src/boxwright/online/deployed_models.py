@@ -22,6 +22,7 @@ from boxwright.online.prediction_process import (
     UnknownModelError,
 )
 from boxwright.predictions import ImagePrediction
+from boxwright.telemetry.metrics import Metrics
 
 ATTEMPTS = 5  # to hand an image over to a process that ends, or unloads the model, before it has the image
 LOAD_ATTEMPTS = 2  # of one model: a process that ends twice while it loads the same one ends because of it
@@ -70,6 +71,7 @@ class DeployedModels:
         runtime: what runs the networks; see `runtime_selection.open_runtime`.
         precision: of the networks; None for the one that each model has chosen.
         timeout_s: for decoding one image; beyond it the process is ended and started again.
+        metrics: counts loads.
     """
 
     def __init__(
@@ -80,7 +82,9 @@ class DeployedModels:
         runtime: str = "cpu",
         precision: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._folders = folders
         self._cores = cores
         self._runtime = runtime
@@ -265,7 +269,17 @@ class DeployedModels:
             except concurrent.futures.CancelledError:
                 raise errors.unavailable("The service is stopping; try again shortly.") from None
 
+    @property
+    def loaded_count(self) -> int:
+        """How many models are loaded now."""
+        with self._lock:
+            return sum(deployment.loaded is not None for deployment in self._deployed.values())
+
     def _load(self, folder: str, node_count: int) -> _LoadedModel:
+        with self._metrics.timed("boxwright_model_load_seconds"):
+            return self._load_now(folder, node_count)
+
+    def _load_now(self, folder: str, node_count: int) -> _LoadedModel:
         path = self._folders.local(folder)
         info = ModelInfo.read(path)
         streams = min(node_count, self._cores)

@@ -18,11 +18,12 @@ from google.rpc import status_pb2
 from boxwright import errors, names, states
 from boxwright.metadata import database
 from boxwright.metadata.schema import operations
-from boxwright.operations import amounts, batch_amounts, deadlines, progress_values, sharing
+from boxwright.operations import amounts, batch_amounts, deadlines, operation_trace, progress_values, sharing
 from boxwright.operations.records import ClaimedOperation as ClaimedOperation
 from boxwright.operations.records import Draft as Draft
 from boxwright.operations.records import Lease as Lease
 from boxwright.operations.records import name_of as name_of
+from boxwright.telemetry import spans
 
 MAX_PARTIAL_FAILURES = 20  # operations.proto: "This field will never have more than 20 entries"
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5  # an operation that kills its worker each time must not do so for ever
@@ -71,8 +72,13 @@ class Ledger:
             project = draft.location.project
             self.limits.check_start(connection, draft.kind, project, draft.caller.charged_project or project)
         failed = {"state": State.FAILED, "error": error.status.SerializeToString()} if error else None
-        progress = {"progress": {sharing.DRY_RUN: True}} if dry_run else {}
-        return self._insert(connection, draft, (failed or {"state": State.PENDING}) | progress)
+        trace = operation_trace.begun()
+        marks = ({sharing.DRY_RUN: True} if dry_run else {}) | (trace.entry if trace is not None else {})
+        row = self._insert(
+            connection, draft, (failed or {"state": State.PENDING}) | ({"progress": marks} if marks else {})
+        )
+        spans.current().set(operation=str(name_of(row)))
+        return row
 
     def start_done(self, connection: sa.Connection, draft: Draft, response: any_pb2.Any) -> sa.Row[Any]:
         """Adds an operation that is already SUCCEEDED: the work was done in this same transaction.
@@ -197,6 +203,7 @@ class Ledger:
                     self._note_event(connection, row)
         if row is None:
             return None
+        trace, progress = operation_trace.split(row.progress)
         return ClaimedOperation(
             lease=Lease(row.id, row.lease_epoch, owner),
             name=name_of(row),
@@ -207,7 +214,8 @@ class Ledger:
             attempts=row.attempts,
             output_directory=row.output_directory,
             plan_of=row.plan_of,
-            progress=row.progress,
+            progress=progress,
+            trace=trace,
             caller=row.caller,
             caller_groups=tuple(json.loads(row.caller_groups)),
             priority=states.Priority(row.priority),

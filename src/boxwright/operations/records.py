@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from boxwright import callers, names, states
+from boxwright.operations.operation_trace import OperationTrace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,12 @@ class Lease:
 
 @dataclasses.dataclass(frozen=True)
 class ClaimedOperation:
-    """An operation that this worker has just claimed, with what a runner needs of its row; `caller` is a member."""
+    """An operation that this worker has just claimed, with what a runner needs of its row.
+
+    Attributes:
+        caller: the member that has started it.
+        trace: where its spans belong; None: nothing is noted.
+    """
 
     lease: Lease
     name: names.OperationName
@@ -81,6 +87,7 @@ class ClaimedOperation:
     caller: str = ""
     caller_groups: tuple[str, ...] = ()
     priority: states.Priority = states.Priority.NORMAL
+    trace: OperationTrace | None = None
 
 
 def name_of(row: sa.Row[Any]) -> names.OperationName:

@@ -111,6 +111,7 @@ class Context:
         reported: the numbers that earlier attempts have reported last; None if they have not.
         priority: of the project's operations of its kind.
         is_dry_run: whether it only says what its work would be.
+        trace: what is noted of the trace that it belongs to.
         caller: the member that has started it; empty: anybody may do everything.
         uses: the buckets that this attempt uses, each told to `on_use` once.
     """
@@ -135,6 +136,9 @@ class Context:
         self.reported = claimed.progress
         self.priority = claimed.priority
         self.is_dry_run = bool((claimed.progress or {}).get(sharing.DRY_RUN))
+        self.trace = claimed.trace
+        # what stays in the progress of the row, whatever the runner reports
+        self._marks = ({sharing.DRY_RUN: True} if self.is_dry_run else {}) | (self.trace.entry if self.trace else {})
         self.caller, self._groups = claimed.caller, claimed.caller_groups
         # of this attempt; nothing until it is known
         self._grants = objects.Grants(callers.Caller(self.caller).email) if self.caller else None
@@ -204,8 +208,8 @@ class Context:
         images: int = 0,
     ) -> None:
         """Records progress, and images that were worked on since the last report. Raises LeaseLost."""
-        if progress is not None and self.is_dry_run:
-            progress = {sharing.DRY_RUN: True, **progress}
+        if progress is not None:
+            progress = {**self._marks, **progress}
         try:
             cancel = self._ledger.report(
                 self.lease,

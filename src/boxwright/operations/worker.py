@@ -34,7 +34,8 @@ from google.rpc import code_pb2, status_pb2
 from boxwright import errors, names, objects, states
 from boxwright.metadata import database
 from boxwright.operations import amounts
-from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, MICROSECONDS, ClaimedOperation, Ledger
+from boxwright.operations.attempt_records import AttemptRecords
+from boxwright.operations.ledger import MAX_ATTEMPTS_WITHOUT_PROGRESS, ClaimedOperation, Ledger
 from boxwright.operations.runner import (
     AttemptError,
     CallerGrants,
@@ -47,7 +48,7 @@ from boxwright.operations.runner import (
     trusted_s,
 )
 from boxwright.operations.sharing import Among
-from boxwright.telemetry import metric_table
+from boxwright.telemetry import spans
 from boxwright.telemetry.metrics import Metrics
 
 WAITED_S = 1.0  # two polls: what has waited for so long has no free lane anywhere
@@ -76,6 +77,7 @@ class Worker:
         observe: hears of the first attempt at an operation (None), and how it ended: with a status, code 0 for success.
         observe_use: hears of each bucket that an attempt uses first, and of the member for whom; empty for anybody.
         metrics: counts attempts, lanes and leases.
+        traces: begins the spans of attempts.
     """
 
     def __init__(
@@ -91,9 +93,11 @@ class Worker:
         observe: Callable[[names.OperationName, states.OperationKind, status_pb2.Status | None], None] | None = None,
         observe_use: Callable[[names.OperationName, str, objects.BucketUse], None] | None = None,
         metrics: Metrics | None = None,
+        traces: spans.Traces | None = None,
     ) -> None:
         self._ledger = ledger
-        self._metrics = metrics or Metrics()
+        self._records = AttemptRecords(metrics, traces)
+        self._metrics = self._records.metrics
         self._observe_use = observe_use or (lambda name, caller, use: None)
         self._observe = observe or (lambda name, kind, outcome: None)
         self._slices_s = slices_s or {}
@@ -111,11 +115,7 @@ class Worker:
             threading.Thread(target=self._serve_lane, args=(kinds,), name=f"lane-{number}")
             for number, kinds in enumerate(lanes, 1)
         ]
-        for kind in [kind for kinds in lanes for kind in kinds]:
-            self._metrics.add("boxwright_lanes", 1, kind)
-            self._metrics.add("boxwright_lanes_busy", 0, kind)
-            for end in metric_table.VALUES["end"]:
-                self._count(kind, end, 0)
+        self._records.note_lanes(lanes)
         # what was cancelled while it waited for a lane shall not wait for one any longer
         self._threads.append(
             threading.Thread(target=self._serve_lane, args=(list(runners), Among.CANCELLED), name="lane-cancelled")
@@ -158,9 +158,6 @@ class Worker:
                 thread.join(max(0.0, deadline_s - time.monotonic()))
 
     # ---- inside -------------------------------------------------------------------------------------------------
-
-    def _count(self, kind: states.OperationKind, end: str, attempts: int = 1) -> None:
-        self._metrics.add("boxwright_operation_attempts_total", attempts, kind, end)
 
     def _on_change(self, name: str, state: states.OperationState) -> None:
         """Wakes the lanes for new work, and the renewer so that a cancel is seen at once."""
@@ -215,32 +212,24 @@ class Worker:
             lambda context, use: self._observe_use(context.name, context.caller, use),
         )
         self._enter(context)
-        self._metrics.add("boxwright_lanes_busy", 1, claimed.kind)
-        started_s = time.monotonic()
-        log.info(
-            "event=operation_started operation=%s kind=%s epoch=%d", claimed.name, claimed.kind, claimed.lease.epoch
-        )
-        try:
-            self._finish(claimed, context)
-        except errors.LeaseLost:
-            self._metrics.add("boxwright_leases_lost_total")
-            self._count(claimed.kind, "lease_lost")
-            log.warning("event=lease_lost operation=%s epoch=%d", claimed.name, claimed.lease.epoch)
-        except database.Transient as error:
-            self._count(claimed.kind, "lease_lost")
-            log.warning("event=database_lost operation=%s reason=%s", claimed.name, error)
-        except Exception:
-            self._count(claimed.kind, "died")
-            log.exception(
-                "event=finish_failed operation=%s", claimed.name
-            )  # the lease runs out and another attempt follows
-        finally:
-            self._metrics.add("boxwright_lanes_busy", -1, claimed.kind)
-            with self._active_changed:
-                self._active.remove(context)
-                self._active_changed.notify_all()
-            elapsed_s = time.monotonic() - started_s
-            log.info("event=operation_left operation=%s kind=%s elapsed_s=%.2f", claimed.name, claimed.kind, elapsed_s)
+        with self._records.under_way(claimed):
+            try:
+                self._finish(claimed, context)
+            except errors.LeaseLost:
+                self._metrics.add("boxwright_leases_lost_total")
+                self._records.ended(claimed.kind, "lease_lost")
+                log.warning("event=lease_lost operation=%s epoch=%d", claimed.name, claimed.lease.epoch)
+            except database.Transient as error:
+                self._records.ended(claimed.kind, "lease_lost")
+                log.warning("event=database_lost operation=%s reason=%s", claimed.name, error)
+            except Exception:
+                self._records.ended(claimed.kind, "died")
+                # the lease runs out and another attempt follows
+                log.exception("event=finish_failed operation=%s", claimed.name)
+            finally:
+                with self._active_changed:
+                    self._active.remove(context)
+                    self._active_changed.notify_all()
 
     def _enter(self, context: Context) -> None:
         """Counts an attempt among those under way, and stops all of its operation but the newest."""
@@ -301,7 +290,7 @@ class Worker:
             self._end(context, error.status)
         except TurnOver:
             self._ledger.release(lease, blameless=True)
-            self._count(claimed.kind, "turn_over")
+            self._records.ended(claimed.kind, "turn_over")
             with self._wake:
                 self._wake.notify_all()
             return
@@ -312,12 +301,12 @@ class Worker:
                 self._end(context, errors.cancelled().status)
             else:
                 self._ledger.release(lease, blameless=True)
-                self._count(claimed.kind, "handed_back")
+                self._records.ended(claimed.kind, "handed_back")
                 return
         except AttemptError as error:
             log.warning("event=attempt_failed operation=%s attempt=%d reason=%s", claimed.name, claimed.attempts, error)
             self._ledger.release(lease, blameless=False)
-            self._count(claimed.kind, "died")
+            self._records.ended(claimed.kind, "died")
             return
         except Exception:
             incident_id = uuid.uuid4().hex[:12]
@@ -337,12 +326,7 @@ class Worker:
                     raise
                 time.sleep(RETRY_INTERVAL_S)
         status = status_pb2.Status() if callable(outcome) else outcome
-        end = {code_pb2.OK: "done", code_pb2.CANCELLED: "cancelled"}.get(status.code, "failed")
-        took_s = time.time() - context.create_time_us / MICROSECONDS
-        self._count(context.kind, end)
-        self._metrics.observe(
-            "boxwright_operation_seconds", took_s, context.kind, "succeeded" if end == "done" else end
-        )
+        self._records.operation_ended(context, status)
         self._observe(context.name, context.kind, status)
 
     def _made_nothing(self, context: Context) -> bool:

@@ -29,7 +29,7 @@ from boxwright.metadata import database, models
 from boxwright.operations import sharing
 from boxwright.operations.runner import Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import STOP_GRACE_S
-from boxwright.runners import base_choice, batch_choices, batch_counts, output_folders
+from boxwright.runners import base_choice, batch_choices, batch_counts, batch_spans, host_counts, output_folders
 from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
 from boxwright.runners.dry_run import DryRuns
@@ -92,6 +92,7 @@ class BatchPredict(Runner):
         metrics: Metrics | None = None,
     ) -> None:
         self._metrics = metrics or Metrics()
+        self._hosts = host_counts.HostCounts(self._metrics)
         self._db = db
         self._stores = stores
         self._plans = plans
@@ -278,13 +279,20 @@ class BatchPredict(Runner):
         progress = BatchProgress(before=context.reported, predicts=predicts, known=known, others=self._tuner.others)
 
         def run(child: JobChild) -> dict[str, Any]:
+            counts, traced = batch_counts.BatchCounts(self._metrics, self._hosts), batch_spans.BatchSpans()
+
+            def hear(event: dict[str, Any]) -> None:
+                counts.note(event)
+                traced.note(event)
+
             child.send_line(job.to_json())
             try:
-                return self._follow(child, context, progress, job.spec.image_timeout_s)
+                return self._follow(child, context, progress, hear, job.spec.image_timeout_s)
             except TurnOver:
                 self._stop(child)  # in good order, so that the next job finds the model loaded
                 raise
             finally:
+                counts.end()
                 _report_end(context, progress)
 
         done = Isolation(self._children, job, self._metrics).in_child(context, run)
@@ -302,22 +310,28 @@ class BatchPredict(Runner):
         return numbers
 
     def _follow(
-        self, child: JobChild, context: Context, progress: BatchProgress, image_timeout_s: float
+        self,
+        child: JobChild,
+        context: Context,
+        progress: BatchProgress,
+        hear: Callable[[dict[str, Any]], None],
+        image_timeout_s: float,
     ) -> dict[str, Any]:
         """Passes the child's events on until the job is done; stops the child when the operation should stop.
+
+        `hear` is told each of them.
 
         Returns:
             The event ``done``.
         """
         failures = _Failures()
         progress.begin_child()
-        counts = batch_counts.BatchCounts(self._metrics)
         reported_s = 0.0
         first_shard_s: float | None = None  # of this attempt: finding what is there already is no turn
         heard = events(child, context, self._stop, image_timeout_s)
         while True:
             event = next(heard)
-            counts.note(event)
+            hear(event)
             match event:
                 case {"event": "progress" | "alive" | "throttled"}:
                     progress.note(event)

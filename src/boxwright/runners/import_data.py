@@ -38,6 +38,7 @@ from boxwright.runners import (
     suggestions,
 )
 from boxwright.runners.import_staging import RowCounts
+from boxwright.telemetry import spans
 
 MERGE_IMAGES = 200  # per transaction: tens of milliseconds, so that other writers never wait long
 REPORT_INTERVAL_S = 0.5
@@ -149,11 +150,15 @@ class ImportData(Runner):
         target: _Target,
         context: Context,
     ) -> None:
-        if target.added is None:
-            self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, target, context)
-        else:
-            self._stage_results(stores, target.added, staging, tally, target, context)
-        with import_images.ImageLook(stores, context, self._threads, self._image_timeout_s) as look:
+        with spans.part("rows"):
+            if target.added is None:
+                self._stage_rows(stores, message.input_config.gcs_source.input_uris, staging, tally, target, context)
+            else:
+                self._stage_results(stores, target.added, staging, tally, target, context)
+        with (
+            spans.part("images"),
+            import_images.ImageLook(stores, context, self._threads, self._image_timeout_s) as look,
+        ):
             for done in look.over(staging, tally.fail, target.box_limit):
                 context.report(progress_percent=int(ROWS_PERCENT + done * (IMAGES_PERCENT - ROWS_PERCENT)))
         tally.conflicts.of_copies(staging)
@@ -162,8 +167,9 @@ class ImportData(Runner):
         context.report(progress_percent=IMAGES_PERCENT, partial_failures=tally.listed)
         self._judge(tally)
         self._check_label_count(target, staging)
-        for share in self._merge(target, staging, tally):
-            context.report(progress_percent=min(99, int(IMAGES_PERCENT + share * (100 - IMAGES_PERCENT))))
+        with spans.part("merging"):
+            for share in self._merge(target, staging, tally):
+                context.report(progress_percent=min(99, int(IMAGES_PERCENT + share * (100 - IMAGES_PERCENT))))
         context.report(partial_failures=tally.listed)
         log.info(
             "event=imported operation=%s rows=%d failed=%d other_set=%d",

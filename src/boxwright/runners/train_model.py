@@ -24,7 +24,8 @@ from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, datasets, messages, models
 from boxwright.operations.runner import AttemptError, Context, Runner, Stopped, Success, TurnOver
 from boxwright.processes import Child, ChildExitError
-from boxwright.runners import training_curve, training_forms, training_state
+from boxwright.runners import training_counts, training_curve, training_forms, training_state
+from boxwright.telemetry.metrics import Metrics
 
 SECONDS_PER_MILLI_NODE_HOUR = 3.6  # one node: this machine
 REPORT_INTERVAL_S = 1.0
@@ -69,6 +70,7 @@ class TrainModel(Runner):
         folders: where trained models go.
         limits: settings of training.
         new_digits: makes evaluation ids.
+        metrics: counts the time of trainings.
     """
 
     def __init__(
@@ -79,7 +81,9 @@ class TrainModel(Runner):
         folders: ModelFolders,
         limits: TrainingLimits,
         new_digits: Callable[[], str],
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._db = db
         self._stores = stores
         self._work_dir = work_dir
@@ -240,14 +244,24 @@ class TrainModel(Runner):
         threads = str(job["threads"])
         environment = {**CHILD_ENVIRONMENT, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         child = Child(module, [str(folder)], environment, variables=self._stores.variables, umask=private.UMASK)
+        counts = training_counts.TrainingCounts(self._metrics)
         try:
-            return self._follow(child, context, job.get("left_out", []), keeps_best=keeps_best)
+            return self._follow(child, context, job.get("left_out", []), counts, keeps_best=keeps_best)
         except ChildExitError as error:
             raise AttemptError(str(error)) from error
         finally:
             child.close(grace_s=0)
+            counts.end()
 
-    def _follow(self, child: Child, context: Context, left_out: Sequence[str], *, keeps_best: bool) -> dict[str, Any]:
+    def _follow(
+        self,
+        child: Child,
+        context: Context,
+        left_out: Sequence[str],
+        counts: training_counts.TrainingCounts,
+        *,
+        keeps_best: bool,
+    ) -> dict[str, Any]:
         warnings = [status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message=text) for text in left_out]
         if warnings:
             context.report(partial_failures=warnings)
@@ -266,6 +280,7 @@ class TrainModel(Runner):
                 child.send_line("finish")
                 is_finishing = True
             event = child.next_event(timeout_s=0.1)
+            counts.note(event)
             match event:
                 case None:
                     continue

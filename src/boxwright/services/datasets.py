@@ -16,10 +16,13 @@ from boxwright.metadata import database, datasets
 from boxwright.metadata.schema import datasets as datasets_table
 from boxwright.services import exclusivity, filters, messages, updates, validation
 from boxwright.services.resources import Kind, Resources
+from boxwright.services.uploads import UploadFolder
 
 
 class DatasetMethods(Resources):
     """Datasets and their annotation specs."""
+
+    _uploads: UploadFolder
 
     def create_dataset(self, request: types.CreateDatasetRequest, caller: Caller) -> operations_pb2.Operation:
         """Creates an empty dataset; the operation is done at once."""
@@ -96,16 +99,20 @@ class DatasetMethods(Resources):
             return messages.dataset(self._dataset(connection, name, ""))
 
     def delete_dataset(self, request: types.DeleteDatasetRequest, caller: Caller) -> operations_pb2.Operation:
-        """Deletes a dataset; models trained from it live on."""
+        """Deletes a dataset; models trained from it live on. The operation goes on until images are gone that were sent."""
         name = self._named(names.DatasetName, request.name, "name")
         with self._db.write() as connection:
             self._dataset(connection, name, errors.DATASET_UNKNOWN_TO_IMPORT)
             exclusivity.check(self._ledger, connection, name, Kind.DELETE_DATASET)
+            folder = self._uploads.address(name)
+            has_uploads = folder is not None and datasets.has_images_below(connection, str(folder), name.dataset)
             datasets.delete(connection, name.dataset)
             policies.forget(connection, str(name))
             draft = self._draft(caller, name.parent, Kind.DELETE_DATASET, request, works_on=str(name))
-            operation = self._ledger.start_done(connection, draft, messages.packed())
-        return messages.operation(operation)
+            if not has_uploads:
+                return messages.operation(self._ledger.start_done(connection, draft, messages.packed()))
+            operation = self._ledger.start(connection, draft)
+        return self._announced(operation)
 
     def import_data(self, request: types.ImportDataRequest, caller: Caller) -> operations_pb2.Operation:
         """Starts an import; the operation has failed already if a look at the stores says that it must."""

@@ -13,7 +13,7 @@ from google.rpc import status_pb2
 
 from boxwright import boxes, states
 from boxwright.metadata.messages import classification_type, dataset, model, model_evaluation, timestamp
-from boxwright.operations import ledger
+from boxwright.operations import ledger, operation_trace
 from boxwright.predictions import ImagePrediction, LabelScores
 from boxwright.services import requested
 
@@ -84,7 +84,7 @@ def progress(row: sa.Row[Any]) -> struct_pb2.Struct:
             "update_time": timestamp(row.update_time_us).ToJsonString(),
             **ended,
             **requested.facts(row),
-            **(row.progress or {}),
+            **(operation_trace.split(row.progress)[1] or {}),
         }
     )
     return result

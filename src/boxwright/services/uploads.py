@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import pathlib
 import re
+from collections.abc import Callable
 from typing import Any
+
+from google.rpc import code_pb2
 
 from boxwright import curation_messages as pb
 from boxwright import errors, faults, names, objects, states
@@ -37,6 +40,20 @@ class UploadFolder:
         self._stores = stores
         self._uri = uri
         self._bucket = bucket
+
+    def address(self, dataset: names.DatasetName) -> objects.ObjectUri | None:
+        """The folder of a dataset; None if no images can be sent."""
+        return None if self._uri is None else self._uri.child(f"{dataset.dataset}/")
+
+    def delete(self, dataset: names.DatasetName, raise_if_stopped: Callable[[], None]) -> None:
+        """Deletes all that was sent to a dataset; raises as `Stores.delete_below`, and what `raise_if_stopped` does."""
+        folder = self.address(dataset)
+        if folder is not None and (self._bucket is None or self._bucket.exists()):
+            self._stores.of_project(dataset.project).stoppable(raise_if_stopped).delete_below(folder)
+
+    def drop(self, dataset: names.DatasetName, uri: objects.ObjectUri) -> None:
+        """Deletes an image that no row will name: its dataset is gone."""
+        self._stores.of_project(dataset.project).delete_written(uri)
 
     def keep(self, dataset: names.DatasetName, file_name: str, data: bytes) -> objects.ObjectUri:
         """Writes an image whole or not at all; one that is there stays. Returns its address.
@@ -113,6 +130,11 @@ class UploadMethods(CurationMethods):
             "display_name": _CONTROLS.sub(" ", request.display_name).strip(),
             "annotations": [],
         }
-        with self._db.write() as connection:
-            self._dataset(connection, name, f"Dataset {name} was not found.")  # it may have been deleted meanwhile
-            datasets.merge(connection, name.dataset, [image], self._new_digits)
+        try:
+            with self._db.write() as connection:
+                self._dataset(connection, name, f"Dataset {name} was not found.")
+                datasets.merge(connection, name.dataset, [image], self._new_digits)
+        except errors.ApiError as error:
+            if error.code == code_pb2.NOT_FOUND:  # it has been deleted meanwhile
+                self._uploads.drop(name, uri)
+            raise

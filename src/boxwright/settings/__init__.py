@@ -18,6 +18,7 @@ from boxwright.settings.groups import (
     OperationsSettings,
     Settings,
     StorageSettings,
+    TracesSettings,
     TrainingSettings,
     all_settings,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "Setting",
     "Settings",
     "StorageSettings",
+    "TracesSettings",
     "TrainingSettings",
     "all_settings",
     "read",

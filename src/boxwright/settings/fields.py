@@ -8,6 +8,7 @@ import logging
 import re
 import types
 import typing
+import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -111,6 +112,22 @@ def is_ray_address(value: str | None) -> str | None:
     if value is None or value == "auto" or re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[\w.-]+):\d{1,5}", value):
         return None
     return f"'{value}' is neither HOST:PORT nor auto."
+
+
+def is_collector(value: str | None) -> str | None:
+    """The URL of a collector without credentials, or nothing."""
+    if value is None:
+        return None
+    try:
+        parts = urllib.parse.urlsplit(value)
+        is_usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_usable = False
+    if not is_usable or re.search(
+        r"[\s@?#]", value
+    ):  # what is in a URL is in logs: headers have a variable of their own
+        return "This is no URL of a collector, such as http://127.0.0.1:4318, without credentials and parameters."
+    return None
 
 
 def one_of(*names: str) -> Check:

@@ -263,6 +263,30 @@ class InferenceSettings(Group):
 
 
 @dataclasses.dataclass(frozen=True)
+class TracesSettings(Group):
+    """Traces for OpenTelemetry."""
+
+    endpoint: str | None = setting(
+        None,
+        "Collector of OpenTelemetry that traces are sent to by OTLP over HTTP, `http://HOST:4318`; unset: there are none.",
+        name="traces_endpoint",
+        check=fields.is_collector,
+    )
+    share: float = setting(
+        1.0,
+        "Share of the traces that begin here which are sent, 0 to 1; those of callers are sent if their header says so.",
+        name="traces_share",
+        check=fields.between(0, 1),
+    )
+    shard_step: int = setting(
+        100,
+        "Of so many shards of a batch prediction, one has a span.",
+        name="traces_shard_step",
+        check=fields.between(1, 1_000_000),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """Everything that an operator may choose; each field but the last is a group, and a table of the configuration file.
 
@@ -280,6 +304,7 @@ class Settings:
     batch: BatchSettings = dataclasses.field(default_factory=BatchSettings)
     ray: RaySettings = dataclasses.field(default_factory=RaySettings)
     notify: NotifySettings = dataclasses.field(default_factory=NotifySettings)
+    traces: TracesSettings = dataclasses.field(default_factory=TracesSettings)
     config_file: pathlib.Path | None = None
 
     @classmethod

@@ -17,6 +17,7 @@ from google.protobuf import message
 
 from boxwright import callers, errors, names
 from boxwright.surface import methods
+from boxwright.telemetry import spans, trace_context
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -186,6 +187,8 @@ class Dispatcher:
                 raise errors.invalid_fields(missing)
             record = dataclasses.replace(record, needs=methods.requirements(row, request))
             self._decider.check(caller, row.dotted_name, record.needs)
+            if names.is_name(record.resource):  # what is none may be the address of an image
+                spans.current().set(resource=record.resource)
             if self._quotas is not None and not is_again:  # after the permission: nobody uses up what others have
                 # what anybody may ask of any project is not charged to that project
                 own = names.project_of(record.resource) if record.needs else caller.email
@@ -210,7 +213,9 @@ class Dispatcher:
 def origin_of(headers: Headers, address: str) -> callers.Origin:
     """Where a call comes from, by its headers and its connection's address."""
     agents = [value for name, value in headers if name == "user-agent"]
-    return callers.Origin(address, agents[0] if agents else "")
+    parents = [value for name, value in headers if name == trace_context.HEADER]
+    # of several, none can be the caller's
+    return callers.Origin(address, agents[0] if agents else "", parents[0] if len(parents) == 1 else "")
 
 
 def _bind(services: Mapping[str, object], planned: Collection[str]) -> dict[methods.Method, Callable[..., Any]]:

@@ -25,6 +25,7 @@ from grpc_reflection.v1alpha import reflection
 from boxwright import errors
 from boxwright.surface import dispatch, grpc_messages, limits, methods, request_policy, waiting
 from boxwright.telemetry.metrics import Metrics
+from boxwright.telemetry.spans import Traces
 
 CONNECTION_GRACE_S = 600.0  # for the calls of a connection that takes no new ones; none waits longer than 300 s
 MAX_STATUS_BYTES = 3000  # clients refuse more than 8 KiB of metadata; the text travels twice, once percent-encoded
@@ -74,9 +75,10 @@ def build_grpc_server(
     budget: limits.BodyBudget,
     decoding: futures.Executor | None = None,
     metrics: Metrics | None = None,
+    traces: Traces | None = None,
 ) -> GrpcServer:
     """Builds the gRPC server, without ports, inside the running event loop."""
-    reception = waiting.CallExecutor(dispatcher, watcher, executor, decoding, metrics, "grpc")
+    reception = waiting.CallExecutor(dispatcher, watcher, executor, decoding, metrics, "grpc", traces)
     receiver = grpc_messages.MessageReader(bounds, budget)
 
     def handlers_of(rows: Iterable[methods.Method]) -> dict[str, grpc.RpcMethodHandler]:

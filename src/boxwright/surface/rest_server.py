@@ -31,6 +31,7 @@ from boxwright.surface import (
     waiting,
 )
 from boxwright.telemetry.metrics import Metrics
+from boxwright.telemetry.spans import Traces
 
 # who may be asked by anybody: nothing behind these needs credentials, or they are what is exchanged for some
 PUBLIC_PATHS = (
@@ -51,6 +52,7 @@ def build_rest_app(
     budget: limits.BodyBudget,
     decoding: futures.Executor | None = None,
     metrics: Metrics | None = None,
+    traces: Traces | None = None,
     has_console: bool = False,
 ) -> types.ASGIApp:
     """Builds the ASGI application; `extra_routes` come before those under ``/v1/``.
@@ -63,7 +65,7 @@ def build_rest_app(
     unguarded = [route.path for route in extra_routes if getattr(route, "path", None) not in PUBLIC_PATHS]
     if unguarded:
         raise TypeError(f"Nobody judges the callers of {', '.join(unguarded)}.")
-    reception = waiting.CallExecutor(dispatcher, watcher, executor, decoding, metrics, "rest")
+    reception = waiting.CallExecutor(dispatcher, watcher, executor, decoding, metrics, "rest", traces)
     api = RestServer(reception, bounds, budget)
     app = applications.Starlette(
         routes=[

@@ -25,7 +25,9 @@ from google.rpc import code_pb2
 
 from boxwright import callers, errors
 from boxwright.surface import dispatch, limits, methods
+from boxwright.telemetry import spans
 from boxwright.telemetry.metrics import Metrics
+from boxwright.telemetry.trace_context import TraceContext
 
 _WAITING_RPCS = ("GetOperation", "WaitOperation")
 _log = logging.getLogger(__name__)
@@ -166,6 +168,7 @@ class CallExecutor:
         executor: the bounded thread pool in which dispatch runs.
         decoding: the one for calls that decode images; None: there is no other.
         metrics: counts calls, and those that are refused.
+        traces: begins the spans of calls.
         door: what the metrics call this API server, ``rest`` or ``grpc``.
     """
 
@@ -177,9 +180,11 @@ class CallExecutor:
         decoding: futures.Executor | None = None,
         metrics: Metrics | None = None,
         door: str = "rest",
+        traces: spans.Traces | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._metrics, self._door = metrics or Metrics(), door
+        self._traces = traces or spans.Traces()
         self._watcher = watcher
         self._executor = executor
         self._decoding = decoding or executor
@@ -231,20 +236,23 @@ class CallExecutor:
         """
         code, started_s = "OK", time.perf_counter()
         self._metrics.add("boxwright_rpc_in_flight", 1, self._door)
-        try:
-            return await self._answer(row, read, caller, write, remaining_s=remaining_s, body=body)
-        except errors.ApiError as error:
-            code = error.code_name
-            if error.code in (code_pb2.PERMISSION_DENIED, code_pb2.RESOURCE_EXHAUSTED):
-                self._count_refusal(error)
-            raise
-        except BaseException:  # the caller has hung up
-            code = "CANCELLED"
-            raise
-        finally:
-            self._metrics.add("boxwright_rpc_in_flight", -1, self._door)
-            took_s = time.perf_counter() - started_s
-            self._metrics.observe("boxwright_rpc_seconds", took_s, row.rpc, self._door, code)
+        parent = TraceContext.parse(caller.origin.traceparent)
+        with spans.entered(self._traces.begin(f"{row.service}/{row.rpc}", parent, is_request=True)) as span:
+            try:
+                return await self._answer(row, read, caller, write, remaining_s=remaining_s, body=body)
+            except errors.ApiError as error:
+                code = error.code_name
+                if error.code in (code_pb2.PERMISSION_DENIED, code_pb2.RESOURCE_EXHAUSTED):
+                    self._count_refusal(error)
+                raise
+            except BaseException:  # the caller has hung up
+                code = "CANCELLED"
+                raise
+            finally:
+                self._metrics.add("boxwright_rpc_in_flight", -1, self._door)
+                took_s = time.perf_counter() - started_s
+                self._metrics.observe("boxwright_rpc_seconds", took_s, row.rpc, self._door, code)
+                span.set(door=self._door, code=code)
 
     def _count_refusal(self, error: errors.ApiError) -> None:
         self._metrics.add("boxwright_access_denied_total", 1, self._door, error.code_name)
@@ -280,9 +288,11 @@ class CallExecutor:
 
     async def _wait(self, name: str, wait_s: float, caller: callers.Caller) -> None:
         self._waiting[caller.member] += 1
+        self._metrics.add("boxwright_waiting_calls", 1, self._door)
         try:
             await self._watcher.until_done(name, wait_s)
         finally:
+            self._metrics.add("boxwright_waiting_calls", -1, self._door)
             self._waiting[caller.member] -= 1
             if not self._waiting[caller.member]:
                 del self._waiting[caller.member]
@@ -300,7 +310,7 @@ class CallExecutor:
 
     async def _run(self, work: Callable[[], _T], executor: futures.Executor | None = None) -> _T:
         try:
-            answer = asyncio.get_running_loop().run_in_executor(executor or self._executor, work)
+            answer = asyncio.get_running_loop().run_in_executor(executor or self._executor, spans.carried(work))
         except RuntimeError as closed:  # the pool takes no more work
             raise errors.unavailable("The service is shutting down; try again shortly.") from closed
         return await answer

@@ -28,10 +28,15 @@ VALUES: dict[str, tuple[str, ...]] = {
     "result": (PREDICTED, *(code for code in CODES if code != "OK")),
     "stage": STAGES,
     "how": ("committed", "found"),
-    "row": ("planned", "duplicate"),
+    "row": ("planned", "duplicate", "unusable"),
     "reason": ("crash", "silent"),
     "access": ("read", "write"),
     "look": ("database", "state", "process"),
+    "loss": ("lost", "refused"),
+    "scheme": ("state", "gs", "s3", "az", "file"),
+    "call": ("read", "look", "list", "write", "delete"),
+    "phase": ("preparing", "training", "exporting", "quantising", "evaluating"),
+    "fate": ("sent", "not_sent", "dropped"),
 }
 CALL_BUCKETS_S = (0.01, 0.05, 0.25, 1.0, 5.0)
 WORK_BUCKETS_S = (1.0, 10.0, 60.0, 600.0, 3600.0, 86400.0)
@@ -65,6 +70,7 @@ TABLE = (
         CALL_BUCKETS_S,
     ),
     Metric("boxwright_rpc_in_flight", GAUGE, "Calls under way.", ("door",)),
+    Metric("boxwright_waiting_calls", GAUGE, "Of these, calls that wait for an operation.", ("door",)),
     Metric(
         "boxwright_access_denied_total",
         COUNTER,
@@ -97,8 +103,23 @@ TABLE = (
     Metric("boxwright_children", GAUGE, "Inference children."),
     Metric("boxwright_child_deaths_total", COUNTER, "Inference children that died or were ended.", ("reason",)),
     Metric("boxwright_images_convicted_total", COUNTER, "Images left out because they crash or hang a child."),
+    Metric("boxwright_hosts", GAUGE, "Hosts of a cluster that batch predictions of this process have."),
+    Metric("boxwright_hosts_wanted", GAUGE, "Hosts of a cluster that they ask for, those included."),
+    Metric("boxwright_host_losses_total", COUNTER, "Hosts that were lost, or compute otherwise.", ("loss",)),
+    Metric("boxwright_models_loaded", GAUGE, "Models that are loaded for online prediction; a service tells them."),
+    Metric("boxwright_model_load_seconds", HISTOGRAM, "Time to load one.", (), WORK_BUCKETS_S),
+    Metric("boxwright_training_seconds_total", COUNTER, "Time of trainings, by what they are at.", ("phase",)),
+    Metric(
+        "boxwright_store_seconds",
+        HISTOGRAM,
+        "Time of a call of a store, waits and further attempts included.",
+        ("scheme", "call", "code"),
+        CALL_BUCKETS_S,
+    ),
+    Metric("boxwright_store_retries_total", COUNTER, "Further attempts at calls of stores.", ("scheme", "call")),
     Metric("boxwright_store_throttled_total", COUNTER, "Calls of stores that were answered 503 or 429."),
     Metric("boxwright_db_seconds", HISTOGRAM, "Time of a transaction.", ("access",), CALL_BUCKETS_S),
+    Metric("boxwright_db_connections", GAUGE, "Connections to the database that are in use."),
     Metric("boxwright_ready", GAUGE, "1 where a look of /readyz finds nothing wrong, else 0.", ("look",)),
     Metric(
         "boxwright_certificate_expiry_timestamp_seconds",
@@ -106,6 +127,7 @@ TABLE = (
         "When the certificate of an API server ends, since 1970; only with TLS.",
         ("door",),
     ),
+    Metric("boxwright_spans_total", COUNTER, "Spans of traces that have ended here; only with traces.", ("fate",)),
     Metric("boxwright_build_info", GAUGE, "Always 1.", ("version", "schema")),
 )
 METRICS = {metric.name: metric for metric in TABLE}

@@ -7,5 +7,6 @@ patient          the command line with a tuning that measures on a busy machine 
 receiver         a receiver of events behind TLS
 tls_process      a service behind TLS as a process: started, waited for, stopped
 tls_service      a service behind TLS, with a certificate and an account of the tests' own
+trace_collector  a collector of traces, which keeps the spans
 worker_process   a `boxwright worker` on a service's files
 """

@@ -4,6 +4,7 @@ from tests.support.operations.scraped import samples
 
 from boxwright.batch.engine import stages
 from boxwright.runners.batch_counts import BatchCounts
+from boxwright.runners.host_counts import HostCounts
 from boxwright.telemetry.metrics import Metrics
 
 
@@ -35,3 +36,20 @@ def test_throttled_calls_are_added_up() -> None:
     for throttled in (3, 0, 4):
         counts.note({"event": "throttled", "bucket": "s3://b", "waiting": 1, "throttled": throttled})
     assert samples(metrics)["boxwright_store_throttled_total",] == 7
+
+
+def test_hosts_of_jobs_that_share_a_driver_are_counted_once_and_go_with_the_last_job() -> None:
+    metrics = Metrics()
+    hosts = HostCounts(metrics)
+    first, second = BatchCounts(metrics, hosts), BatchCounts(metrics, hosts)
+    first.note({"event": "hosts", "there": 2, "wanted": 4, "lost": 0, "refused": 1})
+    second.note({"event": "hosts", "there": 3, "wanted": 4, "lost": 2, "refused": 0})
+    told = samples(metrics)
+    assert (told["boxwright_hosts",], told["boxwright_hosts_wanted",]) == (3, 4)
+    assert told["boxwright_host_losses_total", "lost"] == 2
+    assert told["boxwright_host_losses_total", "refused"] == 1
+    second.end()
+    first.end()
+    told = samples(metrics)
+    assert told["boxwright_hosts",] == told["boxwright_hosts_wanted",] == 0
+    assert told["boxwright_host_losses_total", "lost"] == 2

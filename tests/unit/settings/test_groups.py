@@ -67,6 +67,12 @@ REFUSED = [
     ("BOXWRIGHT_RUNTIME", "tpu", "runtime"),
     ("BOXWRIGHT_STATE_URI", "s3://bucket", "state_uri"),
     ("BOXWRIGHT_STATE_URI", "bucket/folder", "state_uri"),
+    ("BOXWRIGHT_TRACES_ENDPOINT", "collector:4318", "traces_endpoint"),
+    ("BOXWRIGHT_TRACES_ENDPOINT", "https://user:secret@collector/", "traces_endpoint"),
+    ("BOXWRIGHT_TRACES_ENDPOINT", "https://collector/?token=secret", "traces_endpoint"),
+    ("BOXWRIGHT_TRACES_ENDPOINT", "http://collector:99999", "traces_endpoint"),
+    ("BOXWRIGHT_TRACES_ENDPOINT", "http:///v1/traces", "traces_endpoint"),
+    ("BOXWRIGHT_TRACES_SHARE", "1.5", "traces_share"),
 ]
 
 

@@ -12,7 +12,7 @@ from google.cloud import automl_v1
 from google.longrunning import operations_pb2
 from tests.unit.surface import tiny_service
 
-from boxwright import errors
+from boxwright import callers, errors
 from boxwright.surface import methods, waiting
 
 LONG_S = 3600.0
@@ -164,6 +164,8 @@ def test_a_stopped_pool_is_unavailable() -> None:
         pool.shutdown()
         row = ROWS["GetModel"]
         with pytest.raises(errors.ApiError, match="shutting down"):
-            await reception.answer(row, automl_v1.GetModelRequest.pb(), {}, lambda answer: answer, remaining_s=None)
+            await reception.answer(
+                row, automl_v1.GetModelRequest.pb(), callers.ANONYMOUS, lambda answer: answer, remaining_s=None
+            )
 
     asyncio.run(run())

@@ -57,7 +57,7 @@ capabilities: {drop: [ALL]}
 {{- if has "train" . }}{{ $operations = append $operations "'create_model'" }}{{ end }}
 {{- if has "batch" . }}{{ $operations = append $operations "'batch_predict'" }}{{ end }}
 {{- if has "import" . }}{{ $operations = concat $operations (list "'import_data'" "'import_model'") }}{{ end }}
-{{- if has "export" . }}{{ $operations = concat $operations (list "'export_data'" "'export_model'") }}{{ end -}}
+{{- if has "export" . }}{{ $operations = concat $operations (list "'export_data'" "'export_model'" "'delete_dataset'") }}{{ end -}}
 SELECT count(*) FROM operations WHERE state IN ('PENDING', 'RUNNING') AND kind IN ({{ join ", " $operations }})
 {{- end }}
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -98,6 +99,7 @@ class Counts:
         self.images_reused = 0
         self.shards_committed = 0
         self._untold: set[int] = set()  # committed shards whose reports nobody has taken yet
+        self._began_s: dict[int, float] = {}  # of these, seconds since 1970
 
     def add(self, *, done: int = 0, failed: int = 0, found: int = 0, reused: int = 0, committed: int = 0) -> None:
         """Adds to the counts."""
@@ -108,10 +110,17 @@ class Counts:
             self.images_reused += reused
             self.shards_committed += committed
 
-    def note_committed(self, shard: int) -> None:
-        """Notes that this run has committed a shard, before its report is handed on."""
+    def note_committed(self, shard: int, began_s: float | None = None) -> None:
+        """Notes that this run has committed a shard, before its report is handed on.
+
+        Args:
+            shard: its number.
+            began_s: when this run began with it, seconds since 1970; None: nobody knows.
+        """
         with self._lock:
             self._untold.add(shard)
+            if began_s is not None:
+                self._began_s[shard] = began_s
 
     def take_committed(self, shard: int) -> bool:
         """Whether this run has committed the shard of a report; to be asked once."""
@@ -120,6 +129,11 @@ class Counts:
             self._untold.discard(shard)
             return is_ours
 
+    def take_began(self, shard: int) -> float | None:
+        """When this run began with a shard that it has committed, seconds since 1970; to be asked once."""
+        with self._lock:
+            return self._began_s.pop(shard, None)
+
 
 class _OpenShard:
     """A shard whose images are in flight."""
@@ -127,6 +141,7 @@ class _OpenShard:
     def __init__(self, segment: Segment) -> None:
         self.number = segment.shard
         self.segment = segment
+        self.began_s = time.time()
         count = len(segment.items)
         self._ids = [item.id for item in segment.items]
         self._candidates: list[ImageCandidates | None] = [None] * count
@@ -216,7 +231,7 @@ class ShardAssembler:
         # a shard that hangs is not done
         self._counts.add(done=len(lines), failed=failed, reused=reused, committed=report is not None)
         if report is not None:
-            self._counts.note_committed(report.shard)
+            self._counts.note_committed(report.shard, shard.began_s)
             self._results.put(report)
         shard.segment.release(first, len(lines))
         with self._lock:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
@@ -72,7 +71,7 @@ class OutputAccount:
 
         Shards that another process puts afterwards are worked out again, to the same bytes.
         """
-        present = FinishedShards.listed(self._stores, self._output, self._spec.shard_pattern)
+        present = self._listed()
         with self._recall_lock:
             self._there = present
             self._reports = iter(()) if self._spec.pass_number else self._notes.reports_of(present)
@@ -186,7 +185,7 @@ class OutputAccount:
         """
         carried = carried or CarriedOver()
         if not (self._index.predicted or self._index.failed or self._index.reused):
-            self._notes.recall(set(self._present()), self._index, self._digest)
+            self._notes.recall(set(self._listed()), self._index, self._digest)
         manifest = Manifest(
             state=state,
             rows_read=rows_read,
@@ -286,22 +285,22 @@ class OutputAccount:
 
     def _drop_lone_files(self, written: set[str]) -> None:
         """Deletes what was put beside shards that were not, or for a report: the cancelled job came no further."""
-        for info in self._stores.list(self._output):
-            name = info.uri.key.removeprefix(self._output.folder.key)
-            if (sidecars.looks_like_one(name) or name in REPORT_FILES) and name not in written:
-                self._stores.delete_written(info.uri)
+        base = self._output.folder.key
+        names = (key.removeprefix(base) for keys in self._stores.keys(self._output) for key in keys)
+        lone = (
+            name for name in names if (sidecars.looks_like_one(name) or name in REPORT_FILES) and name not in written
+        )
+        for _ in read_ahead.in_order(lambda name: self._stores.delete_written(self._output.child(name)), lone):
+            pass
 
     def _sweep(self) -> None:
         """Clears what a killed writer left half-written."""
         for folder in (self._output, *map(self._output.child, sidecars.wanted(self._spec))):
             self._stores.sweep_unfinished(folder)
 
-    def _present(self) -> Iterable[int]:
-        """Yields the shards that are in the output folder."""
-        named = re.compile(re.escape(self._spec.shard_pattern).replace(r"\{\}", r"([1-9]\d*)"))
-        for info in self._stores.list(self._output):
-            if found := named.fullmatch(info.uri.key.rpartition("/")[2]):
-                yield int(found[1])
+    def _listed(self) -> FinishedShards:
+        """The shards that are in the output folder."""
+        return FinishedShards.listed(self._stores, self._output, self._spec.shard_pattern)
 
     def _gather_errors(self, lines: Iterable[bytes]) -> list[OutputFile]:
         """Writes ``errors_1..M.jsonl`` from error lines in input order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from boxwright import faults, objects
+from boxwright.batch import read_ahead
 from boxwright.batch.output import sidecars, tombstone
 from boxwright.batch.output.manifest import MANIFEST_FILE, Manifest
 
@@ -28,10 +29,12 @@ def delete(stores: objects.Stores, folder: objects.ObjectUri, delete_time: str) 
     if tombstone.read(stores, folder, content) is None:
         made = tombstone.Tombstone(hashlib.sha256(content).hexdigest(), delete_time, files)
         stores.put(folder.child(tombstone.TOMBSTONE_FILE), made.to_json())
-    for name in files:
+
+    def delete(name: str) -> None:
         faults.point("retention.before_delete")
         stores.delete_written(folder.child(name))
-    return len(files)
+
+    return sum(1 for _ in read_ahead.in_order(delete, files))
 
 
 def _is_plain(name: str) -> bool:

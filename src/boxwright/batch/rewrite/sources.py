@@ -91,6 +91,7 @@ class Sources:
         manifests = [source.manifest for source in self._sources]
         self.rows_read = sum(manifest.rows_read for manifest in manifests)
         self.duplicates = sum(manifest.duplicates_removed for manifest in manifests)
+        self.rows_failed = 0  # they are among the images that failed
         self.images_failed = sum(sum(manifest.errors_by_code.values()) for manifest in manifests)
         self.images_planned = self.images_failed + sum(
             manifest.images_predicted + manifest.left_to_base for manifest in manifests

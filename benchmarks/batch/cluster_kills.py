@@ -18,7 +18,8 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import psutil
 from tests.support.clusters import ray_cluster
@@ -39,6 +40,8 @@ SHARD_IMAGES = 20
 NODES = 2
 CALM_S = 60.0  # after which the next kill comes even if no shard was done since the last
 UP_S = 120.0
+STARTS = 5  # of one process of Ray, until it is given up
+Started = TypeVar("Started")
 PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "60"}  # of a driver without a head: Ray's usual one
 
 
@@ -67,7 +70,8 @@ def run(bench: Bench, count: int, seed: int) -> Kills:
     predictor = open_model(bench.model, streams=1)
     bench.run(calm, lambda sink: MachineEngine(calm, bench.stores, predictor, sink))
     expected, kills, started_s = bench.digest("calm"), Kills(), time.monotonic()
-    with ray_cluster.running(nodes=NODES) as cluster:
+    with contextlib.ExitStack() as kept:
+        cluster = _again(lambda: kept.enter_context(ray_cluster.running(nodes=NODES)))
         share = ClusterShare(cluster.address, most_hosts=NODES)
         environment = {cluster_share.VARIABLE: share.to_json(), **PATIENCE}
         children = ChannelChildren(["RAY_"], DRIVER_MODULE, environment)
@@ -213,14 +217,15 @@ class _Shooter:
         for number in self._nodes:
             self._cluster.kill_node(number)
         self._nodes.clear()
-        self._cluster.head = _new_head(self._cluster, sum(self._kills.of.values()))
+        self._cluster.head = _again(lambda: _new_head(self._cluster))
         for _ in range(NODES):
             self._add_node()
         return True
 
     def _add_node(self) -> None:
-        self._nodes.append(len(self._cluster.nodes))
-        self._cluster.add_node()
+        number = len(self._cluster.nodes)
+        _again(self._cluster.add_node)
+        self._nodes.append(number)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -233,8 +238,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _new_head(cluster: RayCluster, number: int) -> subprocess.Popen[bytes]:
+def _again(start: Callable[[], Started]) -> Started:
+    """Starts a process of Ray; on a busy machine that may take Ray longer than it waits."""
+    for _ in range(STARTS - 1):
+        with contextlib.suppress(AssertionError, RuntimeError):
+            return start()
+    return start()
+
+
+def _new_head(cluster: RayCluster) -> subprocess.Popen[bytes]:
     """A head at the former one's address, which knows nothing of what was before."""
+    number = len(list(cluster.folder.glob("head-*")))
     log = cluster.folder / f"head-{number}.log"
     command = [
         str(pathlib.Path(sys.executable).with_name("ray")), "start", "--block", "--head", f"--node-ip-address={HOST}",
@@ -247,6 +261,7 @@ def _new_head(cluster: RayCluster, number: int) -> subprocess.Popen[bytes]:
     deadline_s = time.monotonic() + UP_S
     while b"Ray runtime started" not in log.read_bytes():
         if process.poll() is not None or time.monotonic() > deadline_s:
+            _end(process)
             raise RuntimeError(f"the new head does not start: {log.read_text()}")
         time.sleep(0.1)
     return process

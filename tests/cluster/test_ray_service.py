@@ -5,11 +5,14 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.support.clients.api import open_api
 from tests.support.clusters import ray_cluster
 from tests.support.clusters.ray_cluster import RayCluster
 from tests.support.images import drawn_images
+from tests.support.machine import ports
 from tests.support.machine.waiting import wait_until
 from tests.support.predictions.tiny_model import TinyModel
 from tests.support.processes import crashes
@@ -34,6 +37,14 @@ def _listed(bucket: pathlib.Path) -> str:
     images = drawn_images.write_images(bucket / "images", IMAGES)
     drawn_images.write_csv(bucket, "list.csv", [f"gs://b/images/{image}" for image in [*images, "missing.jpg"]])
     return "gs://b/list.csv"
+
+
+def _hosts(port: int) -> tuple[float, float]:
+    """How many hosts the metrics of a process tell: those that are there, and those that are wanted."""
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=20).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    told = {sample.name: sample.value for sample in samples}
+    return told["boxwright_hosts"], told["boxwright_hosts_wanted"]
 
 
 @pytest.mark.full
@@ -65,7 +76,8 @@ def test_a_batch_over_a_cluster_loses_a_node_and_its_driver_and_nothing_else(
 def test_a_cancelled_batch_over_a_cluster_keeps_whole_shards_and_ends_no_other(
     service_factory, environment, tiny_model: TinyModel
 ):
-    service = service_factory(environment=environment)
+    port = ports.free_port()
+    service = service_factory(environment=environment | {"BOXWRIGHT_HEALTH_PORT": str(port)})
     bucket = service.bucket("b")
     listed, model = _listed(bucket), tiny_model.install(service.data_dir)
     (bucket / "short.csv").write_text("".join((bucket / "list.csv").read_text().splitlines(keepends=True)[:40]))
@@ -74,8 +86,11 @@ def test_a_cancelled_batch_over_a_cluster_keeps_whole_shards_and_ends_no_other(
         other = api.start_batch(model, "gs://b/short.csv", "gs://b/other/", score_threshold="0.3")
         folder = wait_until(lambda: crashes.result_folder(bucket, "out"), "the folder", timeout_s=60)
         wait_until(lambda: whole_shards(folder), "a shard", timeout_s=120)
+        told = wait_until(lambda: hosts if (hosts := _hosts(port))[0] else None, "hosts to be told")
+        assert 1 <= told[0] <= told[1]
         api.cancel(name)
         assert api.finished(name).error.code == 1
         assert b'"CANCELLED"' in (folder / "manifest.json").read_bytes()
         assert not api.finished(other).HasField("error")  # it has the same driver
         assert len(crashes.children_of(service.process.pid, DRIVER)) == 1
+        wait_until(lambda: _hosts(port) == (0, 0), "hosts of no job to be told no more")

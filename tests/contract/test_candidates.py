@@ -94,9 +94,7 @@ def _random_params(rng: random.Random, names: list[str], has_boxes: bool) -> dic
     return params
 
 
-@pytest.mark.parametrize(
-    "seeds", [range(6), pytest.param(range(6, 106), marks=pytest.mark.full)], ids=["few", "hundred"]
-)
+@pytest.mark.parametrize("seeds", [range(6), pytest.param(range(6, 46), marks=pytest.mark.full)], ids=["few", "forty"])
 def test_a_selection_of_the_candidates_is_a_direct_run_byte_for_byte(bench, model, kept, seeds):
     names = [label.display_name for label in ModelInfo.read(model.folder).labels]
     with engines.opened("threads", model) as maker:

@@ -5,6 +5,7 @@ For parents of processes, which tell metrics; calls of their children are not to
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import dataclasses
 import functools
@@ -17,6 +18,7 @@ from typing import ParamSpec, TypeVar
 from boxwright import errors
 from boxwright.objects import store_errors
 from boxwright.objects.backend import Backend
+from boxwright.objects.folders import ObjectVersion
 from boxwright.objects.store_config import StoreConfig
 from boxwright.objects.stores import Stores
 from boxwright.objects.uris import ObjectUri
@@ -45,16 +47,19 @@ def _named_each(call: str, method: Callable[_P, Iterator[_T]]) -> Callable[_P, I
 
     @functools.wraps(method)
     def named(*args: _P.args, **kwargs: _P.kwargs) -> Iterator[_T]:
-        found = iter(method(*args, **kwargs))
-        while True:
-            with _naming(call):
-                try:
-                    one = next(found)
-                except StopIteration:
-                    return
-            yield one
+        return _each(call, method(*args, **kwargs))
 
     return named
+
+
+def _each(call: str, found: Iterator[_T]) -> Iterator[_T]:
+    while True:
+        with _naming(call):
+            try:
+                one = next(found)
+            except StopIteration:
+                return
+        yield one
 
 
 @contextlib.contextmanager
@@ -104,6 +109,12 @@ class RecordedStores(Stores):
     put_once = _named("write", Stores.put_once)
     delete_written = _named("delete", Stores.delete_written)
     delete_prefix = _named("delete", Stores.delete_prefix)
+    delete_below = _named("delete", Stores.delete_below)
+
+    def versions(self, prefix: ObjectUri, after: str = "") -> Iterator[builtins.list[tuple[str, ObjectVersion]]] | None:
+        """See `Stores`."""
+        pages = super().versions(prefix, after)
+        return None if pages is None else _each("list", pages)
 
     def _patiently(self, backend: Backend, uri: ObjectUri, call: Callable[[], _T], *, is_paced: bool = True) -> _T:
         made = 0

@@ -174,17 +174,17 @@ def test_labels_of_images_come_back(name: str, images: list, scored: bool, as_fi
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", OF_BOXES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(images=IMAGES, scored=st.booleans(), as_file=st.booleans())
-def test_three_hundred_sets_of_boxes_come_back(name: str, images: list, scored: bool, as_file: bool) -> None:
+def test_a_hundred_sets_of_boxes_come_back(name: str, images: list, scored: bool, as_file: bool) -> None:
     _check_boxes(name, images, scored, as_file)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", OF_LABELS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(images=LABELLED, scored=st.booleans(), as_file=st.booleans())
-def test_three_hundred_sets_of_labels_come_back(name: str, images: list, scored: bool, as_file: bool) -> None:
+def test_a_hundred_sets_of_labels_come_back(name: str, images: list, scored: bool, as_file: bool) -> None:
     _check_labels(name, images, scored, as_file)
 
 

@@ -20,7 +20,7 @@ BY_LINE = ("vertex", "sagemaker")
 IN_ONE = ("coco", "labelstudio", "datumaro")
 
 
-@pytest.fixture(params=[25, pytest.param(300, marks=pytest.mark.full)])
+@pytest.fixture(params=[25, pytest.param(120, marks=pytest.mark.full)])
 def mutants(request: pytest.FixtureRequest) -> int:
     """How many mistakes are made in each file."""
     return request.param

@@ -88,7 +88,7 @@ def test_a_way_over_two_formats_keeps_every_box_set_and_name(
 @pytest.mark.full
 @pytest.mark.parametrize("second", FORMATS)
 @pytest.mark.parametrize("first", FORMATS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(names=NAMES, data=st.data())
 def test_every_pair_of_formats_keeps_every_box_set_and_name(
     first: str, second: str, names: list[str], data: st.DataObject

@@ -13,9 +13,11 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 
+import ray
 from ray.exceptions import RayError
 
 from boxwright import errors, faults, processes
@@ -34,6 +36,8 @@ from boxwright.cluster.ray_engine import RayEngine
 HOST_VARIABLES = (faults.VARIABLE, faults.ONCE_VARIABLE)
 HEAD_PATIENCE_S = 600.0  # a head is started again, perhaps on another machine
 ALIVE_S = 1.0
+LOOK_S = 5.0  # between two looks at the cluster's nodes
+MISSED = 3  # looks in a row
 CLUSTER_LOST = 4  # status of a driver that cannot reach its cluster any more
 
 log = logging.getLogger("boxwright.cluster.driver_main")
@@ -81,8 +85,28 @@ class ClusterConnection:
             except Exception as error:  # it belongs to who has asked
                 asked.set_exception(error)
                 continue
+            threading.Thread(target=end_with_node, name="node", daemon=True).start()
             environment = {name: os.environ[name] for name in HOST_VARIABLES if name in os.environ}
             asked.set_result(HostPool(self._share, environment))
+
+
+def end_with_node() -> None:
+    """Ends this process when the node that it has joined by is none of the cluster any more, in a thread.
+
+    A head that is started again quickly knows nothing of the nodes and drivers before it, and Ray lets such a driver wait
+    for ever. While no head answers, Ray itself ends it after a minute.
+    """
+    own, missed = ray.get_runtime_context().get_node_id(), 0
+    while missed < MISSED:
+        time.sleep(LOOK_S)
+        try:
+            is_there = any(node["NodeID"] == own and node["Alive"] for node in ray.nodes())
+        except Exception as error:  # nobody answers
+            log.warning("event=head_away reason=%s", error)
+            continue
+        missed = 0 if is_there else missed + 1
+    log.error("event=cluster_lost reason='the node of this driver is gone'")
+    os._exit(CLUSTER_LOST)
 
 
 class RunningJob:

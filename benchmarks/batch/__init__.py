@@ -2,6 +2,8 @@
 
 candidates       what candidates cost, and results made again from them
 cluster          what a Ray cluster costs and brings
+cluster_bench    part: a bucket of images, a list, and jobs on it
+cluster_kills    part: jobs over a cluster whose processes are killed
 decode_fidelity  what decoding at a fraction of the size costs in average precision
 dry_run          what a dry run says of a job, against the job
 generated        part: a list of any length and a model that does not look

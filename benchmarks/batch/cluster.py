@@ -1,46 +1,38 @@
-"""What a Ray cluster costs and brings: one machine without it, one node, two nodes, each node of one core of its own.
+"""What a Ray cluster costs and brings: one core without it, one node, several nodes, each node of one core of its own.
 
-    python -m benchmarks.batch.cluster [--quick] [--images 10000] [--model FOLDER] [--kills 200]
+    python -m benchmarks.batch.cluster [--quick] [--images 10000] [--model FOLDER] [--nodes 2] [--kills 200]
 
-Each way predicts the same list, from a folder, with hosts and models ready before the clock starts. Seconds of processor
-time are those of the hosts, of the driver (this process: plan and account), of the head, and of the nodes beside their
-hosts. With --kills, hosts are killed at random instants while jobs run, every twentieth time a node; bytes are compared.
-Prints a table and ends with one JSON object.
+Each way predicts the same list in at least twenty shards, from a folder, with hosts and models ready before the clock
+starts. Seconds of processor time are those of the hosts, of the driver (this process: plan and account), of the head, and of
+the nodes beside their hosts. With --kills, processes of a cluster are killed at random instants while jobs run, one in
+twenty the head, and bytes are compared (`cluster_kills`). Prints a table and ends with one JSON object.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
 import os
 import pathlib
-import random
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psutil
 from tests.support.clusters import ray_cluster
 from tests.support.clusters.ray_cluster import RayCluster
 
-from benchmarks.harness import arguments, pictures, results, serving
-from boxwright import objects
+from benchmarks.batch import cluster_kills
+from benchmarks.batch.cluster_bench import SHARD_IMAGES, Bench
+from benchmarks.harness import arguments, results, serving
 from boxwright.batch.engine.engine import MachineEngine
-from boxwright.batch.job import BatchJob, BatchSpec, JobFolders, MachineShare
-from boxwright.batch.output.sink import Sink
-from boxwright.batch.plan import Plan
 from boxwright.cluster import connection
 from boxwright.cluster.cluster_share import ClusterShare
 from boxwright.cluster.host_pool import HostPool
 from boxwright.cluster.ray_engine import RayEngine
 from boxwright.inference.model_opening import open_model
 
-SHARD_IMAGES = 500
-ORIGINALS = 200
-NODE_EVERY = 20  # of kills
+LEAST_SHARDS = 20
+KILL_IMAGES = 400  # of each job under fire, unless --images says otherwise
 
 
 @dataclasses.dataclass
@@ -60,51 +52,6 @@ class Run:
     driver_cpu_s: float = 0.0
     head_cpu_s: float = 0.0
     node_cpu_s: float = 0.0
-
-
-class Bench:
-    """A bucket of images, a list, and jobs on it."""
-
-    def __init__(self, folder: pathlib.Path, images: int, model: pathlib.Path) -> None:
-        bucket = folder / "buckets" / "b"
-        bucket.mkdir(parents=True)
-        made = pictures.make(folder / "originals", ["vga"], {"vga": min(images, ORIGINALS)})["vga"]
-        with (bucket / "list.csv").open("w") as rows:
-            for number in range(images):
-                source = made[number % len(made)]
-                target = bucket / f"{number:06d}{source.suffix}"
-                os.link(source, target)
-                rows.write(f"gs://b/{target.name}\n")
-        self.bucket, self.images, self.model = bucket, images, model
-        self.stores = objects.Stores(folder / "buckets", folder / "state")
-
-    def job(self, name: str, shard_images: int = SHARD_IMAGES, images: str = "list.csv") -> BatchJob:
-        """A job of one core."""
-        spec = BatchSpec(
-            input_uris=[f"gs://b/{images}"], output_directory=f"gs://b/out/{name}",
-            scratch=str(self.stores.state(f"operations/{name}")), score_threshold=0.5, max_boxes=100,
-            shard_images=shard_images, row_failure_limit=0.0,
-        )  # fmt: skip
-        return BatchJob(spec, JobFolders(str(self.model), self.stores.to_config()), MachineShare(1))
-
-    def run(self, job: BatchJob, engine_of: Callable[[Sink], Any]) -> float:
-        """Runs a job to its manifest; returns the seconds."""
-        sink, plan = Sink(job.spec, self.stores), Plan(job.spec, self.stores)
-        sink.prepare()
-        started_s = time.monotonic()
-        for _ in engine_of(sink).run(plan, lambda: False):
-            pass
-        elapsed_s = time.monotonic() - started_s
-        sink.close("SUCCEEDED", rows_read=plan.rows_read, duplicates=plan.duplicates, model_digest="d")
-        return elapsed_s
-
-    def digest(self, name: str) -> str:
-        """Of all files of a job's folder."""
-        folder, found = self.bucket / "out" / name, hashlib.sha256()
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                found.update(path.name.encode() + path.read_bytes())
-        return found.hexdigest()
 
 
 def alone(bench: Bench) -> Run:
@@ -132,65 +79,21 @@ def on_cluster(bench: Bench, nodes: int, name: str) -> Run:
             _warm(bench, pool, nodes, name)
             before = _spent(cluster)
             job = bench.job(name)
-            wall_s = bench.run(job, lambda sink: RayEngine(job, bench.stores, sink, pool, _nobody))
+            wall_s = bench.run(job, lambda sink: RayEngine(job, bench.stores, sink, pool))
             spent = {part: value - before[part] for part, value in _spent(cluster).items()}
             pool.close()
     return Run(wall_s, spent["hosts"], spent["driver"], spent["head"], spent["nodes"])
-
-
-def kills(bench: Bench, count: int, seed: int) -> dict[str, int]:
-    """Jobs under fire until so many processes were killed; how many had other bytes."""
-    chance, killed, jobs, wrong, nodes_killed = random.Random(seed), 0, 0, 0, 0
-    calm = bench.job("calm", 20, "short.csv")
-    rows = (bench.bucket / "list.csv").read_text().splitlines()[:1000]
-    (bench.bucket / "short.csv").write_text("\n".join(rows) + "\n")
-    predictor = open_model(bench.model, streams=1)
-    bench.run(calm, lambda sink: MachineEngine(calm, bench.stores, predictor, sink))
-    with ray_cluster.running(nodes=2) as cluster, connection.joined(cluster.address):
-        pool = HostPool(ClusterShare(cluster.address, most_hosts=2), {}, idle_s=3600)
-        while killed < count:
-            ended = threading.Event()
-
-            def shoot(ended: threading.Event = ended) -> None:
-                nonlocal killed, nodes_killed
-                while not ended.wait(chance.uniform(0.5, 2.0)) and killed < count:
-                    if killed % NODE_EVERY == NODE_EVERY - 1:
-                        cluster.kill_node(len(cluster.nodes) - 1 - chance.randrange(2))
-                        cluster.add_node()
-                        nodes_killed += 1
-                    elif hosts := cluster.hosts():
-                        chance.choice(hosts).kill()
-                    else:
-                        continue
-                    killed += 1
-
-            shooter = threading.Thread(target=shoot)
-            shooter.start()
-            name = f"fire-{jobs}"
-            job = bench.job(name, 20, "short.csv")
-            try:
-                bench.run(job, functools.partial(_engine, bench, job, pool))
-            finally:
-                ended.set()
-                shooter.join()
-            jobs += 1
-            wrong += bench.digest(name) != bench.digest("calm")
-        pool.close()
-    return {"kills": killed, "of nodes": nodes_killed, "jobs": jobs, "other bytes": wrong}
 
 
 def _warm(bench: Bench, pool: HostPool, nodes: int, name: str) -> None:
     """Starts as many hosts as there are nodes, with their model."""
     rows = (bench.bucket / "list.csv").read_text().splitlines()[: 40 * nodes]
     (bench.bucket / "warm.csv").write_text("\n".join(rows) + "\n")
-    handles = [pool.take() for _ in range(nodes)]
-    import ray
-
+    pool.start(nodes)
+    while pool.up < nodes:
+        time.sleep(0.1)
     job = bench.job(f"warm-{name}", 10, "warm.csv")
-    ray.get([handle.open.remote(job.to_json()) for handle in handles])
-    for handle in handles:
-        pool.give(handle)
-    bench.run(job, lambda sink: RayEngine(job, bench.stores, sink, pool, _nobody))
+    bench.run(job, lambda sink: RayEngine(job, bench.stores, sink, pool))
 
 
 def _spent(cluster: RayCluster) -> dict[str, float]:
@@ -215,51 +118,55 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _engine(bench: Bench, job: BatchJob, pool: HostPool, sink: Sink) -> RayEngine:
-    return RayEngine(job, bench.stores, sink, pool, _nobody)
-
-
-def _nobody() -> Any:
-    raise AssertionError("nothing of the list is a member of an archive")
+def compared(bench: Bench, nodes: int) -> dict[str, Any]:
+    """Measures one core alone, one node and so many nodes; returns the figures."""
+    runs = {
+        "one core, no cluster": alone(bench),
+        "one node": on_cluster(bench, 1, "one"),
+        f"{nodes} nodes": on_cluster(bench, nodes, "several"),
+    }
+    columns = [field.name for field in dataclasses.fields(Run)]
+    print(f"{'':22} {'images/s':>10} " + " ".join(f"{column:>13}" for column in columns))
+    for name, run in runs.items():
+        values = " ".join(f"{getattr(run, column):13.1f}" for column in columns)
+        print(f"{name:22} {bench.images / run.wall_s:10.1f} {values}")
+    base, one, several = runs.values()
+    return {
+        "runs": {name: dataclasses.asdict(run) for name, run in runs.items()},
+        "nodes": nodes,
+        "equal": len({bench.digest(name) for name in ("alone", "one", "several")}) == 1,
+        "overhead_of_hosts": one.host_cpu_s / base.host_cpu_s - 1,
+        "overhead_of_driver": one.driver_cpu_s / base.host_cpu_s,
+        "overhead_of_head": one.head_cpu_s / base.host_cpu_s,
+        "overhead_of_nodes": one.node_cpu_s / base.host_cpu_s,
+        "several_of_that_many_times_one": one.wall_s / several.wall_s / nodes,
+        "several_of_that_many_times_alone": base.wall_s / several.wall_s / nodes,
+    }
 
 
 def main() -> None:
     """Measures what the command line asks for."""
     parser = arguments.parser(__doc__, "1,000 images")
-    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--images", type=int, help="of the list; default: 10,000, or 400 with --kills")
     parser.add_argument("--model", type=pathlib.Path, help="a trained model's folder; default: an untrained one")
+    parser.add_argument("--nodes", type=int, default=2, help="compared with one node; default: 2")
     parser.add_argument("--kills", type=int, default=0)
     options = parser.parse_args()
-    count = 1000 if options.quick else options.images
+    count = options.images or (1000 if options.quick else KILL_IMAGES if options.kills else 10_000)
     with tempfile.TemporaryDirectory(prefix="bxcluster-") as place:
         folder = pathlib.Path(place)
         model = options.model or folder / "model"
         if options.model is None:
             serving.make_model(model, "mobile-low-latency-1", "int8")
-        bench = Bench(folder, count, model)
-        found: dict[str, Any] = {}
+        bench = Bench(folder, count, model, min(SHARD_IMAGES, max(1, count // LEAST_SHARDS)))
         if options.kills:
-            found["fire"] = kills(bench, options.kills, seed=1)
-            print(found["fire"])
+            killed = cluster_kills.run(bench, options.kills, seed=1)
+            print(cluster_kills.table(killed))
+            found = {"fire": cluster_kills.as_figures(killed)}
+            conditions = f"{count} VGA images a job, shards of {cluster_kills.SHARD_IMAGES}, two nodes of a core"
         else:
-            runs = {
-                "one core, no cluster": alone(bench),
-                "one node": on_cluster(bench, 1, "one"),
-                "two nodes": on_cluster(bench, 2, "two"),
-            }
-            for name, run in runs.items():
-                rate = count / run.wall_s
-                print(f"{name:22} {rate:8.1f} images/s   {run}")
-            base, one, two = runs.values()
-            found = {
-                "runs": {name: dataclasses.asdict(run) for name, run in runs.items()},
-                "equal": len({bench.digest(name) for name in ("alone", "one", "two")}) == 1,
-                "overhead_of_hosts": one.host_cpu_s / base.host_cpu_s - 1,
-                "overhead_of_driver": one.driver_cpu_s / base.host_cpu_s,
-                "two_of_twice_one": one.wall_s / two.wall_s / 2,
-                "two_of_twice_alone": base.wall_s / two.wall_s / 2,
-            }
-        conditions = f"{count} VGA images, shards of {SHARD_IMAGES}, a core a node, pinned"
+            found = compared(bench, options.nodes)
+            conditions = f"{count} VGA images, shards of {bench.shard_images}, a core a node, pinned"
         results.close(__file__, options, found, source="docs/cluster.md", conditions=conditions, figures=found)
 
 

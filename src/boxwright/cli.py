@@ -228,6 +228,9 @@ def _add_doctor_command(commands: argparse._SubParsersAction[argparse.ArgumentPa
     doctor.add_argument(
         "--tune", action="store_true", help="measure now how many processes suit the newest models, and keep it"
     )
+    doctor.add_argument(
+        "--cluster", action="store_true", help="also ask the nodes of the Ray cluster what they are and what they reach"
+    )
     doctor.set_defaults(run=_doctor)
 
 
@@ -290,7 +293,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
     flags = ("data_dir", "buckets_dir", "host", "port", "grpc_port", "tls_cert", "tls_key")
     chosen = settings.read(os.environ, options.config, **{name: getattr(options, name) for name in flags})
-    return doctor.run(chosen, buckets=options.bucket, as_json=options.as_json, tune=options.tune)
+    return doctor.run(
+        chosen, buckets=options.bucket, as_json=options.as_json, tune=options.tune, cluster=options.cluster
+    )
 
 
 def _health(options: argparse.Namespace) -> int:

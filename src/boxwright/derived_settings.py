@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from boxwright import __version__, errors, extras, objects
 from boxwright.access import authenticate, quotas
+from boxwright.batch.channels import ChannelChildren
 from boxwright.batch.child_pool import Children
 from boxwright.batch.job import MachineShare
 from boxwright.cluster import cluster_share
@@ -61,7 +62,7 @@ def lanes(settings: Settings) -> list[list[OperationKind]]:
     if "import" in kinds:
         found.append([OperationKind.IMPORT_MODEL])
     if "batch" in kinds:
-        found += [[OperationKind.BATCH_PREDICT]] * batch.jobs
+        found += [[OperationKind.BATCH_PREDICT]] * (batch.jobs if settings.ray.address is None else settings.ray.jobs)
     if "import" in kinds:
         found += [[OperationKind.IMPORT_DATA]] * settings.operations.import_jobs
     return found
@@ -88,11 +89,24 @@ def inference_children(settings: Settings, variables: Sequence[str]) -> Children
     if not extras.can_use_ray():
         raise errors.failed_precondition(extras.RAY_NEEDS)
     cluster_share.check(chosen.address)
+    environment = {cluster_share.VARIABLE: hosts_share(settings).to_json()}
+    return ChannelChildren([*variables, "RAY_"], DRIVER_MODULE, environment)
+
+
+def hosts_share(settings: Settings) -> ClusterShare:
+    """What hosts have and where; `settings.ray.address` has to be set."""
+    chosen = settings.ray
+    assert chosen.address is not None
     cache_dir = "" if chosen.cache_dir is None else str(chosen.cache_dir.resolve())
-    share = ClusterShare(
-        chosen.address, chosen.hosts, chosen.host_cores, chosen.host_gpus, cache_dir, chosen.cache_bytes
+    return ClusterShare(
+        address=chosen.address,
+        most_hosts=chosen.hosts,
+        cores=chosen.host_cores,
+        gpus=chosen.host_gpus,
+        gpu_wait_s=chosen.gpu_wait_s,
+        cache_dir=cache_dir,
+        cache_bytes=chosen.cache_bytes,
     )
-    return Children([*variables, "RAY_"], DRIVER_MODULE, {cluster_share.VARIABLE: share.to_json()})
 
 
 def traces(chosen: TracesSettings, metrics: Metrics) -> Traces:

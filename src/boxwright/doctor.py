@@ -59,7 +59,9 @@ class Fact:
     text: str
 
 
-def run(settings: Settings, *, buckets: Iterable[str] = (), as_json: bool = False, tune: bool = False) -> int:
+def run(
+    settings: Settings, *, buckets: Iterable[str] = (), as_json: bool = False, tune: bool = False, cluster: bool = False
+) -> int:
     """Prints every fact; returns 0, or 1 if something is to be mended.
 
     Args:
@@ -67,19 +69,15 @@ def run(settings: Settings, *, buckets: Iterable[str] = (), as_json: bool = Fals
         buckets: URIs of buckets to ask for.
         as_json: one JSON object instead of lines.
         tune: measure first how many processes suit the newest networks.
+        cluster: ask the nodes of the cluster too.
     """
     facts = []
-    for look in (
+    looks: list[Callable[[Settings], Iterator[Fact]]] = [
         *(_version, _config, _cores, _memory, _processor, _disk, _places, _runtime, _gpu, _training, _weights),
-        *(
-            _database,
-            _access,
-            lambda chosen: _stores(chosen.storage, buckets),
-            _models,
-            lambda chosen: _tuning(chosen, tune),
-            _doors,
-        ),
-    ):
+        *(_database, _access, lambda chosen: _stores(chosen.storage, buckets), _models),
+        *(lambda chosen: _tuning(chosen, tune), _doors),
+    ]
+    for look in [*looks, lambda chosen: _cluster(chosen, buckets)] if cluster else looks:
         for fact in look(settings):
             facts.append(fact)
             if not as_json:
@@ -306,26 +304,13 @@ def _tuning(settings: Settings, measure: bool) -> Iterator[Fact]:
     if cores == 1:
         text = "one core in use: there is nothing to choose"
     elif found:
-        text = "; ".join(_measured(one) for one in found)
+        text = "; ".join(one.in_words() for one in found)
     else:
         until = (
             ", until after a network's first batch prediction" if settings.batch.tune else "; the setting tune is off"
         )
         text = f"nothing measured yet: one process a core{until}"
     yield Fact("tuning", not problems, "; ".join([text, *problems]))
-
-
-def _measured(found: tuning_file.Tuning) -> str:
-    """One measurement in words."""
-    rate = found.images_per_s[found.processes]
-    others = ", ".join(
-        f"{count}: {other:.0f}" for count, other in found.images_per_s.items() if count != found.processes
-    )
-    return (
-        f"{found.key.network} with {found.key.runtime}: {found.processes} process{'es' * (found.processes > 1)} of "
-        f"{found.threads} thread{'s' * (found.threads > 1)}, {rate:.0f} images/s ({others or 'alone'}), "
-        f"{found.in_flight_bytes / 1e6:.0f} MB read ahead, measured {found.measured_at}"
-    )
 
 
 def _measure(settings: Settings, tunings: tuning_file.Tunings) -> Iterator[str]:
@@ -363,6 +348,21 @@ def _doors(settings: Settings) -> Iterator[Fact]:
             yield Fact(key, True, f"{port} is in use; a service answers on {chosen.host}, port {chosen.port}")
         else:
             yield Fact(key, False, f"{port} on {chosen.host} is taken by something else, or not allowed")
+
+
+def _cluster(settings: Settings, buckets: Iterable[str]) -> Iterator[Fact]:
+    if settings.ray.address is None or not extras.can_use_ray():
+        yield Fact("cluster", False, extras.RAY_NEEDS if settings.ray.address else "ray_address is not set")
+        return
+    from boxwright.cluster import examination  # loads ray
+
+    storage = settings.storage
+    stores = objects.Stores(storage.buckets_dir, storage.data_dir / "state", storage.choices)
+    folders = [storage.buckets_dir] if storage.serves_buckets_dir else []
+    folders += [] if stores.keeps_state_remotely else [storage.data_dir]
+    uris = [*(_parsed(stores, text) for text in buckets), *([stores.state("")] if stores.keeps_state_remotely else [])]
+    share = derived_settings.hosts_share(settings)
+    yield from (Fact(*dataclasses.astuple(one)) for one in examination.findings(share, stores, uris, folders))
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -12,8 +12,9 @@ from tests.support.predictions.tiny_model import TinyModel
 from tests.support.predictions.tiny_model import tiny_model as tiny_model
 
 IMAGES = 60
-# those that lead a cluster, each in its own process: see test_contract
-collect_ignore = [] if engines.NAMES == ["ray"] else ["test_losses.py"]
+# those that lead a cluster, in a process of their own: see test_contract
+LEADERS = [f"test_{name}.py" for name in ("losses", "shared_hosts", "members_on_hosts", "doctor_cluster", "gpu_hosts")]
+collect_ignore = [] if engines.NAMES == ["ray"] else LEADERS
 
 
 @pytest.fixture(scope="session")

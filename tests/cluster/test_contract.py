@@ -13,17 +13,18 @@ import subprocess
 import sys
 
 import pytest
+from tests.cluster.conftest import LEADERS
 from tests.support.predictions import engines
 
 TESTS = pathlib.Path(__file__).parents[1]
 CONTRACT = [TESTS / "contract" / name for name in ("test_engine.py", "test_reuse.py", "test_candidates.py")]
-LOSSES = pathlib.Path(__file__).with_name("test_losses.py")
+LED = [pathlib.Path(__file__).with_name(name) for name in LEADERS]
 
 
 def test_bytes_and_losses(request: pytest.FixtureRequest) -> None:
-    _pass_over_a_cluster(
-        request, [*CONTRACT, LOSSES], "losses or (tiny_model and ray and (running_again or every_engine))", least=14
-    )
+    led = " or ".join(path.stem for path in LED)
+    contract = "tiny_model and ray and (running_again or every_engine)"
+    _pass_over_a_cluster(request, [*CONTRACT, *LED], f"{led} or ({contract})", least=29)
 
 
 @pytest.mark.full

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tarfile
 from collections.abc import Iterator
 
 import psutil
@@ -106,23 +105,6 @@ def test_hosts_that_are_lost_one_after_the_other_end_the_attempt(bench, maker, m
     with pytest.raises(fleet.HostsLostError, match="2 hosts were lost in a row"):
         engines.finish(bench, bench.job("hopeless", shard_images=1000), maker)
     assert not [name for name in bench.output("hopeless") if name.startswith(bench.kind.name)]
-
-
-def test_members_of_archives_are_done_by_one_engine_of_this_machine(bench, maker, tiny_model, monkeypatch):
-    with tarfile.open(bench.bucket / "some.tar", "w") as archive:
-        for number in range(12):
-            archive.add(bench.bucket / f"{number:04d}.jpg", f"{number:04d}.jpg")
-    values = {"lists": ["gs://b/some.tar"], "shard_images": 3}
-    engines.finish(bench, bench.job("archive-alone", **values), engines.ThreadsMaker(tiny_model.folder))
-    opened = []
-    new_engine = engines.MachineEngine
-    monkeypatch.setattr(engines, "MachineEngine", lambda *parts, **more: opened.append(1) or new_engine(*parts, **more))
-    job = bench.job("archive", **values)
-    engine, reports = engines.finish(bench, job, maker)
-    assert len(reports) == 4
-    assert len(opened) == 1
-    assert bench.output("archive") == bench.output("archive-alone")
-    assert engine.counts.images_done == engine.amounts()["images"] == 12
 
 
 def test_the_verdict_of_a_former_attempt_holds(bench, maker):

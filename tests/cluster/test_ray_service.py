@@ -73,13 +73,17 @@ def test_a_batch_over_a_cluster_loses_a_node_and_its_driver_and_nothing_else(
     assert contents(folder) == contents(crashes.result_folder(bucket, "alone"))
 
 
-def test_a_cancelled_batch_over_a_cluster_keeps_whole_shards(service_factory, environment, tiny_model: TinyModel):
+def test_a_cancelled_batch_over_a_cluster_keeps_whole_shards_and_ends_no_other(
+    service_factory, environment, tiny_model: TinyModel
+):
     port = ports.free_port()
     service = service_factory(environment=environment | {"BOXWRIGHT_HEALTH_PORT": str(port)})
     bucket = service.bucket("b")
     listed, model = _listed(bucket), tiny_model.install(service.data_dir)
+    (bucket / "short.csv").write_text("".join((bucket / "list.csv").read_text().splitlines(keepends=True)[:40]))
     with open_api(service) as api:
         name = api.start_batch(model, listed, "gs://b/out/", score_threshold="0.3")
+        other = api.start_batch(model, "gs://b/short.csv", "gs://b/other/", score_threshold="0.3")
         folder = wait_until(lambda: crashes.result_folder(bucket, "out"), "the folder", timeout_s=60)
         wait_until(lambda: whole_shards(folder), "a shard", timeout_s=120)
         told = wait_until(lambda: hosts if (hosts := _hosts(port))[0] else None, "hosts to be told")
@@ -87,4 +91,6 @@ def test_a_cancelled_batch_over_a_cluster_keeps_whole_shards(service_factory, en
         api.cancel(name)
         assert api.finished(name).error.code == 1
         assert b'"CANCELLED"' in (folder / "manifest.json").read_bytes()
+        assert not api.finished(other).HasField("error")  # it has the same driver
         wait_until(lambda: _hosts(port) == (0, 0), "hosts of no job to be told no more")
+        assert len(crashes.children_of(service.process.pid, DRIVER)) == 1

@@ -28,6 +28,7 @@
     events      what a child process says
     store_waits  that a process waits for a store that is called too often
     child_pool  the inference children of a service
+    channels    one child that runs many jobs, as children that each run one
     tuning      how many processes suit a network on this machine
 
 Which of them may import which is a contract in pyproject.toml.

@@ -6,12 +6,29 @@ import contextlib
 import functools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from boxwright.processes import FEW_HEAPS, Child
 
 CHILD_MODULE = "boxwright.batch.child_main"
 JOB_ENDS = ("done", "error", "stopped", "tried", "estimated")
+
+
+class JobChild(Protocol):
+    """What a borrower uses of a child; see `Child`."""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    def send_line(self, line: str) -> None:
+        """Sends a job, or ``stop``. Raises ChildExitError if the child is gone."""
+
+    def next_event(self, timeout_s: float) -> dict[str, Any] | None:
+        """Returns the next event, or None if none came in time. Raises ChildExitError."""
+
+    def close(self, grace_s: float) -> None:
+        """Ends what it is at."""
 
 
 class InferenceChild(Child):
@@ -54,7 +71,7 @@ class Children:
         self._borrowed: set[InferenceChild] = set()
 
     @contextlib.contextmanager
-    def borrow(self, model_folder: str) -> Iterator[InferenceChild]:
+    def borrow(self, model_folder: str) -> Iterator[JobChild]:
         """Lends a child, best one that has this model loaded.
 
         It comes back for the next job unless it has died. One that is given back in the middle of a job, because its

@@ -145,6 +145,7 @@ class MachineShare:
         runtime: what runs the network; see `runtime_selection.open_runtime`.
         in_flight_bytes: memory for images that are read and not yet predicted.
         models_bytes: memory for models that stay loaded for later jobs.
+        priority_weight: of the job among others that it shares hosts with, above 0.
     """
 
     cores: int
@@ -152,6 +153,7 @@ class MachineShare:
     runtime: str = "cpu"
     in_flight_bytes: int = 256_000_000
     models_bytes: int = 1_000_000_000
+    priority_weight: float = 1.0
 
     @property
     def process_count(self) -> int:

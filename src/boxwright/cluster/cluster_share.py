@@ -1,4 +1,4 @@
-"""What a job asks of the cluster, and which clusters are refused. JSON in, JSON out, beside the job that it belongs to."""
+"""What jobs ask of the cluster, and which clusters are refused. JSON in, JSON out, beside the job that it belongs to."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ VARIABLE = "BOXWRIGHT_CLUSTER_SHARE"  # of the inference child whose engine is t
 
 @dataclasses.dataclass(frozen=True)
 class ClusterShare:
-    """What a job may use.
+    """What the jobs of a driver may use together.
 
     Attributes:
         address: of the cluster's head, ``HOST:PORT``; ``auto`` for the one that this machine belongs to.
-        most_hosts: hosts of one job at the same time, at least 1.
+        most_hosts: hosts at the same time, at least 1.
         cores: of a host, at least 1: as many images are worked on at once.
-        gpus: of a host.
+        gpus: of a host of a job whose network runs on a GPU; others have none.
+        gpu_wait_s: for how long a job waits for its first host with a GPU; then it goes to hosts without.
         cache_dir: a folder of each node for models; empty: the job's folders are the same on all nodes.
         cache_bytes: how much of it models may take.
     """
@@ -31,6 +32,7 @@ class ClusterShare:
     most_hosts: int = 100
     cores: int = 1
     gpus: float = 0.0
+    gpu_wait_s: float = 120.0
     cache_dir: str = ""
     cache_bytes: int = 10_000_000_000
 

@@ -1,34 +1,26 @@
-"""The hosts of one job: asked for as they are needed, handed work, replaced when they are gone, let go.
-
-Ray starts a host where there is room, and asks for more machines while hosts wait for room. Who is lost is told by a call
-that fails; what it had in hand comes back.
-"""
+"""The hosts as one job sees them: places for its shards, answers, losses, and what it does about hosts that hang."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import logging
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent import futures
-from typing import Any, TypeAlias
 
 from ray.exceptions import RayError
 
 from boxwright import errors
 from boxwright.batch.job import BatchJob
-from boxwright.batch.job_progress import HostTotals
-from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
+from boxwright.batch.segments import Item
+from boxwright.cluster.host_answers import OpenAnswer
 from boxwright.cluster.host_pool import HostPool
+from boxwright.cluster.seats import Arrival, JobDemand, Lost, OpenedSeat, Seat, Task, TaskAnswer
 
-AHEAD = 2  # shards a host: one at work, one beside it
-GROW_S = 2.0  # between two doublings
 BEAT_S = 5.0
 SILENCE_S = 20.0  # beyond an image's own time
-STOP_S = 3.0
+STOP_S = 2.0  # less than an operation has for its stop
 MOST_REFUSED = 8  # hosts, while there is none that is not
 MOST_LOSSES = 8  # of hosts in a row, without a shard done between
 
@@ -39,128 +31,70 @@ class HostsLostError(Exception):
     """Hosts are lost one after the other, and nothing gets done."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """What a host is asked for: a shard, or one image of it alone.
-
-    Attributes:
-        shard: its number.
-        image_id: of the image that is tried; None for the shard.
-    """
-
-    shard: int
-    image_id: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class TaskAnswer:
-    """A task is done."""
-
-    task: Task
-    worked: ShardAnswer | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Lost:
-    """A host is gone.
-
-    Attributes:
-        tasks: that it had in hand; it was at the first one.
-        after_s: for how long it was at it.
-    """
-
-    tasks: Sequence[Task]
-    after_s: float
-
-
-Arrival: TypeAlias = TaskAnswer | Lost | OpenAnswer
-
-
-@dataclasses.dataclass(eq=False)
-class Seat:
-    """One host.
-
-    Attributes:
-        handle: Ray's.
-        is_ready: whether it has its model.
-        tasks: in its hands, in order.
-        began_s: when it began the first one, on the monotonic clock.
-        heard_s: when it was heard of last.
-    """
-
-    handle: Any
-    is_ready: bool = False
-    tasks: collections.deque[Task] = dataclasses.field(default_factory=collections.deque)
-    began_s: float = 0.0
-    heard_s: float = dataclasses.field(default_factory=time.monotonic)
-    asked_s: float = 0.0
-
-
 class Fleet:
     """See the module. For one thread.
 
     Args:
         job: that hosts work for.
-        pool: where hosts come from, and go to.
+        pool: all hosts, which other jobs use too.
         accepts: judges a host that is ready; returns why it may not take part, or nothing.
+        group: whose job it is; see `fair_slots.HeldCount`.
+        gpus: of its hosts.
     """
 
-    def __init__(self, job: BatchJob, pool: HostPool, accepts: Callable[[OpenAnswer], str]) -> None:
-        cores = dataclasses.replace(job.share, cores=pool.share.cores, processes=0)
-        self._job = dataclasses.replace(job, share=cores).to_json()
+    def __init__(
+        self,
+        job: BatchJob,
+        pool: HostPool,
+        accepts: Callable[[OpenAnswer], str],
+        group: str = "",
+        gpus: float = 0.0,
+    ) -> None:
+        self._job = job
         self._pool = pool
         self._accepts = accepts
         self._timeout_s = job.spec.image_timeout_s
-        self._seats: list[Seat] = []
-        self._arrived: queue.SimpleQueue[tuple[Seat, Task | None, futures.Future[Any]]] = queue.SimpleQueue()
-        self._grown_s = 0.0
+        self._demand = JobDemand(group, job.share.priority_weight, gpus=gpus, text=self._as_json(gpus))
         self._losses = 0
+        self._accepted = 0
         self.hosts_lost = 0
         self.hosts_refused = 0
-
-    @property
-    def size(self) -> int:
-        """How many hosts there are, those that wait for room included."""
-        return len(self._seats)
-
-    @property
-    def totals(self) -> HostTotals:
-        """The hosts of this job, and those that it has lost or refused; may be asked by any thread."""
-        seats = list(self._seats)
-        return HostTotals(sum(seat.is_ready for seat in seats), len(seats), self.hosts_lost, self.hosts_refused)
+        self._refused_before = 0  # by hosts of another kind
+        pool.enter(self._demand)
 
     @property
     def room(self) -> int:
-        """How many shards more could be handed over now."""
-        return sum(AHEAD - len(seat.tasks) for seat in self._seats if seat.is_ready)
+        """How many shards more could be handed over now, if no other job had a turn."""
+        return self._pool.room(self._demand)
 
-    def want(self, shards: int) -> None:
-        """Asks for more hosts if so many shards wait: those that are kept, or one, then twice as many every two seconds."""
-        now_s = time.monotonic()
-        if not shards or (self._seats and now_s - self._grown_s < GROW_S):
-            return
-        wanted = min(self._pool.share.most_hosts, max(1, self._pool.idle, 2 * self.size), self.size + shards)
-        for _ in range(wanted - self.size):
-            self._add()
-            self._grown_s = now_s
+    @property
+    def gpus(self) -> float:
+        """Of its hosts."""
+        return self._demand.gpus
 
-    def free(self) -> Seat | None:
-        """A host that can take a task more: the one with the fewest; None if there is none."""
-        ready = [seat for seat in self._seats if seat.is_ready and len(seat.tasks) < AHEAD]
-        return min(ready, key=lambda seat: len(seat.tasks), default=None)
+    def use_gpus(self, gpus: float) -> None:
+        """From now on works on hosts with so many GPUs; what is under way elsewhere is ended and comes back."""
+        self._pool.leave(self._demand)
+        self._demand = dataclasses.replace(self._demand, gpus=gpus, text=self._as_json(gpus))
+        self._pool.enter(self._demand)
+        self._refused_before = self.hosts_refused
 
-    def hand(
-        self, seat: Seat, task: Task, items: list[tuple[str, str | None]], convicted: Mapping[str, tuple[int, str]]
-    ) -> None:
-        """Hands a task over."""
+    def want(self, waiting: int, left: int) -> None:
+        """Says how many shards could be handed over now, and how many are known and not done."""
+        self._pool.ask(self._demand, waiting, left)
+
+    def free(self, *, alone: bool = False) -> Seat | None:
+        """See `HostPool.free`."""
+        return self._pool.free(self._demand, alone=alone)
+
+    def hand(self, seat: Seat, task: Task, items: Sequence[Item], convicted: Mapping[str, tuple[int, str]]) -> None:
+        """Hands a task over: a shard's images, or the one that is tried."""
+        key, handed = self._demand.key, [(item.id, item.failure, item.held) for item in items]
         if task.image_id is not None:
-            reference = seat.handle.try_image.remote(task.image_id)
+            self._pool.hand(self._demand, seat, task, lambda handle: handle.try_image.remote(key, handed[0]))
         else:
-            reference = seat.handle.predict.remote(task.shard, items, dict(convicted))
-        if not seat.tasks:
-            seat.began_s = seat.heard_s = time.monotonic()
-        seat.tasks.append(task)
-        self._watch(seat, task, reference)
+            call = (key, task.shard, handed, dict(convicted))
+            self._pool.hand(self._demand, seat, task, lambda handle: handle.predict.remote(*call))
 
     def next(self, timeout_s: float) -> Arrival | None:
         """What happens next; None if nothing does in time.
@@ -171,96 +105,73 @@ class Fleet:
         """
         self._watch_beats()
         try:
-            seat, task, done = self._arrived.get(timeout=timeout_s)
+            arrival = self._demand.arrivals.get(timeout=timeout_s)
         except queue.Empty:
             return None
-        if seat not in self._seats:
-            return None  # it was lost, or let go
-        seat.heard_s = time.monotonic()
-        try:
-            result = done.result()
-        except RayError as error:
-            return self._lose(seat, error)
-        if isinstance(result, OpenAnswer):
-            return self._judge(seat, result)
-        if task is None:
-            return None
-        seat.tasks.popleft()
-        seat.began_s = time.monotonic()
-        self._losses = 0
-        return TaskAnswer(task, result if isinstance(result, ShardAnswer) else None)
-
-    def release_idle(self) -> None:
-        """Lets hosts go that have nothing to do, and those that wait for room: there is no more work."""
-        for seat in [seat for seat in self._seats if not seat.tasks]:
-            self._let_go(seat)
+        match arrival:
+            case Lost(is_ours=True):
+                self._note_loss(arrival)
+            case TaskAnswer():
+                self._losses = 0
+            case OpenedSeat(seat, answer):
+                self._judge(seat, answer)
+        return arrival
 
     def close(self) -> None:
-        """Lets the shards under way end early, for as long as `STOP_S`, and ends all hosts."""
-        busy = [seat for seat in self._seats if seat.tasks]
-        for seat in busy:
+        """Lets the shards under way end early, for as long as `STOP_S`, and ends hosts that do not."""
+        for seat in self._pool.busy_with(self._demand):
             with contextlib.suppress(RayError):
-                seat.handle.stop.remote()
+                seat.handle.stop.remote(self._demand.key)
         deadline_s = time.monotonic() + STOP_S
-        while any(seat.tasks for seat in self._seats) and (left_s := deadline_s - time.monotonic()) > 0:
-            with contextlib.suppress(HostsLostError):
+        while self._pool.busy_with(self._demand) and (left_s := deadline_s - time.monotonic()) > 0:
+            with contextlib.suppress(HostsLostError, errors.ApiError):
                 self.next(left_s)
-        for seat in list(self._seats):
-            self._let_go(seat)
+        self._pool.leave(self._demand)
+
+    def abandon(self) -> None:
+        """Ends all hosts that are at something for this job, at once; from any thread."""
+        self._pool.leave(self._demand)
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
-    def _add(self) -> None:
-        seat = Seat(self._pool.take())
-        self._seats.append(seat)
-        self._watch(seat, None, seat.handle.open.remote(self._job))
+    def _as_json(self, gpus: float) -> str:
+        """The job for hosts with so many GPUs: those without one have it predicted by the CPU, whatever else is there."""
+        share = dataclasses.replace(self._job.share, cores=self._pool.share.cores, processes=0)
+        if not gpus and self._pool.share.gpus:
+            share = dataclasses.replace(share, runtime="cpu")
+        return dataclasses.replace(self._job, share=share).to_json()
 
-    def _let_go(self, seat: Seat) -> None:
-        """Gives a host back; ends it if it is at something, or has not answered yet."""
-        self._seats.remove(seat)
-        if seat.tasks or not seat.is_ready:
-            self._pool.end(seat.handle)
-        else:
-            self._pool.give(seat.handle)
-
-    def _watch(self, seat: Seat, task: Task | None, reference: Any) -> None:
-        reference.future().add_done_callback(lambda done: self._arrived.put((seat, task, done)))
-
-    def _judge(self, seat: Seat, opened: OpenAnswer) -> Arrival:
+    def _judge(self, seat: Seat, opened: OpenAnswer) -> None:
+        if seat.gpus != self._demand.gpus:
+            return  # asked before the job has gone to others
         refusal = "" if opened.error else self._accepts(opened)
-        if refusal:
-            log.warning("event=host_refused node=%s reason=%s", opened.node, refusal)
-            self.hosts_refused += 1
-            self._seats.remove(seat)
-            self._pool.end(seat.handle)
-            if not any(one.is_ready for one in self._seats) and self.hosts_refused >= MOST_REFUSED:
-                raise errors.failed_precondition(
-                    f"No host of the cluster computes as the first one of this job did: {refusal}. Add nodes of its kind, "
-                    "or start a new job."
-                )
-        seat.is_ready = not opened.error and not refusal
-        return opened
+        self._pool.judge(self._demand, seat, is_accepted=not opened.error and not refusal)
+        self._accepted += not refusal
+        if not refusal:
+            return
+        log.warning("event=host_refused node=%s reason=%s", opened.node, refusal)
+        self.hosts_refused += 1
+        if not self._accepted and self.hosts_refused - self._refused_before >= MOST_REFUSED:
+            raise errors.failed_precondition(
+                f"No host of the cluster computes as the first one of this job did: {refusal}. Add nodes of its kind, "
+                "or start a new job."
+            )
 
-    def _lose(self, seat: Seat, error: Exception) -> Lost:
-        self._seats.remove(seat)
+    def _note_loss(self, lost: Lost) -> None:
         self.hosts_lost += 1
         self._losses += 1
-        log.warning("event=host_lost tasks=%d reason=%s", len(seat.tasks), str(error).splitlines()[0])
-        self._pool.end(seat.handle)
         if self._losses > MOST_LOSSES:
-            raise HostsLostError(f"{self._losses} hosts were lost in a row; the last one: {error}")
-        return Lost(list(seat.tasks), time.monotonic() - seat.began_s)
+            raise HostsLostError(f"{self._losses} hosts were lost in a row; the last one: {lost.reason}")
 
     def _watch_beats(self) -> None:
-        """Asks hosts at work whether they are alive, and ends those that have not answered for too long."""
+        """Asks hosts at work for this job whether they are alive, and ends those that have not answered for too long."""
         now_s = time.monotonic()
-        for seat in self._seats:
-            if not seat.tasks:
-                continue
+        for seat in self._pool.at_work_for(self._demand):
+            if not seat.is_up:
+                continue  # it waits for room
             if now_s - seat.heard_s > self._timeout_s + SILENCE_S:
-                log.error("event=host_silent tasks=%d", len(seat.tasks))
+                log.error("event=host_silent calls=%d", len(seat.calls))
                 seat.heard_s = now_s
-                self._pool.end(seat.handle)  # its calls fail, which says that it is lost
+                self._pool.end(seat)
             elif now_s - max(seat.heard_s, seat.asked_s) > BEAT_S:
-                seat.asked_s = now_s
-                self._watch(seat, None, seat.handle.beat.remote())
+                self._pool.beat(seat)

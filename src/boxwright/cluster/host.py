@@ -1,4 +1,4 @@
-"""A host: an actor on a node that has a model loaded, and predicts one shard of one job at a time.
+"""A host: an actor on a node that has models loaded, and predicts one shard at a time, of whichever job.
 
 Its shards and what is beside them are put from here. What goes back is a report. Nothing is retried here: a host that is
 lost is replaced by the driver.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import ray
 
-from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
+from boxwright.cluster.host_answers import HandedItem, OpenAnswer, ShardAnswer
 
 CONTROL = "control"  # calls that wait behind no shard
 
@@ -31,34 +31,40 @@ class Host:
 
         self._work = HostWork(cache_dir, cache_bytes)
 
-    def open(self, job: str) -> OpenAnswer:
+    def open(self, key: str, job: str) -> OpenAnswer:
         """Begins with a job, and loads its model.
 
         Args:
+            key: names the job in later calls.
             job: a `BatchJob` as JSON; its share is that of the host.
         """
-        return self._work.open(job, ray.get_runtime_context().get_node_id())
+        return self._work.open(key, job, ray.get_runtime_context().get_node_id())
+
+    def forget(self, key: str) -> None:
+        """Ends with a job. Its model stays loaded as long as there is room."""
+        self._work.forget(key)
 
     def predict(
-        self, shard: int, items: list[tuple[str, str | None]], convicted: Mapping[str, tuple[int, str]]
+        self, key: str, shard: int, items: list[HandedItem], convicted: Mapping[str, tuple[int, str]]
     ) -> ShardAnswer:
         """Predicts a shard and puts it.
 
         Args:
+            key: of the job.
             shard: its number.
-            items: its images: address, and why its row is unusable or None.
+            items: its images.
             convicted: images that are left out: code and message of each.
         """
-        return self._work.predict(shard, items, convicted)
+        return self._work.predict(key, shard, items, convicted)
 
-    def try_image(self, image_id: str) -> None:
+    def try_image(self, key: str, item: HandedItem) -> None:
         """Predicts one image and forgets the result: does it do harm?"""
-        self._work.try_image(image_id)
+        self._work.try_image(key, item)
 
     @ray.method(concurrency_group=CONTROL)  # type: ignore[untyped-decorator]
-    def stop(self) -> None:
-        """Lets the shard under way end early."""
-        self._work.stop()
+    def stop(self, key: str) -> None:
+        """Lets the shards of a job end early."""
+        self._work.stop(key)
 
     @ray.method(concurrency_group=CONTROL)  # type: ignore[untyped-decorator]
     def beat(self) -> None:

@@ -1,10 +1,15 @@
-"""What a host answers its driver."""
+"""What a host is handed of an image, and what it answers its driver."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+from boxwright.batch.entry import HeldBytes
+
+# address, why its row is unusable or None, and where the bytes of an archive's member are (`member_packs`)
+HandedItem: TypeAlias = tuple[str, str | None, HeldBytes | None]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import logging
+import math
 import pathlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from google.rpc import status_pb2
 
 from boxwright import errors, objects
 from boxwright.batch.engine import stages
-from boxwright.batch.engine.engine import Engine
 from boxwright.batch.engine.shard_assembler import Counts, Segments
 from boxwright.batch.job import BatchJob
 from boxwright.batch.job_progress import HostTotals
@@ -25,10 +27,12 @@ from boxwright.batch.rewrite.rewriter import NoteUse
 from boxwright.batch.segments import Segment
 from boxwright.cluster import numeric
 from boxwright.cluster.blame import JobConvictions, Suspicion
-from boxwright.cluster.fleet import Fleet, Lost, Task, TaskAnswer
+from boxwright.cluster.devices import Devices
+from boxwright.cluster.fleet import Fleet
 from boxwright.cluster.host_answers import OpenAnswer, ShardAnswer
 from boxwright.cluster.host_pool import HostPool
-from boxwright.cluster.host_work import OneSegment
+from boxwright.cluster.member_packs import StoredMembers
+from boxwright.cluster.seats import Lost, OpenedSeat, Seat, Task, TaskAnswer
 from boxwright.inference import model_folder
 
 POLL_S = 0.05
@@ -47,6 +51,9 @@ class Account(Protocol):
 
     def count(self, report: ShardReport) -> None:
         """See `OutputAccount.count`."""
+
+    def name_policy(self, digest: str) -> None:
+        """See `OutputAccount.name_policy`."""
 
 
 @dataclasses.dataclass
@@ -72,7 +79,6 @@ class RayEngine:
         stores: where the job's scratch is.
         sink: what is known of its shards.
         pool: where hosts come from.
-        here: makes an engine of this machine, for segments whose images are members of archives: their bytes are here.
         note_use: hears of the buckets that hosts use.
     """
 
@@ -82,18 +88,16 @@ class RayEngine:
         stores: objects.Stores,
         sink: Account,
         pool: HostPool,
-        here: Callable[[], Engine],
         note_use: NoteUse = lambda use: None,
     ) -> None:
         self._job = job
         self._stores = stores
         self._sink = sink
         self._pool = pool
-        self._here = here
-        self._engine_here: Engine | None = None
         self._note_use = note_use
         self._scratch = objects.ObjectUri.parse(job.spec.scratch)
         self._verdicts = JobConvictions(stores, self._scratch)
+        self._packs = StoredMembers(stores, self._scratch)
         self._numeric: dict[str, str] | None = None
         self._totals = dict.fromkeys((*stages.STAGES, *stages.AMOUNTS), 0.0)
         self._waiting: collections.deque[_OpenShard] = collections.deque()
@@ -110,28 +114,32 @@ class RayEngine:
             ApiError: also if no host can load the model, or none computes as the job's first one did.
             HostsLostError: hosts are lost one after the other.
         """
-        fleet = self._fleet = Fleet(self._job, self._pool, self._refusal)
-        reader = _Reader(plan)
+        self._freeze(numeric.known(self._stores, self._scratch))
+        devices = Devices(self._job, self._pool.share, self._pool.is_up, self._numeric)
+        accepts = functools.partial(self._refusal, devices)
+        fleet = Fleet(self._job, self._pool, accepts, group=_project(self._job.spec.model), gpus=devices.gpus)
+        self._fleet = fleet
+        reader = _Reader(plan, self._packs)
         try:
             while not should_stop():
                 while len(self._waiting) < max(KEPT_SEGMENTS, fleet.room) and not should_stop():
                     segment = reader.take()
                     if segment is None:
                         break
-                    yield from self._taken(segment, should_stop)
+                    yield from self._taken(segment)
                 is_read = reader.has_ended
                 if is_read and not self._waiting and not self._in_hand:
                     return
-                fleet.want(len(self._waiting))
+                if self._numeric is None and devices.falls_back():
+                    fleet.use_gpus(devices.gpus)
+                fleet.want(len(self._waiting), self._shards_left(reader))
                 self._hand_over(fleet)
-                if is_read and not self._waiting:
-                    fleet.release_idle()
                 match fleet.next(POLL_S):
                     case TaskAnswer(task, worked):
                         yield from self._finished(task, worked)
-                    case Lost(tasks, after_s):
-                        self._lost(tasks, after_s)
-                    case OpenAnswer(error=error) if error:
+                    case Lost() as lost:
+                        self._lost(lost)
+                    case OpenedSeat(answer=OpenAnswer(error=error)) if error:
                         raise errors.from_status(status_pb2.Status.FromString(error))
         finally:
             self.hosts_lost = fleet.hosts_lost
@@ -140,9 +148,15 @@ class RayEngine:
 
     @property
     def hosts(self) -> HostTotals:
-        """See `HasHosts`."""
+        """See `job_progress.HasHosts`: hosts are those of all jobs, losses and refusals this one's."""
         fleet = self._fleet
-        return HostTotals() if fleet is None else fleet.totals
+        lost, refused = (0, 0) if fleet is None else (fleet.hosts_lost, fleet.hosts_refused)
+        return HostTotals(self._pool.up, self._pool.size, lost, refused)
+
+    def abandon(self) -> None:
+        """Ends what hosts are at for this job, at once, whatever the thread that runs it waits for; from any thread."""
+        if self._fleet is not None:
+            self._fleet.abandon()
 
     @property
     def model_digest(self) -> str:
@@ -151,46 +165,44 @@ class RayEngine:
 
     def stage_s(self) -> dict[str, float]:
         """See `Engine`."""
-        here = {} if self._engine_here is None else self._engine_here.stage_s()
-        return {stage: self._totals[stage] + here.get(stage, 0.0) for stage in stages.STAGES}
+        return {stage: self._totals[stage] for stage in stages.STAGES}
 
     def amounts(self) -> dict[str, float]:
         """See `Engine`."""
-        here = {} if self._engine_here is None else self._engine_here.amounts()
-        return {name: self._totals[name] + here.get(name, 0.0) for name in stages.AMOUNTS}
+        return {name: self._totals[name] for name in stages.AMOUNTS}
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
-    def _taken(self, segment: Segment, should_stop: Callable[[], bool]) -> Iterator[ShardReport]:
+    def _taken(self, segment: Segment) -> Iterator[ShardReport]:
         """Takes a segment of the plan; yields the report of a shard that is done at once."""
         found = self._sink.committed(segment.shard)
-        if found is not None:
-            images = segment.image_count
-            self.counts.add(done=images, failed=found.failed, found=images)
-            segment.release()
-            yield found
-        elif segment.files is not None and any(item.held is not None for item in segment.items):
-            if self._engine_here is None:
-                self._engine_here = self._here()  # one for all of them
-            for report in self._engine_here.run(OneSegment(segment), should_stop):
-                self._add(report, {})
-                yield report
-        else:
+        if found is None:
             self._waiting.append(_OpenShard(segment))
+            return
+        images = segment.image_count
+        self.counts.add(done=images, failed=found.failed, found=images)
+        segment.release()
+        self._packs.drop(segment.shard)
+        yield found
 
     def _hand_over(self, fleet: Fleet) -> None:
-        """Hands over what waits, as far as hosts have room."""
-        while (seat := fleet.free()) is not None:
-            shard = next((one for one in self._waiting if one.suspicion is None or not seat.tasks), None)
-            if shard is None:
-                return
-            self._waiting.remove(shard)
-            number, items = shard.segment.shard, [(item.id, item.failure) for item in shard.segment.items]
-            self._in_hand[number] = shard
-            if shard.suspicion is not None:
-                fleet.hand(seat, Task(number, shard.suspicion.next_image()), [], {})
-            else:
-                fleet.hand(seat, Task(number), items, self._verdicts.among([image_id for image_id, _ in items]))
+        """Hands over what waits, as far as hosts have room. An image is tried where nothing else can be to blame."""
+        for is_trial in (True, False):
+            while shard := next((one for one in self._waiting if (one.suspicion is not None) == is_trial), None):
+                seat = fleet.free(alone=is_trial)
+                if seat is None:
+                    break
+                self._waiting.remove(shard)
+                self._hand(fleet, seat, shard)
+
+    def _hand(self, fleet: Fleet, seat: Seat, shard: _OpenShard) -> None:
+        number, items = shard.segment.shard, shard.segment.items
+        self._in_hand[number] = shard
+        if shard.suspicion is not None:
+            suspect = shard.suspicion.next_image()
+            fleet.hand(seat, Task(number, suspect), [item for item in items if item.id == suspect], {})
+        else:
+            fleet.hand(seat, Task(number), items, self._verdicts.among([item.id for item in items]))
 
     def _finished(self, task: Task, worked: ShardAnswer | None) -> Iterator[ShardReport]:
         """Takes what a host has done; yields the report of a shard that is done."""
@@ -212,16 +224,17 @@ class RayEngine:
             return
         report = ShardReport.from_values(worked.report)
         self._sink.count(report)
-        self._add(report, worked.totals)
+        self._packs.drop(report.shard)
+        self._add(report, worked)
         yield report
 
-    def _lost(self, tasks: Sequence[Task], after_s: float) -> None:
-        """Takes back what a lost host had in hand. It was at the first one, and only that may be to blame."""
-        for position, task in reversed(list(enumerate(tasks))):
+    def _lost(self, lost: Lost) -> None:
+        """Takes back what a lost host had in hand. Only what it was at may be to blame."""
+        for task in reversed(lost.tasks):
             shard = self._in_hand.pop(task.shard)
-            if position == 0 and shard.suspicion is not None:
-                shard.suspicion.note_loss(after_s, self._verdicts)
-            elif position == 0:
+            if task is lost.at and shard.suspicion is not None:
+                shard.suspicion.note_loss(lost.after_s, self._verdicts)
+            elif task is lost.at:
                 shard.losses += 1
                 if shard.losses >= LOSSES_TO_SUSPECT:
                     images = [item.id for item in shard.segment.items if item.failure is None]
@@ -230,23 +243,45 @@ class RayEngine:
                     shard.suspicion = Suspicion(left, self._job.spec.image_timeout_s)
             self._wait_again(shard)
 
+    def _shards_left(self, reader: _Reader) -> int:
+        """How many shards are known and not done: by the plan's estimate, as long as it is being read."""
+        known = len(self._waiting) + len(self._in_hand)
+        if reader.has_ended:
+            return known
+        estimated = reader.estimated_images() or 0.0
+        return max(known + 1, math.ceil((estimated - self.counts.images_done) / self._job.spec.shard_images))
+
     def _wait_again(self, shard: _OpenShard) -> None:
         """Puts a shard before all others that wait; when its images have been tried, all of it is worked on."""
         if shard.suspicion is not None and shard.suspicion.next_image() is None:
             shard.losses, shard.suspicion = 0, None
         self._waiting.appendleft(shard)
 
-    def _add(self, report: ShardReport, totals: Mapping[str, float]) -> None:
-        self.counts.note_committed(report.shard)
+    def _add(self, report: ShardReport, worked: ShardAnswer) -> None:
+        self.counts.note_committed(report.shard, time.time() - worked.busy_s)
         self.counts.add(done=report.predicted + report.failed, failed=report.failed, committed=True)
         for name in self._totals:
-            self._totals[name] += totals.get(name, 0.0)
+            self._totals[name] += worked.totals.get(name, 0.0)
 
-    def _refusal(self, opened: OpenAnswer) -> str:
+    def _refusal(self, devices: Devices, opened: OpenAnswer) -> str:
         """Why a host may not take part: it would find other digits than the job's first one."""
+        if self._numeric is None and (objection := devices.objection(opened.numeric)):
+            return objection
         if self._numeric is None:
-            self._numeric = numeric.frozen(self._stores, self._scratch, dict(opened.numeric))
-        return numeric.differences(self._numeric, dict(opened.numeric))
+            self._freeze(numeric.frozen(self._stores, self._scratch, dict(opened.numeric)))
+        return numeric.differences(self._numeric or {}, opened.numeric)
+
+    def _freeze(self, known: dict[str, str] | None) -> None:
+        """Keeps the job's class once it is known."""
+        self._numeric = known
+        if known is not None and self._job.spec.policy_digest:
+            info = model_folder.ModelInfo.read(pathlib.Path(self._job.folders.model))
+            self._sink.name_policy(numeric.policy_digest(self._job.spec, info, known))
+
+
+def _project(model: str) -> str:
+    """Whose job it is, by its model's name: places at hosts are shared by projects."""
+    return model.partition("/locations/")[0]
 
 
 class _Reader:
@@ -254,10 +289,13 @@ class _Reader:
 
     Args:
         plan: is read once.
+        packs: where members of archives go.
     """
 
-    def __init__(self, plan: Segments) -> None:
+    def __init__(self, plan: Segments, packs: StoredMembers) -> None:
         self._plan = plan
+        self._packs = packs
+        self.estimated_images: Callable[[], float | None] = getattr(plan, "estimated_images", lambda: None)
         self._read: queue.Queue[Segment | Exception | None] = queue.Queue(KEPT_SEGMENTS)
         self._closed = threading.Event()
         self.has_ended = False
@@ -293,7 +331,7 @@ class _Reader:
     def _run(self) -> None:
         try:
             for segment in self._plan.segments():
-                self._read.put(segment)
+                self._read.put(self._packs.packed(segment))
                 if self._closed.is_set():
                     return
             self._read.put(None)

@@ -218,6 +218,7 @@ class Ledger:
             trace=trace,
             caller=row.caller,
             caller_groups=tuple(json.loads(row.caller_groups)),
+            priority=states.Priority(row.priority),
         )
 
     def has_work(self, kinds: Collection[states.OperationKind], *, among: sharing.Among = sharing.Among.ALL) -> bool:

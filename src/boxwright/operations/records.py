@@ -86,6 +86,7 @@ class ClaimedOperation:
     progress: Mapping[str, Any] | None = None
     caller: str = ""
     caller_groups: tuple[str, ...] = ()
+    priority: states.Priority = states.Priority.NORMAL
     trace: OperationTrace | None = None
 
 

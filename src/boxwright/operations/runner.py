@@ -109,6 +109,7 @@ class Context:
         goes_on: whether it goes on with the plan of an operation that has ended.
         output_directory: where results go, empty until `keep_output_directory`.
         reported: the numbers that earlier attempts have reported last; None if they have not.
+        priority: of the project's operations of its kind.
         is_dry_run: whether it only says what its work would be.
         trace: what is noted of the trace that it belongs to.
         caller: the member that has started it; empty: anybody may do everything.
@@ -133,6 +134,7 @@ class Context:
         self.plan_id = claimed.plan_of or claimed.name.operation
         self.goes_on = claimed.plan_of is not None
         self.reported = claimed.progress
+        self.priority = claimed.priority
         self.is_dry_run = bool((claimed.progress or {}).get(sharing.DRY_RUN))
         self.trace = claimed.trace
         # what stays in the progress of the row, whatever the runner reports

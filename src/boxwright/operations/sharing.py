@@ -8,6 +8,7 @@ the begin of the one after it by 1 / weight. A priority that has not waited for 
     LAST_TURN         when the project of an operation has last had a turn with operations of this kind: an SQL expression
     NEXT_BEGIN        where the next turn of an operation's priority begins in its project: an SQL expression
     claimable         the operation whose turn is next, as a query
+    weight            how many turns a priority has for one of low
     note_turn         notes that it has one now
     check_unfinished  refuses more unfinished operations than a project may have
 
@@ -69,6 +70,11 @@ def claimable(kinds: Collection[states.OperationKind], now_us: int, among: Among
         .order_by(LAST_TURN, NEXT_BEGIN, _RANK, operations.c.queued_time_us, operations.c.create_time_us)
         .limit(1)
     )
+
+
+def weight(priority: states.Priority) -> int:
+    """How many turns a priority has in its project for one of the lowest."""
+    return _STEPS[states.Priority.LOW] // _STEPS[priority]
 
 
 def note_turn(connection: sa.Connection, claimed: sa.Row[Any], now_us: int) -> None:

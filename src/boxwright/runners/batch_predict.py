@@ -16,7 +16,7 @@ from google.rpc import code_pb2, status_pb2
 
 from boxwright import errors, kinds, names, objects
 from boxwright.batch import spec_file
-from boxwright.batch.child_pool import Children
+from boxwright.batch.child_pool import Children, JobChild
 from boxwright.batch.inputs import addresses
 from boxwright.batch.job import Attempt, BatchJob, BatchSpec, JobFolders, MachineShare, is_manifest, stamp
 from boxwright.batch.output.manifest import MANIFEST_FILE
@@ -26,8 +26,9 @@ from boxwright.inference import runtime_selection
 from boxwright.inference.model_folder import ModelError, ModelInfo
 from boxwright.inference.model_store import ModelFolders
 from boxwright.metadata import database, models
+from boxwright.operations import sharing
 from boxwright.operations.runner import Context, Runner, Stopped, Success, TurnOver
-from boxwright.processes import STOP_GRACE_S, Child
+from boxwright.processes import STOP_GRACE_S
 from boxwright.runners import base_choice, batch_choices, batch_counts, batch_spans, host_counts, output_folders
 from boxwright.runners.batch_choices import OutputSettings
 from boxwright.runners.batch_progress import BatchProgress
@@ -188,7 +189,8 @@ class BatchPredict(Runner):
         notes = self._plans.notes(context.plan_id)
         stores = self._limited(context, spec.output_directory)
         folders = JobFolders(str(model_folder), stores.to_config(), str(notes))
-        return BatchJob(spec, folders, self._share, Attempt(str(context.name), context.lease.epoch))
+        share = dataclasses.replace(self._share, priority_weight=sharing.weight(context.priority))
+        return BatchJob(spec, folders, share, Attempt(str(context.name), context.lease.epoch))
 
     def _limited(self, context: Context, output_directory: str) -> objects.Stores:
         """The stores for what the caller may: they go to the inference child, which judges every image by them."""
@@ -276,7 +278,7 @@ class BatchPredict(Runner):
         predicts = not job.spec.reads_manifests
         progress = BatchProgress(before=context.reported, predicts=predicts, known=known, others=self._tuner.others)
 
-        def run(child: Child) -> dict[str, Any]:
+        def run(child: JobChild) -> dict[str, Any]:
             counts, traced = batch_counts.BatchCounts(self._metrics, self._hosts), batch_spans.BatchSpans()
 
             def hear(event: dict[str, Any]) -> None:
@@ -309,7 +311,7 @@ class BatchPredict(Runner):
 
     def _follow(
         self,
-        child: Child,
+        child: JobChild,
         context: Context,
         progress: BatchProgress,
         hear: Callable[[dict[str, Any]], None],
@@ -363,7 +365,7 @@ class BatchPredict(Runner):
                 case {"event": "done"}:
                     return event
 
-    def _stop(self, child: Child) -> None:
+    def _stop(self, child: JobChild) -> None:
         """Ends the job under way: whole shards stay; a child that does not listen in time is killed."""
         child.send_line("stop")
         deadline_s = time.monotonic() + STOP_GRACE_S

@@ -11,10 +11,9 @@ from typing import Any
 from google.rpc import status_pb2
 
 from boxwright import errors
-from boxwright.batch.child_pool import Children
+from boxwright.batch.child_pool import Children, JobChild
 from boxwright.batch.job import BatchJob, EstimateCommand
 from boxwright.operations.runner import Context
-from boxwright.processes import Child
 from boxwright.runners.isolation import Isolation, events
 
 ESTIMATE_FILE = "estimate.json"  # below the output prefix
@@ -38,7 +37,7 @@ class DryRuns:
         self._price = price_per_core_hour
 
     def run(
-        self, job: BatchJob, context: Context, stop: Callable[[Child], None], put: Callable[[str, bytes], str]
+        self, job: BatchJob, context: Context, stop: Callable[[JobChild], None], put: Callable[[str, bytes], str]
     ) -> dict[str, str]:
         """Estimates a job; returns what its response says.
 
@@ -52,7 +51,7 @@ class DryRuns:
             ApiError: with which the job itself would fail.
         """
 
-        def estimated(child: Child) -> dict[str, Any]:
+        def estimated(child: JobChild) -> dict[str, Any]:
             child.send_line(EstimateCommand(job).to_json())
             return self._follow(child, context, stop, job.spec.image_timeout_s)
 
@@ -70,7 +69,7 @@ class DryRuns:
         return told
 
     def _follow(
-        self, child: Child, context: Context, stop: Callable[[Child], None], image_timeout_s: float
+        self, child: JobChild, context: Context, stop: Callable[[JobChild], None], image_timeout_s: float
     ) -> dict[str, Any]:
         """Passes on what the child is at until it has the estimate; returns the event ``estimated``."""
         reported_s = 0.0

@@ -14,12 +14,12 @@ from typing import Any
 from google.rpc import status_pb2
 
 from boxwright import objects
-from boxwright.batch.child_pool import Children
+from boxwright.batch.child_pool import Children, JobChild
 from boxwright.batch.engine import convictions, in_flight
 from boxwright.batch.engine.convictions import Convictions
 from boxwright.batch.job import BatchJob, TrialCommand
 from boxwright.operations.runner import AttemptError, Context
-from boxwright.processes import Child, ChildExitError
+from boxwright.processes import ChildExitError
 from boxwright.telemetry.metrics import Metrics
 
 SILENCE_MARGIN_S = 20.0  # beyond an image's own time: loading a model says nothing for a while
@@ -51,7 +51,7 @@ class Isolation:
         self._convictions = Convictions(self._folder)
         self._known = len(self._convictions.read())
 
-    def in_child(self, context: Context, work: Callable[[Child], dict[str, Any]]) -> dict[str, Any]:
+    def in_child(self, context: Context, work: Callable[[JobChild], dict[str, Any]]) -> dict[str, Any]:
         """Lets a child do the work, and another one if it dies, which leaves out the images that are convicted by then.
 
         Args:
@@ -122,7 +122,7 @@ class Isolation:
 
 
 def events(
-    child: Child, context: Context, stop: Callable[[Child], None], image_timeout_s: float
+    child: JobChild, context: Context, stop: Callable[[JobChild], None], image_timeout_s: float
 ) -> Iterator[dict[str, Any]]:
     """Yields a child's events for as long as it lives and the operation goes on; the use of buckets is noted here.
 

@@ -131,16 +131,32 @@ class RaySettings(Group):
         check=fields.is_ray_address,
     )
     hosts: int = setting(
-        100, "Hosts of a batch prediction at the same time, at most.", name="ray_hosts", check=fields.between(1, 10_000)
+        100,
+        "Hosts at the same time, at most; all batch predictions of this process share them, shard by shard.",
+        name="ray_hosts",
+        check=fields.between(1, 10_000),
+    )
+    jobs: int = setting(
+        16,
+        "Batch predictions that run at the same time where a cluster does them, instead of `batch_jobs`.",
+        name="ray_jobs",
+        check=fields.between(1, 1000),
     )
     host_cores: int = setting(
         1, "Cores of a host, which its node has to have.", name="ray_host_cores", check=fields.between(1, 1024)
     )
     host_gpus: float = setting(
         0.0,
-        "GPUs of a host; less than 1: several share one.",
+        "GPUs of a host whose job's network runs on a GPU; less than 1: several share one; 0: the cluster has none.",
         name="ray_host_gpus",
         check=fields.between(0, 16),
+    )
+    gpu_wait_s: float = setting(
+        120.0,
+        "Seconds that a batch prediction waits for its first host with a GPU, before hosts without one do it; with "
+        "`runtime=gpu` it waits on.",
+        name="ray_gpu_wait_s",
+        check=fields.between(0, 86400),
     )
     cache_dir: pathlib.Path | None = setting(
         None,

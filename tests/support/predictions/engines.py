@@ -115,7 +115,7 @@ class RayMaker(_Maker):
         assert isinstance(sink, Sink)
         if base is not None and base.results is not None:  # as the driver does it: the index is on its machine
             return MachineEngine(job, stores, self.predictor(job.share.cores), sink, base=base)
-        return RayEngine(job, stores, sink, self.pool(), lambda: MachineEngine(job, stores, self.predictor(1), sink))
+        return RayEngine(job, stores, sink, self.pool())
 
     def close(self) -> None:
         """See `EngineMaker`."""

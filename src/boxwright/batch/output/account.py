@@ -153,6 +153,10 @@ class OutputAccount:
             self.failures.add(report.shard, report.errors_by_code, report.failures)
         self._notes.sum_up(report.shard, self._index)
 
+    def name_policy(self, digest: str) -> None:
+        """Says by which policy images are predicted, if that is known only after the job has begun."""
+        self._spec = dataclasses.replace(self._spec, policy_digest=digest)
+
     def close(
         self,
         state: str,

@@ -93,6 +93,18 @@ class Tuning:
     images_per_s: dict[int, float]
     measured_at: str
 
+    def in_words(self) -> str:
+        """The measurement as one line."""
+        rate = self.images_per_s[self.processes]
+        others = ", ".join(
+            f"{count}: {other:.0f}" for count, other in self.images_per_s.items() if count != self.processes
+        )
+        return (
+            f"{self.key.network} with {self.key.runtime}: {self.processes} process{'es' * (self.processes > 1)} of "
+            f"{self.threads} thread{'s' * (self.threads > 1)}, {rate:.0f} images/s ({others or 'alone'}), "
+            f"{self.in_flight_bytes / 1e6:.0f} MB read ahead, measured {self.measured_at}"
+        )
+
 
 def key_of(command: TuningCommand) -> Key:
     """What a measurement of this network, with so many cores, holds for.

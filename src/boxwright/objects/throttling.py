@@ -26,7 +26,7 @@ ROUND_S = 0.5  # throttled answers within one round, of at least so long and so 
 ROUND_CALLS = 10
 PROVEN = 0.96  # below this share of what the store has just answered, a pace is not too fast …
 STUBBORN_SHARE = 0.5  # … unless more than these are throttled: …
-HOLD_S = 5.0  # … slower is then no better, and the pace is held for so long
+HOLD_S = 2.0  # … slower is then no better, and the pace is held for so long
 FREE_AFTER_S = 60.0  # without a throttled answer
 LONGEST_CLOSED_S = 120.0  # that a store's Retry-After is heeded
 ASK_EVERY_S = 30.0
@@ -191,7 +191,7 @@ class Pace:
         assert self._per_s is not None
         elapsed_s = now_s - self._grown_s
         self._grown_s = now_s
-        if not self._window_answers:
+        if not self._window_answers or now_s < self._held_until_s:
             return
         if self._per_s < self._reached_per_s:
             self._per_s = min(self._reached_per_s, self._per_s * 2 ** min(elapsed_s / ROUND_S, 30.0))
@@ -215,7 +215,7 @@ class Pace:
         elif share <= STUBBORN_SHARE and self._per_s <= max(PROVEN * self._proven_per_s, 1.5 * LOWEST_PER_S):
             slower = max(self._per_s, self._before_per_s)  # it throttles no matter how slow: that does not help
             self._held_until_s = now_s + HOLD_S
-            self._reached_per_s = 2 * slower
+            self._reached_per_s = slower
         else:
             slower = DECREASE * max(min(answered_per_s, self._per_s), LARGEST_DECREASE * self._per_s)
         self._before_per_s = self._per_s or slower

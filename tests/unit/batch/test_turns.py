@@ -25,7 +25,7 @@ from boxwright.batch.output.sink import Sink
 IMAGES = 40
 CALLS = ("get_with_version", "version", "head", "put", "put_once", "range", "keys", "list", "delete_written")
 UNDER_WAY = 4  # images that one thread and its readers have in hand, a shard each
-MOST_CALLS = 30  # of a turn that finishes one shard
+MOST_CALLS = 30  # of a turn, besides those that put its shards: a stop may come late on a busy machine
 
 
 class Told(Events):
@@ -111,7 +111,7 @@ def test_a_turn_goes_on_where_the_last_one_ended_with_the_same_bytes(turns):
     calls = []
     for epoch in range(1, 6):
         told = turns.turn("turns", epoch, shards=3)
-        calls.append(turns.calls.total())
+        calls.append(turns.calls.total() - turns.calls["put_once"])
         assert told.said[-1] == {"event": "stopped"}
         assert len(told.all("resumed")) == (epoch > 1)
         found = [one for one in told.all("shard") if one["is_found"]]
@@ -120,17 +120,17 @@ def test_a_turn_goes_on_where_the_last_one_ended_with_the_same_bytes(turns):
     assert turns.bench.output("turns") == turns.bench.output("whole")
     assert _ended(last) == _ended(whole)
     assert last.all("done")[0]["found"] == last.all("resumed")[0]["images"] >= 15
-    assert max(calls[1:]) <= MOST_CALLS + 3 * 3
+    assert max(calls[1:]) <= MOST_CALLS
 
 
 def test_the_calls_of_a_turn_do_not_depend_on_what_is_finished(turns):
     turns.turn("few", 1, shards=2)
     turns.turn("few", 2, shards=1)
-    few = turns.calls.total()
-    turns.turn("many", 1, shards=30)
+    few = turns.calls.total() - turns.calls["put_once"]
+    turns.turn("many", 1, shards=25)
     turns.turn("many", 2, shards=1)
-    assert turns.calls.total() <= few + 6  # shards that were under way when the turn ended are looked for
-    assert few <= MOST_CALLS
+    many = turns.calls.total() - turns.calls["put_once"]
+    assert max(few, many) <= MOST_CALLS, "and not two for each finished shard"
 
 
 @pytest.mark.parametrize("why", ["another worker had it", "its child died", "damaged", "no more a job of this pass"])

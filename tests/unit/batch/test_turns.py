@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import pathlib
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S
 from tests.support.predictions.batch_inputs import tar
 from tests.support.predictions.batch_jobs import Bench
 
@@ -35,6 +37,12 @@ class Told(Events):
         self.stop = threading.Event()
         self.said: list[dict[str, Any]] = []
         self._most = most_shards
+        self._begun = itertools.count(1)
+
+    def hold(self) -> None:
+        """Lets no more shards be finished than are wanted before the job is stopped."""
+        if self._most is not None and next(self._begun) > self._most:
+            assert self.stop.wait(PATIENCE_S)
 
     def say(self, event: str, **values: Any) -> None:
         self.said.append({"event": event, **values})
@@ -76,6 +84,7 @@ class Turns:
     def turn(self, name: str, epoch: int, shards: int | None = None, **values: Any) -> Told:
         told = Told(shards)
         self.calls.clear()
+        self.told = told
         child_main.run_job(self.job(name, epoch, **values), self._models, self._peers, told, told.stop)
         return told
 
@@ -93,6 +102,13 @@ def turns(tmp_path: pathlib.Path, tiny_model, models, peers, monkeypatch) -> Tur
 
         return count
 
+    commit_lines = Sink.commit_lines
+
+    def held(self: Sink, *arguments: Any) -> Any:
+        turns.told.hold()
+        return commit_lines(self, *arguments)
+
+    monkeypatch.setattr(Sink, "commit_lines", held)
     for name in CALLS:
         monkeypatch.setattr(objects.Stores, name, counted(name))
     return turns

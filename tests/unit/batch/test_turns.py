@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import pathlib
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support.images import drawn_images
+from tests.support.machine.waiting import PATIENCE_S
 from tests.support.predictions.batch_inputs import tar
 from tests.support.predictions.batch_jobs import Bench
 
@@ -25,7 +27,7 @@ from boxwright.batch.output.sink import Sink
 IMAGES = 40
 CALLS = ("get_with_version", "version", "head", "put", "put_once", "range", "keys", "list", "delete_written")
 UNDER_WAY = 4  # images that one thread and its readers have in hand, a shard each
-MOST_CALLS = 30  # of a turn that finishes one shard
+MOST_CALLS = 30  # of a turn, besides those that put its shards: a stop may come late on a busy machine
 
 
 class Told(Events):
@@ -35,6 +37,12 @@ class Told(Events):
         self.stop = threading.Event()
         self.said: list[dict[str, Any]] = []
         self._most = most_shards
+        self._begun = itertools.count(1)
+
+    def hold(self) -> None:
+        """Lets no more shards be finished than are wanted before the job is stopped."""
+        if self._most is not None and next(self._begun) > self._most:
+            assert self.stop.wait(PATIENCE_S)
 
     def say(self, event: str, **values: Any) -> None:
         self.said.append({"event": event, **values})
@@ -76,6 +84,7 @@ class Turns:
     def turn(self, name: str, epoch: int, shards: int | None = None, **values: Any) -> Told:
         told = Told(shards)
         self.calls.clear()
+        self.told = told
         child_main.run_job(self.job(name, epoch, **values), self._models, self._peers, told, told.stop)
         return told
 
@@ -93,6 +102,13 @@ def turns(tmp_path: pathlib.Path, tiny_model, models, peers, monkeypatch) -> Tur
 
         return count
 
+    commit_lines = Sink.commit_lines
+
+    def held(self: Sink, *arguments: Any) -> Any:
+        turns.told.hold()
+        return commit_lines(self, *arguments)
+
+    monkeypatch.setattr(Sink, "commit_lines", held)
     for name in CALLS:
         monkeypatch.setattr(objects.Stores, name, counted(name))
     return turns
@@ -111,7 +127,7 @@ def test_a_turn_goes_on_where_the_last_one_ended_with_the_same_bytes(turns):
     calls = []
     for epoch in range(1, 6):
         told = turns.turn("turns", epoch, shards=3)
-        calls.append(turns.calls.total())
+        calls.append(turns.calls.total() - turns.calls["put_once"])
         assert told.said[-1] == {"event": "stopped"}
         assert len(told.all("resumed")) == (epoch > 1)
         found = [one for one in told.all("shard") if one["is_found"]]
@@ -120,17 +136,17 @@ def test_a_turn_goes_on_where_the_last_one_ended_with_the_same_bytes(turns):
     assert turns.bench.output("turns") == turns.bench.output("whole")
     assert _ended(last) == _ended(whole)
     assert last.all("done")[0]["found"] == last.all("resumed")[0]["images"] >= 15
-    assert max(calls[1:]) <= MOST_CALLS + 3 * 3
+    assert max(calls[1:]) <= MOST_CALLS
 
 
 def test_the_calls_of_a_turn_do_not_depend_on_what_is_finished(turns):
     turns.turn("few", 1, shards=2)
     turns.turn("few", 2, shards=1)
-    few = turns.calls.total()
-    turns.turn("many", 1, shards=30)
+    few = turns.calls.total() - turns.calls["put_once"]
+    turns.turn("many", 1, shards=25)
     turns.turn("many", 2, shards=1)
-    assert turns.calls.total() <= few + 6  # shards that were under way when the turn ended are looked for
-    assert few <= MOST_CALLS
+    many = turns.calls.total() - turns.calls["put_once"]
+    assert max(few, many) <= MOST_CALLS, "and not two for each finished shard"
 
 
 @pytest.mark.parametrize("why", ["another worker had it", "its child died", "damaged", "no more a job of this pass"])

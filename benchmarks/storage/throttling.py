@@ -96,8 +96,9 @@ def batch(proxy: rough_proxy.RoughProxy, allowed: float, seconds: float) -> dict
         stores.put(objects.ObjectUri("gs", BUCKET, f"in/{number}.jpg"), content)
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="bxthrottling-"))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bxthrottling-"))
         settings = {"gs": "cloud", "file_roots": place, "shard_images": 100}
-        service = stack.enter_context(tiny_service.running(pathlib.Path(place), **settings))
+        service = stack.enter_context(tiny_service.running(pathlib.Path(folder), **settings))
         for name, count in (("few", 10), ("all", images)):
             rows = (f"gs://{BUCKET}/in/{number}.jpg\n" for number in range(count))
             pathlib.Path(place, f"{name}.csv").write_text("".join(rows))

@@ -42,7 +42,14 @@ CALM_S = 60.0  # after which the next kill comes even if no shard was done since
 UP_S = 120.0
 STARTS = 5  # of one process of Ray, until it is given up
 Started = TypeVar("Started")
-PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "60"}  # of a driver without a head: Ray's usual one
+# Ray's usual patience with heads and nodes that do not answer; that of the tests is for busy machines
+PATIENCE = {
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "60",
+    "RAY_health_check_initial_delay_ms": "5000",
+    "RAY_health_check_period_ms": "3000",
+    "RAY_health_check_timeout_ms": "10000",
+    "RAY_health_check_failure_threshold": "5",
+}
 
 
 @dataclasses.dataclass
@@ -70,6 +77,7 @@ def run(bench: Bench, count: int, seed: int) -> Kills:
     predictor = open_model(bench.model, streams=1)
     bench.run(calm, lambda sink: MachineEngine(calm, bench.stores, predictor, sink))
     expected, kills, started_s = bench.digest("calm"), Kills(), time.monotonic()
+    ray_cluster.ENVIRONMENT.update(PATIENCE)
     with contextlib.ExitStack() as kept:
         cluster = _again(lambda: kept.enter_context(ray_cluster.running(nodes=NODES)))
         share = ClusterShare(cluster.address, most_hosts=NODES)

@@ -6,7 +6,6 @@ import pathlib
 import re
 from typing import Any
 
-import helm_python
 import kubernetes_validate
 import pytest
 from tests.support.charts import rendering
@@ -248,5 +247,5 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("values", "why"), [one[1:] for one in REFUSED], ids=[one[0] for one in REFUSED])
 def test_a_cluster_that_cannot_work_is_refused(values: dict[str, Any], why: str) -> None:
-    with pytest.raises(helm_python.HelmError, match=re.escape(why)):
+    with pytest.raises(rendering.ChartError, match=re.escape(why)):
         rendering.render(values)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import json
 import pathlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
-import helm_python
 import yaml
 
 HELM = pathlib.Path(__file__).parents[3] / "deploy" / "helm"
@@ -15,11 +18,45 @@ FILES = sorted(path.stem for path in (HELM / "values").glob("*.yaml"))
 Objects = list[dict[str, Any]]
 
 
+class ChartError(Exception):
+    """The chart refuses the values."""
+
+
 def render(values: dict[str, Any], name: str = "demo") -> Objects:
-    """The objects that the chart makes, for a release of this name."""
-    with helm_python.Chart.load(str(HELM / "boxwright")) as chart:
-        files = chart.render(values, name=name, namespace="production")
+    """The objects that the chart makes, for a release of this name.
+
+    Raises:
+        ChartError: see there.
+    """
+    files: dict[str, str] = _asked({"values": values, "name": name})["files"]
     return [one for path, text in files.items() if path.endswith(".yaml") for one in yaml.safe_load_all(text) if one]
+
+
+def findings(values: dict[str, Any]) -> dict[str, Any]:
+    """What Helm says of the chart with these values."""
+    found: dict[str, Any] = _asked({"values": values})["findings"]
+    return found
+
+
+def _asked(question: dict[str, Any]) -> dict[str, Any]:
+    engine = _engine()
+    assert engine.stdin is not None
+    assert engine.stdout is not None
+    engine.stdin.write(json.dumps({"chart": str(HELM / "boxwright"), **question}) + "\n")
+    engine.stdin.flush()
+    answer: dict[str, Any] = json.loads(engine.stdout.readline())
+    if "error" in answer:
+        raise ChartError(answer["error"])
+    return answer
+
+
+@functools.cache
+def _engine() -> subprocess.Popen[str]:
+    """Helm's engine for all tests of this process; see `helm_main`."""
+    command = [sys.executable, "-m", "tests.support.charts.helm_main"]
+    engine = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HELM.parents[1])
+    atexit.register(engine.communicate)  # its input ends, and it with it
+    return engine
 
 
 def values_of(name: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def job(tmp_path: pathlib.Path) -> BatchJob:
         {"daisy": 0.75}, ["daisy"], 0.05, ["csv"], True, "gs://b/former", "gone", True, 0.5, "e", 0.04,
     )  # fmt: skip
     folders = JobFolders("/models/m", Bench(tmp_path).stores.to_config(), "/notes")
-    return BatchJob(spec, folders, MachineShare(8, 2, "auto", 1000, 400))
+    return BatchJob(spec, folders, MachineShare(8, 2, "auto", 1000, 400, 4.0))
 
 
 def test_none_of_the_jobs_values_is_a_default(job):

@@ -83,7 +83,13 @@ export class Session {
 
   /** Shows an image. @param {string} name @param {AbortSignal} [aborted] */
   async open(name, aborted) {
-    const example = await get(name, aborted);
+    let example = await get(name, aborted);
+    let known = example.etag;
+    // an answer that was asked for before a change was saved may be from before it: asked again, once for each change
+    while (!aborted?.aborted && ![example.etag, known, undefined].includes(save.tracked(name)?.etag)) {
+      known = save.tracked(name)?.etag;
+      example = await get(name, aborted);
+    }
     if (aborted?.aborted) return;
     this.leave();
     const { mine } = save.track(example, this.isSingle);

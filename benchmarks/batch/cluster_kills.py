@@ -221,7 +221,7 @@ class _Shooter:
 
     def _kill_head(self) -> bool:
         """Ends the head, and starts another one at its address; nodes join it anew, as those of a cluster do."""
-        _end(self._cluster.head)
+        ray_cluster.kill_tree(self._cluster.head)
         for number in self._nodes:
             self._cluster.kill_node(number)
         self._nodes.clear()
@@ -234,16 +234,6 @@ class _Shooter:
         number = len(self._cluster.nodes)
         _again(self._cluster.add_node)
         self._nodes.append(number)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process that the benchmark has started, and its children."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid)
-        for one in [*family.children(recursive=True), family]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
-    process.wait()
 
 
 def _again(start: Callable[[], Started]) -> Started:
@@ -269,7 +259,7 @@ def _new_head(cluster: RayCluster) -> subprocess.Popen[bytes]:
     deadline_s = time.monotonic() + UP_S
     while b"Ray runtime started" not in log.read_bytes():
         if process.poll() is not None or time.monotonic() > deadline_s:
-            _end(process)
+            ray_cluster.kill_tree(process)
             raise RuntimeError(f"the new head does not start: {log.read_text()}")
         time.sleep(0.1)
     return process

@@ -274,13 +274,13 @@ class TracesSettings(Group):
     )
     share: float = setting(
         1.0,
-        "Share of the traces that begin here which are sent, 0 to 1; those of callers are sent if their header says so.",
+        "Share of the traces begun by this service that are sent, 0 to 1. A caller's trace is sent if its header says so.",
         name="traces_share",
         check=fields.between(0, 1),
     )
     shard_step: int = setting(
         100,
-        "Of so many shards of a batch prediction, one has a span.",
+        "One shard in this many of a batch prediction has a span.",
         name="traces_shard_step",
         check=fields.between(1, 1_000_000),
     )

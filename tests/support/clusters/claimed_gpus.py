@@ -12,6 +12,6 @@ def add_node(cluster: RayCluster) -> subprocess.Popen[bytes]:
     """Starts a node with one core and one claimed GPU."""
     options = [f"--address={cluster.address}", "--num-cpus=1", "--num-gpus=1"]
     log = cluster.folder / f"node-{len(cluster.nodes)}.log"
-    node = ray_cluster._started(options, log, cluster.environment)
+    node = ray_cluster.started(options, log, cluster.environment)
     cluster.nodes.append(node)
     return node

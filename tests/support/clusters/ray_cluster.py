@@ -56,13 +56,13 @@ class RayCluster:
     def add_node(self, core: int | None = None) -> subprocess.Popen[bytes]:
         """Starts a node with one core; `core` is the one that it is bound to."""
         options = [f"--address={self.address}", "--num-cpus=1"]
-        node = _started(options, self.folder / f"node-{len(self.nodes)}.log", self.environment, core)
+        node = started(options, self.folder / f"node-{len(self.nodes)}.log", self.environment, core)
         self.nodes.append(node)
         return node
 
     def kill_node(self, number: int) -> None:
         """Ends a node as a power cut would."""
-        _kill_tree(self.nodes[number])
+        kill_tree(self.nodes[number])
 
     def hosts(self) -> list[psutil.Process]:
         """The processes of hosts, on all nodes."""
@@ -76,7 +76,7 @@ class RayCluster:
     def stop(self) -> None:
         """Ends every process of it."""
         for one in [*self.nodes, self.head]:
-            _kill_tree(one)
+            kill_tree(one)
 
 
 @contextlib.contextmanager
@@ -85,7 +85,7 @@ def running(nodes: int = 2) -> Iterator[RayCluster]:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bxray-"))  # a socket's path is short
     port = ports.free_port()
     environment = ENVIRONMENT
-    head = _started(
+    head = started(
         ["--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={folder / 'ray'}"],
         folder / "head.log",
         environment,
@@ -107,9 +107,10 @@ def _is_host(process: psutil.Process) -> bool:
         return False
 
 
-def _started(
+def started(
     options: list[str], log: pathlib.Path, environment: dict[str, str], core: int | None = None
 ) -> subprocess.Popen[bytes]:
+    """A process of Ray that has started; `core` is the one that it is bound to."""
     ray = pathlib.Path(sys.executable).with_name("ray")
     command = [] if core is None else ["taskset", "-c", str(core)]
     command += [str(ray), "start", "--block", f"--node-ip-address={HOST}", f"--object-store-memory={STORE_BYTES}"]
@@ -123,7 +124,8 @@ def _started(
     return process
 
 
-def _kill_tree(process: subprocess.Popen[bytes]) -> None:
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and its children as a power cut would."""
     with contextlib.suppress(psutil.NoSuchProcess):
         family = psutil.Process(process.pid)
         for one in [*family.children(recursive=True), family]:

@@ -6,7 +6,6 @@ import functools
 import json
 import pathlib
 import threading
-from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -28,18 +27,6 @@ def bench(tmp_path: pathlib.Path) -> Bench:
     names = drawn_images.write_images(bench.bucket, IMAGES)
     bench.write_list([f"gs://b/{name}" for name in names])
     return bench
-
-
-@pytest.fixture(scope="module")
-def models() -> LoadedModels:
-    return LoadedModels()
-
-
-@pytest.fixture(scope="module")
-def peers() -> Iterator[PeerPool]:
-    peers = PeerPool()
-    yield peers
-    peers.close()
 
 
 @pytest.fixture(params=[1, 3], ids=["alone", "with two peers"])

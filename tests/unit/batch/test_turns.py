@@ -7,7 +7,6 @@ import dataclasses
 import itertools
 import pathlib
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -51,18 +50,6 @@ class Told(Events):
 
     def all(self, event: str) -> list[dict[str, Any]]:
         return [one for one in self.said if one["event"] == event]
-
-
-@pytest.fixture(scope="module")
-def models() -> LoadedModels:
-    return LoadedModels()
-
-
-@pytest.fixture(scope="module")
-def peers() -> Iterator[PeerPool]:
-    peers = PeerPool()
-    yield peers
-    peers.close()
 
 
 class Turns:
